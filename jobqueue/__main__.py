@@ -1,0 +1,7 @@
+"""`python -m jobqueue`: see jobqueue/cli.py."""
+
+import sys
+
+from jobqueue.cli import main
+
+sys.exit(main())

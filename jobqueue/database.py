@@ -1,0 +1,73 @@
+"""How the queue opens a database. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError
+
+from jobqueue.errors import DatabaseError
+
+BUSY_TIMEOUT_MS = 15_000
+CREATE_TABLES_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
+
+
+def open_engine(database: str | URL | Engine) -> Engine:
+    """An engine for the queue's own transactions.
+
+    A PostgreSQL engine is used as it is. For SQLite the queue always makes connections of its own to the same
+    file, since they need settings that an application's may not have. Raises DatabaseError for a database in
+    memory, which one connection alone can see.
+    """
+    if isinstance(database, Engine):
+        if database.dialect.name != "sqlite":
+            return database
+        database = database.url
+    try:
+        url = make_url(database)
+    except ArgumentError as error:
+        raise DatabaseError(
+            f"{database!r} is not a database URL; write for instance sqlite:///jobs.db"
+        ) from error
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, max_overflow=-1, pool_pre_ping=True)
+    if url.database in (None, "", ":memory:"):
+        raise DatabaseError(
+            "A queue can't live in SQLite's memory, which only one connection sees;"
+            " name a file, such as sqlite:///jobs.db"
+        )
+    engine = create_engine(url, pool_size=0)  # 0: no limit; there are as many as there are threads at work
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def writer(engine: Engine) -> Engine:
+    """The same engine for transactions that write.
+
+    On SQLite these begin with BEGIN IMMEDIATE: they queue up for the write lock at their beginning. A
+    transaction that reads first and then wants to write fails at once with "database is locked", whatever the
+    timeout, if somebody else wrote in between.
+    """
+    return engine.execution_options(sqlite_begin="IMMEDIATE")
+
+
+def lock_for_create_tables(connection: Connection) -> None:
+    """Let one process at a time create tables. (On SQLite the write lock sees to it.)"""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
+
+
+def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.isolation_level = (
+        None  # we say BEGIN ourselves; the sqlite3 module would say it too late
+    )
+    cursor = dbapi_connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer don't wait for one another
+    cursor.execute("PRAGMA synchronous = FULL")  # a committed job survives a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))

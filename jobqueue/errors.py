@@ -1,0 +1,32 @@
+"""What the queue raises. One base class; each docstring is the default message."""
+
+
+class JobQueueError(Exception):
+    """Something is wrong with the job queue."""
+
+    def __init__(self, message: str | None = None):
+        super().__init__(message or self.__doc__)
+
+
+class DatabaseError(JobQueueError):
+    """This database can't hold a queue."""
+
+
+class NotAJob(JobQueueError):
+    """Only an object with a perform() method, of a class registered with @job, can be queued."""
+
+
+class NotSerializable(JobQueueError):
+    """A job's arguments must be JSON: strings, numbers, booleans, None, and lists and dicts of these."""
+
+
+class HandlerError(JobQueueError):
+    """The job's handler can't be loaded with the code that this worker runs."""
+
+
+class LeaseLost(JobQueueError):
+    """The lease was lost: another worker may run this job now, so nothing is written."""
+
+
+class RunTimeExceeded(JobQueueError):
+    """The job ran longer than its max_run_time."""

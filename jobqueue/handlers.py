@@ -1,0 +1,149 @@
+"""From an object with perform() to the text in the row, and back.
+
+A row names a class by the name under which this program registered it, and holds its arguments as JSON.
+Nothing is imported, unpickled or evaluated because a row says so: a row can't attack a worker.
+"""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, overload
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapper, Session
+
+from jobqueue.errors import HandlerError, NotAJob, NotSerializable
+
+T = TypeVar("T")
+_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class Performable(Protocol):
+    """Anything that can be queued: perform(), or perform(session) for writes that commit together with the
+    job's end.
+    """
+
+    perform: Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class JobClass:
+    """A registered class, and what there is to know about it before one of its jobs can run."""
+
+    name: str
+    cls: type[Any]
+    mapped: bool  # stored as its primary key, and loaded from the database
+    parameters: tuple[str, ...]  # otherwise: the attributes that make a new one
+    takes_session: bool
+
+    def load(self, body: dict[str, Any], session: Session | None) -> Performable:
+        """The object that the row's body describes. Raises HandlerError when it doesn't fit or is no longer
+        there.
+        """
+        try:
+            if not self.mapped:
+                return self.cls(**body["arguments"])  # type: ignore[no-any-return]
+            assert session is not None
+            found = session.get(self.cls, tuple(body["key"]))
+        except (TypeError, KeyError, ValueError, sa.exc.InvalidRequestError) as error:
+            raise HandlerError(f"The payload no longer fits {self.name}: {error}") from error
+        if found is None:
+            raise HandlerError(f"{self.name} {body['key']} is no longer in the database")
+        return found  # type: ignore[no-any-return]
+
+
+registry: dict[str, JobClass] = {}
+_by_class: dict[type[Any], JobClass] = {}
+
+
+@overload
+def job(cls: type[T], /) -> type[T]: ...
+@overload
+def job(*, name: str) -> Callable[[type[T]], type[T]]: ...
+def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
+    """Register a class with a perform() method, under its own name or another; returns the class.
+
+    Use it as a decorator, `@job` or `@job(name="images.resize")`, or as a function for a class that you did
+    not write: `job(Feed)`. A dataclass is stored as its fields; an SQLAlchemy mapped class as its primary
+    key; any other class as those of its attributes that __init__ takes. Raises NotAJob when there is no
+    perform(), or when another class has the name.
+    """
+    if cls is None:
+        return lambda decorated: _register(decorated, name or decorated.__name__)
+    return _register(cls, name or cls.__name__)
+
+
+def dump(performable: Performable) -> str:
+    """The text for the row. Raises NotAJob or NotSerializable."""
+    cls = type(performable)
+    known = _by_class.get(cls)
+    if known is None:
+        raise NotAJob(
+            f"{cls.__name__} is not registered: put @job above the class (from jobqueue import job)"
+        )
+    if known.mapped:
+        body: dict[str, Any] = {"job": known.name, "key": _key_of(performable, known)}
+    else:
+        body = {"job": known.name, "arguments": {p: getattr(performable, p) for p in known.parameters}}
+    try:
+        return _dumps(body)
+    except (TypeError, ValueError) as error:
+        raise NotSerializable(
+            f"{cls.__name__} can't be queued: {error}. {NotSerializable.__doc__}"
+        ) from error
+
+
+def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
+    """The registered class that a row's text names, and the text's body. Raises HandlerError."""
+    try:
+        body = json.loads(handler)
+        name = body["job"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error
+    known = registry.get(name) if isinstance(name, str) else None
+    if known is None:
+        raise HandlerError(
+            f"No job is registered as {name!r} in this worker. Import the module that defines it"
+            " (python -m jobqueue work --import your.module), or delete the job if its class is gone."
+        )
+    return known, body
+
+
+def _register(cls: type[Any], name: str) -> type[Any]:
+    if not callable(getattr(cls, "perform", None)):
+        raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
+    other = registry.get(name)
+    # The same class once more (a notebook cell run again, a module reloaded) replaces the one before.
+    if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise NotAJob(
+            f'Another job is registered as {name!r}: {other.cls!r}. Choose a name: @job(name="...")'
+        )
+    mapped = isinstance(sa.inspect(cls, raiseerr=False), Mapper)
+    known = JobClass(
+        name=name,
+        cls=cls,
+        mapped=mapped,
+        parameters=() if mapped else _parameters(cls),
+        takes_session="session" in inspect.signature(cls.perform).parameters,
+    )
+    registry[name] = _by_class[cls] = known
+    return cls
+
+
+def _parameters(cls: type[Any]) -> tuple[str, ...]:
+    if dataclasses.is_dataclass(cls):
+        return tuple(field.name for field in dataclasses.fields(cls) if field.init)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(p.name for p in inspect.signature(cls).parameters.values() if p.kind in named)
+
+
+def _key_of(performable: object, known: JobClass) -> list[Any]:
+    state = sa.inspect(performable)
+    if state is None or state.identity is None:
+        raise NotAJob(
+            f"This {known.name} has no primary key yet: add it to the session,"
+            " and pass the session to enqueue()"
+        )
+    return list(state.identity)

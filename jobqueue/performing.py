@@ -1,0 +1,111 @@
+"""Run one claimed job, and say how it went. Threads that do so, one job at a time."""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from sqlalchemy.orm import Session
+
+from jobqueue import store
+from jobqueue.errors import LeaseLost
+from jobqueue.handlers import JobClass, parse
+from jobqueue.queue import Queue
+from jobqueue.store import Claimed
+
+MAX_ERROR_CHARACTERS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job went: `error` is the traceback, or None; `settled` when the job's own transaction has
+    finished it already.
+    """
+
+    job: Claimed
+    error: str | None = None
+    settled: bool = False
+
+
+def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
+    """Run the job; returns its outcome and never raises because of the job. (KeyboardInterrupt is not the
+    job's.)
+    """
+    try:
+        known, body = parse(job.handler)
+        if known.mapped or known.takes_session:
+            settled = _perform_in_session(queue, worker, job, known, body)
+            return Outcome(job, settled=settled)
+        known.load(body, None).perform()
+    except LeaseLost:
+        return Outcome(job, settled=True)  # somebody else's by now: nothing is written
+    except (Exception, SystemExit):  # a job that calls sys.exit() has failed; it does not end the worker
+        return Outcome(job, error=error_text(traceback.format_exc()))
+    return Outcome(job)
+
+
+def error_text(error: str) -> str:
+    """The end of a traceback, as text that every database can store."""
+    text = error[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _perform_in_session(
+    queue: Queue, worker: str, job: Claimed, known: JobClass, body: dict[str, object]
+) -> bool:
+    """Returns whether the job was finished in the transaction of its own writes."""
+    with Session(queue.writer, expire_on_commit=False) as session:
+        target = known.load(body, session)
+        if known.takes_session:
+            target.perform(session)
+            if not store.finish(session.connection(), worker, [job]):
+                raise LeaseLost
+            session.commit()
+            return True
+        session.commit()  # no transaction stays open while perform() waits for somebody
+        target.perform()
+        session.commit()
+        return False
+
+
+class Slot:
+    """A thread that performs one job at a time and puts (slot, outcome) into `results`.
+
+    A thread can't be stopped from outside: a slot whose job hangs is abandoned, and a new one takes its
+    place.
+    """
+
+    def __init__(
+        self, work: Callable[[Claimed], Outcome], results: "SimpleQueue[tuple[Slot, Outcome] | None]"
+    ):
+        self.job: Claimed | None = None
+        self.abandoned = False
+        self.deadline = float("inf")  # on the monotonic clock, in seconds
+        self._work = work
+        self._results = results
+        self._tasks: SimpleQueue[Claimed | None] = SimpleQueue()
+        threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()
+
+    def start(self, job: Claimed, max_run_time: float) -> None:
+        """Begin to perform the job, which may take `max_run_time` seconds."""
+        self.job = job
+        self.deadline = time.monotonic() + max_run_time
+        self._tasks.put(job)
+
+    def free(self) -> None:
+        self.job = None
+        self.deadline = float("inf")
+
+    def end(self) -> None:
+        """Let the thread end when it has done what it is doing."""
+        self._tasks.put(None)
+
+    def _loop(self) -> None:
+        while (job := self._tasks.get()) is not None:
+            try:
+                outcome = self._work(job)
+            except BaseException:
+                outcome = Outcome(job, error=error_text(traceback.format_exc()))
+            self._results.put((self, outcome))

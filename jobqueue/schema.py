@@ -1,0 +1,96 @@
+"""The table: Delayed Job's columns, under Delayed Job's names, and what each is for.
+
+`Job` is the ORM class, for looking and for queries of your own. The queue itself works on `jobs`, the table
+behind it.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, Table, Text, and_
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+DEFAULT_QUEUE = "default"
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment in time, always UTC and always aware.
+
+    PostgreSQL has a type for that. SQLite's DateTime silently drops the offset, so there the value is turned
+    into UTC before it is stored and marked as UTC when it is read. A naive datetime is refused: nobody can
+    know which moment it means.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC), or .astimezone()")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The queue's own metadata: it never meets your models'."""
+
+    type_annotation_map = {datetime: UTCDateTime, str: Text}  # noqa: RUF012 - SQLAlchemy's own idiom
+
+
+class Job(Base):
+    """One row: a job that waits, runs, or has failed for good. A job that succeeded has no row."""
+
+    __tablename__ = "jobs"
+
+    # Never used twice (AUTOINCREMENT): a reused id would let a late finish hit another job.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    priority: Mapped[int] = mapped_column(default=0)  # Lower numbers run first
+    attempts: Mapped[int] = mapped_column(
+        default=0
+    )  # Times it was claimed: counted before it runs, so that a crash counts too
+    handler: Mapped[str]  # What to run: a registered name and its arguments, as JSON
+    last_error: Mapped[str | None]  # Traceback of the last failure
+    run_at: Mapped[datetime]  # When to run it: at once, later, or at the next retry
+    locked_at: Mapped[datetime | None]  # When the worker that has it last said that it is alive (the lease)
+    locked_by: Mapped[str | None]  # Which worker has it
+    failed_at: Mapped[datetime | None]  # When all attempts had failed; such a job is kept and left alone
+    queue: Mapped[str] = mapped_column(default=DEFAULT_QUEUE)  # Name of the queue it is in
+    max_attempts: Mapped[int]  # Attempts before it has failed for good
+    max_run_time: Mapped[float | None]  # Seconds that one attempt may take; empty: the worker's limit
+    created_at: Mapped[datetime]  # When it was enqueued
+    updated_at: Mapped[datetime]  # When a worker last changed the row
+
+    def __repr__(self) -> str:
+        state = (
+            "failed"
+            if self.failed_at
+            else f"locked by {self.locked_by}"
+            if self.locked_by
+            else f"run at {self.run_at:%F %T}"
+        )
+        return f"<Job {self.id} {self.handler} {state}, {self.attempts} of {self.max_attempts} attempts>"
+
+
+jobs = cast(Table, Job.__table__)
+jobs.dialect_options["sqlite"]["autoincrement"] = True
+
+waiting = and_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_(None))
+running = and_(jobs.c.locked_by.is_not(None), jobs.c.failed_at.is_(None))
+
+# Partial indexes: small, and in the order in which jobs are claimed.
+for name, columns, condition in (
+    ("jobs_waiting", (jobs.c.priority, jobs.c.run_at, jobs.c.id), waiting),
+    ("jobs_running", (jobs.c.locked_at,), running),
+):
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)

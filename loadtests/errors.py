@@ -1,0 +1,17 @@
+"""What the load tests raise when they can't go on; the message says what to do next."""
+
+
+class LoadTestError(Exception):
+    """Base of all errors of this package. The command line prints its message and exits with `exit_status`."""
+
+    exit_status = 2
+
+
+class UsageError(LoadTestError):
+    """An option or a setting that can't be used as it was given."""
+
+
+class ProcessError(LoadTestError):
+    """A process of the stack did not start, or ended while it was needed."""
+
+    exit_status = 3
