@@ -19,6 +19,54 @@ help:  ## print this list
 	@echo "Options go through ARGS, for instance: make bench ARGS=\"--users 1,20,100\""
 	@echo "What an option does: make bench ARGS=--help"
 
+# ---- look ------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: $(VENV)/bench.stamp  ## measure both readers as users grow; the report goes to reports/ (5 minutes)
+	@$(RUN) -m loadtests bench $(ARGS)
+
+.PHONY: sync
+sync: $(VENV)/bench.stamp  ## start the synchronous reader and its feed server, until Ctrl-C
+	@$(RUN) -m loadtests stack sync $(ARGS)
+
+.PHONY: queued
+queued: $(VENV)/bench.stamp  ## start the queued reader, its worker and feed server, until Ctrl-C
+	@$(RUN) -m loadtests stack queued $(ARGS)
+
+.PHONY: locust
+locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: make locust ARGS="--app queued"
+	@$(VENV)/bin/locust -f loadtests/feeds.py $(ARGS)
+
+.PHONY: diff
+diff:  ## show the lesson: what a queue changes in the app
+	@diff -u sync_app/app.py queued_app/app.py || test $$? -eq 1
+
+.PHONY: notebooks
+notebooks: $(VENV)/notebooks.stamp  ## open the workbook in JupyterLab
+	@cd notebooks && ../$(VENV)/bin/jupyter lab 01_the_500_ms_rule.ipynb $(ARGS)
+
+# ---- keep in order ---------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(VENV)/test.stamp  ## run all tests, the linter and the type checker (under 4 minutes)
+	@$(RUN) -m ruff check --quiet .
+	@$(RUN) -m ruff format --quiet --check .
+	@$(RUN) -m mypy
+	@$(RUN) -m pytest $(ARGS)
+
+.PHONY: format
+format: $(VENV)/test.stamp  ## format the code
+	@$(RUN) -m ruff check --quiet --fix .
+	@$(RUN) -m ruff format --quiet .
+
+.PHONY: chapters
+chapters: $(VENV)/test.stamp  ## build and execute the notebooks from notebooks/source/
+	@$(RUN) notebooks/build.py $(ARGS)
+
+.PHONY: wc
+wc:  ## count lines: the library is meant to stay small
+	@wc -l jobqueue/*.py | sort -n
+
 # ---- set-up ----------------------------------------------------------------------------------------------
 
 $(VENV)/pip.stamp:

@@ -4,7 +4,6 @@ A row names a class by the name under which this program registered it, and hold
 Nothing is imported, unpickled or evaluated because a row says so: a row can't attack a worker.
 """
 
-import dataclasses
 import inspect
 import json
 from collections.abc import Callable
@@ -35,7 +34,7 @@ class JobClass:
     name: str
     cls: type[Any]
     mapped: bool  # stored as its primary key, and loaded from the database
-    parameters: tuple[str, ...]  # otherwise: the attributes that make a new one
+    parameters: tuple[str, ...]  # otherwise: the arguments that make a new one, which it keeps as attributes
     takes_session: bool
 
     def load(self, body: dict[str, Any], session: Session | None) -> Performable:
@@ -66,9 +65,9 @@ def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
     """Register a class with a perform() method, under its own name or another; returns the class.
 
     Use it as a decorator, `@job` or `@job(name="images.resize")`, or as a function for a class that you did
-    not write: `job(Feed)`. A dataclass is stored as its fields; an SQLAlchemy mapped class as its primary
-    key; any other class as those of its attributes that __init__ takes. Raises NotAJob when there is no
-    perform(), or when another class has the name.
+    not write: `job(Feed)`. An SQLAlchemy mapped class is stored as its primary key; a dataclass, and any
+    other class, as those of its attributes that __init__ takes. Raises NotAJob when there is no perform(),
+    when it is not an ordinary function, or when another class has the name.
     """
     if cls is None:
         return lambda decorated: _register(decorated, name or decorated.__name__)
@@ -86,13 +85,17 @@ def dump(performable: Performable) -> str:
     if known.mapped:
         body: dict[str, Any] = {"job": known.name, "key": _key_of(performable, known)}
     else:
-        body = {"job": known.name, "arguments": {p: getattr(performable, p) for p in known.parameters}}
+        body = {"job": known.name, "arguments": _arguments_of(performable, known)}
     try:
-        return _dumps(body)
-    except (TypeError, ValueError) as error:
+        text = _dumps(body)
+        text.encode()  # a lone surrogate is a ValueError here, and not in the database's driver
+        if json.loads(text) != body:
+            raise ValueError("its tuples, or keys that are not strings, would come back as something else")
+    except (TypeError, ValueError, RecursionError) as error:
         raise NotSerializable(
             f"{cls.__name__} can't be queued: {error}. {NotSerializable.__doc__}"
         ) from error
+    return text
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
@@ -114,6 +117,9 @@ def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
 def _register(cls: type[Any], name: str) -> type[Any]:
     if not callable(getattr(cls, "perform", None)):
         raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    if any(is_kind(cls.perform) for is_kind in kinds):  # a call would do nothing, and so "succeed"
+        raise NotAJob(f"{cls.__name__}.perform() must be an ordinary function, not async and without yield")
     other = registry.get(name)
     # The same class once more (a notebook cell run again, a module reloaded) replaces the one before.
     if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -133,10 +139,17 @@ def _register(cls: type[Any], name: str) -> type[Any]:
 
 
 def _parameters(cls: type[Any]) -> tuple[str, ...]:
-    if dataclasses.is_dataclass(cls):
-        return tuple(field.name for field in dataclasses.fields(cls) if field.init)
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(p.name for p in inspect.signature(cls).parameters.values() if p.kind in named)
+
+
+def _arguments_of(performable: object, known: JobClass) -> dict[str, Any]:
+    try:
+        return {name: getattr(performable, name) for name in known.parameters}
+    except AttributeError as error:
+        raise NotSerializable(
+            f"{known.name} can't be queued: {error}; keep each argument of __init__ under its own name"
+        ) from error
 
 
 def _key_of(performable: object, known: JobClass) -> list[Any]:

@@ -10,6 +10,7 @@ Standard library only, and started with `python -I -S`, so that a guard costs so
 is what starts guards.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -55,10 +56,8 @@ def main(command: list[str]) -> int:
             stopping = True
 
     _signal_group(child.pid, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     _signal_group(
         child.pid, signal.SIGKILL
     )  # whoever is left: the command itself, or a child that it left behind

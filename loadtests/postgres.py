@@ -2,8 +2,8 @@
 
     python -m loadtests postgres        # prints its URL, serves until Ctrl-C or until standard input closes
 
-Nothing is installed and no port is opened: it listens on a Unix socket. Another process owns the server, so that it is
-stopped and its folder removed even when the process that asked for it is killed.
+Nothing is installed and no port is opened: it listens on a Unix socket. Another process owns the server, so
+that it is stopped and its folder removed even when the process that asked for it is killed.
 """
 
 import argparse

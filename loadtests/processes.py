@@ -1,7 +1,7 @@
 """Start commands that can't outlive us, and wait until they are ready.
 
-Each runs under `loadtests/guard.py`, in a process group of its own, with its output in a log file. `Process` is a context
-manager; a process that does not become ready says what its log said.
+Each runs under `loadtests/guard.py`, in a process group of its own, with its output in a log file.
+`Process` is a context manager; a process that does not become ready says what its log said.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -66,9 +66,18 @@ class Process:
         """Wait until the output names the address that the process listens at; returns it, such as "http://127.0.0.1:9000"."""
         return self.wait_for(ADDRESS, timeout).group()
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end; returns the exit status. Raises subprocess.TimeoutExpired after `timeout` seconds."""
-        return self._guard.wait(timeout)
+    def wait_with(self, tick: Callable[[], object], timeout: float) -> int:
+        """Wait for the end, calling `tick` some times a second; returns the exit status.
+
+        Raises ProcessError after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                return self._guard.wait(0.25)
+            except subprocess.TimeoutExpired:
+                tick()
+        raise ProcessError(f"The {self.name} did not end within {timeout:g} seconds. {self._tail()}")
 
     def is_running(self) -> bool:
         return self._guard.poll() is None
@@ -80,10 +89,14 @@ class Process:
         except psutil.NoSuchProcess:
             return []
 
-    def stop(self) -> None:
-        """End the command and all that it started; returns when they are gone. Safe to call twice."""
+    def ask_to_stop(self) -> None:
+        """Have the guard end the command, without waiting for it."""
         if self._guard.stdin and not self._guard.stdin.closed:
             self._guard.stdin.close()
+
+    def stop(self) -> None:
+        """End the command and all that it started; returns when they are gone. Safe to call twice."""
+        self.ask_to_stop()
         try:
             self._guard.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

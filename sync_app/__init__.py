@@ -1,0 +1,1 @@
+"""The reader that fetches a feed inside the request."""

@@ -46,7 +46,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
-    """Return as soon as `condition()` is true; fail, saying `what` was waited for, after `timeout` seconds."""
+    """Return as soon as `condition()` is true; fail after `timeout` seconds, saying `what` was waited for."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

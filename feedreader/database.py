@@ -1,0 +1,107 @@
+"""How the database is opened. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeDecorator
+
+from feedreader.errors import SettingsError
+
+BUSY_TIMEOUT_MS = 15_000
+CREATE_TABLES_LOCK = 0x66656564  # "feed"; any number that others are unlikely to use
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment, stored in UTC and given back with its offset, also by SQLite, which keeps none.
+
+    A datetime without an offset is a mistake, and raises ValueError (SQLAlchemy wraps it in StatementError).
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone: use datetime.now(UTC)")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for the database at `url`, SQLite or PostgreSQL; the folder of an SQLite file is made.
+
+    Make it in the process that uses it: a connection must not be carried over a fork. Raises SettingsError.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError(
+            f"{url!r} is not a database URL: write for instance sqlite:///var/feedreader.db"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+    if backend != "sqlite":
+        raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")
+    if not parsed.database or parsed.database == ":memory:":
+        raise SettingsError(
+            "SQLite's memory is seen by one connection only: name a file, as in sqlite:///reader.db"
+        )
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    # No limit to the pool: there are never more connections in use than threads at work.
+    engine = create_engine(parsed, pool_size=0)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def writer(engine: Engine) -> Engine:
+    """The same engine for transactions that write.
+
+    On SQLite these begin with BEGIN IMMEDIATE, and so queue up for the write lock at their beginning. One
+    that reads first and writes later fails at once, whatever the timeout, if somebody else wrote meanwhile.
+    """
+    return engine.execution_options(sqlite_begin="IMMEDIATE")
+
+
+def create_all(engine: Engine, metadata: MetaData) -> None:
+    """Create the tables that are not there yet. Any number of processes may do it at the same time."""
+    with writer(engine).begin() as connection:
+        if connection.dialect.name == "postgresql":  # on SQLite the write lock is enough
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
+        metadata.create_all(connection)
+
+
+def insert_into(table: Any, session: Session) -> postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, which both databases write in the same way."""
+    make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    return cast(postgresql.Insert, make(table))
+
+
+def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.isolation_level = (
+        None  # we say BEGIN ourselves; the sqlite3 module would say it too late
+    )
+    cursor = dbapi_connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer don't wait for one another
+    cursor.execute("PRAGMA synchronous = FULL")  # what is committed survives a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))

@@ -1,0 +1,144 @@
+"""What the two apps share of the web: an app without its routes, the pages, and checks of visitors' input."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from flask import Flask, Response, abort, redirect, render_template, request, url_for
+from sqlalchemy import Connection, Engine, bindparam, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
+from werkzeug.wrappers import Response as AnyResponse
+
+from feedreader.addresses import clean_address
+from feedreader.errors import BadAddress
+from feedreader.models import Entry, Feed
+
+FEEDS_SHOWN = 20
+ENTRIES_SHOWN = 50
+MAX_FORM_BYTES = 16_384
+SECURITY_HEADERS = {
+    # Only our own style, script and answers: what a feed smuggles into a page is neither run nor loaded.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # "no-referrer" would make browsers send "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+}
+FEED_STATE = select(
+    Feed.id,
+    Feed.url,
+    Feed.title,
+    Feed.status,
+    Feed.reason,
+    select(func.count()).where(Entry.feed_id == Feed.id).scalar_subquery().label("entries"),
+).where(Feed.id == bindparam("feed_id"))
+
+
+class FeedId(IntegerConverter):
+    """A feed's number in a URL; what does not fit into the column is not found."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=2**31 - 1)
+
+
+def make_app(kind: Literal["sync", "queued"], engine: Engine) -> Flask:
+    """A Flask app with everything but the routes that make the difference. `kind` is shown on every page."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
+    app.url_map.converters["feed"] = FeedId
+    app.jinja_env.filters["day_and_time"] = day_and_time
+    app.context_processor(lambda: {"kind": kind})
+    app.before_request(refuse_other_sites)
+    app.after_request(add_headers)
+    app.register_error_handler(HTTPException, error_page)
+
+    @app.errorhandler(BadAddress)
+    def bad_address(error: BadAddress) -> tuple[str, int]:
+        with Session(engine) as session:
+            return index_page(session, request.form.get("url", ""), str(error)), 400
+
+    @app.get("/healthz")
+    def healthz() -> tuple[dict[str, str], int]:
+        try:
+            with engine.connect() as connection:
+                connection.execute(select(Feed.id).limit(1))
+        except SQLAlchemyError:
+            app.logger.exception("The database does not answer as it should")
+            return {"status": "no database", "app": kind}, 503
+        return {"status": "ok", "app": kind}, 200
+
+    return app
+
+
+def index_page(session: Session, url: str = "", problem: str = "") -> str:
+    """The form and the newest feeds. `url` is what the visitor entered, `problem` what is wrong with it."""
+    feeds = session.scalars(select(Feed).order_by(Feed.id.desc()).limit(FEEDS_SHOWN)).all()
+    return render_template("index.html", feeds=feeds, url=url, problem=problem)
+
+
+def feed_page(session: Session, feed_id: int) -> str:
+    """The feed and its newest entries, or that it is being fetched, or why it failed. Aborts with 404."""
+    feed = find_feed(session, feed_id)
+    entries = session.scalars(feed.entries.select().limit(ENTRIES_SHOWN)).all()
+    return render_template("feed.html", feed=feed, entries=entries)
+
+
+def feed_state(connection: Connection, feed_id: int) -> dict[str, Any]:
+    """What the page polls while a feed is being fetched: one row by its key. Aborts with 404."""
+    row = connection.execute(FEED_STATE, {"feed_id": feed_id}).one_or_none()
+    return row._asdict() if row else abort(404)
+
+
+def find_feed(session: Session, feed_id: int) -> Feed:
+    """The feed with this number. Aborts with 404."""
+    return session.get(Feed, feed_id) or abort(404)
+
+
+def posted_address() -> str:
+    """The address that the visitor sent. Raises BadAddress, which shows the form again with status 400."""
+    return clean_address(request.form.get("url", ""))
+
+
+def show(feed: Feed) -> AnyResponse:
+    """Send the visitor to the feed's page. 303: with GET, so that a reload does not post again."""
+    return redirect(url_for("feed_page", feed_id=feed.id), 303)
+
+
+def refuse_other_sites() -> None:
+    """Abort with 403 when another site's page makes a visitor's browser post here.
+
+    Browsers say where a request comes from. Programs such as curl say nothing, and are nobody's browser.
+    """
+    if request.method != "POST":
+        return
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is None and origin is not None:  # an older browser, or a page without TLS
+        site = "same-origin" if origin.partition("://")[2] == request.host else "cross-site"
+    if site not in (None, "same-origin", "none"):
+        abort(403, "This form was sent from another site.")
+
+
+def add_headers(response: Response) -> Response:
+    """What every answer says about how it may be used."""
+    response.headers.update(SECURITY_HEADERS)
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def error_page(error: HTTPException) -> AnyResponse | tuple[str | dict[str, str], int]:
+    """A page, or JSON where JSON was asked for, that says what is wrong."""
+    code = error.code or 500
+    if code < 400:  # a redirect of the router's
+        return error.get_response()
+    if request.path.endswith(".json"):
+        return {"error": error.name}, code
+    return render_template("error.html", error=error), code
+
+
+def day_and_time(moment: datetime) -> str:
+    """For instance "1 June 2025, 12:00 UTC"."""
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

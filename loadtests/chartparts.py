@@ -1,0 +1,182 @@
+"""What the charts share: colours, axes in plain words, the 500 ms line, and labels that keep apart."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from loadtests.wording import duration
+
+# Of Okabe and Ito's palette, two that differ for every kind of colour vision, and in grey.
+COLOURS = {"sync": "#D55E00", "queued": "#0072B2"}
+GREY = "#666666"
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "text.color": "#1a1a1a",
+    # Letters as shapes: the same picture where this font is missing. The salt makes ids the same each time.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "500ms",
+}
+
+DECADES_MS = [10.0**power for power in range(-2, 7)]
+LINE_HEIGHT = 15  # points, for text of size 11
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Our settings over matplotlib's defaults, inside the block; what the caller had set comes back."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """New axes at a place given in inches from the lower left corner."""
+    full_width, full_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / full_width, bottom / full_height, width / full_width, height / full_height)
+    )
+
+
+def head(figure: Figure, title: str, subtitle: str) -> None:
+    """A title that says what was found, and a smaller line that says under which conditions."""
+    height = figure.get_figheight()
+    lines = textwrap.wrap(title, 106)
+    for number, line in enumerate(lines):
+        figure.text(0.02, 1 - (0.38 + 0.32 * number) / height, line, size=16, weight="bold", va="center")
+    figure.text(0.02, 1 - (0.38 + 0.32 * len(lines)) / height, subtitle, size=12, color=GREY, va="center")
+
+
+def users_axis(axes: Axes, users: Sequence[int]) -> None:
+    """A logarithmic x axis with a tick at each number of users, and no other."""
+    axes.set_xscale("log")
+    padding = max(1.15, (max(users) / min(users)) ** 0.05)
+    axes.set_xlim(min(users) / padding, max(users) * padding)
+    axes.xaxis.set_major_locator(FixedLocator(list(users)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    shown = legible(users, inches_wide=axes.bbox.width / axes.figure.dpi)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: str(round(x)) if round(x) in shown else ""))
+    axes.set_xlabel("simulated users (logarithmic)")
+
+
+def legible(users: Iterable[int], inches_wide: float) -> set[int]:
+    """Those numbers that can stand on a logarithmic axis without touching, chosen from the largest down."""
+    numbers = sorted(set(users), reverse=True)
+    needed = 0.26 * math.log(max(2.0, numbers[0] / numbers[-1])) / inches_wide
+    shown = numbers[:1]
+    for number in numbers[1:]:
+        if math.log(shown[-1] / number) >= needed:
+            shown.append(number)
+    return set(shown)
+
+
+def latency_axis(axes: Axes, axis: Axis, values: Sequence[float]) -> None:
+    """A logarithmic axis for `values` in ms that reads "10 ms", "100 ms", "1 s", and holds at least those."""
+    low = min([8.0, *(value / 2 for value in values if value > 0)])
+    high = max([12_000.0, *(value * 3 for value in values)])
+    if axis is axes.xaxis:
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+    axis.set_major_locator(FixedLocator(DECADES_MS))
+    axis.set_major_formatter(FuncFormatter(lambda ms, _: duration(ms).replace(".0", "")))
+    axis.set_minor_locator(NullLocator())
+
+
+def room_below(axes: Axes, share: float) -> None:
+    """Lower the y axis so that `share` of its height, at the foot, is free."""
+    scale = axes.yaxis.get_transform()
+    low, high = scale.transform(axes.get_ylim())
+    axes.set_ylim(*scale.inverted().transform([high - (high - low) / (1 - share), high]))
+
+
+def rule_line(axes: Axes, rule_ms: float) -> "EndLabel":
+    """Draw the line that the whole project is about, and return the label for its end."""
+    axes.axhline(rule_ms, color="black", lw=1.4, zorder=1.5)
+    return EndLabel(axes.get_xlim()[1], rule_ms, f"{duration(rule_ms)}: the rule", "black")
+
+
+def arrow_up(axes: Axes, x: float, y: float, colour: str) -> None:
+    """Mark a point as a lower bound: the truth is there or above."""
+    arrow = {
+        "arrowstyle": "<|-",
+        "color": colour,
+        "shrinkA": 0,
+        "shrinkB": 0,
+        "mutation_scale": 14,
+        "lw": 1.6,
+    }
+    axes.annotate("", xy=(x, y), xytext=(0, 19), textcoords="offset points", arrowprops=arrow)
+
+
+@dataclass(frozen=True)
+class EndLabel:
+    """A text to be written to the right of the axes, for what ends at (x, y) in data coordinates."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
+    """Write labels to the right of the axes as near to their line ends as they fit without touching."""
+    to_fraction = axes.transData - axes.transAxes
+    ends = [to_fraction.transform((label.x, label.y)) for label in labels]
+    inch_x, inch_y = axes.figure.dpi / axes.bbox.width, axes.figure.dpi / axes.bbox.height
+    places = spread([y for _, y in ends], LINE_HEIGHT / 72 * inch_y)
+    for label, (x, y), place in zip(labels, ends, places, strict=True):
+        leader: dict[str, Any] = {"color": label.colour, "lw": 0.8, "alpha": 0.6, "clip_on": False}
+        axes.plot([x, 1, 1 + 0.14 * inch_x], [y, y, place], transform=axes.transAxes, **leader)
+        style: dict[str, Any] = {"color": label.colour, "size": 11, "va": "center_baseline"}
+        axes.text(1 + 0.19 * inch_x, place, label.text, transform=axes.transAxes, **style)
+
+
+def spread(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:
+    """The places nearest to `wanted` (least squares) that are `gap` or more apart, in [low, high] if all fit.
+
+    With `gap` taken off for each label below it, no place may lie under its lower neighbour's: isotonic
+    regression, solved by pooling adjacent violators.
+    """
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    blocks: list[list[float]] = []
+    for below, index in enumerate(order):
+        blocks.append([wanted[index] - below * gap])
+        while len(blocks) > 1 and _mean(blocks[-2]) >= _mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    bases = [_mean(block) for block in blocks for _ in block]
+    top = max(low, high - (len(wanted) - 1) * gap)
+    places = [0.0] * len(wanted)
+    for below, (index, base) in enumerate(zip(order, bases, strict=True)):
+        places[index] = min(max(base, low), top) + below * gap
+    return places
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,69 @@
+"""How far a bench is: a bar with the time left in a terminal, a line for each step anywhere else."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from loadtests.wording import APPS, figure, percent, user_count
+
+
+class Progress:
+    """A context manager. Steps take about `step_seconds` each; what they really take corrects the time left."""
+
+    def __init__(self, steps: int, step_seconds: float):
+        self._steps = steps
+        self._expected = step_seconds
+        self._taken: list[float] = []
+        self._began = time.monotonic()
+        console = Console(highlight=False)
+        self._say = console.print if console.is_terminal else print
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:.0f} of {task.total} steps"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        self._task = self._bar.add_task("", total=self._steps, left="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, app: str, users: int) -> None:
+        """A step begins."""
+        self._began = time.monotonic()
+        self._bar.update(self._task, description=f"{APPS[app]}, {user_count(users)}")
+        self.tick()
+
+    def tick(self) -> None:
+        """Show the time left. Cheap; called some times a second."""
+        each = sum(self._taken) / len(self._taken) if self._taken else self._expected
+        passed = min(time.monotonic() - self._began, 0.98 * each)
+        left = (self._steps - len(self._taken)) * each - passed
+        minutes, seconds = divmod(round(left), 60)
+        text = f"{minutes}:{seconds:02} left" if minutes else f"{seconds} s left"
+        self._bar.update(self._task, completed=len(self._taken) + passed / each, left=text)
+
+    def done(self, step: Mapping[str, Any]) -> None:
+        """A step has ended: one line says what came out."""
+        self._taken.append(time.monotonic() - self._began)
+        submit = step["submit"]
+        over = submit["share_over_500ms"]
+        self._say(
+            f"{APPS[step['app']]:>12} {user_count(step['users']):>9}"
+            f"   p50 {figure(submit, 'p50_ms'):>8}   p95 {figure(submit, 'p95_ms'):>8}"
+            f"   over 500 ms {'–' if over is None else percent(over):>7}{'' if step['fit'] else '  not fit'}"
+        )

@@ -1,0 +1,74 @@
+"""The feed reader that queues the fetch. First read sync_app/app.py; this replaces one call.
+
+A visitor sends the address of a feed. This app notes that the feed is to be fetched, and answers at once. A
+worker, in a process of its own, fetches it, and the feed's page shows the entries when they are there. The
+note is a job in the same database, written in the same transaction as the feed: both are there, or neither.
+
+    gunicorn "queued_app.app:create_app()"
+    python -m jobqueue work --import queued_app.jobs
+
+The other reader has the same routes in the same order. Compare them: diff sync_app/app.py queued_app/app.py
+"""
+
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.orm import sessionmaker
+from werkzeug.wrappers import Response
+
+from feedreader import web
+from feedreader.database import make_engine, writer
+from feedreader.models import create_tables
+from feedreader.settings import Settings
+from jobqueue import Queue
+from queued_app.jobs import Feed
+
+
+def create_app() -> Flask:
+    """The app, set up by the environment (see feedreader/settings.py). Raises SettingsError."""
+    engine = make_engine(Settings.from_environ().database)
+    create_tables(engine)
+    queue = Queue(engine)
+    queue.create_tables()
+    reading = sessionmaker(engine)
+    writing = sessionmaker(writer(engine), expire_on_commit=False)
+    app = web.make_app("queued", engine)
+
+    @app.get("/")
+    def index() -> str:
+        """The form, and the newest feeds."""
+        with reading() as session:
+            return web.index_page(session)
+
+    @app.post("/feeds")
+    def create_feed() -> Response:
+        """Take the address of a feed; sends the visitor to the feed's page."""
+        url = web.posted_address()
+        with writing() as session:
+            feed = Feed.subscribe(session, url)
+            queue.enqueue(feed, session=session)  # the visitor gets an answer now
+            session.commit()
+        return web.show(feed)
+
+    @app.get("/feeds/<feed:feed_id>")
+    def feed_page(feed_id: int) -> str:
+        """The feed's entries; or that it is being fetched; or why it can't be had."""
+        with reading() as session:
+            return web.feed_page(session, feed_id)
+
+    @app.get("/feeds/<feed:feed_id>.json")
+    def feed_state(feed_id: int) -> dict[str, Any]:
+        """The feed's status, for which the page asks again and again while the feed is being fetched."""
+        with engine.connect() as connection:
+            return web.feed_state(connection, feed_id)
+
+    @app.post("/feeds/<feed:feed_id>/refresh")
+    def refresh_feed(feed_id: int) -> Response:
+        """Fetch the feed again; sends the visitor to its page."""
+        with writing() as session:
+            feed = Feed.subscribe(session, web.find_feed(session, feed_id).url)
+            queue.enqueue(feed, session=session)  # the visitor gets an answer now
+            session.commit()
+        return web.show(feed)
+
+    return app

@@ -1,0 +1,160 @@
+"""Fixtures of the queue's tests: a queue on each backend, and workers in threads and processes of their own.
+
+A test module that needs them says `pytest_plugins = ["queue_fixtures"]`.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from jobs_for_tests import Base, gates, said, scripts
+from sqlalchemy import event
+
+from jobqueue import Queue, Worker
+from loadtests.processes import Process
+
+# Worker processes find the sample jobs here.
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+
+
+@pytest.fixture
+def queue(database_url: str) -> Iterator[Queue]:
+    """An empty queue on each backend, beside the tables of the sample jobs."""
+    said.clear()
+    scripts.clear()
+    queue = Queue(database_url)
+    queue.create_tables()
+    Base.metadata.create_all(queue.engine)
+    yield queue
+    for gate in list(gates.values()):
+        gate.set()
+    gates.clear()
+    wait_until(lambda: not job_threads(), "the end of all threads that perform jobs")
+    queue.close()
+
+
+def job_threads() -> list[threading.Thread]:
+    """The threads that perform jobs in this process."""
+    return [thread for thread in threading.enumerate() if thread.name == "jobqueue"]
+
+
+class RunningWorker:
+    """A worker that runs in a thread of this process; `lines` is what it said."""
+
+    def __init__(self, queue: Queue, **options: Any):
+        self.lines: list[str] = []
+        self.worker = Worker(queue, say=self.lines.append, **options)
+        self._thread = threading.Thread(target=self.worker.run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.worker.stop()
+
+    def wait(self) -> None:
+        """Wait until run() has returned."""
+        wait_until(lambda: not self._thread.is_alive(), "the worker's end")
+
+
+@pytest.fixture
+def run_worker() -> Iterator[Callable[..., RunningWorker]]:
+    """run_worker(queue, **options) starts a worker in a thread. It is stopped at once after the test."""
+    workers: list[RunningWorker] = []
+
+    def run(queue: Queue, **options: Any) -> RunningWorker:
+        workers.append(RunningWorker(queue, **options))
+        return workers[-1]
+
+    yield run
+    for worker in workers:
+        worker.stop()
+        worker.stop()
+        worker.wait()
+
+
+class WorkerProcess(Process):
+    """`python -m jobqueue work` in a process that can't outlive the test."""
+
+    def pid(self) -> int:
+        """The worker's own process id, once it works."""
+        return int(self.wait_for(r"\*\*\* Starting job worker host:\S+ pid:(\d+)\n")[1])
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid(), number)
+
+
+@pytest.fixture
+def start_worker(queue: Queue, database_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """start_worker("--threads", "2") starts a worker process on the test's queue; its end is seen to."""
+    with ExitStack() as stack:
+
+        def start(*options: str) -> WorkerProcess:
+            command = [sys.executable, "-m", "jobqueue", "work", "--database", database_url]
+            command += ["--import", "jobs_for_tests", *options]
+            log = tmp_path / f"worker{len(list(tmp_path.glob('worker*.log')))}.log"
+            return stack.enter_context(WorkerProcess("worker", command, log, ENVIRONMENT))
+
+        yield start
+
+
+@pytest.fixture
+def at_once() -> Callable[..., list[str]]:
+    """at_once(3, code, ...) runs Python code in 3 processes; returns what each printed.
+
+    Each process makes itself ready, waits in `input()` until all the others are ready too, and goes on.
+    (A process whose test has died sees the end of its input there, and ends.)
+    """
+
+    def run(count: int, code: str, *arguments: str) -> list[str]:
+        command = [sys.executable, "-c", code, *arguments]
+        with ExitStack() as stack:
+            processes = [
+                stack.enter_context(
+                    subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        env={**os.environ, **ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+                        text=True,
+                    )
+                )
+                for _ in range(count)
+            ]
+            for process in processes:
+                assert process.stdout and process.stdout.read(1) == ">", "it does not get to input('>')"
+            for process in processes:
+                assert process.stdin
+                process.stdin.write("\n")
+                process.stdin.flush()
+            printed = [process.communicate(timeout=30)[0] for process in processes]
+            assert [process.returncode for process in processes] == [0] * count
+            return printed
+
+    return run
+
+
+@pytest.fixture
+def explain(queue: Queue) -> Iterator[Callable[[], list[str]]]:
+    """explain() returns how the database carried out each statement since the test began (EXPLAIN's text)."""
+    executed: list[tuple[str, Any]] = []
+
+    def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
+            executed.append((statement, parameters))
+
+    def explain() -> list[str]:
+        prefix = "EXPLAIN QUERY PLAN " if queue.engine.dialect.name == "sqlite" else "EXPLAIN "
+        statements = executed[:]
+        with queue.engine.connect() as connection:
+            plans = [connection.exec_driver_sql(prefix + sql, values).all() for sql, values in statements]
+        return ["\n".join(str(row[-1]) for row in plan) for plan in plans]
+
+    event.listen(queue.engine, "before_cursor_execute", record)
+    yield explain
+    event.remove(queue.engine, "before_cursor_execute", record)

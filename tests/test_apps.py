@@ -1,0 +1,387 @@
+"""Both readers from a visitor's side: the same pages, and a different time at which the feed is there."""
+
+import importlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import wait_until
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event, select, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
+from werkzeug.test import TestResponse
+
+from feedreader.database import make_engine, writer
+from feedreader.models import Entry, Feed, create_tables
+from jobqueue import Queue, Worker
+from loadtests.feedserver import FeedServer, running_feedserver
+
+DEADLINE = 0.5
+
+
+@pytest.fixture(scope="module")
+def feeds() -> Iterator[FeedServer]:
+    """Somebody else's feed server."""
+    with running_feedserver() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def connections_closed() -> Iterator[None]:
+    """An app has no end of its own, so what it has opened is closed here."""
+    opened: list[Any] = []
+
+    def remember(dbapi_connection: Any, _: object) -> None:
+        opened.append(dbapi_connection)
+
+    event.listen(Pool, "connect", remember)
+    yield
+    event.remove(Pool, "connect", remember)
+    for connection in opened:
+        connection.close()
+
+
+class Reader:
+    """One of the two apps and a visitor's browser, with a database of their own."""
+
+    def __init__(self, kind: str, database: str) -> None:
+        self.kind = kind
+        self.database = database
+        app = importlib.import_module(f"{kind}_app.app").create_app()
+        self.browser: FlaskClient = app.test_client()
+
+    @property
+    def engine(self) -> Engine:
+        """An engine to look into the database with."""
+        return make_engine(self.database)
+
+    def post(self, url: str) -> str:
+        """Send an address; returns the path of the feed's page."""
+        answer = self.browser.post("/feeds", data={"url": url})
+        assert answer.status_code == 303, answer.text
+        return answer.location
+
+    def let_the_worker_catch_up(self) -> None:
+        """Perform what is queued. (The synchronous reader queues nothing.)"""
+        if self.kind == "queued":
+            queue = Queue(self.database)
+            Worker(queue).work_off()
+            queue.close()
+
+    def state(self, page: str) -> dict[str, Any]:
+        """What the page's script is told."""
+        state: dict[str, Any] = self.browser.get(f"{page}.json").json
+        return state
+
+    def fetched(self, url: str) -> str:
+        """Send an address and let it be fetched; returns the path of the feed's page."""
+        page = self.post(url)
+        self.let_the_worker_catch_up()
+        return page
+
+    def show(self, page: str) -> BeautifulSoup:
+        """A page as a visitor sees it."""
+        return soup_of(self.browser.get(page))
+
+
+def soup_of(answer: TestResponse) -> BeautifulSoup:
+    """The HTML of an answer."""
+    return BeautifulSoup(answer.text, "html.parser")
+
+
+def words(soup: BeautifulSoup, selector: str = "main") -> str:
+    """The text of a part of the page, on one line."""
+    part = soup.select_one(selector)
+    assert part is not None, f"no {selector} in {soup}"
+    return " ".join(part.get_text(" ").split())
+
+
+@pytest.fixture
+def settings(feeds: FeedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment of a reader that may fetch from the feed server; returns the database's URL."""
+    database = f"sqlite:///{tmp_path}/reader.db"
+    monkeypatch.setenv("FEEDREADER_DATABASE", database)
+    monkeypatch.setenv("FEEDREADER_DEADLINE", str(DEADLINE))
+    monkeypatch.setenv("FEEDREADER_ALLOW", feeds.url.removeprefix("http://"))
+    return database
+
+
+@pytest.fixture(params=["sync", "queued"])
+def reader(request: pytest.FixtureRequest, settings: str) -> Reader:
+    """Every test that takes this runs with both readers."""
+    return Reader(request.param, settings)
+
+
+def test_the_first_page_has_a_form_and_no_feeds(reader: Reader) -> None:
+    """It says which of the readers this is."""
+    page = reader.show("/")
+    assert page.select_one("form[method=post][action='/feeds'] input[name=url][required]")
+    assert words(page, "label[for=url]") == "Address of an RSS or Atom feed"
+    assert words(page, ".kind") == {"sync": "synchronous reader", "queued": "queued reader"}[reader.kind]
+    assert "None yet" in words(page)
+
+
+def test_a_posted_feed_shows_its_entries(reader: Reader, feeds: FeedServer) -> None:
+    """The story of both readers: send an address, be sent to a page, read."""
+    page = reader.fetched(feeds.feed_url("fast", 1))
+    assert page == "/feeds/1"
+    shown = reader.show(page)
+    assert words(shown, "h1").endswith("(fast 1)")
+    assert 10 <= len(shown.select("article")) <= 30
+    first = shown.select_one("article")
+    assert first and first.select_one("h2 a[href^='http://example.org/fast/1/']")
+    assert first.select_one("time[datetime]")
+    assert "Fetch again" in words(shown)
+    assert "ready" in words(reader.show("/"), ".feeds li")
+
+
+def test_the_page_asks_for_a_state_that_says_when_the_feed_is_there(
+    reader: Reader, feeds: FeedServer
+) -> None:
+    """Everything that a script or a load test wants to know of a feed, in one small answer."""
+    url = feeds.feed_url("fast", 2)
+    page = reader.fetched(url)
+    state = reader.state(page)
+    assert state.pop("entries") >= 10
+    assert state.pop("title").endswith("(fast 2)")
+    assert state == {"id": 1, "url": url, "status": "ready", "reason": None}
+
+
+def test_a_feed_that_fails_says_why_and_offers_another_try(reader: Reader, feeds: FeedServer) -> None:
+    """An answer of 404 from there is a page with 200 here: our server is well."""
+    page = reader.fetched(feeds.feed_url("missing", 1))
+    shown = reader.show(page)
+    assert "This feed could not be fetched. The server answered 404 Not Found." in words(
+        shown, "[role=alert]"
+    )
+    assert words(shown, "form[method=post][action='/feeds/1/refresh'] button") == "Try again"
+    assert reader.state(page)["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("hang", "did not answer within 0.5 seconds"),
+        ("drip", "did not answer within 0.5 seconds"),
+        ("error", "answered 500 Internal Server Error"),
+        ("reset", "broke off the connection"),
+        ("malformed", "not a feed as it stands"),
+        ("huge", "larger than 10 MiB"),
+        ("redirect-loop", "redirects more than 5 times"),
+    ],
+)
+def test_every_misbehaving_server_ends_in_a_reason(
+    reader: Reader, feeds: FeedServer, kind: str, reason: str
+) -> None:
+    """No kind of bad feed is an error of the reader."""
+    page = reader.fetched(feeds.feed_url(kind, 1))
+    state = reader.state(page)
+    assert state["status"] == "failed" and reason in state["reason"]
+    assert reason in words(reader.show(page))
+
+
+def test_a_feed_can_be_fetched_again(reader: Reader, feeds: FeedServer) -> None:
+    """Without duplicates; by the button, and by sending the address once more."""
+    url = feeds.feed_url("fast", 3)
+    page = reader.fetched(url)
+    entries = reader.state(page)["entries"]
+    answer = reader.browser.post(f"{page}/refresh")
+    assert (answer.status_code, answer.location) == (303, page)
+    reader.let_the_worker_catch_up()
+    assert reader.fetched(url) == page
+    assert reader.state(page)["entries"] == entries
+    assert reader.state(page)["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "not an address", "ftp://example.org/", "http://", "<script>alert(1)</script>"]
+)
+def test_a_bad_address_brings_the_form_again_with_the_reason(reader: Reader, url: str) -> None:
+    """With what was entered, so that it can be corrected; nothing is kept."""
+    answer = reader.browser.post("/feeds", data={"url": url})
+    page = soup_of(answer)
+    assert answer.status_code == 400
+    field = page.select_one("input[name=url][aria-invalid=true][aria-describedby=problem]")
+    assert field and field["value"] == url
+    assert words(page, "#problem[role=alert]")
+    assert "None yet" in words(page)
+
+
+def test_a_form_without_an_address_is_a_bad_address(reader: Reader) -> None:
+    """A program that forgets the field is told."""
+    answer = reader.browser.post("/feeds")
+    assert answer.status_code == 400 and "Enter the address" in answer.text
+
+
+def test_addresses_on_private_networks_are_not_fetched(reader: Reader) -> None:
+    """The reader is no door into the network that it runs in."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        page = reader.fetched(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+    assert "private network" in reader.state(page)["reason"]
+
+
+@pytest.mark.parametrize("path", ["/feeds/1", "/feeds/99999999999999999999", "/feeds/x", "/nowhere"])
+def test_what_is_not_there_is_a_page_with_404(reader: Reader, path: str) -> None:
+    """With the way back to the feeds."""
+    answer = reader.browser.get(path)
+    assert answer.status_code == 404
+    assert soup_of(answer).select_one("main a[href='/']")
+
+
+def test_a_state_that_is_not_there_is_json_with_404(reader: Reader) -> None:
+    """The script does not have to read a page."""
+    answer = reader.browser.get("/feeds/1.json")
+    assert (answer.status_code, answer.json) == (404, {"error": "Not Found"})
+    assert reader.browser.post("/feeds/1/refresh").status_code == 404
+
+
+def test_the_newest_feeds_come_first_and_are_twenty_at_most(reader: Reader) -> None:
+    """The first page does not grow with the database."""
+    with Session(writer(reader.engine)) as session:
+        for n in range(25):
+            Feed.subscribe(session, f"http://example.org/{n}")
+        session.commit()
+    shown = [link.get_text() for link in reader.show("/").select(".feeds a")]
+    assert shown == [f"http://example.org/{n}" for n in range(24, 4, -1)]
+
+
+def test_what_a_feed_says_is_shown_as_text(reader: Reader) -> None:
+    """Markup that has found its way into the database is not markup on the page."""
+    evil = "<script>alert(1)</script>"
+    with Session(writer(reader.engine)) as session:
+        feed = Feed.subscribe(session, "http://example.org/")
+        feed.title, feed.status, feed.reason = evil, "failed", evil
+        session.add(Entry(feed_id=feed.id, guid="g", title=evil, link="", summary=evil))
+        session.commit()
+    page = reader.show("/feeds/1")
+    assert words(page, "h1") == evil and words(page, "article p") == evil
+    assert not page.select("main script")
+
+
+def test_nothing_on_a_page_may_run_but_our_own_script(reader: Reader) -> None:
+    """A policy that forbids everything else, and pages that keep to it."""
+    for path in ("/", "/nowhere", "/healthz"):
+        answer = reader.browser.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        page = soup_of(answer)
+        assert not page.select("style, [style], script:not([src]), [onclick]")
+
+
+def test_styles_and_scripts_may_be_cached(reader: Reader) -> None:
+    """They are the same for everybody."""
+    for name in ("style.css", "poll.js", "icon.svg"):
+        answer = reader.browser.get(f"/static/{name}")
+        assert answer.status_code == 200 and answer.headers.get("Cache-Control") != "no-store"
+        answer.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 303),
+        ({"Sec-Fetch-Site": "none"}, 303),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://other.localhost"}, 403),
+        ({"Origin": "http://localhost"}, 303),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://localhost.evil.example"}, 403),
+        ({"Origin": "http://localhost:8000"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+    ],
+)
+def test_other_sites_can_not_post_here(
+    reader: Reader, feeds: FeedServer, headers: dict[str, str], status: int
+) -> None:
+    """A page elsewhere must not make a visitor's browser send us its addresses."""
+    answer = reader.browser.post("/feeds", data={"url": feeds.feed_url("error", 1)}, headers=headers)
+    assert answer.status_code == status
+
+
+def test_a_form_that_is_far_too_large_is_refused(reader: Reader) -> None:
+    """Nobody's memory is filled."""
+    assert reader.browser.post("/feeds", data={"url": "x" * 100_000}).status_code == 413
+
+
+def test_health_is_that_the_database_answers(reader: Reader) -> None:
+    """And the answer says which reader it is."""
+    answer = reader.browser.get("/healthz")
+    assert (answer.status_code, answer.json) == (200, {"status": "ok", "app": reader.kind})
+
+
+def test_health_without_the_tables_is_503(reader: Reader) -> None:
+    """Whoever watches the service learns it, and sends no visitor here."""
+    with writer(reader.engine).begin() as connection:
+        connection.execute(text("DROP TABLE feeds"))
+    answer = reader.browser.get("/healthz")
+    assert answer.status_code == 503 and answer.json and answer.json["app"] == reader.kind
+
+
+def test_the_synchronous_visitor_waits_for_the_feeds_server(settings: str, feeds: FeedServer) -> None:
+    """The answer comes when the other server has answered, or when the deadline has passed."""
+    reader = Reader("sync", settings)
+    asked = feeds.stats()["requested"]["hang"]
+    page = reader.post(feeds.feed_url("hang", 1))
+    assert feeds.stats()["requested"]["hang"] == asked + 1
+    assert reader.state(page)["status"] == "failed"
+
+
+def test_the_queued_visitor_is_answered_before_the_feeds_server_is_asked(
+    settings: str, feeds: FeedServer
+) -> None:
+    """The page says that the feed is being fetched, and how it will hear when it is there."""
+    reader = Reader("queued", settings)
+    asked = feeds.stats()["requested"]
+    page = reader.post(feeds.feed_url("fast", 1))
+    assert feeds.stats()["requested"] == asked
+    assert reader.state(page)["status"] == "pending"
+    shown = reader.show(page)
+    assert "being fetched" in words(shown, "[role=status][data-poll='/feeds/1.json']")
+    assert shown.select_one("script[src='/static/poll.js']")
+    assert shown.select_one("noscript meta[http-equiv=refresh][content='2']")
+    reader.let_the_worker_catch_up()
+    assert reader.state(page)["status"] == "ready"
+    assert not reader.show(page).select("[data-poll], noscript")
+
+
+def test_a_feed_and_its_job_are_stored_together_or_not_at_all(settings: str) -> None:
+    """When the job can't be stored, there is no feed that would be "being fetched" for ever."""
+    reader = Reader("queued", settings)
+    with writer(reader.engine).begin() as connection:
+        connection.execute(text("DROP TABLE jobs"))
+    assert reader.browser.post("/feeds", data={"url": "http://example.org/"}).status_code == 500
+    with reader.engine.connect() as connection:
+        assert connection.execute(select(Feed.id)).all() == []
+
+
+def test_a_visitor_sees_the_feed_pending_while_another_waits_for_it(settings: str, feeds: FeedServer) -> None:
+    """The synchronous reader holds no lock while it waits: others read, and send addresses of their own."""
+    reader = Reader("sync", settings)
+    waiting = threading.Thread(target=reader.post, args=(feeds.feed_url("hang", 2),))
+    asked = feeds.stats()["in_flight"]["hang"]
+    waiting.start()
+    wait_until(lambda: feeds.stats()["in_flight"]["hang"] > asked, "the visitor's feed to be asked for")
+    assert reader.state("/feeds/1")["status"] == "pending"
+    other = Reader("sync", settings).post(feeds.feed_url("fast", 2))
+    assert reader.state(other)["status"] == "ready"
+    waiting.join()
+    assert reader.state("/feeds/1")["status"] == "failed"
+
+
+def test_the_database_may_be_there_already(settings: str) -> None:
+    """A reader that is started again finds its feeds."""
+    engine = make_engine(settings)
+    create_tables(engine)
+    with Session(writer(engine)) as session:
+        Feed.subscribe(session, "http://example.org/")
+        session.commit()
+    assert "http://example.org/" in words(Reader("sync", settings).show("/"), ".feeds")

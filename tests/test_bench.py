@@ -1,0 +1,154 @@
+"""`python -m loadtests bench` from end to end, with steps of a second or two."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema
+import psutil
+import pytest
+from conftest import wait_until
+
+from loadtests.statistics import read_rows
+
+ROOT = Path(__file__).parent.parent
+BENCH = [sys.executable, "-m", "loadtests", "bench"]
+SHORT = ["--seconds", "2", "--warm-up", "0.5", "--think", "0.2", "--slots", "2", "--mix", "fast=100"]
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run a bench to its end."""
+    return subprocess.run(
+        [*BENCH, *options], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
+    )
+
+
+def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) -> None:
+    """Rows, results.json as its schema says, figures, a report; the exit status is the verdict's."""
+    done = bench("--users", "3", *SHORT, "--out", str(tmp_path / "out"))
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert done.returncode == results["verdict"]["exit_status"], done.stderr
+    jsonschema.validate(results, json.loads((ROOT / "loadtests" / "results.schema.json").read_text()))
+    assert [(step["app"], step["users"]) for step in results["steps"]] == [("sync", 3), ("queued", 3)]
+    for step in results["steps"]:
+        rows = read_rows(tmp_path / "out" / step["rows"])
+        submits = [row for row in rows if row.group == "submit" and 0.5 <= row.intended_s < 2.5]
+        assert step["submit"]["count"] == len(submits) > 0
+        assert step["failures"] == 0
+        assert set(step["processes"]) >= {"feed server", "web server", "load generator"}
+    assert results["steps"][1]["jobs_per_s"] > 0
+    for picture in ("main.png", "main.svg"):
+        assert (tmp_path / "out" / "figures" / picture).stat().st_size > 10_000
+    ElementTree.parse(tmp_path / "out" / "figures" / "main.svg")
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text()
+    assert str(tmp_path / "out" / "report.html") in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines() if "/" not in line) <= 80
+    assert not list((tmp_path / "out").rglob("*.db*"))
+
+
+def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
+    """`--database postgresql` needs nothing installed."""
+    done = bench(
+        "--users", "2", "--app", "queued", *SHORT, "--database", "postgresql", "--out", str(tmp_path / "out")
+    )
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert done.returncode == results["verdict"]["exit_status"], done.stderr
+    assert results["settings"]["database"] == "postgresql"
+    assert results["steps"][0]["submit"]["count"] > 0
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that the bench has started so far."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; one that only waits to be reaped does not."""
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def commands(process: subprocess.Popen[str]) -> str:
+    """The command lines of all that the bench has started."""
+    return " ".join(" ".join(child.cmdline()) for child in running(descendants(process)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_path: Path) -> None:
+    """Web server, worker, feed server and Locust are gone, also after kill -9."""
+    command = [*BENCH, "--users", "5", "--app", "queued", "--seconds", "60", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, text=True
+    ) as process:
+        try:
+            parts = ("gunicorn", "jobqueue", "feedserver", "locust")
+            wait_until(lambda: all(part in commands(process) for part in parts), "all parts", timeout=60)
+            started = descendants(process)
+            assert len(started) > 10
+            process.send_signal(number)
+            wait_until(lambda: not running(started), "the end of all processes")
+            assert process.wait(20) in (-signal.SIGKILL, 130)
+        finally:
+            process.kill()
+
+
+def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None:
+    """After Ctrl-C in the second step the first one is reported; the exit status is 130."""
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [*BENCH, "--users", "3", *SHORT, "--out", str(out)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout
+        try:
+            assert "synchronous" in process.stdout.readline()  # the first step's line
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+    results = json.loads((out / "results.json").read_text())
+    assert [step["app"] for step in results["steps"]] == ["sync"]
+    assert results["interrupted"]
+    assert "report.html" in rest
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--users", "0"], "is not a whole number above 0"),
+        (["--users", "1,x"], "'x' is not a whole number above 0"),
+        (["--seconds", "-1"], "is not a number of seconds above 0"),
+        (["--app", "neither"], "invalid choice: 'neither'"),
+        (["--mix", "quick=100"], "quick"),
+        (["--mix", "fast=50"], "100"),
+        (["--database", "mysql://x/y"], "write sqlite, postgresql"),
+        (["--out", "."], "is not empty"),
+        (["--slots", "many"], "is not a whole number above 0"),
+    ],
+)
+def test_bad_usage_gets_a_plain_answer(options: list[str], said: str) -> None:
+    """Status 2, and one message that names what is wrong."""
+    done = bench(*options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_fits_a_terminal_and_an_unknown_command_is_named() -> None:
+    """`python -m loadtests` explains itself."""
+    for arguments in (["--help"], ["bench", "--help"], ["stack", "--help"]):
+        command = [sys.executable, "-m", "loadtests", *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT, env={"COLUMNS": "80"}
+        )
+        assert max(map(len, done.stdout.splitlines())) <= 80
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests", "run"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert "there is no command 'run'" in done.stderr

@@ -1,0 +1,60 @@
+"""Who may import whom: the arrows run one way."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = {"jobqueue", "feedreader", "sync_app", "queued_app", "loadtests"}
+MAY_IMPORT = {
+    "jobqueue": {"sqlalchemy", "psycopg"},
+    "feedreader": {"sqlalchemy", "requests", "urllib3", "feedparser", "flask", "werkzeug"},
+    "sync_app": {"feedreader", "flask", "werkzeug", "sqlalchemy"},
+    "queued_app": {"feedreader", "jobqueue", "flask", "werkzeug", "sqlalchemy"},
+}
+ONLY_IN = {  # module: the only file of its package that may import it
+    ("feedreader", "flask"): "web.py",
+    ("loadtests", "locust"): "feeds.py",
+}
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level names of all that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute here"
+            names.add((node.module or "").partition(".")[0])
+    return names - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    """Neither one of ours that it must not know, nor a library that is not its own."""
+    for path in (ROOT / package).glob("*.py"):
+        assert imports(path) <= MAY_IMPORT[package] | {package}, path
+
+
+def test_the_load_tests_import_none_of_the_apps() -> None:
+    """They start them as commands, as a user would."""
+    for path in (ROOT / "loadtests").glob("*.py"):
+        assert not imports(path) & (OURS - {"loadtests"}), path
+
+
+@pytest.mark.parametrize(("package", "module"), sorted(ONLY_IN))
+def test_some_libraries_are_imported_in_one_file_only(package: str, module: str) -> None:
+    """Importing locust monkey-patches the process; Flask belongs to the web."""
+    files = {path.name for path in (ROOT / package).glob("*.py") if module in imports(path)}
+    assert files == {ONLY_IN[package, module]}
+
+
+def test_the_notebooks_never_import_locust_or_the_apps() -> None:
+    """Locust would monkey-patch the kernel."""
+    sources = [*(ROOT / "notebooks").glob("*.py"), *(ROOT / "notebooks" / "source").glob("*.py")]
+    assert sources
+    for path in sources:
+        assert not imports(path) & {"locust", "gevent", "sync_app", "queued_app", "feedreader"}, path

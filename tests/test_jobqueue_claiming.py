@@ -1,0 +1,182 @@
+"""Claiming: which jobs a worker gets, in which order, and that no two workers get the same one."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs_for_tests import Append, Say, lines_of
+from sqlalchemy import Connection
+
+from jobqueue import Queue, Worker, store
+from jobqueue.store import Claimed
+
+pytest_plugins = ["queue_fixtures"]
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+
+
+def add(queue: Queue, **options: Any) -> int:
+    """Enqueue a job, due at noon unless told otherwise."""
+    return queue.enqueue(Say("hello"), now=NOON, **options)
+
+
+def claim(
+    queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **options: Any
+) -> list[Claimed]:
+    with queue.writer.begin() as connection:
+        return store.claim(connection, worker, limit, now, **options)
+
+
+def claimed_ids(queue: Queue, **options: Any) -> list[int]:
+    return [job.id for job in claim(queue, **options)]
+
+
+def test_urgent_jobs_come_first_then_old_ones(queue: Queue) -> None:
+    """Lower priority, then earlier run_at, then earlier enqueued: also within one claim."""
+    normal, next_normal = add(queue), add(queue)
+    older = add(queue, run_at=NOON - timedelta(hours=1))
+    urgent = add(queue, priority=-1)
+    unimportant_but_oldest = add(queue, priority=1, run_at=NOON - timedelta(days=1))
+    expected = [urgent, older, normal, next_normal, unimportant_but_oldest]
+    assert claimed_ids(queue, limit=2) + claimed_ids(queue, limit=3) == expected
+
+
+def test_only_due_jobs_are_claimed(queue: Queue) -> None:
+    """A job is due from its run_at on."""
+    job = add(queue, run_at=LATER)
+    assert claimed_ids(queue, now=LATER - timedelta(microseconds=1)) == []
+    assert claimed_ids(queue, now=LATER) == [job]
+
+
+def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
+    """Given none, it takes from all."""
+    default, images, mail = add(queue), add(queue, queue="images"), add(queue, queue="mail")
+    assert claimed_ids(queue, queues=["nothing here"]) == []
+    assert claimed_ids(queue, queues=["images", "mail"], limit=1) == [images]
+    assert claimed_ids(queue, queues=["images", "mail"]) == [mail]
+    assert claimed_ids(queue) == [default]
+    add(queue, queue="images")
+    assert Worker(queue, queues=["mail"]).work_off() == (0, 0)
+    assert Worker(queue, queues=["images"]).work_off() == (1, 0)
+
+
+def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
+    """Before the job runs: a crash counts too."""
+    add(queue, max_attempts=3, max_run_time=1.5)
+    (claimed,) = claim(queue, "a", now=LATER)
+    (job,) = queue.jobs()
+    assert (job.locked_by, job.locked_at, job.attempts, job.updated_at) == ("a", LATER, 1, LATER)
+    assert claimed == Claimed(job.id, 1, job.handler, max_attempts=3, max_run_time=1.5)
+
+
+def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
+    """However long it has been due."""
+    add(queue)
+    (job,) = claim(queue, "a")
+    assert claim(queue, "b") == []
+    with queue.writer.begin() as connection:
+        assert store.bury(connection, "a", job, "for good", NOON)
+    assert claim(queue, "b", now=NOON + timedelta(days=1)) == []
+
+
+def test_threads_never_get_the_same_job(queue: Queue) -> None:
+    """Six workers start at the same moment and claim one by one until nothing is left: each job, once."""
+    ids = [add(queue) for _ in range(60)]
+    barrier = threading.Barrier(6, timeout=20)
+    claimed: list[int] = []
+
+    def work(name: str) -> None:
+        barrier.wait()
+        while jobs := claim(queue, name, limit=1):
+            claimed.append(jobs[0].id)
+
+    threads = [threading.Thread(target=work, args=(f"worker {n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(claimed) == ids
+
+
+PERFORM_ALL = """
+import sys
+from jobqueue import Queue, Worker
+import jobs_for_tests
+queue = Queue(sys.argv[1])
+queue.jobs(), input(">")
+succeeded, failed = Worker(queue).work_off()
+print(succeeded, failed)
+"""
+
+
+def test_processes_perform_each_job_exactly_once(
+    queue: Queue, database_url: str, tmp_path: Path, at_once: Callable[..., list[str]]
+) -> None:
+    """Three workers in processes of their own, 60 jobs: 60 lines, all different."""
+    log = tmp_path / "performed.txt"
+    for n in range(60):
+        queue.enqueue(Append(str(log), f"job {n}"))
+    printed = at_once(3, PERFORM_ALL, database_url)
+    assert Counter(lines_of(log)) == Counter(f"job {n}" for n in range(60))
+    assert sum(int(line.split()[0]) for line in printed) == 60
+    assert queue.jobs() == []
+
+
+def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str) -> None:
+    """It skips what an open transaction is about to take."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    first, second = add(queue), add(queue)
+    with queue.writer.begin() as slow:
+        slow.exec_driver_sql("SET lock_timeout = '1ms'")
+        assert [job.id for job in store.claim(slow, "slow", 1, NOON)] == [first]
+        with queue.writer.begin() as quick:
+            quick.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
+            assert [job.id for job in store.claim(quick, "quick", 10, NOON)] == [second]
+    queue.close()
+
+
+@pytest.mark.parametrize("queues", [[], ["default"]], ids=["all queues", "one queue"])
+def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
+    queue: Queue, explain: Callable[[], list[str]], queues: list[str]
+) -> None:
+    """It neither sorts nor looks at all jobs, however long the backlog: on a table just filled, never analysed."""
+    fill(queue, 2_000)
+    claim(queue, limit=3, queues=queues)
+    plan = explain()[-1]
+    assert "jobs_waiting" in plan
+    assert "Sort" not in plan and "TEMP B-TREE" not in plan
+
+
+def test_settling_and_heartbeat_touch_their_own_rows_only(
+    queue: Queue, explain: Callable[[], list[str]]
+) -> None:
+    """Their cost does not grow with the backlog: rows are found by primary key, dead workers' by an index."""
+    fill(queue, 2_000)
+    jobs = claim(queue, limit=4)
+
+    def settle(connection: Connection) -> None:
+        store.renew(connection, "a", jobs, NOON)
+        store.finish(connection, "a", jobs[:2])
+        store.retry(connection, "a", jobs[2], "error", LATER, NOON)
+        store.release(connection, "a", jobs[2:], NOON)
+        store.reap(connection, timedelta(seconds=30), NOON)
+
+    with queue.writer.begin() as connection:
+        settle(connection)
+    plans = explain()[-5:]
+    for plan in plans:
+        assert "SCAN jobs" not in plan and "Seq Scan" not in plan, plan
+    assert "jobs_running" in plans[-1]
+
+
+def fill(queue: Queue, count: int) -> None:
+    """Put a backlog into the table."""
+    with queue.writer.begin() as connection:
+        for _ in range(count):
+            queue.enqueue(Say("hello"), session=connection, now=NOON)

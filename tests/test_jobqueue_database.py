@@ -1,0 +1,103 @@
+"""How the queue opens its database, and makes its table."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, inspect
+
+from jobqueue import DatabaseError, Queue
+
+pytest_plugins = ["queue_fixtures"]
+
+
+def test_tables_are_created_once_by_whoever_is_first(
+    database_url: str, at_once: Callable[..., list[str]]
+) -> None:
+    """Web processes and workers start together, each asks for the table, and none fails."""
+    at_once(
+        4,
+        "import sys; from jobqueue import Queue; queue = Queue(sys.argv[1]); input('>'); queue.create_tables()",
+        database_url,
+    )
+    queue = Queue(database_url)
+    queue.create_tables()  # and once more
+    assert queue.jobs() == []
+    assert inspect(queue.engine).get_table_names() == ["jobs"]
+    assert {index["name"] for index in inspect(queue.engine).get_indexes("jobs")} == {
+        "jobs_waiting",
+        "jobs_running",
+    }
+    queue.close()
+
+
+def test_an_sqlite_queue_is_durable_and_shared(tmp_path: Path) -> None:
+    """WAL: readers and the writer don't wait for one another. FULL: what is committed survives a power cut."""
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    with queue.writer.begin() as connection:
+        settings = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
+        }
+    queue.close()
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 15_000, "foreign_keys": 1}
+
+
+def test_an_engine_for_sqlite_is_left_as_it_is(tmp_path: Path) -> None:
+    """The queue makes connections of its own to the same file: an application's may lack the settings."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}")
+    queue = Queue(engine)
+    queue.create_tables()
+    assert queue.engine is not engine
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["jobs"]
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5_000
+    engine.dispose()
+    queue.close()
+
+
+def test_an_engine_for_postgresql_is_used_as_it_is(postgres_database: str) -> None:
+    """And so is its pool."""
+    engine = create_engine(postgres_database)
+    assert Queue(engine).engine is engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"]
+)
+def test_a_queue_in_sqlites_memory_is_refused(url: str) -> None:
+    """Its jobs would be invisible to every other thread and process. An engine is no way round."""
+    for database in (url, create_engine(url)):
+        with pytest.raises(DatabaseError, match=r"only one connection sees; name a file, such as sqlite:///"):
+            Queue(database)
+
+
+@pytest.mark.parametrize(
+    ("database", "message"),
+    [
+        ("jobs.db", "'jobs.db' is not a database URL; write for instance sqlite:///jobs.db"),
+        ("mysql+pymysql://h/x", "A queue needs SQLite or PostgreSQL, not mysql"),
+        ("oracle://h/x", "A queue needs SQLite or PostgreSQL, not oracle"),
+    ],
+)
+def test_other_databases_are_refused(database: str, message: str) -> None:
+    """Before anything is connected to, with words that say what would do."""
+    with pytest.raises(DatabaseError, match=message):
+        Queue(database)
+
+
+def test_a_queue_shows_its_database_and_hides_the_password() -> None:
+    """Its repr ends up in logs."""
+    assert repr(Queue("postgresql+psycopg://ada:secret@127.0.0.1/x")) == (
+        "<Queue postgresql+psycopg://ada:***@127.0.0.1/x>"
+    )
+
+
+def test_a_closed_queue_opens_again(database_url: str) -> None:
+    """close() gives back connections, for instance before a fork."""
+    queue = Queue(database_url)
+    queue.create_tables()
+    queue.close()
+    assert isinstance(queue.engine, Engine) and queue.jobs() == []
+    queue.close()

@@ -1,0 +1,250 @@
+"""From an object with perform() to the text in a row, and back: what is stored, and what is refused."""
+
+import json
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jobs_for_tests import Article, Say
+
+from jobqueue import HandlerError, NotAJob, NotSerializable, handlers, job
+from jobqueue.handlers import dump, parse
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
+
+
+def there_and_back(performable: Any) -> Any:
+    """The object that a worker would make of it."""
+    known, body = parse(dump(performable))
+    return known.load(body, None)
+
+
+def test_a_dataclass_is_stored_as_its_fields() -> None:
+    """The row is readable: a name and named arguments."""
+    assert dump(Say("hello")) == '{"job":"Say","arguments":{"text":"hello"}}'
+    assert there_and_back(Say("hello")) == Say("hello")
+
+
+def test_fields_that_init_does_not_take_are_left_out() -> None:
+    """They are the object's own business, computed anew in the worker."""
+
+    @job
+    @dataclass(kw_only=True)
+    class Area:
+        width: int
+        height: int = 1
+        area: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            self.area = self.width * self.height
+
+        def perform(self) -> None: ...
+
+    assert json.loads(dump(Area(width=3, height=2)))["arguments"] == {"width": 3, "height": 2}
+    assert there_and_back(Area(width=3, height=2)).area == 6
+
+
+def test_any_other_class_is_stored_as_what_its_init_takes() -> None:
+    """A plain class works as long as it keeps its arguments under their names."""
+
+    @job
+    class Resize:
+        def __init__(self, image_id: int, *, width: int = 100):
+            self.image_id = image_id
+            self.width = width
+            self.unrelated = object()
+
+        def perform(self) -> None: ...
+
+    assert json.loads(dump(Resize(8))) == {"job": "Resize", "arguments": {"image_id": 8, "width": 100}}
+    again = there_and_back(Resize(8, width=50))
+    assert (again.image_id, again.width) == (8, 50)
+
+
+def test_a_job_may_have_another_name_than_its_class() -> None:
+    """So that a class can be moved or renamed while its jobs wait."""
+
+    @job(name="images.resize")
+    @dataclass
+    class Resize:
+        def perform(self) -> None: ...
+
+    assert dump(Resize()) == '{"job":"images.resize","arguments":{}}'
+    assert type(there_and_back(Resize())) is Resize
+
+
+def test_a_class_that_is_defined_again_takes_the_place_of_the_old_one() -> None:
+    """A notebook's cell may be run twice."""
+
+    def define(answer: int) -> type[Any]:
+        @job
+        class Cell:
+            def perform(self) -> int:
+                return answer
+
+        return Cell
+
+    first, second = define(1), define(2)
+    assert there_and_back(second()).perform() == 2
+    assert there_and_back(first()).perform() == 2
+
+
+def test_a_mapped_object_without_a_primary_key_is_refused() -> None:
+    """The message says how it gets one."""
+    with pytest.raises(NotAJob, match="no primary key yet: add it to the session, and pass the session"):
+        dump(Article(title="new"))
+
+
+def test_a_class_that_is_not_registered_is_refused() -> None:
+    """Also a subclass of a registered one: the worker would make an object of the wrong class."""
+
+    class Loud(Say): ...
+
+    with pytest.raises(NotAJob, match="Loud is not registered: put @job above the class"):
+        dump(Loud("hello"))
+
+
+def test_a_class_without_perform_is_refused() -> None:
+    """Where it is registered, not when the job runs."""
+    with pytest.raises(NotAJob, match=r"Idle has no perform\(\) method"):
+
+        @job
+        class Idle: ...
+
+
+def test_a_perform_that_would_not_run_when_called_is_refused() -> None:
+    """A call of an async function or a generator only makes an object: the job would "succeed", undone."""
+
+    class Coroutine:
+        async def perform(self) -> None: ...
+
+    class Generator:
+        def perform(self) -> Any:
+            yield
+
+    class AsyncGenerator:
+        async def perform(self) -> Any:
+            yield
+
+    for cls in (Coroutine, Generator, AsyncGenerator):
+        with pytest.raises(NotAJob, match=rf"{cls.__name__}.perform\(\) must be an ordinary function"):
+            job(cls)
+
+
+def test_two_classes_can_not_have_one_name() -> None:
+    """Or a worker would run the one for the other."""
+    with pytest.raises(NotAJob, match=r"Another job is registered as 'Say'.*@job\(name="):
+
+        @job(name="Say")
+        class Shout:
+            def perform(self) -> None: ...
+
+
+circular: list[Any] = []
+circular.append(circular)
+deep: list[Any] = []
+for _ in range(100_000):
+    deep = [deep]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [object(), {1}, b"x", datetime.now(UTC), float("nan"), float("inf"), circular, deep, "\ud800"],
+    ids=["object", "set", "bytes", "datetime", "nan", "inf", "circular", "deep", "surrogate"],
+)
+def test_arguments_that_are_not_json_are_refused(argument: Any) -> None:
+    """At the caller's line that enqueues, not in a worker later."""
+    with pytest.raises(NotSerializable, match=r"Say can't be queued: .*arguments must be JSON"):
+        dump(Say(argument))
+
+
+@pytest.mark.parametrize("argument", [(1, 2), {1: "a"}, [{"a": (1,)}]], ids=repr)
+def test_arguments_that_json_would_change_are_refused(argument: Any) -> None:
+    """A tuple would come back as a list, a number as a key as a string: not what was enqueued."""
+    with pytest.raises(NotSerializable, match="come back"):
+        dump(Say(argument))
+
+
+def test_an_argument_that_the_object_did_not_keep_is_named() -> None:
+    """The queue reads arguments from the object's attributes."""
+
+    @job
+    class Forgetful:
+        def __init__(self, image_id: int):
+            self.id = image_id
+
+        def perform(self) -> None: ...
+
+    @job
+    @dataclass
+    class Greet:
+        name: InitVar[str]
+
+        def perform(self) -> None: ...
+
+    for forgetful, attribute in ((Forgetful(8), "image_id"), (Greet("Ada"), "name")):
+        with pytest.raises(NotSerializable, match=f"'{attribute}'; keep each argument"):
+            dump(forgetful)
+
+
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | numbers | st.text()
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10
+)
+
+
+@given(values)
+def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
+    """Whatever is accepted is stored as text that every database takes, and comes back equal."""
+    handler = dump(Say(value))
+    assert "\x00" not in handler and handler.encode()
+    assert there_and_back(Say(value)).text == value
+
+
+not_ours = "The handler is not what jobqueue writes"
+unknown = "No job is registered as .*--import your.module"
+unfit = "The payload no longer fits Say"
+BAD_HANDLERS = {
+    "": not_ours,
+    "perform()": not_ours,
+    "[]": not_ours,
+    '"Say"': not_ours,
+    "null": not_ours,
+    "{}": not_ours,
+    '{"job":"Vanished","arguments":{}}': unknown,
+    '{"job":null,"arguments":{}}': unknown,
+    '{"job":["Say"],"arguments":{}}': unknown,
+    '{"job":"Say"}': unfit,
+    '{"job":"Say","arguments":null}': unfit,
+    '{"job":"Say","arguments":["hello"]}': unfit,
+    '{"job":"Say","arguments":{}}': unfit,
+    '{"job":"Say","arguments":{"text":"hello","volume":11}}': unfit,
+    '{"job":"Say","key":[1]}': unfit,
+}
+
+
+@pytest.mark.parametrize(("handler", "message"), BAD_HANDLERS.items())
+def test_a_handler_that_does_not_fit_is_explained(handler: str, message: str) -> None:
+    """Jobs outlive the code that enqueued them, and rows can be written by anybody."""
+    with pytest.raises(HandlerError, match=message):
+        known, body = parse(handler)
+        known.load(body, None)
+
+
+def test_names_in_rows_are_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that names a module's function finds nothing, and no import is tried."""
+    imported: list[str] = []
+    real: Callable[..., Any] = __import__
+    monkeypatch.setattr("builtins.__import__", lambda name, *rest: imported.append(name) or real(name, *rest))
+    with pytest.raises(HandlerError):
+        parse('{"job":"antigravity.fly","arguments":{}}')
+    assert "antigravity" not in imported

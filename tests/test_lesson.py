@@ -1,0 +1,54 @@
+"""The lesson of the two readers is their diff, so the diff must stay small enough to be read."""
+
+import difflib
+import sys
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+import queued_app.app
+import sync_app.app
+
+MAX_CHANGED_LINES = 40
+
+
+def changed_lines() -> list[str]:
+    """What `diff sync_app/app.py queued_app/app.py` prints, without its line numbers."""
+    sync, queued = (
+        Path(str(sys.modules[name].__file__)).read_text().splitlines()
+        for name in ("sync_app.app", "queued_app.app")
+    )
+    return [line for line in difflib.ndiff(sync, queued) if line.startswith(("- ", "+ "))]
+
+
+def test_the_readers_differ_in_less_than_forty_lines() -> None:
+    """Docstrings and imports included."""
+    assert len(changed_lines()) < MAX_CHANGED_LINES
+
+
+def test_the_difference_is_one_call() -> None:
+    """Where a feed is fetched or queued, that line and nothing else differs."""
+    code = [line for line in changed_lines() if "feed.fetch()" in line or "queue.enqueue(" in line]
+    assert code == 2 * [
+        "-             feed.fetch()  # the visitor waits for somebody else's server",
+        "+             queue.enqueue(feed, session=session)  # the visitor gets an answer now",
+    ]
+
+
+def test_the_readers_have_the_same_routes_in_the_same_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same addresses, methods and names: only what happens behind them differs."""
+    monkeypatch.setenv("FEEDREADER_DATABASE", f"sqlite:///{tmp_path}/reader.db")
+
+    def routes(app: Flask) -> list[tuple[str, str, list[str]]]:
+        return [(rule.rule, rule.endpoint, sorted(rule.methods or ())) for rule in app.url_map.iter_rules()]
+
+    assert routes(sync_app.app.create_app()) == routes(queued_app.app.create_app())
+
+
+def test_each_reader_says_where_to_begin() -> None:
+    """Whoever opens either file learns which one to read first."""
+    assert "Read this one first" in (sync_app.app.__doc__ or "")
+    assert "First read sync_app/app.py; this replaces one call" in (queued_app.app.__doc__ or "")

@@ -1,0 +1,284 @@
+"""The figures behind the verdict, against brute force, published values and properties that always hold."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from loadtests.errors import LoadTestError
+from loadtests.statistics import (
+    PERCENTILES,
+    Row,
+    clopper_pearson,
+    in_window,
+    nearest_rank,
+    percentile,
+    read_rows,
+    summarise,
+    write_rows,
+)
+
+ENDED = 100.0
+waits = st.lists(st.integers(0, 50).map(float), max_size=30)  # few distinct values, so that ties are common
+lines = st.text().map(lambda text: " ".join(text.split()))
+percents = st.sampled_from(sorted(PERCENTILES.values()))
+
+
+def request(start: float = 0.0, ms: float | None = 10.0, status: int = 200, error: str = "") -> Row:
+    """A POST /feeds that took `ms` milliseconds; None: never answered."""
+    done = None if ms is None else round(start + ms / 1000, 6)
+    return Row(1, "submit", "POST /feeds", start, start, done, status, error)
+
+
+# ---- rows as a file ----------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.builds(
+            Row,
+            user=st.integers(0, 1000),
+            group=st.sampled_from(["submit", "page", "poll", "browse", "content"]),
+            name=lines,
+            intended_s=st.integers(0, 10**10).map(lambda us: us / 1e6),
+            sent_s=st.integers(0, 10**10).map(lambda us: us / 1e6),
+            done_s=st.none() | st.integers(0, 10**10).map(lambda us: us / 1e6),
+            status=st.sampled_from([0, 200, 503]),
+            error=lines,
+        ),
+        max_size=5,
+    )
+)
+@example([Row(1, "submit", "POST /feeds", 1.0, 1.5, None, 0, 'said "5 s", then gave up')])
+@settings(max_examples=50)
+def test_rows_come_back_from_a_file_as_they_were_written(tmp_path_factory, rows):
+    """Whatever a line of error text contains, reading undoes writing, to the microsecond."""
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    write_rows(path, rows)
+    assert read_rows(path) == rows
+
+
+def test_the_file_is_plain_csv_that_anyone_can_read(tmp_path):
+    """The header, six decimals and one line a request are a format that others rely on."""
+    path = tmp_path / "rows.csv"
+    write_rows(path, [request(1.5, 20), request(2.0, None, status=0, error="timed out,\r\n  gave up")])
+    assert path.read_text() == (
+        "user,group,name,intended_s,sent_s,done_s,status,error\n"
+        "1,submit,POST /feeds,1.500000,1.500000,1.520000,200,\n"
+        '1,submit,POST /feeds,2.000000,2.000000,,0,"timed out, gave up"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no file of requests"),
+        ("user,name\n1,a\n", "is no file of requests"),
+        ("user,group,name,intended_s,sent_s,done_s,status,error\n1,submit,POST /feeds,1.0\n", "line 2"),
+        ("user,group,name,intended_s,sent_s,done_s,status,error\n1,a,b,soon,1,1,200,\n", "line 2"),
+    ],
+)
+def test_a_file_that_is_not_rows_is_refused_with_its_line(tmp_path: Path, text: str, message: str):
+    """A run that was cut off in mid-line must not become figures without a word."""
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(LoadTestError, match=message):
+        read_rows(path)
+
+
+def test_a_window_takes_rows_by_their_intended_start():
+    """From the start on, up to but without the end; a late answer does not matter."""
+    rows = [request(start, 60_000) for start in (0.0, 9.999999, 10.0, 19.999999, 20.0)]
+    assert [row.intended_s for row in in_window(rows, 10, 20)] == [10.0, 19.999999]
+
+
+# ---- percentiles -------------------------------------------------------------------------------------------
+
+
+@given(waits.filter(bool), st.integers(1, 100))
+def test_nearest_rank_is_the_smallest_sample_that_enough_samples_do_not_exceed(samples, percent):
+    """The definition, by brute force and in whole numbers."""
+    enough = [x for x in samples if 100 * sum(y <= x for y in samples) >= percent * len(samples)]
+    assert nearest_rank(samples, percent) == min(enough)
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(5, 15), (30, 20), (40, 20), (50, 35), (95, 50), (99, 50), (100, 50)]
+)
+def test_nearest_rank_agrees_with_the_textbook_example(percent, expected):
+    """The worked example that most descriptions of the method use: 15, 20, 35, 40, 50."""
+    assert nearest_rank([50, 15, 40, 20, 35], percent) == expected
+
+
+@given(answered=waits, waiting=waits, later=st.lists(st.floats(0, 1e6), min_size=30, max_size=30), p=percents)
+def test_a_percentile_is_never_above_what_waiting_longer_would_have_shown(answered, waiting, later, p):
+    """However much longer the unfinished requests take, the bound holds, and what is called exact stays."""
+    assume(answered or waiting)
+    value, exact = percentile(answered, waiting, p)
+    truth = nearest_rank(answered + [w + more for w, more in zip(waiting, later, strict=False)], p)
+    assert truth == value if exact else truth >= value
+
+
+@given(answered=waits, waiting=waits, p=percents)
+def test_a_lower_bound_is_the_largest_that_is_true_and_is_called_so_only_if_needed(answered, waiting, p):
+    """It is reached if all are answered at once, and exceeded if they never are."""
+    assume(answered or waiting)
+    value, exact = percentile(answered, waiting, p)
+    assert value == nearest_rank(answered + waiting, p)
+    if not exact:
+        assert nearest_rank(answered + [math.inf] * len(waiting), p) > value
+
+
+@pytest.mark.parametrize(
+    ("answered", "waiting", "expected"),
+    [
+        ([10] * 99, [5000], {"max_ms"}),  # one hang among a hundred: only the maximum rests on it
+        ([10] * 97, [5000] * 3, {"p99_ms", "max_ms"}),
+        ([10] * 90, [5000] * 10, {"p95_ms", "p99_ms", "max_ms"}),
+        ([], [5000], {"p50_ms", "p95_ms", "p99_ms", "max_ms"}),
+        (
+            [10, 10, 20],
+            [10],
+            {"p95_ms", "p99_ms", "max_ms"},
+        ),  # the median is 10 all the same
+        ([10, 20, 30], [1], {"p50_ms", "p95_ms", "p99_ms", "max_ms"}),  # began late: may be any rank
+        ([10, 20, 30], [], set()),
+    ],
+)
+def test_only_percentiles_that_rest_on_unfinished_requests_are_lower_bounds(answered, waiting, expected):
+    """A hang matters from the rank up where it could stand, no further down."""
+    rows = [request(0, ms) for ms in answered] + [request(ENDED - ms / 1000, None) for ms in waiting]
+    assert set(summarise(rows, ENDED)["lower_bounds"]) == expected
+
+
+# ---- summaries ---------------------------------------------------------------------------------------------
+
+
+def test_a_summary_of_nothing_states_nothing():
+    """No requests: counts of nought, and None where a figure would be an invention."""
+    assert summarise([], ENDED) == {
+        "count": 0,
+        "failures": 0,
+        "unfinished": 0,
+        "p50_ms": None,
+        "p95_ms": None,
+        "p99_ms": None,
+        "max_ms": None,
+        "share_over_500ms": None,
+        "share_ci": None,
+        "lower_bounds": [],
+    }
+
+
+def test_latency_counts_from_the_intended_start():
+    """A request that the generator sent two seconds late was two seconds late for its user."""
+    row = Row(1, "submit", "POST /feeds", intended_s=1.0, sent_s=3.0, done_s=3.1, status=200, error="")
+    assert summarise([row], ENDED)["p50_ms"] == 2100.0
+
+
+@pytest.mark.parametrize(("ms", "share"), [(499.999, 0.0), (500.0, 0.0), (500.001, 1.0)])
+@pytest.mark.parametrize("start", [0.0, 0.8, 1.1, 1e4 + 0.1])
+def test_the_rule_is_exact_to_the_microsecond(start, ms, share):
+    """Just 500 ms is within the rule wherever on the clock it happens: no "about 500", no float dust."""
+    assert summarise([request(start, ms)], ENDED)["share_over_500ms"] == share
+
+
+def test_failures_count_as_over_and_stay_out_of_the_percentiles():
+    """A fast 503 and a refused connection improve nothing."""
+    rows = [request(ms=100), request(ms=1, status=503), request(ms=2, status=0, error="refused")]
+    summary = summarise(rows, ENDED)
+    assert (summary["count"], summary["failures"], summary["unfinished"]) == (3, 2, 0)
+    assert summary["p50_ms"] == summary["max_ms"] == 100.0
+    assert summary["share_over_500ms"] == pytest.approx(2 / 3)
+
+
+def test_a_group_of_failures_alone_has_a_share_but_no_percentiles():
+    """Nothing was answered, so there is no latency to speak of, and everything is over."""
+    summary = summarise([request(status=500)] * 3, ENDED)
+    assert (summary["p50_ms"], summary["share_over_500ms"], summary["lower_bounds"]) == (None, 1.0, [])
+
+
+@pytest.mark.parametrize(("waited_ms", "over", "of"), [(499.999, 0, 1), (500.0, 1, 2), (9000.0, 1, 2)])
+def test_an_unfinished_request_is_over_once_it_has_waited_for_the_rule(waited_ms, over, of):
+    """Before that it is undecided: counted as unfinished, left out of the share."""
+    summary = summarise([request(ms=10), request(ENDED - waited_ms / 1000, None)], ENDED)
+    assert (summary["count"], summary["unfinished"]) == (2, 1)
+    assert summary["share_over_500ms"] == over / of
+    assert summary["share_ci"] == list(clopper_pearson(over, of))
+
+
+def test_nothing_decided_yet_is_no_share():
+    """One request, sent a moment before the end: neither 0 % nor 100 %."""
+    summary = summarise([request(ENDED - 0.1, None)], ENDED)
+    assert (summary["share_over_500ms"], summary["share_ci"]) == (None, None)
+    assert summary["p50_ms"] == 100.0
+    assert "p50_ms" in summary["lower_bounds"]
+
+
+def test_another_rule_moves_the_share_and_nothing_else():
+    """`rule_ms` is a setting; the percentiles do not depend on it."""
+    rows = [request(ms=ms) for ms in (100, 300, 700)]
+    assert summarise(rows, ENDED, rule_ms=200)["share_over_500ms"] == pytest.approx(2 / 3)
+    assert summarise(rows, ENDED, rule_ms=200)["p95_ms"] == summarise(rows, ENDED)["p95_ms"]
+
+
+@given(waits, waits, st.integers(0, 5), st.randoms(use_true_random=False))
+def test_a_summary_does_not_depend_on_the_order_of_rows_and_its_figures_are_ordered(done, open_, bad, random):
+    """p50 <= p95 <= p99 <= max, the share inside its interval, and the counts add up."""
+    rows = [request(ms=ms * 20) for ms in done] + [request(ENDED - ms * 0.02, None) for ms in open_]
+    rows += [request(status=500)] * bad
+    summary = summarise(rows, ENDED)
+    random.shuffle(rows)
+    assert summarise(rows, ENDED) == summary
+    assert summary["count"] == len(done) + len(open_) + bad
+    figures = [summary[key] for key in PERCENTILES]
+    assert figures == sorted(figures) if done or open_ else figures == [None] * 4
+    if summary["share_ci"]:
+        low, high = summary["share_ci"]
+        assert 0 <= low <= summary["share_over_500ms"] <= high <= 1
+
+
+# ---- the interval ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("over", "of", "low", "high"),
+    [
+        (0, 10, 0.0, 0.3085),
+        (1, 10, 0.0025, 0.4450),
+        (5, 10, 0.1871, 0.8129),
+        (10, 10, 0.6915, 1.0),
+        (1, 100, 0.0003, 0.0545),
+        (10, 100, 0.0490, 0.1762),
+        (50, 100, 0.3983, 0.6017),
+    ],
+)
+def test_the_interval_agrees_with_published_tables(over, of, low, high):
+    """Values of the exact binomial interval as every statistics package prints them."""
+    assert clopper_pearson(over, of) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+@settings(max_examples=60)
+def test_each_limit_leaves_two_and_a_half_percent_in_its_tail(case):
+    """The definition, with exact fractions: P(X >= k) at the lower limit, P(X <= k) at the upper."""
+    k, n = case
+    low, high = clopper_pearson(k, n)
+
+    def chance(p: float, outcomes: range) -> float:
+        share = Fraction(p)
+        return float(sum(math.comb(n, i) * share**i * (1 - share) ** (n - i) for i in outcomes))
+
+    assert low == 0 if k == 0 else chance(low, range(k, n + 1)) == pytest.approx(0.025, rel=1e-9)
+    assert high == 1 if k == n else chance(high, range(k + 1)) == pytest.approx(0.025, rel=1e-9)
+
+
+@given(st.integers(1, 10**6))
+@settings(max_examples=30)
+def test_nothing_over_still_leaves_room_for_doubt(n):
+    """0 of n: the closed form 1 - 0.025**(1/n), also for counts that no factorial could hold."""
+    assert clopper_pearson(0, n) == pytest.approx((0, 1 - 0.025 ** (1 / n)))
+    assert clopper_pearson(n, n) == pytest.approx((0.025 ** (1 / n), 1))
