@@ -1,9 +1,8 @@
 """Connections to strangers: only to public addresses, and only until a deadline.
 
 Both are kept below HTTP. The address is checked when it is dialled, after the name look-up and on every hop
-of a redirect, since a name may lead anywhere. And at the deadline the connection is cut, whatever is
-waited for on it: a client library's time-outs are for each read, and a server
-that sends a byte now and then outlives them.
+of a redirect, since a name may lead anywhere. And at the deadline the connection is cut, whatever is waited
+for on it: a client library's time-outs are for each read, and a server that drips bytes outlives them.
 """
 
 import queue
@@ -53,6 +52,7 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
+        """Whether there is no time left."""
         return time.monotonic() >= self._end
 
     def remaining(self) -> float:
@@ -96,9 +96,8 @@ class Dialer:
         for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
             connection = socket.socket(family, kind, protocol)
             try:
-                connection.settimeout(
-                    self._deadline.remaining() / left
-                )  # one dead address does not use it all up
+                # A share of the time, so that one dead address does not use it all up.
+                connection.settimeout(self._deadline.remaining() / left)
                 connection.connect(address)
                 self._deadline.watch(connection)
             except OSError:
@@ -143,6 +142,8 @@ class DialingAdapter(HTTPAdapter):
 
 
 class _DialledHTTP(HTTPConnection):
+    """What urllib3 would connect by itself, connected by `dial`."""
+
     def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
         super().__init__(*args, **options)
         self._dial = dial
@@ -152,6 +153,8 @@ class _DialledHTTP(HTTPConnection):
 
 
 class _DialledHTTPS(HTTPSConnection):
+    """The same, before TLS begins on the connection."""
+
     def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
         super().__init__(*args, **options)
         self._dial = dial

@@ -23,6 +23,8 @@ Status = Literal["pending", "ready", "failed"]
 
 
 class Base(DeclarativeBase):
+    """What both tables share: every datetime is a moment in UTC."""
+
     type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012 - SQLAlchemy's own way to write it
 
 
@@ -35,9 +37,7 @@ class Feed(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     url: Mapped[str] = mapped_column(unique=True)  # as clean_address() leaves it
     title: Mapped[str] = mapped_column(default="")  # the feed's own; empty until it has been fetched
-    status: Mapped[Status] = mapped_column(
-        default="pending"
-    )  # pending until the fetch that was asked for has ended
+    status: Mapped[Status] = mapped_column(default="pending")  # until the fetch that was asked for has ended
     reason: Mapped[str | None]  # why the last fetch failed, in words for a visitor
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     fetched_at: Mapped[datetime | None]  # when the last fetch ended, either way
@@ -87,9 +87,8 @@ class Feed(Base):
         else:
             outcome, entries = {"status": "ready", "reason": None, "title": parsed.title}, parsed.entries
         # The transaction begins with a write, never with a read: see database.writer.
-        session.execute(
-            update(Feed).where(Feed.id == feed_id).values(fetched_at=datetime.now(UTC), **outcome)
-        )
+        outcome["fetched_at"] = datetime.now(UTC)
+        session.execute(update(Feed).where(Feed.id == feed_id).values(outcome))
         if entries:
             _store(session, feed_id, entries)
         session.commit()

@@ -16,21 +16,22 @@ def open_engine(database: str | URL | Engine) -> Engine:
 
     A PostgreSQL engine is used as it is. For SQLite the queue always makes connections of its own to the same
     file, since they need settings that an application's may not have. Raises DatabaseError for a database in
-    memory, which one connection alone can see.
+    memory, which one connection alone can see, and for one of another kind.
     """
-    if isinstance(database, Engine):
-        if database.dialect.name != "sqlite":
-            return database
-        database = database.url
     try:
-        url = make_url(database)
+        url = database.url if isinstance(database, Engine) else make_url(database)
     except ArgumentError as error:
         raise DatabaseError(
             f"{database!r} is not a database URL; write for instance sqlite:///jobs.db"
         ) from error
-    if url.get_backend_name() != "sqlite":
+    backend = url.get_backend_name()
+    if backend == "postgresql":
+        if isinstance(database, Engine):
+            return database
         return create_engine(url, max_overflow=-1, pool_pre_ping=True)
-    if url.database in (None, "", ":memory:"):
+    if backend != "sqlite":
+        raise DatabaseError(f"A queue needs SQLite or PostgreSQL, not {backend}")
+    if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise DatabaseError(
             "A queue can't live in SQLite's memory, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"

@@ -24,7 +24,8 @@ class Performable(Protocol):
     job's end.
     """
 
-    perform: Callable[..., object]
+    @property
+    def perform(self) -> Callable[..., object]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,35 +39,40 @@ def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
             settled = _perform_in_session(queue, worker, job, known, body)
             return Outcome(job, settled=settled)
         known.load(body, None).perform()
-    except LeaseLost:
-        return Outcome(job, settled=True)  # somebody else's by now: nothing is written
-    except (Exception, SystemExit):  # a job that calls sys.exit() has failed; it does not end the worker
-        return Outcome(job, error=error_text(traceback.format_exc()))
+    except (Exception, SystemExit) as error:  # a job that calls sys.exit() has failed; the worker goes on
+        return Outcome(job, error=error_text(error))
     return Outcome(job)
 
 
-def error_text(error: str) -> str:
-    """The end of a traceback, as text that every database can store."""
-    text = error[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
+def error_text(error: BaseException) -> str:
+    """The error's traceback, or the end of a very long one, as text that every database can store."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # one that Python itself can't print: a SyntaxError with strange attributes
+        text = f"{type(error).__name__}, whose traceback can't be printed"
+    text = text[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _perform_in_session(
     queue: Queue, worker: str, job: Claimed, known: JobClass, body: dict[str, object]
 ) -> bool:
-    """Returns whether the job was finished in the transaction of its own writes."""
+    """What the job has written, and not committed itself, is committed together with the job's end. Returns
+    whether it was; False when there was nothing to commit. Raises LeaseLost, which rolls it back.
+    """
     with Session(queue.writer, expire_on_commit=False) as session:
         target = known.load(body, session)
         if known.takes_session:
-            target.perform(session)
-            if not store.finish(session.connection(), worker, [job]):
-                raise LeaseLost
-            session.commit()
-            return True
-        session.commit()  # no transaction stays open while perform() waits for somebody
-        target.perform()
+            target.perform(session=session)
+        else:
+            session.commit()  # no transaction stays open while perform() waits for somebody
+            target.perform()
+            if not session.in_transaction():
+                return False
+        if not store.finish(session.connection(), worker, [job]):
+            raise LeaseLost
         session.commit()
-        return False
+        return True
 
 
 class Slot:
@@ -106,6 +111,6 @@ class Slot:
         while (job := self._tasks.get()) is not None:
             try:
                 outcome = self._work(job)
-            except BaseException:
-                outcome = Outcome(job, error=error_text(traceback.format_exc()))
+            except BaseException as error:
+                outcome = Outcome(job, error=error_text(error))
             self._results.put((self, outcome))

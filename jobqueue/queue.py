@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import URL, Connection, Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import store
 from jobqueue.database import lock_for_create_tables, open_engine, writer
 from jobqueue.handlers import Performable, dump
 from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, Base, Job
+from jobqueue.schema import DEFAULT_QUEUE, Base, Job, in_utc
 
 LEASE = timedelta(seconds=30)
 
@@ -47,7 +47,7 @@ class Queue:
         self,
         job: Performable,
         *,
-        session: Session | Connection | None = None,
+        session: Session | scoped_session[Session] | Connection | None = None,
         priority: int = 0,
         run_at: datetime | timedelta | None = None,
         queue: str = DEFAULT_QUEUE,
@@ -60,15 +60,19 @@ class Queue:
         Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
         session's transaction: job and data commit together or not at all. Lower `priority` runs first.
         `run_at` is an aware datetime, or a timedelta from now. `max_run_time` is in seconds. Raises NotAJob
-        or NotSerializable, and ValueError for a naive datetime.
+        or NotSerializable, and ValueError for a naive datetime or a limit of nothing.
         """
-        now = now or datetime.now(UTC)
-        if isinstance(session, Session):
+        if max_attempts < 1:
+            raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
+        if max_run_time is not None and not max_run_time > 0:  # "not >": NaN, too, is no number of seconds
+            raise ValueError(f"max_run_time must be more than 0 seconds, not {max_run_time}")
+        now = in_utc(now or datetime.now(UTC))
+        if isinstance(session, Session | scoped_session):
             session.flush()  # a mapped object that is new gets its primary key
         row = {
             "priority": priority,
             "handler": dump(job),
-            "run_at": now + run_at if isinstance(run_at, timedelta) else run_at or now,
+            "run_at": now + run_at if isinstance(run_at, timedelta) else in_utc(run_at or now),
             "queue": queue,
             "max_attempts": max_attempts,
             "max_run_time": max_run_time,
@@ -78,7 +82,7 @@ class Queue:
         if session is None:
             with self.writer.begin() as connection:
                 return store.add(connection, row)
-        return store.add(session.connection() if isinstance(session, Session) else session, row)
+        return store.add(session if isinstance(session, Connection) else session.connection(), row)
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, in the order in which they would run; at most `limit` of them."""

@@ -14,12 +14,18 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 DEFAULT_QUEUE = "default"
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC. Raises ValueError for a naive datetime: nobody can know which moment it means."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone; use datetime.now(UTC), or .astimezone()")
+    return moment.astimezone(UTC)
+
+
 class UTCDateTime(TypeDecorator[datetime]):
     """A moment in time, always UTC and always aware.
 
     PostgreSQL has a type for that. SQLite's DateTime silently drops the offset, so there the value is turned
-    into UTC before it is stored and marked as UTC when it is read. A naive datetime is refused: nobody can
-    know which moment it means.
+    into UTC before it is stored and marked as UTC when it is read.
     """
 
     impl = DateTime(timezone=True)
@@ -31,9 +37,7 @@ class UTCDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC), or .astimezone()")
-        value = value.astimezone(UTC)
+        value = in_utc(value)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:

@@ -154,4 +154,8 @@ def _give_back(worker: str, claimed: Sequence[Claimed]) -> Update:
 
 def _still_ours(worker: str, claimed: Sequence[Claimed]) -> ColumnElement[bool]:
     """The fence: the row has this worker's name, and no attempt has begun since."""
-    return and_(J.locked_by == worker, tuple_(J.id, J.attempts).in_([job.fence for job in claimed]))
+    return and_(
+        J.id.in_([job.id for job in claimed]),  # says no more than the fence; SQLite finds rows by it, though
+        J.locked_by == worker,
+        tuple_(J.id, J.attempts).in_([job.fence for job in claimed]),
+    )

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -71,21 +71,22 @@ def head(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.02, 1 - (0.38 + 0.32 * len(lines)) / height, subtitle, size=12, color=GREY, va="center")
 
 
-def users_axis(axes: Axes, users: Sequence[int]) -> None:
-    """A logarithmic x axis with a tick at each number of users, and no other."""
+def users_axis(axes: Axes, steps: Iterable[Mapping[str, Any]]) -> None:
+    """A logarithmic x axis with a tick at each number of users that was tried, and no other."""
+    users = sorted({int(step["users"]) for step in steps})
     axes.set_xscale("log")
     padding = max(1.15, (max(users) / min(users)) ** 0.05)
     axes.set_xlim(min(users) / padding, max(users) * padding)
-    axes.xaxis.set_major_locator(FixedLocator(list(users)))
+    axes.xaxis.set_major_locator(FixedLocator(users))
     axes.xaxis.set_minor_locator(NullLocator())
     shown = legible(users, inches_wide=axes.bbox.width / axes.figure.dpi)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: str(round(x)) if round(x) in shown else ""))
     axes.set_xlabel("simulated users (logarithmic)")
 
 
-def legible(users: Iterable[int], inches_wide: float) -> set[int]:
+def legible(users: Sequence[int], inches_wide: float) -> set[int]:
     """Those numbers that can stand on a logarithmic axis without touching, chosen from the largest down."""
-    numbers = sorted(set(users), reverse=True)
+    numbers = sorted(users, reverse=True)
     needed = 0.26 * math.log(max(2.0, numbers[0] / numbers[-1])) / inches_wide
     shown = numbers[:1]
     for number in numbers[1:]:
@@ -104,7 +105,7 @@ def latency_axis(axes: Axes, axis: Axis, values: Sequence[float]) -> None:
     else:
         axes.set_yscale("log")
         axes.set_ylim(low, high)
-    axis.set_major_locator(FixedLocator(DECADES_MS))
+    axis.set_major_locator(FixedLocator([ms for ms in DECADES_MS if low <= ms <= high]))
     axis.set_major_formatter(FuncFormatter(lambda ms, _: duration(ms).replace(".0", "")))
     axis.set_minor_locator(NullLocator())
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from loadtests import wording
 from loadtests.chartparts import (
@@ -29,7 +29,7 @@ from loadtests.chartparts import (
     rule_line,
     users_axis,
 )
-from loadtests.statistics import Row, in_window, summarise
+from loadtests.statistics import RULE_MS, Row, in_window, summarise
 from loadtests.verdict import MOST_OVER, finding
 from loadtests.wording import APPS, duration, percent, user_count
 
@@ -61,13 +61,13 @@ def main_figure(results: Mapping[str, Any]) -> Figure:
         answers.set_title("POST /feeds: time to the answer", weight="bold")
         _percentiles(answers, steps, "submit", ["p50_ms", "p95_ms", "p99_ms"], rule_ms)
 
-        share = inches(figure, 0.95, 0.75, 2.6, 2.75)
+        share = inches(figure, 0.95, 0.75, 2.05, 2.75)
         share.set_title(f"POST /feeds over {duration(rule_ms)}")
         _shares(share, steps)
-        browse = inches(figure, 5.45, 0.75, 2.15, 2.75)
+        browse = inches(figure, 5.1, 0.75, 2.05, 2.75)
         browse.set_title("Browsing: time to the answer")
         _percentiles(browse, steps, "browse", ["p50_ms", "p95_ms"], rule_ms)
-        content = inches(figure, 9.85, 0.75, 2.15, 2.75)
+        content = inches(figure, 9.75, 0.75, 2.05, 2.75)
         content.set_title("Added feed: time to content")
         _percentiles(content, steps, "content", ["p50_ms", "p95_ms"], rule_ms)
     return figure
@@ -77,7 +77,7 @@ def _percentiles(axes: Axes, steps: Sequence[Step], group: str, keys: Sequence[s
     """Percentiles of one group of requests against users, a line for each app and percentile."""
     values = [step[group][key] for step in steps if step["fit"] for key in keys]
     latency_axis(axes, axes.yaxis, [value for value in values if value is not None])
-    users_axis(axes, [step["users"] for step in steps])
+    users_axis(axes, steps)
     labels = _crosses(axes, steps)
     labels.append(rule_line(axes, rule_ms))
     for app, colour in COLOURS.items():
@@ -95,8 +95,9 @@ def _percentiles(axes: Axes, steps: Sequence[Step], group: str, keys: Sequence[s
 def _shares(axes: Axes, steps: Sequence[Step]) -> None:
     """The share of POST /feeds over the rule, with its 95 % interval."""
     axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_locator(FixedLocator([fifths / 5 for fifths in range(6)]))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
-    users_axis(axes, [step["users"] for step in steps])
+    users_axis(axes, steps)
     labels = _crosses(axes, steps)
     for app, colour in COLOURS.items():
         points = _line(axes, steps, app, "submit", "share_over_500ms", lw=2, marker="o", ms=5)
@@ -136,7 +137,7 @@ def timeline_figure(
     ended: Mapping[str, float],
     window: tuple[float, float],
     users: int,
-    rule_ms: float = 500.0,
+    rule_ms: float = RULE_MS,
 ) -> Figure:
     """Every POST /feeds of one step as a mark: when it began, how long it took. A panel for each app.
 
@@ -180,7 +181,7 @@ def _marks(axes: Axes, rows: Sequence[Row], waits: Sequence[float], colour: str)
         axes.scatter(xs, ys, s=size, c=colour, marker=marker, alpha=0.7, rasterized=True)
 
 
-def ecdf_figure(rows_by_app: Mapping[str, Iterable[Row]], users: int, rule_ms: float = 500.0) -> Figure:
+def ecdf_figure(rows_by_app: Mapping[str, Iterable[Row]], users: int, rule_ms: float = RULE_MS) -> Figure:
     """The share of POST /feeds not yet answered after a time, on two logarithmic axes: the tail shows.
 
     `rows_by_app` holds the measured rows of one step. As in the percentiles failures are left out, and what
@@ -200,6 +201,7 @@ def ecdf_figure(rows_by_app: Mapping[str, Iterable[Row]], users: int, rule_ms: f
         axes.set_yscale("log")
         axes.set_ylim(least / 2, 1.2)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g} %"))
+        axes.yaxis.set_major_locator(FixedLocator([10.0**-n for n in range(9) if 10.0**-n > least / 2]))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.axvline(rule_ms, color="black", lw=1.4)
         axes.text(rule_ms, 1.3, f"{duration(rule_ms)}: the rule", ha="center", size=11)

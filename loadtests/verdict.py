@@ -7,6 +7,7 @@ keeps it at a step if at most 1 % of its POST /feeds and at most 1 % of its brow
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from loadtests.statistics import RULE_MS
 from loadtests.wording import APPS, GROUPS, HOW, duration, figure, percent, user_count
 
 Step = Mapping[str, Any]
@@ -35,7 +36,7 @@ def _shares(step: Step) -> dict[str, float]:
     return {group: share for group, share in shares.items() if share is not None}
 
 
-def verdict(steps: Sequence[Step], rule_ms: float = 500.0) -> Verdict:
+def verdict(steps: Sequence[Step], rule_ms: float = RULE_MS) -> Verdict:
     """The exit status, the sentence, and the most users with whom each app kept the rule (None: with none).
 
     The status is 3 if a step is unfit (or there is none): such a run proves nothing. Otherwise it is 0 if the
@@ -72,10 +73,10 @@ def _kept(app: str, steps: Sequence[Step], rule_ms: float) -> str:
     fit = fit_steps(steps, app)
     most = _most_users(fit)
     name, rule = f"The {APPS[app]} app", f"the rule of {duration(rule_ms)}"
-    if most == fit[-1]["users"]:
-        all_tried = len(fit) == sum(step["app"] == app for step in steps)
-        return f"{name} kept {rule} up to {user_count(most)}, the most {'tried' if all_tried else 'that were fit'}."
-    if most:
+    if most is not None and most == fit[-1]["users"]:
+        limit = "tried" if len(fit) == sum(step["app"] == app for step in steps) else "that can be judged"
+        return f"{name} kept {rule} up to {user_count(most)}, the most {limit}."
+    if most is not None:
         told = f"{name} kept {rule} up to {user_count(most)}"
     else:
         told = f"{name} broke {rule} even with {user_count(fit[0]['users'])}"

@@ -5,7 +5,7 @@ worker, in a process of its own, fetches it, and the feed's page shows the entri
 note is a job in the same database, written in the same transaction as the feed: both are there, or neither.
 
     gunicorn "queued_app.app:create_app()"
-    python -m jobqueue work --import queued_app.jobs
+    python -m jobqueue work --database sqlite:///var/feedreader.db --import queued_app.jobs
 
 The other reader has the same routes in the same order. Compare them: diff sync_app/app.py queued_app/app.py
 """

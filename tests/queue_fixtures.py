@@ -145,7 +145,7 @@ def explain(queue: Queue) -> Iterator[Callable[[], list[str]]]:
     executed: list[tuple[str, Any]] = []
 
     def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        if statement.startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
+        if statement.startswith(("SELECT", "WITH", "UPDATE", "DELETE")):
             executed.append((statement, parameters))
 
     def explain() -> list[str]:

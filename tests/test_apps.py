@@ -17,6 +17,7 @@ from sqlalchemy.pool import Pool
 from werkzeug.test import TestResponse
 
 from feedreader.database import make_engine, writer
+from feedreader.errors import SettingsError
 from feedreader.models import Entry, Feed, create_tables
 from jobqueue import Queue, Worker
 from loadtests.feedserver import FeedServer, running_feedserver
@@ -375,6 +376,16 @@ def test_a_visitor_sees_the_feed_pending_while_another_waits_for_it(settings: st
     assert reader.state(other)["status"] == "ready"
     waiting.join()
     assert reader.state("/feeds/1")["status"] == "failed"
+
+
+@pytest.mark.parametrize("kind", ["sync", "queued"])
+def test_a_reader_with_settings_that_can_not_be_used_does_not_start(
+    settings: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Better than a reader that fails at the first visitor."""
+    monkeypatch.setenv("FEEDREADER_DEADLINE", "soon")
+    with pytest.raises(SettingsError, match="FEEDREADER_DEADLINE"):
+        Reader(kind, settings)
 
 
 def test_the_database_may_be_there_already(settings: str) -> None:

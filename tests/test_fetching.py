@@ -316,6 +316,24 @@ def test_the_next_address_is_tried_when_one_is_dead(serve: Serve, monkeypatch: p
     assert fetcher.get("http://feeds.example/").body == b"<rss/>"
 
 
+def test_an_address_that_never_answers_uses_up_its_share_of_the_time_only(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener with a full backlog drops what comes: connecting to it takes for ever."""
+    server = serve(sends(OK, b"\r\n<rss/>"))
+    fetcher = Fetcher(DEADLINE, frozenset({("feeds.example", 80)}))
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)).getsockname()
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full)
+        name_leads_to(monkeypatch, full, (server.host, server.port))
+        assert fetcher.get("http://feeds.example/").body == b"<rss/>"
+        name_leads_to(monkeypatch, full)
+        assert fails_in_time(fetcher, "http://feeds.example/") == TOO_LATE
+
+
 def test_a_proxy_of_the_environment_is_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy would dial for us, and could reach what we must not."""
     proxy, server = serve(hangs), serve(sends(OK, b"\r\n<rss/>"))

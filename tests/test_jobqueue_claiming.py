@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from jobs_for_tests import Append, Say, lines_of
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
-from jobqueue import Queue, Worker, store
+from jobqueue import Job, Queue, Worker, store
 from jobqueue.store import Claimed
 
 pytest_plugins = ["queue_fixtures"]
@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
 
 
-def add(queue: Queue, **options: Any) -> int:
+def add(queue: Queue, /, **options: Any) -> int:
     """Enqueue a job, due at noon unless told otherwise."""
     return queue.enqueue(Say("hello"), now=NOON, **options)
 
@@ -61,8 +61,8 @@ def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
     assert claimed_ids(queue, queues=["images", "mail"]) == [mail]
     assert claimed_ids(queue) == [default]
     add(queue, queue="images")
-    assert Worker(queue, queues=["mail"]).work_off() == (0, 0)
-    assert Worker(queue, queues=["images"]).work_off() == (1, 0)
+    assert Worker(queue, queues=["mail"]).work_off(now=NOON) == (0, 0)
+    assert Worker(queue, queues=["images"]).work_off(now=NOON) == (1, 0)
 
 
 def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
@@ -177,6 +177,6 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
 
 def fill(queue: Queue, count: int) -> None:
     """Put a backlog into the table."""
+    row = {"handler": "{}", "run_at": NOON, "max_attempts": 25, "created_at": NOON, "updated_at": NOON}
     with queue.writer.begin() as connection:
-        for _ in range(count):
-            queue.enqueue(Say("hello"), session=connection, now=NOON)
+        connection.execute(insert(Job), [row] * count)

@@ -1,0 +1,207 @@
+"""A job that fails: when it runs again, what is kept of its error, and when it is given up."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from jobs_for_tests import Fail, Say, call, said
+from sqlalchemy import insert
+
+from jobqueue import Job, Queue, Worker
+from jobqueue.performing import MAX_ERROR_CHARACTERS
+from jobqueue.retry import backoff
+
+pytest_plugins = ["queue_fixtures"]
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def only_job(queue: Queue) -> Job:
+    (job,) = queue.jobs()
+    return job
+
+
+def by_id(queue: Queue) -> list[Job]:
+    """All jobs, in the order in which they were enqueued."""
+    return sorted(queue.jobs(), key=lambda job: job.id)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "seconds"),
+    [(0, 5), (1, 6), (2, 21), (3, 86), (4, 261), (5, 630), (10, 10_005), (24, 331_781), (25, 390_630)],
+)
+def test_backoff_grows_with_the_fourth_power(attempts: int, seconds: int) -> None:
+    """Delayed Job's formula: soon at first, then days apart."""
+    assert backoff(attempts) == timedelta(seconds=seconds)
+
+
+def test_all_attempts_together_span_about_twenty_days() -> None:
+    """As the docstring says: time for somebody to repair what is broken."""
+    assert 20 <= sum((backoff(n) for n in range(1, 25)), timedelta()).total_seconds() / 86_400 < 21
+
+
+def test_a_failed_job_waits_for_its_next_attempt(queue: Queue) -> None:
+    """It is free for any worker, later; the attempt is counted."""
+    queue.enqueue(Fail("no such image"), now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    job = only_job(queue)
+    assert (job.attempts, job.run_at) == (1, NOON + backoff(1))
+    assert (job.locked_by, job.locked_at, job.failed_at) == (None, None, None)
+    assert job.updated_at == NOON
+    assert Worker(queue).work_off(now=job.run_at - timedelta(microseconds=1)) == (0, 0)
+    assert Worker(queue).work_off(now=job.run_at) == (0, 1)
+    assert only_job(queue).attempts == 2
+
+
+def test_last_error_is_the_whole_traceback(queue: Queue) -> None:
+    """Where it was raised, and what had caused it."""
+
+    def look_up_the_price() -> None:
+        try:
+            {}["price"]
+        except KeyError as error:
+            raise RuntimeError("no price") from error
+
+    queue.enqueue(call(look_up_the_price))
+    assert Worker(queue).work_off() == (0, 1)
+    error = only_job(queue).last_error or ""
+    assert error.startswith("Traceback (most recent call last):")
+    assert "KeyError: 'price'" in error
+    assert "direct cause" in error
+    assert ", in look_up_the_price\n" in error
+    assert error.rstrip().endswith("RuntimeError: no price")
+
+
+def test_a_job_that_fails_every_time_is_given_up_and_kept(queue: Queue) -> None:
+    """With the moment in failed_at. It never runs again by itself."""
+    queue.enqueue(Fail("no such image"), max_attempts=3, now=NOON)
+    now = NOON
+    for attempt in (1, 2, 3):
+        assert Worker(queue).work_off(now=now) == (0, 1)
+        job = only_job(queue)
+        assert (job.attempts, job.failed_at) == (attempt, now if attempt == 3 else None)
+        now = job.run_at
+    assert "no such image" in (job.last_error or "")
+    assert (job.locked_by, job.locked_at) == (None, None)
+    assert Worker(queue).work_off(now=NOON + timedelta(days=1000)) == (0, 0)
+
+
+def test_a_job_that_recovers_is_gone(queue: Queue) -> None:
+    """A job that succeeded has no row, however often it had failed."""
+    moods = iter([False, True])
+
+    def succeed_the_second_time() -> None:
+        assert next(moods)
+
+    queue.enqueue(call(succeed_the_second_time), now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    assert Worker(queue).work_off(now=NOON + backoff(1)) == (1, 0)
+    assert queue.jobs() == []
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("even the error fails")
+
+
+class Unprintable(SyntaxError):
+    """The traceback module makes use of these attributes, and trips over their types."""
+
+    filename, lineno, text, offset = object(), "one", 3, object()  # type: ignore[assignment]
+
+
+WEIRD_ERRORS: dict[str, tuple[BaseException, str]] = {
+    "NUL": (ValueError("a\x00b"), r"ValueError: a\x00b"),
+    "lone surrogate": (ValueError("caf\udce9"), r"ValueError: caf\udce9"),
+    "not ASCII": (ValueError("πάντα ῥεῖ 🌊"), "ValueError: πάντα ῥεῖ 🌊"),
+    "empty": (ValueError(""), "ValueError"),
+    "only blanks": (ValueError("\n \n"), "ValueError: \n \n"),
+    "its str() fails": (Speechless(), "<exception str() failed>"),
+    "not printable": (Unprintable("bad"), "Unprintable"),
+    "sys.exit()": (SystemExit(3), "SystemExit: 3"),
+    "group": (ExceptionGroup("two", [ValueError("one"), KeyError("other")]), "ValueError: one"),
+    "LIKE and format signs": (ValueError("100% {of} %s \\ '\""), "100% {of} %s \\ '\""),
+}
+
+
+def test_whatever_is_raised_is_stored_and_the_next_job_runs(queue: Queue) -> None:
+    """No text of an error can keep a worker from settling the job."""
+    errors = iter(WEIRD_ERRORS.values())
+
+    def raise_the_next() -> None:
+        raise next(errors)[0]
+
+    for _ in WEIRD_ERRORS:
+        queue.enqueue(call(raise_the_next))
+    queue.enqueue(Say("next"), priority=1)
+    assert Worker(queue).work_off() == (1, len(WEIRD_ERRORS))
+    assert said == ["next"]
+    for job, (kind, (_, text)) in zip(by_id(queue), WEIRD_ERRORS.items(), strict=True):
+        assert text in (job.last_error or ""), kind
+
+
+def test_of_a_huge_error_the_end_is_kept(queue: Queue) -> None:
+    """The end names the error; ten million characters would slow down every look at the table."""
+    queue.enqueue(Fail("x" * 10_000_000 + " at last"))
+    assert Worker(queue).work_off() == (0, 1)
+    error = only_job(queue).last_error or ""
+    assert len(error) == MAX_ERROR_CHARACTERS
+    assert error.endswith("x at last\n")
+
+
+def test_in_a_thread_no_exception_ends_the_worker(queue: Queue, run_worker: Callable[..., Any]) -> None:
+    """Not even one that is not an Exception: it is the job's failure."""
+    kinds = (KeyboardInterrupt, GeneratorExit, BaseException)
+    kind = iter(kinds)
+
+    def raise_the_next() -> None:
+        raise next(kind)("from the job")
+
+    for _ in kinds:
+        queue.enqueue(call(raise_the_next))
+    queue.enqueue(Say("next"), priority=1)
+    run_worker(queue)
+    wait_until(lambda: said == ["next"] and len(queue.jobs()) == len(kinds), "all jobs' ends")
+    for job, raised in zip(by_id(queue), kinds, strict=True):
+        assert (job.attempts, job.locked_by) == (1, None)
+        assert f"{raised.__name__}: from the job" in (job.last_error or "")
+
+
+def test_ctrl_c_in_work_off_is_not_the_jobs_fault(queue: Queue) -> None:
+    """The job is given back as if it had never been claimed, and the interrupt goes on to the caller."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    queue.enqueue(call(interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        Worker(queue).work_off()
+    job = only_job(queue)
+    assert (job.attempts, job.locked_by, job.last_error) == (0, None, None)
+
+
+BAD_ROWS = {
+    "an unknown name": ('{"job":"Vanished","arguments":{}}', "HandlerError: No job is registered as 'Vanished'"),
+    "a payload that no longer fits": ('{"job":"Say","arguments":{"volume":11}}', "no longer fits Say"),
+    "no JSON": ("--- !ruby/object:Feed", "HandlerError: The handler is not what jobqueue writes"),
+    "JSON of another shape": ("[1]", "HandlerError: The handler is not what jobqueue writes"),
+    "JSON without an end": ("[" * 100_000, "RecursionError"),
+    "a key of the wrong type": ('{"job":"Article","key":["x"]}', "Error"),
+    "a key of the wrong length": ('{"job":"Article","key":[1,2]}', "no longer fits Article"),
+    "a key of a wrong shape": ('{"job":"Article","key":{}}', "no longer fits Article"),
+}
+
+
+def test_a_row_that_can_not_be_run_fails_that_job_only(queue: Queue) -> None:
+    """Each says in its own last_error what is wrong. The worker goes on to the job behind them."""
+    row = {"run_at": NOON, "max_attempts": 25, "created_at": NOON, "updated_at": NOON}
+    with queue.writer.begin() as connection:
+        connection.execute(insert(Job), [{**row, "handler": handler} for handler, _ in BAD_ROWS.values()])
+    queue.enqueue(Say("next"), priority=1)
+    assert Worker(queue).work_off() == (1, len(BAD_ROWS))
+    assert said == ["next"]
+    for job, (handler, message) in zip(by_id(queue), BAD_ROWS.values(), strict=True):
+        assert (job.handler, job.attempts, job.locked_by) == (handler, 1, None)
+        assert message in (job.last_error or "")

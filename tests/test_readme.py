@@ -1,0 +1,126 @@
+"""Every command and every line of code in README.md is run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests.processes import Process
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines() if line]
+
+# A bench of seconds instead of minutes: it stands before the README's own options, which win.
+SHORT = "--users 2 --seconds 1 --warm-up 0.5 --mix fast=100 --slots 2"
+
+
+def run(command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a command in a shell from the project's root."""
+    return subprocess.run(
+        command, shell=True, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT
+    )
+
+
+def test_every_command_has_a_test_here() -> None:
+    """A command added to the README fails until somebody runs it below."""
+    assert COMMANDS == [
+        "make bench",
+        'make bench ARGS="--users 1,20,100 --app queued"',
+        "make bench ARGS=--help",
+        "make notebooks",
+        "make sync",
+        "make queued",
+        ".venv/bin/locust -f loadtests/feeds.py --app queued",
+        ".venv/bin/locust -f loadtests/feeds.py --app sync --headless --users 20 --run-time 30s",
+        "make test",
+    ]
+
+
+def test_make_bench_passes_its_arguments(tmp_path: Path) -> None:
+    """`make bench` runs the bench; ARGS reach it. (make's own status is 2 whatever the bench's was.)"""
+    done = run(f'make bench ARGS="{SHORT} --app queued --out {tmp_path / "out"}"')
+    assert "The report:" in done.stdout, done.stderr
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_make_bench_explains_its_options() -> None:
+    """Help, and status 0."""
+    done = run("make bench ARGS=--help")
+    assert done.returncode == 0
+    assert "--users N,N,..." in done.stdout
+
+
+@pytest.mark.parametrize("app", ["sync", "queued"])
+def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, tmp_path: Path) -> None:
+    """A terminal's Ctrl-C reaches make and all below it."""
+    command = ["make", app, "ARGS=--port 0 --feeds-port 0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
+    ) as make:
+        assert make.stdout
+        try:
+            assert re.match(rf"The {app} reader   http://127\.0\.0\.1:\d+ ", make.stdout.readline())
+            os.killpg(make.pid, signal.SIGINT)
+            assert "Stopping ..." in make.stdout.read()
+            make.wait(30)
+        finally:
+            if make.poll() is None:
+                os.killpg(make.pid, signal.SIGKILL)
+
+
+def test_locust_runs_on_a_reader_that_it_starts() -> None:
+    """The README's command, with less time."""
+    (command,) = (line for line in COMMANDS if "--headless" in line)
+    done = run(command.replace("30s", "2s").replace(".venv/bin/locust", f"{sys.executable} -m locust"))
+    assert "From every request, unrounded" in done.stdout, done.stderr
+
+
+def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
+    """The README's command comes as far as its page."""
+    command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "feeds.py"), "--app", "queued"]
+    with Process(
+        "locust", [*command, "--web-host", "127.0.0.1", "--web-port", "0"], tmp_path / "log"
+    ) as process:
+        process.wait_for("Starting web interface", timeout=60)
+
+
+def test_the_make_targets_of_the_readme_exist() -> None:
+    """`make notebooks` opens JupyterLab and `make test` is what runs this: both are only looked at."""
+    for target in ("notebooks", "test", "bench", "sync", "queued", "diff"):
+        assert run(f"make --dry-run {target}").returncode == 0
+
+
+def test_the_python_code_does_what_it_says(tmp_path: Path) -> None:
+    """It runs as it stands, in an empty folder."""
+    (code,) = (block for language, block in BLOCKS if language == "python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "Hello, world!\n(1, 0)\n"
+
+
+def test_the_diff_is_what_make_diff_shows() -> None:
+    """The two lines in the README are the two lines of the lesson."""
+    (shown,) = (block for language, block in BLOCKS if language == "diff")
+    lines = run("make diff").stdout.splitlines()
+    assert all(line in lines for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("name", ["README.md", "DESIGN.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Every relative link is a file or a folder that is there."""
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", (ROOT / name).read_text())
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_make_alone_lists_every_target_with_its_help() -> None:
+    """A target without a help line is missing from the list, and fails here."""
+    listed = re.findall(r"^  ([a-z-]+) {2,}\S", run("make").stdout, re.MULTILINE)
+    targets = re.findall(r"^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(targets)
