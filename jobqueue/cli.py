@@ -10,19 +10,24 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
+from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
 from jobqueue.queue import LEASE, Queue
-from jobqueue.worker import MAX_RUN_TIME, Worker
+from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
 
 DATABASE_VARIABLE = "JOBQUEUE_DATABASE"
+MOST = 1e9  # seconds, 30 years: more is a mistake, and too much for dates and clocks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 fine, 1 the database failed, 2 bad usage."""
     options = _parser().parse_args(argv)
+    options.database = options.database or os.environ.get(DATABASE_VARIABLE)
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     try:
         return _work(options)
@@ -33,10 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"jobqueue: can't import what is needed: {error}", file=sys.stderr)
         return 2
     except DBAPIError as error:
-        print(
-            f"jobqueue: the database {options.database} can't be used: {str(error.orig).strip()}",
-            file=sys.stderr,
-        )
+        url = make_url(options.database)  # its repr hides the password
+        print(f"jobqueue: the database {url!r} can't be used: {complaint(error)}", file=sys.stderr)
         return 1
 
 
@@ -75,69 +78,33 @@ def _parser() -> argparse.ArgumentParser:
         help="perform jobs until stopped",
         description="Perform jobs until TERM or Ctrl-C: then finish what runs, and give back the rest."
         " A second signal: at once.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    option = work.add_argument
-    option(
-        "--database",
-        metavar="URL",
-        default=os.environ.get(DATABASE_VARIABLE),
-        help="such as sqlite:///jobs.db",
-    )
-    option(
-        "--import",
-        dest="imports",
-        metavar="MODULE",
-        action="append",
-        default=[],
-        help="module that registers jobs; repeat for more",
-    )
-    option(
-        "--queue",
-        dest="queues",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="only jobs of this queue; repeat for more",
-    )
-    option("--threads", metavar="N", type=_positive(int), default=1, help="jobs performed at a time")
-    option(
-        "--poll-interval",
-        metavar="S",
-        type=_positive(float),
-        default=0.05,
-        help="seconds between an idle worker's looks at the queue",
-    )
-    option(
-        "--max-run-time",
-        metavar="S",
-        type=_positive(float),
-        default=MAX_RUN_TIME,
-        help="seconds that one attempt may take",
-    )
-    option(
-        "--stop-timeout",
-        metavar="S",
-        type=_positive(float),
-        default=10.0,
-        help="seconds that running jobs may go on after TERM",
-    )
-    option(
-        "--lease",
-        metavar="S",
-        type=_positive(float),
-        default=LEASE.total_seconds(),
-        help="seconds of silence after which a worker's jobs are given to others",
+
+    def option(flag: str, metavar: str, text: str, **rest: Any) -> None:
+        work.add_argument(flag, metavar=metavar, help=text, **rest)
+
+    def number(flag: str, metavar: str, text: str, default: float, parse: type = float) -> None:
+        option(flag, metavar, f"{text} ({default:g})", default=default, type=partial(_number, parse))
+
+    option("--database", "URL", f"such as sqlite:///jobs.db (else the variable {DATABASE_VARIABLE})")
+    several: dict[str, Any] = {"action": "append", "default": []}
+    option("--import", "MODULE", "module that registers jobs; repeat for more", dest="imports", **several)
+    option("--queue", "NAME", "only jobs of this queue; repeat for more (all)", dest="queues", **several)
+    number("--threads", "N", "jobs performed at a time", 1, int)
+    number("--poll-interval", "S", "seconds between an idle worker's looks at the queue", POLL_INTERVAL)
+    number("--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
+    number("--stop-timeout", "S", "seconds that running jobs may go on after TERM", STOP_TIMEOUT)
+    number(
+        "--lease", "S", "seconds of silence after which a worker's jobs go to others", LEASE.total_seconds()
     )
     return parser
 
 
-def _positive(number: type[int] | type[float]):  # type: ignore[no-untyped-def]
-    def parse(text: str) -> float:
-        value = number(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError(f"{text} is not more than 0")
-        return value
-
-    parse.__name__ = "number"  # argparse says "invalid number value: 'x'"
-    return parse
+def _number(parse: type[int] | type[float], text: str) -> float:
+    try:
+        value = parse(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from above 0 to {MOST:g}")
+    return value

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from jobqueue.errors import DatabaseError
 
@@ -30,7 +30,9 @@ def open_engine(database: str | URL | Engine) -> Engine:
             return database
         return create_engine(url, max_overflow=-1, pool_pre_ping=True)
     if backend != "sqlite":
-        raise DatabaseError(f"A queue needs SQLite or PostgreSQL, not {backend}")
+        raise DatabaseError(
+            f"A queue needs SQLite or PostgreSQL, not {backend}: a URL that begins with sqlite: or postgresql:"
+        )
     if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise DatabaseError(
             "A queue can't live in SQLite's memory, which only one connection sees;"
@@ -39,6 +41,7 @@ def open_engine(database: str | URL | Engine) -> Engine:
     engine = create_engine(url, pool_size=0)  # 0: no limit; there are as many as there are threads at work
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "reset", _reset_sqlite)
     return engine
 
 
@@ -58,6 +61,11 @@ def lock_for_create_tables(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
 
 
+def complaint(error: DBAPIError) -> str:
+    """What the database said, on one line."""
+    return " ".join(str(error.orig).split())
+
+
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     dbapi_connection.isolation_level = (
         None  # we say BEGIN ourselves; the sqlite3 module would say it too late
@@ -72,3 +80,9 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+
+
+def _reset_sqlite(dbapi_connection: Any, *_: object) -> None:
+    # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy thinks that it has ended: the connection
+    # would go back to the pool with the write lock.
+    dbapi_connection.rollback()

@@ -18,7 +18,9 @@ from queue import Empty, SimpleQueue
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue import store
+from jobqueue.database import complaint
 from jobqueue.errors import RunTimeExceeded
+from jobqueue.meter import Meter
 from jobqueue.performing import Outcome, Slot, perform
 from jobqueue.queue import Queue
 from jobqueue.retry import backoff
@@ -26,8 +28,9 @@ from jobqueue.store import Claimed
 
 logger = logging.getLogger("jobqueue")
 
-MAX_RUN_TIME = 4 * 3600.0  # seconds, as in Delayed Job
-REPORT_SECONDS = 5.0  # a busy worker says this often how many jobs it has processed; an idle one at once
+POLL_INTERVAL = 0.05  # all in seconds
+MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
+STOP_TIMEOUT = 10.0
 RECONNECT_SECONDS = 1.0
 
 
@@ -45,9 +48,9 @@ class Worker:
         *,
         threads: int = 1,
         queues: Sequence[str] = (),
-        poll_interval: float = 0.05,
+        poll_interval: float = POLL_INTERVAL,
         max_run_time: float = MAX_RUN_TIME,
-        stop_timeout: float = 10.0,
+        stop_timeout: float = STOP_TIMEOUT,
         say: Callable[[str], None] = logger.info,
     ):
         if threads < 1:
@@ -67,13 +70,15 @@ class Worker:
         self._outcomes: list[Outcome] = []  # performed, and not yet settled in the database
         self._stops = 0
         self._next_beat = 0.0
-        self._meter = _Meter(say)
+        self._meter = Meter(say)
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
 
-        `now` is the moment at which they are due and finished, for tests that don't wait.
+        `now` is the moment at which they are due and finished, for tests that don't wait. Nobody ends a hung
+        job here, and nobody renews the lease of one that takes longer than it: run() does both.
         """
+        self._beat(now or datetime.now(UTC))
         succeeded = failed = 0
         outcomes: list[Outcome] = []
         while True:
@@ -121,7 +126,8 @@ class Worker:
         """Settle, beat, claim, start; returns how many seconds there is nothing to do unless a job ends."""
         now = datetime.now(UTC)
         self._end_hung_jobs()
-        self._beat(now)
+        if time.monotonic() >= self._next_beat:
+            self._beat(now)
         free = [slot for slot in self._slots if slot.job is None] if not self._stops else []
         claimed: list[Claimed] = []
         if self._outcomes or (free and self._is_due(now)):
@@ -188,8 +194,6 @@ class Worker:
 
     def _beat(self, now: datetime) -> None:
         """Three times a lease: renew what this worker holds, free what dead workers held."""
-        if time.monotonic() < self._next_beat:
-            return
         held = [slot.job for slot in self._slots if slot.job is not None] + [
             outcome.job for outcome in self._outcomes
         ]
@@ -223,11 +227,12 @@ class Worker:
         try:
             return turn()
         except DBAPIError as error:
-            logger.error("the database did not answer, trying again: %s", str(error.orig).strip())
+            logger.error("the database did not answer, trying again: %s", complaint(error))
             return RECONNECT_SECONDS
 
     def _finish_running(self) -> None:
         """Wait for what runs, settle it, and give back the rest."""
+        self._stops = max(self._stops, 1)  # run() also ends by an exception, such as Ctrl-C without a handler
         deadline = time.monotonic() + self.stop_timeout
         while self._stops < 2 and time.monotonic() < deadline and any(slot.job for slot in self._slots):
             self._collect(min(0.5, max(0.0, deadline - time.monotonic())))
@@ -242,34 +247,7 @@ class Worker:
                     store.release(connection, self.name, unfinished, now)
                 self._say(f"gave back {len(unfinished)} jobs that had not finished")
         except DBAPIError as error:
-            logger.error(
-                "the database did not answer; jobs come back when their lease ends: %s",
-                str(error.orig).strip(),
-            )
+            logger.error("the database did not answer; jobs come back with their lease: %s", complaint(error))
         for slot in self._slots:
             slot.end()
         self._meter.report(idle=True)
-
-
-class _Meter:
-    """Says what Delayed Job's worker says: how many jobs, how fast."""
-
-    def __init__(self, say: Callable[[str], None]):
-        self._say = say
-        self._done = self._failed = 0
-        self._since = time.monotonic()
-
-    def count(self, *, failed: bool) -> None:
-        self._done += 1
-        self._failed += failed
-
-    def report(self, *, idle: bool) -> None:
-        """Say what was counted, if anything: an idle worker at once, a busy one every few seconds."""
-        elapsed = time.monotonic() - self._since
-        if not idle and elapsed < REPORT_SECONDS:
-            return
-        if self._done:
-            rate = self._done / max(elapsed, 1e-6)
-            self._say(f"{self._done} jobs processed at {rate:.4f} j/s, {self._failed} failed ...")
-        self._done = self._failed = 0
-        self._since = time.monotonic()

@@ -2,9 +2,9 @@
 
     python -m loadtests bench --users 1,20,100
 
-Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to judge (the
-machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted; what was
-measured until then is kept.
+Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to
+judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted;
+what was measured until then is kept.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from loadtests.errors import UsageError
 from loadtests.feedkinds import DEFAULT_MIX, parse_mix, written_mix
 from loadtests.progress import Progress
 from loadtests.report import text_table, write_report
-from loadtests.statistics import RULE_MS
+from loadtests.samples import RULE_MS
 from loadtests.sweep import SUBMITTERS, Plan, measure_step
 from loadtests.verdict import verdict
 from loadtests.wording import APPS

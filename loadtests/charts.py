@@ -29,7 +29,7 @@ from loadtests.chartparts import (
     rule_line,
     users_axis,
 )
-from loadtests.statistics import RULE_MS, Row, in_window, summarise
+from loadtests.samples import RULE_MS, Row, in_window, summarise
 from loadtests.verdict import MOST_OVER, finding
 from loadtests.wording import APPS, duration, percent, user_count
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loadtests.statistics import Row, summarise
+from loadtests.samples import Row, summarise
 from loadtests.wording import figure, percent
 
 TITLES = {

@@ -21,8 +21,8 @@ def check_database(database: str) -> None:
         backend = ""
     if backend != "postgresql":
         raise UsageError(
-            f"--database {database}: write sqlite, postgresql (one is started for you), or the URL of a server"
-            " on which databases may be created, such as postgresql://user:password@127.0.0.1/postgres"
+            f"--database {database}: write sqlite, postgresql (one is started for you), or the URL of a"
+            " server on which databases may be created, such as postgresql://user:password@127.0.0.1/postgres"
         )
 
 

@@ -2,7 +2,7 @@
 
 
 class LoadTestError(Exception):
-    """Base of all errors of this package. The command line prints its message and exits with `exit_status`."""
+    """Base of this package's errors. The command line prints the message and exits with `exit_status`."""
 
     exit_status = 2
 

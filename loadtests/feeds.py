@@ -24,11 +24,11 @@ from locust import FastHttpUser, events, task
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from loadtests.console import run_table
 from loadtests.errors import LoadTestError
 from loadtests.recorder import LagMeter, Pending, Recorder
+from loadtests.samples import Row, in_window
 from loadtests.stack import Stack, StackSettings
-from loadtests.statistics import in_window
-from loadtests.console import run_table
 from loadtests.wording import APPS
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 2.0, 1.5  # as in the page's own script
@@ -37,10 +37,24 @@ POLL_ADDRESS = re.compile(r'data-poll="([^"]+)"')  # only a page whose feed is s
 FEED_LINK = re.compile(r'href="(/feeds/\d+)"')
 
 recorder = Recorder()
-lag = LagMeter(recorder, gevent.sleep)
-numbers = itertools.count()
-spawned = 0  # users, at most, in this test
-lag_greenlet: gevent.Greenlet | None = None  # runs while a test does
+
+
+class Test:
+    """The test that runs in this process. (In Locust's page one can be started after another.)"""
+
+    def __init__(self) -> None:
+        self.numbers = itertools.count()  # of its visitors
+        self.users = 0  # that were there at a time, at most
+        self.lag = LagMeter(recorder, gevent.sleep)
+        recorder.start()
+        self._meter = gevent.spawn(self.lag.run)
+
+    def stop(self) -> list[Row]:
+        self._meter.kill()
+        return recorder.close()
+
+
+test: Test | None = None
 
 
 class Visitor(FastHttpUser):
@@ -53,9 +67,10 @@ class Visitor(FastHttpUser):
 
     def __init__(self, environment: Environment):
         super().__init__(environment)
-        self.number = next(numbers)
-        self.options = environment.parsed_options
-        self.random = random.Random(f"{self.options.seed} {type(self).__name__} {self.number}")
+        self.number = next(test.numbers) if test else 0
+        options: Any = environment.parsed_options
+        self.options = options
+        self.random = random.Random(f"{options.seed} {type(self).__name__} {self.number}")
 
     def wait_time(self) -> float:
         return self.random.expovariate(1 / self.options.think)
@@ -182,7 +197,7 @@ def add_options(parser: Any) -> None:
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: Any) -> None:
-    options = environment.parsed_options
+    options: Any = environment.parsed_options
     if isinstance(environment.runner, WorkerRunner) or options is None:
         return  # the master has seen to it
     if options.app:
@@ -205,36 +220,27 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 @events.test_start.add_listener
 def start(environment: Environment, **_: Any) -> None:
-    global numbers, spawned, lag_greenlet
-    numbers, spawned = itertools.count(), 0
-    recorder.start()
-    lag.samples.clear()
-    lag_greenlet = gevent.spawn(lag.run)
+    global test  # noqa: PLW0603 - Locust's events reach functions, not objects
+    test = Test()
 
 
 @events.spawning_complete.add_listener
 def count_users(user_count: int, **_: Any) -> None:
-    global spawned
-    spawned = max(spawned, user_count)
+    if test:
+        test.users = max(test.users, user_count)
 
 
 @events.test_stop.add_listener
 def stop(environment: Environment, **_: Any) -> None:
-    global lag_greenlet
-    if lag_greenlet is None:  # Locust also ends tests that never began
+    if test is None:  # Locust also ends tests that never began
         return
-    lag_greenlet.kill()
-    lag_greenlet = None
-    options = environment.parsed_options
-    rows = recorder.close()
+    options: Any = environment.parsed_options
+    rows = test.stop()
     if options.rows:
         path = Path(options.rows)
         if isinstance(environment.runner, WorkerRunner):  # each process has its own file
             path = path.with_stem(f"{path.stem}-{environment.runner.client_id}")
-        recorder.write(
-            path,
-            users=spawned,
-            lag=[[round(at, 3), round(late, 3)] for at, late in lag.samples],
-        )
-    measured = in_window(rows, options.warm_up, recorder.ended or 0.0)
-    print(run_table(measured, recorder.ended or 0.0))
+        lag = [[round(at, 3), round(late, 3)] for at, late in test.lag.samples]
+        recorder.write(path, users=test.users, lag=lag)
+    ended = recorder.ended or 0.0
+    print(run_table(in_window(rows, options.warm_up, ended), ended))

@@ -25,7 +25,8 @@ def unfit_reasons(
         reasons.append(f"the machine was {host_cpu_percent:.0f} % busy (at most {MOST_HOST_CPU:g} %)")
     if generator_cpu_percent > MOST_GENERATOR_CPU:
         reasons.append(
-            f"the load generator used {generator_cpu_percent:.0f} % of its core (at most {MOST_GENERATOR_CPU:g} %)"
+            f"the load generator used {generator_cpu_percent:.0f} % of its core"
+            f" (at most {MOST_GENERATOR_CPU:g} %)"
         )
     if started != users:
         reasons.append(f"{started} of {users} users were there")

@@ -2,12 +2,13 @@
 
     python loadtests/guard.py COMMAND [ARGUMENT ...]
 
-The asker holds the other end of this process's standard input. When that end closes, for whatever reason (the asker
-finished, crashed, or was killed with -9), or when TERM or INT arrives, the command's whole process group gets TERM, and
-KILL after GRACE_SECONDS. A pipe is used since it works on every Unix; Linux's PR_SET_PDEATHSIG would not reach grandchildren.
+The asker holds the other end of this process's standard input. When that end closes, for whatever reason
+(the asker finished, crashed, or was killed with -9), or when TERM or INT arrives, the command's whole
+process group gets TERM, and KILL after GRACE_SECONDS. A pipe is used since it works on every Unix; Linux's
+PR_SET_PDEATHSIG would not reach grandchildren.
 
-Standard library only, and started with `python -I -S`, so that a guard costs some 10 ms and 10 MB. `loadtests.processes`
-is what starts guards.
+Standard library only, and started with `python -I -S`, so that a guard costs some 10 ms and 10 MB.
+`loadtests.processes` is what starts guards.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def main(command: list[str]) -> int:
-    """Run the command until it ends or the asker is gone; returns its exit status (128 + signal number when killed)."""
+    """Run the command until it ends or the asker is gone; returns its status, or 128 + a signal's number."""
     # Signals wake select() through a pipe, so that no signal is missed between a check and the wait.
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)

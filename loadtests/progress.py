@@ -13,7 +13,7 @@ from loadtests.wording import APPS, figure, percent, user_count
 
 
 class Progress:
-    """A context manager. Steps take about `step_seconds` each; what they really take corrects the time left."""
+    """A context manager. Steps take about `step_seconds` each; the time left learns from those that are done."""
 
     def __init__(self, steps: int, step_seconds: float):
         self._steps = steps

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.statistics import Row, write_rows
+from loadtests.samples import Row, write_rows
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from loadtests.charts import ecdf_figure, main_figure, save, timeline_figure
-from loadtests.statistics import in_window, read_rows
+from loadtests.samples import in_window, read_rows
 from loadtests.verdict import MOST_OVER, comparable, finding
 from loadtests.wording import APPS, HOW, duration, figure, percent, user_count
 

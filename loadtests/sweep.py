@@ -17,11 +17,14 @@ from loadtests.feedkinds import DEFAULT_MIX, written_mix
 from loadtests.fitness import unfit_reasons
 from loadtests.processes import Process
 from loadtests.sampler import Sampler, Window, window
+from loadtests.samples import in_window, nearest_rank, read_rows, summarise
 from loadtests.stack import Stack, StackSettings
-from loadtests.statistics import in_window, nearest_rank, read_rows, summarise
 from loadtests.verdict import within_rule
 
 SETUP_SECONDS = 6.0  # about what starting and stopping takes beside the load itself
+# Locust goes on a little longer than it is measured: it ends its runs up to a second early, and cuts off a
+# request that a user sends at that very moment.
+OVERRUN_SECONDS = 1.5
 LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
 SUBMITTERS = 0.7  # of ten visitors seven submit feeds; the weights in loadtests/feeds.py
 
@@ -32,8 +35,8 @@ class Plan:
 
     users: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
     apps: tuple[str, ...] = ("sync", "queued")
-    warmup: float = 3.0
-    measure: float = 12.0
+    warmup: float = 2.5
+    measure: float = 11.0
     drain: float = 4.0  # for what is in flight at the end
     think: float = 2.0
     slots: int = 8
@@ -49,7 +52,7 @@ class Plan:
     @property
     def step_seconds(self) -> float:
         """About how long one step takes."""
-        return self.warmup + self.measure + self.drain + SETUP_SECONDS
+        return self.warmup + self.measure + OVERRUN_SECONDS + self.drain + SETUP_SECONDS
 
     def steps(self) -> list[tuple[str, int]]:
         """(app, users) in the order in which they are measured: the apps alternate."""
@@ -61,7 +64,8 @@ def measure_step(
 ) -> dict[str, Any]:
     """Measure one step; returns its entry for results.json. Rows and logs go below `folder`.
 
-    `tick` is called some times a second meanwhile; `server` is where databases are made, "sqlite" or a URL. Raises ProcessError if a process fails.
+    `tick` is called some times a second meanwhile; `server` is where databases are made, "sqlite" or a URL.
+    Raises ProcessError if a process fails.
     """
     name = f"{app}-{users:03}"
     logs = folder / "logs" / name
@@ -100,9 +104,8 @@ def _locust_command(plan: Plan, users: int, stack: Stack, rows_file: Path) -> li
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
         *("--host", stack.url, "--feeds", stack.feeds_url, "--rows", str(rows_file)),
         *("--users", str(users), "--spawn-rate", str(users), "--think", str(plan.think)),
+        *("--run-time", f"{math.ceil(plan.warmup + plan.measure + OVERRUN_SECONDS)}s"),  # whole seconds
         *(
-            "--run-time",
-            f"{math.ceil(plan.warmup + plan.measure)}s",  # Locust takes whole seconds
             "--stop-timeout",
             f"{plan.drain:g}",
         ),
@@ -121,7 +124,11 @@ def _entry(
     lags = [late for at, late in about["lag"] if start <= at < end]
     origin = about["started_at"]
     seen = window(sampler.samples, origin + start, origin + end, origin)
-    lag = nearest_rank(lags, 99) if lags else float("inf")
+    if not lags:
+        raise ProcessError(
+            "The load generator was so late that it did not notice: no sign of life when it counted."
+        )
+    lag = nearest_rank(lags, 99)
     generator = seen.cpu_percent["load generator"]
     reasons = unfit_reasons(
         lag_p99_ms=lag,

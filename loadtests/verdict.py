@@ -7,7 +7,7 @@ keeps it at a step if at most 1 % of its POST /feeds and at most 1 % of its brow
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from loadtests.statistics import RULE_MS
+from loadtests.samples import RULE_MS
 from loadtests.wording import APPS, GROUPS, HOW, duration, figure, percent, user_count
 
 Step = Mapping[str, Any]

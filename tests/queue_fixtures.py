@@ -40,6 +40,20 @@ def queue(database_url: str) -> Iterator[Queue]:
     queue.close()
 
 
+@pytest.fixture
+def open_queue(queue: Queue, database_url: str) -> Iterator[Callable[..., Queue]]:
+    """open_queue(**options) opens the test's queue once more; it is closed after the test."""
+    queues: list[Queue] = []
+
+    def open_it(**options: Any) -> Queue:
+        queues.append(Queue(database_url, **options))
+        return queues[-1]
+
+    yield open_it
+    for queue in queues:
+        queue.close()
+
+
 def job_threads() -> list[threading.Thread]:
     """The threads that perform jobs in this process."""
     return [thread for thread in threading.enumerate() if thread.name == "jobqueue"]
@@ -63,7 +77,7 @@ class RunningWorker:
 
 
 @pytest.fixture
-def run_worker() -> Iterator[Callable[..., RunningWorker]]:
+def run_worker(open_queue: object) -> Iterator[Callable[..., RunningWorker]]:
     """run_worker(queue, **options) starts a worker in a thread. It is stopped at once after the test."""
     workers: list[RunningWorker] = []
 
@@ -86,7 +100,12 @@ class WorkerProcess(Process):
         return int(self.wait_for(r"\*\*\* Starting job worker host:\S+ pid:(\d+)\n")[1])
 
     def signal(self, number: int) -> None:
+        """Send it a signal, once it works."""
         os.kill(self.pid(), number)
+
+    def exit_status(self) -> int:
+        """Wait for its end; returns its exit status."""
+        return self.wait_with(lambda: None, timeout=20)
 
 
 @pytest.fixture

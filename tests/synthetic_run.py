@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from loadtests.statistics import Row, in_window, summarise, write_rows
+from loadtests.samples import Row, in_window, summarise, write_rows
 from loadtests.verdict import verdict, within_rule
 
 SETTINGS: dict[str, Any] = {

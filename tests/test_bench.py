@@ -12,7 +12,7 @@ import psutil
 import pytest
 from conftest import wait_until
 
-from loadtests.statistics import read_rows
+from loadtests.samples import read_rows
 
 ROOT = Path(__file__).parent.parent
 BENCH = [sys.executable, "-m", "loadtests", "bench"]

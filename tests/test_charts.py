@@ -16,7 +16,7 @@ from synthetic_run import ENDED, SETTINGS, make_run
 from loadtests import chartparts
 from loadtests.chartparts import COLOURS, spread
 from loadtests.charts import ecdf_figure, main_figure, save, timeline_figure
-from loadtests.statistics import Row, in_window, read_rows
+from loadtests.samples import Row, in_window, read_rows
 
 WINDOW = (SETTINGS["warmup_s"], SETTINGS["warmup_s"] + SETTINGS["measure_s"])
 

@@ -142,10 +142,10 @@ def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -
 
 
 def test_a_running_worker_keeps_the_lease_of_a_long_job(
-    database_url: str, queue: Queue, run_worker: Callable[..., Any]
+    queue: Queue, open_queue: Callable[..., Queue], run_worker: Callable[..., Any]
 ) -> None:
     """The job outlasts its lease several times over. Other workers look for expired leases all the while."""
-    short = Queue(database_url, lease=timedelta(seconds=0.3))
+    short = open_queue(lease=timedelta(seconds=0.3))
     queue.enqueue(WaitAtGate("long"))
     run_worker(short)
     wait_until(lambda: said == ["at long"], "the job's beginning")
@@ -156,7 +156,6 @@ def test_a_running_worker_keeps_the_lease_of_a_long_job(
     gates["long"].set()
     wait_until(lambda: not queue.jobs(), "the job's end")
     assert said == ["at long", "through long"]
-    short.close()
 
 
 def test_a_worker_that_lost_its_lease_says_so_and_goes_on(
@@ -178,7 +177,7 @@ def test_a_worker_that_lost_its_lease_says_so_and_goes_on(
 
 def test_the_job_of_a_killed_worker_runs_again(
     queue: Queue,
-    database_url: str,
+    open_queue: Callable[..., Queue],
     tmp_path: Path,
     start_worker: Callable[..., Any],
     run_worker: Callable[..., Any],
@@ -189,12 +188,10 @@ def test_the_job_of_a_killed_worker_runs_again(
     killed = start_worker("--lease", "1")
     wait_until(lambda: lines_of(begun), "the job's beginning")
     killed.signal(signal.SIGKILL)
-    assert killed.wait(10) == 128 + signal.SIGKILL
+    assert killed.exit_status() == 128 + signal.SIGKILL
     (job,) = queue.jobs()
     assert job.attempts == 1 and f"pid:{killed.pid()}" in (job.locked_by or "")
-    other = Queue(database_url, lease=timedelta(seconds=1))
-    run_worker(other)
+    run_worker(open_queue(lease=timedelta(seconds=1)))
     wait_until(lambda: only_job(queue).attempts == 2 and not only_job(queue).locked_by, "the second attempt")
     assert lines_of(begun) == ["begun", "begun"]
     assert "RuntimeError: the second attempt" in (only_job(queue).last_error or "")
-    other.close()

@@ -183,7 +183,10 @@ def test_ctrl_c_in_work_off_is_not_the_jobs_fault(queue: Queue) -> None:
 
 
 BAD_ROWS = {
-    "an unknown name": ('{"job":"Vanished","arguments":{}}', "HandlerError: No job is registered as 'Vanished'"),
+    "an unknown name": (
+        '{"job":"Vanished","arguments":{}}',
+        "HandlerError: No job is registered as 'Vanished'",
+    ),
     "a payload that no longer fits": ('{"job":"Say","arguments":{"volume":11}}', "no longer fits Say"),
     "no JSON": ("--- !ruby/object:Feed", "HandlerError: The handler is not what jobqueue writes"),
     "JSON of another shape": ("[1]", "HandlerError: The handler is not what jobqueue writes"),

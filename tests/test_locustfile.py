@@ -12,7 +12,7 @@ import requests
 from conftest import wait_until
 
 from loadtests.processes import Process
-from loadtests.statistics import read_rows
+from loadtests.samples import read_rows
 
 ROOT = Path(__file__).parent.parent
 LOCUST = [sys.executable, "-m", "locust", "-f", "loadtests/feeds.py"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.recorder import LagMeter, Recorder
-from loadtests.statistics import read_rows
+from loadtests.samples import read_rows
 
 
 class Clock:

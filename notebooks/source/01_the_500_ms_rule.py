@@ -10,10 +10,11 @@
 # Our example is theirs too: a web feed reader. A visitor submits the address of a feed, and the reader has to fetch
 # it from somebody else's server, which may be slow, or may never answer.
 #
-# You will submit some feeds by hand, write down what you expect of twenty visitors, measure it, and compare.
+# You will submit some feeds by hand, write down what you expect of forty visitors, measure it, and compare.
 # It takes about five minutes. Every server runs on this machine, and is gone when the notebook's kernel is.
 
 # %%
+# %matplotlib inline
 from pathlib import Path
 from statistics import mean
 
@@ -70,10 +71,10 @@ queued.stop()
 # "being fetched", and shows the entries when they have come. The queue does not make the work faster; it moves the
 # waiting out of the request.
 #
-# ## Twenty visitors
+# ## Forty visitors
 #
-# Now twenty people use the reader. Fourteen submit a feed, wait for its content, think for 2 seconds on average,
-# and do it again. Six only browse: they look at the list of feeds and at feeds that are there already, nothing slow.
+# Now forty people use the reader. Twenty-eight submit a feed, wait for its content, think for 2 seconds on average,
+# and do it again. Twelve only browse: they look at the list of feeds and at feeds that are there already, nothing slow.
 # Of the feeds 80 % are typical (median 300 ms), 15 % are slow (2 to 6 s), and 5 % hang.
 #
 # **Write down what you expect before you run it.** 95 % of the answers to `POST /feeds` arrive within how many seconds? And
@@ -89,7 +90,7 @@ predict("browse, synchronous", seconds=0.1)
 # that do, and some time for the requests still under way.
 
 # %%
-results = run(Plan(users=(20,), measure=8), Path("../reports/chapter-1"))
+results = run(Plan(users=(40,), measure=8), Path("../reports/chapter-1"))
 sync_step, queued_step = results["steps"]
 
 # %%
@@ -105,7 +106,7 @@ main_figure(results)
 #
 # * **Submitting.** The synchronous reader's answers take as long as the feeds do, and longer: up to 8 requests are served
 #   at a time, and whoever comes ninth waits for a slot first. The queued reader's answers are far below the line at 500 ms.
-# * **Browsing.** The browsing visitors ask for nothing slow. With the synchronous reader they may suffer all the same, since
+# * **Browsing.** The browsing visitors ask for nothing slow. With the synchronous reader they suffer all the same, since
 #   they wait for the same 8 slots.
 # * **Time to content.** From the submit until the entries are on the page, both readers take seconds: somebody else's
 #   server is as slow as it was. The queued reader pays a little more for asking "is it there yet?".
@@ -126,6 +127,6 @@ for step in (sync_step, queued_step):
 #
 # ## Try it
 #
-# 1. Run the measurement again with `users=(50,)`. Which of the four panels changes most for the synchronous reader?
-# 2. Give the synchronous reader more slots: `Plan(users=(20,), measure=8, slots=32)`. What does that fix, and what not?
-# 3. Let no feed be slow: `Plan(users=(20,), measure=8, mix={"fast": 100})`. Is the queue still worth it?
+# 1. Run the measurement again with `users=(10,)` and with `users=(80,)`. Which of the four panels changes most for the synchronous reader?
+# 2. Give the synchronous reader more slots: `Plan(users=(40,), measure=8, slots=32)`. What does that fix, and what not?
+# 3. Let no feed be slow: `Plan(users=(40,), measure=8, mix={"fast": 100})`. Is the queue still worth it?

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from loadtests.errors import LoadTestError
-from loadtests.statistics import (
+from loadtests.samples import (
     PERCENTILES,
     Row,
     clopper_pearson,
