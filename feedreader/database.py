@@ -1,5 +1,7 @@
 """How the database is opened. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
 
+import sqlite3
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +15,7 @@ from sqlalchemy.types import TypeDecorator
 from feedreader.errors import SettingsError
 
 BUSY_TIMEOUT_MS = 15_000
+ASK_SECONDS = 0.001  # how often a writer asks whether it may write
 CREATE_TABLES_LOCK = 0x66656564  # "feed"; any number that others are unlikely to use
 
 
@@ -104,4 +107,30 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+    if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
+        connection.exec_driver_sql("BEGIN")
+        return
+    # Wait for the write lock, and ask often. SQLite's own busy_timeout asks ever more rarely, in the end ten
+    # times a second, so that whoever has waited long is passed by those who have just come.
+    cursor = connection.connection.cursor()
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _begin_immediate(cursor):
+            if time.monotonic() > deadline:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails once more, as SQLAlchemy's own error
+                return
+            time.sleep(ASK_SECONDS)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+
+def _begin_immediate(cursor: Any) -> bool:
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True

@@ -94,9 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     number("--poll-interval", "S", "seconds between an idle worker's looks at the queue", POLL_INTERVAL)
     number("--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
     number("--stop-timeout", "S", "seconds that running jobs may go on after TERM", STOP_TIMEOUT)
-    number(
-        "--lease", "S", "seconds of silence after which a worker's jobs go to others", LEASE.total_seconds()
-    )
+    number("--lease", "S", "seconds of silence before a worker's jobs go to others", LEASE.total_seconds())
     return parser
 
 

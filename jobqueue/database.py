@@ -1,13 +1,16 @@
 """How the queue opens a database. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
 
+import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
+ASK_SECONDS = 0.001  # how often a writer asks whether it may write
 CREATE_TABLES_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 
 
@@ -31,7 +34,7 @@ def open_engine(database: str | URL | Engine) -> Engine:
         return create_engine(url, max_overflow=-1, pool_pre_ping=True)
     if backend != "sqlite":
         raise DatabaseError(
-            f"A queue needs SQLite or PostgreSQL, not {backend}: a URL that begins with sqlite: or postgresql:"
+            f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
         )
     if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise DatabaseError(
@@ -79,10 +82,36 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+    if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
+        connection.exec_driver_sql("BEGIN")
+        return
+    # Wait for the write lock, and ask often. SQLite's own busy_timeout asks ever more rarely, in the end ten
+    # times a second, so that whoever has waited long is passed by those who have just come.
+    cursor = connection.connection.cursor()
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    cursor.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _begin_immediate(cursor):
+            if time.monotonic() > deadline:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails once more, as SQLAlchemy's own error
+                return
+            time.sleep(ASK_SECONDS)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+
+def _begin_immediate(cursor: Any) -> bool:
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+        return False
+    return True
 
 
 def _reset_sqlite(dbapi_connection: Any, *_: object) -> None:
-    # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy thinks that it has ended: the connection
-    # would go back to the pool with the write lock.
+    # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy thinks that it has ended: the
+    # connection would go back to the pool with the write lock.
     dbapi_connection.rollback()

@@ -1,18 +1,21 @@
-"""Run one claimed job, and say how it went. Threads that do so, one job at a time."""
+"""Run one claimed job, say how it went, and write that down. Threads that run one job at a time."""
 
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from queue import SimpleQueue
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobqueue import store
 from jobqueue.errors import LeaseLost
 from jobqueue.handlers import JobClass, parse
 from jobqueue.queue import Queue
+from jobqueue.retry import backoff
 from jobqueue.store import Claimed
 
 MAX_ERROR_CHARACTERS = 50_000
@@ -44,6 +47,25 @@ def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
     return Outcome(job)
 
 
+def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
+    """Write down how jobs went; returns the outcomes of which nothing was written: their lease was lost."""
+    unsettled = [outcome for outcome in outcomes if not outcome.settled]
+    succeeded = [outcome.job for outcome in unsettled if outcome.error is None]
+    finished = store.finish(connection, worker, succeeded) if succeeded else set()
+    lost = []
+    for outcome in unsettled:
+        job, error = outcome.job, outcome.error
+        if error is None:
+            ours = job.id in finished
+        elif job.attempts >= job.max_attempts:
+            ours = store.bury(connection, worker, job, error, now)
+        else:
+            ours = store.retry(connection, worker, job, error, now + backoff(job.attempts), now)
+        if not ours:
+            lost.append(outcome)
+    return lost
+
+
 def error_text(error: BaseException) -> str:
     """The error's traceback, or the end of a very long one, as text that every database can store."""
     try:
@@ -61,11 +83,14 @@ def _perform_in_session(
     whether it was; False when there was nothing to commit. Raises LeaseLost, which rolls it back.
     """
     with Session(queue.writer, expire_on_commit=False) as session:
-        target = known.load(body, session)
         if known.takes_session:
-            target.perform(session=session)
+            known.load(body, session).perform(session=session)
         else:
-            session.commit()  # no transaction stays open while perform() waits for somebody
+            # No transaction stays open while perform() waits for somebody.
+            with Session(queue.engine) as reading:
+                target = known.load(body, reading)
+                reading.expunge(target)
+            session.add(target)
             target.perform()
             if not session.in_transaction():
                 return False
@@ -76,20 +101,18 @@ def _perform_in_session(
 
 
 class Slot:
-    """A thread that performs one job at a time and puts (slot, outcome) into `results`.
+    """A thread that performs one job at a time. It leaves the job's outcome in `outcome`, and calls `done`.
 
-    A thread can't be stopped from outside: a slot whose job hangs is abandoned, and a new one takes its
+    A thread can't be stopped from outside: a slot whose job hangs is left to itself, and a new one takes its
     place.
     """
 
-    def __init__(
-        self, work: Callable[[Claimed], Outcome], results: "SimpleQueue[tuple[Slot, Outcome] | None]"
-    ):
+    def __init__(self, work: Callable[[Claimed], Outcome], done: Callable[[], None]):
         self.job: Claimed | None = None
-        self.abandoned = False
+        self.outcome: Outcome | None = None
         self.deadline = float("inf")  # on the monotonic clock, in seconds
         self._work = work
-        self._results = results
+        self._done = done
         self._tasks: SimpleQueue[Claimed | None] = SimpleQueue()
         threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()
 
@@ -100,7 +123,8 @@ class Slot:
         self._tasks.put(job)
 
     def free(self) -> None:
-        self.job = None
+        """Be ready for the next job."""
+        self.job = self.outcome = None
         self.deadline = float("inf")
 
     def end(self) -> None:
@@ -110,7 +134,7 @@ class Slot:
     def _loop(self) -> None:
         while (job := self._tasks.get()) is not None:
             try:
-                outcome = self._work(job)
+                self.outcome = self._work(job)
             except BaseException as error:
-                outcome = Outcome(job, error=error_text(error))
-            self._results.put((self, outcome))
+                self.outcome = Outcome(job, error=error_text(error))
+            self._done()

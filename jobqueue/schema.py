@@ -15,7 +15,7 @@ DEFAULT_QUEUE = "default"
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC. Raises ValueError for a naive datetime: nobody can know which moment it means."""
+    """The same moment in UTC. Raises ValueError for a naive datetime: nobody can know when that is."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone; use datetime.now(UTC), or .astimezone()")
     return moment.astimezone(UTC)

@@ -11,6 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -21,9 +22,8 @@ from jobqueue import store
 from jobqueue.database import complaint
 from jobqueue.errors import RunTimeExceeded
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome, Slot, perform
+from jobqueue.performing import Outcome, Slot, perform, settle
 from jobqueue.queue import Queue
-from jobqueue.retry import backoff
 from jobqueue.store import Claimed
 
 logger = logging.getLogger("jobqueue")
@@ -32,6 +32,7 @@ POLL_INTERVAL = 0.05  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 RECONNECT_SECONDS = 1.0
+LONGEST_WAIT = 0.5
 
 
 class Worker:
@@ -65,7 +66,9 @@ class Worker:
         self.name = f"{self.host} {secrets.token_hex(4)}"  # containers share host names and pids
         self._say = say
         self._perform = partial(perform, queue, self.name)
-        self._results: SimpleQueue[tuple[Slot, Outcome] | None] = SimpleQueue()
+        self._bell: SimpleQueue[None] = (
+            SimpleQueue()
+        )  # rung by what run() may wait for: a job's end, and stop()
         self._slots: list[Slot] = []
         self._outcomes: list[Outcome] = []  # performed, and not yet settled in the database
         self._stops = 0
@@ -105,7 +108,7 @@ class Worker:
         waited for.
         """
         self._say(f"*** Starting job worker {self.host}")
-        self._slots = [Slot(self._perform, self._results) for _ in range(self.threads)]
+        self._slots = [self._new_slot() for _ in range(self.threads)]
         wait = 0.0
         try:
             while not self._stops:
@@ -118,7 +121,7 @@ class Worker:
     def stop(self) -> None:
         """Ask run() to return. May be called from a signal handler; a second call means at once."""
         self._stops += 1
-        self._results.put(None)  # wakes run(); a SimpleQueue may be written to from a signal handler
+        self._bell.put(None)  # allowed in a signal handler
 
     # -- one turn of the loop
 
@@ -142,48 +145,34 @@ class Worker:
         return max(0.0, min(until, self.poll_interval) if idle else until)
 
     def _collect(self, wait: float) -> None:
-        """Wait until a job ends, stop() is called or `wait` seconds have passed; take all that has ended."""
-        try:
-            result = self._results.get(timeout=wait)
+        """Wait until a job ends, stop() is called or `wait` seconds have passed; take all that has ended.
+
+        Outcomes don't travel in the queue, but stay in their slots: Ctrl-C, at whatever moment, loses none.
+        """
+        with suppress(Empty):
+            # A signal that arrives just before the wait begins does not end it: so no wait is long.
+            self._bell.get(timeout=min(wait, LONGEST_WAIT))
             while True:
-                if result is not None and not result[0].abandoned:
-                    result[0].free()
-                    self._outcomes.append(result[1])
-                result = self._results.get_nowait()
-        except Empty:
-            return
+                self._bell.get_nowait()
+        for slot in self._slots:
+            if slot.outcome is not None:
+                self._outcomes.append(slot.outcome)
+                slot.free()
 
     def _exchange(self, outcomes: Sequence[Outcome], limit: int, now: datetime) -> list[Claimed]:
         """In one transaction, settle what was performed and claim up to `limit` jobs; returns these."""
-        claimed: list[Claimed] = []
         with self.queue.writer.begin() as connection:
-            open_ends = [outcome for outcome in outcomes if not outcome.settled]
-            kept = set()
-            if succeeded := [outcome.job for outcome in open_ends if outcome.error is None]:
-                kept = store.finish(connection, self.name, succeeded)
-            for outcome in open_ends:
-                job = outcome.job
-                if outcome.error is None:
-                    ours = job.id in kept
-                elif job.attempts >= job.max_attempts:
-                    ours = store.bury(connection, self.name, job, outcome.error, now)
-                else:
-                    ours = store.retry(
-                        connection, self.name, job, outcome.error, now + backoff(job.attempts), now
-                    )
-                if not ours:
-                    logger.warning(
-                        "job %d was settled by somebody else: this worker had lost its lease", job.id
-                    )
-            if limit > 0:
-                claimed = store.claim(connection, self.name, limit, now, self.queues)
+            lost = settle(connection, self.name, outcomes, now)
+            claimed = store.claim(connection, self.name, limit, now, self.queues) if limit > 0 else []
         for outcome in outcomes:
-            self._meter.count(failed=outcome.error is not None)
-            if outcome.error is not None:
-                job, reason = outcome.job, outcome.error.strip().rpartition("\n")[2]
-                logger.warning(
-                    "job %d failed: %s (attempt %d of %d)", job.id, reason, job.attempts, job.max_attempts
-                )
+            job, error = outcome.job, outcome.error
+            self._meter.count(failed=error is not None)
+            if outcome in lost:
+                logger.warning("job %d is somebody else's by now: this worker had lost its lease", job.id)
+            elif error is not None:
+                reason = error.strip().rpartition("\n")[2]
+                of = f"attempt {job.attempts} of {job.max_attempts}"
+                logger.warning("job %d failed: %s (%s)", job.id, reason, of)
         return claimed
 
     def _is_due(self, now: datetime) -> bool:
@@ -210,13 +199,15 @@ class Worker:
         """Fail the jobs that are over their max_run_time, and put new threads in the place of theirs."""
         now = time.monotonic()
         for index, slot in enumerate(self._slots):
-            if slot.job is not None and slot.deadline <= now:
+            if slot.job is not None and slot.outcome is None and slot.deadline <= now:
                 limit = slot.job.max_run_time or self.max_run_time
                 error = f"{RunTimeExceeded.__name__}: {RunTimeExceeded.__doc__} ({limit:g} seconds)"
                 self._outcomes.append(Outcome(slot.job, error))
-                slot.abandoned = True
                 slot.end()
-                self._slots[index] = Slot(self._perform, self._results)
+                self._slots[index] = self._new_slot()
+
+    def _new_slot(self) -> Slot:
+        return Slot(self._perform, done=partial(self._bell.put, None))
 
     # -- around the loop
 
@@ -235,7 +226,7 @@ class Worker:
         self._stops = max(self._stops, 1)  # run() also ends by an exception, such as Ctrl-C without a handler
         deadline = time.monotonic() + self.stop_timeout
         while self._stops < 2 and time.monotonic() < deadline and any(slot.job for slot in self._slots):
-            self._collect(min(0.5, max(0.0, deadline - time.monotonic())))
+            self._collect(max(0.0, deadline - time.monotonic()))
             self._survive(self._turn)
         self._collect(0.0)
         unfinished = [slot.job for slot in self._slots if slot.job is not None]

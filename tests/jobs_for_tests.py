@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from jobqueue import job
+from jobqueue import Job, Queue, job
 
 GATE_SECONDS = 30.0  # no thread waits longer at a gate: not even in a test that fails
 
@@ -31,6 +31,12 @@ def append_line(path: str, text: str) -> None:
 def lines_of(path: str | Path) -> list[str]:
     """The file's lines; none when it is not there yet."""
     return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def only_job(queue: Queue) -> Job:
+    """The queue's one and only job, as it is now."""
+    (job,) = queue.jobs()
+    return job
 
 
 class Base(DeclarativeBase):

@@ -50,8 +50,8 @@ def open_queue(queue: Queue, database_url: str) -> Iterator[Callable[..., Queue]
         return queues[-1]
 
     yield open_it
-    for queue in queues:
-        queue.close()
+    for opened in queues:
+        opened.close()
 
 
 def job_threads() -> list[threading.Thread]:

@@ -145,7 +145,7 @@ def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str)
 def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
     queue: Queue, explain: Callable[[], list[str]], queues: list[str]
 ) -> None:
-    """It neither sorts nor looks at all jobs, however long the backlog: on a table just filled, never analysed."""
+    """It neither sorts nor reads the whole backlog, also in a table just filled and never analysed."""
     fill(queue, 2_000)
     claim(queue, limit=3, queues=queues)
     plan = explain()[-1]

@@ -10,16 +10,20 @@ from jobqueue import DatabaseError, Queue
 
 pytest_plugins = ["queue_fixtures"]
 
+CREATE_TABLES = """
+import sys
+from jobqueue import Queue
+queue = Queue(sys.argv[1])
+input(">")
+queue.create_tables()
+"""
+
 
 def test_tables_are_created_once_by_whoever_is_first(
     database_url: str, at_once: Callable[..., list[str]]
 ) -> None:
     """Web processes and workers start together, each asks for the table, and none fails."""
-    at_once(
-        4,
-        "import sys; from jobqueue import Queue; queue = Queue(sys.argv[1]); input('>'); queue.create_tables()",
-        database_url,
-    )
+    at_once(3, CREATE_TABLES, database_url)
     queue = Queue(database_url)
     queue.create_tables()  # and once more
     assert queue.jobs() == []
@@ -32,7 +36,7 @@ def test_tables_are_created_once_by_whoever_is_first(
 
 
 def test_an_sqlite_queue_is_durable_and_shared(tmp_path: Path) -> None:
-    """WAL: readers and the writer don't wait for one another. FULL: what is committed survives a power cut."""
+    """WAL: readers and the writer don't wait for one another. FULL: a committed job survives a power cut."""
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     with queue.writer.begin() as connection:
         settings = {

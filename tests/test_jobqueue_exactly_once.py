@@ -1,4 +1,4 @@
-"""Exactly once: what a job writes into the queue's database is committed together with the job's end, or not at all."""
+"""Exactly once: what a job writes into its queue's database is committed with its end, or not at all."""
 
 import signal
 import sqlite3
@@ -16,19 +16,20 @@ from jobs_for_tests import (
     article,
     call_with_session,
     lines_of,
+    only_job,
     said,
 )
 from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.orm import Session, object_session
 
-from jobqueue import Job, Queue, Worker, job, store
+from jobqueue import Queue, Worker, job, store
 
 pytest_plugins = ["queue_fixtures"]
 
-
-def only_job(queue: Queue) -> Job:
-    (job,) = queue.jobs()
-    return job
+OTHERS_IN_TRANSACTION = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+"""
 
 
 def lines(queue: Queue) -> list[str]:
@@ -63,7 +64,7 @@ def test_what_a_job_writes_is_committed_with_its_end(queue: Queue) -> None:
 
     @event.listens_for(queue.engine, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        transactions[-1].add(statement.split()[0])
+        transactions[-1].add(statement.partition(" ")[0])
 
     event.listen(queue.engine, "commit", lambda _: transactions.append(set()))
     assert Worker(queue).work_off() == (1, 0)
@@ -137,19 +138,19 @@ def test_after_a_kill_the_effect_is_there_exactly_once(
     """kill -9 between the write and the commit: the database forgets it, and the next attempt writes it."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(WriteLineAndHangAtFirst(str(begun), "effect"))
-    killed = start_worker("--lease", "1")
+    killed = start_worker("--lease", "0.5")
     wait_until(lambda: lines_of(begun), "the job's beginning")
     killed.signal(signal.SIGKILL)
     assert killed.exit_status() == 128 + signal.SIGKILL
     assert lines(queue) == []
-    run_worker(open_queue(lease=timedelta(seconds=1)))
+    run_worker(open_queue(lease=timedelta(seconds=0.5)))
     wait_until(lambda: not queue.jobs(), "the second attempt's end")
     assert lines(queue) == ["effect"]
     assert lines_of(begun) == ["begun", "begun"]
 
 
 def test_no_transaction_is_open_while_a_mapped_object_performs(queue: Queue, database_url: str) -> None:
-    """It may wait for somebody else's server; until it touches the database it holds no connection or lock."""
+    """It may wait for somebody else's server. Until it uses its session it holds no connection, no lock."""
 
     def look_around(self: Article) -> None:
         assert object_session(self) is not None
@@ -161,11 +162,7 @@ def test_no_transaction_is_open_while_a_mapped_object_performs(queue: Queue, dat
         else:
             engine = create_engine(database_url)
             with engine.connect() as connection:
-                others = (
-                    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-                query = text(f"SELECT count(*) {others} AND xact_start IS NOT NULL")
-                assert connection.scalar(query) == 0
+                assert connection.scalar(text(OTHERS_IN_TRANSACTION)) == 0
             engine.dispose()
         self.body = f"{self.title} done"
 
@@ -175,7 +172,7 @@ def test_no_transaction_is_open_while_a_mapped_object_performs(queue: Queue, dat
 
 
 def test_what_a_mapped_object_changed_is_committed_with_the_jobs_end(queue: Queue) -> None:
-    """Unless it was committed by perform() itself, it follows the job: here the lease is lost, and it is rolled back."""
+    """Unless perform() itself has committed it. Here the lease is lost, and the change is rolled back."""
 
     def change_too_late(self: Article) -> None:
         said.append("attempt")

@@ -1,4 +1,4 @@
-"""The lease and the fence: a dead worker's jobs come back, and a worker that lost its lease writes nothing."""
+"""Lease and fence: a dead worker's jobs come back, and a worker that lost its lease writes nothing."""
 
 import signal
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from jobs_for_tests import HangAtFirst, Say, WaitAtGate, call, gates, lines_of, said
+from jobs_for_tests import HangAtFirst, Say, WaitAtGate, call, gates, lines_of, only_job, said
 from sqlalchemy import Connection
 
-from jobqueue import Job, Queue, Worker, store
+from jobqueue import Queue, Worker, store
 from jobqueue.store import Claimed
 
 pytest_plugins = ["queue_fixtures"]
@@ -19,11 +19,6 @@ pytest_plugins = ["queue_fixtures"]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
 TICK = timedelta(microseconds=1)
-
-
-def only_job(queue: Queue) -> Job:
-    (job,) = queue.jobs()
-    return job
 
 
 def claim(queue: Queue, worker: str, now: datetime = NOON) -> Claimed:
@@ -172,7 +167,7 @@ def test_a_worker_that_lost_its_lease_says_so_and_goes_on(
     Worker(queue).work_off()
     job = only_job(queue)
     assert (job.locked_by, job.attempts, said) == ("other", 2, ["next"])
-    assert f"job {job_id} was settled by somebody else: this worker had lost its lease" in caplog.messages
+    assert f"job {job_id} is somebody else's by now: this worker had lost its lease" in caplog.messages
 
 
 def test_the_job_of_a_killed_worker_runs_again(
@@ -185,13 +180,13 @@ def test_the_job_of_a_killed_worker_runs_again(
     """kill -9 in mid-job: after the lease another worker runs the job, as its second attempt."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(HangAtFirst(str(begun)))
-    killed = start_worker("--lease", "1")
+    killed = start_worker("--lease", "0.5")
     wait_until(lambda: lines_of(begun), "the job's beginning")
     killed.signal(signal.SIGKILL)
     assert killed.exit_status() == 128 + signal.SIGKILL
     (job,) = queue.jobs()
     assert job.attempts == 1 and f"pid:{killed.pid()}" in (job.locked_by or "")
-    run_worker(open_queue(lease=timedelta(seconds=1)))
+    run_worker(open_queue(lease=timedelta(seconds=0.5)))
     wait_until(lambda: only_job(queue).attempts == 2 and not only_job(queue).locked_by, "the second attempt")
     assert lines_of(begun) == ["begun", "begun"]
     assert "RuntimeError: the second attempt" in (only_job(queue).last_error or "")

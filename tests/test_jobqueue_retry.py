@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from jobs_for_tests import Fail, Say, call, said
+from jobs_for_tests import Fail, Say, call, only_job, said
 from sqlalchemy import insert
 
 from jobqueue import Job, Queue, Worker
@@ -16,11 +16,6 @@ from jobqueue.retry import backoff
 pytest_plugins = ["queue_fixtures"]
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-def only_job(queue: Queue) -> Job:
-    (job,) = queue.jobs()
-    return job
 
 
 def by_id(queue: Queue) -> list[Job]:

@@ -1,0 +1,150 @@
+"""The command line: `python -m jobqueue work` explains itself, and says in one line what is wrong."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs_for_tests import Append, Fail, lines_of
+
+from jobqueue import Queue
+from jobqueue.cli import DATABASE_VARIABLE, main
+from jobqueue.schema import jobs
+
+pytest_plugins = ["queue_fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def neutral_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, no variable of the user's, and a sys.path that is put right again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -> str:
+    """What `work` with these arguments says, on one line, before it exits with this status."""
+    try:
+        exited = main(["work", *arguments.split()])
+    except SystemExit as error:  # argparse's own way out, with the usage above the complaint
+        assert error.code == 2
+        exited = 2
+    output = capsys.readouterr()
+    assert (exited, output.out) == (status, "")
+    *usage, line = output.err.splitlines()
+    assert usage == [] or usage[0].startswith("usage: python -m jobqueue")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", ["jobqueue: name the database: --database sqlite:///jobs.db", DATABASE_VARIABLE]),
+        ("--database jobs.db", ["'jobs.db' is not a database URL"]),
+        ("--database sqlite://", ["one connection sees; name a file"]),
+        ("--database mysql://h/x", ["needs SQLite or PostgreSQL, not mysql"]),
+        ("--database postgresql+nosuch://h/x", ["can't import what is needed", "postgresql.nosuch"]),
+        ("--database sqlite:///jobs.db --import no_such_module", ["can't import", "'no_such_module'"]),
+        ("--threads 0", ["argument --threads: '0' is not a number from above 0 to 1e+09"]),
+        ("--threads 1.5", ["argument --threads: '1.5' is not a number"]),
+        ("--lease -1", ["argument --lease: '-1' is not a number"]),
+        ("--lease 1e300", ["argument --lease: '1e300' is not a number"]),
+        ("--stop-timeout inf", ["argument --stop-timeout: 'inf' is not a number"]),
+        ("--poll-interval nan", ["argument --poll-interval: 'nan' is not a number"]),
+        ("--max-run-time soon", ["argument --max-run-time: 'soon' is not a number"]),
+        ("--colour", ["unrecognized arguments: --colour"]),
+    ],
+)
+def test_bad_usage_is_explained(capsys: pytest.CaptureFixture[str], arguments: str, words: list[str]) -> None:
+    """Exit status 2, and one line that names what to change."""
+    line = complaint(capsys, arguments, status=2)
+    assert all(word in line for word in words), line
+
+
+def test_the_database_may_be_named_by_a_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As servers are set up. The option goes before it."""
+    monkeypatch.setenv(DATABASE_VARIABLE, "of-the-variable")
+    assert "'of-the-variable' is not a database URL" in complaint(capsys, "", status=2)
+    assert "'of-the-option' is not" in complaint(capsys, "--database of-the-option", status=2)
+
+
+def test_a_database_that_can_not_be_used_is_explained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Exit status 1, and what the database said."""
+    line = complaint(capsys, "--database sqlite:///no/such/folder/jobs.db", status=1)
+    assert line == (
+        "jobqueue: the database sqlite:///no/such/folder/jobs.db can't be used: unable to open database file"
+    )
+    (tmp_path / "notes.txt").write_text("no database, and long enough to be taken for one\n" * 100)
+    assert "file is not a database" in complaint(capsys, "--database sqlite:///notes.txt", status=1)
+
+
+def test_a_password_is_not_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when the database does not answer, nor in --help; both end up in logs."""
+    url = "postgresql+psycopg://ada:secret@127.0.0.1:1/jobs"
+    line = complaint(capsys, f"--database {url}", status=1)
+    assert "postgresql+psycopg://ada:***@127.0.0.1:1/jobs can't be used: connection" in line
+    assert "secret" not in line
+    monkeypatch.setenv(DATABASE_VARIABLE, url)
+    with pytest.raises(SystemExit):
+        main(["work", "--help"])
+    assert "secret" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["work", "--help"]], ids=" ".join)
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """80 columns, with each option's default."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    output = capsys.readouterr().out
+    assert max(len(line) for line in output.splitlines()) <= 80
+    assert "usage: python -m jobqueue" in output
+    assert ("(14400)" in output) == ("work" in arguments)
+    assert "None" not in output and "[]" not in output
+
+
+def test_without_a_command_usage_is_shown() -> None:
+    """As a process of its own: status 2, no traceback."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "jobqueue"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+    assert ran.returncode == 2
+    assert "the following arguments are required: COMMAND" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_worker_process_does_what_its_options_say(
+    queue: Queue, tmp_path: Path, start_worker: Callable[..., Any]
+) -> None:
+    """It makes the jobs of the modules it imports, of the queues it is given, and reports failures."""
+    log = tmp_path / "performed.txt"
+    queue.enqueue(Append(str(log), "image"), queue="images")
+    queue.enqueue(Fail("no such image"), queue="images", priority=1)
+    other = queue.enqueue(Append(str(log), "mail"), queue="mail")
+    process = start_worker("--queue", "images", "--threads", "1", "--poll-interval", "0.01")
+    process.wait_for(r"job 2 failed: RuntimeError: no such image \(attempt 1 of 25\)\n")
+    process.wait_for(r"jobs processed at \d+\.\d{4} j/s, 1 failed \.\.\.\n")
+    assert lines_of(log) == ["image"]
+    assert [(job.id, job.attempts) for job in queue.jobs() if job.queue == "mail"] == [(other, 0)]
+
+
+def test_a_worker_process_makes_its_table(queue: Queue, start_worker: Callable[..., Any]) -> None:
+    """The first worker on an empty database needs no other command before it. Ctrl-C ends it in order."""
+    jobs.drop(queue.engine)
+    process = start_worker()
+    process.signal(signal.SIGINT)
+    assert process.exit_status() == 0
+    assert process.output().splitlines()[-1].startswith("*** Exiting job worker host:")
+    assert queue.jobs() == []

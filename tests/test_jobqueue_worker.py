@@ -1,0 +1,225 @@
+"""The worker: several jobs at once, an end for hung ones, and a database that goes away."""
+
+import re
+import sqlite3
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from conftest import administer, wait_until
+from jobs_for_tests import Fail, Line, Say, WaitAtGate, call, call_with_session, gates, only_job, said
+from sqlalchemy import make_url, select
+from sqlalchemy.orm import Session
+
+from jobqueue import Queue, Worker, database, meter, worker
+
+pytest_plugins = ["queue_fixtures"]
+
+RunWorker = Callable[..., Any]
+
+
+def test_work_off_says_how_many_succeeded_and_failed(queue: Queue) -> None:
+    """It performs what is due, and returns."""
+    for job in (Say("one"), Fail("two"), Say("three")):
+        queue.enqueue(job)
+    queue.enqueue(Say("later"), run_at=timedelta(hours=1))
+    assert Worker(queue).work_off() == (2, 1)
+    assert said == ["one", "three"]
+    assert Worker(queue).work_off() == (0, 0)
+
+
+def test_work_off_stops_at_its_limit(queue: Queue) -> None:
+    """And settles the last job before it returns."""
+    for text in ("one", "two", "three"):
+        queue.enqueue(Say(text))
+    assert Worker(queue).work_off(limit=2) == (2, 0)
+    assert len(queue.jobs()) == 1
+    assert Worker(queue).work_off(limit=0) == (0, 0)
+
+
+def test_work_off_performs_jobs_that_jobs_enqueue(queue: Queue) -> None:
+    """It goes on until nothing is due."""
+
+    def enqueue_another() -> None:
+        queue.enqueue(Say("another"))
+
+    queue.enqueue(call(enqueue_another))
+    assert Worker(queue).work_off() == (2, 0)
+    assert said == ["another"]
+
+
+def test_a_worker_has_at_least_one_thread(queue: Queue) -> None:
+    """None would claim no job, and say nothing."""
+    with pytest.raises(ValueError, match="at least one thread, not 0"):
+        Worker(queue, threads=0)
+
+
+def test_two_workers_never_have_one_name(queue: Queue) -> None:
+    """Also in one process, or in containers whose host names and process ids are the same."""
+    names = {Worker(queue).name for _ in range(100)}
+    assert len(names) == 100
+    assert all(re.fullmatch(r"host:\S+ pid:\d+ [0-9a-f]{8}", name) for name in names)
+
+
+def test_a_worker_performs_several_jobs_at_once(queue: Queue, run_worker: RunWorker) -> None:
+    """As many as it has threads: here four wait for one another, and end only if all run at the same time."""
+    barrier = threading.Barrier(4, timeout=20)
+
+    def meet_the_others() -> None:
+        barrier.wait()
+        said.append("met")
+
+    for _ in range(8):
+        queue.enqueue(call(meet_the_others))
+    run_worker(queue, threads=4)
+    wait_until(lambda: not queue.jobs(), "the end of all jobs")
+    assert said == ["met"] * 8
+
+
+def test_one_thread_performs_one_job_at_a_time(queue: Queue, run_worker: RunWorker) -> None:
+    """The second job is not even claimed while the first runs: another worker may have it."""
+    queue.enqueue(WaitAtGate("first"))
+    queue.enqueue(Say("second"))
+    run_worker(queue)
+    wait_until(lambda: said == ["at first"], "the first job's beginning")
+    assert [job.attempts for job in queue.jobs()] == [1, 0]
+    assert Worker(queue).work_off() == (1, 0)
+    gates["first"].set()
+    wait_until(lambda: not queue.jobs(), "the first job's end")
+    assert said == ["at first", "second", "through first"]
+
+
+def test_an_idle_worker_takes_a_new_job(queue: Queue, run_worker: RunWorker) -> None:
+    """And one that becomes due while it waits."""
+    running = run_worker(queue)
+    wait_until(lambda: running.lines, "the worker's start")
+    queue.enqueue(Say("later"), run_at=timedelta(milliseconds=300))
+    queue.enqueue(Say("now"))
+    wait_until(lambda: said == ["now", "later"], "both jobs")
+
+
+def test_a_worker_says_what_delayed_jobs_worker_says(queue: Queue, run_worker: RunWorker) -> None:
+    """That it starts, how many jobs it has processed, how fast, and that it exits."""
+    queue.enqueue(Say("one"))
+    queue.enqueue(Fail("two"))
+    running = run_worker(queue)
+    wait_until(lambda: len(running.lines) > 1, "the report of an idle worker")
+    running.stop()
+    running.wait()
+    start, *reports, end = running.lines
+    assert re.fullmatch(r"\*\*\* Starting job worker host:\S+ pid:\d+", start)
+    assert re.fullmatch(r"\*\*\* Exiting job worker host:\S+ pid:\d+", end)
+    report = re.compile(r"(\d+) jobs processed at \d+\.\d{4} j/s, (\d+) failed \.\.\.")
+    figures = [report.fullmatch(line) for line in reports]
+    assert [sum(int(match[n]) for match in figures if match) for n in (1, 2)] == [2, 1]
+
+
+def test_a_busy_worker_reports_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at every look at the queue; and it counts anew from one report to the next."""
+    lines: list[str] = []
+    counter = meter.Meter(lines.append)
+    counter.count(failed=False)
+    counter.report(idle=False)
+    assert lines == []
+    counter.count(failed=True)
+    monkeypatch.setattr(meter, "REPORT_SECONDS", 0.0)
+    counter.report(idle=False)
+    counter.report(idle=False)
+    assert [re.sub(r"at \S+", "at R", line) for line in lines] == ["2 jobs processed at R j/s, 1 failed ..."]
+
+
+def test_a_hung_job_is_ended_and_its_slot_is_used_by_others(queue: Queue, run_worker: RunWorker) -> None:
+    """The only thread hangs, and goes on hanging: the next job runs nevertheless. When the hung one wakes up
+    at last, nobody listens to it.
+    """
+    queue.enqueue(WaitAtGate("hung"), max_run_time=0.1)
+    queue.enqueue(Say("next"), priority=1)
+    run_worker(queue)
+    wait_until(lambda: said == ["at hung", "next"] and len(queue.jobs()) == 1, "the next job's end")
+    job = only_job(queue)
+    assert job.last_error == "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)"
+    assert (job.attempts, job.locked_by) == (1, None)
+    gates["hung"].set()
+    wait_until(lambda: "through hung" in said, "the hung job's end")
+    queue.enqueue(Say("last"))
+    wait_until(lambda: "last" in said and len(queue.jobs()) == 1, "the last job's end")
+    assert vars(only_job(queue)) | {"_sa_instance_state": None} == vars(job) | {"_sa_instance_state": None}
+
+
+def test_a_job_may_have_a_max_run_time_of_its_own(queue: Queue, run_worker: RunWorker) -> None:
+    """Here more than the worker's, which holds for all others."""
+    queue.enqueue(WaitAtGate("patient"), max_run_time=20)
+    queue.enqueue(WaitAtGate("hung"), max_attempts=1)
+    run_worker(queue, threads=2, max_run_time=0.1)
+    wait_until(lambda: queue.jobs()[-1].failed_at, "the hung job's end")
+    assert "(0.1 seconds)" in (queue.jobs()[-1].last_error or "")
+    gates["patient"].set()
+    wait_until(lambda: len(queue.jobs()) == 1, "the patient job's end")
+
+
+def test_a_hung_job_that_wakes_up_writes_nothing(queue: Queue, run_worker: RunWorker) -> None:
+    """Its attempt is over: what it writes with its session is rolled back."""
+
+    def write_late(session: Session) -> None:
+        said.append("hung")
+        gates["late"].wait(20)
+        session.add(Line(text="late"))
+        session.flush()
+        said.append("written")
+
+    queue.enqueue(call_with_session(write_late), max_run_time=0.1, max_attempts=1)
+    run_worker(queue)
+    wait_until(lambda: only_job(queue).failed_at, "the hung job's end")
+    gates["late"].set()
+    wait_until(lambda: not hung_threads(), "the hung thread's end")
+    assert said == ["hung", "written"]
+    with Session(queue.engine) as session:
+        assert session.scalars(select(Line)).all() == []
+
+
+def hung_threads() -> list[threading.Thread]:
+    """Threads beside the worker's one that waits for jobs."""
+    return [thread for thread in threading.enumerate() if thread.name == "jobqueue"][1:]
+
+
+def test_a_worker_survives_a_database_that_is_away(
+    queue: Queue,
+    database_url: str,
+    run_worker: RunWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It says so, tries again, and forgets nothing of what was performed meanwhile."""
+    monkeypatch.setattr(worker, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    queue.engine.dispose()  # connections with the short timeout take the place of those
+    queue.enqueue(WaitAtGate("out"))
+    queue.enqueue(Fail("out of order"), run_at=timedelta(hours=1))
+    run_worker(queue)
+    wait_until(lambda: said == ["at out"], "the job's beginning")
+    come_back = take_away(database_url)
+    gates["out"].set()
+    wait_until(lambda: "did not answer, trying again" in caplog.text, "the worker's complaint")
+    wait_until(lambda: said == ["at out", "through out"], "the job's end")
+    come_back()
+    wait_until(lambda: len(queue.jobs()) == 1, "the job's end in the database")
+    queue.enqueue(Say("next"))
+    wait_until(lambda: said[-1] == "next", "the next job")
+
+
+def take_away(database_url: str) -> Callable[[], None]:
+    """Make the database unusable to others; returns what brings it back."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite":
+        other = sqlite3.connect(url.database or "", isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")  # and keeps the write lock for longer than the others' busy_timeout
+        return other.close
+    admin = url.set(database="postgres").render_as_string(hide_password=False)
+    administer(
+        admin,
+        f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false",
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.database}'",
+    )
+    return lambda: administer(admin, f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true")
