@@ -125,19 +125,23 @@ def test_without_a_command_usage_is_shown() -> None:
     assert "Traceback" not in ran.stderr
 
 
-def test_a_worker_process_does_what_its_options_say(
+def test_a_worker_process_does_what_its_options_say_and_ends_in_order(
     queue: Queue, tmp_path: Path, start_worker: Callable[..., Any]
 ) -> None:
-    """It makes the jobs of the modules it imports, of the queues it is given, and reports failures."""
+    """It performs jobs of its modules and queues, and says how fast. At TERM it exits with status 0."""
     log = tmp_path / "performed.txt"
     queue.enqueue(Append(str(log), "image"), queue="images")
     queue.enqueue(Fail("no such image"), queue="images", priority=1)
     other = queue.enqueue(Append(str(log), "mail"), queue="mail")
     process = start_worker("--queue", "images", "--threads", "1", "--poll-interval", "0.01")
+    process.wait_for(r"\*\*\* Starting job worker host:\S+ pid:\d+\n")
     process.wait_for(r"job 2 failed: RuntimeError: no such image \(attempt 1 of 25\)\n")
     process.wait_for(r"jobs processed at \d+\.\d{4} j/s, 1 failed \.\.\.\n")
     assert lines_of(log) == ["image"]
     assert [(job.id, job.attempts) for job in queue.jobs() if job.queue == "mail"] == [(other, 0)]
+    process.signal(signal.SIGTERM)
+    assert process.exit_status() == 0
+    assert process.output().splitlines()[-1].startswith("*** Exiting job worker host:")
 
 
 def test_a_worker_process_makes_its_table(queue: Queue, start_worker: Callable[..., Any]) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy.exc import OperationalError
 
 from jobqueue import DatabaseError, Queue
 
@@ -45,6 +47,17 @@ def test_an_sqlite_queue_is_durable_and_shared(tmp_path: Path) -> None:
         }
     queue.close()
     assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 15_000, "foreign_keys": 1}
+
+
+def test_only_a_busy_database_is_waited_for(tmp_path: Path) -> None:
+    """What else keeps a writer from beginning is said at once, as SQLAlchemy's own error."""
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    with queue.writer.connect() as connection:
+        dbapi_connection: Any = connection.connection.dbapi_connection
+        dbapi_connection.execute("BEGIN")
+        with pytest.raises(OperationalError, match="cannot start a transaction within a transaction"):
+            connection.begin()
+    queue.close()
 
 
 def test_an_engine_for_sqlite_is_left_as_it_is(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """From an object with perform() to the text in a row, and back: what is stored, and what is refused."""
 
 import json
-from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jobs_for_tests import Article, Say
 
@@ -16,7 +15,7 @@ from jobqueue.handlers import dump, parse
 
 
 @pytest.fixture(autouse=True)
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
 
@@ -203,6 +202,7 @@ values = st.recursive(
 
 
 @given(values)
+@settings(max_examples=50, deadline=None)
 def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
     """Whatever is accepted is stored as text that every database takes, and comes back equal."""
     handler = dump(Say(value))
@@ -243,7 +243,7 @@ def test_a_handler_that_does_not_fit_is_explained(handler: str, message: str) ->
 def test_names_in_rows_are_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that names a module's function finds nothing, and no import is tried."""
     imported: list[str] = []
-    real: Callable[..., Any] = __import__
+    real = __import__
     monkeypatch.setattr("builtins.__import__", lambda name, *rest: imported.append(name) or real(name, *rest))
     with pytest.raises(HandlerError):
         parse('{"job":"antigravity.fly","arguments":{}}')

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from jobs_for_tests import Append, HangAtFirst, Say, WaitAtGate, call, gates, lines_of, only_job, said
+from jobs_for_tests import HangAtFirst, Say, WaitAtGate, call, gates, lines_of, only_job, said
 
 from jobqueue import Queue, Worker
 
@@ -91,22 +91,6 @@ def test_ctrl_c_ends_run_in_order_without_a_signal_handler(queue: Queue) -> None
     assert said == ["pressed"]
     job = only_job(queue)
     assert (job.attempts, job.locked_by) == (0, None)
-
-
-def test_a_worker_process_ends_in_order(
-    queue: Queue, tmp_path: Path, start_worker: Callable[..., Any]
-) -> None:
-    """It performs jobs, says so, and at TERM exits with status 0."""
-    log = tmp_path / "performed.txt"
-    queue.enqueue(Append(str(log), "one"))
-    process = start_worker("--threads", "2")
-    process.wait_for(r"\*\*\* Starting job worker host:\S+ pid:\d+\n")
-    process.wait_for(r"1 jobs processed at \d+\.\d{4} j/s, 0 failed \.\.\.\n")
-    process.signal(signal.SIGTERM)
-    assert process.exit_status() == 0
-    assert process.output().splitlines()[-1].startswith("*** Exiting job worker host:")
-    assert lines_of(log) == ["one"]
-    assert queue.jobs() == []
 
 
 def test_a_worker_process_gives_back_its_job_and_exits(

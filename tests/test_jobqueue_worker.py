@@ -184,17 +184,18 @@ def hung_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "jobqueue"][1:]
 
 
-def test_a_worker_survives_a_database_that_is_away(
-    queue: Queue,
-    database_url: str,
-    run_worker: RunWorker,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """It says so, tries again, and forgets nothing of what was performed meanwhile."""
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What otherwise waits some seconds for the database tries again at once."""
     monkeypatch.setattr(worker, "RECONNECT_SECONDS", 0.05)
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
-    queue.engine.dispose()  # connections with the short timeout take the place of those
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_survives_a_database_that_is_away(
+    queue: Queue, database_url: str, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so, tries again, and forgets nothing of what was performed meanwhile."""
     queue.enqueue(WaitAtGate("out"))
     queue.enqueue(Fail("out of order"), run_at=timedelta(hours=1))
     run_worker(queue)
@@ -207,6 +208,22 @@ def test_a_worker_survives_a_database_that_is_away(
     wait_until(lambda: len(queue.jobs()) == 1, "the job's end in the database")
     queue.enqueue(Say("next"))
     wait_until(lambda: said[-1] == "next", "the next job")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_can_be_stopped_while_the_database_is_away(
+    queue: Queue, database_url: str, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It does not wait for it: what it could not give back comes back with its lease."""
+    queue.enqueue(WaitAtGate("out"))
+    running = run_worker(queue, stop_timeout=0.1)
+    wait_until(lambda: said == ["at out"], "the job's beginning")
+    come_back = take_away(database_url)
+    running.stop()
+    running.wait()
+    come_back()
+    assert "did not answer; jobs come back with their lease" in caplog.text
+    assert (only_job(queue).attempts, only_job(queue).locked_by) == (1, running.worker.name)
 
 
 def take_away(database_url: str) -> Callable[[], None]:
