@@ -13,7 +13,7 @@ from loadtests.wording import APPS, figure, percent, user_count
 
 
 class Progress:
-    """A context manager. Steps take about `step_seconds` each; the time left learns from those that are done."""
+    """A context manager. Steps take about `step_seconds` each; those that are done correct the time left."""
 
     def __init__(self, steps: int, step_seconds: float):
         self._steps = steps
@@ -56,6 +56,11 @@ class Progress:
         minutes, seconds = divmod(round(left), 60)
         text = f"{minutes}:{seconds:02} left" if minutes else f"{seconds} s left"
         self._bar.update(self._task, completed=len(self._taken) + passed / each, left=text)
+
+    def again(self, step: Mapping[str, Any]) -> None:
+        """The step was not fit, and is measured once more."""
+        self._say(f"{APPS[step['app']]:>12} {user_count(step['users']):>9}   not fit; once more")
+        self._began = time.monotonic()
 
     def done(self, step: Mapping[str, Any]) -> None:
         """A step has ended: one line says what came out."""

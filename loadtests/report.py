@@ -113,6 +113,7 @@ def write_report(results: Results, folder: Path) -> Path:
         submitters=f"{results['settings']['submitters'] * 100:g} %",
         shown=comparable(results["steps"]),
         unfit=[step for step in results["steps"] if not step["fit"]],
+        repeated=[step for step in results["steps"] if step.get("repeated_because")],
         started=datetime.fromisoformat(results["started_at"]),
         minutes=_minutes(results),
         describe=_descriptions(),
@@ -172,6 +173,7 @@ def text_table(results: Results) -> str:
     lines = ["p50 to p99: latency of POST /feeds. Content: until the feed can be read."]
     lines += [TEXT_LINE.format(*row) for row in table]
     for step in steps:
-        for reason in step["unfit_reasons"]:
-            lines += textwrap.wrap(f"Not fit: {step['app']}, {user_count(step['users'])}: {reason}", 80)
+        for key, what in (("repeated_because", "Measured once more"), ("unfit_reasons", "Not fit")):
+            for reason in step.get(key, []):
+                lines += textwrap.wrap(f"{what}: {step['app']}, {user_count(step['users'])}: {reason}", 80)
     return "\n".join(lines)

@@ -18,7 +18,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def build(source: Path) -> nbformat.NotebookNode:
-    """The notebook of a chapter, not yet executed: no outputs, and ids that stay the same from build to build."""
+    """The notebook of a chapter, not yet executed. Its cells keep their ids from build to build."""
     notebook = jupytext.read(source)
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for number, cell in enumerate(notebook.cells, 1):
