@@ -1,7 +1,8 @@
 """Feeds and their entries: `feed.fetch()` brings a feed's entries from its server into the database."""
 
+import threading
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from sqlalchemy import Engine, ForeignKey, UniqueConstraint, update
 from sqlalchemy.orm import (
@@ -26,6 +27,12 @@ class Base(DeclarativeBase):
     """What both tables share: every datetime is a moment in UTC."""
 
     type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012 - SQLAlchemy's own way to write it
+
+
+# Parsing is Python that never waits. A thread that stores entries meanwhile would wait for its turn at the
+# interpreter again and again, and hold SQLite's write lock ten times as long. So of the threads of a process
+# one at a time does either.
+one_at_a_time = threading.Lock()
 
 
 class Feed(Base):
@@ -79,19 +86,18 @@ class Feed(Base):
             raise FeedReaderError("This feed belongs to no session: load it with one, then fetch it")
         feed_id, url = self.id, self.url
         session.commit()
-        outcome: dict[str, Any]
         try:
-            parsed = parse_feed((fetcher or Fetcher.from_environ()).get(url))
+            document = (fetcher or Fetcher.from_environ()).get(url)
         except FetchFailed as failure:
-            outcome, entries = {"status": "failed", "reason": str(failure)}, []
-        else:
-            outcome, entries = {"status": "ready", "reason": None, "title": parsed.title}, parsed.entries
-        # The transaction begins with a write, never with a read: see database.writer.
-        outcome["fetched_at"] = datetime.now(UTC)
-        session.execute(update(Feed).where(Feed.id == feed_id).values(outcome))
-        if entries:
-            _store(session, feed_id, entries)
-        session.commit()
+            _finish(session, feed_id, [], status="failed", reason=str(failure))
+            return
+        with one_at_a_time:
+            try:
+                parsed = parse_feed(document)
+            except FetchFailed as failure:
+                _finish(session, feed_id, [], status="failed", reason=str(failure))
+            else:
+                _finish(session, feed_id, parsed.entries, status="ready", reason=None, title=parsed.title)
 
     def perform(self) -> None:
         """What a job queue in Delayed Job's tradition calls. This package knows nothing more of queues."""
@@ -116,6 +122,14 @@ class Entry(Base):
 def create_tables(engine: Engine) -> None:
     """Create the tables of this package if they are not there. Any number of processes may do it at once."""
     create_all(engine, Base.metadata)
+
+
+def _finish(session: Session, feed_id: int, entries: list[ParsedEntry], **outcome: str | None) -> None:
+    """Write down how a fetch ended, in one transaction, which begins with a write: see database.writer."""
+    session.execute(update(Feed).where(Feed.id == feed_id).values(fetched_at=datetime.now(UTC), **outcome))
+    if entries:
+        _store(session, feed_id, entries)
+    session.commit()
 
 
 def _store(session: Session, feed_id: int, entries: list[ParsedEntry]) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from loadtests.processes import Process
 
 INTERVAL_SECONDS = 0.5
+SAMPLES_OF_START = 8
 
 # Plain SQL: this package must not import the apps, and sees their database as an operator would.
 FETCHED = sa.text("SELECT count(*) FROM feeds WHERE status <> 'pending'")
@@ -68,9 +69,8 @@ class Sampler:
                 return
 
     def _look(self) -> Sample:
-        for name, process in self.processes.items():
-            if not self._trees.get(name):  # just started: nobody there yet
-                self._trees[name] = process.tree()
+        if len(self.samples) < SAMPLES_OF_START:  # processes are still being forked; later the list stays
+            self._trees = {name: process.tree() for name, process in self.processes.items()}
         times = psutil.cpu_times()
         total = (
             sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
