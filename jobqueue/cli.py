@@ -64,8 +64,8 @@ def _work(options: argparse.Namespace) -> int:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
-    # Between two statements a thread may hold the database's lock and wait for its turn at the interpreter, 5 ms
-    # by default each time; other processes wait for the lock as long.
+    # Between two statements a thread may hold the database's lock and wait for its turn at the interpreter,
+    # 5 ms by default each time; other processes wait for the lock as long.
     sys.setswitchinterval(0.0005)
     worker.run()
     return 0

@@ -75,7 +75,9 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     )
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")  # readers and the writer don't wait for one another
+    # Readers and the writer don't wait for one another. The first to open a new file switches it, for which
+    # SQLite does not wait by itself: several processes that start together would fail.
+    _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # a committed job survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
@@ -85,30 +87,30 @@ def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
         connection.exec_driver_sql("BEGIN")
         return
-    # Wait for the write lock, and ask often. SQLite's own busy_timeout asks ever more rarely, in the end ten
-    # times a second, so that whoever has waited long is passed by those who have just come.
     cursor = connection.connection.cursor()
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     cursor.execute("PRAGMA busy_timeout = 0")
     try:
-        while not _begin_immediate(cursor):
-            if time.monotonic() > deadline:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")  # fails once more, as SQLAlchemy's own error
-                return
-            time.sleep(ASK_SECONDS)
+        _execute_when_free(cursor, "BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        raise OperationalError("BEGIN IMMEDIATE", None, error) from error
     finally:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         cursor.close()
 
 
-def _begin_immediate(cursor: Any) -> bool:
-    try:
-        cursor.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-            raise OperationalError("BEGIN IMMEDIATE", None, error) from error
-        return False
-    return True
+def _execute_when_free(cursor: Any, statement: str) -> None:
+    """Wait for the lock, and ask often. SQLite's own busy_timeout asks ever more rarely, in the end ten times
+    a second, so that whoever has waited long is passed by those who have just come.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(ASK_SECONDS)
 
 
 def _reset_sqlite(dbapi_connection: Any, *_: object) -> None:
