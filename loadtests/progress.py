@@ -69,6 +69,6 @@ class Progress:
         over = submit["share_over_500ms"]
         self._say(
             f"{APPS[step['app']]:>12} {user_count(step['users']):>9}"
-            f"   p50 {figure(submit, 'p50_ms'):>8}   p95 {figure(submit, 'p95_ms'):>8}"
-            f"   over 500 ms {'–' if over is None else percent(over):>7}{'' if step['fit'] else '  not fit'}"
+            f"  p50 {figure(submit, 'p50_ms'):>8}  p95 {figure(submit, 'p95_ms'):>8}"
+            f"  over 500 ms {'–' if over is None else percent(over):>7}{'' if step['fit'] else '  not fit'}"
         )
