@@ -1,10 +1,12 @@
 """What all tests share: a fresh database on each backend, and waiting for a condition."""
 
+import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -52,3 +54,13 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 20.0
         if time.monotonic() > deadline:
             pytest.fail(f"waited {timeout:g} seconds in vain for {what}")
         time.sleep(0.005)
+
+
+def still_running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; one that only waits to be reaped has."""
+    running = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                running.append(process)
+    return running

@@ -1,5 +1,6 @@
 """`python -m loadtests bench` from end to end, with steps of a second or two."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 import jsonschema
 import psutil
 import pytest
-from conftest import wait_until
+from conftest import still_running, wait_until
 
 from loadtests.samples import read_rows
 
@@ -68,14 +69,13 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
         return []
 
 
-def running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run; one that only waits to be reaped does not."""
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
 def commands(process: subprocess.Popen[str]) -> str:
     """The command lines of all that the bench has started."""
-    return " ".join(" ".join(child.cmdline()) for child in running(descendants(process)))
+    lines = []
+    for child in still_running(descendants(process)):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            lines += child.cmdline()
+    return " ".join(lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -91,7 +91,7 @@ def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_pat
             started = descendants(process)
             assert len(started) > 10
             process.send_signal(number)
-            wait_until(lambda: not running(started), "the end of all processes")
+            wait_until(lambda: not still_running(started), "the end of all processes")
             assert process.wait(20) in (-signal.SIGKILL, 130)
         finally:
             process.kill()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import wait_until
+from conftest import still_running, wait_until
 
 from loadtests.errors import ProcessError
 from loadtests.processes import GUARD, Process
@@ -46,12 +46,9 @@ def pids(log: Path) -> list[int]:
     return [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("pid ")]
 
 
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def alive(pids: list[int]) -> list[psutil.Process]:
+    """Those of the processes that still run."""
+    return still_running([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)])
 
 
 def test_stopping_ends_the_command_and_its_children_even_when_they_ignore_term(
@@ -61,9 +58,9 @@ def test_stopping_ends_the_command_and_its_children_even_when_they_ignore_term(
     log = tmp_path / "log"
     with Process("stubborn", [sys.executable, str(stubborn)], log) as process:
         wait_until(lambda: len(pids(log)) == 2, "both pids")
-        assert all(alive(pid) for pid in pids(log))
+        assert len(alive(pids(log))) == 2
         assert len(process.tree()) == 2
-    assert not any(alive(pid) for pid in pids(log))
+    assert not alive(pids(log))
 
 
 def test_nothing_outlives_an_asker_who_is_killed(tmp_path: Path, stubborn: Path) -> None:
@@ -77,7 +74,7 @@ def test_nothing_outlives_an_asker_who_is_killed(tmp_path: Path, stubborn: Path)
         assert asker.stdout.readline() == "started\n"
         wait_until(lambda: len(pids(log)) == 2, "both pids")
         asker.kill()
-        wait_until(lambda: not any(alive(pid) for pid in pids(log)), "the end of both")
+        wait_until(lambda: not alive(pids(log)), "the end of both")
     finally:
         asker.kill()
         asker.wait()

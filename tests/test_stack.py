@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from conftest import wait_until
+from conftest import still_running, wait_until
 
 from loadtests.errors import UsageError
 from loadtests.stack import Stack, StackSettings, check_database
@@ -33,7 +33,7 @@ def test_a_stack_serves_feeds_and_leaves_nothing_behind(
         assert "<article>" in requests.get(posted.url, timeout=20).text
         processes = [process for part in stack.processes.values() for process in part.tree()]
         assert len(processes) >= (4 if app == "sync" else 5)
-    assert not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not still_running(processes)
     assert not list(tmp_path.glob("*.db*"))
 
 
@@ -51,7 +51,7 @@ def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -
             assert process.wait(20) == 0
         finally:
             process.kill()
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not still_running(children)
 
 
 def test_a_port_in_use_is_said_plainly() -> None:
