@@ -1,5 +1,6 @@
 """Processes that can't outlive whoever started them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -48,7 +49,11 @@ def pids(log: Path) -> list[int]:
 
 def alive(pids: list[int]) -> list[psutil.Process]:
     """Those of the processes that still run."""
-    return still_running([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)])
+    processes = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
+    return still_running(processes)
 
 
 def test_stopping_ends_the_command_and_its_children_even_when_they_ignore_term(
