@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,8 @@ class Progress:
         self._taken: list[float] = []
         self._began = time.monotonic()
         console = Console(highlight=False)
-        self._say = console.print if console.is_terminal else print
+        # Into a pipe or a file each line goes at once: somebody may be watching.
+        self._say = console.print if console.is_terminal else partial(print, flush=True)
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
