@@ -52,7 +52,7 @@ test: $(VENV)/test.stamp  ## run all tests, the linter and the type checker (und
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m mypy
-	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+	@$(RUN) -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
 .PHONY: format
 format: $(VENV)/test.stamp  ## format the code
