@@ -4,10 +4,12 @@ from jobqueue import Queue, Worker, job
 """
 
 from jobqueue.errors import (
+    AlreadyQueued,
     DatabaseError,
     HandlerError,
     JobQueueError,
     LeaseLost,
+    NoSuchJob,
     NotAJob,
     NotSerializable,
     RunTimeExceeded,
@@ -15,14 +17,18 @@ from jobqueue.errors import (
 from jobqueue.handlers import job
 from jobqueue.queue import Queue
 from jobqueue.schema import Job
+from jobqueue.store import Claimed
 from jobqueue.worker import Worker
 
 __all__ = [
+    "AlreadyQueued",
+    "Claimed",
     "DatabaseError",
     "HandlerError",
     "Job",
     "JobQueueError",
     "LeaseLost",
+    "NoSuchJob",
     "NotAJob",
     "NotSerializable",
     "Queue",

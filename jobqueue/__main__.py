@@ -1,7 +1,7 @@
-"""`python -m jobqueue`: see jobqueue/cli.py."""
+"""`python -m jobqueue`: see jobqueue/tools/cli.py."""
 
 import sys
 
-from jobqueue.cli import main
+from jobqueue.tools.cli import main
 
 sys.exit(main())

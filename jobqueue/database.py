@@ -2,16 +2,17 @@
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
 ASK_SECONDS = 0.001  # how often a writer asks whether it may write
-CREATE_TABLES_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 
 
 def open_engine(database: str | URL | Engine) -> Engine:
@@ -58,10 +59,12 @@ def writer(engine: Engine) -> Engine:
     return engine.execution_options(sqlite_begin="IMMEDIATE")
 
 
-def lock_for_create_tables(connection: Connection) -> None:
-    """Let one process at a time create tables. (On SQLite the write lock sees to it.)"""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
+def insert_unless_there(
+    connection: Connection, table: Table, values: Mapping[str, Any]
+) -> postgresql.Insert | sqlite.Insert:
+    """INSERT ... ON CONFLICT DO NOTHING, as each of the two databases spells it."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return insert(table).values(values).on_conflict_do_nothing()
 
 
 def complaint(error: DBAPIError) -> str:

@@ -20,6 +20,18 @@ class NotSerializable(JobQueueError):
     """A job's arguments must be JSON: strings, numbers, booleans, None, and lists and dicts of these."""
 
 
+class AlreadyQueued(JobQueueError):
+    """A job with this unique key waits or runs already."""
+
+    def __init__(self, message: str | None = None, *, id: int | None = None):
+        super().__init__(message)
+        self.id = id  # of the job that is there
+
+
+class NoSuchJob(JobQueueError):
+    """There is no job with this id: it has succeeded, or it was deleted."""
+
+
 class HandlerError(JobQueueError):
     """The job's handler can't be loaded with the code that this worker runs."""
 

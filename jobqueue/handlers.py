@@ -11,11 +11,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from jobqueue.errors import HandlerError, NotAJob, NotSerializable
 
 T = TypeVar("T")
+
+# Methods that a job may have besides perform(), as in Delayed Job, and the arguments they are called with.
+HOOKS = {
+    "enqueue": ("job",),  # before it is queued: may change the row, for instance its priority
+    "before": ("job",),
+    "success": ("job",),
+    "error": ("job", "exception"),  # after each attempt that failed
+    "failure": ("job",),  # after the last of them
+    "after": ("job",),  # after each attempt
+}
 _dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -37,8 +47,9 @@ class JobClass:
     mapped: bool  # stored as its primary key, and loaded from the database
     parameters: tuple[str, ...]  # otherwise: the arguments that make a new one, which it keeps as attributes
     takes_session: bool
+    hooks: frozenset[str]  # names of those of HOOKS that it has
 
-    def load(self, body: dict[str, Any], session: Session | None) -> Performable:
+    def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
         """The object that the row's body describes. Raises HandlerError when it doesn't fit or is no longer
         there.
         """
@@ -52,6 +63,13 @@ class JobClass:
         if found is None:
             raise HandlerError(f"{self.name} {body['key']} is no longer in the database")
         return found  # type: ignore[no-any-return]
+
+    def call(self, target: Performable, session: Session | scoped_session[Any] | None) -> None:
+        """Perform it, with the session if it takes one."""
+        if self.takes_session:
+            target.perform(session=session)
+        else:
+            target.perform()
 
 
 registry: dict[str, JobClass] = {}
@@ -99,6 +117,11 @@ def dump(performable: Performable) -> str:
     return text
 
 
+def hook(performable: Performable, name: str) -> Callable[..., object] | None:
+    """The job's hook of this name, if it has one. The job's class must be registered."""
+    return getattr(performable, name) if name in _by_class[type(performable)].hooks else None
+
+
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
     """The registered class that a row's text names, and the text's body. Raises HandlerError."""
     try:
@@ -134,6 +157,7 @@ def _register(cls: type[Any], name: str) -> type[Any]:
         mapped=mapped,
         parameters=() if mapped else _parameters(cls),
         takes_session="session" in inspect.signature(cls.perform).parameters,
+        hooks=_hooks(cls),
     )
     registry[name] = _by_class[cls] = known
     return cls
@@ -142,6 +166,19 @@ def _register(cls: type[Any], name: str) -> type[Any]:
 def _parameters(cls: type[Any]) -> tuple[str, ...]:
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(p.name for p in inspect.signature(cls).parameters.values() if p.kind in named)
+
+
+def _hooks(cls: type[Any]) -> frozenset[str]:
+    found = {name for name in HOOKS if inspect.isfunction(getattr(cls, name, None))}  # a column is no hook
+    for name in found:
+        try:
+            inspect.signature(getattr(cls, name)).bind("self", *HOOKS[name])
+        except TypeError as error:
+            raise NotAJob(
+                f"{cls.__name__}.{name}() is a hook: jobqueue calls it as {name}({', '.join(HOOKS[name])})."
+                " Let it take that, or give it another name"
+            ) from error
+    return frozenset(found)
 
 
 def _arguments_of(performable: object, known: JobClass) -> dict[str, Any]:

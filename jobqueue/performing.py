@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from jobqueue import store
+from jobqueue import hooks, store
 from jobqueue.errors import LeaseLost
 from jobqueue.handlers import JobClass, parse
 from jobqueue.queue import Queue
@@ -41,7 +41,13 @@ def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
         if known.mapped or known.takes_session:
             settled = _perform_in_session(queue, worker, job, known, body)
             return Outcome(job, settled=settled)
-        known.load(body, None).perform()
+        target = known.load(body, None)
+        if not known.hooks:
+            target.perform()
+        else:
+            with hooks.around(target, job):
+                target.perform()
+                hooks.success(target, job)
     except (Exception, SystemExit) as error:  # a job that calls sys.exit() has failed; the worker goes on
         return Outcome(job, error=error_text(error))
     return Outcome(job)
@@ -84,20 +90,22 @@ def _perform_in_session(
     """
     with Session(queue.writer, expire_on_commit=False) as session:
         if known.takes_session:
-            known.load(body, session).perform(session=session)
+            target = known.load(body, session)
         else:
             # No transaction stays open while perform() waits for somebody.
             with Session(queue.engine) as reading:
                 target = known.load(body, reading)
                 reading.expunge(target)
             session.add(target)
-            target.perform()
+        with hooks.around(target, job):
+            known.call(target, session)
+            hooks.success(target, job)
             if not session.in_transaction():
                 return False
-        if not store.finish(session.connection(), worker, [job]):
-            raise LeaseLost
-        session.commit()
-        return True
+            if not store.finish(session.connection(), worker, [job]):
+                raise LeaseLost
+            session.commit()
+            return True
 
 
 class Slot:

@@ -1,25 +1,30 @@
-"""The queue as its users see it: make the table, enqueue, look."""
+"""The queue as its users see it: make the tables, enqueue, look."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, select
+from sqlalchemy import URL, Connection, Engine, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import store
-from jobqueue.database import lock_for_create_tables, open_engine, writer
-from jobqueue.handlers import Performable, dump
+from jobqueue import inline, store
+from jobqueue.database import open_engine, writer
+from jobqueue.handlers import Performable, dump, hook
+from jobqueue.migrating import migrate
 from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, Base, Job, in_utc
+from jobqueue.schema import DEFAULT_QUEUE, Job, in_utc
 
 LEASE = timedelta(seconds=30)
+Transaction = Session | scoped_session[Session] | Connection
 
 
 class Queue:
     """A job queue in a table of a database.
 
     `database` is a URL or an SQLAlchemy Engine, SQLite or PostgreSQL. `lease` is how long a worker may be
-    silent before its jobs are given to others. Raises DatabaseError for a database that can't hold a queue.
+    silent before its jobs are given to others. With `inline`, for tests of code that enqueues, every job is
+    performed at once by whoever enqueues it. Raises DatabaseError for a database that can't hold a queue.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
     >>> queue.create_tables()                     # doctest: +SKIP
@@ -27,27 +32,61 @@ class Queue:
     1
     """
 
-    def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE):
+    def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE, inline: bool = False):
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         self.lease = lease
+        self.inline = inline
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
 
     def create_tables(self) -> None:
-        """Create the queue's table and indexes if they are not there. Any number of processes may do it at
+        """Create the queue's tables, or bring older ones up to date. Any number of processes may do it at
         once.
         """
         with self.writer.begin() as connection:
-            lock_for_create_tables(connection)
-            Base.metadata.create_all(connection)
+            migrate(connection)
 
     def enqueue(
         self,
         job: Performable,
         *,
-        session: Session | scoped_session[Session] | Connection | None = None,
+        session: Transaction | None = None,
+        priority: int = 0,
+        run_at: datetime | timedelta | None = None,
+        queue: str = DEFAULT_QUEUE,
+        max_attempts: int = MAX_ATTEMPTS,
+        max_run_time: float | None = None,
+        unique_key: str | None = None,
+        if_queued: Literal["refuse", "keep"] = "refuse",
+        now: datetime | None = None,
+    ) -> int:
+        """Add a job; returns its id.
+
+        Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
+        session's transaction: job and data commit together or not at all. Lower `priority` runs first.
+        `run_at` is an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
+
+        While a job with a `unique_key` waits or runs, another one with the same key raises AlreadyQueued, or
+        with `if_queued="keep"` the id of the one that is there is returned.
+
+        Raises NotAJob or NotSerializable, and ValueError for a naive datetime or a limit of nothing.
+        """
+        row = _row(priority, run_at, queue, max_attempts, max_run_time, now) | {"unique_key": unique_key}
+        with self._transaction(session) as connection:
+            row = _filled(job, row)
+            if self.inline:
+                return inline.perform(row, session or connection)
+            if row["unique_key"] is None:
+                return store.add(connection, row)
+            return store.add_unique(connection, row, keep=if_queued == "keep")
+
+    def enqueue_many(
+        self,
+        jobs: Iterable[Performable],
+        *,
+        session: Transaction | None = None,
         priority: int = 0,
         run_at: datetime | timedelta | None = None,
         queue: str = DEFAULT_QUEUE,
@@ -55,40 +94,81 @@ class Queue:
         max_run_time: float | None = None,
         now: datetime | None = None,
     ) -> int:
-        """Add a job; returns its id.
+        """Add many jobs, all or none; returns how many. The rest is as for enqueue().
 
-        Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
-        session's transaction: job and data commit together or not at all. Lower `priority` runs first.
-        `run_at` is an aware datetime, or a timedelta from now. `max_run_time` is in seconds. Raises NotAJob
-        or NotSerializable, and ValueError for a naive datetime or a limit of nothing.
+        Of equal priority, the first one given runs first.
         """
-        if max_attempts < 1:
-            raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
-        if max_run_time is not None and not max_run_time > 0:  # "not >": NaN, too, is no number of seconds
-            raise ValueError(f"max_run_time must be more than 0 seconds, not {max_run_time}")
-        now = in_utc(now or datetime.now(UTC))
-        if isinstance(session, Session | scoped_session):
-            session.flush()  # a mapped object that is new gets its primary key
-        row = {
-            "priority": priority,
-            "handler": dump(job),
-            "run_at": now + run_at if isinstance(run_at, timedelta) else in_utc(run_at or now),
-            "queue": queue,
-            "max_attempts": max_attempts,
-            "max_run_time": max_run_time,
-            "created_at": now,
-            "updated_at": now,
-        }
+        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        with self._transaction(session) as connection:
+            filled = [_filled(job, row) for job in jobs]
+            if self.inline:
+                for each in filled:
+                    inline.perform(each, session or connection)
+            else:
+                store.add_many(connection, filled)
+        return len(filled)
+
+    @contextmanager
+    def _transaction(self, session: Transaction | None) -> Iterator[Connection]:
+        """The caller's transaction, which is the caller's to commit; or one of the queue's own."""
         if session is None:
             with self.writer.begin() as connection:
-                return store.add(connection, row)
-        return store.add(session if isinstance(session, Connection) else session.connection(), row)
+                yield connection
+        elif isinstance(session, Connection):
+            yield session
+        else:
+            session.flush()  # a mapped object that is new gets its primary key
+            yield session.connection()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, in the order in which they would run; at most `limit` of them."""
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
 
+    def clear(self, queue: str | None = None) -> int:
+        """Delete all jobs, or those of one queue, failed ones included; returns how many.
+
+        A job that runs goes on to its end; what it would write in the transaction that finishes it is lost.
+        """
+        which = [] if queue is None else [Job.queue == queue]
+        with self.writer.begin() as connection:
+            return connection.execute(delete(Job).where(*which)).rowcount
+
     def close(self) -> None:
         """Close the queue's connections. The queue opens new ones if it is used again."""
         self.engine.dispose()
+
+
+def _row(
+    priority: int,
+    run_at: datetime | timedelta | None,
+    queue: str,
+    max_attempts: int,
+    max_run_time: float | None,
+    now: datetime | None,
+) -> dict[str, Any]:
+    """The columns of a new job, except for its handler. Raises ValueError."""
+    if max_attempts < 1:
+        raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
+    if max_run_time is not None and not max_run_time > 0:  # "not >": NaN, too, is no number of seconds
+        raise ValueError(f"max_run_time must be more than 0 seconds, not {max_run_time}")
+    now = in_utc(now or datetime.now(UTC))
+    return {
+        "priority": priority,
+        "run_at": now + run_at if isinstance(run_at, timedelta) else in_utc(run_at or now),
+        "queue": queue,
+        "max_attempts": max_attempts,
+        "max_run_time": max_run_time,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _filled(job: Performable, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the job's handler, and with what the job's enqueue() hook has changed."""
+    row = {**row, "handler": dump(job)}
+    if enqueue := hook(job, "enqueue"):
+        record = Job(**row)
+        enqueue(record)
+        row = {name: getattr(record, name) for name in row}
+    return row

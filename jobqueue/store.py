@@ -4,9 +4,8 @@ A claim is one statement. Finishing is fenced: it touches a row only while this 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,23 +22,25 @@ from sqlalchemy import (
     update,
 )
 
-from jobqueue.schema import jobs, running, waiting
+from jobqueue.database import insert_unless_there
+from jobqueue.errors import AlreadyQueued
+from jobqueue.schema import jobs, running, unique, waiting
 
 J = jobs.c
 RELEASED = {J.locked_at: null(), J.locked_by: null()}
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A job that this worker has: what it needs in order to run it, and the fence (id, attempts) to finish
-    it.
-    """
+class Claimed(NamedTuple):
+    """A job that this worker has: what it needs in order to run it, and the fence to finish it."""
 
     id: int
-    attempts: int
+    attempts: int  # of which attempt this is
     handler: str
     max_attempts: int
     max_run_time: float | None
+    priority: int
+    run_at: datetime
+    queue: str
 
     @property
     def fence(self) -> tuple[int, int]:
@@ -50,6 +51,30 @@ def add(connection: Connection, row: dict[str, Any]) -> int:
     """Insert a job; returns its id."""
     id: int = connection.scalars(insert(jobs).values(row).returning(J.id)).one()
     return id
+
+
+def add_unique(connection: Connection, row: dict[str, Any], *, keep: bool) -> int:
+    """Insert a job unless one with its unique key waits or runs; returns its id.
+
+    If there is one: returns that one's id if `keep`, and raises AlreadyQueued otherwise.
+    """
+    there = select(J.id).where(unique, J.unique_key == row["unique_key"])
+    while True:
+        added = connection.scalars(insert_unless_there(connection, jobs, row).returning(J.id)).all()
+        if added:
+            return int(added[0])
+        for id in connection.scalars(there).all():  # none: it has just ended
+            if keep:
+                return int(id)
+            raise AlreadyQueued(
+                f"job {id} has the unique key {row['unique_key']!r}, and has not ended", id=id
+            )
+
+
+def add_many(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert jobs, in this order."""
+    if rows:
+        connection.execute(insert(jobs), rows)
 
 
 def claim(
@@ -73,11 +98,11 @@ def claim(
         update(jobs)
         .where(J.id == pick.c.id)
         .values(locked_at=now, locked_by=worker, attempts=J.attempts + 1, updated_at=now)
-        .returning(J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at)
+        .returning(*(J[field] for field in Claimed._fields))
     )
     # All rows are read before the COMMIT (SQLite), and sorted, since RETURNING promises no order.
-    rows = sorted(connection.execute(taken).all(), key=lambda row: (row.priority, row.run_at, row.id))
-    return [Claimed(row.id, row.attempts, row.handler, row.max_attempts, row.max_run_time) for row in rows]
+    rows = connection.execute(taken).all()
+    return sorted(map(Claimed._make, rows), key=lambda job: (job.priority, job.run_at, job.id))
 
 
 def finish(connection: Connection, worker: str, done: Sequence[Claimed]) -> set[int]:

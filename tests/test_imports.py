@@ -9,12 +9,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = {"jobqueue", "feedreader", "sync_app", "queued_app", "loadtests"}
 MAY_IMPORT = {
-    "jobqueue": {"sqlalchemy", "psycopg"},
+    "jobqueue": {"sqlalchemy", "psycopg", "flask", "prometheus_client"},
     "feedreader": {"sqlalchemy", "requests", "urllib3", "feedparser", "flask", "werkzeug"},
     "sync_app": {"feedreader", "flask", "werkzeug", "sqlalchemy"},
     "queued_app": {"feedreader", "jobqueue", "flask", "werkzeug", "sqlalchemy"},
 }
 ONLY_IN = {  # module: the only file of its package that may import it
+    ("jobqueue", "flask"): "dashboard.py",
+    ("jobqueue", "prometheus_client"): "metrics.py",
     ("feedreader", "flask"): "web.py",
     ("loadtests", "locust"): "feeds.py",
 }
@@ -35,8 +37,14 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
 def test_a_package_imports_only_what_it_may(package: str) -> None:
     """Neither one of ours that it must not know, nor a library that is not its own."""
-    for path in (ROOT / package).glob("*.py"):
+    for path in (ROOT / package).rglob("*.py"):
         assert imports(path) <= MAY_IMPORT[package] | {package}, path
+
+
+def test_the_queue_stands_without_its_tools() -> None:
+    """Whoever lifts the library out may leave the tools behind."""
+    for path in (ROOT / "jobqueue").glob("*.py"):
+        assert "jobqueue.tools" not in path.read_text() or path.name == "__main__.py", path
 
 
 def test_the_load_tests_import_none_of_the_apps() -> None:
@@ -48,7 +56,7 @@ def test_the_load_tests_import_none_of_the_apps() -> None:
 @pytest.mark.parametrize(("package", "module"), sorted(ONLY_IN))
 def test_some_libraries_are_imported_in_one_file_only(package: str, module: str) -> None:
     """Importing locust monkey-patches the process; Flask belongs to the web."""
-    files = {path.name for path in (ROOT / package).glob("*.py") if module in imports(path)}
+    files = {path.name for path in (ROOT / package).rglob("*.py") if module in imports(path)}
     assert files == {ONLY_IN[package, module]}
 
 

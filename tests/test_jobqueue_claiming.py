@@ -71,7 +71,9 @@ def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
     (claimed,) = claim(queue, "a", now=LATER)
     (job,) = queue.jobs()
     assert (job.locked_by, job.locked_at, job.attempts, job.updated_at) == ("a", LATER, 1, LATER)
-    assert claimed == Claimed(job.id, 1, job.handler, max_attempts=3, max_run_time=1.5)
+    assert claimed == Claimed(
+        job.id, 1, job.handler, 3, 1.5, priority=job.priority, run_at=job.run_at, queue=job.queue
+    )
 
 
 def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:

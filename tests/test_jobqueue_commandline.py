@@ -11,8 +11,9 @@ import pytest
 from jobs_for_tests import Append, Fail, lines_of
 
 from jobqueue import Queue
-from jobqueue.cli import DATABASE_VARIABLE, main
 from jobqueue.schema import jobs
+from jobqueue.tools.cli import main
+from jobqueue.tools.options import DATABASE_VARIABLE
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -36,7 +37,7 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
     output = capsys.readouterr()
     assert (exited, output.out) == (status, "")
     *usage, line = output.err.splitlines()
-    assert usage == [] or usage[0].startswith("usage: python -m jobqueue")
+    assert usage == [] or usage[0].startswith("usage: jobqueue")
     return line
 
 

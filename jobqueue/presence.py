@@ -1,0 +1,100 @@
+"""Who works on the queue: one row for each worker, which it keeps up to date, and what it has done so far.
+
+The queue does not need these rows. People do: for `jobqueue status`, the dashboard and the metrics.
+"""
+
+import json
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, select, update
+
+from jobqueue.database import insert_unless_there
+from jobqueue.schema import GONE, workers
+
+W = workers.c
+
+# Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
+WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+@dataclass
+class Tally:
+    """What a worker has done: attempts that succeeded and failed, and how long jobs had waited for it.
+
+    `waits` counts jobs by WAIT_BOUNDS, the last number those above; `waited` is the sum, in seconds.
+    """
+
+    succeeded: int = 0
+    failed: int = 0
+    waits: list[int] = field(default_factory=lambda: [0] * (len(WAIT_BOUNDS) + 1))
+    waited: float = 0.0
+
+    def count_wait(self, seconds: float) -> None:
+        self.waits[bisect_left(WAIT_BOUNDS, seconds)] += 1
+        self.waited += seconds
+
+    def __bool__(self) -> bool:
+        return bool(self.succeeded or self.failed or any(self.waits))
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.succeeded + other.succeeded,
+            self.failed + other.failed,
+            [mine + theirs for mine, theirs in zip(self.waits, other.waits, strict=True)],
+            self.waited + other.waited,
+        )
+
+
+@dataclass(frozen=True)
+class Self:
+    """How a worker describes itself: see the columns of WorkerRow."""
+
+    name: str
+    threads: int
+    queues: str
+    lease: float
+    max_run_time: float
+    started_at: datetime
+
+
+def be_seen(connection: Connection, me: Self, more: Tally, now: datetime) -> None:
+    """Write the worker's row: it is alive at `now`, and has done `more` since it last said so."""
+    # Its first time; or others have taken it for dead, and counted what it had done.
+    new = {**vars(me), "seen_at": now, **_columns(Tally())}
+    connection.execute(insert_unless_there(connection, workers, new))
+    row = connection.execute(select(workers).where(W.name == me.name).with_for_update()).one()
+    total = _columns(_tally(row) + more)
+    connection.execute(update(workers).where(W.name == me.name).values(seen_at=now, **total))
+
+
+def leave(connection: Connection, name: str, now: datetime) -> None:
+    """Take a worker's row away, and add what it has done to the row of those who are gone."""
+    row = connection.execute(delete(workers).where(W.name == name).returning(workers)).one_or_none()
+    if row is not None:
+        gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=row.started_at)
+        be_seen(connection, gone, _tally(row), now)
+
+
+def forget_the_silent(connection: Connection, lease: timedelta, now: datetime) -> None:
+    """Take away the rows of workers that have not been heard of for `lease`."""
+    silent = select(W.name).where(W.name != GONE, W.seen_at < now - lease)
+    for name in connection.scalars(silent).all():
+        leave(connection, name, now)
+
+
+def tallies(connection: Connection) -> dict[str, Tally]:
+    """What each worker has done, by name; what all those did who are gone is under GONE."""
+    return {row.name: _tally(row) for row in connection.execute(select(workers)).all()}
+
+
+def _columns(tally: Tally) -> dict[str, object]:
+    waits = json.dumps({"counts": tally.waits, "seconds": tally.waited})
+    return {"succeeded": tally.succeeded, "failed": tally.failed, "waits": waits}
+
+
+def _tally(row: Row[Any]) -> Tally:
+    waits = json.loads(row.waits)
+    return Tally(row.succeeded, row.failed, waits["counts"], waits["seconds"])

@@ -1,0 +1,142 @@
+"""Looking at the queue and putting it right: what the commands, the dashboard and the metrics share."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from jobqueue import Job, Queue
+from jobqueue.errors import AlreadyQueued, NoSuchJob
+from jobqueue.presence import Tally, tallies
+from jobqueue.schema import GONE, WorkerRow, jobs, running, waiting
+
+J = jobs.c
+State = Literal["waiting", "due", "running", "failed"]
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """One named queue at a moment. Jobs that are due are also waiting."""
+
+    name: str
+    waiting: int
+    due: int
+    running: int
+    failed: int
+    oldest_due_seconds: float  # how long the job that is due for longest has been so; 0 when none is due
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The whole queue at a moment: each named queue, the workers, and what has been done so far."""
+
+    queues: list[QueueStats]
+    workers: list[WorkerRow]  # those that are there; not the sum of those that are gone
+    done: Tally  # by all workers, also those that are gone
+
+    def total(self, field: str) -> Any:
+        """The sum over all queues of one of the counts."""
+        return sum(getattr(queue, field) for queue in self.queues)
+
+    @property
+    def oldest_due_seconds(self) -> float:
+        return max((queue.oldest_due_seconds for queue in self.queues), default=0.0)
+
+
+def stats(queue: Queue, now: datetime | None = None) -> Stats:
+    """How the queue is: counts a row for each job, so a backlog of a million takes a moment."""
+    now = now or datetime.now(UTC)
+    due = and_(waiting, J.run_at <= now)
+
+    def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+    counts = select(
+        J.queue,
+        count(waiting),
+        count(due),
+        count(running),
+        count(J.failed_at.is_not(None)),
+        func.min(case((due, J.run_at)), type_=J.run_at.type),
+    ).group_by(J.queue)
+    with Session(queue.engine, expire_on_commit=False) as session:
+        queues = [
+            QueueStats(name, int(a), int(b), int(c), int(d), _seconds(oldest, now))
+            for name, a, b, c, d, oldest in session.execute(counts.order_by(J.queue)).all()
+        ]
+        there = select(WorkerRow).where(WorkerRow.name != GONE).order_by(WorkerRow.started_at)
+        workers = list(session.scalars(there))
+        done = sum(tallies(session.connection()).values(), Tally())
+    return Stats(queues, workers, done)
+
+
+def find(
+    queue: Queue,
+    *,
+    state: State | None = None,
+    name: str | None = None,
+    limit: int = 100,
+    now: datetime | None = None,
+) -> list[Job]:
+    """Jobs in the order in which they would run, those that failed for good newest first."""
+    wanted = select(Job).where(*_in_state(state, now or datetime.now(UTC)))
+    if name is not None:
+        wanted = wanted.where(Job.queue == name)
+    order = [Job.failed_at.desc()] if state == "failed" else []
+    with Session(queue.engine) as session:
+        return list(session.scalars(wanted.order_by(*order, Job.priority, Job.run_at, Job.id).limit(limit)))
+
+
+def get(queue: Queue, id: int) -> Job:
+    """The job. Raises NoSuchJob."""
+    with Session(queue.engine) as session:
+        job = session.get(Job, id)
+    if job is None:
+        raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+    return job
+
+
+def retry(queue: Queue, id: int, now: datetime | None = None) -> None:
+    """Let a job run now: one that failed for good gets all its attempts again, one that waits does not wait
+    any longer, one that runs is left alone. Raises NoSuchJob, and AlreadyQueued when another job has its key.
+    """
+    now = now or datetime.now(UTC)
+    with Session(queue.writer) as session:
+        job = session.get(Job, id, with_for_update=True)
+        if job is None:
+            raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+        if job.state != "running":
+            if job.state == "failed":
+                job.attempts, job.failed_at = 0, None
+            job.run_at = job.updated_at = now
+        try:
+            session.commit()
+        except IntegrityError as error:
+            raise AlreadyQueued(
+                f"job {id} can't be retried: another job with its key {job.unique_key!r} is queued"
+            ) from error
+
+
+def delete(queue: Queue, id: int) -> None:
+    """Delete a job, whatever its state. One that runs goes on to its end. Raises NoSuchJob."""
+    with queue.writer.begin() as connection:
+        if not connection.execute(jobs.delete().where(J.id == id)).rowcount:
+            raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
+
+
+def _in_state(state: State | None, now: datetime) -> list[ColumnElement[bool]]:
+    conditions: dict[State | None, list[ColumnElement[bool]]] = {
+        None: [],
+        "waiting": [waiting],
+        "due": [waiting, J.run_at <= now],
+        "running": [running],
+        "failed": [J.failed_at.is_not(None)],
+    }
+    return conditions[state]
