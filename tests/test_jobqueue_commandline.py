@@ -107,7 +107,7 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], arguments: lis
     assert stop.value.code == 0
     output = capsys.readouterr().out
     assert max(len(line) for line in output.splitlines()) <= 80
-    assert "usage: python -m jobqueue" in output
+    assert "usage: jobqueue" in output
     assert ("(14400)" in output) == ("work" in arguments)
     assert "None" not in output and "[]" not in output
 
