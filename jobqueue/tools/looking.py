@@ -79,15 +79,19 @@ def find(
     state: State | None = None,
     name: str | None = None,
     limit: int = 100,
+    offset: int = 0,
     now: datetime | None = None,
 ) -> list[Job]:
-    """Jobs in the order in which they would run, those that failed for good newest first."""
+    """Jobs in the order in which they would run, those that failed for good newest first; `limit` of them,
+    after the first `offset`.
+    """
     wanted = select(Job).where(*_in_state(state, now or datetime.now(UTC)))
     if name is not None:
         wanted = wanted.where(Job.queue == name)
     order = [Job.failed_at.desc()] if state == "failed" else []
+    ordered = wanted.order_by(*order, Job.priority, Job.run_at, Job.id)
     with Session(queue.engine) as session:
-        return list(session.scalars(wanted.order_by(*order, Job.priority, Job.run_at, Job.id).limit(limit)))
+        return list(session.scalars(ordered.limit(limit).offset(offset)))
 
 
 def get(queue: Queue, id: int) -> Job:
