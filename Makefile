@@ -25,6 +25,10 @@ help:  ## print this list
 bench: $(VENV)/bench.stamp  ## measure both readers as users grow; the report goes to reports/ (5 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
+.PHONY: bench-queue
+bench-queue: $(VENV)/bench.stamp $(if $(findstring --peers,$(ARGS)),$(VENV)/peers.stamp)  ## measure jobqueue beside the plain drivers; --peers adds other queues
+	@$(RUN) -m loadtests queue $(ARGS)
+
 .PHONY: sync
 sync: $(VENV)/bench.stamp  ## start the synchronous reader and its feed server, until Ctrl-C
 	@$(RUN) -m loadtests stack sync $(ARGS)
@@ -86,7 +90,7 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 
 .PHONY: lock
 lock:  ## pin requirements/*.txt anew from requirements/*.in (needs uv)
-	@for set in bench notebooks test; do \
+	@for set in bench notebooks test peers; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done
 

@@ -48,9 +48,12 @@ def test_the_queue_stands_without_its_tools() -> None:
 
 
 def test_the_load_tests_import_none_of_the_apps() -> None:
-    """They start them as commands, as a user would."""
+    """They start them as commands, as a user would. Only what the queue's benchmark runs in processes of
+    their own, the jobs and the code that is timed, imports the library that is measured.
+    """
     for path in (ROOT / "loadtests").glob("*.py"):
-        assert not imports(path) & (OURS - {"loadtests"}), path
+        measured = {"jobqueue"} if path.name in ("queuejobs.py", "queueprograms.py") else set()
+        assert not imports(path) & (OURS - {"loadtests"} - measured), path
 
 
 @pytest.mark.parametrize(("package", "module"), sorted(ONLY_IN))

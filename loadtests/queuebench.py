@@ -1,0 +1,231 @@
+"""`make bench-queue`: jobqueue beside the plain drivers, and beside other queues, in the same run.
+
+    python -m loadtests queue --database sqlite --only enqueue,drain
+
+Exit status: 0 every target met, 1 one was missed, 2 bad usage, 3 a process failed, 130 it was interrupted;
+what was measured until then is kept.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg
+
+from loadtests.charts import save as save_figure
+from loadtests.databases import check_database, database_server
+from loadtests.errors import ProcessError, UsageError
+from loadtests.machine import describe_machine
+from loadtests.queuemeasures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
+from loadtests.queueplain import postgres_dsn
+from loadtests.queuereport import DATABASES, chart, number, text_table
+from loadtests.queuestage import Stage
+from loadtests.queuestats import Result, all_met
+
+PACKAGES = ("SQLAlchemy", "psycopg", "huey", "procrastinate", "pgqueuer")
+PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer")
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for."""
+
+    databases: tuple[str, ...] = ("sqlite", "postgresql")  # or the URL of a PostgreSQL server
+    measures: tuple[str, ...] = tuple(MEASURES)
+    sizes: Sizes = field(default_factory=Sizes)
+    peers: bool = False
+    seed: int = 1
+
+
+@dataclass
+class Findings:
+    """What has come out so far, whether or not the run went on to its end."""
+
+    results: list[Result] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)  # of the databases
+    interrupted: bool = False
+    error: str | None = None  # what a process said that failed
+
+    @property
+    def exit_status(self) -> int:
+        if self.interrupted:
+            return INTERRUPTED
+        if self.error is not None:
+            return ProcessError.exit_status
+        return 0 if all_met(self.results) else 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, write results.json and the figure; returns the exit status. Raises LoadTestError."""
+    options = _parser().parse_args(argv)
+    plan = _plan(options)
+    folder: Path = options.out or Path("reports") / f"queue-{datetime.now():%Y-%m-%d-%H%M%S}"
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"The folder {folder} is not empty; name another one with --out, or remove it.")
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    folder.mkdir(parents=True, exist_ok=True)
+    started = datetime.now(UTC)
+    findings = run(plan, folder)
+    written = save(plan, findings, started, folder)
+    if options.json:
+        print(json.dumps(written, indent=1))
+    elif findings.results:
+        print(f"{text_table(findings.results)}\n\nWritten to {folder}")
+    if findings.error is not None:
+        print(f"loadtests queue: {findings.error}", file=sys.stderr)
+    return findings.exit_status
+
+
+def run(plan: Plan, folder: Path) -> Findings:
+    """Take all measures. After Ctrl-C, or when a process fails, it returns what was measured until then."""
+    findings = Findings()
+    try:
+        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+            for number, database in enumerate(plan.databases):
+                kind = database if database == "sqlite" else "postgresql"
+                with database_server(database) as server:
+                    findings.versions[kind] = _database_version(server)
+                    place = Path(work) / kind
+                    place.mkdir()
+                    each = Run(kind, Stage(server, place), plan.sizes, plan.seed, plan.peers)
+                    for name in plan.measures:
+                        if name not in WITHOUT_DATABASE or number == 0:
+                            _measure(name, each, findings)
+    except KeyboardInterrupt:
+        findings.interrupted = True
+    except ProcessError as error:
+        findings.error = str(error)
+    return findings
+
+
+def save(plan: Plan, findings: Findings, started: datetime, folder: Path) -> dict[str, Any]:
+    """Write results.json and figures/queue.png and .svg into `folder`; returns what results.json holds."""
+    written: dict[str, Any] = {
+        "schema": "500ms/queue-results",
+        "version": 1,
+        "started_at": started.isoformat(timespec="seconds"),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "packages": dict(_versions()),
+        "databases": findings.versions,
+        "settings": {"measures": list(plan.measures), "peers": plan.peers, **asdict(plan.sizes)},
+        "seed": plan.seed,
+        "interrupted": findings.interrupted,
+        "error": findings.error,
+        "exit_status": findings.exit_status,
+        "results": [each.as_json() for each in findings.results],
+    }
+    (folder / "results.json").write_text(json.dumps(written, indent=1) + "\n")
+    machine = written["machine"]
+    conditions = f"{plan.sizes.rounds} rounds, {machine['cores']} cores, Python {machine['python']}"
+    if picture := chart(
+        findings.results, f"medians of {conditions}; thin lines: lowest to highest; dashed: target"
+    ):
+        save_figure(picture, folder / "figures", "queue")
+    return written
+
+
+def _measure(name: str, run: Run, findings: Findings) -> None:
+    """Take one measure, add what came out to the findings, and say so on standard error."""
+    where = "" if name in WITHOUT_DATABASE else DATABASES[run.database]
+    print(f"{where:10} {name:8}", end=" ", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    try:
+        results = MEASURES[name](run)
+    except BaseException:
+        print("...", file=sys.stderr)
+        raise
+    findings.results += results
+    first = results[0]
+    figure = f"{number(first.figure.value)} {first.unit}"
+    print(f"{first.title}: {figure} ({time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            yield name, version(name)
+
+
+def _database_version(server: str) -> str:
+    """Raises UsageError when the server can't be reached."""
+    if server == "sqlite":
+        return sqlite3.sqlite_version
+    try:
+        with psycopg.connect(postgres_dsn(server)) as connection:
+            return str(connection.info.parameter_status("server_version"))
+    except psycopg.OperationalError as error:
+        raise UsageError(f"The PostgreSQL server said: {str(error).strip()}") from error
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    """Raises UsageError."""
+    databases = Plan.databases if options.database is None else (options.database,)
+    for database in databases:
+        check_database(database)
+    if options.peers and not all(importlib.util.find_spec(name) for name in PEER_PACKAGES):
+        raise UsageError('The other queues are not installed; run: make bench-queue ARGS="--peers"')
+    sizes = QUICK if options.quick else Sizes()
+    return Plan(databases, options.only, sizes, options.peers, options.seed)
+
+
+def _measures(text: str) -> tuple[str, ...]:
+    """Names with commas between them, in the order in which they are measured."""
+    names = text.split(",")
+    for name in names:
+        if name not in MEASURES:
+            raise argparse.ArgumentTypeError(f"there is no measure {name!r}; there are {', '.join(MEASURES)}")
+    return tuple(name for name in MEASURES if name in names)
+
+
+def _first_line(measure: object) -> str:
+    return (measure.__doc__ or "").partition("\n")[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "\n".join(f"  {name:8} {_first_line(measure)}" for name, measure in MEASURES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests queue",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measure jobqueue beside the plain drivers in one run. Takes some 15 minutes.",
+        epilog=f"measures:\n{about}\n\nExit status: 0 every target met, 1 one was missed, 2 bad usage,"
+        "\n3 a process failed, 130 interrupted.",
+    )
+    option = parser.add_argument
+    option(
+        "--database",
+        metavar="DB",
+        help="measure this one alone: sqlite, postgresql (one is started), or the URL of a PostgreSQL server"
+        " (default: sqlite and postgresql)",
+    )
+    option(
+        "--only",
+        type=_measures,
+        default=tuple(MEASURES),
+        metavar="NAME,...",
+        help="these measures (see below)",
+    )
+    option("--peers", action="store_true", help="measure Huey, Procrastinate and PgQueuer as well")
+    option("--quick", action="store_true", help="small numbers, which say nothing of speed")
+    option("--seed", type=int, default=1, metavar="N", help="of random waits (default: 1)")
+    option("--json", action="store_true", help="print the results as JSON instead of a table")
+    option("--out", type=Path, metavar="DIR", help="folder for the results (default: reports/queue-<time>)")
+    return parser

@@ -1,0 +1,25 @@
+"""What the queue's benchmark and its workers have agreed on, and the gate at which the workers wait.
+
+    python -m jobqueue work --import loadtests.queuejobs --import loadtests.queuegate ...
+
+Where QUEUE_BENCH_GATE names a file, importing this waits for that file: workers that were started one after
+the other begin together, and what their start costs is not measured.
+"""
+
+import os
+import time
+from pathlib import Path
+
+GATE = "QUEUE_BENCH_GATE"
+READY = "queue bench: ready"
+PICKED = "queue bench: picked up after"
+
+
+def _wait_at(gate: Path) -> None:
+    print(READY, flush=True)
+    while not gate.exists():
+        time.sleep(0.001)
+
+
+if GATE in os.environ:
+    _wait_at(Path(os.environ[GATE]))

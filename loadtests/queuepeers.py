@@ -1,0 +1,195 @@
+"""Other queues for Python, each at its best setting, to be measured in the same run as jobqueue.
+
+Needs `requirements/peers.txt`. Each function returns the seconds that `count` jobs took; a drain is timed
+from the first job performed to the last. What "best" means was found by trying:
+
+* Huey: no results stored, no periodic tasks, one worker thread.
+* Procrastinate: no NOTIFY, ten jobs at a time in one process, finished jobs deleted.
+* PgQueuer: batches of 100, asynchronous jobs, its own drain mode.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from loadtests.queueplain import postgres_dsn, settle_postgres
+
+PGQUEUER_BATCH = 100
+PROCRASTINATE_CONCURRENCY = 10
+BULK_CALL = 10_000  # jobs in one call of a peer's bulk insert
+
+
+class Clock:
+    """Told of each job that is performed; `done` is set by the last of `count`."""
+
+    def __init__(self, count: int):
+        self.count = count
+        self.done = threading.Event()
+        self._seen = 0
+        self._start = self._end = 0.0
+
+    def tick(self) -> None:
+        if not self._seen:
+            self._start = perf_counter()
+        self._seen += 1
+        if self._seen == self.count:
+            self._end = perf_counter()
+            self.done.set()
+
+    def seconds(self) -> float:
+        """From the first to the last. Raises ValueError when not all were performed."""
+        if not self.done.is_set():
+            raise ValueError(f"{self.count} jobs should have been performed, and {self._seen} were")
+        return self._end - self._start
+
+
+# -- Huey
+
+
+def huey_enqueue(url: str, count: int, fsync: bool) -> float:
+    _, task = _huey(url, fsync, Clock(count))
+    start = perf_counter()
+    for _ in range(count):
+        task()
+    return perf_counter() - start
+
+
+def huey_drain(url: str, count: int, fsync: bool) -> float:
+    clock = Clock(count)
+    _, fill = _huey(url, False, clock)
+    for _ in range(count):
+        fill()
+    huey, _ = _huey(url, fsync, clock)
+    consumer = huey.create_consumer(workers=1, periodic=False, check_worker_health=False)
+    consumer.start()
+    clock.done.wait()
+    consumer.stop(graceful=True)
+    return clock.seconds()
+
+
+def _huey(url: str, fsync: bool, clock: Clock) -> tuple[Any, Any]:
+    """A queue in the file, and its task."""
+    from huey import SqliteHuey
+
+    huey = SqliteHuey("bench", filename=sa.make_url(url).database, fsync=fsync, results=False)
+    return huey, huey.task(name="noop")(clock.tick)
+
+
+# -- Procrastinate
+
+
+def procrastinate_enqueue(url: str, count: int) -> float:
+    with _procrastinate_filler(url) as task:
+        start = perf_counter()
+        for _ in range(count):
+            task.defer()
+        return perf_counter() - start
+
+
+def procrastinate_bulk(url: str, count: int) -> float:
+    with _procrastinate_filler(url) as task:
+        start = perf_counter()
+        for number in range(0, count, BULK_CALL):
+            task.batch_defer(*[{}] * min(BULK_CALL, count - number))
+        return perf_counter() - start
+
+
+def procrastinate_drain(url: str, count: int) -> float:
+    procrastinate_bulk(url, count)
+    settle_postgres(url)
+    return asyncio.run(_procrastinate_drain(url, count))
+
+
+async def _procrastinate_drain(url: str, count: int) -> float:
+    from procrastinate import App, PsycopgConnector
+
+    clock = Clock(count)
+
+    async def noop() -> None:
+        clock.tick()
+
+    app = App(connector=PsycopgConnector(conninfo=postgres_dsn(url)))
+    app.task(name="noop")(noop)
+    async with app.open_async():
+        await app.run_worker_async(
+            wait=False,
+            concurrency=PROCRASTINATE_CONCURRENCY,
+            delete_jobs="always",
+            listen_notify=False,
+            install_signal_handlers=False,
+        )
+    return clock.seconds()
+
+
+@contextlib.contextmanager
+def _procrastinate_filler(url: str) -> Iterator[Any]:
+    """Its tables, and the task to be put on them."""
+    from procrastinate import App, SyncPsycopgConnector
+
+    app = App(connector=SyncPsycopgConnector(conninfo=postgres_dsn(url)))
+    with app.open():
+        app.schema_manager.apply_schema()
+        yield app.task(name="noop")(lambda: None)
+
+
+# -- PgQueuer
+
+
+def pgqueuer_enqueue(url: str, count: int) -> float:
+    with _pgqueuer_filler(url) as queries:
+        start = perf_counter()
+        for _ in range(count):
+            queries.enqueue("noop", None)
+        return perf_counter() - start
+
+
+def pgqueuer_bulk(url: str, count: int) -> float:
+    with _pgqueuer_filler(url) as queries:
+        start = perf_counter()
+        for number in range(0, count, BULK_CALL):
+            size = min(BULK_CALL, count - number)
+            queries.enqueue(["noop"] * size, [None] * size, [0] * size)
+        return perf_counter() - start
+
+
+def pgqueuer_drain(url: str, count: int) -> float:
+    pgqueuer_bulk(url, count)
+    settle_postgres(url)
+    return asyncio.run(_pgqueuer_drain(url, count))
+
+
+async def _pgqueuer_drain(url: str, count: int) -> float:
+    from pgqueuer.core.applications import PgQueuer
+    from pgqueuer.domain.types import QueueExecutionMode
+
+    clock = Clock(count)
+
+    async def noop(_job: Any) -> None:
+        clock.tick()
+
+    async with await psycopg.AsyncConnection.connect(postgres_dsn(url), autocommit=True) as connection:
+        application = PgQueuer.from_psycopg_connection(connection)
+        application.entrypoint("noop")(noop)
+        await application.qm.run(batch_size=PGQUEUER_BATCH, mode=QueueExecutionMode.drain)
+    return clock.seconds()
+
+
+@contextlib.contextmanager
+def _pgqueuer_filler(url: str) -> Iterator[Any]:
+    """Its tables, and what enqueues into them."""
+    from pgqueuer.adapters.drivers.psycopg import PsycopgDriver, SyncPsycopgDriver
+    from pgqueuer.adapters.persistence.queries import Queries, SyncQueries
+
+    async def install() -> None:
+        async with await psycopg.AsyncConnection.connect(postgres_dsn(url), autocommit=True) as connection:
+            await Queries(PsycopgDriver(connection)).install()
+
+    asyncio.run(install())
+    with psycopg.connect(postgres_dsn(url), autocommit=True) as connection:
+        yield SyncQueries(SyncPsycopgDriver(connection))

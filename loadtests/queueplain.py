@@ -1,0 +1,158 @@
+"""What the plain drivers make of the queue's table: the limit that jobqueue is measured against.
+
+Hand-written loops over sqlite3 and psycopg 3, on jobqueue's own table with its indexes, durable as jobqueue
+is: WAL and synchronous=FULL on SQLite, PostgreSQL as it comes. They check nothing and run no job. Each
+returns the seconds that `count` jobs took.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+HANDLER = '{"job":"NoOp","arguments":{}}'
+COLUMNS = "(priority, handler, run_at, queue, max_attempts, created_at, updated_at)"
+WORKER = "a hand-written loop"
+Exchange = Callable[[Sequence[int]], list[int]]
+
+PICK = """SELECT id FROM jobs WHERE locked_by IS NULL AND failed_at IS NULL AND run_at <= {now}
+    ORDER BY priority, run_at, id LIMIT {limit}"""
+TAKE = "UPDATE jobs SET locked_at = {now}, locked_by = {worker}, attempts = attempts + 1, updated_at = {now}"
+
+SQLITE_INSERT = f"INSERT INTO jobs {COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?)"
+SQLITE_CLAIM = (
+    f"{TAKE} WHERE id IN ({PICK}) RETURNING id, attempts, handler, max_attempts, max_run_time"
+).format(now="?1", worker="?2", limit="?3")
+POSTGRES_INSERT = f"INSERT INTO jobs {COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id"
+# Finish the last ones and claim the next in a single statement: one round trip, one transaction.
+POSTGRES_EXCHANGE = (
+    "WITH done AS (DELETE FROM jobs WHERE id = ANY(%(done)s)),"
+    f" pick AS MATERIALIZED ({PICK} FOR UPDATE SKIP LOCKED)"
+    f" {TAKE} FROM pick WHERE jobs.id = pick.id"
+    " RETURNING jobs.id, attempts, handler, max_attempts, max_run_time"
+).format(now="%(now)s", worker="%(worker)s", limit="%(limit)s")
+
+
+def enqueue(url: str, count: int, autocommit: bool = False) -> float:
+    """INSERT and COMMIT, `count` times; on PostgreSQL with `autocommit` the INSERT alone."""
+    with _open(url) as connection:
+        if isinstance(connection, sqlite3.Connection):
+            start = perf_counter()
+            for _ in range(count):
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(SQLITE_INSERT, _row(_sqlite_now()))
+                connection.execute("COMMIT")
+        else:
+            connection.autocommit = autocommit
+            start = perf_counter()
+            for _ in range(count):
+                connection.execute(POSTGRES_INSERT, _row(datetime.now(UTC))).fetchone()
+                connection.commit()
+        return perf_counter() - start
+
+
+def bulk(url: str, count: int) -> float:
+    """All in one transaction: executemany on SQLite, COPY on PostgreSQL."""
+    with _open(url) as connection:
+        start = perf_counter()
+        if isinstance(connection, sqlite3.Connection):
+            now = _sqlite_now()
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(SQLITE_INSERT, (_row(now) for _ in range(count)))
+            connection.execute("COMMIT")
+        else:
+            _copy(connection, (_row(datetime.now(UTC)) for _ in range(count)))
+        return perf_counter() - start
+
+
+def drain(url: str, count: int, batch: int) -> float:
+    """Claim `batch` jobs, then delete those and claim the next in one transaction, until none is left.
+
+    Timed as jobqueue is: from the first claim on. Raises ValueError when the table did not hold `count` jobs.
+    """
+    with _open(url) as connection:
+        if isinstance(connection, sqlite3.Connection):
+            exchange = _sqlite_exchange(connection, batch)
+        else:
+            exchange = _postgres_exchange(connection, batch)
+        claimed = exchange([])
+        start, seen = perf_counter(), 0
+        while claimed:
+            seen += len(claimed)
+            claimed = exchange(claimed)
+        seconds = perf_counter() - start
+    if seen != count:
+        raise ValueError(f"{count} jobs should have been there, and {seen} were")
+    return seconds
+
+
+def postgres_dsn(url: str) -> str:
+    """The same address as psycopg and libpq write it."""
+    return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def settle_postgres(url: str) -> None:
+    """After filling a table: write it out and tell the planner of it, so that neither happens while timed."""
+    with psycopg.connect(postgres_dsn(url), autocommit=True) as connection:
+        connection.execute("ANALYZE")
+        try:
+            connection.execute("CHECKPOINT")
+        except psycopg.errors.InsufficientPrivilege:  # somebody's server: it happens when it happens
+            return
+
+
+def _open(url: str) -> Any:
+    """A connection that closes with its `with` block."""
+    if sa.make_url(url).get_backend_name() == "postgresql":
+        return psycopg.connect(postgres_dsn(url), autocommit=True)
+    connection = sqlite3.connect(sa.make_url(url).database or "", isolation_level=None, factory=_Closing)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+class _Closing(sqlite3.Connection):
+    """sqlite3's own `with` commits, and leaves the connection open."""
+
+    def __exit__(self, *_: object) -> None:  # type: ignore[override]
+        self.close()
+
+
+def _row(now: object) -> tuple[object, ...]:
+    return 0, HANDLER, now, "default", 25, now, now
+
+
+def _sqlite_now() -> str:
+    """The moment as jobqueue stores it: UTC, without an offset."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _copy(connection: psycopg.Connection[Any], rows: Iterable[tuple[object, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"COPY jobs {COLUMNS} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _sqlite_exchange(connection: sqlite3.Connection, batch: int) -> Exchange:
+    def exchange(done: Sequence[int]) -> list[int]:
+        connection.execute("BEGIN IMMEDIATE")
+        if done:
+            connection.execute(f"DELETE FROM jobs WHERE id IN ({','.join('?' * len(done))})", done)
+        rows = connection.execute(SQLITE_CLAIM, (_sqlite_now(), WORKER, batch)).fetchall()
+        connection.execute("COMMIT")
+        return [row[0] for row in rows]
+
+    return exchange
+
+
+def _postgres_exchange(connection: psycopg.Connection[Any], batch: int) -> Exchange:
+    def exchange(done: Sequence[int]) -> list[int]:
+        values = {"done": list(done), "now": datetime.now(UTC), "worker": WORKER, "limit": batch}
+        rows = connection.execute(POSTGRES_EXCHANGE, values, prepare=True).fetchall()
+        return [row[0] for row in rows]
+
+    return exchange

@@ -1,0 +1,134 @@
+"""The programs that the queue's benchmark runs, each in a process of its own.
+
+    python -m loadtests.queueprograms SYSTEM WORK URL COUNT [--seed N]
+
+prints one line of JSON, {"count": ..., "seconds": ...}: what was timed is the work alone, without the start
+of the process. ("jobqueue", "single") is a worker, works until TERM, and prints what a worker prints.
+"""
+
+import argparse
+import json
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from jobqueue import Queue, Worker
+from loadtests import queuepeers, queueplain
+from loadtests.queuejobs import NoOp, Pause, Stamp
+
+FILL_CALL = 10_000  # jobs in one call, so that a million need no memory for a million
+WARM_UP = 20  # jobs enqueued before the clock starts: connections are open, statements are compiled
+GAPS_SECONDS = (0.01, 0.15)  # the shortest and the longest that an idle worker is left idle
+
+
+# -- jobqueue: each returns the seconds that it took
+
+
+def enqueue(url: str, count: int) -> float:
+    """One job a transaction."""
+    queue = Queue(url)
+    for _ in range(WARM_UP):
+        queue.enqueue(NoOp())
+    start = time.perf_counter()
+    for _ in range(count):
+        queue.enqueue(NoOp())
+    return time.perf_counter() - start
+
+
+def bulk(url: str, count: int) -> float:
+    """All in one call."""
+    queue = Queue(url)
+    queue.enqueue(NoOp())
+    start = time.perf_counter()
+    queue.enqueue_many(NoOp() for _ in range(count))
+    return time.perf_counter() - start
+
+
+def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float:
+    """Jobs for a worker to come. SQLite writes its log into the file when the last connection closes."""
+    start = time.perf_counter()
+    queue = Queue(url)
+    for number in range(0, count, FILL_CALL):
+        queue.enqueue_many(kind() for _ in range(min(FILL_CALL, count - number)))
+    queue.close()
+    return time.perf_counter() - start
+
+
+def stamp(url: str, count: int, seed: int) -> float:
+    """One job after the other for an idle worker, after waits of random length."""
+    queue, chance = Queue(url), random.Random(seed)
+    start = time.perf_counter()
+    for _ in range(count):
+        time.sleep(chance.uniform(*GAPS_SECONDS))
+        queue.enqueue(Stamp(time.monotonic()))
+    return time.perf_counter() - start
+
+
+def work_singly(url: str) -> None:
+    """A worker that takes one job at a time, until TERM. The rest is as in `python -m jobqueue work`."""
+    worker = Worker(Queue(url), max_batch=1, say=partial(print, flush=True))
+    signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stop())
+    sys.setswitchinterval(0.0005)
+    worker.run()
+
+
+# -- the plain drivers, on tables that jobqueue has made and filled
+
+
+def plain_drain(url: str, count: int, batch: int) -> float:
+    fill(url, count)
+    if url.startswith("postgresql"):
+        queueplain.settle_postgres(url)
+    return queueplain.drain(url, count, batch)
+
+
+PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
+    ("jobqueue", "enqueue"): enqueue,
+    ("jobqueue", "bulk"): bulk,
+    ("jobqueue", "fill"): fill,
+    ("jobqueue", "fill-pauses"): partial(fill, kind=Pause),
+    ("plain", "enqueue"): queueplain.enqueue,
+    ("plain-autocommit", "enqueue"): partial(queueplain.enqueue, autocommit=True),
+    ("plain", "bulk"): queueplain.bulk,
+    ("plain", "single"): partial(plain_drain, batch=1),
+    ("plain-50", "drain"): partial(plain_drain, batch=50),
+    ("plain-500", "drain"): partial(plain_drain, batch=500),
+    ("huey", "enqueue"): partial(queuepeers.huey_enqueue, fsync=True),
+    ("huey", "drain"): partial(queuepeers.huey_drain, fsync=True),
+    ("huey-nofsync", "enqueue"): partial(queuepeers.huey_enqueue, fsync=False),
+    ("huey-nofsync", "drain"): partial(queuepeers.huey_drain, fsync=False),
+    ("procrastinate", "enqueue"): queuepeers.procrastinate_enqueue,
+    ("procrastinate", "bulk"): queuepeers.procrastinate_bulk,
+    ("procrastinate", "drain"): queuepeers.procrastinate_drain,
+    ("pgqueuer", "enqueue"): queuepeers.pgqueuer_enqueue,
+    ("pgqueuer", "bulk"): queuepeers.pgqueuer_bulk,
+    ("pgqueuer", "drain"): queuepeers.pgqueuer_drain,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one program and print what it took; returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.queueprograms")
+    for name, kind in {"system": str, "work": str, "url": str, "count": int}.items():
+        parser.add_argument(name, type=kind)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(argv)
+    named = (options.system, options.work)
+    if options.system.startswith(("jobqueue", "plain")):
+        queue = Queue(options.url)
+        queue.create_tables()
+        queue.close()
+    if named == ("jobqueue", "single"):
+        work_singly(options.url)
+        return 0
+    programs = PROGRAMS | {("jobqueue", "stamp"): partial(stamp, seed=options.seed)}
+    seconds = programs[named](options.url, options.count)
+    print(json.dumps({"count": options.count, "seconds": seconds}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

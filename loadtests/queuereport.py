@@ -1,0 +1,161 @@
+"""What the queue's benchmark shows: a table for the terminal, and a picture."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadtests.chartparts import COLOURS, GREY, head, house_style, inches
+from loadtests.queuestats import COMPARE, Result, Summary, Target
+
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
+NAMES = {
+    "plain": "plain driver",
+    "plain-autocommit": "plain driver, autocommit",
+    "plain-50": "plain driver, 50 at a time",
+    "plain-500": "plain driver, 500 at a time",
+    "huey": "Huey, fsync",
+    "huey-nofsync": "Huey, no fsync",
+    "procrastinate": "Procrastinate",
+    "pgqueuer": "PgQueuer",
+}
+LINE = "{:29} {:>9} {:>6} {:>9} {:>6} {:>12} {:>3}"
+JOBS = "jobs/s"
+OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that every kind of eye tells apart
+
+
+def text_table(results: Sequence[Result]) -> str:
+    """All lines, by database, 80 columns wide; returns the text."""
+    lines = ["medians, in jobs a second if no unit is named; spread: from lowest to highest"]
+    for database, name in DATABASES.items():
+        mine = [each for each in results if each.database == database]
+        if not mine:
+            continue
+        lines += ["", LINE.format(name, "jobqueue", "spread", "other", "ratio", "target", "met")]
+        lines.append("-" * 80)
+        for each in mine:
+            lines += _rows(each)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _rows(line: Result) -> list[str]:
+    unit = "" if line.unit == JOBS else f", {line.unit}"
+    goal = "" if line.target is None else f"{COMPARE[line.target.rule]} {number(line.target.limit)}"
+    spread = percent(line.figure)
+    rows = [LINE.format(line.title + unit, number(line.figure.value), spread, "", "", goal, _met(line.met))]
+    for other in line.others:
+        goal = _times(other.target)
+        value, ratio = number(other.figure.value), f"{other.ratio.value:.2f}"
+        name = "  " + NAMES.get(other.name, other.name)
+        rows.append(LINE.format(name, "", percent(other.ratio), value, ratio, goal, _met(other.met)))
+    return rows
+
+
+def _times(target: Target | None) -> str:
+    return "" if target is None else f"{COMPARE[target.rule]} {target.limit:g} times"
+
+
+def _met(met: bool | None) -> str:
+    return {None: "", True: "yes", False: "NO"}[met]
+
+
+def number(value: float) -> str:
+    """Three digits or more: "81,200", "450", "3.21", "0.184"."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value >= 10:
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def percent(figure: Summary) -> str:
+    """How far the rounds lie apart."""
+    return f"{100 * figure.spread:.0f} %"
+
+
+def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
+    """Every line that is a rate, as bars: jobqueue, the plain drivers, the peers. None when there is none.
+
+    A column for each database, a row for each kind of work; the scale is each panel's own, so each bar is
+    labelled with its value. The thin line is from the lowest round to the highest, the dashed one the target.
+    """
+    panels = _panels([each for each in results if each.unit == JOBS])
+    if not panels:
+        return None
+    databases = [name for name in DATABASES if any(name in row for row in panels.values())]
+    heights = {title: max(map(_height, row.values())) for title, row in panels.items()}
+    full = sum(heights.values()) + 0.75 * len(heights) + 1.0
+    with house_style():
+        figure = Figure(figsize=(max(7.2 * len(databases), 10), full))
+        head(figure, _finding(results), subtitle)
+        top = full - 1.0
+        for title, row in panels.items():
+            for column, database in enumerate(databases):
+                if line := row.get(database):
+                    left, bottom = 2.6 + 7.2 * column, top - 0.4 - _height(line)
+                    axes = inches(figure, left, bottom, 4.2, _height(line))
+                    axes.set_title(f"{DATABASES[database]}: {title}", weight="bold")
+                    _bars(axes, line)
+            top -= heights[title] + 0.75
+    return figure
+
+
+def _height(line: Result) -> float:
+    """Of a panel, in inches."""
+    return 0.28 * (1 + len(line.others))
+
+
+def _panels(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
+    """The lines by title, and then by database."""
+    panels: dict[str, dict[str, Result]] = {}
+    for line in results:
+        panels.setdefault(line.title, {})[line.database] = line
+    return panels
+
+
+def _finding(results: Sequence[Result]) -> str:
+    verdicts = [each.met for each in results] + [other.met for each in results for other in each.others]
+    met, asked = verdicts.count(True), len(verdicts) - verdicts.count(None)
+    return f"jobqueue beside the plain drivers: {met} of {asked} targets met"
+
+
+def _bars(axes: Axes, line: Result) -> None:
+    figures = {"jobqueue": line.figure} | {other.name: other.figure for other in line.others}
+    places = range(len(figures))
+    values = [figure.value for figure in figures.values()]
+    axes.barh(places, values, height=0.72, color=[_colour(name) for name in figures])
+    for place, figure in zip(places, figures.values(), strict=True):
+        axes.plot([figure.low, figure.high], [place, place], color="black", lw=1.2)
+        end = max(figure.value, figure.high)
+        style: dict[str, Any] = {
+            "va": "center",
+            "size": 11,
+            "bbox": {"color": "white", "pad": 1, "alpha": 0.8},
+        }
+        axes.annotate(number(figure.value), (end, place), (5, 0), textcoords="offset points", **style)
+    most = max(figure.high for figure in figures.values())
+    for limit in _limits(line).values():
+        axes.axvline(limit, color="black", lw=1.4, ls=(0, (3, 2)))
+        most = max(most, limit)
+    axes.set_xlim(0, most * 1.2)
+    axes.set_ylim(len(figures) - 0.5, -0.5)
+    axes.set_yticks(places, [NAMES.get(name, name) for name in figures])
+    axes.set_xticks([])
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def _limits(line: Result) -> Mapping[str, float]:
+    """Where jobqueue's bar has to reach, in jobs a second. To be ahead of a peer needs no line."""
+    limits = {"": line.target.limit} if line.target else {}
+    for other in line.others:
+        if other.target and other.target.rule == "at least":
+            limits[other.name] = other.target.limit * other.figure.value
+    return limits
+
+
+def _colour(name: str) -> str:
+    if name in ("jobqueue", "two workers", "one worker") or name.endswith("waiting"):
+        return OURS
+    return GREY if name.startswith("plain") else PEER

@@ -1,0 +1,190 @@
+"""Where the queue's benchmark takes place: a database, programs that end by themselves, workers that don't.
+
+Each runs under guard in a process of its own. What a worker does is seen from outside: a `Watch` looks up
+single rows by their id, which costs the worker next to nothing.
+"""
+
+import contextlib
+import itertools
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from loadtests.databases import fresh_database
+from loadtests.errors import ProcessError
+from loadtests.processes import Process
+from loadtests.queuegate import GATE, READY
+from loadtests.queueplain import postgres_dsn
+
+PATIENCE_SECONDS = 600.0
+
+
+class Stage:
+    """Measures on one kind of database. `server` is what fresh_database() takes; files go below `folder`."""
+
+    def __init__(self, server: str, folder: Path):
+        self.server = server
+        self.folder = folder
+        self._numbers = itertools.count(1)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """An empty database that is gone afterwards; yields its URL."""
+        folder = self.folder / f"database-{next(self._numbers)}"
+        folder.mkdir()
+        with fresh_database(self.server, folder) as url:
+            yield url
+
+    def program(self, system: str, work: str, url: str, count: int, *options: str) -> float:
+        """Run one of queueprograms.py; returns how many jobs a second it made. Raises ProcessError."""
+        with self._process(
+            system, [*module("loadtests.queueprograms"), system, work, url, str(count), *options]
+        ) as process:
+            process.wait_with(lambda: None, PATIENCE_SECONDS)
+            said = process.wait_for(r'(?m)^{"count".*}$', timeout=0)[0]
+        answer = json.loads(said)
+        return float(answer["count"] / answer["seconds"])
+
+    def timed(self, system: str, work: str, count: int) -> float:
+        """The same in a database of its own."""
+        with self.database() as url:
+            return self.program(system, work, url, count)
+
+    @contextlib.contextmanager
+    def workers(self, url: str, commands: Sequence[Sequence[str]]) -> Iterator["Workers"]:
+        """Workers, one a command, which wait at a gate with all that they need imported."""
+        gate = self.folder / f"gate-{next(self._numbers)}"
+        with contextlib.ExitStack() as stack:
+            processes = [
+                stack.enter_context(self._process("worker", command, {GATE: str(gate)}))
+                for command in commands
+            ]
+            yield Workers(processes, gate, stack.enter_context(contextlib.closing(Watch(url))))
+
+    def _process(
+        self, name: str, command: Sequence[str], environment: dict[str, str] | None = None
+    ) -> Process:
+        return Process(name, command, self.folder / f"{name}-{next(self._numbers)}.log", environment)
+
+
+def module(name: str) -> list[str]:
+    """The start of a command that runs a module."""
+    return [sys.executable, "-m", name]
+
+
+def work_command(url: str, threads: int = 1) -> list[str]:
+    """jobqueue's own command for a worker, with all settings at their defaults but the threads."""
+    work = [*module("jobqueue"), "work", "--database", url, "--threads", str(threads)]
+    return [*work, "--import", "loadtests.queuejobs", "--import", "loadtests.queuegate"]
+
+
+def single_command(url: str) -> list[str]:
+    """A worker that takes one job at a time."""
+    return [*module("loadtests.queueprograms"), "jobqueue", "single", url, "0"]
+
+
+class Workers:
+    """Running workers and their gate."""
+
+    def __init__(self, processes: Sequence[Process], gate: Path, watch: "Watch"):
+        self.processes = processes
+        self.watch = watch
+        self._gate = gate
+
+    def begin(self) -> None:
+        """Wait until all of them have started, and let them go together."""
+        for process in self.processes:
+            process.wait_for(READY, timeout=60)
+        self._gate.touch()
+
+    def drain(self, count: int) -> float:
+        """Let them go, and wait until the first `count` of the waiting jobs are done; returns jobs a second.
+
+        The clock runs from the moment the first job is seen claimed to the moment the last is seen gone.
+        """
+        first = self.watch.first_id()
+        last = first + count - 1
+        self.begin()
+        self.wait_until(lambda: self.watch.is_claimed(first))
+        start = time.perf_counter()
+        self.wait_until(lambda: self.watch.are_gone(last, last))
+        self.wait_until(lambda: self.watch.are_gone(first, last))
+        return count / (time.perf_counter() - start)
+
+    def output(self) -> str:
+        """All that the workers have printed."""
+        return "".join(process.output() for process in self.processes)
+
+    def megabytes(self) -> float:
+        """The memory of the largest of them."""
+        return max(sum(each.memory_info().rss for each in process.tree()) for process in self.processes) / 1e6
+
+    def cpu_percent(self, seconds: float) -> float:
+        """What they use of one core, watched for so long."""
+        before, start = self._cpu_seconds(), time.perf_counter()
+        time.sleep(seconds)
+        return 100 * (self._cpu_seconds() - before) / (time.perf_counter() - start)
+
+    def _cpu_seconds(self) -> float:
+        times = [each.cpu_times() for process in self.processes for each in process.tree()]
+        return float(sum(each.user + each.system for each in times))
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Look again and again, after a hundredth of the time passed: no figure is off by more than that.
+
+        Raises ProcessError when a worker has ended instead.
+        """
+        start = time.perf_counter()
+        while not condition():
+            passed = time.perf_counter() - start
+            for process in self.processes:
+                if not process.is_running():
+                    process.wait_for(r"(?!)", timeout=0)  # matches nothing: raises with what it said
+            if passed > PATIENCE_SECONDS:
+                raise ProcessError(f"The workers were not done after {PATIENCE_SECONDS:g} seconds.")
+            time.sleep(min(0.01, max(0.0005, passed / 100)))
+
+
+class Watch:
+    """Looks at the jobs of a queue, a few rows by their ids, without a transaction of its own."""
+
+    def __init__(self, url: str):
+        self._is_postgres = sa.make_url(url).get_backend_name() == "postgresql"
+        self._url = url
+        self._connection: Any = None
+
+    def first_id(self) -> int:
+        """The id of the oldest job. Raises ProcessError when there is none."""
+        found = self._look("SELECT min(id) FROM jobs WHERE locked_by IS NULL")[0][0]
+        if found is None:
+            raise ProcessError("No job waits, though a program has just enqueued some.")
+        return int(found)
+
+    def is_claimed(self, id: int) -> bool:
+        """Whether a worker has the job, or has done it."""
+        return not self._look(f"SELECT id FROM jobs WHERE id = {id} AND locked_by IS NULL")
+
+    def are_gone(self, first: int, last: int) -> bool:
+        """Whether no job with an id from `first` to `last` is left."""
+        return not self._look(f"SELECT id FROM jobs WHERE id BETWEEN {first} AND {last} LIMIT 1")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _look(self, statement: str) -> list[tuple[Any, ...]]:
+        if self._connection is None:  # opened late: the file, or the table, may not be there earlier
+            if self._is_postgres:
+                self._connection = psycopg.connect(postgres_dsn(self._url), autocommit=True)
+            else:
+                path = sa.make_url(self._url).database or ""
+                self._connection = sqlite3.connect(path, isolation_level=None, timeout=15)
+        rows: list[tuple[Any, ...]] = self._connection.execute(statement).fetchall()
+        return rows
