@@ -34,8 +34,8 @@ from loadtests.queuereport import DATABASES, chart, number, text_table
 from loadtests.queuestage import Stage
 from loadtests.queuestats import Result, all_met
 
-PACKAGES = ("SQLAlchemy", "psycopg", "huey", "procrastinate", "pgqueuer")
-PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer")
+PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer", "asyncpg")
+PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)
 INTERRUPTED = 130
 
 
@@ -205,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests queue",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure jobqueue beside the plain drivers in one run. Takes some 15 minutes.",
+        description="Measure jobqueue beside the plain drivers in one run. Takes some 10 minutes.",
         epilog=f"measures:\n{about}\n\nExit status: 0 every target met, 1 one was missed, 2 bad usage,"
         "\n3 a process failed, 130 interrupted.",
     )
