@@ -26,7 +26,7 @@ HOOKS = {
     "failure": ("job",),  # after the last of them
     "after": ("job",),  # after each attempt
 }
-_dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Performable(Protocol):
@@ -106,7 +106,7 @@ def dump(performable: Performable) -> str:
     else:
         body = {"job": known.name, "arguments": _arguments_of(performable, known)}
     try:
-        text = _dumps(body)
+        text = as_json(body)
         text.encode()  # a lone surrogate is a ValueError here, and not in the database's driver
         if json.loads(text) != body:
             raise ValueError("its tuples, or keys that are not strings, would come back as something else")

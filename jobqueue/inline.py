@@ -27,7 +27,7 @@ def perform(row: dict[str, Any], transaction: Session | scoped_session[Any] | Co
 def _perform(row: dict[str, Any], session: Session | scoped_session[Any]) -> None:
     known, body = parse(row["handler"])
     target = known.load(body, session)
-    job = Claimed(id=0, attempts=1, **{name: row[name] for name in Claimed._fields if name in row})
+    job = Claimed(id=0, counted=1, alone=True, **{name: row[name] for name in Claimed._fields if name in row})
     with hooks.around(target, job):
         known.call(target, session)
         hooks.success(target, job)

@@ -14,8 +14,9 @@ class Meter:
         self._done = self._failed = 0
         self._since = time.monotonic()
 
-    def count(self, *, failed: bool) -> None:
-        self._done += 1
+    def count(self, done: int, failed: int) -> None:
+        """So many jobs were performed, so many of these failed."""
+        self._done += done
         self._failed += failed
 
     def report(self, *, idle: bool) -> None:

@@ -7,6 +7,7 @@ which version made them, and running it twice changes nothing.
 from sqlalchemy import Connection, Dialect, Table, inspect, text
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
+from jobqueue.database import is_postgresql
 from jobqueue.schema import Base
 
 ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
@@ -17,7 +18,7 @@ def migrate(connection: Connection) -> list[str]:
 
     Any number of processes may do it at once, in a transaction that writes.
     """
-    if connection.dialect.name == "postgresql":  # on SQLite, the write lock sees to it
+    if is_postgresql(connection):  # on SQLite, the write lock sees to it
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     statements = missing(connection)
     for statement in statements:

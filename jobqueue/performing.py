@@ -1,12 +1,9 @@
-"""Run one claimed job, say how it went, and write that down. Threads that run one job at a time."""
+"""Run one claimed job, say how it went, and write that down."""
 
-import threading
-import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
-from queue import SimpleQueue
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -21,8 +18,7 @@ from jobqueue.store import Claimed
 MAX_ERROR_CHARACTERS = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a job went: `error` is the traceback, or None; `settled` when the job's own transaction has
     finished it already.
     """
@@ -106,43 +102,3 @@ def _perform_in_session(
                 raise LeaseLost
             session.commit()
             return True
-
-
-class Slot:
-    """A thread that performs one job at a time. It leaves the job's outcome in `outcome`, and calls `done`.
-
-    A thread can't be stopped from outside: a slot whose job hangs is left to itself, and a new one takes its
-    place.
-    """
-
-    def __init__(self, work: Callable[[Claimed], Outcome], done: Callable[[], None]):
-        self.job: Claimed | None = None
-        self.outcome: Outcome | None = None
-        self.deadline = float("inf")  # on the monotonic clock, in seconds
-        self._work = work
-        self._done = done
-        self._tasks: SimpleQueue[Claimed | None] = SimpleQueue()
-        threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()
-
-    def start(self, job: Claimed, max_run_time: float) -> None:
-        """Begin to perform the job, which may take `max_run_time` seconds."""
-        self.job = job
-        self.deadline = time.monotonic() + max_run_time
-        self._tasks.put(job)
-
-    def free(self) -> None:
-        """Be ready for the next job."""
-        self.job = self.outcome = None
-        self.deadline = float("inf")
-
-    def end(self) -> None:
-        """Let the thread end when it has done what it is doing."""
-        self._tasks.put(None)
-
-    def _loop(self) -> None:
-        while (job := self._tasks.get()) is not None:
-            try:
-                self.outcome = self._work(job)
-            except BaseException as error:
-                self.outcome = Outcome(job, error=error_text(error))
-            self._done()

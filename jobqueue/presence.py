@@ -74,7 +74,7 @@ def leave(connection: Connection, name: str, now: datetime) -> None:
     """Take a worker's row away, and add what it has done to the row of those who are gone."""
     row = connection.execute(delete(workers).where(W.name == name).returning(workers)).one_or_none()
     if row is not None:
-        gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=row.started_at)
+        gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=now)
         be_seen(connection, gone, _tally(row), now)
 
 

@@ -73,14 +73,10 @@ class Queue:
 
         Raises NotAJob or NotSerializable, and ValueError for a naive datetime or a limit of nothing.
         """
-        row = _row(priority, run_at, queue, max_attempts, max_run_time, now) | {"unique_key": unique_key}
+        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        row["unique_key"] = unique_key
         with self._transaction(session) as connection:
-            row = _filled(job, row)
-            if self.inline:
-                return inline.perform(row, session or connection)
-            if row["unique_key"] is None:
-                return store.add(connection, row)
-            return store.add_unique(connection, row, keep=if_queued == "keep")
+            return self._add(connection, session, _filled(job, row), keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -98,15 +94,30 @@ class Queue:
 
         Of equal priority, the first one given runs first.
         """
-        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        common = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        alike: list[str] = []  # handlers of jobs whose hook has not changed their rows
+        count = 0
         with self._transaction(session) as connection:
-            filled = [_filled(job, row) for job in jobs]
-            if self.inline:
-                for each in filled:
-                    inline.perform(each, session or connection)
-            else:
-                store.add_many(connection, filled)
-        return len(filled)
+            for count, job in enumerate(jobs, 1):  # noqa: B007 - it is returned
+                row = _filled(job, common)
+                handler = row.pop("handler")
+                if row == common and not self.inline:
+                    alike.append(handler)
+                    continue
+                store.add_many(connection, common, alike)
+                alike.clear()
+                self._add(connection, session, {**row, "handler": handler}, keep=False)
+            store.add_many(connection, common, alike)
+        return count
+
+    def _add(
+        self, connection: Connection, session: Transaction | None, row: dict[str, Any], *, keep: bool
+    ) -> int:
+        if self.inline:
+            return inline.perform(row, session or connection)
+        if row["unique_key"] is None:
+            return store.add(connection, row)
+        return store.add_unique(connection, row, keep=keep)
 
     @contextmanager
     def _transaction(self, session: Transaction | None) -> Iterator[Connection]:
@@ -159,6 +170,7 @@ def _row(
         "queue": queue,
         "max_attempts": max_attempts,
         "max_run_time": max_run_time,
+        "unique_key": None,
         "created_at": now,
         "updated_at": now,
     }

@@ -16,6 +16,7 @@ from jobqueue.retry import MAX_ATTEMPTS
 
 DEFAULT_QUEUE = "default"
 GONE = "(gone)"
+CHANNEL = "jobqueue"  # on which PostgreSQL tells idle workers of new jobs
 
 
 def in_utc(moment: datetime) -> datetime:

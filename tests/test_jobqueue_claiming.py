@@ -71,9 +71,7 @@ def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
     (claimed,) = claim(queue, "a", now=LATER)
     (job,) = queue.jobs()
     assert (job.locked_by, job.locked_at, job.attempts, job.updated_at) == ("a", LATER, 1, LATER)
-    assert claimed == Claimed(
-        job.id, 1, job.handler, 3, 1.5, priority=job.priority, run_at=job.run_at, queue=job.queue
-    )
+    assert claimed == Claimed(job.id, 1, job.handler, 3, 1.5, job.priority, job.run_at, job.queue, alone=True)
 
 
 def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:

@@ -120,10 +120,10 @@ def test_a_busy_worker_reports_every_few_seconds(monkeypatch: pytest.MonkeyPatch
     """Not at every look at the queue; and it counts anew from one report to the next."""
     lines: list[str] = []
     counter = meter.Meter(lines.append)
-    counter.count(failed=False)
+    counter.count(1, 0)
     counter.report(idle=False)
     assert lines == []
-    counter.count(failed=True)
+    counter.count(1, 1)
     monkeypatch.setattr(meter, "REPORT_SECONDS", 0.0)
     counter.report(idle=False)
     counter.report(idle=False)

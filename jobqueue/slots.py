@@ -1,0 +1,151 @@
+"""The threads that perform jobs, and how many jobs each is given at a time."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from jobqueue.performing import Outcome, error_text
+from jobqueue.store import Claimed
+
+MOST_AT_ONCE = 500
+BATCH_SECONDS = 0.02  # a batch is as many jobs as take about so long
+
+
+class BatchSize:
+    """How many jobs to claim at once for a thread: many when they take microseconds, one when seconds."""
+
+    def __init__(self, most: int = MOST_AT_ONCE):
+        self.size = 1
+        self._most = most
+
+    def learn(self, jobs: int, seconds: float) -> None:
+        """So many jobs took so long: shrink at once, grow step by step."""
+        fit = int(BATCH_SECONDS * jobs / max(seconds, 1e-9))
+        grown = self.size * 4 if jobs >= self.size else self.size
+        self.size = max(1, min(fit, grown, self._most))
+
+    def reset(self) -> None:
+        self.size = 1
+
+
+def deal(claimed: Sequence[Claimed], slots: int) -> tuple[list[list[Claimed]], list[Claimed]]:
+    """Deal jobs out to that many slots; returns each slot's jobs, and those that there is no room for.
+
+    A job that is to be alone has a slot to itself; the others share those that are left.
+    """
+    together = [job for job in claimed if not job.alone]
+    alone = [job for job in claimed if job.alone]
+    room = slots if not together or (slots == 1 and claimed[0].alone) else slots - 1
+    hands = [[job] for job in alone[:room]]
+    left = slots - len(hands)
+    if not left:
+        return hands, together + alone[room:]
+    return hands + [hand for n in range(left) if (hand := together[n::left])], alone[room:]
+
+
+class Slot:
+    """A thread that performs the jobs it is given, one after another, and calls `done` when all have ended.
+
+    A thread can't be stopped from outside: a slot whose job hangs is left to itself, and a new one takes its
+    place. Everything but the work happens under a lock.
+    """
+
+    def __init__(self, work: Callable[[Claimed], Outcome], done: Callable[[], None]):
+        self._work = work
+        self._done = done
+        self._lock = threading.Lock()
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._waiting: deque[Claimed] = deque()
+        self._current: Claimed | None = None
+        self._outcomes: list[Outcome] = []
+        self._given = 0
+        self._given_at = self._began_at = self._ended_at = 0.0  # on the monotonic clock, in seconds
+        threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()
+
+    @property
+    def free(self) -> bool:
+        """Whether it has nothing to do, and all outcomes were taken."""
+        with self._lock:
+            return not (self._waiting or self._current or self._outcomes)
+
+    def start(self, jobs: Sequence[Claimed]) -> None:
+        """Begin to perform these jobs."""
+        with self._lock:
+            self._waiting.extend(jobs)
+            self._given, self._given_at = len(jobs), time.monotonic()
+            self._began_at = self._given_at
+        self._wake.put(True)
+
+    def held(self) -> list[Claimed]:
+        """The jobs that it has not ended, or whose outcome was not taken yet."""
+        with self._lock:
+            current = [self._current] if self._current else []
+            return [*current, *self._waiting, *(outcome.job for outcome in self._outcomes)]
+
+    def take_outcomes(self, batch: BatchSize) -> list[Outcome]:
+        """How jobs went that have ended; when all have, `batch` learns how long they took."""
+        with self._lock:
+            taken, self._outcomes = self._outcomes, []
+            if taken and not self._current and not self._waiting:
+                batch.learn(self._given, self._ended_at - self._given_at)
+        return taken
+
+    def take_waiting(self, patience: float) -> list[Claimed]:
+        """The jobs that have not begun, if the one before them takes longer than `patience` seconds."""
+        with self._lock:
+            if not self._waiting or time.monotonic() - self._began_at < patience:
+                return []
+            taken = list(self._waiting)
+            self._waiting.clear()
+            self._given -= len(taken)
+        return taken
+
+    def deadline(self, max_run_time: float, patience: float = float("inf")) -> float:
+        """When the job that runs has run too long, on the monotonic clock: for itself, or for `patience` if
+        others wait behind it. Never, if there is none.
+        """
+        with self._lock:
+            limit = patience if self._waiting else float("inf")
+            if self._current is not None:
+                limit = min(limit, self._current.max_run_time or max_run_time)
+            return self._began_at + limit
+
+    def abandon(self) -> Claimed | None:
+        """Take away the job that runs; returns it, or None when it has just ended. end() the slot then."""
+        with self._lock:
+            job, self._current = self._current, None
+        return job
+
+    def end(self) -> None:
+        """Let the thread end when it has done what it is doing."""
+        self._wake.put(False)
+
+    def _loop(self) -> None:
+        while self._wake.get():
+            while job := self._begin():
+                try:
+                    outcome = self._work(job)
+                except BaseException as error:
+                    outcome = Outcome(job, error=error_text(error))
+                if not self._end(outcome):
+                    return  # it was abandoned
+            self._done()
+
+    def _begin(self) -> Claimed | None:
+        with self._lock:
+            if not self._waiting:
+                return None
+            self._current = self._waiting.popleft()
+            self._began_at = time.monotonic()
+            return self._current
+
+    def _end(self, outcome: Outcome) -> bool:
+        with self._lock:
+            self._ended_at = time.monotonic()
+            if self._current is not outcome.job:
+                return False
+            self._outcomes.append(outcome)
+            self._current = None
+            return True

@@ -1,0 +1,90 @@
+"""Hearing at once of new jobs. Behind it there is always the worker's slow poll, so nothing depends on it.
+
+SQLite: `PRAGMA data_version` tells whether another connection has committed; it costs a few microseconds.
+PostgreSQL: LISTEN, on a connection of its own; whoever enqueues has said NOTIFY in the same transaction.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from jobqueue.database import complaint
+from jobqueue.queue import Queue
+from jobqueue.schema import CHANNEL
+
+logger = logging.getLogger("jobqueue")
+
+LOOK_SECONDS = 0.015  # between two looks at SQLite's data_version
+LISTEN_SECONDS = 0.2  # for which a wait for notifications lasts at most, so that it ends soon when told to
+CHECK_SECONDS = 10.0  # between two proofs that PostgreSQL still answers the listener
+SILENCE_SECONDS = 3 * CHECK_SECONDS
+RECONNECT_SECONDS = 1.0
+
+
+class Watcher:
+    """A thread that calls `ring` when jobs may have come. A watcher whose database went away tries again."""
+
+    def __init__(self, queue: Queue, ring: Callable[[], None]):
+        self._queue = queue
+        self._ring = ring
+        self._ended = threading.Event()
+        self._alive_at = time.monotonic()
+        self._watch = self._watch_file if queue.engine.dialect.name == "sqlite" else self._listen
+        self._thread = threading.Thread(target=self._loop, name="jobqueue watcher", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let the thread end, which it does at once unless its connection hangs."""
+        self._ended.set()
+        self._thread.join(2 * LISTEN_SECONDS)
+
+    def is_dead(self) -> bool:
+        """Whether nothing was heard of its connection for long: it hangs, and must be replaced."""
+        return time.monotonic() - self._alive_at > SILENCE_SECONDS
+
+    def _loop(self) -> None:
+        while not self._ended.is_set():
+            try:
+                with self._queue.engine.connect() as connection:
+                    driver = connection.connection.driver_connection
+                    connection.detach()  # it is never another's, whatever state it is in
+                    self._watch(driver)
+            except Exception as error:  # of SQLAlchemy, or of the driver itself
+                if self._ended.is_set():
+                    return
+                said = (
+                    complaint(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
+                )
+                logger.warning("not told of new jobs for a moment, polling: %s", said)
+                self._ended.wait(RECONNECT_SECONDS)
+
+    def _watch_file(self, driver: Any) -> None:
+        cursor = driver.cursor()
+        seen = None
+        while not self._ended.wait(LOOK_SECONDS):
+            version = cursor.execute("PRAGMA data_version").fetchone()[0]
+            self._alive_at = time.monotonic()
+            if version != seen:
+                seen = version
+                self._ring()
+
+    def _listen(self, driver: Any) -> None:
+        if not hasattr(driver, "notifies"):  # not psycopg 3: look often instead
+            while not self._ended.wait(10 * LOOK_SECONDS):
+                self._alive_at = time.monotonic()
+                self._ring()
+            return
+        driver.rollback()
+        driver.autocommit = True
+        driver.execute(f"LISTEN {CHANNEL}")
+        self._ring()  # for what was said before
+        while not self._ended.is_set():
+            if time.monotonic() - self._alive_at > CHECK_SECONDS:
+                driver.execute("SELECT 1")
+                self._alive_at = time.monotonic()
+            for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                self._ring()
