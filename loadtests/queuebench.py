@@ -131,10 +131,11 @@ def save(plan: Plan, findings: Findings, started: datetime, folder: Path) -> dic
     }
     (folder / "results.json").write_text(json.dumps(written, indent=1) + "\n")
     machine = written["machine"]
-    conditions = f"{plan.sizes.rounds} rounds, {machine['cores']} cores, Python {machine['python']}"
-    if picture := chart(
-        findings.results, f"medians of {conditions}; thin lines: lowest to highest; dashed: target"
-    ):
+    subtitle = (
+        f"jobs a second, median of rounds: {plan.sizes.rounds}; thin line: lowest to highest; dashed: target;"
+        f" {machine['cores']} cores, Python {machine['python']}"
+    )
+    if picture := chart(findings.results, subtitle):
         save_figure(picture, folder / "figures", "queue")
     return written
 

@@ -27,7 +27,10 @@ OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that every 
 
 def text_table(results: Sequence[Result]) -> str:
     """All lines, by database, 80 columns wide; returns the text."""
-    lines = ["medians, in jobs a second if no unit is named; spread: from lowest to highest"]
+    lines = [
+        "Medians; jobs a second if no unit is named. Spread: from the lowest round to the",
+        "highest, of jobqueue's figure, or of the ratio of jobqueue's to the other's.",
+    ]
     for database, name in DATABASES.items():
         mine = [each for each in results if each.database == database]
         if not mine:
@@ -70,8 +73,8 @@ def number(value: float) -> str:
 
 
 def percent(figure: Summary) -> str:
-    """How far the rounds lie apart."""
-    return f"{100 * figure.spread:.0f} %"
+    """How far the rounds lie apart; nothing when there is one."""
+    return "" if len(figure.samples) == 1 else f"{100 * figure.spread:.0f} %"
 
 
 def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
@@ -117,7 +120,7 @@ def _panels(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
 def _finding(results: Sequence[Result]) -> str:
     verdicts = [each.met for each in results] + [other.met for each in results for other in each.others]
     met, asked = verdicts.count(True), len(verdicts) - verdicts.count(None)
-    return f"jobqueue beside the plain drivers: {met} of {asked} targets met"
+    return f"jobqueue beside plain drivers and other queues: {met} of {asked} targets met"
 
 
 def _bars(axes: Axes, line: Result) -> None:

@@ -110,13 +110,17 @@ class Workers:
         The clock runs from the moment the first job is seen claimed to the moment the last is seen gone.
         """
         first = self.watch.first_id()
+        if first is None:
+            raise ProcessError("No job waits, though a program has just enqueued some.")
         last = first + count - 1
         self.begin()
         self.wait_until(lambda: self.watch.is_claimed(first))
         start = time.perf_counter()
         self.wait_until(lambda: self.watch.are_gone(last, last))
         self.wait_until(lambda: self.watch.are_gone(first, last))
-        return count / (time.perf_counter() - start)
+        end = time.perf_counter()
+        left = self.watch.first_id(last)  # the last job's batch may have gone on beyond it
+        return ((left or last + 1) - first) / (end - start)
 
     def output(self) -> str:
         """All that the workers have printed."""
@@ -160,12 +164,10 @@ class Watch:
         self._url = url
         self._connection: Any = None
 
-    def first_id(self) -> int:
-        """The id of the oldest job. Raises ProcessError when there is none."""
-        found = self._look("SELECT min(id) FROM jobs WHERE locked_by IS NULL")[0][0]
-        if found is None:
-            raise ProcessError("No job waits, though a program has just enqueued some.")
-        return int(found)
+    def first_id(self, least: int = 0) -> int | None:
+        """The lowest id of a job, of those from `least` on; None when there is none."""
+        found: int | None = self._look(f"SELECT min(id) FROM jobs WHERE id >= {least}")[0][0]
+        return found
 
     def is_claimed(self, id: int) -> bool:
         """Whether a worker has the job, or has done it."""
