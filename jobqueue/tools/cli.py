@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
-from jobqueue.tools import working
+from jobqueue.tools import supervising, working
 
-COMMANDS = (working,)
+COMMANDS = (working, supervising)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,14 +1,28 @@
-"""`jobqueue work`: a worker in the foreground."""
+"""`jobqueue work`: a worker in the foreground, or several under a supervisor."""
 
 import argparse
+import logging
+import os
 import signal
 import sys
-from datetime import timedelta
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
+from jobqueue import presence, store
 from jobqueue.queue import LEASE
 from jobqueue.tools.options import Commands, add_database, add_imports, add_number, import_jobs, open_queue
+from jobqueue.tools.processes import KILL_MARGIN
+from jobqueue.tools.statefile import StateFile, without_password
+from jobqueue.tools.supervisor import Supervisor, Tell
 from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
+
+MOST_PROCESSES = 1000  # more is a mistake, and the end of the machine
+
+logger = logging.getLogger("jobqueue")
 
 
 def add_commands(commands: Commands) -> None:
@@ -19,6 +33,19 @@ def add_commands(commands: Commands) -> None:
         " A second signal: at once.",
     )
     add_database(command)
+    command.add_argument(
+        "--processes",
+        metavar="P",
+        type=processes,
+        default=1,
+        help="worker processes; a supervisor starts those again that die (1: none does)",
+    )
+    command.add_argument(
+        "--state",
+        metavar="FILE",
+        type=Path,
+        help="with a supervisor: for jobqueue status, scale and stop, which are told the same file",
+    )
     add_options(command)
     command.set_defaults(run=work)
 
@@ -42,24 +69,109 @@ def add_options(command: argparse.ArgumentParser) -> None:
     add_number(command, "--lease", "S", "seconds of silence before a worker's jobs go to others", lease)
 
 
+def arguments_for(options: argparse.Namespace) -> list[str]:
+    """The command line that says the same as these options, as far as they are those of add_options()."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    flags = {"imports": "--import", "queues": "--queue"}
+    arguments = []
+    for name in vars(parser.parse_args([])):
+        flag = flags.get(name, "--" + name.replace("_", "-"))
+        value = getattr(options, name)
+        arguments += [f"{flag}={each}" for each in (value if isinstance(value, list) else [value])]
+    return arguments
+
+
+def processes(text: str) -> int:
+    """A number of worker processes, as an option's type."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_PROCESSES}")
+    return int(text)
+
+
 def work(options: argparse.Namespace) -> int:
     """Work until a signal; returns 0."""
+    if options.processes > 1 or options.state:
+        return _supervise(options)
+    worker = prepare(options, partial(print, flush=True))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: worker.stop())
+    worker.run()
+    return 0
+
+
+def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.info) -> Worker:
+    """A worker that has all that it needs: its modules, a database that answers, the tables."""
     queue = open_queue(options, lease=timedelta(seconds=options.lease))
     import_jobs(options)
     queue.create_tables()
-    worker = Worker(
+    # Between two statements a thread may hold the database's lock and wait for its turn at the interpreter,
+    # 5 ms by default each time; other processes wait for the lock as long.
+    sys.setswitchinterval(0.0005)
+    return Worker(
         queue,
         threads=options.threads,
         queues=options.queues,
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,
-        say=partial(print, flush=True),
+        say=say,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: worker.stop())
-    # Between two statements a thread may hold the database's lock and wait for its turn at the interpreter,
-    # 5 ms by default each time; other processes wait for the lock as long.
-    sys.setswitchinterval(0.0005)
+
+
+def _supervise(options: argparse.Namespace) -> int:
+    url = open_queue(options).engine.url  # no connection, but the driver is there when workers are forked
+    several = "%(asctime)s pid:%(process)d %(message)s"  # write into one log
+    logging.basicConfig(stream=sys.stdout, format=several, level=logging.INFO, force=True)
+    Supervisor(
+        options.processes,
+        partial(_work_supervised, options),
+        partial(_free, options),
+        stop_timeout=options.stop_timeout,
+        lease=options.lease,
+        database=without_password(url),
+        state=StateFile(options.state) if options.state else None,
+    ).run()
+    return 0
+
+
+def _work_supervised(options: argparse.Namespace, tell: Tell, lifeline: int) -> int:
+    """In a process of its own, until the supervisor says so, or is gone."""
+    worker = prepare(options)
+    asked = threading.Lock()
+
+    def stop_in_order(*_: object) -> None:
+        # Once: that a TERM comes both from the supervisor and from whoever stops a whole process group, as
+        # systemd does, does not mean "at once".
+        if asked.acquire(blocking=False):
+            worker.stop()
+
+    def stop_at_once(*_: object) -> None:
+        worker.stop()
+        worker.stop()
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        logger.warning("the supervisor is gone: this worker stops")
+        stop_in_order()
+        time.sleep(options.stop_timeout + KILL_MARGIN)  # then somebody would have killed us
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, stop_in_order)
+    signal.signal(signal.SIGQUIT, stop_at_once)
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    tell(worker.name)
     worker.run()
+    return 0
+
+
+def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
+    """In a process of its own: free the jobs of these workers, whose endings are told."""
+    queue = open_queue(options)
+    now = datetime.now(UTC)
+    with queue.writer.begin() as connection:
+        for name, how in dead.items():
+            if freed := store.free(connection, name, f"{how}.", now):
+                logger.info("freed %d jobs of %s", freed, name)
+            presence.leave(connection, name, now)
     return 0

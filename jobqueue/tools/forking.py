@@ -1,0 +1,94 @@
+"""Processes forked by one that obeys signals, and signals that end its waiting."""
+
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import FrameType
+
+logger = logging.getLogger("jobqueue")
+
+
+def ending(exit_code: int) -> str:
+    """How a process ended, in words.
+
+    >>> ending(-9), ending(1)
+    ('was killed by signal 9 (SIGKILL)', 'ended with exit status 1')
+    """
+    if exit_code >= 0:
+        return f"ended with exit status {exit_code}"
+    names = {number.value: f" ({number.name})" for number in signal.Signals}
+    return f"was killed by signal {-exit_code}{names.get(-exit_code, '')}"
+
+
+def exit_code(pid: int) -> int | None:
+    """The exit status of a child, or its signal below 0; None while it runs."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
+
+
+class Forker:
+    """Calls `note` with each of the `obeyed` signals, and forks processes that obey them no longer.
+
+    Those of `ignored` do nothing in a forked process: a terminal, for instance, sends its Ctrl-C to all
+    processes, and it is for the one that forked them to decide what that means.
+    """
+
+    def __init__(
+        self,
+        note: Callable[[int], None],
+        obeyed: Iterable[signal.Signals],
+        ignored: Iterable[signal.Signals],
+    ):
+        self._obeyed = set(obeyed)
+        self._ignored = set(ignored)
+        self._wake_read, self._wake_write = os.pipe()
+        # The write end of the lifeline is nobody else's, so that its end of file is our end.
+        self.lifeline, self._life = os.pipe()
+        for end in (self._wake_read, self._wake_write):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in self._obeyed:
+            signal.signal(number, lambda number, _frame: note(number))
+
+    def wait(self, pipes: Iterable[int], timeout: float | None) -> None:
+        """Until a signal comes, one of the pipes can be read, or `timeout` seconds have passed."""
+        select.select([self._wake_read, *pipes], [], [], timeout)
+        with suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+
+    def fork(self, run: Callable[[], int]) -> int:
+        """Call `run` in a new process, which ends with what it returns; returns the process id, or 0 when the
+        system refuses.
+
+        The new process leaves by SystemExit, or whatever `run` raises: through the frames of its parent, up
+        to where every program ends.
+        """
+        sys.stdout.flush()  # or both would write what waits there
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self._obeyed)  # no signal meets a half-made process
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logger.error("no new process can be started: %s", error.strerror)
+            pid = -1
+        if pid == 0:
+            self._become_a_child()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if pid == 0:
+            raise SystemExit(run())
+        return max(pid, 0)
+
+    def _become_a_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for end in (self._wake_read, self._wake_write, self._life):
+            os.close(end)
+        for number in self._obeyed:
+            # Not SIG_IGN: the programs that a job starts would inherit that.
+            signal.signal(number, _do_nothing if number in self._ignored else signal.SIG_DFL)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass

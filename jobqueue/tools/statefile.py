@@ -1,0 +1,194 @@
+"""The file by which a supervisor is found, and a named pipe beside it through which it is given orders.
+
+A supervisor keeps the file locked as long as it lives. The system takes the lock away when the process
+ends, however it ends, so that a file left behind, or a process id that is another program's by now,
+deceives nobody.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from jobqueue.errors import JobQueueError
+
+logger = logging.getLogger("jobqueue")
+
+BEGINNING = '{"supervisor": '  # of every state file; a file of another kind is never overwritten
+PATIENCE = 0.5  # seconds in which somebody else who only looks has let go of the lock
+ASK_SECONDS = 0.01
+
+
+class AlreadySupervised(JobQueueError):
+    """A supervisor runs already."""
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """A worker process, as its supervisor sees it."""
+
+    pid: int | None  # None while it waits to be started again
+    name: str  # as in jobs.locked_by; empty until it works
+    state: str  # starting, working, stopping, or waiting (to be started again)
+    started_at: str | None  # in ISO 8601, as all moments here
+    restarts: int
+
+
+@dataclass(frozen=True)
+class State:
+    """A supervisor and its workers, at the last change."""
+
+    supervisor: int  # process id
+    started_at: str
+    wanted: int  # how many workers
+    stop_timeout: float  # seconds that a worker may take to stop
+    database: str | None  # None when the URL has a password, which does not belong into a file
+    workers: tuple[WorkerState, ...]
+
+    def working(self) -> int:
+        """How many workers do their work."""
+        return sum(worker.state == "working" for worker in self.workers)
+
+
+class StateFile:
+    """A supervisor's file; the lock on it is the proof that the supervisor is alive."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._pipe = path.with_name(path.name + ".orders")  # a named pipe, so that no process id is trusted
+        self._file = self.orders = -1  # `orders` can be read when there are some
+        self._written = b""
+
+    # -- what the supervisor does
+
+    def hold(self) -> None:
+        """Lock the file, and empty it. Raises AlreadySupervised, and JobQueueError for a file of another
+        kind.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise JobQueueError(
+                    f"the state file {self.path} can't be written: {error.strerror}"
+                ) from error
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is_at_path(file):  # and not one that its supervisor has just deleted
+                    break
+            os.close(file)
+            if time.monotonic() > deadline:
+                raise AlreadySupervised(
+                    f"a supervisor runs already, and holds {self.path}: see jobqueue status;"
+                    " another one needs another --state"
+                )
+            time.sleep(ASK_SECONDS)
+        there = os.pread(file, 1 << 20, 0).decode(errors="replace")
+        if there and not there.startswith(BEGINNING):
+            os.close(file)
+            raise JobQueueError(f"{self.path} is not a state file of jobqueue; name another with --state")
+        os.ftruncate(file, 0)
+        self._file = file
+        try:
+            self._pipe.unlink(missing_ok=True)
+            os.mkfifo(self._pipe, 0o600)
+            # Also for writing: else its end of file would come whenever somebody has given an order.
+            self.orders = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise JobQueueError(f"the named pipe {self._pipe} can't be made: {error.strerror}") from error
+
+    def write(self, state: State) -> None:
+        """Write it down, if it is new."""
+        text = json.dumps(asdict(state)).encode()
+        if text != self._written:
+            # In place, for the lock is on this file. Who reads in between reads again: see read().
+            try:
+                os.pwrite(self._file, text, 0)
+                os.ftruncate(self._file, len(text))
+                self._written = text
+            except OSError as error:  # a full disk is no reason to leave the workers alone
+                logger.error("the state file %s can't be written: %s", self.path, error.strerror)
+
+    def read_orders(self) -> list[str]:
+        """The orders that were given since."""
+        with suppress(BlockingIOError):
+            return os.read(self.orders, 4096).decode(errors="replace").splitlines()
+        return []
+
+    def close(self) -> None:
+        """Let a process that has been forked from the supervisor let go of the file."""
+        os.close(self._file)
+        os.close(self.orders)
+
+    def release(self) -> None:
+        """Delete the file and the pipe, and give up the lock."""
+        self._pipe.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    # -- what everybody else does
+
+    def read(self) -> State | None:
+        """What the supervisor wrote last; None when none runs. Raises JobQueueError."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                text = self._read_if_held()
+            except OSError as error:
+                raise JobQueueError(f"the state file {self.path} can't be read: {error.strerror}") from error
+            if text is None:
+                return None
+            with suppress(ValueError, TypeError, KeyError):  # half written
+                state = json.loads(text)
+                workers = tuple(WorkerState(**worker) for worker in state.pop("workers"))
+                return State(**state, workers=workers)
+            if time.monotonic() > deadline:
+                raise JobQueueError(f"{self.path} is not a state file of this version of jobqueue")
+            time.sleep(ASK_SECONDS)
+
+    def order(self, text: str) -> bool:
+        """Give the supervisor an order; returns False when there is none. Raises JobQueueError."""
+        try:
+            pipe = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ENXIO}:  # no pipe, or nobody who reads it
+                return False
+            raise JobQueueError(f"the supervisor can't be told ({self._pipe}): {error.strerror}") from error
+        os.write(pipe, f"{text}\n".encode())
+        os.close(pipe)
+        return True
+
+    def _read_if_held(self) -> str | None:
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+            return os.pread(file, 1 << 20, 0).decode(errors="replace")
+        finally:
+            os.close(file)
+
+    def _is_at_path(self, file: int) -> bool:
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(file), self.path.stat())
+        return False
+
+
+def without_password(url: URL) -> str | None:
+    """The URL as the state file may hold it, good in every folder; None if it has a password."""
+    if url.password is not None:
+        return None
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith("file:"):
+        url = url.set(database=str(Path(url.database).resolve()))
+    return url.render_as_string()

@@ -1,0 +1,233 @@
+"""`jobqueue start|scale|status|stop`: workers in the background, under a supervisor."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from jobqueue import Queue, presence
+from jobqueue.database import complaint
+from jobqueue.errors import JobQueueError
+from jobqueue.tools.options import DATABASE_VARIABLE, Commands, add_database
+from jobqueue.tools.processes import KILL_MARGIN
+from jobqueue.tools.statefile import State, StateFile
+from jobqueue.tools.working import add_options, arguments_for, prepare, processes
+
+STATE = Path("jobqueue.state")
+START_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+
+
+def add_commands(commands: Commands) -> None:
+    add = commands.add_parser
+    command = add(
+        "start",
+        help="start workers in the background",
+        description="Start a supervisor in the background, which starts workers, and starts those again that"
+        " die. Returns when they work.",
+    )
+    add_database(command)
+    command.add_argument(
+        "-n", metavar="N", dest="processes", type=processes, default=1, help="worker processes (1)"
+    )
+    _add_state(command)
+    command.add_argument(
+        "--log", metavar="FILE", type=Path, default=Path("jobqueue.log"), help="their output (jobqueue.log)"
+    )
+    add_options(command)
+    command.set_defaults(run=start)
+
+    command = add("scale", help="change the number of workers", description="Returns when it is reached.")
+    command.add_argument("processes", metavar="N", type=processes, help="worker processes")
+    _add_state(command)
+    command.set_defaults(run=scale)
+
+    command = add(
+        "status",
+        help="say how the workers are",
+        description="Exit status 0 when all are there, 1 when the supervisor or some of them are not.",
+    )
+    add_database(command)
+    _add_state(command)
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(run=status)
+
+    command = add(
+        "stop",
+        help="stop the workers and their supervisor",
+        description="The jobs that run are finished, or given back after the --stop-timeout of the workers."
+        " Returns when all are gone.",
+    )
+    _add_state(command)
+    command.add_argument("--now", action="store_true", help="give the jobs back at once")
+    command.set_defaults(run=stop)
+
+
+def start(options: argparse.Namespace) -> int:
+    """Start a supervisor in the background; returns 0 when all its workers work, 1 when they don't."""
+    file = StateFile(options.state)
+    if there := file.read():
+        return _complain(f"{_described(there)} runs already; another one needs another --state")
+    prepare(options).queue.close()  # what is wrong with the database or the modules is said here and now
+    command = [sys.executable, "-m", "jobqueue", "work", f"--processes={options.processes}"]
+    command += [f"--state={options.state}", *arguments_for(options)]
+    try:
+        log = options.log.open("ab")
+    except OSError as error:
+        raise JobQueueError(f"the log {options.log} can't be written: {error.strerror}") from error
+    with log:
+        said_before = log.tell()
+        supervisor = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, DATABASE_VARIABLE: options.database},  # not where all can see its password
+            start_new_session=True,
+        )
+    started = False
+    try:
+        _wait(lambda: supervisor.poll() is not None or _settled(file.read()), START_SECONDS)
+        state = file.read()
+        started = bool(supervisor.poll() is None and state and state.working() == state.wanted)
+    finally:  # also at Ctrl-C
+        if not started:
+            supervisor.terminate()
+            supervisor.wait()
+    if not started or not state:
+        text = options.log.read_bytes()[said_before:].decode(errors="replace")
+        return _complain(f"the workers did not start; {options.log} says:\n{text.rstrip()}")
+    print(f"{_described(state)} runs, with workers: {state.working()}; they write to {options.log}")
+    return 0
+
+
+def scale(options: argparse.Namespace) -> int:
+    """Change the number of workers; returns 0 when it is reached, 1 when it is not."""
+    file = StateFile(options.state)
+    state = file.read()
+    if state is None or not file.order(str(options.processes)):
+        return _complain(_nobody(options))
+
+    def reached() -> bool:
+        now = file.read()
+        there = now and (now.wanted, now.working(), len(now.workers))
+        return now is None or there == (options.processes,) * 3
+
+    if not _wait(reached, START_SECONDS + state.stop_timeout) or file.read() is None:
+        return _complain(f"there are not {options.processes} workers: see jobqueue status, and the log")
+    print(f"workers: {options.processes}")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Say how the workers are; returns 0 when all are there, 1 otherwise."""
+    state = StateFile(options.state).read()
+    if state is None:
+        print(json.dumps({"running": False}) if options.json else _nobody(options))
+        return 1
+    url = state.database or options.database
+    done = _done(url) if url else {}
+    now = datetime.now(UTC)
+    rows: list[dict[str, Any]] = []
+    for worker in state.workers:
+        row = {**asdict(worker), "seconds": _age(worker.started_at, now), "succeeded": None, "failed": None}
+        if tally := done.get(worker.name):
+            row |= {"succeeded": tally.succeeded, "failed": tally.failed}
+        rows.append(row)
+    working = state.working()
+    if options.json:
+        print(json.dumps({"running": True, **asdict(state), "working": working, "workers": rows}))
+    else:
+        age = timedelta(seconds=_age(state.started_at, now))
+        print(f"{_described(state)} runs for {age}, with workers: {working} of {state.wanted}")
+        for row in rows:
+            print("  " + _line(row))
+    return 0 if working == state.wanted else 1
+
+
+def stop(options: argparse.Namespace) -> int:
+    """Stop workers and supervisor; returns 0 when they are gone, 1 when they are not."""
+    file = StateFile(options.state)
+    state = file.read()
+    if state is None or not file.order("stop now" if options.now else "stop"):
+        return _complain(_nobody(options))
+    limit = 3 * KILL_MARGIN + (0.0 if options.now else state.stop_timeout)
+    if not _wait(lambda: file.read() is None, limit):
+        return _complain(f"{_described(state)} has not stopped; see its log, or: kill -9 {state.supervisor}")
+    print(f"{_described(state)} has stopped")
+    return 0
+
+
+def _add_state(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--state",
+        metavar="FILE",
+        type=Path,
+        default=STATE,
+        help=f"by which the supervisor is found ({STATE})",
+    )
+
+
+def _complain(message: str) -> int:
+    print(f"jobqueue: {message}", file=sys.stderr)
+    return 1
+
+
+def _nobody(options: argparse.Namespace) -> str:
+    return f"no supervisor runs with the state file {options.state}; start one: jobqueue start"
+
+
+def _described(state: State) -> str:
+    return f"supervisor pid:{state.supervisor}"
+
+
+def _wait(condition: Callable[[], object], seconds: float) -> bool:
+    """Until the condition is true; returns whether it was in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def _settled(state: State | None) -> bool:
+    """Whether all workers work, or one has died."""
+    return state is not None and (
+        state.working() == state.wanted or any(worker.restarts for worker in state.workers)
+    )
+
+
+def _done(url: str) -> dict[str, presence.Tally]:
+    """What each worker has done, by its name."""
+    queue = Queue(url)
+    try:
+        with queue.engine.connect() as connection:
+            return presence.tallies(connection)
+    except DBAPIError as error:
+        _complain(f"what the workers have done is not known: {complaint(error)}")
+        return {}
+    finally:
+        queue.close()
+
+
+def _age(since: str | None, now: datetime) -> int:
+    return max(0, int((now - datetime.fromisoformat(since)).total_seconds())) if since else 0
+
+
+def _line(row: dict[str, Any]) -> str:
+    """A worker, for people."""
+    if row["pid"] is None:
+        return f"one waits to be started again, restarts: {row['restarts']}"
+    words = f"pid:{row['pid']} {row['state']} for {timedelta(seconds=row['seconds'])}"
+    done = "" if row["succeeded"] is None else f", succeeded: {row['succeeded']}, failed: {row['failed']}"
+    return f"{words}, restarts: {row['restarts']}{done}"
