@@ -3,7 +3,10 @@
 What a job did is told by `said` (in this process), by lines in a file (in any process), or by rows of `Line`.
 """
 
+import os
+import signal
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,6 +133,33 @@ class HangAtFirst:
         if len(lines_of(self.path)) == 1:
             threading.Event().wait()
         raise RuntimeError("the second attempt")
+
+
+@job
+@dataclass
+class KillItsWorker:
+    """Poison: its process dies at every attempt, as if by the system that ran out of memory."""
+
+    path: str
+
+    def perform(self) -> None:
+        append_line(self.path, "begun")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job
+@dataclass
+class WaitForFile:
+    """Says that it has begun by a line in one file, and waits for another."""
+
+    begun: str
+    awaited: str
+
+    def perform(self) -> None:
+        append_line(self.begun, "begun")
+        deadline = time.monotonic() + GATE_SECONDS
+        while not Path(self.awaited).exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
 
 
 @job

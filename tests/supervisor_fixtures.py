@@ -1,0 +1,129 @@
+"""Fixtures of the supervisor's tests: a supervisor on the test's queue, and the commands that speak to it.
+
+A test module that needs them says `pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]`.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import wait_until
+from ends_with_its_test import PIPE_VARIABLE
+
+from jobqueue import Queue
+from jobqueue.tools.cli import main
+from jobqueue.tools.statefile import StateFile
+from loadtests.processes import Process
+
+# Worker processes find the sample jobs here.
+ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+
+# The same command line, in a process that does not wait as long before it kills.
+IMPATIENT = (
+    "import sys; from jobqueue.tools import cli, processes; processes.KILL_MARGIN = 0.2; sys.exit(cli.main())"
+)
+
+
+class SupervisorProcess(Process):
+    """`jobqueue work --processes N --state FILE` in a process that can't outlive the test."""
+
+    def __init__(self, command: list[str], folder: Path):
+        self.state = folder / "jobqueue.state"
+        super().__init__("supervisor", command, folder / "supervisor.log", ENVIRONMENT)
+
+    def status(self) -> dict[str, Any]:
+        """What the state file says; {"workers": []} when there is none yet."""
+        state = StateFile(self.state).read()
+        return (
+            {"workers": []} if state is None else vars(state) | {"workers": [vars(w) for w in state.workers]}
+        )
+
+    def workers(self) -> list[psutil.Process]:
+        """The workers that work, in the order of their places."""
+        pids = [worker["pid"] for worker in self.status()["workers"] if worker["state"] == "working"]
+        return [psutil.Process(pid) for pid in pids]
+
+    def wait_for_workers(self, count: int) -> list[psutil.Process]:
+        """Wait until so many work; returns them."""
+        wait_until(lambda: len(self.workers()) == count == self.status().get("wanted"), f"{count} workers")
+        return self.workers()
+
+    def signal(self, number: int) -> None:
+        os.kill(self.status()["supervisor"], number)
+
+    def guard(self) -> psutil.Process:
+        """What ends the supervisor when the test is gone."""
+        return psutil.Process(self._guard.pid)
+
+    def exit_status(self) -> int:
+        return self.wait_with(lambda: None, timeout=20)
+
+
+StartSupervisor = Callable[..., SupervisorProcess]
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def start_supervisor(queue: Queue, database_url: str, tmp_path: Path) -> Iterator[StartSupervisor]:
+    """start_supervisor(2, "--threads", "3") starts one on the test's queue, and waits for its workers."""
+    with ExitStack() as stack:
+
+        def start(count: int, *options: str, patient: bool = True, wait: bool = True) -> SupervisorProcess:
+            program = ["-m", "jobqueue"] if patient else ["-c", IMPATIENT]
+            command = [
+                sys.executable,
+                *program,
+                "work",
+                "--database",
+                database_url,
+                "--processes",
+                str(count),
+            ]
+            command += ["--state", str(tmp_path / "jobqueue.state"), "--import", "jobs_for_tests", *options]
+            supervisor = stack.enter_context(SupervisorProcess(command, tmp_path))
+            if wait:
+                supervisor.wait_for_workers(count)
+            return supervisor
+
+        yield start
+
+
+@pytest.fixture
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """command("scale", "3") runs a command in the supervisor's folder; returns exit status and output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        exited = main(arguments)
+        output = capsys.readouterr()
+        return exited, output.out + output.err
+
+    return run
+
+
+@pytest.fixture
+def start(
+    database_url: str, queue: Queue, tmp_path: Path, command: Command
+) -> Iterator[Callable[..., "subprocess.CompletedProcess[str]"]]:
+    """start("-n", "2") runs `jobqueue start`. What it starts is stopped, and ends if the test is killed."""
+    pipe = tmp_path / "test_runs"
+    os.mkfifo(pipe)
+    ours = os.open(pipe, os.O_RDWR)
+
+    def run(*options: str) -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-m", "jobqueue", "start", "--database", database_url]
+        line += ["--import", "ends_with_its_test", "--import", "jobs_for_tests", *options]
+        environment = {**os.environ, **ENVIRONMENT, PIPE_VARIABLE: str(pipe)}
+        return subprocess.run(
+            line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    yield run
+    command("stop", "--now")
+    os.close(ours)

@@ -1,0 +1,245 @@
+"""Workers in the background: start, scale, status, stop, and the file by which they find the supervisor."""
+
+import json
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import still_running, wait_until
+from jobs_for_tests import Append, HangAtFirst, lines_of, only_job
+from sqlalchemy import make_url
+
+from jobqueue import Queue
+from jobqueue.tools.cli import main
+from jobqueue.tools.statefile import AlreadySupervised, State, StateFile, without_password
+from jobqueue.tools.working import add_options, arguments_for
+
+pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
+
+Start = Callable[..., Any]
+StartSupervisor = Callable[..., Any]
+Command = Callable[..., tuple[int, str]]
+
+
+def a_state(**changes: Any) -> State:
+    """What a supervisor could write."""
+    return State(
+        **{
+            "supervisor": os.getpid(),
+            "started_at": "2026-11-24T12:00:00+00:00",
+            "wanted": 1,
+            "stop_timeout": 10.0,
+            "database": None,
+            "workers": (),
+            **changes,
+        }
+    )
+
+
+def test_start_returns_when_the_workers_work(
+    queue: Queue, database_url: str, start: Start, command: Command, tmp_path: Path
+) -> None:
+    """They go on after it, in the background, until stop. A second start is refused."""
+    started = start("-n", "2", "--stop-timeout", "0.3")
+    assert started.returncode == 0, started.stderr
+    assert started.stdout.endswith("runs, with workers: 2; they write to jobqueue.log\n")
+    state = StateFile(tmp_path / "jobqueue.state").read()
+    assert state and state.working() == 2
+    processes = [psutil.Process(worker.pid) for worker in state.workers if worker.pid]
+    processes.append(psutil.Process(state.supervisor))
+    assert make_url(database_url).password is None or database_url not in str(processes[0].cmdline())
+    again = start()
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == (
+        f"jobqueue: supervisor pid:{state.supervisor} runs already; another one needs another --state\n"
+    )
+    queue.enqueue(Append(str(tmp_path / "done.txt"), "done"))
+    wait_until(lambda: lines_of(tmp_path / "done.txt"), "the job")
+    assert command("stop") == (0, f"supervisor pid:{state.supervisor} has stopped\n")
+    wait_until(lambda: not still_running(processes), "the end of all")
+    assert {path.name for path in tmp_path.glob("jobqueue.*")} == {"jobqueue.log"}
+
+
+def test_start_says_what_is_wrong_before_it_goes_to_the_background(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With work's words and exit statuses; nothing is left behind."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    for arguments, status, words in (
+        ("--database jobs.db", 2, "'jobs.db' is not a database URL"),
+        ("--database sqlite:///no/such/folder/jobs.db", 1, "unable to open database file"),
+        ("--database sqlite:///jobs.db --import no_such_module", 2, "No module named 'no_such_module'"),
+        ("--database sqlite:///jobs.db --log no/such/folder/log", 2, "the log no/such/folder/log can't be"),
+        ("--database sqlite:///jobs.db --state no/such/folder/state", 1, "the state file no/such/folder/st"),
+    ):
+        exited, text = command("start", *arguments.split())
+        assert exited == status and words in text, text
+    assert command("status")[0] == 1
+
+
+def test_start_says_why_workers_do_not_start(start: Start, command: Command, tmp_path: Path) -> None:
+    """Here a module can be imported once, by `start` itself. The supervisor is stopped again."""
+    (tmp_path / "once.py").write_text(
+        "from pathlib import Path\nif Path('imported').exists():\n    raise ImportError('not once more')\n"
+        "Path('imported').touch()\n"
+    )
+    failed = start("--import", "once")
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("jobqueue: the workers did not start; jobqueue.log says:\n")
+    assert "jobqueue: can't import what is needed: not once more\n" in failed.stderr
+    assert command("status")[0] == 1
+
+
+def test_scale_starts_workers_and_stops_them(
+    queue: Queue, start_supervisor: StartSupervisor, command: Command
+) -> None:
+    """It returns when there are as many as were asked for. Those that stay are the oldest."""
+    supervisor = start_supervisor(1)
+    (first,) = supervisor.workers()
+    assert command("scale", "3") == (0, "workers: 3\n")
+    three = supervisor.workers()
+    assert len(three) == 3 and three[0] == first
+    assert command("scale", "1") == (0, "workers: 1\n")
+    assert supervisor.workers() == [first]
+    assert still_running(three) == [first]
+    assert "was killed" not in supervisor.output()
+
+
+def test_status_says_how_the_workers_are(
+    queue: Queue, database_url: str, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+) -> None:
+    """For people and for programs; exit status 0 when all are there."""
+    supervisor = start_supervisor(1)
+    queue.enqueue(Append(str(tmp_path / "done.txt"), "done"))
+    (worker,) = supervisor.workers()
+    pid = supervisor.status()["supervisor"]
+
+    def told() -> dict[str, Any]:
+        status, text = command("status", "--json", "--database", database_url)
+        assert status == 0
+        return json.loads(text)
+
+    wait_until(lambda: told()["workers"][0]["succeeded"] == 1, "the worker's row")
+    as_json = told()
+    assert as_json["running"] and as_json["supervisor"] == pid
+    assert as_json["wanted"] == as_json["working"] == 1
+    (row,) = as_json["workers"]
+    assert (row["pid"], row["state"], row["restarts"], row["failed"]) == (worker.pid, "working", 0, 0)
+    status, text = command("status")
+    first, second = text.splitlines()
+    assert status == 0
+    assert first.startswith(f"supervisor pid:{pid} runs for 0:00:") and first.endswith("workers: 1 of 1")
+    assert second.startswith(f"  pid:{worker.pid} working for 0:00:") and "restarts: 0" in second
+
+
+def test_stop_waits_until_all_are_gone(
+    queue: Queue, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+) -> None:
+    """The job that runs may go on for --stop-timeout; with --now it is given back at once."""
+    begun = tmp_path / "begun.txt"
+    supervisor = start_supervisor(2, "--stop-timeout", "3600")
+    workers = supervisor.workers()
+    queue.enqueue(HangAtFirst(str(begun)))
+    wait_until(lambda: lines_of(begun), "the job's beginning")
+    assert main(["stop", "--now"]) == 0
+    assert not still_running(workers)
+    assert supervisor.exit_status() == 0
+    assert (only_job(queue).attempts, only_job(queue).locked_by, only_job(queue).last_error) == (
+        0,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["scale", "2"], ["status"], ["stop"], ["stop", "--now"]], ids=" ".join)
+def test_without_a_supervisor_the_commands_say_so(command: Command, arguments: list[str]) -> None:
+    """Exit status 1, and what to do."""
+    told = command(*arguments)
+    assert told[0] == 1
+    assert "no supervisor runs with the state file jobqueue.state; start one: jobqueue start\n" in told[1]
+    assert command("status", "--json") == (1, '{"running": false}\n')
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "1001"])
+def test_a_number_of_processes_is_checked(capsys: pytest.CaptureFixture[str], number: str) -> None:
+    """Nobody wants a million processes."""
+    for arguments in (["scale", number], ["start", "-n", number], ["work", f"--processes={number}"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+    assert "is not a number from 1 to 1000" in capsys.readouterr().err or number == "-1"
+
+
+@pytest.mark.parametrize("name", ["start", "scale", "status", "stop"])
+def test_help_fits_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """80 columns, with each option's default."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    output = capsys.readouterr().out
+    assert max(len(line) for line in output.splitlines()) <= 80
+    assert "(jobqueue.state)" in output and "None" not in output
+
+
+def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> None:
+    """And the first one's file is left as it is."""
+    path = tmp_path / "jobqueue.state"
+    first = StateFile(path)
+    first.hold()
+    first.write(a_state())
+    with pytest.raises(AlreadySupervised, match="a supervisor runs already"):
+        StateFile(path).hold()
+    assert StateFile(path).read() == a_state()
+    first.release()
+    assert StateFile(path).read() is None and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_left_behind_deceives_nobody(tmp_path: Path, command: Command) -> None:
+    """Its process id is another program's by now: this test's. Nobody holds the lock, and that counts."""
+    path = tmp_path / "jobqueue.state"
+    dead = StateFile(path)
+    dead.hold()
+    dead.write(a_state(wanted=3))
+    dead.close()
+    assert path.exists()
+    assert command("status")[0] == command("stop")[0] == command("scale", "2")[0] == 1
+    successor = StateFile(path)
+    successor.hold()
+    successor.write(a_state(wanted=1))
+    state = StateFile(path).read()
+    assert state and state.wanted == 1
+    successor.release()
+
+
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path, command: Command) -> None:
+    """Whoever mistypes --state loses nothing."""
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary")
+    status, text = command("work", "--database", "sqlite:///jobs.db", "--state", "notes.txt")
+    assert (status, path.read_text()) == (2, "dear diary")
+    assert "notes.txt is not a state file of jobqueue; name another with --state" in text
+
+
+def test_workers_in_the_background_are_told_all_options() -> None:
+    """Also options that are new since this was written."""
+    parser = ArgumentParser()
+    add_options(parser)
+    options = parser.parse_args([])
+    for name, value in vars(options).items():
+        setattr(options, name, ["-a", "b c"] if isinstance(value, list) else value * 2)
+    assert parser.parse_args(arguments_for(options)) == options
+
+
+def test_the_state_file_holds_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And names a SQLite file so that it can be found from other folders."""
+    monkeypatch.chdir(tmp_path)
+    assert without_password(make_url("postgresql://ada:secret@h/jobs")) is None
+    assert without_password(make_url("postgresql://ada@h/jobs")) == "postgresql://ada@h/jobs"
+    assert without_password(make_url("sqlite:///jobs.db")) == f"sqlite:///{tmp_path / 'jobs.db'}"

@@ -1,0 +1,192 @@
+"""The supervisor: a worker that dies is started again, and its jobs run again at once."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import still_running, wait_until
+from jobs_for_tests import Append, HangAtFirst, KillItsWorker, WaitForFile, lines_of, only_job
+
+from jobqueue import Queue
+from jobqueue.tools.forking import ending
+from jobqueue.tools.processes import Freer, restart_delay
+
+pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
+
+StartSupervisor = Callable[..., Any]
+Command = Callable[..., tuple[int, str]]
+
+
+def test_the_job_of_a_killed_worker_runs_again_soon(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+) -> None:
+    """Not after its lease: the supervisor sees at once that the worker is dead, and starts another one."""
+    begun = tmp_path / "begun.txt"
+    supervisor = start_supervisor(1, "--lease", "3600")
+    queue.enqueue(HangAtFirst(str(begun)))
+    wait_until(lambda: lines_of(begun), "the job's beginning")
+    (worker,) = supervisor.workers()
+    killed_at = time.monotonic()
+    worker.kill()
+    wait_until(lambda: len(lines_of(begun)) == 2, "the second attempt")
+    print(f"ran again {time.monotonic() - killed_at:.3f} s after kill -9")
+    wait_until(lambda: "RuntimeError: the second attempt" in (only_job(queue).last_error or ""), "its end")
+    assert rf"worker pid:{worker.pid} was killed by signal 9 (SIGKILL) after " in supervisor.output()
+    assert "another one starts at once" in supervisor.output()
+    (another,) = supervisor.wait_for_workers(1)
+    assert another.pid != worker.pid
+    assert supervisor.status()["workers"][0]["restarts"] == 1
+
+
+def test_a_colleague_takes_over_the_job_of_a_killed_worker(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+) -> None:
+    """And what the colleague has itself is left alone."""
+    begun, colleagues, go_on = (tmp_path / name for name in ("begun", "colleagues", "go_on"))
+    supervisor = start_supervisor(2, "--lease", "3600")
+    queue.enqueue(WaitForFile(str(colleagues), str(go_on)))
+    wait_until(lambda: lines_of(colleagues), "the colleague's job")
+    queue.enqueue(HangAtFirst(str(begun)))
+    wait_until(lambda: lines_of(begun), "the other job")
+    names = {job.handler: job.locked_by for job in queue.jobs()}
+    (holder,) = [name for handler, name in names.items() if "HangAtFirst" in handler]
+    (victim,) = [worker for worker in supervisor.workers() if f"pid:{worker.pid} " in f"{holder} "]
+    victim.kill()
+    wait_until(lambda: len(lines_of(begun)) == 2, "the second attempt")
+    assert [job.locked_by for job in queue.jobs() if "WaitForFile" in job.handler] == [
+        name for handler, name in names.items() if "WaitForFile" in handler
+    ]
+    go_on.touch()
+    wait_until(lambda: len(queue.jobs()) == 1, "the end of the colleague's job")
+    assert lines_of(colleagues) == ["begun"]
+
+
+def test_a_job_that_kills_its_workers_runs_out_of_attempts(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+) -> None:
+    """It is kept as failed, with how its last worker died; and the queue goes on."""
+    begun, after = tmp_path / "begun.txt", tmp_path / "after.txt"
+    queue.enqueue(KillItsWorker(str(begun)), max_attempts=2)
+    start_supervisor(1, "--lease", "3600", wait=False)
+    wait_until(lambda: only_job(queue).failed_at, "the end of its attempts")
+    job = only_job(queue)
+    assert (job.attempts, job.locked_by) == (2, None)
+    assert "The worker host:" in (job.last_error or "")
+    assert (job.last_error or "").endswith(" was killed by signal 9 (SIGKILL).")
+    queue.enqueue(Append(str(after), "next"))
+    wait_until(lambda: lines_of(after) == ["next"], "the next job")
+
+
+def test_workers_that_can_not_start_are_tried_ever_more_rarely(
+    queue: Queue, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+) -> None:
+    """At once, then after 1, 2, 4 ... seconds. The log says why."""
+    (tmp_path / "broken.py").write_text("import no_such_module")
+    supervisor = start_supervisor(1, "--import", "broken", wait=False)
+    supervisor.wait_for(r"can't import what is needed: No module named 'no_such_module'")
+    supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts at once")
+    supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts in 1 s")
+    (worker,) = supervisor.status()["workers"]
+    assert (worker["pid"], worker["state"], worker["restarts"]) == (None, "waiting", 2)
+    status, text = command("status")
+    assert status == 1
+    assert "workers: 0 of 1\n  one waits to be started again, restarts: 2\n" in text
+    supervisor.signal(signal.SIGTERM)
+    assert supervisor.exit_status() == 0
+
+
+def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
+    """A worker that always dies does not keep the machine busy."""
+    delays = [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10**6)]
+    assert delays == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_endings_are_told_in_words() -> None:
+    """A signal has its number and its name, if it has one here."""
+    assert ending(0) == "ended with exit status 0"
+    assert ending(-11) == "was killed by signal 11 (SIGSEGV)"
+    assert ending(-200) == "was killed by signal 200"
+
+
+def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """While the database is away. When the lease has expired, other workers free the jobs."""
+    tries = []
+
+    def fork(_run: Callable[[], int]) -> int:
+        tries.append(os.posix_spawnp("false", ["false"], os.environ))
+        os.waitid(os.P_PID, tries[-1], os.WEXITED | os.WNOWAIT)
+        return tries[-1]
+
+    freer = Freer(fork, lambda _dead: 0, patience=2.5)
+    freer.add("a worker", "was killed", now=0.0)
+    for now in (0.0, 0.5, 1.5, 2.4):
+        freer.turn(now)
+        assert freer.next_moments()
+    assert len(tries) == 2
+    freer.turn(2.6)
+    assert freer.next_moments() == []
+    assert caplog.messages == ["the jobs of a worker could not be freed: they come back with their lease"]
+
+
+def test_workers_stop_by_themselves_when_the_supervisor_is_killed(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+) -> None:
+    """In order: what they can't finish in time is given back, with its attempt not counted."""
+    begun = tmp_path / "begun.txt"
+    supervisor = start_supervisor(2, "--stop-timeout", "0.2")
+    workers = supervisor.workers()
+    queue.enqueue(HangAtFirst(str(begun)))
+    wait_until(lambda: lines_of(begun), "the job's beginning")
+    # Not the guard, which would end all of the supervisor's group: this test is about the lifeline.
+    supervisor.signal(signal.SIGSTOP)
+    supervisor.guard().suspend()
+    supervisor.signal(signal.SIGKILL)
+    wait_until(lambda: not still_running(workers), "the workers' end")
+    supervisor.guard().resume()
+    assert (only_job(queue).attempts, only_job(queue).locked_by) == (0, None)
+    assert supervisor.output().count("the supervisor is gone: this worker stops") == 2
+
+
+def test_a_term_to_the_whole_group_is_no_second_term(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+) -> None:
+    """Workers get it twice, from whoever sends it and from the supervisor; and yet finish what runs."""
+    begun, go_on = tmp_path / "begun.txt", tmp_path / "go_on"
+    supervisor = start_supervisor(1)
+    queue.enqueue(WaitForFile(str(begun), str(go_on)))
+    wait_until(lambda: lines_of(begun), "the job's beginning")
+    os.killpg(os.getpgid(supervisor.workers()[0].pid), signal.SIGTERM)
+    supervisor.wait_for("stopping within 10 s")
+    go_on.touch()
+    assert supervisor.exit_status() == 0
+    assert queue.jobs() == []
+
+
+def test_a_worker_that_does_not_stop_is_killed(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+) -> None:
+    """And its jobs are freed before the supervisor ends. (A stopped process stands for one that hangs.)"""
+    begun = tmp_path / "begun.txt"
+    supervisor = start_supervisor(1, "--stop-timeout", "0.1", patient=False)
+    queue.enqueue(HangAtFirst(str(begun)))
+    wait_until(lambda: lines_of(begun), "the job's beginning")
+    supervisor.workers()[0].suspend()
+    supervisor.signal(signal.SIGINT)
+    assert supervisor.exit_status() == 0
+    assert "has not stopped in time: killing it" in supervisor.output()
+    assert only_job(queue).locked_by is None
+    assert "was killed by signal 9" in (only_job(queue).last_error or "")
+
+
+def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSupervisor) -> None:
+    """One after another, each by one that has imported the modules anew. That counts as no death."""
+    supervisor = start_supervisor(2)
+    before = supervisor.workers()
+    supervisor.signal(signal.SIGHUP)
+    wait_until(lambda: not still_running(before), "the old workers' end")
+    supervisor.wait_for_workers(2)
+    assert [worker["restarts"] for worker in supervisor.status()["workers"]] == [0, 0]
