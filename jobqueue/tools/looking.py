@@ -1,16 +1,17 @@
 """Looking at the queue and putting it right: what the commands, the dashboard and the metrics share."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from jobqueue import Job, Queue
+from jobqueue import Job, Queue, store
 from jobqueue.errors import AlreadyQueued, NoSuchJob
-from jobqueue.presence import Tally, tallies
+from jobqueue.presence import WAIT_BOUNDS, Tally, tallies
 from jobqueue.schema import GONE, WorkerRow, jobs, running, waiting
 
 J = jobs.c
@@ -36,6 +37,7 @@ class Stats:
     queues: list[QueueStats]
     workers: list[WorkerRow]  # those that are there; not the sum of those that are gone
     done: Tally  # by all workers, also those that are gone
+    held: dict[str, int]  # by the name in jobs.locked_by: how many jobs it has claimed and not ended
 
     def total(self, field: str) -> Any:
         """The sum over all queues of one of the counts."""
@@ -70,7 +72,34 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         there = select(WorkerRow).where(WorkerRow.name != GONE).order_by(WorkerRow.started_at)
         workers = list(session.scalars(there))
         done = sum(tallies(session.connection()).values(), Tally())
-    return Stats(queues, workers, done)
+        holders = select(J.locked_by, func.count()).where(running).group_by(J.locked_by)
+        held = {str(name): int(a) for name, a in session.execute(holders).all()}
+    return Stats(queues, workers, done, held)
+
+
+def is_silent(worker: WorkerRow, now: datetime) -> bool:
+    """Whether it has not been heard of for its lease: it is taken for dead, and its jobs go to others."""
+    return now - worker.seen_at > timedelta(seconds=worker.lease)
+
+
+def serves(worker: WorkerRow, name: str) -> bool:
+    """Whether the worker performs jobs of the queue of this name."""
+    return not worker.queues or name in worker.queues.split(",")
+
+
+def pickup_latency(done: Tally, share: float) -> float | None:
+    """Seconds within which this share of the jobs was claimed after they were due; None if none was.
+
+    Estimated from the histogram as Prometheus' histogram_quantile() does: linear within a bucket, and the
+    highest bound, 300 s, for all that took longer.
+    """
+    rank = share * sum(done.waits)
+    below = 0
+    for (lower, upper), count in zip(pairwise((0.0, *WAIT_BOUNDS)), done.waits, strict=False):
+        if count and below + count >= rank:
+            return lower + (upper - lower) * (rank - below) / count
+        below += count
+    return WAIT_BOUNDS[-1] if done.waits[-1] else None
 
 
 def find(
@@ -103,25 +132,32 @@ def get(queue: Queue, id: int) -> Job:
     return job
 
 
-def retry(queue: Queue, id: int, now: datetime | None = None) -> None:
+def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
     """Let a job run now: one that failed for good gets all its attempts again, one that waits does not wait
-    any longer, one that runs is left alone. Raises NoSuchJob, and AlreadyQueued when another job has its key.
+    any longer, one that runs is left alone; returns whether anything was changed.
+
+    Raises NoSuchJob, and AlreadyQueued when another job has its key.
     """
     now = now or datetime.now(UTC)
     with Session(queue.writer) as session:
         job = session.get(Job, id, with_for_update=True)
         if job is None:
             raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
-        if job.state != "running":
-            if job.state == "failed":
-                job.attempts, job.failed_at = 0, None
-            job.run_at = job.updated_at = now
+        if job.state == "running":
+            return False
+        if job.state == "failed":
+            job.attempts, job.failed_at = 0, None
+        job.run_at = job.updated_at = now
+        key = job.unique_key
         try:
-            session.commit()
+            session.flush()
         except IntegrityError as error:
             raise AlreadyQueued(
-                f"job {id} can't be retried: another job with its key {job.unique_key!r} is queued"
+                f"job {id} can't be retried: another job with its key {key!r} is queued"
             ) from error
+        store.notify(session.connection())
+        session.commit()
+    return True
 
 
 def delete(queue: Queue, id: int) -> None:
