@@ -1,9 +1,7 @@
 """What the queue's benchmark and its workers have agreed on, and the gate at which the workers wait.
 
-    python -m jobqueue work --import loadtests.queuejobs --import loadtests.queuegate ...
-
-Where QUEUE_BENCH_GATE names a file, importing this waits for that file: workers that were started one after
-the other begin together, and what their start costs is not measured.
+Where QUEUE_BENCH_GATE names a file, importing this, as queuejobs.py does, waits for that file: workers that
+were started one after the other begin together, and what their start costs is not measured.
 """
 
 import os

@@ -27,7 +27,7 @@ from loadtests.queuestats import (
 PEERS = {"sqlite": ("huey", "huey-nofsync"), "postgresql": ("procrastinate", "pgqueuer")}
 BULK_PEERS = ("procrastinate", "pgqueuer")  # Huey has no bulk insert
 # A peer gets this share of jobqueue's jobs: enough to take a second or two.
-PEER_SHARES = {"huey": 0.1, "huey-nofsync": 0.2, "procrastinate": 0.01, "pgqueuer": 0.2}
+PEER_SHARES = {"huey": 0.1, "huey-nofsync": 0.2, "procrastinate": 0.01, "pgqueuer": 0.5}
 THREADS = 50
 
 LEAST_RATIO_ENQUEUE = Target("at least", 0.75)
@@ -62,7 +62,7 @@ class Sizes:
     idle_seconds: float = 5.0
 
 
-QUICK = Sizes(1, 100, 2_000, 500, 100, 200, 2_000, 100, 10, 0.2)
+QUICK = Sizes(1, 100, 2_000, 2_000, 100, 200, 2_000, 100, 5, 0.2)
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,8 @@ class Stage:
 
     def program(self, system: str, work: str, url: str, count: int, *options: str) -> float:
         """Run one of queueprograms.py; returns how many jobs a second it made. Raises ProcessError."""
-        with self._process(
-            system, [*module("loadtests.queueprograms"), system, work, url, str(count), *options]
-        ) as process:
+        command = [*module("loadtests.queueprograms"), system, work, url, str(count), *options]
+        with self._process(f"program {system} {work}", command) as process:
             process.wait_with(lambda: None, PATIENCE_SECONDS)
             said = process.wait_for(r'(?m)^{"count".*}$', timeout=0)[0]
         answer = json.loads(said)
@@ -71,7 +70,7 @@ class Stage:
     def _process(
         self, name: str, command: Sequence[str], environment: dict[str, str] | None = None
     ) -> Process:
-        return Process(name, command, self.folder / f"{name}-{next(self._numbers)}.log", environment)
+        return Process(name, command, self.folder / f"{next(self._numbers)}.log", environment)
 
 
 def module(name: str) -> list[str]:
@@ -81,8 +80,8 @@ def module(name: str) -> list[str]:
 
 def work_command(url: str, threads: int = 1) -> list[str]:
     """jobqueue's own command for a worker, with all settings at their defaults but the threads."""
-    work = [*module("jobqueue"), "work", "--database", url, "--threads", str(threads)]
-    return [*work, "--import", "loadtests.queuejobs", "--import", "loadtests.queuegate"]
+    work = [*module("jobqueue"), "work", "--database", url, "--import", "loadtests.queuejobs"]
+    return [*work, "--threads", str(threads)]
 
 
 def single_command(url: str) -> list[str]:
