@@ -1,0 +1,50 @@
+"""All jobs that failed for good, retried or deleted at once: one statement, however many they are."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from jobqueue import Queue, store
+from jobqueue.errors import AlreadyQueued
+from jobqueue.schema import jobs
+
+J = jobs.c
+
+
+def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: datetime | None = None) -> int:
+    """Give all attempts again to the jobs that had failed by `until`, in the queue of this name or in all;
+    returns how many.
+
+    Of jobs with the same unique key the newest is retried, and none while another one with it is queued.
+    Raises AlreadyQueued when another one is queued at the very moment.
+    """
+    now = now or datetime.now(UTC)
+    failed = _failed(until, name)
+    newest = select(func.max(J.id)).where(failed, J.unique_key.is_not(None)).group_by(J.unique_key)
+    other = jobs.alias("other").c
+    queued = select(other.id).where(other.unique_key == J.unique_key, other.failed_at.is_(None)).exists()
+    again = (
+        update(jobs)
+        .where(failed, or_(J.unique_key.is_(None), and_(J.id.in_(newest), ~queued)))
+        .values(attempts=0, failed_at=None, run_at=now, updated_at=now)
+    )
+    try:
+        with queue.writer.begin() as connection:
+            count = connection.execute(again).rowcount
+            store.notify(connection)
+    except IntegrityError as error:
+        raise AlreadyQueued(
+            "a job with the unique key of a failed one was queued just now, so none was retried: try again"
+        ) from error
+    return count
+
+
+def delete_all(queue: Queue, *, until: datetime, name: str | None = None) -> int:
+    """Delete the jobs that had failed by `until`, in the queue of this name or in all; returns how many."""
+    with queue.writer.begin() as connection:
+        return connection.execute(delete(jobs).where(_failed(until, name))).rowcount
+
+
+def _failed(until: datetime, name: str | None) -> ColumnElement[bool]:
+    return and_(J.failed_at <= until, *([] if name is None else [J.queue == name]))
