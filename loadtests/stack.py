@@ -11,6 +11,7 @@ or when the process that started it dies.
 
 import argparse
 import contextlib
+import secrets
 import signal
 import sys
 import tempfile
@@ -47,6 +48,7 @@ class StackSettings:
     seed: int = 0  # of the feed server
     port: int = 0
     feeds_port: int = 0
+    jobs_password: str = ""  # of the queued reader's dashboard; empty: it is off
     folder: Path | None = None  # for the logs and SQLite's file; None: a temporary one
 
 
@@ -99,6 +101,7 @@ class Stack:
             "FEEDREADER_DATABASE": self.database_url,
             "FEEDREADER_DEADLINE": str(settings.deadline),
             "FEEDREADER_ALLOW": self.feeds_url.removeprefix("http://"),
+            "FEEDREADER_JOBS_PASSWORD": settings.jobs_password,
         }
         app = self._run("web server", folder, _gunicorn_command(settings), environment)
         workers = [
@@ -193,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         database=options.database,
         port=port if options.port is None else options.port,
         feeds_port=feeds_port if options.feeds_port is None else options.feeds_port,
+        jobs_password=secrets.token_urlsafe(9) if options.app == "queued" else "",
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -210,10 +214,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _welcome(stack: Stack) -> str:
-    slots = f"{stack.settings.slots} requests at a time"
+    slots, password = f"{stack.settings.slots} requests at a time", stack.settings.jobs_password
+    jobs = f"{stack.url}/jobs/".replace("://", f"://me:{password}@")
     lines = [
         f"The {stack.settings.app} reader   {stack.url}   ({slots})",
         f"Feed server       {stack.feeds_url}   (addresses to try)",
+        *([f"Its jobs          {jobs}   (password included)"] if password else []),
         "",
         f"Try {stack.feeds_url}/feeds/typical/1.xml, then .../slow/1.xml and .../hang/1.xml.",
         "Put load on it from another terminal:",

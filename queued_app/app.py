@@ -7,9 +7,12 @@ note is a job in the same database, written in the same transaction as the feed:
     gunicorn "queued_app.app:create_app()"
     python -m jobqueue work --database sqlite:///var/feedreader.db --import queued_app.jobs
 
+Who knows the password FEEDREADER_JOBS_PASSWORD sees the queue at /jobs. Where none is set, nobody does.
+
 The other reader has the same routes in the same order. Compare them: diff sync_app/app.py queued_app/app.py
 """
 
+import os
 from typing import Any
 
 from flask import Flask
@@ -21,6 +24,7 @@ from feedreader.database import make_engine, writer
 from feedreader.models import create_tables
 from feedreader.settings import Settings
 from jobqueue import Queue
+from jobqueue.tools.dashboard import dashboard
 from queued_app.jobs import Feed
 
 
@@ -33,6 +37,8 @@ def create_app() -> Flask:
     reading = sessionmaker(engine)
     writing = sessionmaker(writer(engine), expire_on_commit=False)
     app = web.make_app("queued", engine)
+    if password := os.environ.get("FEEDREADER_JOBS_PASSWORD"):
+        app.register_blueprint(dashboard(queue, password=password))
 
     @app.get("/")
     def index() -> str:
