@@ -1,5 +1,6 @@
 """The dashboard shows the queue as it is, and takes nothing that is in it for markup."""
 
+import doctest
 import re
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from sqlalchemy import text
 
 from jobqueue import Queue
 from jobqueue.presence import Tally, be_seen, leave
-from jobqueue.tools.spans import ago
+from jobqueue.tools import spans
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -202,7 +203,8 @@ def test_a_database_that_fails_is_said_to(queue: Queue, visitor: Visitor) -> Non
 
 
 def test_times_are_told_as_people_tell_them() -> None:
-    """What is ahead, too."""
-    assert ago(NOW, NOW + timedelta(minutes=5)) == "5 min ago"
-    assert ago(NOW, NOW - timedelta(days=3)) == "in 3 days"
-    assert ago(NOW, NOW) == "0 s ago"
+    """What is ahead, too; and the example in span()'s docstring is right."""
+    assert doctest.testmod(spans) == (0, 1)
+    assert spans.ago(NOW, NOW + timedelta(minutes=5)) == "5 min ago"
+    assert spans.ago(NOW, NOW - timedelta(days=3)) == "in 3 days"
+    assert spans.ago(NOW, NOW) == "0 s ago"
