@@ -2,18 +2,25 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import URL, Column, Connection, Dialect, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
 ASK_SECONDS = 0.001  # how often a writer asks whether it may write
+
+
+class HasDialect(Protocol):
+    """An SQLAlchemy Connection, or one of the queue's own."""
+
+    @property
+    def dialect(self) -> Dialect: ...
 
 
 def open_engine(database: str | URL | Engine) -> Engine:
@@ -45,7 +52,7 @@ def open_engine(database: str | URL | Engine) -> Engine:
         )
     engine = create_engine(url, pool_size=0)  # 0: no limit; there are as many as there are threads at work
     event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine
 
@@ -60,45 +67,22 @@ def writer(engine: Engine) -> Engine:
     return engine.execution_options(sqlite_begin="IMMEDIATE")
 
 
-class Kept:
-    """One connection that is kept for many transactions, and replaced when it has failed. For one thread."""
-
-    def __init__(self, engine: Engine):
-        self._engine = engine
-        self._connection: Connection | None = None
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """A transaction, committed at the end of the block. Raises DBAPIError."""
-        connection = self._connection or self._engine.connect()
-        self._connection = None  # until it has proved to be still of use
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            connection.invalidate()
-            connection.close()
-            raise
-        self._connection = connection
-
-    def close(self) -> None:
-        """Close it; begin() opens a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+def is_writer(connection: Connection | Engine) -> bool:
+    """Whether its transactions begin as writer() says."""
+    return connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE"
 
 
-def is_postgresql(connection: Connection) -> bool:
+def is_postgresql(connection: HasDialect) -> bool:
     """Whether this is PostgreSQL; otherwise it is SQLite."""
     return connection.dialect.name == "postgresql"
 
 
-def insert_unless_there(
-    connection: Connection, table: Table, values: Mapping[str, Any]
-) -> postgresql.Insert | sqlite.Insert:
+@cache
+def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any]) -> Any:
     """INSERT ... ON CONFLICT DO NOTHING, as each of the two databases spells it."""
-    insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
-    return insert(table).values(values).on_conflict_do_nothing()
+    insert = pg.insert if postgresql else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing()
+    return statement.returning(*returning) if returning else statement
 
 
 def complaint(error: DBAPIError) -> str:
@@ -120,18 +104,31 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
-        connection.exec_driver_sql("BEGIN")
-        return
-    cursor = connection.connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 0")
-    try:
+def begin_sqlite(cursor: Any, *, write: bool) -> None:
+    """Begin a transaction; one that writes waits for the write lock, and needs be_impatient()."""
+    if write:
         _execute_when_free(cursor, "BEGIN IMMEDIATE")
+    else:
+        cursor.execute("BEGIN")
+
+
+def be_impatient(cursor: Any, impatient: bool) -> None:
+    """Let SQLite itself not wait for locks, or let it do so again."""
+    cursor.execute(f"PRAGMA busy_timeout = {0 if impatient else BUSY_TIMEOUT_MS}")
+
+
+def _begin(connection: Connection) -> None:
+    cursor = connection.connection.cursor()
+    write = is_writer(connection)
+    try:
+        if write:
+            be_impatient(cursor, True)
+        begin_sqlite(cursor, write=write)
     except sqlite3.OperationalError as error:
-        raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+        raise OperationalError("BEGIN", None, error) from error
     finally:
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        if write:
+            be_impatient(cursor, False)
         cursor.close()
 
 

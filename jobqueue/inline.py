@@ -5,7 +5,7 @@ It goes through its row's text and back first, so that a job which could not be 
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import hooks
@@ -13,10 +13,14 @@ from jobqueue.handlers import parse
 from jobqueue.store import Claimed
 
 
-def perform(row: dict[str, Any], transaction: Session | scoped_session[Any] | Connection) -> int:
-    """Perform the job in the caller's transaction and raise what it raises; returns 0: it has no row."""
-    if isinstance(transaction, Connection):
-        with Session(transaction, join_transaction_mode="create_savepoint") as session:
+def perform(
+    row: dict[str, Any], engine: Engine, transaction: Session | scoped_session[Any] | Connection | None
+) -> int:
+    """Perform the job in the caller's transaction, or one of its own, and raise what it raises; returns 0,
+    since there is no row.
+    """
+    if transaction is None or isinstance(transaction, Connection):
+        with Session(transaction or engine, join_transaction_mode="create_savepoint") as session:
             _perform(row, session)
             session.commit()
     else:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobqueue import hooks, store
+from jobqueue.direct import Transaction
 from jobqueue.errors import LeaseLost
 from jobqueue.handlers import JobClass, parse
 from jobqueue.queue import Queue
@@ -49,7 +49,7 @@ def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
     return Outcome(job)
 
 
-def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
+def settle(connection: Transaction, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
     """Write down how jobs went; returns the outcomes of which nothing was written: their lease was lost."""
     unsettled = [outcome for outcome in outcomes if not outcome.settled]
     succeeded = [outcome.job for outcome in unsettled if outcome.error is None]

@@ -7,11 +7,11 @@ import json
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
-from jobqueue.database import insert_unless_there
+from jobqueue.database import insert_unless_there, is_postgresql
+from jobqueue.direct import Transaction, count, rows
 from jobqueue.schema import GONE, workers
 
 W = workers.c
@@ -60,34 +60,43 @@ class Self:
     started_at: datetime
 
 
-def be_seen(connection: Connection, me: Self, more: Tally, now: datetime) -> None:
+def be_seen(connection: Transaction, me: Self, more: Tally, now: datetime) -> None:
     """Write the worker's row: it is alive at `now`, and has done `more` since it last said so."""
     # Its first time; or others have taken it for dead, and counted what it had done.
     new = {**vars(me), "seen_at": now, **_columns(Tally())}
-    connection.execute(insert_unless_there(connection, workers, new))
-    row = connection.execute(select(workers).where(W.name == me.name).with_for_update()).one()
-    total = _columns(_tally(row) + more)
-    connection.execute(update(workers).where(W.name == me.name).values(seen_at=now, **total))
+    count(connection, insert_unless_there(workers, is_postgresql(connection)), new)
+    [done] = rows(connection, DONE, {"name": me.name})
+    count(connection, SEEN, {"name_": me.name, "now": now, **_columns(_tally(*done) + more)})
 
 
-def leave(connection: Connection, name: str, now: datetime) -> None:
+def leave(connection: Transaction, name: str, now: datetime) -> None:
     """Take a worker's row away, and add what it has done to the row of those who are gone."""
-    row = connection.execute(delete(workers).where(W.name == name).returning(workers)).one_or_none()
-    if row is not None:
+    for done in rows(connection, LEAVE, {"name": name}):
         gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=now)
-        be_seen(connection, gone, _tally(row), now)
+        be_seen(connection, gone, _tally(*done), now)
 
 
-def forget_the_silent(connection: Connection, lease: timedelta, now: datetime) -> None:
+def forget_the_silent(connection: Transaction, lease: timedelta, now: datetime) -> None:
     """Take away the rows of workers that have not been heard of for `lease`."""
-    silent = select(W.name).where(W.name != GONE, W.seen_at < now - lease)
-    for name in connection.scalars(silent).all():
+    for (name,) in rows(connection, SILENT, {"before": now - lease}):
         leave(connection, name, now)
 
 
-def tallies(connection: Connection) -> dict[str, Tally]:
+def tallies(connection: Transaction) -> dict[str, Tally]:
     """What each worker has done, by name; what all those did who are gone is under GONE."""
-    return {row.name: _tally(row) for row in connection.execute(select(workers)).all()}
+    return {name: _tally(*done) for name, *done in rows(connection, ALL, {})}
+
+
+WHAT_IT_DID = (W.succeeded, W.failed, W.waits)
+ALL = select(W.name, *WHAT_IT_DID)
+DONE = select(*WHAT_IT_DID).where(W.name == bindparam("name")).with_for_update()
+LEAVE = delete(workers).where(W.name == bindparam("name")).returning(*WHAT_IT_DID)
+SEEN = (
+    update(workers)
+    .where(W.name == bindparam("name_"))  # SQLAlchemy keeps the columns' own names for what is set
+    .values({W.seen_at: bindparam("now"), **{column: bindparam(column.name) for column in WHAT_IT_DID}})
+)
+SILENT = select(W.name).where(W.name != GONE, W.seen_at < bindparam("before"))
 
 
 def _columns(tally: Tally) -> dict[str, object]:
@@ -95,6 +104,6 @@ def _columns(tally: Tally) -> dict[str, object]:
     return {"succeeded": tally.succeeded, "failed": tally.failed, "waits": waits}
 
 
-def _tally(row: Row[Any]) -> Tally:
-    waits = json.loads(row.waits)
-    return Tally(row.succeeded, row.failed, waits["counts"], waits["seconds"])
+def _tally(succeeded: int, failed: int, waits: str) -> Tally:
+    histogram = json.loads(waits)
+    return Tally(succeeded, failed, histogram["counts"], histogram["seconds"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Literal
 
 from sqlalchemy import URL, Connection, Engine, delete, select
@@ -10,13 +11,14 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inline, store
 from jobqueue.database import open_engine, writer
+from jobqueue.direct import Spares, Transaction
 from jobqueue.handlers import Performable, dump, hook
 from jobqueue.migrating import migrate
 from jobqueue.retry import MAX_ATTEMPTS
 from jobqueue.schema import DEFAULT_QUEUE, Job, in_utc
 
 LEASE = timedelta(seconds=30)
-Transaction = Session | scoped_session[Session] | Connection
+Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
 
 
 class Queue:
@@ -35,6 +37,8 @@ class Queue:
     def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE, inline: bool = False):
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
+        # An engine that is the caller's has a pool that is the caller's: nothing of it is kept.
+        self._writing = self.writer if self.engine is database else Spares(self.writer)
         self.lease = lease
         self.inline = inline
 
@@ -52,7 +56,7 @@ class Queue:
         self,
         job: Performable,
         *,
-        session: Transaction | None = None,
+        session: Callers | None = None,
         priority: int = 0,
         run_at: datetime | timedelta | None = None,
         queue: str = DEFAULT_QUEUE,
@@ -74,15 +78,20 @@ class Queue:
         Raises NotAJob or NotSerializable, and ValueError for a naive datetime or a limit of nothing.
         """
         row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
-        row["unique_key"] = unique_key
-        with self._transaction(session) as connection:
-            return self._add(connection, session, _filled(job, row), keep=if_queued == "keep")
+        _flush(session)
+        row = _filled(job, {**row, "unique_key": unique_key})
+        if self.inline:
+            return inline.perform(row, self.writer, session)
+        with self._transaction(session) as transaction:
+            if row["unique_key"] is None:
+                return store.add(transaction, row)
+            return store.add_unique(transaction, row, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
         jobs: Iterable[Performable],
         *,
-        session: Transaction | None = None,
+        session: Callers | None = None,
         priority: int = 0,
         run_at: datetime | timedelta | None = None,
         queue: str = DEFAULT_QUEUE,
@@ -94,42 +103,30 @@ class Queue:
 
         Of equal priority, the first one given runs first.
         """
-        common = _row(priority, run_at, queue, max_attempts, max_run_time, now)
-        alike: list[str] = []  # handlers of jobs whose hook has not changed their rows
-        count = 0
-        with self._transaction(session) as connection:
-            for count, job in enumerate(jobs, 1):  # noqa: B007 - it is returned
-                row = _filled(job, common)
-                handler = row.pop("handler")
-                if row == common and not self.inline:
-                    alike.append(handler)
-                    continue
-                store.add_many(connection, common, alike)
-                alike.clear()
-                self._add(connection, session, {**row, "handler": handler}, keep=False)
-            store.add_many(connection, common, alike)
-        return count
-
-    def _add(
-        self, connection: Connection, session: Transaction | None, row: dict[str, Any], *, keep: bool
-    ) -> int:
+        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        _flush(session)
+        rows = [_filled(job, row) for job in jobs]
         if self.inline:
-            return inline.perform(row, session or connection)
-        if row["unique_key"] is None:
-            return store.add(connection, row)
-        return store.add_unique(connection, row, keep=keep)
+            for row in rows:
+                inline.perform(row, self.writer, session)
+            return len(rows)
+        with self._transaction(session) as transaction:
+            for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some
+                if common["unique_key"] is None:
+                    store.add_many(transaction, common, [row["handler"] for row in alike])
+                else:
+                    for row in alike:
+                        store.add_unique(transaction, row, keep=False)
+        return len(rows)
 
     @contextmanager
-    def _transaction(self, session: Transaction | None) -> Iterator[Connection]:
+    def _transaction(self, session: Callers | None) -> Iterator[Transaction]:
         """The caller's transaction, which is the caller's to commit; or one of the queue's own."""
         if session is None:
-            with self.writer.begin() as connection:
-                yield connection
-        elif isinstance(session, Connection):
-            yield session
+            with self._writing.begin() as own:
+                yield own
         else:
-            session.flush()  # a mapped object that is new gets its primary key
-            yield session.connection()
+            yield session if isinstance(session, Connection) else session.connection()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, in the order in which they would run; at most `limit` of them."""
@@ -147,6 +144,8 @@ class Queue:
 
     def close(self) -> None:
         """Close the queue's connections. The queue opens new ones if it is used again."""
+        if isinstance(self._writing, Spares):
+            self._writing.close()
         self.engine.dispose()
 
 
@@ -174,6 +173,15 @@ def _row(
         "created_at": now,
         "updated_at": now,
     }
+
+
+def _flush(session: Callers | None) -> None:
+    if session is not None and not isinstance(session, Connection):
+        session.flush()  # a mapped object that is new gets its primary key
+
+
+def _without_handler(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "handler"}
 
 
 def _filled(job: Performable, row: dict[str, Any]) -> dict[str, Any]:

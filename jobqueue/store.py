@@ -8,15 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     BindParameter,
     ColumnElement,
-    Connection,
-    Row,
     TableValuedAlias,
     Text,
     Update,
@@ -36,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from jobqueue.database import insert_unless_there, is_postgresql
+from jobqueue.direct import Transaction, count, rows
 from jobqueue.errors import AlreadyQueued
 from jobqueue.handlers import as_json
 from jobqueue.schema import CHANNEL, jobs, running, unique, waiting
@@ -70,48 +69,49 @@ class Claimed(NamedTuple):
 # -- enqueueing
 
 INSERT = insert(jobs).returning(J.id)
+WITH_KEY = select(J.id).where(unique, J.unique_key == bindparam("key"))
+NOTIFY = select(func.pg_notify(CHANNEL, ""))
 
 
-def add(connection: Connection, row: dict[str, Any]) -> int:
+def add(connection: Transaction, row: dict[str, Any]) -> int:
     """Insert a job; returns its id. Idle workers hear of it when the transaction commits."""
     if is_postgresql(connection):
-        id: int = connection.execute(_insert_and_notify(tuple(row)), row).scalar_one()
+        [(id, _)] = rows(connection, _insert_and_notify(tuple(row)), row)
     else:
-        id = connection.execute(INSERT, row).scalar_one()
-    return id
+        [(id,)] = rows(connection, INSERT, row)
+    return int(id)
 
 
-def add_unique(connection: Connection, row: dict[str, Any], *, keep: bool) -> int:
+def add_unique(connection: Transaction, row: dict[str, Any], *, keep: bool) -> int:
     """Insert a job unless one with its unique key waits or runs; returns its id.
 
     If there is one: returns that one's id if `keep`, and raises AlreadyQueued otherwise.
     """
-    there = select(J.id).where(unique, J.unique_key == row["unique_key"])
+    insertion = insert_unless_there(jobs, is_postgresql(connection), J.id)
     while True:
-        added = connection.scalars(insert_unless_there(connection, jobs, row).returning(J.id)).all()
-        if added:
+        for (id,) in rows(connection, insertion, row):
             notify(connection)
-            return int(added[0])
-        for id in connection.scalars(there).all():  # none: it has just ended
+            return int(id)
+        for (id,) in rows(connection, WITH_KEY, {"key": row["unique_key"]}):  # none: it has just ended
             if keep:
                 return int(id)
             raise AlreadyQueued(f"job {id} has the unique key {row['unique_key']!r}, not ended yet", id=id)
 
 
-def add_many(connection: Connection, row: dict[str, Any], handlers: Sequence[str]) -> None:
+def add_many(connection: Transaction, row: dict[str, Any], handlers: Sequence[str]) -> None:
     """Insert a job for each handler, in this order, all else as in `row`."""
     postgresql = is_postgresql(connection)
     statement = _insert_each(postgresql, tuple(row))
     for start in range(0, len(handlers), MOST_ROWS):
         some = handlers[start : start + MOST_ROWS]
-        connection.execute(statement, {**row, "handlers": some if postgresql else as_json(some)})
+        count(connection, statement, {**row, "handlers": _list(some, postgresql)})
     notify(connection)
 
 
-def notify(connection: Connection) -> None:
+def notify(connection: Transaction) -> None:
     """Let idle workers hear that there may be something to do. (On SQLite they see that the file changed.)"""
     if is_postgresql(connection):
-        connection.execute(select(func.pg_notify(CHANNEL, "")))
+        rows(connection, NOTIFY, {})
 
 
 @cache
@@ -143,7 +143,7 @@ def _each(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAlia
 
 
 def claim(
-    connection: Connection,
+    connection: Transaction,
     worker: str,
     limit: int,
     now: datetime,
@@ -158,22 +158,23 @@ def claim(
     wrong with so far are counted when they end. If the worker dies instead, reap() writes a last_error, and
     next time they are claimed alone.
     """
-    values = {"now": now, "limit": limit, "worker": worker, **({"queues": queues} if queues else {})}
+    postgresql = is_postgresql(connection)
+    values = {"now": now, "limit": limit, "worker": worker, **_names(queues, postgresql)}
     # All rows are read before the COMMIT (SQLite), and sorted, since RETURNING promises no order.
-    rows = connection.execute(_claim(bool(queues), batch), values).all()
-    claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in rows]
+    taken = rows(connection, _claim(postgresql, bool(queues), batch), values)
+    claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in taken]
     return sorted(claimed, key=lambda job: (job.priority, job.run_at, job.id))
 
 
-def _goes_alone(row: Row[Any]) -> bool:
-    return row.error_length is not None or row.max_attempts == 1
+def _goes_alone(row: Sequence[Any]) -> bool:
+    return row[-1] is not None or row[3] == 1  # last_error, max_attempts: as below
 
 
 @cache
-def _claim(by_queue: bool, batch: bool) -> Any:
+def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
     pick = (
         select(J.id)
-        .where(waiting, J.run_at <= NOW, *_in_queues(by_queue))
+        .where(waiting, J.run_at <= NOW, *_in_queues(postgresql, by_queue))
         .order_by(J.priority, J.run_at, J.id)
         .limit(bindparam("limit"))
         # PostgreSQL: two workers never wait for one another. SQLite leaves it out.
@@ -195,16 +196,18 @@ def _claim(by_queue: bool, batch: bool) -> Any:
     )
 
 
-def next_run_at(connection: Connection, queues: Sequence[str] = ()) -> datetime | None:
+def next_run_at(connection: Transaction, queues: Sequence[str] = ()) -> datetime | None:
     """When the next waiting job is due (it may be in the past); None when none waits."""
-    return connection.execute(_next_run_at(bool(queues)), {"queues": queues} if queues else {}).scalar()
+    postgresql = is_postgresql(connection)
+    [(moment,)] = rows(connection, _next_run_at(postgresql, bool(queues)), _names(queues, postgresql))
+    return cast(datetime | None, moment)
 
 
 @cache
-def _next_run_at(by_queue: bool) -> Any:
+def _next_run_at(postgresql: bool, by_queue: bool) -> Any:
     earliest = func.min(J.run_at, type_=J.run_at.type)
     if by_queue:
-        return select(earliest).where(waiting, *_in_queues(by_queue))
+        return select(earliest).where(waiting, *_in_queues(postgresql, by_queue))
     # The index has the jobs by priority, and then by run_at: this looks at the first one of each priority,
     # however many there are. (PostgreSQL's wiki calls it a loose index scan.)
     first = select(func.min(J.priority).label("priority")).where(waiting).cte("priorities", recursive=True)
@@ -214,24 +217,33 @@ def _next_run_at(by_queue: bool) -> Any:
     return select(func.min(of_one, type_=J.run_at.type)).select_from(priorities)
 
 
-def _in_queues(by_queue: bool) -> list[ColumnElement[bool]]:
-    return [J.queue.in_(bindparam("queues", expanding=True))] if by_queue else []
+def _in_queues(postgresql: bool, by_queue: bool) -> list[ColumnElement[bool]]:
+    return [J.queue.in_(select(_each("queues", Text(), postgresql).c.value))] if by_queue else []
+
+
+def _names(queues: Sequence[str], postgresql: bool) -> dict[str, Any]:
+    return {"queues": _list(queues, postgresql)} if queues else {}
+
+
+def _list(values: Sequence[Any], postgresql: bool) -> Any:
+    """A parameter for _each()."""
+    return list(values) if postgresql else as_json(list(values))
 
 
 # -- settling
 
 
-def finish(connection: Connection, worker: str, done: Sequence[Claimed]) -> set[int]:
+def finish(connection: Transaction, worker: str, done: Sequence[Claimed]) -> set[int]:
     """Delete jobs that succeeded; returns the ids of those that were still this worker's."""
     statement = _finish(is_postgresql(connection))
     gone: set[int] = set()
     for values in _fences(connection, worker, done):
-        gone.update(connection.execute(statement, values).scalars().all())
+        gone.update(id for (id,) in rows(connection, statement, values))
     return gone
 
 
 def retry(
-    connection: Connection, worker: str, job: Claimed, error: str, run_at: datetime, now: datetime
+    connection: Transaction, worker: str, job: Claimed, error: str, run_at: datetime, now: datetime
 ) -> bool:
     """Give back a job whose attempt failed, to run again at `run_at`; returns whether it was still this
     worker's.
@@ -240,70 +252,72 @@ def retry(
     return _failed(connection, worker, job, values, now)
 
 
-def bury(connection: Connection, worker: str, job: Claimed, error: str, now: datetime) -> bool:
+def bury(connection: Transaction, worker: str, job: Claimed, error: str, now: datetime) -> bool:
     """Keep a job as failed for good; returns whether it was still this worker's."""
     return _failed(connection, worker, job, {"error": error, "run_at": job.run_at, "failed_at": now}, now)
 
 
-def release(connection: Connection, worker: str, unfinished: Sequence[Claimed], now: datetime) -> None:
+def release(connection: Transaction, worker: str, unfinished: Sequence[Claimed], now: datetime) -> None:
     """Give back jobs that this worker will not finish, as if it had never claimed them."""
     statement = _release(is_postgresql(connection))
     for alone in (True, False):
         some = [job for job in unfinished if job.alone is alone]
         for values in _fences(connection, worker, some):
-            connection.execute(statement, {**values, "now": now, "uncounted": int(alone)})
+            count(connection, statement, {**values, "now": now, "uncounted": int(alone)})
     if unfinished:
         notify(connection)
 
 
-def renew(connection: Connection, worker: str, held: Sequence[Claimed], now: datetime) -> None:
+def renew(connection: Transaction, worker: str, held: Sequence[Claimed], now: datetime) -> None:
     """Heartbeat: renew the leases that this worker still has. One that was lost stays lost."""
     statement = _renew(is_postgresql(connection))
     for values in _fences(connection, worker, held):
-        connection.execute(statement, {**values, "now": now})
+        count(connection, statement, {**values, "now": now})
 
 
-def reap(connection: Connection, lease: timedelta, now: datetime) -> int:
+def reap(connection: Transaction, lease: timedelta, now: datetime) -> int:
     """Free the jobs whose worker has not been heard of for `lease`; returns how many.
 
     They run again at once; an attempt that was counted stays so, and a job that kills its workers runs out
     of attempts.
     """
-    said = "was not heard of for longer than its lease: it died, or lost the database."
-    return _free(connection, J.locked_at < now - lease, said, now)
+    how = "was not heard of for longer than its lease: it died, or lost the database."
+    return _free(connection, FREE_THE_SILENT, {"before": now - lease, "how": how, "now": now})
 
 
-def free(connection: Connection, worker: str, how: str, now: datetime) -> int:
+def free(connection: Transaction, worker: str, how: str, now: datetime) -> int:
     """Free the jobs of a worker that is known to have died, as reap() does; returns how many."""
-    return _free(connection, J.locked_by == worker, how, now)
+    return _free(connection, FREE_THOSE_OF, {"worker": worker, "how": how, "now": now})
 
 
-def _free(connection: Connection, which: ColumnElement[bool], how: str, now: datetime) -> int:
-    out_of_attempts = J.attempts >= J.max_attempts
-    freed = (
-        update(jobs)
-        .where(running, which)
-        .values(
-            {
-                **RELEASED,
-                J.last_error: "The worker " + J.locked_by + " " + how,
-                J.failed_at: case((out_of_attempts, NOW), else_=null()),
-            }
-        )
-    )
-    count = connection.execute(freed, {"now": now}).rowcount
-    if count:
+def _free(connection: Transaction, statement: Update, values: dict[str, Any]) -> int:
+    freed = count(connection, statement, values)
+    if freed:
         notify(connection)
-    return count
+    return freed
 
 
-def _failed(connection: Connection, worker: str, job: Claimed, values: dict[str, Any], now: datetime) -> bool:
-    fence = next(_fences(connection, worker, [job]))
-    result = connection.execute(
-        _settle_failed(is_postgresql(connection)),
-        {**fence, **values, "attempt": job.attempts, "now": now},
+FREE = (
+    update(jobs)
+    .where(running)
+    .values(
+        {
+            **RELEASED,
+            J.last_error: "The worker " + J.locked_by + " " + bindparam("how", type_=Text()),
+            J.failed_at: case((J.attempts >= J.max_attempts, NOW), else_=null()),
+        }
     )
-    return result.rowcount == 1
+)
+FREE_THE_SILENT = FREE.where(J.locked_at < bindparam("before", type_=J.locked_at.type))
+FREE_THOSE_OF = FREE.where(J.locked_by == WORKER)
+
+
+def _failed(
+    connection: Transaction, worker: str, job: Claimed, values: dict[str, Any], now: datetime
+) -> bool:
+    fence = next(_fences(connection, worker, [job]))
+    statement = _settle_failed(is_postgresql(connection))
+    return count(connection, statement, {**fence, **values, "attempt": job.attempts, "now": now}) == 1
 
 
 @cache
@@ -340,11 +354,10 @@ def _still_ours(postgresql: bool) -> ColumnElement[bool]:
     return and_(J.id.in_(select(ids.c.value)), J.attempts == bindparam("counted"), J.locked_by == WORKER)
 
 
-def _fences(connection: Connection, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
+def _fences(connection: Transaction, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
     """The parameters of _still_ours(), once for each number of attempts: nearly always once."""
     ids: defaultdict[int, list[int]] = defaultdict(list)
     for job in claimed:
         ids[job.counted].append(job.id)
     for counted, some in ids.items():
-        one = some if is_postgresql(connection) else as_json(some)
-        yield {"worker": worker, "counted": counted, "ids": one}
+        yield {"worker": worker, "counted": counted, "ids": _list(some, is_postgresql(connection))}

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue import presence, store
-from jobqueue.database import Kept, complaint
+from jobqueue.database import complaint
+from jobqueue.direct import Direct, Kept
 from jobqueue.errors import RunTimeExceeded
 from jobqueue.meter import Meter
 from jobqueue.performing import Outcome, perform, settle
@@ -229,7 +229,7 @@ class Worker:
         self._count(outcomes, lost)
         return hands
 
-    def _claim(self, connection: Connection, limit: int, now: datetime) -> list[Claimed]:
+    def _claim(self, connection: Direct, limit: int, now: datetime) -> list[Claimed]:
         together = self._batch.size > 1
         return store.claim(connection, self.name, limit, now, self.queues, batch=together)
 
@@ -272,7 +272,7 @@ class Worker:
         if freed:
             logger.warning("freed %d jobs of workers that were not heard of for %s", freed, self.queue.lease)
 
-    def _leave(self, connection: Connection, now: datetime) -> None:
+    def _leave(self, connection: Direct, now: datetime) -> None:
         presence.be_seen(connection, self._me, self._tally, now)
         presence.leave(connection, self.name, now)
 

@@ -1,0 +1,194 @@
+"""The queue's own connections, for transactions that must be fast.
+
+SQLAlchemy builds the statements and compiles each of them once; the driver executes them. That leaves out
+what SQLAlchemy does at each execution, which takes longer than a queue's statements do. In a transaction of
+the caller's the same statements are executed by SQLAlchemy, as always.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Engine, Executable, PoolProxiedConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from jobqueue.database import be_impatient, begin_sqlite, is_writer
+
+STALE_SECONDS = 5.0  # a connection that was not used for so long may have been cut off meanwhile
+
+
+class Direct:
+    """A transaction on the driver's own connection."""
+
+    def __init__(self, driver: Any, dialect: Dialect):
+        self.dialect = dialect
+        self._driver = driver
+
+    def cursor(self, statement: Executable, values: Mapping[str, Any]) -> tuple[Any, "_Prepared"]:
+        """Execute; returns the driver's cursor. Raises DBAPIError."""
+        prepared = _prepare(statement, self.dialect, tuple(values))
+        cursor = self._driver.cursor()
+        cursor.execute(prepared.sql, prepared.bind(values))
+        return cursor, prepared
+
+
+Transaction = Connection | Direct
+
+
+def rows(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> list[Any]:
+    """Execute a statement; returns its rows as tuples. Raises DBAPIError."""
+    if isinstance(transaction, Connection):
+        return list(transaction.execute(statement, values).all())
+    cursor, prepared = transaction.cursor(statement, values)
+    return prepared.results(cursor)
+
+
+def count(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> int:
+    """Execute a statement; returns how many rows it touched. Raises DBAPIError."""
+    if isinstance(transaction, Connection):
+        return transaction.execute(statement, values).rowcount
+    return int(transaction.cursor(statement, values)[0].rowcount)
+
+
+class Kept:
+    """One connection that is kept for many transactions, and replaced when it has failed. For one thread."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._write = is_writer(engine)
+        self._connection: PoolProxiedConnection | None = None
+        self._used_at = 0.0
+
+    @contextmanager
+    def begin(self) -> Iterator[Direct]:
+        """A transaction, committed at the end of the block. Raises DBAPIError."""
+        if time.monotonic() - self._used_at > STALE_SECONDS or not self._is_open():
+            self.close()  # its pool finds out whether it is still alive
+        dialect = self._engine.dialect
+        connection, self._connection = self._connection, None  # until it has proved to be of use again
+        try:
+            connection = connection or self._connect()
+            driver = connection.driver_connection
+            assert driver is not None
+            if self._sqlite:
+                begin_sqlite(driver.cursor(), write=self._write)
+            yield Direct(driver, dialect)
+            driver.commit()
+        except BaseException as error:
+            if connection is not None:
+                connection.invalidate(error)
+            base = dialect.loaded_dbapi.Error
+            if isinstance(error, base):
+                raise DBAPIError.instance(None, None, error, base, dialect=dialect) from error
+            raise
+        self._connection = connection
+        self._used_at = time.monotonic()
+
+    def close(self) -> None:
+        """Give it back to the engine's pool; begin() gets another one."""
+        if self._connection is not None:
+            if self._sqlite:
+                be_impatient(self._connection.cursor(), False)
+            self._connection.close()
+            self._connection = None
+
+    def _is_open(self) -> bool:
+        """Whether the server has not said goodbye meanwhile: PostgreSQL does when it stops."""
+        pgconn = getattr(self._connection and self._connection.driver_connection, "pgconn", None)
+        if pgconn is None:
+            return True
+        try:
+            pgconn.consume_input()  # does not wait
+        except self._engine.dialect.loaded_dbapi.Error:
+            return False
+        return True
+
+    def _connect(self) -> PoolProxiedConnection:
+        connection = self._engine.raw_connection()
+        if self._sqlite:
+            be_impatient(connection.cursor(), self._write)
+        return connection
+
+
+class Spares:
+    """Kept connections for any number of threads, each of which takes one for a transaction."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._spare: list[Kept] = []
+        self._inherited: list[Kept] = []
+        self._pid = os.getpid()
+
+    @contextmanager
+    def begin(self) -> Iterator[Direct]:
+        """A transaction, committed at the end of the block. Raises DBAPIError."""
+        if self._pid != os.getpid():  # after a fork: the parent's connections are neither used nor closed
+            self._inherited, self._spare, self._pid = self._spare, [], os.getpid()
+        try:
+            kept = self._spare.pop()
+        except IndexError:
+            kept = Kept(self._engine)
+        try:
+            with kept.begin() as direct:
+                yield direct
+        finally:
+            self._spare.append(kept)
+
+    def close(self) -> None:
+        """Close those that no thread uses at the moment."""
+        while self._spare:
+            self._spare.pop().close()
+
+
+class _Prepared:
+    """A statement's text for a driver, and how its values and its results are converted."""
+
+    def __init__(self, statement: Executable, dialect: Dialect, names: tuple[str, ...]):
+        compiled = statement.compile(dialect=dialect, column_keys=names)  # type: ignore[attr-defined]
+        assert isinstance(compiled, SQLCompiler)
+        self.sql = compiled.string
+        self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        self._order = compiled.positiontup
+        self._binds = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+            for name, bind in compiled.binds.items()
+        }
+        self._dialect = dialect
+        self._types = [column.type for column in getattr(statement, "exported_columns", ())]
+        self._converted: list[tuple[int, Callable[[Any], Any]]] | None = None
+
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """The driver's parameters."""
+        values = {**self._constants, **values}
+        bound = {
+            name: convert(values[name]) if convert else values[name] for name, convert in self._binds.items()
+        }
+        return bound if self._order is None else [bound[name] for name in self._order]
+
+    def results(self, cursor: Any) -> list[Any]:
+        """The cursor's rows, as SQLAlchemy would give them."""
+        if self._converted is None:
+            kinds = [column[1] for column in cursor.description]  # the driver's own names of the types
+            found = [
+                kind.dialect_impl(self._dialect).result_processor(self._dialect, known)
+                for kind, known in zip(self._types, kinds, strict=True)
+            ]
+            self._converted = [(n, convert) for n, convert in enumerate(found) if convert]
+        fetched: list[Any] = cursor.fetchall()
+        if not self._converted:
+            return fetched
+        converted = []
+        for row in fetched:
+            values = list(row)
+            for n, convert in self._converted:
+                values[n] = convert(values[n])
+            converted.append(tuple(values))
+        return converted
+
+
+_prepare = cache(_Prepared)  # the queue's statements are few, and live as long as the program
