@@ -6,6 +6,7 @@ the caller's the same statements are executed by SQLAlchemy, as always.
 """
 
 import os
+import select
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -98,15 +99,15 @@ class Kept:
             self._connection = None
 
     def _is_open(self) -> bool:
-        """Whether the server has not said goodbye meanwhile: PostgreSQL does when it stops."""
-        pgconn = getattr(self._connection and self._connection.driver_connection, "pgconn", None)
-        if pgconn is None:
+        """Whether the server has not said goodbye meanwhile, as PostgreSQL does when it stops. Otherwise
+        there is nothing to read between two transactions.
+        """
+        driver = self._connection and self._connection.driver_connection
+        if not hasattr(driver, "fileno"):
             return True
-        try:
-            pgconn.consume_input()  # does not wait
-        except self._engine.dialect.loaded_dbapi.Error:
-            return False
-        return True
+        poll = select.poll()
+        poll.register(driver.fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def _connect(self) -> PoolProxiedConnection:
         connection = self._engine.raw_connection()
