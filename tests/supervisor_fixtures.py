@@ -24,11 +24,6 @@ from loadtests.processes import Process
 # Worker processes find the sample jobs here.
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
 
-# The same command line, in a process that does not wait as long before it kills.
-IMPATIENT = (
-    "import sys; from jobqueue.tools import cli, processes; processes.KILL_MARGIN = 0.2; sys.exit(cli.main())"
-)
-
 
 class SupervisorProcess(Process):
     """`jobqueue work --processes N --state FILE` in a process that can't outlive the test."""
@@ -57,10 +52,6 @@ class SupervisorProcess(Process):
     def signal(self, number: int) -> None:
         os.kill(self.status()["supervisor"], number)
 
-    def guard(self) -> psutil.Process:
-        """What ends the supervisor when the test is gone."""
-        return psutil.Process(self._guard.pid)
-
     def exit_status(self) -> int:
         return self.wait_with(lambda: None, timeout=20)
 
@@ -74,8 +65,9 @@ def start_supervisor(queue: Queue, database_url: str, tmp_path: Path) -> Iterato
     """start_supervisor(2, "--threads", "3") starts one on the test's queue, and waits for its workers."""
     with ExitStack() as stack:
 
-        def start(count: int, *options: str, patient: bool = True, wait: bool = True) -> SupervisorProcess:
-            program = ["-m", "jobqueue"] if patient else ["-c", IMPATIENT]
+        def start(
+            count: int, *options: str, program: tuple[str, ...] = ("-m", "jobqueue"), wait: bool = True
+        ) -> SupervisorProcess:
             command = [
                 sys.executable,
                 *program,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import still_running, wait_until
 from jobs_for_tests import Append, HangAtFirst, KillItsWorker, WaitForFile, lines_of, only_job
@@ -16,6 +17,19 @@ from jobqueue.tools.forking import ending
 from jobqueue.tools.processes import Freer, restart_delay
 
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
+
+# The same command line, by a program that does not wait as long before it kills,
+IMPATIENT = (
+    "-c",
+    "import sys; from jobqueue.tools import cli, processes; processes.KILL_MARGIN = 0.2;"
+    " sys.exit(cli.main())",
+)
+# and by one that is still there, and so keeps those who guard it quiet, when the supervisor is not.
+OUTLIVED = (
+    "-c",
+    "import signal, subprocess, sys; subprocess.run([sys.executable, '-m', 'jobqueue', *sys.argv[1:]]);"
+    " signal.pause()",
+)
 
 StartSupervisor = Callable[..., Any]
 Command = Callable[..., tuple[int, str]]
@@ -118,7 +132,7 @@ def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptur
 
     def fork(_run: Callable[[], int]) -> int:
         tries.append(os.posix_spawnp("false", ["false"], os.environ))
-        os.waitid(os.P_PID, tries[-1], os.WEXITED | os.WNOWAIT)
+        wait_until(lambda: not still_running([psutil.Process(tries[-1])]), "its end")
         return tries[-1]
 
     freer = Freer(fork, lambda _dead: 0, patience=2.5)
@@ -137,16 +151,12 @@ def test_workers_stop_by_themselves_when_the_supervisor_is_killed(
 ) -> None:
     """In order: what they can't finish in time is given back, with its attempt not counted."""
     begun = tmp_path / "begun.txt"
-    supervisor = start_supervisor(2, "--stop-timeout", "0.2")
+    supervisor = start_supervisor(2, "--stop-timeout", "0.2", program=OUTLIVED)
     workers = supervisor.workers()
     queue.enqueue(HangAtFirst(str(begun)))
     wait_until(lambda: lines_of(begun), "the job's beginning")
-    # Not the guard, which would end all of the supervisor's group: this test is about the lifeline.
-    supervisor.signal(signal.SIGSTOP)
-    supervisor.guard().suspend()
     supervisor.signal(signal.SIGKILL)
     wait_until(lambda: not still_running(workers), "the workers' end")
-    supervisor.guard().resume()
     assert (only_job(queue).attempts, only_job(queue).locked_by) == (0, None)
     assert supervisor.output().count("the supervisor is gone: this worker stops") == 2
 
@@ -171,7 +181,7 @@ def test_a_worker_that_does_not_stop_is_killed(
 ) -> None:
     """And its jobs are freed before the supervisor ends. (A stopped process stands for one that hangs.)"""
     begun = tmp_path / "begun.txt"
-    supervisor = start_supervisor(1, "--stop-timeout", "0.1", patient=False)
+    supervisor = start_supervisor(1, "--stop-timeout", "0.1", program=IMPATIENT)
     queue.enqueue(HangAtFirst(str(begun)))
     wait_until(lambda: lines_of(begun), "the job's beginning")
     supervisor.workers()[0].suspend()

@@ -15,6 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobqueue.tools.forking import Forker, ending, exit_code
@@ -167,7 +168,8 @@ class Supervisor:
         os.set_blocking(place.pipe, False)
 
         def tell(name: str) -> None:
-            os.write(told, name.encode())
+            with suppress(BrokenPipeError):  # the supervisor is gone: the lifeline says so, too
+                os.write(told, name.encode())
             os.close(told)
 
         place.started, place.started_at = now, datetime.now(UTC)

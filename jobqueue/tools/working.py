@@ -38,13 +38,13 @@ def add_commands(commands: Commands) -> None:
         metavar="P",
         type=processes,
         default=1,
-        help="worker processes; a supervisor starts those again that die (1: none does)",
+        help="worker processes (1); a supervisor of several starts those again that die",
     )
     command.add_argument(
         "--state",
         metavar="FILE",
         type=Path,
-        help="with a supervisor: for jobqueue status, scale and stop, which are told the same file",
+        help="supervise even one; jobqueue status, scale and stop find it by this file",
     )
     add_options(command)
     command.set_defaults(run=work)
