@@ -6,8 +6,6 @@ from functools import cache
 from typing import Any, Protocol
 
 from sqlalchemy import URL, Column, Connection, Dialect, Engine, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql as pg
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from jobqueue.errors import DatabaseError
@@ -80,7 +78,11 @@ def is_postgresql(connection: HasDialect) -> bool:
 @cache
 def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any]) -> Any:
     """INSERT ... ON CONFLICT DO NOTHING, as each of the two databases spells it."""
-    insert = pg.insert if postgresql else sqlite.insert
+    # Imported here: the other database's dialect would double the time that `import jobqueue` takes.
+    if postgresql:
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     statement = insert(table).on_conflict_do_nothing()
     return statement.returning(*returning) if returning else statement
 

@@ -102,7 +102,7 @@ class Kept:
         """Whether the server has not said goodbye meanwhile, as PostgreSQL does when it stops. Otherwise
         there is nothing to read between two transactions.
         """
-        driver = self._connection and self._connection.driver_connection
+        driver: Any = self._connection and self._connection.driver_connection
         if not hasattr(driver, "fileno"):
             return True
         poll = select.poll()
