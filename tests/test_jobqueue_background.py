@@ -1,7 +1,6 @@
 """Workers in the background: start, scale, status, stop, and the file by which they find the supervisor."""
 
 import json
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -14,9 +13,9 @@ from conftest import still_running, wait_until
 from jobs_for_tests import Append, HangAtFirst, lines_of, only_job
 from sqlalchemy import make_url
 
-from jobqueue import JobQueueError, Queue
+from jobqueue import Queue
 from jobqueue.tools.cli import main
-from jobqueue.tools.statefile import AlreadySupervised, State, StateFile, without_password
+from jobqueue.tools.statefile import StateFile
 from jobqueue.tools.working import add_options, arguments_for
 
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
@@ -24,21 +23,6 @@ pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 Start = Callable[..., Any]
 StartSupervisor = Callable[..., Any]
 Command = Callable[..., tuple[int, str]]
-
-
-def a_state(**changes: Any) -> State:
-    """What a supervisor could write."""
-    return State(
-        **{
-            "supervisor": os.getpid(),
-            "started_at": "2026-11-24T12:00:00+00:00",
-            "wanted": 1,
-            "stop_timeout": 10.0,
-            "database": None,
-            "workers": (),
-            **changes,
-        }
-    )
 
 
 def test_start_returns_when_the_workers_work(
@@ -188,45 +172,6 @@ def test_help_fits_a_terminal(
     assert "(jobqueue.state)" in output and "None" not in output
 
 
-def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> None:
-    """And the first one's file is left as it is."""
-    path = tmp_path / "jobqueue.state"
-    first = StateFile(path)
-    first.hold()
-    first.write(a_state())
-    with pytest.raises(AlreadySupervised, match="a supervisor runs already"):
-        StateFile(path).hold()
-    assert StateFile(path).read() == a_state()
-    first.release()
-    assert StateFile(path).read() is None and list(tmp_path.iterdir()) == []
-
-
-def test_a_file_left_behind_deceives_nobody(tmp_path: Path, command: Command) -> None:
-    """Its process id is another program's by now: this test's. Nobody holds the lock, and that counts."""
-    path = tmp_path / "jobqueue.state"
-    dead = StateFile(path)
-    dead.hold()
-    dead.write(a_state(wanted=3))
-    dead.close()
-    assert path.exists()
-    assert command("status")[0] == command("stop")[0] == command("scale", "2")[0] == 1
-    successor = StateFile(path)
-    successor.hold()
-    successor.write(a_state(wanted=1))
-    state = StateFile(path).read()
-    assert state and state.wanted == 1
-    successor.release()
-
-
-def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
-    """Whoever mistypes --state loses nothing."""
-    path = tmp_path / "notes.txt"
-    path.write_text("dear diary")
-    with pytest.raises(JobQueueError, match="is not a state file of jobqueue; name another with --state"):
-        StateFile(path).hold()
-    assert path.read_text() == "dear diary"
-
-
 def test_workers_in_the_background_are_told_all_options() -> None:
     """Also options that are new since this was written."""
     parser = ArgumentParser()
@@ -235,11 +180,3 @@ def test_workers_in_the_background_are_told_all_options() -> None:
     for name, value in vars(options).items():
         setattr(options, name, ["-a", "b c"] if isinstance(value, list) else value * 2)
     assert parser.parse_args(arguments_for(options)) == options
-
-
-def test_the_state_file_holds_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And names a SQLite file so that it can be found from other folders."""
-    monkeypatch.chdir(tmp_path)
-    assert without_password(make_url("postgresql://ada:secret@h/jobs")) is None
-    assert without_password(make_url("postgresql://ada@h/jobs")) == "postgresql://ada@h/jobs"
-    assert without_password(make_url("sqlite:///jobs.db")) == f"sqlite:///{tmp_path / 'jobs.db'}"

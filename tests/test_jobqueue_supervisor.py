@@ -7,14 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from conftest import still_running, wait_until
 from jobs_for_tests import Append, HangAtFirst, KillItsWorker, WaitForFile, lines_of, only_job
 
 from jobqueue import Queue
-from jobqueue.tools.forking import ending
-from jobqueue.tools.processes import Freer, restart_delay
 
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 
@@ -113,39 +110,6 @@ def test_workers_that_can_not_start_are_tried_ever_more_rarely(
     assert supervisor.exit_status() == 0
 
 
-def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
-    """A worker that always dies does not keep the machine busy."""
-    delays = [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10**6)]
-    assert delays == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
-
-
-def test_endings_are_told_in_words() -> None:
-    """A signal has its number and its name, if it has one here."""
-    assert ending(0) == "ended with exit status 0"
-    assert ending(-11) == "was killed by signal 11 (SIGSEGV)"
-    assert ending(-200) == "was killed by signal 200"
-
-
-def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    """While the database is away. When the lease has expired, other workers free the jobs."""
-    tries = []
-
-    def fork(_run: Callable[[], int]) -> int:
-        tries.append(os.posix_spawnp("false", ["false"], os.environ))
-        wait_until(lambda: not still_running([psutil.Process(tries[-1])]), "its end")
-        return tries[-1]
-
-    freer = Freer(fork, lambda _dead: 0, patience=2.5)
-    freer.add("a worker", "was killed", now=0.0)
-    for now in (0.0, 0.5, 1.5, 2.4):
-        freer.turn(now)
-        assert freer.next_moments()
-    assert len(tries) == 2
-    freer.turn(2.6)
-    assert freer.next_moments() == []
-    assert caplog.messages == ["the jobs of a worker could not be freed: they come back with their lease"]
-
-
 def test_workers_stop_by_themselves_when_the_supervisor_is_killed(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
@@ -161,15 +125,16 @@ def test_workers_stop_by_themselves_when_the_supervisor_is_killed(
     assert supervisor.output().count("the supervisor is gone: this worker stops") == 2
 
 
-def test_a_term_to_the_whole_group_is_no_second_term(
-    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_is_no_second_signal(
+    queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path, number: int
 ) -> None:
-    """Workers get it twice, from whoever sends it and from the supervisor; and yet finish what runs."""
+    """As a terminal's Ctrl-C, or systemd's TERM: workers get it twice, and yet finish what runs."""
     begun, go_on = tmp_path / "begun.txt", tmp_path / "go_on"
     supervisor = start_supervisor(1)
     queue.enqueue(WaitForFile(str(begun), str(go_on)))
     wait_until(lambda: lines_of(begun), "the job's beginning")
-    os.killpg(os.getpgid(supervisor.workers()[0].pid), signal.SIGTERM)
+    os.killpg(os.getpgid(supervisor.workers()[0].pid), number)
     supervisor.wait_for("stopping within 10 s")
     go_on.touch()
     assert supervisor.exit_status() == 0
@@ -200,3 +165,31 @@ def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSuperviso
     wait_until(lambda: not still_running(before), "the old workers' end")
     supervisor.wait_for_workers(2)
     assert [worker["restarts"] for worker in supervisor.status()["workers"]] == [0, 0]
+
+
+def test_a_worker_that_can_not_end_ends_without_its_supervisor_too(
+    queue: Queue, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+) -> None:
+    """Here a thread of the user's keeps the process, for ever; nobody is left who would kill it."""
+    (tmp_path / "clinging.py").write_text(
+        "import threading\nfrom jobqueue.tools import working\nworking.KILL_MARGIN = 0.1\n"
+        "threading.Thread(target=threading.Event().wait).start()\n"
+    )
+    options = ("--import", "clinging", "--stop-timeout", "0.1")
+    supervisor = start_supervisor(1, *options, program=OUTLIVED)
+    workers = supervisor.workers()
+    supervisor.signal(signal.SIGKILL)
+    wait_until(lambda: not still_running(workers), "the worker's end")
+
+
+def test_a_system_that_refuses_new_processes_is_asked_again(
+    queue: Queue, start_supervisor: StartSupervisor
+) -> None:
+    """A second later. Until then the supervisor goes on."""
+    refused_once = (
+        "import errno, os, sys; from jobqueue.tools import cli; fork = os.fork\n"
+        "def refuse():\n    os.fork = fork\n    raise OSError(errno.EAGAIN, 'too many processes')\n"
+        "os.fork = refuse; sys.exit(cli.main())"
+    )
+    supervisor = start_supervisor(1, program=("-c", refused_once))
+    assert "no new process can be started: too many processes" in supervisor.output()

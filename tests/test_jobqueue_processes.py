@@ -1,0 +1,65 @@
+"""Parts of the supervisor: when a worker is started again, how its end is told, who frees its jobs."""
+
+import os
+from collections.abc import Callable
+
+import psutil
+import pytest
+from conftest import still_running, wait_until
+
+from jobqueue.tools.forking import ending
+from jobqueue.tools.processes import Freer, restart_delay
+
+
+def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
+    """A worker that always dies does not keep the machine busy."""
+    delays = [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10**6)]
+    assert delays == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_endings_are_told_in_words() -> None:
+    """A signal has its number and its name, if it has one here."""
+    assert ending(0) == "ended with exit status 0"
+    assert ending(-11) == "was killed by signal 11 (SIGSEGV)"
+    assert ending(-200) == "was killed by signal 200"
+
+
+def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """While the database is away. When the lease has expired, other workers free the jobs."""
+    tries = []
+
+    def fork(_run: Callable[[], int]) -> int:
+        tries.append(os.posix_spawnp("false", ["false"], os.environ))
+        wait_until(lambda: not still_running([psutil.Process(tries[-1])]), "its end")
+        return tries[-1]
+
+    freer = Freer(fork, lambda _dead: 0, patience=2.5)
+    freer.add("a worker", "was killed", now=0.0)
+    for now in (0.0, 0.5, 1.5, 2.4):
+        freer.turn(now)
+        assert freer.next_moments()
+    assert len(tries) == 2
+    freer.turn(2.6)
+    assert freer.next_moments() == []
+    assert caplog.messages == ["the jobs of a worker could not be freed: they come back with their lease"]
+
+
+def test_freeing_is_given_up_when_the_supervisor_ends() -> None:
+    """A database that hangs does not keep it. (A process that waits for its input stands for that.)"""
+    reading, ours = os.pipe()
+    processes = []
+
+    def fork(_run: Callable[[], int]) -> int:
+        to_its_input = [(os.POSIX_SPAWN_DUP2, reading, 0)]
+        pid = os.posix_spawnp("cat", ["cat"], os.environ, file_actions=to_its_input)
+        processes.append(psutil.Process(pid))
+        return pid
+
+    freer = Freer(fork, lambda _dead: 0, patience=30.0)
+    freer.add("a worker", "was killed", now=0.0)
+    freer.turn(0.0)
+    freer.end()
+    wait_until(lambda: not still_running(processes), "its end")
+    processes[0].wait()
+    os.close(reading)
+    os.close(ours)

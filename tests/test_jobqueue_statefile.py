@@ -1,0 +1,159 @@
+"""The file by which a supervisor is found: the lock on it counts, and nothing that somebody left in it."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from jobqueue import JobQueueError
+from jobqueue.tools import supervising
+from jobqueue.tools.statefile import AlreadySupervised, State, StateFile, without_password
+
+pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
+
+Command = Callable[..., tuple[int, str]]
+
+
+def a_state(**changes: Any) -> State:
+    """What a supervisor could write."""
+    return State(
+        **{
+            "supervisor": os.getpid(),
+            "started_at": "2026-11-24T12:00:00+00:00",
+            "wanted": 1,
+            "stop_timeout": 10.0,
+            "database": None,
+            "workers": (),
+            **changes,
+        }
+    )
+
+
+def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> None:
+    """And the first one's file is left as it is."""
+    path = tmp_path / "jobqueue.state"
+    first = StateFile(path)
+    first.hold()
+    first.write(a_state())
+    with pytest.raises(AlreadySupervised, match="a supervisor runs already"):
+        StateFile(path).hold()
+    assert StateFile(path).read() == a_state()
+    first.release()
+    assert StateFile(path).read() is None and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_left_behind_deceives_nobody(tmp_path: Path, command: Command) -> None:
+    """Its process id is another program's by now: this test's. Nobody holds the lock, and that counts."""
+    path = tmp_path / "jobqueue.state"
+    dead = StateFile(path)
+    dead.hold()
+    dead.write(a_state(wanted=3))
+    dead.close()
+    assert path.exists()
+    assert command("status")[0] == command("stop")[0] == command("scale", "2")[0] == 1
+    successor = StateFile(path)
+    successor.hold()
+    successor.write(a_state(wanted=1))
+    state = StateFile(path).read()
+    assert state and state.wanted == 1
+    successor.release()
+
+
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
+    """Whoever mistypes --state loses nothing."""
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary")
+    with pytest.raises(JobQueueError, match="is not a state file of jobqueue; name another with --state"):
+        StateFile(path).hold()
+    assert path.read_text() == "dear diary"
+
+
+def test_the_state_file_holds_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And names a SQLite file so that it can be found from other folders."""
+    monkeypatch.chdir(tmp_path)
+    assert without_password(make_url("postgresql://ada:secret@h/jobs")) is None
+    assert without_password(make_url("postgresql://ada@h/jobs")) == "postgresql://ada@h/jobs"
+    assert without_password(make_url("sqlite:///jobs.db")) == f"sqlite:///{tmp_path / 'jobs.db'}"
+
+
+def test_what_can_not_be_read_or_written_is_explained(tmp_path: Path) -> None:
+    """In a sentence of jobqueue's, not as a traceback."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(JobQueueError, match="loop can't be written: "):
+        StateFile(loop).hold()
+    with pytest.raises(JobQueueError, match="loop can't be read: "):
+        StateFile(loop).read()
+    path = tmp_path / "jobqueue.state"
+    (tmp_path / "jobqueue.state.orders").mkdir()
+    with pytest.raises(JobQueueError, match=r"orders can't be made: "):
+        StateFile(path).hold()
+    with pytest.raises(JobQueueError, match=r"the supervisor can't be told \("):
+        StateFile(path).order("stop")
+
+
+def test_a_locked_file_that_says_nothing_known_is_explained(tmp_path: Path) -> None:
+    """Another program locks files, too; or another version of jobqueue runs."""
+    path = tmp_path / "jobqueue.state"
+    path.write_text('{"supervisor": 1, "since": "yesterday"}')
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(JobQueueError, match="is not a state file of this version of jobqueue"):
+            StateFile(path).read()
+
+
+def test_a_full_disk_is_no_reason_to_leave_the_workers_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The supervisor says so and goes on. (A closed file stands for one that can't be written.)"""
+    file = StateFile(tmp_path / "jobqueue.state")
+    file.hold()
+    file.close()
+    file.write(a_state())
+    assert "jobqueue.state can't be written: Bad file descriptor" in caplog.text
+
+
+def test_a_file_that_its_supervisor_has_just_deleted_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
+    """Its lock would be worth nothing: the next one would lock another file of that name."""
+    path = tmp_path / "jobqueue.state"
+    path.touch()
+    file = os.open(path, os.O_RDWR)
+    assert StateFile(path)._is_at_path(file)
+    path.unlink()
+    assert not StateFile(path)._is_at_path(file)
+    path.touch()
+    assert not StateFile(path)._is_at_path(file)
+    os.close(file)
+
+
+def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then stop and scale say what to do. (Here it is this test that holds the file, and does nothing.)"""
+    monkeypatch.setattr(supervising, "KILL_MARGIN", 0.02)
+    monkeypatch.setattr(supervising, "START_SECONDS", 0.02)
+    deaf = StateFile(tmp_path / "jobqueue.state")
+    deaf.hold()
+    deaf.write(a_state(stop_timeout=0.02))
+    status, text = command("stop")
+    assert status == 1 and f"has not stopped; see its log, or: kill -9 {os.getpid()}" in text
+    status, text = command("scale", "2")
+    assert status == 1 and "there are not 2 workers: see jobqueue status, and the log" in text
+    assert deaf.read_orders() == ["stop", "2"]
+    deaf.release()
+
+
+def test_status_goes_without_the_database(tmp_path: Path, command: Command) -> None:
+    """It says that it can't tell what the workers have done, and tells the rest."""
+    running = StateFile(tmp_path / "jobqueue.state")
+    running.hold()
+    running.write(a_state(database="sqlite:////no/such/folder/jobs.db"))
+    status, text = command("status")
+    assert status == 1
+    assert "what the workers have done is not known: unable to open database file" in text
+    assert "with workers: 0 of 1" in text
+    running.release()
