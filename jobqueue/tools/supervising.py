@@ -46,7 +46,12 @@ def add_commands(commands: Commands) -> None:
     add_options(command)
     command.set_defaults(run=start)
 
-    command = add("scale", help="change the number of workers", description="Returns when it is reached.")
+    command = add(
+        "scale",
+        help="change the number of workers",
+        description="Change the number of workers under the supervisor; those that are too many stop in order."
+        " Returns when it is reached.",
+    )
     command.add_argument("processes", metavar="N", type=processes, help="worker processes")
     _add_state(command)
     command.set_defaults(run=scale)
