@@ -49,7 +49,7 @@ def add_commands(commands: Commands) -> None:
     command = add(
         "scale",
         help="change the number of workers",
-        description="Change the number of workers under the supervisor; those that are too many stop in order."
+        description="Change the number of workers under the supervisor; those too many stop in order."
         " Returns when it is reached.",
     )
     command.add_argument("processes", metavar="N", type=processes, help="worker processes")
