@@ -1,12 +1,34 @@
 """How the queue opens a database. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
 
+import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
 
-from sqlalchemy import URL, Column, Connection, Dialect, Engine, Table, create_engine, event, make_url
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Engine,
+    Table,
+    TableValuedAlias,
+    Text,
+    any_,
+    bindparam,
+    column,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.types import TypeEngine
 
 from jobqueue.errors import DatabaseError
 
@@ -85,6 +107,26 @@ def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any])
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     statement = insert(table).on_conflict_do_nothing()
     return statement.returning(*returning) if returning else statement
+
+
+def each_of(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAlias:
+    """The elements of a parameter that is a list, as rows of `key` and `value`."""
+    if not postgresql:
+        return func.json_each(bindparam(name, type_=Text())).table_valued("key", column("value", kind))
+    array = func.unnest(bindparam(name, type_=ARRAY(kind)))
+    return array.table_valued(column("value", kind), with_ordinality="key").render_derived()
+
+
+def among(values: ColumnElement[Any], name: str, postgresql: bool) -> ColumnElement[bool]:
+    """Whether a value is in a parameter that is a list."""
+    if postgresql:
+        return values == any_(bindparam(name, type_=ARRAY(values.type)))
+    return values.in_(select(each_of(name, values.type, postgresql).c.value))
+
+
+def as_list(values: Sequence[Any], postgresql: bool) -> Any:
+    """A parameter that is a list. (SQLite gets it as JSON.)"""
+    return list(values) if postgresql else json.dumps(list(values))
 
 
 def complaint(error: DBAPIError) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inline, store
+from jobqueue import inline, inserting
 from jobqueue.database import open_engine, writer
 from jobqueue.direct import Spares, Transaction
 from jobqueue.handlers import Performable, dump, hook
@@ -84,8 +84,8 @@ class Queue:
             return inline.perform(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
-                return store.add(transaction, row)
-            return store.add_unique(transaction, row, keep=if_queued == "keep")
+                return inserting.add(transaction, row)
+            return inserting.add_unique(transaction, row, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -113,10 +113,10 @@ class Queue:
         with self._transaction(session) as transaction:
             for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some
                 if common["unique_key"] is None:
-                    store.add_many(transaction, common, [row["handler"] for row in alike])
+                    inserting.add_many(transaction, common, [row["handler"] for row in alike])
                 else:
                     for row in alike:
-                        store.add_unique(transaction, row, keep=False)
+                        inserting.add_unique(transaction, row, keep=False)
         return len(rows)
 
     @contextmanager

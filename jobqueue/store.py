@@ -1,4 +1,4 @@
-"""The queue's SQL, one function a statement. Each takes its transaction's connection, and `now`.
+"""The workers' SQL, one function a statement. Each takes its transaction's connection, and `now`.
 
 A claim is one statement. Finishing is fenced: it touches a row only while this worker has this attempt of it.
 The statements are built once: SQLAlchemy then has nothing to do but to look up their text.
@@ -11,36 +11,29 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     BindParameter,
     ColumnElement,
-    TableValuedAlias,
     Text,
     Update,
     and_,
+    any_,
     bindparam,
     case,
-    column,
     delete,
     func,
-    insert,
     null,
     or_,
     select,
     true,
     update,
 )
-from sqlalchemy.types import TypeEngine
 
-from jobqueue.database import insert_unless_there, is_postgresql
+from jobqueue.database import among, as_list, is_postgresql
 from jobqueue.direct import Transaction, count, rows
-from jobqueue.errors import AlreadyQueued
-from jobqueue.handlers import as_json
-from jobqueue.schema import CHANNEL, jobs, running, unique, waiting
+from jobqueue.inserting import notify
+from jobqueue.schema import jobs, running, waiting
 
 J = jobs.c
-MOST_ROWS = 5_000  # that one statement inserts
 
 NOW: BindParameter[datetime] = bindparam("now", type_=J.run_at.type)
 WORKER: BindParameter[str] = bindparam("worker", type_=Text())
@@ -64,79 +57,6 @@ class Claimed(NamedTuple):
     def attempts(self) -> int:
         """Which attempt this is, from 1."""
         return self.counted if self.alone else self.counted + 1
-
-
-# -- enqueueing
-
-INSERT = insert(jobs).returning(J.id)
-WITH_KEY = select(J.id).where(unique, J.unique_key == bindparam("key"))
-NOTIFY = select(func.pg_notify(CHANNEL, ""))
-
-
-def add(connection: Transaction, row: dict[str, Any]) -> int:
-    """Insert a job; returns its id. Idle workers hear of it when the transaction commits."""
-    if is_postgresql(connection):
-        [(id, _)] = rows(connection, _insert_and_notify(tuple(row)), row)
-    else:
-        [(id,)] = rows(connection, INSERT, row)
-    return int(id)
-
-
-def add_unique(connection: Transaction, row: dict[str, Any], *, keep: bool) -> int:
-    """Insert a job unless one with its unique key waits or runs; returns its id.
-
-    If there is one: returns that one's id if `keep`, and raises AlreadyQueued otherwise.
-    """
-    insertion = insert_unless_there(jobs, is_postgresql(connection), J.id)
-    while True:
-        for (id,) in rows(connection, insertion, row):
-            notify(connection)
-            return int(id)
-        for (id,) in rows(connection, WITH_KEY, {"key": row["unique_key"]}):  # none: it has just ended
-            if keep:
-                return int(id)
-            raise AlreadyQueued(f"job {id} has the unique key {row['unique_key']!r}, not ended yet", id=id)
-
-
-def add_many(connection: Transaction, row: dict[str, Any], handlers: Sequence[str]) -> None:
-    """Insert a job for each handler, in this order, all else as in `row`."""
-    postgresql = is_postgresql(connection)
-    statement = _insert_each(postgresql, tuple(row))
-    for start in range(0, len(handlers), MOST_ROWS):
-        some = handlers[start : start + MOST_ROWS]
-        count(connection, statement, {**row, "handlers": _list(some, postgresql)})
-    notify(connection)
-
-
-def notify(connection: Transaction) -> None:
-    """Let idle workers hear that there may be something to do. (On SQLite they see that the file changed.)"""
-    if is_postgresql(connection):
-        rows(connection, NOTIFY, {})
-
-
-@cache
-def _insert_and_notify(columns: tuple[str, ...]) -> Any:
-    """For PostgreSQL: both in one statement, and so in one round trip."""
-    row = select(*(bindparam(name, type_=J[name].type) for name in columns))
-    added = insert(jobs).from_select(columns, row).returning(J.id).cte("added")
-    return select(added.c.id, func.pg_notify(CHANNEL, ""))
-
-
-@cache
-def _insert_each(postgresql: bool, columns: tuple[str, ...]) -> Any:
-    """INSERT ... SELECT: one parameter holds all handlers, many times faster than a row for each."""
-    values = [bindparam(name, type_=J[name].type) for name in columns]
-    each = _each("handlers", Text(), postgresql)
-    rows = select(each.c.value, *values).order_by(each.c.key)
-    return insert(jobs).from_select(["handler", *columns], rows)
-
-
-def _each(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAlias:
-    """The elements of a parameter that is a list, as rows of `key` and `value`. (SQLite gets it as JSON.)"""
-    if not postgresql:
-        return func.json_each(bindparam(name, type_=Text())).table_valued("key", column("value", kind))
-    array = func.unnest(bindparam(name, type_=ARRAY(kind)))
-    return array.table_valued(column("value", kind), with_ordinality="key").render_derived()
 
 
 # -- claiming
@@ -179,15 +99,17 @@ def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
         .limit(bindparam("limit"))
         # PostgreSQL: two workers never wait for one another. SQLite leaves it out.
         .with_for_update(skip_locked=True)
-        .cte("pick")
-        .prefix_with("MATERIALIZED")  # or PostgreSQL's planner may ignore the LIMIT
+        .scalar_subquery()
     )
+    # An array is made once, and its rows are found by their ids: otherwise PostgreSQL's planner may ignore
+    # the LIMIT, or read the whole table.
+    picked = J.id == any_(func.array(pick)) if postgresql else J.id.in_(pick)
     # At most one attempt: even a crash must count, so such a job never waits behind others.
     alone = or_(J.last_error.is_not(None), J.max_attempts == 1) if batch else true()
     returned = (J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue)
     return (
         update(jobs)
-        .where(J.id == pick.c.id)
+        .where(picked)
         .values(
             locked_at=NOW, locked_by=WORKER, attempts=J.attempts + case((alone, 1), else_=0), updated_at=NOW
         )
@@ -218,16 +140,11 @@ def _next_run_at(postgresql: bool, by_queue: bool) -> Any:
 
 
 def _in_queues(postgresql: bool, by_queue: bool) -> list[ColumnElement[bool]]:
-    return [J.queue.in_(select(_each("queues", Text(), postgresql).c.value))] if by_queue else []
+    return [among(J.queue, "queues", postgresql)] if by_queue else []
 
 
 def _names(queues: Sequence[str], postgresql: bool) -> dict[str, Any]:
-    return {"queues": _list(queues, postgresql)} if queues else {}
-
-
-def _list(values: Sequence[Any], postgresql: bool) -> Any:
-    """A parameter for _each()."""
-    return list(values) if postgresql else as_json(list(values))
+    return {"queues": as_list(queues, postgresql)} if queues else {}
 
 
 # -- settling
@@ -350,8 +267,7 @@ def _renew(postgresql: bool) -> Update:
 
 def _still_ours(postgresql: bool) -> ColumnElement[bool]:
     """The fence: the row has this worker's name, and no attempt has begun since."""
-    ids = _each("ids", BigInteger(), postgresql)
-    return and_(J.id.in_(select(ids.c.value)), J.attempts == bindparam("counted"), J.locked_by == WORKER)
+    return and_(among(J.id, "ids", postgresql), J.attempts == bindparam("counted"), J.locked_by == WORKER)
 
 
 def _fences(connection: Transaction, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
@@ -360,4 +276,4 @@ def _fences(connection: Transaction, worker: str, claimed: Iterable[Claimed]) ->
     for job in claimed:
         ids[job.counted].append(job.id)
     for counted, some in ids.items():
-        yield {"worker": worker, "counted": counted, "ids": _list(some, is_postgresql(connection))}
+        yield {"worker": worker, "counted": counted, "ids": as_list(some, is_postgresql(connection))}

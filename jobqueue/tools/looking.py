@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from jobqueue import Job, Queue, store
+from jobqueue import Job, Queue, inserting
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.presence import WAIT_BOUNDS, Tally, tallies
 from jobqueue.schema import GONE, WorkerRow, jobs, running, waiting
@@ -155,7 +155,7 @@ def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
             raise AlreadyQueued(
                 f"job {id} can't be retried: another job with its key {key!r} is queued"
             ) from error
-        store.notify(session.connection())
+        inserting.notify(session.connection())
         session.commit()
     return True
 

@@ -1,0 +1,132 @@
+"""What a worker has to do with the database: settle, claim, beat, and tell what it has done.
+
+For the one thread that runs the worker. Each method is a transaction, and raises DBAPIError.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobqueue import presence, store
+from jobqueue.direct import Kept
+from jobqueue.meter import Meter
+from jobqueue.performing import Outcome, settle
+from jobqueue.queue import Queue
+from jobqueue.slots import BatchSize, deal
+from jobqueue.store import Claimed
+
+logger = logging.getLogger("jobqueue")
+
+TELL_SECONDS = 1.0  # between two times that a busy worker writes down how much it has done
+
+
+class Ledger:
+    """A worker's dealings with the queue. `batch` is how many jobs it claims for a slot; `more` is whether
+    there was more than the last claim could take.
+    """
+
+    def __init__(
+        self, queue: Queue, me: presence.Self, queues: Sequence[str], batch: BatchSize, meter: Meter
+    ):
+        self.batch = batch
+        self.more = True
+        self._queue = queue
+        self._me = me
+        self._queues = queues
+        self._meter = meter
+        self._writing = Kept(queue.writer)
+        self._reading = Kept(queue.engine)
+        self._tally = presence.Tally()
+        self._next_beat = self._next_tell = 0.0  # on the monotonic clock, in seconds
+
+    @property
+    def next_beat(self) -> float:
+        """When beat() is due, on the monotonic clock in seconds: three times a lease, and when something was
+        done that nobody was told of.
+        """
+        return min(self._next_beat, self._next_tell) if self._tally else self._next_beat
+
+    def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
+        """In one transaction, settle what was performed and claim jobs for so many slots; returns for each
+        slot its jobs.
+        """
+        limit = slots * self.batch.size
+        tell = bool(self._tally) and time.monotonic() >= self._next_tell
+        claimed: list[Claimed] = []
+        with self._writing.begin() as transaction:
+            lost = settle(transaction, self._me.name, outcomes, now)
+            if slots:
+                together = self.batch.size > 1
+                claimed = store.claim(transaction, self._me.name, limit, now, self._queues, batch=together)
+            hands, rest = deal(claimed, slots)
+            if rest:
+                store.release(transaction, self._me.name, rest, now)
+            if tell:
+                presence.be_seen(transaction, self._me, self._tally, now)
+        if tell:
+            self._told()
+        if slots:
+            self.more = len(claimed) == limit
+        if rest:
+            self.batch.reset()
+        for job in claimed:
+            self._tally.count_wait((now - job.run_at).total_seconds())
+        self._count(outcomes, lost)
+        return hands
+
+    def due_in(self, now: datetime) -> float:
+        """In how many seconds the next waiting job is due: a read, which needs no lock."""
+        with self._reading.begin() as transaction:
+            due = store.next_run_at(transaction, self._queues)
+        return (due - now).total_seconds() if due else float("inf")
+
+    def release(self, unfinished: Sequence[Claimed], now: datetime) -> None:
+        """Give back jobs that were claimed and not finished, as if they had never been claimed."""
+        with self._writing.begin() as transaction:
+            store.release(transaction, self._me.name, unfinished, now)
+
+    def beat(self, held: Sequence[Claimed], now: datetime) -> None:
+        """Renew what this worker holds, tell what it has done, and free what dead workers held."""
+        with self._writing.begin() as transaction:
+            store.renew(transaction, self._me.name, held, now)
+            presence.be_seen(transaction, self._me, self._tally, now)
+        self._told()
+        self.reap(now)
+        self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / 3
+
+    def reap(self, now: datetime) -> None:
+        """Free what dead workers held."""
+        with self._writing.begin() as transaction:
+            freed = store.reap(transaction, self._queue.lease, now)
+            presence.forget_the_silent(transaction, self._queue.lease, now)
+        if freed:
+            logger.warning("freed %d jobs of workers that were not heard of for %s", freed, self._queue.lease)
+
+    def leave(self, now: datetime) -> None:
+        """Say for the last time what this worker has done."""
+        with self._writing.begin() as transaction:
+            presence.be_seen(transaction, self._me, self._tally, now)
+            presence.leave(transaction, self._me.name, now)
+        self._told()
+
+    def close(self) -> None:
+        self._writing.close()
+        self._reading.close()
+
+    def _told(self) -> None:
+        self._tally = presence.Tally()
+        self._next_tell = time.monotonic() + TELL_SECONDS
+
+    def _count(self, outcomes: Sequence[Outcome], lost: Sequence[Outcome]) -> None:
+        failures = [outcome for outcome in outcomes if outcome.error is not None]
+        self._meter.count(len(outcomes), len(failures))
+        self._tally.failed += len(failures)
+        self._tally.succeeded += len(outcomes) - len(failures)
+        for job, error, _ in failures:
+            reason = str(error).strip().rpartition("\n")[2]
+            of = f"attempt {job.attempts} of {job.max_attempts}"
+            logger.warning("job %d failed: %s (%s)", job.id, reason, of)
+        for outcome in lost:
+            id = outcome.job.id
+            logger.warning("job %d is somebody else's by now: this worker had lost its lease", id)
