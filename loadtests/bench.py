@@ -9,7 +9,6 @@ what was measured until then is kept.
 
 import argparse
 import json
-import platform
 import signal
 import sys
 import textwrap
@@ -19,11 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
-
 from loadtests.databases import check_database, database_server
 from loadtests.errors import UsageError
 from loadtests.feedkinds import DEFAULT_MIX, parse_mix, written_mix
+from loadtests.machine import describe_machine
 from loadtests.progress import Progress
 from loadtests.report import text_table, write_report
 from loadtests.samples import RULE_MS
@@ -97,13 +95,7 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
         "version": 1,
         "started_at": started.isoformat(timespec="seconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "cpu": _cpu(),
-            "cores": psutil.cpu_count() or 1,
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-        },
+        "machine": describe_machine(),
         "packages": {name: version(name) for name in PACKAGES},
         "settings": {
             "users": list(plan.users),
@@ -128,18 +120,6 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
         "steps": steps,
         "verdict": verdict(steps),
     }
-
-
-def _cpu() -> str:
-    """The processor's name, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
