@@ -69,7 +69,10 @@ chapters: $(VENV)/test.stamp  ## build and execute the notebooks from notebooks/
 
 .PHONY: wc
 wc:  ## count lines: the library is meant to stay small
+	@echo "the core, blank lines and all:"
 	@wc -l jobqueue/*.py | sort -n
+	@echo "what one may leave out:"
+	@wc -l jobqueue/tools/*.py | sort -n
 
 # ---- set-up ----------------------------------------------------------------------------------------------
 
