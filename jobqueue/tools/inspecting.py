@@ -1,0 +1,220 @@
+"""`jobqueue stats`, `list`, `show` and `check`: how the queue is."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from textwrap import indent
+from typing import Any, get_args
+
+from sqlalchemy import func, select
+
+from jobqueue import Job, NoSuchJob, Queue, store
+from jobqueue.errors import JobQueueError
+from jobqueue.presence import WAIT_BOUNDS
+from jobqueue.schema import WorkerRow, jobs, waiting, workers
+from jobqueue.tools import looking
+from jobqueue.tools.asking import add_json, add_name, job_id, opened
+from jobqueue.tools.options import Commands, add_database, add_number
+from jobqueue.tools.printing import (
+    as_dict,
+    call,
+    complain,
+    plain,
+    plural,
+    say,
+    say_json,
+    shown,
+    state_of,
+    table,
+)
+from jobqueue.tools.spans import ago, span
+
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def add_commands(commands: Commands) -> None:
+    command = commands.add_parser("stats", help="how many jobs there are, and who works on them")
+    add_database(command)
+    add_json(command)
+    command.set_defaults(run=stats)
+
+    command = commands.add_parser("list", help="the jobs, in the order in which they would run")
+    add_database(command)
+    add_name(command)
+    command.add_argument("--state", choices=get_args(looking.State), help="only those; due ones also wait")
+    add_number(command, "--limit", "N", "how many at most", 100, int)
+    add_json(command)
+    command.set_defaults(run=list_jobs)
+
+    command = commands.add_parser("show", help="all that is known of a job")
+    add_database(command)
+    command.add_argument("id", metavar="ID", type=job_id)
+    add_json(command)
+    command.set_defaults(run=show)
+
+    command = commands.add_parser(
+        "check",
+        help="for monitoring: is any job late?",
+        description="Exit status 0: no job has been due for longer than --max-age seconds. 1: some have.",
+    )
+    add_database(command)
+    add_name(command)
+    add_number(command, "--max-age", "S", "seconds that a job may be due and not run", None)
+    add_json(command)
+    command.set_defaults(run=check)
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Say how the queue is; returns 0."""
+    now = datetime.now(UTC)
+    with opened(options) as queue:
+        found = looking.stats(queue, now)
+    latency = {name: looking.pickup_latency(found.done, share) for name, share in SHARES.items()}
+    if options.json:
+        say_json(
+            {
+                "queues": [vars(each) for each in found.queues],
+                "workers": [_worker(each, found.held, now) for each in found.workers],
+                "succeeded": found.done.succeeded,
+                "failed": found.done.failed,
+                "pickup_seconds": latency,
+            }
+        )
+        return 0
+    headings = ("queue", "waiting", "due", "running", "failed", "oldest due")
+    rows = [
+        (q.name, q.waiting, q.due, q.running, q.failed, span(q.oldest_due_seconds) if q.due else "-")
+        for q in found.queues
+    ]
+    say(table(headings, rows, shrink=("queue",)) if rows else "no jobs")
+    say("")
+    say(_workers(found, now) if found.workers else "no workers")
+    say(f"\nattempts: {found.done.succeeded:,} succeeded, {found.done.failed:,} failed")
+    if any(found.done.waits):
+        say(f"pick-up latency: {', '.join(f'{n} {_estimate(s)}' for n, s in latency.items())}")
+    return 0
+
+
+def list_jobs(options: argparse.Namespace) -> int:
+    """Say which jobs there are; returns 0."""
+    now = datetime.now(UTC)
+    limit = options.limit
+    with opened(options) as queue:
+        found = looking.find(queue, state=options.state, name=options.name, limit=limit + 1, now=now)
+    if options.json:
+        say_json([as_dict(job, now) for job in found[:limit]])
+        return 0
+    headings = ("id", "state", "when", "queue", "priority", "attempts", "job")
+    rows = [
+        (
+            job.id,
+            state_of(job, now),
+            ago(_when(job), now),
+            job.queue,
+            job.priority,
+            f"{job.attempts}/{job.max_attempts}",
+            call(job.handler),
+        )
+        for job in found[:limit]
+    ]
+    say(table(headings, rows, shrink=("queue", "job")) if rows else "no jobs")
+    if len(found) > limit:
+        say(f"the first {limit}; there are more: --limit N")
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """Say all that is known of a job; returns 0, or 1 when there is none."""
+    now = datetime.now(UTC)
+    with opened(options) as queue:
+        try:
+            job = looking.get(queue, options.id)
+        except NoSuchJob as error:
+            return complain(error)
+    if options.json:
+        say_json(as_dict(job, now))
+        return 0
+    for name, value in {**as_dict(job, now), "handler": call(job.handler)}.items():
+        if name != "last_error":
+            say(f"{name:<12}  {shown(value, now)}")
+    trace = plain(job.last_error or "-", keep="\n\t")
+    say(f"last_error\n{indent(trace.rstrip(), '  ')}")
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Say whether a job is late; returns 0, or 1 when one is."""
+    now = datetime.now(UTC)
+    if options.max_age is None:
+        raise JobQueueError("say how long a job may be due and not run: --max-age SECONDS")
+    with opened(options) as queue:
+        oldest, late = overdue(queue, timedelta(seconds=options.max_age), options.name, now)
+    where = f" in the queue {plain(options.name)}" if options.name else ""
+    if options.json:
+        say_json({"ok": not late, "late": late, "oldest_due_seconds": oldest, "max_age": options.max_age})
+    elif late:
+        have = "has" if late == 1 else "have"
+        say(
+            f"LATE: {plural(late, 'job')}{where} {have} been due for longer than {options.max_age:g} s,"
+            f" at most for {span(oldest)}"
+        )
+    else:
+        say(f"fine: no job{where} has been due for longer than {options.max_age:g} s")
+    return int(late > 0)
+
+
+def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
+    """For how many seconds the job that is due for longest has been so; how many for longer than `age`."""
+    with queue.engine.connect() as connection:
+        first = store.next_run_at(connection, [] if name is None else [name])
+        oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
+        if oldest <= age.total_seconds():  # nearly always, and it costs nothing, however long the queue
+            return oldest, 0
+        late = select(func.count()).where(waiting, jobs.c.run_at < now - age)
+        which = late if name is None else late.where(jobs.c.queue == name)
+        return oldest, int(connection.scalar(which) or 0)
+
+
+def _when(job: Job) -> datetime:
+    """When it failed, began to run, or is to run."""
+    return job.failed_at or (job.updated_at if job.locked_by else job.run_at)
+
+
+def _workers(found: looking.Stats, now: datetime) -> str:
+    headings = ("host", "pid", "threads", "queues", "seen", "running", "succeeded", "failed")
+    rows = []
+    for worker in found.workers:
+        host, pid = _host_and_pid(worker.name)
+        queues = worker.queues or "all"
+        seen = ago(worker.seen_at, now) + (" SILENT" if looking.is_silent(worker, now) else "")
+        running = found.held.get(worker.name, 0)
+        rows.append((host, pid, worker.threads, queues, seen, running, worker.succeeded, worker.failed))
+    return table(headings, rows, shrink=("host", "queues"))
+
+
+def _worker(worker: WorkerRow, held: Mapping[str, int], now: datetime) -> dict[str, Any]:
+    """For JSON."""
+    columns = {column.name: getattr(worker, column.name) for column in workers.columns}
+    del columns["waits"]
+    host, pid = _host_and_pid(worker.name)
+    return {
+        **columns,
+        "host": host,
+        "pid": pid,
+        "queues": worker.queues.split(",") if worker.queues else [],
+        "seen_seconds_ago": (now - worker.seen_at).total_seconds(),
+        "silent": looking.is_silent(worker, now),
+        "running": held.get(worker.name, 0),
+    }
+
+
+def _host_and_pid(name: str) -> tuple[str, int | None]:
+    """Of a worker, whose name has both; a name that somebody else made up is all host."""
+    found = re.fullmatch(r"host:(\S+) pid:(\d+) \S+", name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
+def _estimate(seconds: float | None) -> str:
+    longest = WAIT_BOUNDS[-1]
+    return f"over {span(longest)}" if seconds == longest else span(seconds or 0.0)

@@ -1,0 +1,103 @@
+"""`jobqueue retry`, `delete` and `clear`: put the queue right."""
+
+import argparse
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+
+from jobqueue import Queue
+from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
+from jobqueue.schema import jobs
+from jobqueue.tools import failures, looking
+from jobqueue.tools.asking import add_name, job_id, opened
+from jobqueue.tools.options import Commands, add_database
+from jobqueue.tools.printing import complain, plain, plural, say
+
+
+def add_commands(commands: Commands) -> None:
+    for name, text, run in (
+        ("retry", "let failed jobs run again, and waiting ones now", retry),
+        ("delete", "delete jobs; one that runs goes on to its end", delete),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_database(command)
+        command.add_argument("ids", metavar="ID", type=job_id, nargs="*")
+        command.add_argument("--failed", action="store_true", help="all jobs that failed for good")
+        add_name(command)
+        command.set_defaults(run=run)
+
+    command = commands.add_parser("clear", help="delete all jobs, also those that failed")
+    add_database(command)
+    add_name(command)
+    command.add_argument("--yes", action="store_true", help="do it; otherwise only say how many")
+    command.set_defaults(run=clear)
+
+
+def retry(options: argparse.Namespace) -> int:
+    """Let jobs run now; returns 0, or 1 when one could not be."""
+    now = datetime.now(UTC)
+    if not _all_failed(options):
+        return _each(options, lambda queue, id: _retry(queue, id, now))
+    with opened(options) as queue:
+        count = failures.retry_all(queue, until=now, name=options.name, now=now)
+        left = len(looking.find(queue, state="failed", name=options.name, limit=1))
+    say(f"retried {plural(count, 'failed job')}")
+    if left:
+        return complain("some were left, for other jobs have their unique keys: see list --state failed")
+    return 0
+
+
+def delete(options: argparse.Namespace) -> int:
+    """Delete jobs; returns 0, or 1 when one was not there."""
+    if not _all_failed(options):
+        return _each(options, _delete)
+    with opened(options) as queue:
+        count = failures.delete_all(queue, until=datetime.now(UTC), name=options.name)
+    say(f"deleted {plural(count, 'failed job')}")
+    return 0
+
+
+def clear(options: argparse.Namespace) -> int:
+    """Delete all jobs; returns 0. Raises JobQueueError without --yes."""
+    where = f" of the queue {plain(options.name)}" if options.name is not None else ""
+    with opened(options) as queue:
+        if options.yes:
+            say(f"deleted {plural(queue.clear(options.name), 'job')}{where}")
+            return 0
+        which = [] if options.name is None else [jobs.c.queue == options.name]
+        with queue.engine.connect() as connection:
+            count = connection.scalar(select(func.count()).select_from(jobs).where(*which)) or 0
+    raise JobQueueError(f"this would delete {plural(count, 'job')}{where}: add --yes to do it")
+
+
+def _all_failed(options: argparse.Namespace) -> bool:
+    """Whether all failed jobs are meant, and not those of some ids. Raises JobQueueError."""
+    if bool(options.ids) == options.failed:
+        raise JobQueueError("name either the jobs by their ids, or --failed for all that failed for good")
+    if options.ids and options.name is not None:
+        raise JobQueueError("--queue goes with --failed; a job's id says which one it is")
+    return bool(options.failed)
+
+
+def _each(options: argparse.Namespace, act: Callable[[Queue, int], str]) -> int:
+    status = 0
+    with opened(options) as queue:
+        for id in options.ids:
+            try:
+                say(act(queue, id))
+            except (NoSuchJob, AlreadyQueued) as error:
+                status = complain(error)
+    return status
+
+
+def _retry(queue: Queue, id: int, now: datetime) -> str:
+    if looking.retry(queue, id, now):
+        return f"job {id} is due now"
+    return f"job {id} runs already"
+
+
+def _delete(queue: Queue, id: int) -> str:
+    state = looking.get(queue, id).state
+    looking.delete(queue, id)
+    return f"deleted job {id}" + ("; what runs of it goes on to its end" if state == "running" else "")

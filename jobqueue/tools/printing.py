@@ -1,0 +1,132 @@
+"""How answers look at a terminal: tables that fit 80 columns, and jobs on one line; or as JSON.
+
+What stands in a row may be anybody's. So nothing of it reaches the terminal that would steer it.
+"""
+
+import json
+import sys
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from textwrap import fill
+from typing import Any
+
+from jobqueue.schema import Job, jobs
+from jobqueue.tools.spans import ago
+
+WIDTH = 80
+GAP = "  "
+NARROWEST = 8  # characters, of a column that is made narrower
+
+
+def say(text: str) -> None:
+    """Print it; what standard output has no characters for, as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def complain(what: object) -> int:
+    """Say on standard error why a command could not do what it was told; returns its exit status, 1."""
+    print(f"jobqueue: {what}", file=sys.stderr)
+    return 1
+
+
+def say_json(value: Any) -> None:
+    """Print it as JSON; moments in ISO 8601."""
+    print(json.dumps(value, indent=2, default=datetime.isoformat))
+
+
+def plain(text: object, keep: str = "") -> str:
+    r"""The text without characters that steer a terminal, shown as escapes; those of `keep` are left.
+
+    >>> plain("caf\xe9\x1b[2J")
+    'café\\x1b[2J'
+    """
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in str(text)
+    )
+
+
+def paragraph(text: str, mark: str = "") -> str:
+    """The text in lines that fit, with a mark before the first, under which the others are indented."""
+    return fill(
+        plain(text),
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def shown(value: object, now: datetime) -> str:
+    """A column's value; a moment also relative to now."""
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%F %T} UTC, {ago(value, now)}"
+    return plain(value)
+
+
+def plural(count: int, word: str) -> str:
+    """The count and the word, with an s unless there is one.
+
+    >>> plural(1, "job"), plural(2_000, "job")
+    ('1 job', '2,000 jobs')
+    """
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def short(text: str, width: int) -> str:
+    """The text's beginning, if it is longer than `width`."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], shrink: Collection[str] = ()) -> str:
+    """Columns under their headings, numbers to the right; those to `shrink` are made as narrow as must be."""
+    cells = [list(headings), *([plain(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
+        narrower = [n for n, name in enumerate(headings) if name in shrink and widths[n] > NARROWEST]
+        if not narrower:
+            break
+        widths[max(narrower, key=lambda n: widths[n])] -= 1
+    right = [any(isinstance(cell, int) for cell in column) for column in zip(headings, *rows, strict=True)]
+    return "\n".join(
+        GAP.join(
+            short(cell, width).rjust(width) if to_right else short(cell, width).ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def call(handler: str) -> str:
+    """A handler as one would write it in Python; one that is not jobqueue's, as it is.
+
+    >>> call('{"job":"Resize","arguments":{"id":8}}'), call('{"job":"Feed","key":[3]}'), call("--- !ruby")
+    ('Resize(id=8)', 'Feed[3]', '--- !ruby')
+    """
+    try:
+        body = json.loads(handler)
+        if "key" in body:
+            return f"{body['job']}{body['key']}"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in body["arguments"].items())
+        return f"{body['job']}({arguments})"
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return handler
+
+
+def last_line(error: str | None) -> str:
+    """What went wrong, of a traceback: its last line."""
+    return plain((error or "").strip().rpartition("\n")[2])
+
+
+def state_of(job: Job, now: datetime) -> str:
+    """ "waiting" (for its run_at), "due", "running" or "failed" (for good)."""
+    return "due" if job.state == "waiting" and job.run_at <= now else job.state
+
+
+def as_dict(job: Job, now: datetime) -> dict[str, Any]:
+    """All columns by name, and the state, for JSON."""
+    columns = {column.name: getattr(job, column.name) for column in jobs.columns}
+    return {"id": columns.pop("id"), "state": state_of(job, now), **columns}
