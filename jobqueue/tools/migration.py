@@ -1,0 +1,49 @@
+"""`jobqueue schema` prints the tables' DDL, `jobqueue migrate` makes them or brings older ones up to date."""
+
+import argparse
+from contextlib import closing
+
+from sqlalchemy import Dialect
+from sqlalchemy.dialects import postgresql
+
+from jobqueue.migrating import migrate, schema
+from jobqueue.tools.options import Commands, add_database, open_queue
+from jobqueue.tools.printing import plural, say
+
+
+def add_commands(commands: Commands) -> None:
+    text = "print the SQL that makes the tables"
+    command = commands.add_parser("schema", help=text, description="Print it, without connecting.")
+    add_database(command)
+    command.set_defaults(run=print_schema)
+
+    text = "make the tables, or bring older ones up to date"
+    command = commands.add_parser("migrate", help=text, description="Safe to run twice, and at once.")
+    add_database(command)
+    command.set_defaults(run=migrate_tables)
+
+
+def print_schema(options: argparse.Namespace) -> int:
+    """Print the SQL for this kind of database; returns 0."""
+    for statement in schema(_dialect(options)):
+        say(f"{statement};\n")
+    return 0
+
+
+def migrate_tables(options: argparse.Namespace) -> int:
+    """Make what the tables lack, and say what; returns 0."""
+    with closing(open_queue(options)) as queue, queue.writer.begin() as connection:
+        statements = migrate(connection)
+    for statement in statements:
+        say(f"{statement};\n")
+    done = f"executed {plural(len(statements), 'statement')}" if statements else "there was nothing to do"
+    say(f"The tables are up to date: {done}.")
+    return 0
+
+
+def _dialect(options: argparse.Namespace) -> Dialect:
+    """Of the database that --database names. PostgreSQL's driver need not be installed."""
+    if (options.database or "").startswith(("postgresql:", "postgresql+")):
+        return postgresql.dialect()  # type: ignore[no-untyped-call]
+    with closing(open_queue(options)) as queue:
+        return queue.engine.dialect
