@@ -1,0 +1,148 @@
+"""`jobqueue verify`: would every queued payload still load with this code? To be asked before a deployment.
+
+It loads each as a worker would, and performs none. A job that has a class of its own is made by its __init__,
+and one that is a mapped object is read from the database.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from jobqueue import HandlerError, JobQueueError, Queue
+from jobqueue.database import complaint, is_postgresql
+from jobqueue.handlers import parse
+from jobqueue.schema import jobs
+from jobqueue.tools.asking import add_json, opened
+from jobqueue.tools.options import Commands, add_database, add_imports, import_jobs
+from jobqueue.tools.printing import paragraph, plural, say, say_json
+
+J = jobs.c
+PAGE = 500  # jobs that are in memory at a time
+MOST_REASONS = 50  # that are told apart; so memory stays bounded whatever the errors say
+MOST_EXAMPLES = 5
+
+
+@dataclass
+class Group:
+    """Jobs that would fail for the same reason; `ids` are the first few."""
+
+    reason: str
+    count: int = 0
+    ids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How many jobs were looked at, and which would not load."""
+
+    checked: int
+    groups: list[Group]
+
+    @property
+    def broken(self) -> int:
+        return sum(group.count for group in self.groups)
+
+
+def add_commands(commands: Commands) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="would every queued job still load with this code?",
+        description="Load every job that waits or runs, as a worker with this code would, and perform none."
+        " Exit status 1: some would not load.",
+    )
+    add_database(command)
+    add_imports(command)
+    add_json(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Say which jobs would not load; returns 0, or 1 when there are any. Raises JobQueueError."""
+    if not options.imports:
+        raise JobQueueError("name the modules that register your jobs, as for the worker: --import MODULE")
+    import_jobs(options)
+    with opened(options) as queue:
+        verdict = verify(queue)
+    if options.json:
+        groups = [asdict(group) for group in verdict.groups]
+        say_json({"checked": verdict.checked, "broken": verdict.broken, "reasons": groups})
+        return int(verdict.broken > 0)
+    if not verdict.checked:
+        say("no jobs to check")
+    elif not verdict.broken:
+        say(f"fine: checked {plural(verdict.checked, 'job')}, and all would load")
+    else:
+        say(f"BROKEN: of {plural(verdict.checked, 'job')}, {verdict.broken:,} would not load")
+    for group in verdict.groups:
+        more = ", ..." if group.count > len(group.ids) else ""
+        say(f"\n{plural(group.count, 'job')} ({', '.join(map(str, group.ids))}{more}):")
+        say(paragraph(group.reason, mark="  "))
+    return int(verdict.broken > 0)
+
+
+def verify(queue: Queue) -> Verdict:
+    """Try to load every job that waits or runs, page by page; those that would not are grouped by reason, the
+    largest group first.
+    """
+    groups: dict[str, Group] = {}
+    checked, last = 0, 0
+    while rows := _check_page(queue, last, groups):
+        checked += len(rows)
+        last = rows[-1].id
+    return Verdict(checked, sorted(groups.values(), key=lambda group: -group.count))
+
+
+def why_not(handler: str, session: Session) -> str | None:
+    """Why a worker with this code could not load it; None when it could. Nothing is written."""
+    try:
+        known, body = parse(handler)
+    except HandlerError as error:
+        return str(error)
+    try:
+        if not known.mapped:
+            known.load(body, None)
+            return None
+        with session.begin_nested():  # on PostgreSQL, an error would be the end of the transaction
+            known.load(body, session)
+    except HandlerError as error:
+        return str(error)
+    except DBAPIError as error:
+        return f"{known.name} can't be read from the database: {complaint(error)}"
+    except Exception as error:  # of the class itself: the attempt would fail with it
+        return f"{known.name} raises {type(error).__name__}: {error}"
+    return None
+
+
+def _check_page(queue: Queue, last: int, groups: dict[str, Group]) -> Sequence[Any]:
+    """Check the jobs after the last one; returns those of this page."""
+    page = select(J.id, J.handler).where(J.failed_at.is_(None), J.id > last).order_by(J.id).limit(PAGE)
+    with Session(queue.engine) as session:
+        if is_postgresql(queue.engine):
+            # As SQLite does: see jobs and their mapped objects as they were at one moment.
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        rows = session.execute(page).all()
+        for id, handler in rows:
+            if why := why_not(handler, session):
+                reason = _without_key(why, handler)
+                if reason not in groups and len(groups) >= MOST_REASONS:
+                    reason = "other reasons: see jobqueue explain ID --import MODULE"
+                group = groups.setdefault(reason, Group(reason))
+                group.count += 1
+                if len(group.ids) < MOST_EXAMPLES:
+                    group.ids.append(id)
+    return rows
+
+
+def _without_key(why: str, handler: str) -> str:
+    """The reason without what is this job's alone, so that alike jobs are alike."""
+    try:
+        known, body = parse(handler)
+    except HandlerError:
+        return re.sub("(what jobqueue writes): .*", r"\1", why, flags=re.DOTALL)
+    return why.replace(f" {body.get('key')} ", " ", 1) if known.mapped else why
