@@ -5,22 +5,52 @@ Each module of COMMANDS adds some.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
-from jobqueue.tools import supervising, working
+from jobqueue.tools import (
+    doctor,
+    explaining,
+    inspecting,
+    mending,
+    migration,
+    supervising,
+    verifying,
+    working,
+)
 
-COMMANDS = (working, supervising)
+COMMANDS = (working, supervising, inspecting, mending, explaining, doctor, verifying, migration)
+DISTRIBUTION = "jobqueue-500ms"
+
+
+class Version(argparse.Action):
+    """Prints the version. A copy of the library that was not installed has none."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely asked for
+
+        try:
+            said = f"{DISTRIBUTION} {version(DISTRIBUTION)}"
+        except PackageNotFoundError:
+            said = "unknown: this copy was not installed with pip"
+        print(f"jobqueue: {said}")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 fine, 1 no, or the database failed, 2 bad usage."""
     parser = argparse.ArgumentParser(prog="jobqueue", description="A job queue in a database table.")
+    parser.add_argument("--version", action=Version, help="say which one this is")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add_commands(commands)
@@ -28,7 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
         return status
+    except BrokenPipeError:  # whoever reads has read enough: `| head`. What is left to say goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130  # as shells have it
     except JobQueueError as error:
         print(f"jobqueue: {error}", file=sys.stderr)
         return 2
