@@ -1,0 +1,48 @@
+"""What the tests of commands share: what a command answered, and workers that are only rows."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from jobqueue import Queue, presence, store
+from jobqueue.presence import Self, Tally
+from jobqueue.store import Claimed
+
+NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+class Answer(NamedTuple):
+    """What a command said, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """What it said for programs."""
+        return json.loads(self.out)
+
+
+Command = Callable[..., Answer]
+
+
+def name_of(pid: int, host: str = "silver", token: str = "1a2b3c4d") -> str:
+    """A worker's name, as in jobs.locked_by."""
+    return f"host:{host} pid:{pid} {token}"
+
+
+def seen(queue: Queue, name: str, now: datetime, done: Tally | None = None, **options: Any) -> None:
+    """Let there be a worker of this name, alive at `now`, which has done so much more."""
+    settings = {"threads": 1, "queues": "", "lease": 30.0, "max_run_time": 20.0, "started_at": NOON - HOUR}
+    with queue.writer.begin() as connection:
+        presence.be_seen(connection, Self(name, **{**settings, **options}), done or Tally(), now)
+
+
+def claimed(
+    queue: Queue, name: str, now: datetime, limit: int = 1, queues: tuple[str, ...] = (), batch: bool = False
+) -> list[Claimed]:
+    """Let the worker claim jobs."""
+    with queue.writer.begin() as connection:
+        return store.claim(connection, name, limit, now, queues, batch=batch)

@@ -1,0 +1,109 @@
+"""All commands that look at the queue: they change nothing, fit a terminal, and never trace back."""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from commands_for_tests import Command
+
+from jobqueue.tools import cli, looking
+from jobqueue.tools.printing import plain, say, short, table
+
+pytest_plugins = ["queue_fixtures", "command_fixtures"]
+
+
+def test_looking_makes_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A typing error in --database would show an empty queue. A URI of SQLite's own is left to it."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["stats", "--database", "sqlite:///job.db"]) == 2
+    assert capsys.readouterr().err == (
+        "jobqueue: there is no file job.db: see to --database, or make it: jobqueue migrate\n"
+    )
+    assert cli.main(["stats", "--database", "sqlite:///file:job.db?mode=ro&uri=true"]) == 1
+    assert "unable to open database file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_that_are_not_there_are_explained(database_url: str, command: Command, tmp_path: Path) -> None:
+    """Exit status 2, and what to do."""
+    (tmp_path / "test.db").touch()
+    answer = command("stats")
+    assert (answer.status, answer.out) == (2, "")
+    assert "are not there, or not up to date: run jobqueue migrate\n" in answer.err
+
+
+@pytest.mark.usefixtures("queue", "command")
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    """`jobqueue list | head` ends without a traceback; so does Ctrl-C."""
+
+    nobody, end = os.pipe()
+    os.close(nobody)
+    with open(end, "w") as out, pytest.MonkeyPatch.context() as patch:  # noqa: PTH123 - it has no path
+        patch.setattr(sys, "stdout", out)
+        assert cli.main(["list"]) == 1
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looking, "find", interrupt)
+        assert cli.main(["list"]) == 130
+
+
+def test_the_version_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the library that was never installed has none, and says so."""
+    status, out, _ = command("--version")
+    assert status == 0 and out.startswith("jobqueue: jobqueue-500ms ")
+    monkeypatch.setattr(cli, "DISTRIBUTION", "no-such-distribution")
+    assert command("--version") == (0, "jobqueue: unknown: this copy was not installed with pip\n", "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stats",
+        "list",
+        "show",
+        "check",
+        "retry",
+        "delete",
+        "clear",
+        "explain",
+        "doctor",
+        "verify",
+        "schema",
+        "migrate",
+    ],
+)
+def test_the_help_of_each_command_fits_a_terminal(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    output = capsys.readouterr().out
+    assert max(len(line) for line in output.splitlines()) <= 80
+    assert "None" not in output and "[]" not in output
+
+
+def test_tables_fit_the_terminal_as_long_as_they_can() -> None:
+    """Columns that may be cut are cut evenly, down to what can still be read."""
+    wide = table(("a", "b", "n"), [("x" * 60, "y" * 60, 1_000)], shrink=("a", "b"))
+    assert max(map(len, wide.splitlines())) == 80
+    assert wide.splitlines()[1].split() == ["x" * 33 + "...", "y" * 33 + "...", "1000"]
+    assert len(table(("a", "b"), [("x" * 90, "y")], shrink=("b",)).splitlines()[1]) == 93
+    assert short("abcdef", 6) == "abcdef"
+
+
+def test_a_terminal_that_knows_few_characters_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not know is shown as an escape; and what would steer it never reaches it."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    say(f"{plain('é' + chr(27) + chr(0x202E) + chr(0xD800))}")
+    out.flush()
+    assert out.buffer.getvalue() == b"\\xe9\\x1b\\u202e\\ud800\n"  # type: ignore[attr-defined]

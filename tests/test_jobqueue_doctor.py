@@ -1,0 +1,131 @@
+"""`jobqueue doctor` finds the settings that hurt, on real databases and with real workers' rows."""
+
+from pathlib import Path
+
+from commands_for_tests import HOUR, MINUTE, NOON, SECOND, Command, claimed, name_of, seen
+from jobs_for_tests import Say
+from sqlalchemy import text
+
+from jobqueue import Queue
+from jobqueue.tools import doctor, doctor_postgresql
+from jobqueue.tools.findings import Finding
+
+pytest_plugins = ["queue_fixtures", "command_fixtures"]
+
+
+def found(queue: Queue, deadline: float | None = None) -> dict[str, Finding]:
+    """What the doctor finds at noon, by check."""
+    return {finding.check: finding for finding in doctor.examine(queue, deadline, NOON)}
+
+
+def test_a_healthy_queue_is_told_so(queue: Queue, command: Command) -> None:
+    """Exit status 0, a line for each check, in 80 columns; the same as JSON. A warning is no failure."""
+    status, out, err = command("doctor")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert "ok    tables                  up to date" in lines
+    assert "warn  workers                 none is there, so nothing runs: start one with" in lines
+    assert lines[-1].endswith(" checks ok, 1 warning, 0 failed")
+    assert max(map(len, lines)) <= 80
+    said = command("doctor", "--json")
+    assert said.status == 0
+    assert {"level": "ok", "check": "tables", "text": "up to date"} in said.json()
+
+
+def test_tables_that_are_not_there_fail(database_url: str, command: Command, tmp_path: Path) -> None:
+    """Exit status 1; the rest is looked at, as far as it goes."""
+    (tmp_path / "test.db").touch()
+    status, out, err = command("doctor")
+    assert (status, err) == (1, "")
+    assert "fail  tables                  not up to date, 5 statements to execute: run" in out
+    assert command("doctor", "--json").status == 1
+    assert out.splitlines()[-1].endswith(" checks ok, 0 warnings, 1 failed")
+
+
+def test_a_file_that_is_not_there_is_not_made(command: Command, tmp_path: Path) -> None:
+    """Its settings would be fine."""
+    answer = command("doctor", "--database", "sqlite:///no.db")
+    assert answer.status == 2 and "there is no file no.db" in answer.err
+    assert not (tmp_path / "no.db").exists()
+
+
+def test_a_real_postgresql_is_examined(postgres_database: str) -> None:
+    """Another session that is idle in a transaction counts; so do columns that a Rails migration made."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    with queue.engine.connect() as idle, queue.engine.connect() as connection:
+        idle.execute(text("SELECT 1"))
+        checks = {f.check: f for f in doctor_postgresql.examine(connection, 30.0)}
+        assert {check for check, finding in checks.items() if finding.level == "fail"} == set()
+        assert checks["idle in transaction"].text.startswith("1, the longest for ")
+        assert checks["fsync"].text == "on"
+        connection.rollback()
+        idle.rollback()
+        idle.execute(text("ALTER TABLE jobs ALTER run_at TYPE timestamp"))
+        idle.commit()
+        checks = {f.check: f for f in doctor_postgresql.examine(connection, 30.0)}
+        assert checks["time zones"].text.startswith("1 column of jobs without")
+        connection.rollback()
+        idle.execute(text("DROP TABLE jobs"))
+        idle.commit()
+        checks = {f.check: f for f in doctor_postgresql.examine(connection, 30.0)}
+        assert checks["bloat"].text == "0 dead rows, 0 live ones"
+    queue.close()
+
+
+# -- workers, on both
+
+
+def test_healthy_workers_are_told_so(queue: Queue) -> None:
+    """The order HTTP deadline < max_run_time < lease holds, for the workers and for jobs with their own."""
+    seen(queue, name_of(1), NOON)
+    seen(queue, name_of(2), NOON - SECOND)
+    queue.enqueue(Say("x"), now=NOON, max_run_time=15.0)
+    queue.enqueue(Say("x"), now=NOON)
+    findings = found(queue, deadline=10.0)
+    assert {check: f.level for check, f in findings.items() if f.level != "ok"} == {}
+    assert findings["workers"].text == "2 alive"
+    assert findings["hosts"].text == "1 host"
+    assert findings["leases"].text == "30 s, for all workers"
+    assert findings["deadline < max_run_time"].text == "10 s < 20 s"
+    assert findings["max_run_time < lease"].text == "20 s < 30 s"
+    assert findings["deadline < jobs' own"].text == "10 s < 15 s"
+    assert findings["jobs' own < lease"].text == "15 s < 30 s"
+
+
+def test_the_order_of_limits_is_checked(queue: Queue) -> None:
+    """A deadline that is too long fails; a max_run_time that is longer than the lease is a warning."""
+    seen(queue, name_of(1), NOON, max_run_time=14400.0)
+    queue.enqueue(Say("x"), now=NOON, max_run_time=5.0)
+    queue.enqueue(Say("x"), now=NOON, max_run_time=45.0)
+    findings = found(queue, deadline=10.0)
+    assert findings["deadline < max_run_time"].level == "ok"
+    assert findings["max_run_time < lease"].level == "warn"
+    assert "start workers with --max-run-time below 30" in findings["max_run_time < lease"].text
+    assert findings["deadline < jobs' own"].level == "fail"
+    assert (
+        "enqueue with a max_run_time above 10, or shorten the deadline"
+        in findings["deadline < jobs' own"].text
+    )
+    assert findings["jobs' own < lease"].level == "warn"
+    unknown = found(queue)["deadline < max_run_time"]
+    assert (unknown.level, "--http-deadline" in unknown.text) == ("ok", True)
+
+
+def test_queues_without_a_worker_and_silent_workers_are_found(queue: Queue) -> None:
+    """Their jobs wait for somebody."""
+    queue.enqueue(Say("x"), now=NOON - MINUTE, queue="mail")
+    queue.enqueue(Say("x"), now=NOON, run_at=HOUR, queue="later")
+    claimed(queue, name_of(1), NOON - MINUTE)
+    queue.enqueue(Say("x"), now=NOON, queue="mail")
+    findings = found(queue)
+    assert findings["workers"].level == "warn"
+    assert findings["leases held"].level == "fail"
+    assert findings["leases held"].text.startswith("1 job held by workers that fell silent: start a worker")
+    assert findings["queues"].text.startswith("no worker serves mail (1 due job): start one")
+    seen(queue, name_of(1), NOON - MINUTE)
+    seen(queue, name_of(2), NOON, queues="mail")
+    findings = found(queue)
+    assert findings["workers"].text == "1 alive, and 1 silent for longer than their leases: did they die?"
+    assert findings["leases held"].level == "warn"
+    assert findings["queues"].level == "ok"

@@ -1,0 +1,209 @@
+"""`jobqueue explain`: why is a job not running? A test for each reason."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from commands_for_tests import HOUR, MINUTE, NOON, SECOND, Command, claimed, name_of, seen
+from jobs_for_tests import Fail, Say
+from sqlalchemy import update
+
+from jobqueue import Queue, Worker, handlers
+from jobqueue.schema import jobs
+from jobqueue.tools.explaining import explain
+
+pytest_plugins = ["queue_fixtures", "command_fixtures"]
+
+SILVER, GOLD = name_of(1), name_of(2)
+
+
+def reasons(queue: Queue, id: int, now: datetime = NOON) -> dict[str, str]:
+    """Why the job does not run: texts by code."""
+    return {reason.code: reason.text for reason in explain(queue, id, now).reasons}
+
+
+def test_a_job_that_is_gone(queue: Queue, command: Command) -> None:
+    """It has succeeded, or was deleted: on standard error, exit status 1. For programs on standard output."""
+    text = "there is no job 7: it has succeeded, or it was deleted"
+    assert command("explain", 7) == (1, "", f"jobqueue: {text}\n")
+    status, out, _ = answer = command("explain", 7, "--json")
+    assert status == 1 and out
+    assert answer.json() == {
+        "id": 7,
+        "state": "gone",
+        "job": "",
+        "reasons": [{"code": "no_such_job", "text": text}],
+    }
+
+
+def test_a_job_that_failed_for_good(queue: Queue) -> None:
+    """When, with what, and how to let it run again. It needs no worker."""
+    id = queue.enqueue(Fail("no such image"), max_attempts=1, now=NOON)
+    Worker(queue).work_off(now=NOON)
+    assert reasons(queue, id, NOON + HOUR) == {
+        "failed": "it failed for good at 2025-11-24 12:00:00 UTC (60 min ago), after 1 of 1 attempt:"
+        f" RuntimeError: no such image. See jobqueue show {id}; jobqueue retry {id} lets it run"
+    }
+
+
+def test_a_job_that_is_to_run_later(queue: Queue, command: Command) -> None:
+    """In how long. That there is no worker holds too; 80 columns are enough for both."""
+    id = queue.enqueue(Say("x"), now=NOON, run_at=timedelta(days=36500))
+    assert reasons(queue, id) == {
+        "not_due": "it is to run at 2125-10-31 12:00:00 UTC (in 36500 days);"
+        f" jobqueue retry {id} lets it run now",
+        "no_worker": "no worker is there: start one with jobqueue work --queue default --import MODULE",
+    }
+    status, out, _ = command("explain", id)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0] == f"job {id}, Say(text='x'): waiting"
+    assert lines[1].startswith("- it is to run at") and lines[2].startswith("  ")
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_job_that_is_retried(queue: Queue) -> None:
+    """After which attempt, and what it said."""
+    id = queue.enqueue(Fail("flaky"), max_attempts=3, now=NOON)
+    Worker(queue).work_off(now=NOON)
+    seen(queue, SILVER, NOON)
+    assert reasons(queue, id, NOON) == {
+        "not_due": f"it is to run at 2025-11-24 12:00:06 UTC (in 6 s); jobqueue retry {id} lets it run now",
+        "retry": "it has 1 of 3 attempts behind it, and is retried. The last one: RuntimeError: flaky",
+    }
+    due = reasons(queue, id, NOON + 7 * SECOND)
+    assert list(due) == ["retry", "next"]
+
+
+def test_a_job_whose_queue_has_no_worker(queue: Queue) -> None:
+    """None at all, silent ones, or workers of other queues."""
+    id = queue.enqueue(Say("x"), queue="mail", now=NOON)
+    start = "start one with jobqueue work --queue mail --import MODULE"
+    seen(queue, SILVER, NOON - MINUTE)
+    assert reasons(queue, id) == {"no_worker": f"no worker is there (1 worker fell silent): {start}"}
+    seen(queue, GOLD, NOON, queues="images,maildir")
+    assert reasons(queue, id) == {
+        "no_worker_on_queue": f"1 worker is there, but serves other queues than mail: {start}"
+    }
+    seen(queue, name_of(3), NOON, queues="images")
+    assert reasons(queue, id) == {
+        "no_worker_on_queue": f"2 workers are there, but serve other queues than mail: {start}"
+    }
+
+
+def test_a_job_that_is_next(queue: Queue) -> None:
+    """Nothing is wrong."""
+    id = queue.enqueue(Say("x"), now=NOON)
+    seen(queue, SILVER, NOON, threads=4)
+    assert reasons(queue, id) == {
+        "next": "it is next, and will be taken at any moment, by 1 worker with 4 threads"
+    }
+
+
+def test_a_job_that_free_workers_leave_alone(queue: Queue) -> None:
+    """They seem stuck."""
+    id = queue.enqueue(Say("x"), now=NOON - MINUTE)
+    seen(queue, SILVER, NOON, threads=2)
+    assert reasons(queue, id) == {
+        "stuck": "it has been due for 60 s, though 2 of 2 threads are free: its workers seem stuck, or their"
+        " clocks are behind; see jobqueue doctor, and restart them"
+    }
+
+
+def test_a_job_behind_others(queue: Queue) -> None:
+    """How many due jobs are before it in the queues that its workers serve: by priority, then by run_at, then
+    by id. Later ones, failed ones and those that nobody of its workers serves don't count.
+    """
+    seen(queue, SILVER, NOON, queues="mail,images", threads=2)
+    for options in (
+        {"priority": -1, "queue": "images"},
+        {"priority": -1, "queue": "other"},
+        {"now": NOON - MINUTE, "queue": "mail"},
+        {"queue": "mail"},
+        {"run_at": HOUR, "priority": -1, "queue": "mail"},
+    ):
+        queue.enqueue(Say("before"), **{"now": NOON - SECOND, **options})  # type: ignore[arg-type]
+    id = queue.enqueue(Say("x"), queue="mail", now=NOON - SECOND)
+    queue.enqueue(Say("after"), queue="mail", now=NOON - SECOND)
+    text = "3 due jobs will be taken before it, by 1 worker with 2 threads"
+    assert reasons(queue, id) == {"behind": text}
+    seen(queue, GOLD, NOON)  # serves all, so it may take the other one first
+    assert reasons(queue, id)["behind"] == "4 due jobs will be taken before it, by 2 workers with 3 threads"
+
+
+def test_a_job_whose_workers_are_busy(queue: Queue) -> None:
+    """All their threads have jobs."""
+    seen(queue, SILVER, NOON)
+    queue.enqueue(Say("runs"), now=NOON)
+    claimed(queue, SILVER, NOON)
+    id = queue.enqueue(Say("x"), now=NOON - MINUTE)
+    assert reasons(queue, id) == {
+        "busy": "all threads are busy: its queue has 1 worker with 1 thread; start more, or give them"
+        " more --threads"
+    }
+
+
+def test_a_job_that_runs(queue: Queue) -> None:
+    """Who has it, since when, and until when at least."""
+    id = queue.enqueue(Say("x"), now=NOON)
+    seen(queue, SILVER, NOON, lease=60.0)
+    claimed(queue, SILVER, NOON)
+    assert reasons(queue, id, NOON + 5 * SECOND) == {
+        "running": f"it runs: {SILVER} has had it for 5 s, was last heard of 5 s ago, and renews its lease;"
+        " if it falls silent, others get the job at 2025-11-24 12:01:00 UTC"
+    }
+    claimed(queue, GOLD, NOON)  # finds nothing
+    assert explain(queue, id, NOON).state == "running"
+
+
+def test_a_job_in_a_batch(queue: Queue) -> None:
+    """It may wait behind others that were claimed with it."""
+    ids = [queue.enqueue(Say(str(n)), now=NOON) for n in range(3)]
+    seen(queue, SILVER, NOON)
+    claimed(queue, SILVER, NOON, limit=3, batch=True)
+    found = reasons(queue, ids[2])
+    assert list(found) == ["running", "batch"]
+    assert found["batch"].startswith("its worker has 3 jobs for 1 thread: it may wait behind others")
+
+
+@pytest.mark.parametrize("own", [20.0, None])
+def test_a_job_that_its_worker_should_have_ended(queue: Queue, own: float | None) -> None:
+    """By its own max_run_time, or by the worker's."""
+    id = queue.enqueue(Say("x"), now=NOON, max_run_time=own)
+    seen(queue, SILVER, NOON)
+    claimed(queue, SILVER, NOON)
+    beat = NOON + 35 * SECOND
+    with queue.writer.begin() as connection:
+        connection.execute(update(jobs).values(locked_at=beat))
+    found = reasons(queue, id, beat)
+    assert list(found) == ["running", "stuck"]
+    assert found["stuck"].startswith("it has had longer than its max_run_time of 20 s")
+
+
+def test_a_job_of_a_worker_that_fell_silent(queue: Queue) -> None:
+    """Others free it, if there are any. A worker that left no row has the queue's lease."""
+    id = queue.enqueue(Say("x"), now=NOON)
+    claimed(queue, SILVER, NOON)
+    over = f"{SILVER}, which has it, was last heard of 31 s ago; its lease is over, and "
+    late = NOON + 31 * SECOND
+    assert list(reasons(queue, id, NOON + 30 * SECOND)) == ["running"]
+    text = over + "no worker is there to run it: start one with jobqueue work"
+    assert reasons(queue, id, late) == {"lease_over": text}
+    seen(queue, GOLD, late)
+    assert reasons(queue, id, late) == {"lease_over": over + "another worker is about to give it to others"}
+
+
+def test_a_job_that_this_program_can_not_load(
+    queue: Queue, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that has registered jobs says so; one that has none can't know."""
+    id = queue.enqueue(Say("x"), now=NOON)
+    monkeypatch.setattr(handlers, "registry", {})
+    known = handlers.registry
+    monkeypatch.setattr("jobqueue.tools.explaining.registry", known)
+    assert "handler" not in reasons(queue, id)
+    known["Other"] = None  # type: ignore[assignment]
+    assert reasons(queue, id)["handler"].startswith(
+        "this program can't load it: No job is registered as 'Say' in this worker. Import the module"
+    )
+    said = command("explain", id, "--json", "--import", "jobs_for_tests").json()
+    assert [reason["code"] for reason in said["reasons"]] == ["no_worker", "handler"]

@@ -1,0 +1,246 @@
+"""Looking at the queue: `jobqueue stats`, `list`, `show` and `check`."""
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from commands_for_tests import HOUR, MINUTE, NOON, SECOND, Command, claimed, name_of, seen
+from jobs_for_tests import Article, Fail, Say
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from jobqueue import NoSuchJob, Queue, Worker
+from jobqueue.presence import Tally
+from jobqueue.schema import jobs
+from jobqueue.tools import inspecting, looking
+from jobqueue.tools.inspecting import overdue
+
+pytest_plugins = ["queue_fixtures", "command_fixtures"]
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands run at noon."""
+    monkeypatch.setattr(inspecting, "datetime", SimpleNamespace(now=lambda _zone: NOON))
+
+
+def failed(queue: Queue, message: str, name: str = "default", now: datetime = NOON) -> int:
+    """A job that has failed for good."""
+    id = queue.enqueue(Fail(message), queue=name, max_attempts=1, priority=-100, now=now)
+    assert Worker(queue, queues=[name]).work_off(1, now=now) == (0, 1)
+    return id
+
+
+@pytest.mark.usefixtures("noon")
+def test_stats_tell_of_queues_workers_and_what_was_done(queue: Queue, command: Command) -> None:
+    """Each queue has a line, each worker too; and the latency is estimated from the workers' histograms."""
+    failed(queue, "no", now=NOON - MINUTE)
+    for n in range(3):
+        queue.enqueue(Say(str(n)), queue="images", now=NOON - 5 * SECOND)
+    queue.enqueue(Say("later"), now=NOON, run_at=HOUR)
+    silver = name_of(4227)
+    waits = Tally(succeeded=99, failed=1)
+    for _ in range(98):
+        waits.count_wait(0.004)
+    seen(queue, silver, NOON - 2 * SECOND, waits, threads=4)
+    claimed(queue, silver, NOON, limit=1)
+    seen(queue, "somebody", NOON - 2 * MINUTE, queues="images,mail")
+    answer = command("stats")
+    assert answer.status == 0
+    lines = answer.out.splitlines()
+    assert lines[:4] == [
+        "queue    waiting  due  running  failed  oldest due",
+        "default        1    0        0       1  -",
+        "images         2    2        1       0  5 s",
+        "",
+    ]
+    workers = lines[4:7]
+    assert workers[0].split()[:6] == ["host", "pid", "threads", "queues", "seen", "running"]
+    assert workers[1].split()[:3] == ["silver", "4227", "4"] and "2 s ago" in workers[1]
+    assert workers[2].startswith("somebody") and "2 min ago SILENT" in workers[2]
+    assert answer.out.splitlines()[-2:] == [
+        "attempts: 99 succeeded, 2 failed",
+        "pick-up latency: p50 2 ms, p95 5 ms, p99 5 ms",
+    ]
+    assert max(map(len, answer.out.splitlines())) <= 80
+
+
+@pytest.mark.usefixtures("noon")
+def test_stats_for_programs(queue: Queue, command: Command) -> None:
+    """The same as JSON: moments in ISO 8601, a worker's queues as a list, all of them as an empty one."""
+    queue.enqueue(Say("x"), now=NOON - SECOND)
+    seen(queue, name_of(1), NOON - SECOND, queues="images,mail")
+    seen(queue, "somebody", NOON - MINUTE)
+    said = command("stats", "--json").json()
+    assert said["queues"] == [
+        {"name": "default", "waiting": 1, "due": 1, "running": 0, "failed": 0, "oldest_due_seconds": 1.0}
+    ]
+    first, second = sorted(said["workers"], key=lambda worker: worker["host"])
+    assert first == {
+        "name": "host:silver pid:1 1a2b3c4d",
+        "host": "silver",
+        "pid": 1,
+        "threads": 1,
+        "queues": ["images", "mail"],
+        "lease": 30.0,
+        "max_run_time": 20.0,
+        "started_at": "2025-11-24T11:00:00+00:00",
+        "seen_at": "2025-11-24T11:59:59+00:00",
+        "seen_seconds_ago": 1.0,
+        "silent": False,
+        "running": 0,
+        "succeeded": 0,
+        "failed": 0,
+    }
+    assert (second["host"], second["pid"], second["queues"], second["silent"]) == ("somebody", None, [], True)
+    assert (said["succeeded"], said["failed"]) == (0, 0)
+    assert said["pickup_seconds"] == {"p50": None, "p95": None, "p99": None}
+
+
+def test_an_empty_queue_says_so(queue: Queue, command: Command) -> None:
+    """No empty tables."""
+    assert command("stats").out == "no jobs\n\nno workers\n\nattempts: 0 succeeded, 0 failed\n"
+    assert command("list") == (0, "no jobs\n", "")
+    assert command("list", "--json").json() == []
+
+
+def test_a_pickup_latency_is_estimated_as_prometheus_does() -> None:
+    """Linear within a bucket; the highest bound for all that is above it; None when nothing was claimed."""
+    done = Tally()
+    assert looking.pickup_latency(done, 0.5) is None
+    for seconds in (0.03, 0.03, 0.2, 400.0):
+        done.count_wait(seconds)
+    assert [looking.pickup_latency(done, share) for share in (0.25, 0.5, 0.75, 0.99)] == [
+        pytest.approx(0.0375),
+        pytest.approx(0.05),
+        pytest.approx(0.25),
+        300.0,
+    ]
+    assert inspecting._estimate(300.0) == "over 5 min"
+
+
+@pytest.mark.usefixtures("noon")
+def test_list_shows_a_job_on_a_line(queue: Queue, command: Command) -> None:
+    """In the order in which they would run, with the handler as one would write it, cut to 80 columns."""
+    queue.enqueue(Say("x" * 100), priority=-5, now=NOON - 5 * MINUTE)
+    with Session(queue.writer) as session:
+        session.add(article := Article(title="a"))
+        queue.enqueue(article, session=session, queue="articles", now=NOON, run_at=HOUR)
+        session.commit()
+    running = queue.enqueue(Say("run"), priority=-9, now=NOON - MINUTE)
+    claimed(queue, name_of(1), NOON - 2 * SECOND)
+    with queue.writer.begin() as connection:  # somebody wrote it by hand
+        id = queue.enqueue(Say("?"), session=connection, priority=99, now=NOON)
+        connection.execute(update(jobs).where(jobs.c.id == id).values(handler="--- !ruby\x1b[2J"))
+    assert command("list").out.splitlines() == [
+        "id  state    when       queue     priority  attempts  job",
+        f" {running}  running  2 s ago    default         -9  1/25      Say(text='run')",
+        " 1  due      5 min ago  default         -5  0/25      Say(text='xxxxxxxxxxxxx...",
+        " 2  waiting  in 60 min  articles         0  0/25      Article[1]",
+        " 4  due      0 s ago    default         99  0/25      --- !ruby\\x1b[2J",
+    ]
+
+
+@pytest.mark.usefixtures("noon")
+def test_list_can_be_narrowed(queue: Queue, command: Command) -> None:
+    """By state, queue and number; and says when there are more."""
+    no = failed(queue, "no")
+    late = queue.enqueue(Say("late"), queue="mail", now=NOON, run_at=HOUR)
+    due = queue.enqueue(Say("due"), queue="mail", now=NOON)
+
+    def ids(*arguments: object) -> list[int]:
+        return [job["id"] for job in command("list", "--json", *arguments).json()]
+
+    assert ids() == [no, due, late]
+    assert ids("--state", "failed") == [no]
+    assert ids("--state", "due") == [due]
+    assert ids("--state", "running") == []
+    assert ids("--queue", "mail", "--state", "waiting") == [due, late]
+    assert ids("--limit", 1) == [no]
+    assert command("list", "--limit", 2).out.endswith("the first 2; there are more: --limit N\n")
+    assert "invalid choice: 'done'" in command("list", "--state", "done").err
+
+
+@pytest.mark.usefixtures("noon")
+def test_show_tells_all_of_a_job(queue: Queue, command: Command) -> None:
+    """Every column, and the traceback; and nothing in it steers the terminal."""
+    id = failed(queue, "no such image \x1b[2J", name="images", now=NOON - MINUTE)
+    answer = command("show", id)
+    lines = answer.out.splitlines()
+    assert answer.status == 0
+    assert lines[:5] == [
+        f"id            {id}",
+        "state         failed",
+        "priority      -100",
+        "attempts      1",
+        "handler       Fail(message='no such image \\x1b[2J')",
+    ]
+    assert "failed_at     2025-11-24 11:59:00 UTC, 60 s ago" in lines
+    assert "max_run_time  -" in lines
+    assert lines[lines.index("last_error") + 1] == "  Traceback (most recent call last):"
+    assert lines[-1] == "  RuntimeError: no such image \\x1b[2J"
+    assert {line.split()[0] for line in lines if not line.startswith(" ")} == {
+        "state",
+        *(column.name for column in jobs.columns),
+    }
+    said = command("show", "--json", id).json()
+    assert (said["id"], said["state"], said["queue"]) == (id, "failed", "images")
+    assert said["failed_at"] == "2025-11-24T11:59:00+00:00"
+    assert command("show", queue.enqueue(Say("x"))).out.endswith("last_error\n  -\n")
+
+
+def test_a_job_that_is_not_there_is_told_on_standard_error(queue: Queue, command: Command) -> None:
+    """Exit status 1. What can't be an id at all is bad usage: 2."""
+    complaint = "jobqueue: there is no job 99: it has succeeded, or it was deleted\n"
+    assert command("show", 99) == (1, "", complaint)
+    for nonsense in ("0", "-1", "x", "1.5", "²", str(2**63), "9" * 30):
+        answer = command("show", nonsense)
+        assert answer.status == 2, nonsense
+        assert "is not a job's id" in answer.err or "required: ID" in answer.err
+    assert command("show", 2**63 - 1).status == 1
+
+
+@pytest.mark.usefixtures("noon")
+def test_check_tells_monitoring_whether_a_job_is_late(queue: Queue, command: Command) -> None:
+    """Exit status 0 or 1 and one line, also for one queue, also as JSON. Failed jobs are not late."""
+    assert command("check", "--max-age", 60) == (0, "fine: no job has been due for longer than 60 s\n", "")
+    for minutes in (1, 10, 20):
+        queue.enqueue(Say("x"), queue="mail", now=NOON - minutes * MINUTE)
+    failed(queue, "no", now=NOON - HOUR)
+    late = "LATE: 2 jobs have been due for longer than 60 s, at most for 20 min\n"
+    assert command("check", "--max-age", 60) == (1, late, "")
+    one = "LATE: 1 job in the queue mail has been due for longer than 660 s, at most for 20 min\n"
+    assert command("check", "--max-age", 660, "--queue", "mail") == (1, one, "")
+    fine = "fine: no job in the queue images has been due for longer than 1 s\n"
+    assert command("check", "--max-age", 1, "--queue", "images") == (0, fine, "")
+    answer = command("check", "--max-age", 60, "--json")
+    assert answer.status == 1
+    assert answer.json() == {"ok": False, "late": 2, "oldest_due_seconds": 1200.0, "max_age": 60.0}
+
+
+def test_check_needs_an_age(queue: Queue, command: Command) -> None:
+    """Nobody else knows what late is."""
+    line = "jobqueue: say how long a job may be due and not run: --max-age SECONDS\n"
+    assert command("check") == (2, "", line)
+    assert "--max-age: '0' is not a number" in command("check", "--max-age", 0).err
+
+
+def test_a_job_that_is_not_due_yet_is_not_late(queue: Queue) -> None:
+    """However long ago it was enqueued."""
+    queue.enqueue(Say("x"), now=NOON - HOUR, run_at=timedelta(hours=2))
+    assert overdue(queue, SECOND, None, NOON) == (0.0, 0)
+
+
+def test_the_whole_queue_is_summed_up(queue: Queue) -> None:
+    """For the dashboard: over all named queues."""
+    assert looking.stats(queue, NOON).oldest_due_seconds == 0
+    queue.enqueue(Say("x"), now=NOON - MINUTE)
+    queue.enqueue(Say("x"), now=NOON - SECOND, queue="mail")
+    stats = looking.stats(queue, NOON)
+    assert (stats.total("due"), stats.oldest_due_seconds) == (2, 60.0)
+
+
+def test_deleting_what_is_gone_is_told(queue: Queue) -> None:
+    """Also when it went just now."""
+    with pytest.raises(NoSuchJob, match="there is no job 7: it has succeeded, or it was deleted"):
+        looking.delete(queue, 7)

@@ -1,0 +1,94 @@
+"""Putting the queue right: `jobqueue retry`, `delete` and `clear`."""
+
+from commands_for_tests import NOON, Command, claimed, name_of
+from jobs_for_tests import Fail, Say
+
+from jobqueue import Queue, Worker
+
+pytest_plugins = ["queue_fixtures", "command_fixtures"]
+
+
+def failed(in_queue: Queue, message: str, **options: object) -> int:
+    """A job that has failed for good."""
+    id = in_queue.enqueue(Fail(message), max_attempts=1, priority=-100, now=NOON, **options)  # type: ignore[arg-type]
+    assert Worker(in_queue).work_off(1, now=NOON) == (0, 1)
+    return id
+
+
+def test_jobs_are_retried_by_id(queue: Queue, command: Command) -> None:
+    """One that failed has all its attempts again, one that runs is left alone, one that is gone is told."""
+    bad = failed(queue, "no")
+    runs = queue.enqueue(Say("x"), now=NOON)
+    claimed(queue, name_of(1), NOON)
+    answer = command("retry", bad, 99, runs)
+    assert answer == (
+        1,
+        f"job {bad} is due now\njob {runs} runs already\n",
+        "jobqueue: there is no job 99: it has succeeded, or it was deleted\n",
+    )
+    job = queue.jobs()[0]
+    assert (job.id, job.state, job.attempts) == (bad, "waiting", 0)
+    assert command("retry", bad).status == 0
+
+
+def test_a_unique_job_is_not_retried_beside_another_one(queue: Queue, command: Command) -> None:
+    """Exit status 1, by id and for all that failed; the others are retried."""
+    bad = failed(queue, "no", unique_key="feed 3")
+    queue.enqueue(Say("x"), unique_key="feed 3")
+    line = f"jobqueue: job {bad} can't be retried: another job with its key 'feed 3' is queued\n"
+    assert command("retry", bad) == (1, "", line)
+    other = failed(queue, "no")
+    status, out, err = command("retry", "--failed")
+    assert (status, out) == (1, "retried 1 failed job\n")
+    assert err == "jobqueue: some were left, for other jobs have their unique keys: see list --state failed\n"
+    assert {job.id: job.state for job in queue.jobs()}[other] == "waiting"
+
+
+def test_all_that_failed_are_retried_or_deleted_at_once(queue: Queue, command: Command) -> None:
+    """Or those of one queue."""
+    for name in ("images", "images", "mail"):
+        failed(queue, "no", queue=name)
+    kept = queue.enqueue(Say("x"))
+    assert command("retry", "--failed", "--queue", "images") == (0, "retried 2 failed jobs\n", "")
+    assert command("delete", "--failed", "--queue", "images") == (0, "deleted 0 failed jobs\n", "")
+    assert command("delete", "--failed") == (0, "deleted 1 failed job\n", "")
+    assert command("retry", "--failed") == (0, "retried 0 failed jobs\n", "")
+    assert sorted(job.queue for job in queue.jobs() if job.id != kept) == ["images", "images"]
+
+
+def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
+    """Also one that runs, of which it is said that it goes on."""
+    first = queue.enqueue(Say("x"), now=NOON)
+    claimed(queue, name_of(1), NOON)
+    second = queue.enqueue(Say("x"))
+    assert command("delete", first, second, second) == (
+        1,
+        f"deleted job {first}; what runs of it goes on to its end\ndeleted job {second}\n",
+        f"jobqueue: there is no job {second}: it has succeeded, or it was deleted\n",
+    )
+    assert queue.jobs() == []
+
+
+def test_which_jobs_are_meant_must_be_clear(queue: Queue, command: Command) -> None:
+    """Exit status 2, and nothing is done."""
+    id = failed(queue, "no")
+    either = "jobqueue: name either the jobs by their ids, or --failed for all that failed for good\n"
+    for name in ("retry", "delete"):
+        assert command(name) == (2, "", either)
+        assert command(name, id, "--failed") == (2, "", either)
+        line = "jobqueue: --queue goes with --failed; a job's id says which one it is\n"
+        assert command(name, id, "--queue", "default") == (2, "", line)
+    assert [job.state for job in queue.jobs()] == ["failed"]
+
+
+def test_clear_asks_before_it_deletes_all(queue: Queue, command: Command) -> None:
+    """Without --yes it says how many it would delete, and exits with 2."""
+    failed(queue, "no", queue="images")
+    queue.enqueue(Say("x"))
+    assert command("clear") == (2, "", "jobqueue: this would delete 2 jobs: add --yes to do it\n")
+    line = "jobqueue: this would delete 1 job of the queue images: add --yes to do it\n"
+    assert command("clear", "--queue", "images") == (2, "", line)
+    assert len(queue.jobs()) == 2
+    assert command("clear", "--queue", "images", "--yes") == (0, "deleted 1 job of the queue images\n", "")
+    assert command("clear", "--yes") == (0, "deleted 1 job\n", "")
+    assert queue.jobs() == []
