@@ -31,6 +31,7 @@ from sqlalchemy import (
 from jobqueue.database import among, as_list, is_postgresql
 from jobqueue.direct import Transaction, count, rows
 from jobqueue.inserting import notify
+from jobqueue.retry import MAX_ATTEMPTS, backoff
 from jobqueue.schema import jobs, running, waiting
 
 J = jobs.c
@@ -195,8 +196,8 @@ def renew(connection: Transaction, worker: str, held: Sequence[Claimed], now: da
 def reap(connection: Transaction, lease: timedelta, now: datetime) -> int:
     """Free the jobs whose worker has not been heard of for `lease`; returns how many.
 
-    They run again at once; an attempt that was counted stays so, and a job that kills its workers runs out
-    of attempts.
+    They run again at once, from the second attempt on after backoff(), so that a job which kills its workers
+    leaves them time for others. An attempt that was counted stays so: such a job runs out of attempts.
     """
     how = "was not heard of for longer than its lease: it died, or lost the database."
     return _free(connection, FREE_THE_SILENT, {"before": now - lease, "how": how, "now": now})
@@ -208,12 +209,14 @@ def free(connection: Transaction, worker: str, how: str, now: datetime) -> int:
 
 
 def _free(connection: Transaction, statement: Update, values: dict[str, Any]) -> int:
-    freed = count(connection, statement, values)
+    now: datetime = values["now"]
+    freed = count(connection, statement, {**values, **{f"after_{n}": now + backoff(n) for n in BACKED_OFF}})
     if freed:
         notify(connection)
     return freed
 
 
+BACKED_OFF = range(2, MAX_ATTEMPTS + 1)  # attempts; SQL has no common way to add seconds to a time
 FREE = (
     update(jobs)
     .where(running)
@@ -222,6 +225,13 @@ FREE = (
             **RELEASED,
             J.last_error: "The worker " + J.locked_by + " " + bindparam("how", type_=Text()),
             J.failed_at: case((J.attempts >= J.max_attempts, NOW), else_=null()),
+            J.run_at: case(
+                *(
+                    (J.attempts >= n, bindparam(f"after_{n}", type_=J.run_at.type))
+                    for n in reversed(BACKED_OFF)
+                ),
+                else_=J.run_at,
+            ),
         }
     )
 )

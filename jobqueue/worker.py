@@ -44,8 +44,7 @@ class Worker:
     `queues` limits it to the queues of these names. `poll_interval` is how often an idle worker looks for
     jobs that it was not told of, `max_run_time` how long one attempt may take, `stop_timeout` how long
     running jobs may go on after stop(): all in seconds. `max_batch` is how many short jobs it claims at once
-    for a thread, at most. `say` is given the lines that Delayed Job's worker prints. `token` tells this
-    worker from others of the same host and pid: containers share both.
+    for a thread, at most. `say` is given the lines that Delayed Job's worker prints.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Worker:
         max_run_time: float = MAX_RUN_TIME,
         stop_timeout: float = STOP_TIMEOUT,
         max_batch: int = MOST_AT_ONCE,
-        token: str | None = None,
         say: Callable[[str], None] = logger.info,
     ):
         if threads < 1:
@@ -72,7 +70,7 @@ class Worker:
         self.max_run_time = max_run_time
         self.stop_timeout = stop_timeout
         self.host = f"host:{socket.gethostname()} pid:{os.getpid()}"
-        self.name = f"{self.host} {token or secrets.token_hex(4)}"
+        self.name = f"{self.host} {secrets.token_hex(4)}"  # containers share host names and pids
         me = Self(
             self.name,
             threads=self.threads,

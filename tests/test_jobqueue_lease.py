@@ -56,7 +56,9 @@ def test_work_off_frees_expired_leases_too(queue: Queue) -> None:
 
 
 def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None:
-    """It is then kept as failed, as any other, and takes no more workers with it."""
+    """It is then kept as failed, as any other, and takes no more workers with it. It runs again at once after
+    the first time; later it waits as after any failure, and leaves the workers time for other jobs.
+    """
     queue.enqueue(Say("poison"), max_attempts=3, now=NOON)
     now = NOON
     for attempt in (1, 2, 3):
@@ -64,6 +66,8 @@ def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None
         now += LEASE + TICK
         assert reap(queue, now) == 1
         assert only_job(queue).failed_at == (now if attempt == 3 else None)
+        assert (only_job(queue).run_at > now) == (attempt > 1)
+        now = max(now, only_job(queue).run_at)
     assert "The worker victim 3 was not heard of" in (only_job(queue).last_error or "")
     assert Worker(queue).work_off(now=now + timedelta(days=1)) == (0, 0)
 
