@@ -95,6 +95,23 @@ def test_an_older_table_is_brought_up_to_date(
     queue.close()
 
 
+@pytest.mark.xfail(strict=True, reason="enqueue() leaves attempts to a default that the first tables lack")
+def test_a_table_of_the_first_version_takes_new_jobs(database_url: str) -> None:
+    """A default can't be added to an SQLite column, so enqueue() must not rely on one."""
+    queue = Queue(database_url)
+    kind = queue.engine.dialect.name
+    with queue.writer.begin() as connection:
+        for statement in FIRST.format(id=ID[kind], moment=MOMENT[kind]).split(";"):
+            connection.exec_driver_sql(statement)
+    queue.create_tables()
+    try:
+        assert queue.enqueue(Say("new")) == 1
+        assert queue.enqueue_many([Say("new")]) == 1
+        assert Worker(queue).work_off() == (2, 0)
+    finally:
+        queue.close()
+
+
 def test_migrate_makes_the_tables_in_an_empty_database(database_url: str, command: Command) -> None:
     """On SQLite the file as well."""
     assert command("migrate").out.endswith("The tables are up to date: executed 5 statements.\n")
