@@ -165,6 +165,7 @@ def _row(
     now = in_utc(now or datetime.now(UTC))
     return {
         "priority": priority,
+        "attempts": 0,
         "run_at": now + run_at if isinstance(run_at, timedelta) else in_utc(run_at or now),
         "queue": queue,
         "max_attempts": max_attempts,
