@@ -93,9 +93,9 @@ class Slot:
         return taken
 
     def take_waiting(self, patience: float) -> list[Claimed]:
-        """The jobs that have not begun, if the one before them takes longer than `patience` seconds."""
+        """The jobs that have not begun, if those before them take longer than `patience` seconds."""
         with self._lock:
-            if not self._waiting or time.monotonic() - self._began_at < patience:
+            if not self._waiting or time.monotonic() - self._given_at < patience:
                 return []
             taken = list(self._waiting)
             self._waiting.clear()
@@ -107,16 +107,21 @@ class Slot:
         others wait behind it. Never, if there is none.
         """
         with self._lock:
-            limit = patience if self._waiting else float("inf")
-            if self._current is not None:
-                limit = min(limit, self._current.max_run_time or max_run_time)
-            return self._began_at + limit
+            ends_at = self._ends_at(max_run_time)
+            return min(ends_at, self._given_at + patience) if self._waiting else ends_at
 
-    def abandon(self) -> Claimed | None:
-        """Take away the job that runs; returns it, or None when it has just ended. end() the slot then."""
+    def abandon(self, max_run_time: float) -> Claimed | None:
+        """Take away the job that runs, if it has run too long; returns it, or None. end() the slot then."""
         with self._lock:
+            if time.monotonic() < self._ends_at(max_run_time):
+                return None
             job, self._current = self._current, None
         return job
+
+    def _ends_at(self, max_run_time: float) -> float:
+        if self._current is None:
+            return float("inf")
+        return self._began_at + (self._current.max_run_time or max_run_time)
 
     def end(self) -> None:
         """Let the thread end when it has done what it is doing."""

@@ -96,6 +96,7 @@ class Worker:
         `now` is the moment at which they are due and finished, for tests that don't wait. Nobody ends a hung
         job here, and nobody renews the lease of one that takes longer than it: run() does both.
         """
+        self._batch.reset()  # it may have run() before
         succeeded = failed = 0
         outcomes: list[Outcome] = []
         self._ledger.reap(now or datetime.now(UTC))
@@ -200,7 +201,7 @@ class Worker:
     def _end_hung_jobs(self) -> None:
         """Fail the jobs that are over their max_run_time, and put new threads in the place of theirs."""
         for index, slot in enumerate(self._slots):
-            if slot.deadline(self.max_run_time) <= time.monotonic() and (hung := slot.abandon()):
+            if hung := slot.abandon(self.max_run_time):
                 limit = hung.max_run_time or self.max_run_time
                 error = f"{RunTimeExceeded.__name__}: {RunTimeExceeded.__doc__} ({limit:g} seconds)"
                 self._outcomes += [*slot.take_outcomes(self._batch), Outcome(hung, error)]

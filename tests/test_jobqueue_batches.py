@@ -1,0 +1,477 @@
+"""Batches: short jobs are claimed many at once, and none of them pays for what another one does."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from jobs_for_tests import (
+    GATE_SECONDS,
+    Article,
+    Fail,
+    Line,
+    Say,
+    WaitAtGate,
+    WriteLine,
+    article,
+    call,
+    call_with_session,
+    gates,
+    only_job,
+    said,
+)
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from worker_at_a_point import always_batches_of
+
+from jobqueue import Job, Queue, Worker, slots, store, worker
+from jobqueue.performing import Outcome
+from jobqueue.retry import backoff
+from jobqueue.slots import BATCH_SECONDS, BatchSize, Slot, deal
+from jobqueue.store import Claimed
+
+pytest_plugins = ["queue_fixtures"]
+
+RunWorker = Callable[..., Any]
+BatchesOf = Callable[[int], None]
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture
+def batches_of(monkeypatch: pytest.MonkeyPatch) -> BatchesOf:
+    """batches_of(5): workers of this test claim five at once, instead of one at first."""
+    return lambda size: always_batches_of(size, monkeypatch.setattr)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is given back because the job before it takes long."""
+    monkeypatch.setattr(worker, "PATIENCE", 3600.0)
+
+
+def add_all(queue: Queue, *texts: str, **options: Any) -> list[int]:
+    return [queue.enqueue(Say(text), **options) for text in texts]
+
+
+def by_id(queue: Queue) -> dict[int, Job]:
+    return {job.id: job for job in sorted(queue.jobs(), key=lambda job: job.id)}
+
+
+def claim(
+    queue: Queue, name: str, limit: int = 10, now: datetime = NOON, batch: bool = True
+) -> list[Claimed]:
+    with queue.writer.begin() as connection:
+        return store.claim(connection, name, limit, now, batch=batch)
+
+
+# -- how many, and to whom
+
+
+@pytest.mark.parametrize(
+    ("size", "jobs", "seconds", "learned"),
+    [
+        (1, 1, 0.000_001, 4),  # it grows step by step: four times as many
+        (4, 4, 0.000_1, 16),
+        (16, 16, BATCH_SECONDS, 16),  # just right
+        (16, 16, BATCH_SECONDS / 2, 32),
+        (16, 16, 2 * BATCH_SECONDS, 8),  # it shrinks at once
+        (400, 400, 400.0, 1),
+        (1, 1, 3600.0, 1),  # and is never less than one
+        (400, 400, 0.001, 500),  # nor more than the most
+        (16, 3, 0.000_001, 16),  # a batch that was not full says nothing about more
+        (16, 3, 1.0, 1),
+        (1, 1, 0.0, 4),  # a clock may stand still
+    ],
+)
+def test_a_batch_is_what_takes_a_fiftieth_of_a_second(
+    size: int, jobs: int, seconds: float, learned: int
+) -> None:
+    """`jobs` jobs took `seconds`, when the size was `size`."""
+    batch = BatchSize()
+    batch.size = size
+    batch.learn(jobs, seconds)
+    assert batch.size == learned
+    batch.reset()
+    assert batch.size == 1
+
+
+def test_a_worker_may_be_told_the_largest_batch(queue: Queue) -> None:
+    """One means: each job is claimed, and finished, by itself."""
+    batch = BatchSize(most=1)
+    batch.learn(1, 0.0)
+    assert batch.size == 1
+    with pytest.raises(ValueError, match="a batch is at least one job, not 0"):
+        Worker(queue, max_batch=0)
+
+
+def some(kinds: str) -> list[Claimed]:
+    """Claimed jobs: a capital letter is one that is to be alone."""
+    return [Claimed(ord(k), 0, k, 25, None, 0, NOON, "default", alone=k.isupper()) for k in kinds]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "slots", "hands", "rest"),
+    [
+        ("", 2, [], ""),
+        ("abcd", 1, ["abcd"], ""),
+        ("abcd", 2, ["ac", "bd"], ""),
+        ("ab", 3, ["a", "b"], ""),
+        ("ABC", 2, ["A", "B"], "C"),
+        ("A", 3, ["A"], ""),
+        ("Abc", 1, ["A"], "bc"),  # whoever comes first, comes first
+        ("abC", 1, ["ab"], "C"),
+        ("ABcde", 2, ["A", "cde"], "B"),  # retries never take all the slots
+        ("ABCde", 3, ["A", "B", "de"], "C"),
+        ("aBc", 3, ["B", "a", "c"], ""),
+    ],
+)
+def test_jobs_are_dealt_to_slots(claimed: str, slots: int, hands: list[str], rest: str) -> None:
+    """Those that are to be alone have a slot to themselves, and the others always have one."""
+    dealt, left = deal(some(claimed), slots)
+    assert ["".join(job.handler for job in hand) for hand in dealt] == hands
+    assert "".join(job.handler for job in left) == rest
+
+
+def test_a_claimed_batch_counts_no_attempt_yet(queue: Queue) -> None:
+    """Except for jobs that have failed before, and for those with one attempt at most."""
+    plain, failed, single = add_all(queue, "plain", "failed", "single", now=NOON)
+    with queue.writer.begin() as connection:
+        for id, values in ((failed, {"last_error": "", "attempts": 3}), (single, {"max_attempts": 1})):
+            connection.execute(Job.__table__.update().where(Job.id == id).values(values))  # type: ignore[attr-defined]
+    claimed = claim(queue, "a")
+    assert [(job.id, job.attempts, job.alone) for job in claimed] == [
+        (plain, 1, False),
+        (failed, 4, True),
+        (single, 1, True),
+    ]
+    assert [job.attempts for job in by_id(queue).values()] == [0, 4, 1]
+
+
+# -- performing one
+
+
+def test_urgent_jobs_of_a_batch_run_first(queue: Queue, run_worker: RunWorker, batches_of: BatchesOf) -> None:
+    """Lower priority, then earlier run_at, then earlier enqueued: in one batch, and from one to the next."""
+    batches_of(3)
+    now = datetime.now(UTC)
+    for text, priority, seconds in (
+        ("f", 1, 9),
+        ("d", 0, 1),
+        ("b", -1, 1),
+        ("e", 0, 1),
+        ("c", 0, 2),
+        ("a", -2, 0),
+    ):
+        add_all(queue, text, priority=priority, run_at=now - timedelta(seconds=seconds))
+    run_worker(queue)
+    wait_until(lambda: not queue.jobs(), "the end of all jobs")
+    assert said == ["a", "b", "c", "d", "e", "f"]
+
+
+@pytest.mark.usefixtures("patient")
+def test_each_failure_in_a_batch_counts_one_attempt(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """With its own error and its own backoff; the jobs around it are done."""
+    batches_of(5)
+    queue.enqueue(Say("one"))
+    first = queue.enqueue(Fail("first"))
+    queue.enqueue(Say("two"))
+    second = queue.enqueue(Fail("second"))
+    queue.enqueue(Say("three"))
+    before = datetime.now(UTC)
+    run_worker(queue)
+    wait_until(lambda: len(queue.jobs()) == 2 and not only_locked(queue), "the end of the batch")
+    for id, message in ((first, "first"), (second, "second")):
+        job = by_id(queue)[id]
+        assert (job.attempts, job.failed_at) == (1, None)
+        assert f"RuntimeError: {message}\n" in (job.last_error or "")
+        assert before + backoff(1) < job.run_at < datetime.now(UTC) + backoff(1)
+    assert said == ["one", "two", "three"]
+
+
+def only_locked(queue: Queue) -> list[int]:
+    return [job.id for job in queue.jobs() if job.locked_by]
+
+
+@pytest.mark.usefixtures("patient")
+def test_in_a_batch_effects_are_exactly_once_too(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """A job with a session, and a mapped object, are finished by their own transaction: beside plain ones,
+    and one that fails and takes nothing of them back.
+    """
+    batches_of(6)
+
+    def write_and_fail(session: Session) -> None:
+        session.add(Line(text="half"))
+        session.flush()
+        raise RuntimeError("the other half failed")
+
+    def change(self: Article) -> None:
+        self.body += "changed"
+
+    with Session(queue.writer) as session:
+        new = article(change)
+        session.add(new)
+        queue.enqueue(WriteLine("one"), session=session)
+        queue.enqueue(Say("plain"), session=session)
+        failing = queue.enqueue(call_with_session(write_and_fail), session=session)
+        queue.enqueue(new, session=session)
+        queue.enqueue(WriteLine("two"), session=session)
+        session.commit()
+    run_worker(queue)
+    wait_until(lambda: [job.id for job in queue.jobs() if not job.locked_by] == [failing], "the batch's end")
+    with Session(queue.engine) as session:
+        assert session.scalars(select(Line.text).order_by(Line.id)).all() == ["one", "two"]
+        assert session.scalars(select(Article.body)).all() == ["changed"]
+    assert (said, only_job(queue).attempts) == (["plain"], 1)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_hung_job_in_the_middle_of_a_batch_is_ended(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """Those before it are finished, those behind it run, and when it wakes up nobody listens to it."""
+    batches_of(5)
+    add_all(queue, "before")
+    queue.enqueue(WaitAtGate("hung"), max_run_time=0.1)
+    add_all(queue, "behind", "last")
+    run_worker(queue)
+    wait_until(lambda: len(queue.jobs()) == 1 and not only_locked(queue), "the end of the others")
+    job = only_job(queue)
+    assert said == ["before", "at hung", "behind", "last"]
+    assert job.last_error == "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)"
+    assert job.attempts == 1
+    gates["hung"].set()
+    wait_until(lambda: "through hung" in said, "the hung job's end")
+    add_all(queue, "next")
+    wait_until(lambda: said[-1] == "next" and len(queue.jobs()) == 1, "the next job's end")
+    assert only_job(queue).last_error == job.last_error
+
+
+def test_only_the_job_that_hangs_is_ended() -> None:
+    """Between the look at the clock and the end of the job another one may begin: that one is left alone."""
+
+    def wait(job: Claimed) -> Outcome:
+        gates[job.handler].wait(GATE_SECONDS)
+        return Outcome(job)
+
+    slot = Slot(wait, lambda: None)
+    hung, innocent = some("hi")
+    slot.start([hung._replace(max_run_time=0.001), innocent._replace(max_run_time=20.0)])
+    wait_until(lambda: slot.deadline(3600.0) <= time.monotonic(), "the first job's limit")
+    gates["h"].set()
+    wait_until(lambda: slot.held()[0].handler == "i", "the beginning of the second")
+    assert slot.abandon(3600.0) is None
+    gates["i"].set()
+    slot.end()
+    wait_until(lambda: not any(t.name == "jobqueue" for t in threading.enumerate()), "the end of both")
+    assert [outcome.job.handler for outcome in slot.take_outcomes(BatchSize())] == ["h", "i"]
+    gates.clear()
+
+
+# -- jobs that are slow
+
+
+def test_a_slow_job_holds_none_back_while_another_worker_idles(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """It was claimed with four others, which are given back, no attempt counted: the idle worker has them."""
+    batches_of(5)
+    queue.enqueue(WaitAtGate("slow"))
+    slow = run_worker(queue)
+    wait_until(lambda: said == ["at slow"], "the slow job's beginning")
+    add_all(queue, "one", "two")
+    run_worker(queue)
+    wait_until(lambda: len(queue.jobs()) == 1, "the other jobs' end")
+    assert only_job(queue).locked_by == slow.worker.name
+    gates["slow"].set()
+    wait_until(lambda: not queue.jobs(), "the slow job's end")
+
+
+def test_what_was_claimed_behind_a_slow_job_is_given_back(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """As if it had never been claimed; and whoever comes takes it."""
+    batches_of(5)
+    queue.enqueue(WaitAtGate("slow"))
+    behind = add_all(queue, "one", "two", "three")
+    run_worker(queue)
+    wait_until(lambda: said == ["at slow"] and len(only_locked(queue)) == 1, "the others' return")
+    assert [(job.attempts, job.last_error) for job in queue.jobs()] == [(0, None)] * 4
+    assert Worker(queue).work_off() == (3, 0)
+    assert said == ["at slow", "one", "two", "three"] and len(behind) == 3
+    gates["slow"].set()
+    wait_until(lambda: not queue.jobs(), "the slow job's end")
+
+
+def test_a_slow_job_holds_none_back_while_another_thread_idles(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """The worker's other thread has taken its own share, and then takes those behind the slow job."""
+    batches_of(4)
+    queue.enqueue(WaitAtGate("slow"))
+    add_all(queue, *"abcdefg")
+    run_worker(queue, threads=2)
+    wait_until(lambda: len(queue.jobs()) == 1, "the end of all but the slow one")
+    assert sorted(said) == sorted(["at slow", *"abcdefg"])
+    gates["slow"].set()
+    wait_until(lambda: not queue.jobs(), "the slow job's end")
+
+
+def test_many_jobs_that_are_a_little_slow_are_not_held_back_either(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """Each takes less than the worker's patience, all of them much more: what has not begun is given back."""
+    batches_of(200)
+    slow = threading.Event()
+
+    def take_a_moment() -> None:
+        slow.wait(worker.PATIENCE / 3)
+        said.append("done")
+
+    queue.enqueue_many([call(take_a_moment)] * 200)
+    run_worker(queue)
+    wait_until(lambda: said, "the first job")
+    wait_until(lambda: len(only_locked(queue)) < 100, "the others' return")
+    assert len(said) < 100
+    slow.set()
+    wait_until(lambda: not queue.jobs(), "the end of all")
+    assert len(said) == 200
+
+
+# -- jobs that have failed before
+
+
+def test_a_retry_is_claimed_alone_and_the_others_go_on(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """Retries among the first, in the middle and at the end: all of them run, and none in a batch."""
+    batches_of(5)
+    begun: list[tuple[str, bool]] = []
+    perform = slots.Slot.start
+
+    def note(slot: Slot, jobs: list[Claimed]) -> None:
+        begun.extend((job.handler, len(jobs) == 1) for job in jobs)
+        perform(slot, jobs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slots.Slot, "start", note)
+        ids = add_all(queue, *"AbcDefghijK")
+        with queue.writer.begin() as connection:
+            for n in (0, 3, 10):
+                update = Job.__table__.update().where(Job.id == ids[n])  # type: ignore[attr-defined]
+                connection.execute(update.values(last_error="failed", attempts=1))
+        run_worker(queue)
+        wait_until(lambda: not queue.jobs(), "the end of all jobs")
+    assert sorted(said) == sorted("AbcDefghijK")
+    assert len(begun) == 11
+    for handler, alone in begun:
+        assert alone or not any(f'"text":"{text}"' in handler for text in "ADK")
+
+
+def test_retries_neither_starve_nor_block_others(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """Twenty retries that hang, more urgent than all others, and two threads: the short jobs behind them run
+    at once on the one, the retries one by one on the other.
+    """
+    batches_of(50)
+    retries = [queue.enqueue(WaitAtGate("retry"), priority=-1) for _ in range(5)]
+    with queue.writer.begin() as connection:
+        connection.execute(Job.__table__.update().values(last_error="failed", attempts=1))  # type: ignore[attr-defined]
+    add_all(queue, *(f"short {n}" for n in range(20)))
+    run_worker(queue, threads=2)
+    wait_until(lambda: sum(text.startswith("short") for text in said) == 20, "the short jobs")
+    assert "at retry" in said
+    gates["retry"].set()
+    wait_until(lambda: not queue.jobs(), "the retries' end")
+    assert said.count("through retry") == len(retries)
+
+
+# -- stopping, and dying
+
+
+@pytest.mark.usefixtures("patient")
+def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """What has ended is finished; what runs, and what has not begun, is as if it had never been claimed."""
+    batches_of(5)
+    add_all(queue, "before")
+    rest = [queue.enqueue(WaitAtGate("stop")), *add_all(queue, "one", "two")]
+    running = run_worker(queue, stop_timeout=0.1)
+    wait_until(lambda: said == ["before", "at stop"], "the batch's middle")
+    assert len(only_locked(queue)) == 4
+    running.stop()
+    running.wait()
+    assert "gave back 3 jobs that had not finished" in running.lines
+    left = by_id(queue)
+    assert list(left) == rest
+    assert {(job.attempts, job.locked_by, job.last_error) for job in left.values()} == {(0, None, None)}
+    gates["stop"].set()
+    assert Worker(queue).work_off() == (3, 0)
+
+
+def test_work_off_claims_one_by_one_whatever_its_worker_has_learned(
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+) -> None:
+    """Also when it is called on a worker that has run before, with batches."""
+    batches_of(50)
+    running = run_worker(queue)
+    running.stop()
+    running.wait()
+    add_all(queue, "one", "two", "three")
+    assert running.worker.work_off() == (3, 0)
+    assert queue.jobs() == []
+
+
+def reap(queue: Queue, now: datetime) -> int:
+    with queue.writer.begin() as connection:
+        return store.reap(connection, LEASE, now)
+
+
+def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
+    """After reap(), and after free(): each says in last_error what happened, and is claimed alone next."""
+    ids = add_all(queue, "one", "two", now=NOON)
+    assert len(claim(queue, "dead")) == 2
+    now = NOON + LEASE + timedelta(seconds=1)
+    assert reap(queue, now) == 2
+    jobs = by_id(queue)
+    assert {(job.attempts, job.locked_by, job.failed_at) for job in jobs.values()} == {(0, None, None)}
+    assert all("The worker dead was not heard of" in (job.last_error or "") for job in jobs.values())
+    assert [(job.id, job.alone, job.attempts) for job in claim(queue, "b", now=now)] == [
+        (id, True, 1) for id in ids
+    ]
+    with queue.writer.begin() as connection:
+        assert store.free(connection, "b", "was killed.", now) == 2
+        assert store.free(connection, "b", "was killed.", now) == 0
+    jobs = by_id(queue)
+    assert {(job.attempts, job.last_error) for job in jobs.values()} == {(1, "The worker b was killed.")}
+
+
+@pytest.mark.parametrize("next_worker", [None, "other", "stale"])
+def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | None) -> None:
+    """Neither while the jobs wait, nor while another worker has them, nor while the same one has them again:
+    a batch's attempts are not counted yet, and still its fence holds.
+    """
+    add_all(queue, "one", "two", "three", now=NOON)
+    lost = claim(queue, "stale")
+    now = NOON + LEASE + timedelta(seconds=1)
+    assert reap(queue, now) == 3
+    if next_worker:
+        assert len(claim(queue, next_worker, now=now)) == 3
+    before = [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()]
+    with queue.writer.begin() as connection:
+        assert store.finish(connection, "stale", lost) == set()
+        assert not store.retry(connection, "stale", lost[0], "a stale error", now, now)
+        assert not store.bury(connection, "stale", lost[1], "a stale error", now)
+        store.release(connection, "stale", lost, now)
+        store.renew(connection, "stale", lost, now + LEASE)
+    assert [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()] == before
