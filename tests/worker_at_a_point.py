@@ -1,0 +1,121 @@
+"""For worker processes of the tests: how many jobs they claim at once, and the point at which they die.
+
+The process imports this (`--import worker_at_a_point`), and is told by its environment. A test that imports it
+for its jobs has no such environment, so nothing is changed there. The library knows nothing of it.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jobs_for_tests import Line, append_line
+from sqlalchemy.orm import Session
+
+from jobqueue import job, store
+from jobqueue.ledger import Ledger
+from jobqueue.slots import BatchSize, Slot
+
+BATCHES = "TEST_BATCHES_OF"
+POINT = "TEST_DIES_AT"
+AFTER = "TEST_DIES_AFTER"  # so many times at the point
+
+BEFORE_THE_CLAIM_COMMITS = "before the claim commits"
+AFTER_THE_CLAIM = "after the claim"
+BEFORE_THE_EFFECT = "before the effect"
+AFTER_THE_EFFECT = "after the effect"
+BEFORE_THE_FINISH_COMMITS = "before the finish commits"
+AFTER_THE_FINISH = "after the finish"
+POINTS = (
+    BEFORE_THE_CLAIM_COMMITS,
+    AFTER_THE_CLAIM,
+    BEFORE_THE_EFFECT,
+    AFTER_THE_EFFECT,
+    BEFORE_THE_FINISH_COMMITS,
+    AFTER_THE_FINISH,
+)
+told = os.environ.get(POINT)  # read once: a test sets it for the processes that it starts
+left = [int(os.environ.get(AFTER, "0"))]
+
+
+def at(point: str) -> None:
+    """The process dies here, as by kill -9, if it was told so."""
+    if told == point:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+
+
+def always_batches_of(size: int, patch: Callable[[object, str, Any], None] = setattr) -> None:
+    """Workers claim so many jobs at once from the beginning on, however long the jobs take."""
+
+    def stay(batch: BatchSize, *_: object) -> None:
+        batch.size = size
+
+    patch(BatchSize, "__init__", stay)
+    patch(BatchSize, "learn", stay)
+
+
+def _die_at_these_points() -> None:
+    claim, start, finish, exchange = store.claim, Slot.start, store.finish, Ledger.exchange
+
+    def dying_claim(*arguments: Any, **options: Any) -> Any:
+        claimed = claim(*arguments, **options)
+        if claimed:
+            at(BEFORE_THE_CLAIM_COMMITS)
+        return claimed
+
+    def dying_start(*arguments: Any) -> None:
+        at(AFTER_THE_CLAIM)
+        start(*arguments)
+
+    def dying_finish(*arguments: Any) -> Any:
+        finished = finish(*arguments)
+        at(BEFORE_THE_FINISH_COMMITS)
+        return finished
+
+    def dying_exchange(ledger: Ledger, outcomes: Any, *arguments: Any) -> Any:
+        hands = exchange(ledger, outcomes, *arguments)
+        if outcomes:
+            at(AFTER_THE_FINISH)
+        return hands
+
+    store.claim, Slot.start, store.finish = dying_claim, dying_start, dying_finish  # type: ignore[assignment,method-assign]
+    Ledger.exchange = dying_exchange  # type: ignore[method-assign]
+
+
+@job
+@dataclass
+class AppendAt:
+    """Its effect is a line in a file: a plain job."""
+
+    path: str
+    text: str
+
+    def perform(self) -> None:
+        at(BEFORE_THE_EFFECT)
+        append_line(self.path, self.text)
+        at(AFTER_THE_EFFECT)
+
+
+@job
+@dataclass
+class WriteLineAt:
+    """Its effect is a row in the queue's database, by the session that finishes it. `path`: each attempt."""
+
+    path: str
+    text: str
+
+    def perform(self, session: Session) -> None:
+        append_line(self.path, "attempt")
+        at(BEFORE_THE_EFFECT)
+        session.add(Line(text=self.text))
+        session.flush()
+        at(AFTER_THE_EFFECT)
+
+
+if BATCHES in os.environ:
+    always_batches_of(int(os.environ[BATCHES]))
+if told:
+    _die_at_these_points()
