@@ -8,8 +8,7 @@ the caller's the same statements are executed by SQLAlchemy, as always.
 import os
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -22,98 +21,116 @@ from jobqueue.database import be_impatient, begin_sqlite, is_writer
 STALE_SECONDS = 5.0  # a connection that was not used for so long may have been cut off meanwhile
 
 
-class Direct:
-    """A transaction on the driver's own connection."""
-
-    def __init__(self, driver: Any, dialect: Dialect):
-        self.dialect = dialect
-        self._driver = driver
-
-    def cursor(self, statement: Executable, values: Mapping[str, Any]) -> tuple[Any, "_Prepared"]:
-        """Execute; returns the driver's cursor. Raises DBAPIError."""
-        prepared = _prepare(statement, self.dialect, tuple(values))
-        cursor = self._driver.cursor()
-        cursor.execute(prepared.sql, prepared.bind(values))
-        return cursor, prepared
-
-
-Transaction = Connection | Direct
-
-
-def rows(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> list[Any]:
-    """Execute a statement; returns its rows as tuples. Raises DBAPIError."""
-    if isinstance(transaction, Connection):
-        return list(transaction.execute(statement, values).all())
-    cursor, prepared = transaction.cursor(statement, values)
-    return prepared.results(cursor)
-
-
-def count(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> int:
-    """Execute a statement; returns how many rows it touched. Raises DBAPIError."""
-    if isinstance(transaction, Connection):
-        return transaction.execute(statement, values).rowcount
-    return int(transaction.cursor(statement, values)[0].rowcount)
-
-
 class Kept:
-    """One connection that is kept for many transactions, and replaced when it has failed. For one thread."""
+    """One connection that is kept for many transactions, and replaced when it has failed. For one thread.
 
-    def __init__(self, engine: Engine):
+    `with kept.begin() as transaction:` commits at the end of the block. Raises DBAPIError.
+    """
+
+    def __init__(self, engine: Engine, home: "list[Kept] | None" = None):
+        self.dialect = engine.dialect
         self._engine = engine
+        self._home = home  # where it goes after each transaction
         self._sqlite = engine.dialect.name == "sqlite"
         self._write = is_writer(engine)
         self._connection: PoolProxiedConnection | None = None
+        self._driver: Any = None
+        self._cursor: Any = None
         self._used_at = 0.0
 
-    @contextmanager
-    def begin(self) -> Iterator[Direct]:
-        """A transaction, committed at the end of the block. Raises DBAPIError."""
+    def begin(self) -> "Kept":
+        return self
+
+    def __enter__(self) -> "Kept":
         if time.monotonic() - self._used_at > STALE_SECONDS or not self._is_open():
             self.close()  # its pool finds out whether it is still alive
-        dialect = self._engine.dialect
-        connection, self._connection = self._connection, None  # until it has proved to be of use again
         try:
-            connection = connection or self._connect()
-            driver = connection.driver_connection
-            assert driver is not None
+            if self._connection is None:
+                self._connect()
             if self._sqlite:
-                begin_sqlite(driver.cursor(), write=self._write)
-            yield Direct(driver, dialect)
-            driver.commit()
+                begin_sqlite(self._cursor, write=self._write)
         except BaseException as error:
-            if connection is not None:
-                connection.invalidate(error)
-            base = dialect.loaded_dbapi.Error
-            if isinstance(error, base):
-                raise DBAPIError.instance(None, None, error, base, dialect=dialect) from error
+            self._replace(error)
             raise
-        self._connection = connection
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            self._replace(error)
+            return
+        try:
+            self._driver.commit()
+        except BaseException as failure:
+            self._replace(failure)
+            raise
         self._used_at = time.monotonic()
+        if self._home is not None:
+            self._home.append(self)
+
+    def execute(self, statement: Executable, values: Mapping[str, Any]) -> "tuple[Any, _Prepared]":
+        """Execute in the transaction; returns the driver's cursor."""
+        prepared = _prepare(statement, self.dialect, tuple(values))
+        self._cursor.execute(prepared.sql, prepared.bind(values))
+        return self._cursor, prepared
 
     def close(self) -> None:
-        """Give it back to the engine's pool; begin() gets another one."""
-        if self._connection is not None:
+        """Give the connection back to the engine's pool; begin() gets another one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
             if self._sqlite:
-                be_impatient(self._connection.cursor(), False)
-            self._connection.close()
-            self._connection = None
+                be_impatient(self._cursor, False)
+            connection.close()
+
+    def _connect(self) -> None:
+        self._connection = self._engine.raw_connection()
+        self._driver = self._connection.driver_connection
+        self._cursor = self._driver.cursor()
+        if self._sqlite:
+            be_impatient(self._cursor, self._write)
 
     def _is_open(self) -> bool:
         """Whether the server has not said goodbye meanwhile, as PostgreSQL does when it stops. Otherwise
         there is nothing to read between two transactions.
         """
-        driver: Any = self._connection and self._connection.driver_connection
-        if not hasattr(driver, "fileno"):
+        if self._connection is None or self._sqlite or not hasattr(self._driver, "fileno"):
             return True
         poll = select.poll()
-        poll.register(driver.fileno(), select.POLLIN)
+        poll.register(self._driver.fileno(), select.POLLIN)
         return not poll.poll(0)
 
-    def _connect(self) -> PoolProxiedConnection:
-        connection = self._engine.raw_connection()
-        if self._sqlite:
-            be_impatient(connection.cursor(), self._write)
-        return connection
+    def _replace(self, error: BaseException) -> None:
+        """Let go of a connection in an unknown state. Raises DBAPIError for an error of the driver's."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate(error)
+        base = self.dialect.loaded_dbapi.Error
+        if isinstance(error, base):
+            raise DBAPIError.instance(None, None, error, base, dialect=self.dialect) from error
+
+
+Transaction = Connection | Kept
+
+
+def rows(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> list[Any]:
+    """Execute a statement; returns its rows as tuples. Raises DBAPIError."""
+    if isinstance(transaction, Kept):
+        cursor, prepared = transaction.execute(statement, values)
+        return prepared.results(cursor)
+    return list(transaction.execute(statement, values).all())
+
+
+def count(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> int:
+    """Execute a statement; returns how many rows it touched. Raises DBAPIError."""
+    if isinstance(transaction, Kept):
+        return int(transaction.execute(statement, values)[0].rowcount)
+    return transaction.execute(statement, values).rowcount
+
+
+def inserted_id(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> int:
+    """Execute an INSERT into SQLite; returns the row's id. (Cheaper than RETURNING.) Raises DBAPIError."""
+    if isinstance(transaction, Kept):
+        return int(transaction.execute(statement, values)[0].lastrowid)
+    return transaction.execute(statement, values).lastrowid
 
 
 class Spares:
@@ -125,20 +142,14 @@ class Spares:
         self._inherited: list[Kept] = []
         self._pid = os.getpid()
 
-    @contextmanager
-    def begin(self) -> Iterator[Direct]:
+    def begin(self) -> Kept:
         """A transaction, committed at the end of the block. Raises DBAPIError."""
         if self._pid != os.getpid():  # after a fork: the parent's connections are neither used nor closed
             self._inherited, self._spare, self._pid = self._spare, [], os.getpid()
         try:
-            kept = self._spare.pop()
+            return self._spare.pop()
         except IndexError:
-            kept = Kept(self._engine)
-        try:
-            with kept.begin() as direct:
-                yield direct
-        finally:
-            self._spare.append(kept)
+            return Kept(self._engine, self._spare)
 
     def close(self) -> None:
         """Close those that no thread uses at the moment."""

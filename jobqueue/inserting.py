@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Text, bindparam, func, insert, select
 
 from jobqueue.database import as_list, each_of, insert_unless_there, is_postgresql
-from jobqueue.direct import Transaction, count, rows
+from jobqueue.direct import Transaction, count, inserted_id, rows
 from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import CHANNEL, jobs, unique
 
 J = jobs.c
 MOST_ROWS = 5_000  # that one statement inserts
 
-INSERT = insert(jobs).returning(J.id)
+INSERT = insert(jobs)
 WITH_KEY = select(J.id).where(unique, J.unique_key == bindparam("key"))
 NOTIFY = select(func.pg_notify(CHANNEL, ""))
 
@@ -23,9 +23,8 @@ def add(connection: Transaction, row: dict[str, Any]) -> int:
     """Insert a job; returns its id. Idle workers hear of it when the transaction commits."""
     if is_postgresql(connection):
         [(id, _)] = rows(connection, _insert_and_notify(tuple(row)), row)
-    else:
-        [(id,)] = rows(connection, INSERT, row)
-    return int(id)
+        return int(id)
+    return inserted_id(connection, INSERT, row)
 
 
 def add_unique(connection: Transaction, row: dict[str, Any], *, keep: bool) -> int:

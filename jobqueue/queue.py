@@ -1,7 +1,7 @@
 """The queue as its users see it: make the tables, enqueue, look."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
@@ -119,14 +119,11 @@ class Queue:
                         inserting.add_unique(transaction, row, keep=False)
         return len(rows)
 
-    @contextmanager
-    def _transaction(self, session: Callers | None) -> Iterator[Transaction]:
+    def _transaction(self, session: Callers | None) -> AbstractContextManager[Transaction]:
         """The caller's transaction, which is the caller's to commit; or one of the queue's own."""
         if session is None:
-            with self._writing.begin() as own:
-                yield own
-        else:
-            yield session if isinstance(session, Connection) else session.connection()
+            return self._writing.begin()
+        return nullcontext(session if isinstance(session, Connection) else session.connection())
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, in the order in which they would run; at most `limit` of them."""
