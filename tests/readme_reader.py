@@ -1,0 +1,183 @@
+"""Goes through a document as a reader would, and compares what happens with what is shown.
+
+A `python` block is a file, named by its first line; a `pycon` block is typed into a Python console; a
+`console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini` block is a systemd unit. In what is
+shown, "..." is anything.
+"""
+
+import configparser
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from doctest import DocTestParser
+from pathlib import Path
+from typing import NamedTuple
+
+from conftest import wait_until
+
+from jobqueue.tools.options import DATABASE_VARIABLE
+from loadtests.processes import Process
+
+CONSOLE = Path(__file__).with_name("readme_console.py")
+PLACEHOLDER = "postgresql+psycopg://shop:secret@db.example/shop"  # stands for the test's own server
+
+
+class Block(NamedTuple):
+    """A block of code: its language, and its text."""
+
+    language: str
+    text: str
+
+
+# What differs from run to run, and what it is made to.
+VARIES = [
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00)?( UTC)?", "MOMENT"),
+    (r"\d+:\d\d:\d\d", "TIME"),
+    (r"pid:\d+", "PID"),
+    (r"host:\S+", "HOST"),
+    (r"\d+ (ms|s|min|h|days) ago", "AGO"),
+    (r"\(in \d+ (ms|s|min|h|days)\)", "(LATER)"),
+    (r"at \d+\.\d+ j/s", "RATE"),
+    (r"(p\d\d) \d+ m?s", r"\1"),
+    (r"(?m) (\d s|\d+ ms)$", " AGE"),
+    (r"\d+\.\d+\.\d+", "VERSION"),
+    (r"in \d+\.\d+s", "SECONDS"),
+    (r", succeeded: \d+, failed: \d+", ""),  # known only when the worker has begun
+]
+
+
+def alike(text: str) -> str:
+    """The text without what differs from run to run, in one line."""
+    for pattern, name in VARIES:
+        text = re.sub(pattern, name, text)
+    return " ".join(text.split())
+
+
+def shows(expected: str, printed: str) -> bool:
+    """Whether this was printed."""
+    parts = [re.escape(part) for part in re.split(r" ?\.\.\. ?", alike(expected))]
+    return re.fullmatch(".*".join(parts), alike(printed)) is not None
+
+
+class Reader:
+    """Goes through a section, in its folder."""
+
+    def __init__(self, folder: Path, database: str):
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            DATABASE_VARIABLE: database,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "1",  # a file that is written again is read again
+            "COLUMNS": "80",
+        }
+        self._database = database
+        self._console: subprocess.Popen[str] | None = None
+
+    def go_through(self, block: Block) -> None:
+        {"python": self.write, "pycon": self.type, "console": self.command, "ini": self.unit}[block.language](
+            block.text
+        )
+
+    def write(self, text: str) -> None:
+        """A file."""
+        named = re.match(r"# (\w+\.py)\n", text)
+        assert named, f"a python block begins with its file's name: {text[:60]!r}"
+        (self.folder / named[1]).write_text(text)
+
+    def type(self, text: str) -> None:
+        """What is typed into the console."""
+        for example in DocTestParser().get_examples(text):
+            printed = self._execute(example.source)
+            expected = re.sub(r"(?m)^Traceback .*\n +\.\.\.\n", "", example.want)
+            assert shows(expected, printed), f"{example.source}printed\n{printed}\nand not\n{expected}"
+
+    def command(self, text: str) -> None:
+        """What is typed into a shell."""
+        for line in re.split(r"(?m)^\$ ", text.replace(PLACEHOLDER, self._database))[1:]:
+            command, _, expected = line.partition("\n")
+            if command.startswith("export "):
+                self.environment |= dict([command.removeprefix("export ").split("=", 1)])
+                continue
+            printed = self._interrupt(command, expected) if "^C\n" in expected else self._run(command)
+            expected = expected.replace("^C\n", "")
+            assert shows(expected, printed), f"{command}\nprinted\n{printed}\nand not\n{expected}"
+
+    def unit(self, text: str) -> None:
+        """A systemd unit: started, reloaded, and stopped."""
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.optionxform = str  # type: ignore[method-assign, assignment]
+        parser.read_string(text)
+        service = parser["Service"]
+        program, *arguments = shlex.split(service["ExecStart"])
+        name, _, _ = service["Environment"].partition("=")
+        assert (Path(program).name, name) == ("jobqueue", DATABASE_VARIABLE)
+        assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+        stop_timeout = float(arguments[arguments.index("--stop-timeout") + 1])
+        assert float(service["TimeoutStopSec"]) > stop_timeout + 5
+        with self._started([Path(program).name, *arguments]) as process:
+            wanted = int(arguments[arguments.index("--processes") + 1])
+            for number, rounds in ((signal.SIGHUP, 1), (signal.SIGTERM, 2)):
+                wait_until(lambda n=rounds: self._count(process, "Starting") == n * wanted, "workers")
+                process.tree()[0].send_signal(number)
+            assert process.wait_with(lambda: None, timeout=20) == 0
+            assert self._count(process, "Exiting") == 2 * wanted
+
+    def close(self) -> None:
+        """End what may still be there."""
+        if self._console:
+            try:
+                self._console.communicate(timeout=20)
+            finally:
+                self._console.kill()
+        if (self.folder / "jobqueue.state").exists():
+            self._run("jobqueue stop --now")
+
+    def _execute(self, source: str) -> str:
+        if not self._console:
+            command = [sys.executable, str(CONSOLE)]
+            self._console = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=self.folder,
+                env=self.environment,
+                text=True,
+            )
+        assert self._console.stdin and self._console.stdout
+        self._console.stdin.write(json.dumps(source) + "\n")
+        self._console.stdin.flush()
+        return str(json.loads(self._console.stdout.readline()))
+
+    def _run(self, command: str) -> str:
+        return subprocess.run(
+            shlex.split(command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
+
+    def _interrupt(self, command: str, expected: str) -> str:
+        before, _, _ = expected.partition("^C\n")
+        with self._started(shlex.split(command)) as process:
+            wait_until(lambda: shows(before, process.output()), f"{before}from {command}")
+            process.tree()[0].send_signal(signal.SIGINT)
+            process.wait_with(lambda: None, timeout=20)
+            return process.output()
+
+    def _started(self, command: list[str]) -> Process:
+        in_folder = ["env", "-C", str(self.folder), *command]
+        return Process(command[0], in_folder, self.folder / "output.log", self.environment)
+
+    @staticmethod
+    def _count(process: Process, what: str) -> int:
+        return process.output().count(f"*** {what} job worker")
