@@ -137,17 +137,21 @@ def drain(run: Run) -> list[Result]:
 
 
 def single(run: Run) -> list[Result]:
-    """No-op jobs, one at a time: finish it and claim the next at once."""
+    """No-op jobs, one at a time: finish it and claim the next at once. In the thread that claims them, as the
+    plain driver's loop does, and as a worker does, in a thread that can be left to itself if a job hangs.
+    """
     count = run.sizes.single
 
-    def ours() -> float:
+    def in_a_thread() -> float:
         with run.stage.database() as url, run.stage.workers(url, [single_command(url)]) as workers:
             run.stage.program("jobqueue", "fill", url, count)
             return workers.drain(count)
 
-    taken = run.rounds({"jobqueue": ours, "plain": run.timed("plain", "single", count)})
+    samples = {name: run.timed(name, "single", count) for name in ("jobqueue", "plain")}
+    taken = run.rounds({**samples, "run(), one at a time": in_a_thread})
     targets = {"plain": LEAST_RATIO_SINGLE}
-    return [result("single", run.database, "drain, one at a time", "jobs/s", taken, ratio_targets=targets)]
+    title = "work_off(), one at a time"
+    return [result("single", run.database, title, "jobs/s", taken, ratio_targets=targets)]
 
 
 def idle(run: Run) -> list[Result]:

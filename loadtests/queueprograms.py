@@ -3,7 +3,7 @@
     python -m loadtests.queueprograms SYSTEM WORK URL COUNT [--seed N]
 
 prints one line of JSON, {"count": ..., "seconds": ...}: what was timed is the work alone, without the start
-of the process. ("jobqueue", "single") is a worker, works until TERM, and prints what a worker prints.
+of the process. ("jobqueue", "work-singly") is a worker, works until TERM, and prints what a worker prints.
 """
 
 import argparse
@@ -67,6 +67,18 @@ def stamp(url: str, count: int, seed: int) -> float:
     return time.perf_counter() - start
 
 
+def work_off(url: str, count: int) -> float:
+    """One job at a time, in the thread that claims them."""
+    fill(url, count)
+    if url.startswith("postgresql"):
+        queueplain.settle_postgres(url)
+    worker = Worker(Queue(url))
+    worker.work_off(WARM_UP)
+    start = time.perf_counter()
+    succeeded, _ = worker.work_off()
+    return (time.perf_counter() - start) * count / succeeded
+
+
 def work_singly(url: str) -> None:
     """A worker that takes one job at a time, until TERM. The rest is as in `python -m jobqueue work`."""
     worker = Worker(Queue(url), max_batch=1, say=partial(print, flush=True))
@@ -89,6 +101,7 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("jobqueue", "enqueue"): enqueue,
     ("jobqueue", "bulk"): bulk,
     ("jobqueue", "fill"): fill,
+    ("jobqueue", "single"): work_off,
     ("jobqueue", "fill-pauses"): partial(fill, kind=Pause),
     ("plain", "enqueue"): queueplain.enqueue,
     ("plain-autocommit", "enqueue"): partial(queueplain.enqueue, autocommit=True),
@@ -121,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         queue = Queue(options.url)
         queue.create_tables()
         queue.close()
-    if named == ("jobqueue", "single"):
+    if named == ("jobqueue", "work-singly"):
         work_singly(options.url)
         return 0
     programs = PROGRAMS | {("jobqueue", "stamp"): partial(stamp, seed=options.seed)}

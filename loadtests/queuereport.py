@@ -159,6 +159,6 @@ def _limits(line: Result) -> Mapping[str, float]:
 
 
 def _colour(name: str) -> str:
-    if name in ("jobqueue", "two workers", "one worker") or name.endswith("waiting"):
+    if name in ("jobqueue", "two workers", "one worker", "run(), one at a time") or name.endswith("waiting"):
         return OURS
     return GREY if name.startswith("plain") else PEER

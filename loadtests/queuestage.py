@@ -86,7 +86,7 @@ def work_command(url: str, threads: int = 1) -> list[str]:
 
 def single_command(url: str) -> list[str]:
     """A worker that takes one job at a time."""
-    return [*module("loadtests.queueprograms"), "jobqueue", "single", url, "0"]
+    return [*module("loadtests.queueprograms"), "jobqueue", "work-singly", url, "0"]
 
 
 class Workers:
