@@ -4,11 +4,11 @@ There are no numbered versions: what the tables lack is read off the tables them
 which version made them, and running it twice changes nothing.
 """
 
-from sqlalchemy import Connection, Dialect, Table, inspect, text
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+from sqlalchemy import Connection, Dialect, inspect, text
+from sqlalchemy.schema import CreateColumn, CreateTable
 
 from jobqueue.database import is_postgresql
-from jobqueue.schema import Base
+from jobqueue.schema import INDEXES, Base, jobs
 
 ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 
@@ -34,32 +34,31 @@ def missing(connection: Connection) -> list[str]:
     statements = []
     for table in Base.metadata.sorted_tables:
         if table.name not in names:
-            statements += _create(table, dialect)
+            statements.append(_ddl(CreateTable(table), dialect))
             continue
         columns = {column["name"] for column in inspector.get_columns(table.name)}
-        indexes = {index["name"] for index in inspector.get_indexes(table.name)}
         statements += [
             f"ALTER TABLE {table.name} ADD COLUMN {_ddl(CreateColumn(column), dialect)}"
             for column in table.c
             if column.name not in columns
         ]
-        statements += [sql for name, sql in _create_indexes(table, dialect) if name not in indexes]
-    return statements
+    indexes = inspector.get_indexes(jobs.name) if jobs.name in names else []
+    there = {index["name"] for index in indexes}
+    return statements + [_create_index(name, dialect) for name in INDEXES if name not in there]
 
 
 def schema(dialect: Dialect) -> list[str]:
     """The statements that make the tables in an empty database of this kind."""
-    return [sql for table in Base.metadata.sorted_tables for sql in _create(table, dialect)]
+    tables = [_ddl(CreateTable(table), dialect) for table in Base.metadata.sorted_tables]
+    return tables + [_create_index(name, dialect) for name in INDEXES]
 
 
-def _create(table: Table, dialect: Dialect) -> list[str]:
-    return [_ddl(CreateTable(table), dialect), *(sql for _, sql in _create_indexes(table, dialect))]
+def _create_index(name: str, dialect: Dialect) -> str:
+    columns, condition, one = INDEXES[name]
+    where = condition.compile(dialect=dialect, compile_kwargs={"include_table": False})
+    kind = "UNIQUE INDEX" if one else "INDEX"
+    return f"CREATE {kind} {name} ON {jobs.name} ({', '.join(c.name for c in columns)}) WHERE {where}"
 
 
-def _create_indexes(table: Table, dialect: Dialect) -> list[tuple[str, str]]:
-    indexes = sorted(table.indexes, key=lambda index: str(index.name))
-    return [(str(index.name), _ddl(CreateIndex(index), dialect)) for index in indexes]
-
-
-def _ddl(element: CreateTable | CreateIndex | CreateColumn, dialect: Dialect) -> str:
+def _ddl(element: CreateTable | CreateColumn, dialect: Dialect) -> str:
     return str(element.compile(dialect=dialect)).strip().replace("\t", "    ").replace(" \n", "\n")

@@ -8,7 +8,7 @@ tables that are older.
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Index, Integer, Table, Text, and_
+from sqlalchemy import BigInteger, Column, ColumnElement, DateTime, Dialect, Integer, Table, Text, and_
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -123,10 +123,10 @@ waiting = and_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_(None))
 running = and_(jobs.c.locked_by.is_not(None), jobs.c.failed_at.is_(None))
 unique = and_(jobs.c.unique_key.is_not(None), jobs.c.failed_at.is_(None))
 
-# Partial indexes: small, and in the order in which jobs are claimed.
-for name, columns, condition, one in (
-    ("jobs_waiting", (jobs.c.priority, jobs.c.run_at, jobs.c.id), waiting, False),
-    ("jobs_running", (jobs.c.locked_at,), running, False),
-    ("jobs_unique_key", (jobs.c.unique_key,), unique, True),
-):
-    Index(name, *columns, unique=one, sqlite_where=condition, postgresql_where=condition)
+# Partial indexes: small, and in the order in which jobs are claimed. Columns, condition, whether unique. Not
+# as SQLAlchemy's Index: one with a condition imports the dialects, which would take longer than all the rest.
+INDEXES: dict[str, tuple[tuple[Column[Any], ...], ColumnElement[bool], bool]] = {
+    "jobs_waiting": ((jobs.c.priority, jobs.c.run_at, jobs.c.id), waiting, False),
+    "jobs_running": ((jobs.c.locked_at,), running, False),
+    "jobs_unique_key": ((jobs.c.unique_key,), unique, True),
+}
