@@ -39,5 +39,5 @@ def _call(target: Performable, name: str, *arguments: object) -> None:
     if function := hook(target, name):
         try:
             function(*arguments)
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("%s.%s() failed", type(target).__name__, name)
