@@ -20,6 +20,8 @@ def perform(
     since there is no row.
     """
     if transaction is None or isinstance(transaction, Connection):
+        if transaction is not None and not transaction.in_transaction():
+            transaction.begin()  # the caller's to commit: the session would begin, and commit, one of its own
         with Session(transaction or engine, join_transaction_mode="create_savepoint") as session:
             _perform(row, session)
             session.commit()
