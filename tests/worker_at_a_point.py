@@ -1,7 +1,7 @@
 """For worker processes of the tests: how many jobs they claim at once, and the point at which they die.
 
-The process imports this (`--import worker_at_a_point`), and is told by its environment. A test that imports it
-for its jobs has no such environment, so nothing is changed there. The library knows nothing of it.
+The process imports this (`--import worker_at_a_point`), and is told by its environment. A test that imports
+it for its jobs has no such environment, so nothing is changed there. The library knows nothing of it.
 """
 
 import os

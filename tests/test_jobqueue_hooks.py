@@ -1,0 +1,284 @@
+"""Hooks: methods that are called around a job, as in Delayed Job; what each may do, and what it can't."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from jobs_for_tests import Base, Line, only_job, said
+from sqlalchemy import select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from jobqueue import Claimed, Job, NotAJob, Queue, Worker, handlers, job
+
+pytest_plugins = ["queue_fixtures"]
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+moods: dict[str, BaseException] = {}  # what a hook, or perform(), raises
+
+
+@pytest.fixture(autouse=True)
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it, and so is what it lets hooks raise."""
+    monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
+    moods.clear()
+
+
+def say(name: str, *_: object) -> None:
+    said.append(name)
+    if name in moods:
+        raise moods[name]
+
+
+class Hooks:
+    """All hooks: each says its name, and raises what the test wants."""
+
+    def enqueue(self, job: Job) -> None:
+        say("enqueue")
+
+    def before(self, job: Claimed) -> None:
+        say("before")
+
+    def success(self, job: Claimed) -> None:
+        say("success")
+
+    def error(self, job: Claimed, exception: BaseException) -> None:
+        said.append(f"{type(exception).__name__} at attempt {job.attempts}")
+        say("error")
+
+    def failure(self, job: Claimed) -> None:
+        say("failure")
+
+    def after(self, job: Claimed) -> None:
+        say("after")
+
+
+@job
+@dataclass
+class Hooked(Hooks):
+    def perform(self) -> None:
+        say("perform")
+
+
+@job
+@dataclass
+class HookedWithSession(Hooks):
+    """Beside what it says, it writes: in perform(), and in success()."""
+
+    parent_id: int | None = None
+
+    def perform(self, session: Session) -> None:
+        self.session = session
+        session.add(Line(text="perform", parent_id=self.parent_id))
+        session.flush()
+        say("perform")
+
+    def success(self, job: Claimed) -> None:
+        self.session.add(Line(text="success"))
+        say("success")
+
+
+@job
+class HookedArticle(Hooks, Base):
+    """A mapped object has hooks as well; a column named like one is none."""
+
+    __tablename__ = "hooked"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    failure: Mapped[str] = mapped_column(default="a column")  # type: ignore[assignment]
+    body: Mapped[str] = mapped_column(default="")
+
+    def perform(self) -> None:
+        self.body += "performed"
+        say("perform")
+
+
+def enqueue(queue: Queue, kind: type[Any], **options: Any) -> None:
+    """Enqueue a job of this kind, due at noon."""
+    if kind is HookedArticle:
+        with Session(queue.writer) as session:
+            session.add(new := HookedArticle())
+            queue.enqueue(new, session=session, now=NOON, **options)
+            session.commit()
+    else:
+        queue.enqueue(kind(), now=NOON, **options)
+
+
+def written(queue: Queue) -> list[str]:
+    with Session(queue.engine) as session:
+        return [
+            *session.scalars(select(Line.text).order_by(Line.id)),
+            *session.scalars(select(HookedArticle.body).where(HookedArticle.body != "")),
+        ]
+
+
+KINDS = pytest.mark.parametrize("kind", [Hooked, HookedWithSession, HookedArticle])
+DONE: dict[type[Any], list[str]] = {
+    Hooked: [],
+    HookedWithSession: ["perform", "success"],
+    HookedArticle: ["performed"],
+}
+
+
+@KINDS
+def test_hooks_around_a_job_that_succeeds(queue: Queue, kind: type[Any]) -> None:
+    """In this order, with what success() writes in the transaction that finishes the job."""
+    enqueue(queue, kind)
+    assert said == ["enqueue"]
+    assert Worker(queue).work_off(now=NOON) == (1, 0)
+    assert said == ["enqueue", "before", "perform", "success", "after"]
+    assert written(queue) == DONE[kind]
+
+
+def has_failure(kind: type[Any]) -> list[str]:
+    return [] if kind is HookedArticle else ["failure"]
+
+
+@KINDS
+def test_hooks_around_a_job_that_fails(queue: Queue, kind: type[Any]) -> None:
+    """error() at each attempt, with what was raised; failure() after the last one; nothing is written."""
+    moods["perform"] = RuntimeError("no")
+    enqueue(queue, kind, max_attempts=2)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    first = ["enqueue", "before", "perform", "RuntimeError at attempt 1", "error", "after"]
+    assert said == first
+    assert Worker(queue).work_off(now=NOON + timedelta(minutes=1)) == (0, 1)
+    last = ["before", "perform", "RuntimeError at attempt 2", "error", *has_failure(kind), "after"]
+    assert said == first + last
+    assert written(queue) == []
+    assert only_job(queue).failed_at
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["before", "success"])
+@pytest.mark.parametrize("raised", [RuntimeError("from a hook"), SystemExit("from a hook")], ids=repr)
+def test_what_before_and_success_raise_fails_the_attempt(
+    queue: Queue, kind: type[Any], name: str, raised: BaseException
+) -> None:
+    """before() may keep a job from running; what success() can't do takes the job's writes back."""
+    moods[name] = raised
+    enqueue(queue, kind)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    performed = [] if name == "before" else ["perform", "success"]
+    error = f"{type(raised).__name__} at attempt 1"
+    assert said == ["enqueue", "before", *performed, error, "error", "after"]
+    assert written(queue) == []
+    assert "from a hook" in (only_job(queue).last_error or "")
+
+
+@KINDS
+@pytest.mark.parametrize("raised", [RuntimeError("from a hook"), SystemExit("from a hook")], ids=repr)
+def test_what_the_other_hooks_raise_is_logged_and_changes_nothing(
+    queue: Queue, kind: type[Any], raised: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The attempt went as it went: its own error is kept, and a success stays one."""
+    moods["after"] = raised
+    enqueue(queue, kind)
+    assert Worker(queue).work_off(now=NOON) == (1, 0)
+    assert written(queue) == DONE[kind]
+    assert queue.jobs() == []
+    assert f"{kind.__name__}.after() failed" in caplog.text
+    moods.update({"perform": ValueError("its own"), "error": raised, "failure": raised})
+    enqueue(queue, kind, max_attempts=1)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    assert (only_job(queue).last_error or "").endswith("ValueError: its own\n")
+    for name in ("error", *has_failure(kind), "after"):
+        assert f"{kind.__name__}.{name}() failed" in caplog.text
+    assert said[-1] == "after"
+
+
+def test_error_is_called_when_the_commit_fails(queue: Queue) -> None:
+    """After perform() and success(): the database refuses what they wrote."""
+    queue.enqueue(HookedWithSession(parent_id=4711), now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    assert said == [
+        "enqueue",
+        "before",
+        "perform",
+        "success",
+        "IntegrityError at attempt 1",
+        "error",
+        "after",
+    ]
+    assert written(queue) == []
+
+
+def test_what_enqueue_raises_keeps_the_job_out(queue: Queue) -> None:
+    """It goes to whoever enqueues."""
+    moods["enqueue"] = ValueError("not this one")
+    with pytest.raises(ValueError, match="not this one"):
+        queue.enqueue(Hooked())
+    assert queue.jobs() == []
+
+
+def test_enqueue_may_change_the_row(queue: Queue) -> None:
+    """All that enqueue() takes as its options."""
+
+    @job
+    class Careful:
+        def enqueue(self, job: Job) -> None:
+            assert (job.queue, job.handler) == ("asked for", '{"job":"Careful","arguments":{}}')
+            job.priority, job.queue, job.max_attempts, job.max_run_time = -3, "careful", 2, 1.5
+            job.run_at += timedelta(hours=1)
+
+        def perform(self) -> None: ...
+
+    queue.enqueue(Careful(), queue="asked for", now=NOON)
+    row = only_job(queue)
+    assert (row.priority, row.queue, row.max_attempts, row.max_run_time) == (-3, "careful", 2, 1.5)
+    assert (row.run_at, row.created_at) == (NOON + timedelta(hours=1), NOON)
+
+
+def no_job(self: object) -> None: ...
+
+
+def no_exception(self: object, job: Claimed) -> None: ...
+
+
+def too_many(self: object, job: Claimed, exception: BaseException, other: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "hook", "call"),
+    [
+        ("enqueue", no_job, "enqueue(job)"),
+        ("before", no_job, "before(job)"),
+        ("success", too_many, "success(job)"),
+        ("error", no_exception, "error(job, exception)"),
+        ("error", too_many, "error(job, exception)"),
+        ("failure", no_job, "failure(job)"),
+        ("after", too_many, "after(job)"),
+    ],
+)
+def test_a_hook_that_can_not_be_called_is_refused(name: str, hook: Callable[..., None], call: str) -> None:
+    """Where the class is registered, and not when a job fails at night. The message says how it is called."""
+    cls = type("Odd", (), {"perform": lambda self: None, name: hook})
+    with pytest.raises(NotAJob) as error:
+        job(cls)
+    assert str(error.value) == (
+        f"Odd.{name}() is a hook: jobqueue calls it as {call}. Let it take that, or give it another name"
+    )
+
+
+def test_only_methods_are_hooks(queue: Queue) -> None:
+    """A dataclass' field, a mapped class' column or a property of such a name is the class' own business."""
+
+    @job
+    @dataclass
+    class Interval:
+        before: int
+        after: int
+        error: str = "none"
+
+        @property
+        def success(self) -> bool:
+            return False
+
+        def perform(self) -> None:
+            said.append(f"{self.before} to {self.after}")
+
+    queue.enqueue(Interval(1, 2))
+    assert Worker(queue).work_off() == (1, 0)
+    assert said == ["1 to 2"]
+    known = handlers.registry["HookedArticle"]
+    assert known.hooks == {"enqueue", "before", "success", "error", "after"}

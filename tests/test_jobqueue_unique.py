@@ -1,0 +1,187 @@
+"""Unique jobs: while one with its key waits or runs, there is no second one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from jobs_for_tests import Fail, Line, Say, WaitAtGate, gates, only_job, said
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from jobqueue import AlreadyQueued, Job, Queue, Worker, handlers, inserting, job
+from jobqueue.direct import rows
+
+pytest_plugins = ["queue_fixtures"]
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def add(queue: Queue, text: str = "hello", key: str = "feed 8", **options: Any) -> int:
+    return queue.enqueue(Say(text), unique_key=key, **options)
+
+
+def test_a_second_job_with_the_key_is_refused(queue: Queue) -> None:
+    """The error names the job that is there. Another key, or none, is another matter."""
+    there = add(queue)
+    with pytest.raises(
+        AlreadyQueued, match=f"job {there} has the unique key 'feed 8', not ended yet"
+    ) as error:
+        add(queue, "again")
+    assert error.value.id == there
+    add(queue, key="feed 9")
+    queue.enqueue(Say("without a key"))
+    queue.enqueue(Say("without a key"))
+    assert [job.unique_key for job in queue.jobs()] == ["feed 8", "feed 9", None, None]
+
+
+def test_the_job_that_is_there_may_be_kept_quietly(queue: Queue) -> None:
+    """With its id, and as it is; nothing is added."""
+    there = add(queue, priority=5)
+    assert add(queue, "again", if_queued="keep", priority=1) == there
+    assert (only_job(queue).id, only_job(queue).priority) == (there, 5)
+    assert add(queue, key="feed 9", if_queued="keep") != there
+
+
+def test_the_key_is_free_again_when_the_job_has_succeeded(queue: Queue) -> None:
+    """The row is gone, and its key with it."""
+    first = add(queue)
+    assert Worker(queue).work_off() == (1, 0)
+    assert add(queue) > first
+
+
+def test_the_key_is_taken_while_the_job_waits_for_its_retry(queue: Queue) -> None:
+    """And free again when it has failed for good, though its row is kept."""
+    failing = queue.enqueue(Fail("always"), unique_key="feed 8", max_attempts=2, now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    with pytest.raises(AlreadyQueued):
+        add(queue)
+    assert Worker(queue).work_off(now=NOON + timedelta(hours=1)) == (0, 1)
+    second = add(queue)
+    assert [(job.id, bool(job.failed_at)) for job in queue.jobs()] in (
+        [(failing, True), (second, False)],
+        [(second, False), (failing, True)],
+    )
+
+
+def test_the_key_is_taken_while_the_job_runs(queue: Queue, run_worker: Callable[..., Any]) -> None:
+    """One that must run again after that has another key."""
+    running = queue.enqueue(WaitAtGate("unique"), unique_key="feed 8")
+    run_worker(queue)
+    wait_until(lambda: said == ["at unique"], "the job's beginning")
+    with pytest.raises(AlreadyQueued) as error:
+        add(queue)
+    assert error.value.id == running
+    gates["unique"].set()
+    wait_until(lambda: not queue.jobs(), "the job's end")
+    assert add(queue) > running
+
+
+ENQUEUE_UNIQUE = """
+import sys
+from jobqueue import AlreadyQueued, Queue
+from jobs_for_tests import Say
+queue = Queue(sys.argv[1])
+queue.jobs(), input(">")
+for n in range(20):
+    try:
+        print("added", queue.enqueue(Say("hello"), unique_key=f"key {n}"))
+    except AlreadyQueued as error:
+        print("there", error.id)
+"""
+
+
+def test_of_processes_that_race_exactly_one_adds_the_job(
+    queue: Queue, database_url: str, at_once: Callable[..., list[str]]
+) -> None:
+    """Three processes, twenty keys: twenty jobs, and the others are told which."""
+    printed = [
+        line for lines in at_once(3, ENQUEUE_UNIQUE, database_url) for line in lines.split("\n") if line
+    ]
+    ids = sorted(job.id for job in queue.jobs())
+    assert sorted(int(line.split()[1]) for line in printed if line.startswith("added")) == ids
+    assert len(ids) == 20
+    assert {int(line.split()[1]) for line in printed if line.startswith("there")} <= set(ids)
+    assert len(printed) == 60
+
+
+def test_a_refusal_leaves_the_callers_transaction_usable(queue: Queue) -> None:
+    """Also on PostgreSQL, where a statement that fails takes its whole transaction with it."""
+    add(queue)
+    with Session(queue.writer) as session:
+        session.add(Line(text="before"))
+        with pytest.raises(AlreadyQueued):
+            add(queue, session=session)
+        kept = add(queue, session=session, if_queued="keep")
+        session.add(Line(text="after"))
+        session.commit()
+        assert session.scalars(select(Line.text).order_by(Line.id)).all() == ["before", "after"]
+    assert only_job(queue).id == kept
+
+
+def test_a_key_is_taken_within_the_callers_transaction(queue: Queue) -> None:
+    """And free again when that is rolled back."""
+    with Session(queue.writer) as session:
+        add(queue, session=session)
+        with pytest.raises(AlreadyQueued):
+            add(queue, session=session)
+        session.rollback()
+    assert add(queue) == only_job(queue).id
+
+
+def test_a_job_that_ends_between_two_looks_leaves_its_key_to_the_next(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when the new one was to be inserted, and gone when its id was asked for: once more."""
+    first = add(queue)
+
+    def end_it_before_the_second_statement(transaction: Any, statement: Any, values: Any) -> Any:
+        if statement is inserting.WITH_KEY:
+            transaction.execute(Job.__table__.delete())  # type: ignore[attr-defined]
+        return rows(transaction, statement, values)
+
+    monkeypatch.setattr(inserting, "rows", end_it_before_the_second_statement)
+    with queue.writer.begin() as connection:
+        second = add(queue, "again", session=connection)
+    assert only_job(queue).id == second > first
+
+
+def test_keys_may_be_any_text(queue: Queue) -> None:
+    """Quotes, emoji, and the empty one."""
+    for key in ("", 'it\'s "quoted"', "🌊 %s {x} \\", "x" * 1000):
+        add(queue, key=key)
+        with pytest.raises(AlreadyQueued):
+            add(queue, key=key)
+    assert len(queue.jobs()) == 4
+
+
+@pytest.fixture
+def only_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Any]:
+    """A job whose enqueue() hook gives it a key."""
+    monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
+
+    @job
+    @dataclass
+    class Fetch:
+        feed_id: int
+
+        def enqueue(self, job: Job) -> None:
+            job.unique_key = f"feed {self.feed_id}"
+
+        def perform(self) -> None: ...
+
+    return Fetch
+
+
+def test_a_hook_may_set_the_key(queue: Queue, only_once: Callable[[int], Any]) -> None:
+    """So that whoever enqueues need not know of it: also in enqueue_many(), all or none."""
+    assert queue.enqueue_many([only_once(1), only_once(2)]) == 2
+    with pytest.raises(AlreadyQueued) as error:
+        queue.enqueue_many([only_once(3), only_once(1)])
+    assert error.value.id == queue.jobs()[0].id
+    with pytest.raises(AlreadyQueued):
+        queue.enqueue(only_once(2))
+    assert queue.enqueue(only_once(2), if_queued="keep") == queue.jobs()[1].id
+    assert [job.unique_key for job in queue.jobs()] == ["feed 1", "feed 2"]

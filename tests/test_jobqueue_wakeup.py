@@ -1,0 +1,285 @@
+"""Waking up: an idle worker hears of new jobs at once. Here it would not look by itself for an hour."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from jobs_for_tests import Line, Say, said
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from jobqueue import Queue, store, wakeup, worker
+from jobqueue.store import Claimed
+from jobqueue.wakeup import Watcher
+
+pytest_plugins = ["queue_fixtures"]
+
+AN_HOUR = 3600.0
+LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
+
+Open = Callable[..., Queue]
+RunWorker = Callable[..., Any]
+
+
+@pytest.fixture
+def sleepy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that sleeps for an hour unless it hears of something."""
+    monkeypatch.setattr(worker, "LONGEST_WAIT", AN_HOUR)
+
+
+@pytest.fixture
+def idle(queue: Queue, open_queue: Open, run_worker: RunWorker, sleepy: None) -> Callable[..., Any]:
+    """idle() starts a worker that sleeps for an hour, and has done a first job. Its heartbeats, too, are
+    hours apart.
+    """
+
+    def start(**options: Any) -> Any:
+        options = {"poll_interval": AN_HOUR, **options}
+        running = run_worker(open_queue(lease=timedelta(seconds=10 * AN_HOUR)), **options)
+        queue.enqueue(Say("first"))
+        hear(queue, "first")
+        return running
+
+    return start
+
+
+def hear(queue: Queue, said_last: str) -> None:
+    """Wait until the job has been done that says this."""
+
+    def is_done() -> bool:
+        return said_last in said and not any(said_last in job.handler for job in queue.jobs())
+
+    wait_until(is_done, f"the job that says {said_last!r}")
+
+
+ENQUEUE = """
+import sys
+from jobqueue import Queue
+from jobs_for_tests import Say
+queue = Queue(sys.argv[1])
+input(">")
+queue.enqueue(Say(sys.argv[2]))
+"""
+
+
+def test_it_hears_of_a_job_from_another_process(
+    queue: Queue, idle: Callable[..., Any], at_once: Callable[..., list[str]], database_url: str
+) -> None:
+    """A web process enqueues, a worker process works: and once more, since it listens on."""
+    idle()
+    for word in ("second", "third"):
+        at_once(1, ENQUEUE, database_url, word)
+        hear(queue, word)
+
+
+def test_it_hears_of_a_job_in_a_callers_transaction_when_that_commits(
+    queue: Queue, idle: Callable[..., Any]
+) -> None:
+    """And of nothing when it is rolled back."""
+    idle()
+    with Session(queue.writer) as session:
+        queue.enqueue(Say("never"), session=session)
+        session.rollback()
+        session.add(Line(text="data"))
+        queue.enqueue(Say("committed"), session=session)
+        assert said == ["first"]
+        session.commit()
+    hear(queue, "committed")
+    assert said == ["first", "committed"]
+
+
+def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
+    """enqueue_many() says so too, and an unique job."""
+    idle()
+    queue.enqueue_many(Say(word) for word in ("one", "two", "three"))
+    hear(queue, "three")
+    queue.enqueue(Say("unique"), unique_key="key")
+    hear(queue, "unique")
+
+
+def claim(queue: Queue) -> Claimed:
+    """Another worker takes the job."""
+    with queue.writer.begin() as connection:
+        (job,) = store.claim(connection, "other", 1, datetime.now(UTC))
+    return job
+
+
+def release(queue: Queue, job: Claimed) -> None:
+    with queue.writer.begin() as connection:
+        store.release(connection, "other", [job], datetime.now(UTC))
+
+
+def free(queue: Queue, _: Claimed) -> None:
+    with queue.writer.begin() as connection:
+        assert store.free(connection, "other", "was killed.", datetime.now(UTC)) == 1
+
+
+def reap(queue: Queue, _: Claimed) -> None:
+    with queue.writer.begin() as connection:
+        assert store.reap(connection, timedelta(), datetime.now(UTC)) == 1
+
+
+@pytest.mark.parametrize("give_back", [release, free, reap])
+def test_it_hears_of_a_job_that_another_worker_gives_back(
+    queue: Queue, idle: Callable[..., Any], give_back: Callable[[Queue, Claimed], None]
+) -> None:
+    """Or that is taken from one which has died."""
+    queue.enqueue(Say("again"))
+    job = claim(queue)
+    idle()
+    give_back(queue, job)
+    hear(queue, "again")
+
+
+@pytest.mark.usefixtures("sleepy")
+def test_it_sleeps_until_the_next_job_is_due(queue: Queue, idle: Callable[..., Any]) -> None:
+    """Neither longer, nor does it look again and again. A later one does not hide an earlier one."""
+    idle()
+    queue.enqueue(Say("much later"), run_at=timedelta(hours=2), priority=-1)
+    due = datetime.now(UTC) + timedelta(seconds=0.4)
+    queue.enqueue(Say("later"), run_at=due)
+    wait_until(lambda: "later" in said, "the job that is due soon")
+    assert datetime.now(UTC) >= due
+    assert [job.run_at > due for job in queue.jobs()] in ([True], [False, True], [True, False])
+
+
+@pytest.fixture
+def listener(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """A watcher by itself; returns the moments at which it rang."""
+    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
+    rings: list[float] = []
+    watcher = Watcher(queue, lambda: rings.append(time.monotonic()))
+    wait_until(lambda: rings, "the first ring: for what was said before")
+    yield rings
+    watcher.end()
+    assert not watcher._thread.is_alive()
+
+
+def test_a_watcher_rings_at_a_commit_and_not_before(queue: Queue, listener: list[float]) -> None:
+    """Nothing is heard of a transaction that is still open."""
+    with Session(queue.writer) as session:
+        queue.enqueue(Say("one"), session=session)
+        session.flush()
+        heard = len(listener)
+        with queue.engine.connect() as other:
+            other.execute(text("SELECT 1"))
+        assert len(listener) == heard
+        session.commit()
+    wait_until(lambda: len(listener) > heard, "a ring")
+
+
+def test_a_listener_whose_connection_is_cut_listens_again(
+    postgres_database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, connects anew, and rings: something may have been said meanwhile."""
+    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
+    rings: list[float] = []
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    watcher = Watcher(queue, lambda: rings.append(time.monotonic()))
+
+    def listeners() -> set[int]:
+        with queue.engine.connect() as connection:
+            return set(connection.scalars(text(f"SELECT pid {LISTENERS}")))
+
+    wait_until(lambda: rings and listeners(), "the first ring")
+    (first,) = listeners()
+    with queue.engine.connect() as connection:
+        connection.execute(text(f"SELECT pg_terminate_backend({first})"))
+    wait_until(lambda: len(rings) == 2 and listeners() - {first}, "a new listener")
+    queue.enqueue(Say("new"))
+    wait_until(lambda: len(rings) == 3, "a ring")
+    assert "not told of new jobs for a moment, polling: " in caplog.text
+    watcher.end()
+    queue.close()
+
+
+def test_a_worker_whose_listener_is_cut_hears_again(
+    queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL by its server; on SQLite the connection is closed under it."""
+    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
+    idle()
+    if queue.engine.dialect.name == "postgresql":
+        with queue.engine.connect() as connection:
+            cut = connection.scalars(text(f"SELECT pg_terminate_backend(pid) {LISTENERS}")).all()
+        assert cut == [True]
+    queue.enqueue(Say("second"))
+    hear(queue, "second")
+    queue.enqueue(Say("third"))
+    hear(queue, "third")
+
+
+def test_a_watcher_that_hangs_is_replaced(
+    queue: Queue, open_queue: Open, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is heard of its connection, as when a network swallows all: the next heartbeat sees it."""
+    monkeypatch.setattr(wakeup, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(wakeup, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(wakeup, "LISTEN_SECONDS", 0.05)
+    watchers: list[Watcher] = []
+    method = "_watch_file" if queue.engine.dialect.name == "sqlite" else "_listen"
+    watch = getattr(Watcher, method)
+
+    def hang_at_first(self: Watcher, driver: Any) -> None:
+        watchers.append(self)
+        if len(watchers) == 1:
+            self._ended.wait(20)
+        else:
+            watch(self, driver)
+
+    monkeypatch.setattr(Watcher, method, hang_at_first)
+    run_worker(open_queue(lease=timedelta(seconds=0.3)), poll_interval=AN_HOUR)
+    wait_until(lambda: len(watchers) > 1, "another watcher")
+    first, second = watchers[:2]
+    assert first is not second
+    wait_until(lambda: not first._thread.is_alive(), "the first one's end")
+    wait_until(lambda: not watchers[-1].is_dead(), "a sign of life")
+    queue.enqueue(Say("heard"))
+    hear(queue, "heard")
+
+
+def test_without_notifications_a_worker_looks_often(
+    queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another driver than psycopg 3 may not tell what it has heard. (SQLite's needs none.)"""
+    listen = Watcher._listen
+    monkeypatch.setattr(Watcher, "_listen", lambda self, _: listen(self, object()))
+    running = idle()
+    queue.enqueue(Say("second"))
+    hear(queue, "second")
+    assert not running.worker._watcher.is_dead()
+
+
+@pytest.mark.usefixtures("sleepy")
+def test_the_slow_poll_does_not_need_a_watcher(
+    queue: Queue, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears nothing at all, and finds the job nevertheless when it looks for the next time."""
+    monkeypatch.setattr(Watcher, "_loop", lambda self: None)
+    running = run_worker(queue, poll_interval=0.1)
+    for word in ("one", "two"):
+        queue.enqueue(Say(word))
+        hear(queue, word)
+    running.stop()
+    running.wait()
+
+
+def test_no_watcher_is_left_when_its_worker_has_ended(queue: Queue, idle: Callable[..., Any]) -> None:
+    """Its thread ends, and so does its connection."""
+    running = idle()
+    assert [thread.name for thread in threading.enumerate()].count("jobqueue watcher") == 1
+    running.stop()
+    running.wait()
+    assert "jobqueue watcher" not in [thread.name for thread in threading.enumerate()]
+    if queue.engine.dialect.name == "postgresql":
+
+        def listening() -> int:
+            with queue.engine.connect() as connection:
+                return connection.scalar(text(f"SELECT count(*) {LISTENERS}")) or 0
+
+        wait_until(lambda: not listening(), "the end of its connection")
