@@ -70,8 +70,9 @@ class Ledger:
             self.more = len(claimed) == limit
         if rest:
             self.batch.reset()
-        for job in claimed:
-            self._tally.count_wait((now - job.run_at).total_seconds())
+        for jobs in hands:
+            for job in jobs:
+                self._tally.count_wait((now - job.run_at).total_seconds())
         self._count(outcomes, lost)
         return hands
 
