@@ -1,0 +1,220 @@
+"""Whatever two workers do, in whatever order: the table is as a model says that is a few lines of Python.
+
+Hypothesis makes up the order: of enqueueing, claims one by one and in batches, ends of every kind, heartbeats,
+leases that expire while their worker goes on, and time that passes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from jobs_for_tests import Say
+from sqlalchemy import Connection, select
+
+from jobqueue import Queue, store
+from jobqueue.retry import backoff
+from jobqueue.schema import jobs
+from jobqueue.store import Claimed
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=30)
+FEW = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+workers = st.sampled_from(["a", "b"])
+seconds = st.integers(0, 40)
+
+
+@dataclass
+class Model:
+    """What a row should be. `claim` is the one that holds, if one does."""
+
+    id: int
+    priority: int
+    run_at: datetime
+    max_attempts: int
+    attempts: int = 0
+    erred: bool = False
+    failed: bool = False
+    holder: str | None = None
+    locked_at: datetime | None = None
+    claim: Claimed | None = None
+
+    def let_go(self) -> None:
+        self.holder = self.locked_at = self.claim = None
+
+    def row(self) -> tuple[object, ...]:
+        return (self.attempts, self.erred, self.failed, self.holder, self.locked_at, self.run_at)
+
+
+class TwoWorkers(RuleBasedStateMachine):
+    """`table` is the model, by id; `hands` what each worker believes to have: its lease may be lost."""
+
+    def __init__(self, queue: Queue):
+        super().__init__()
+        queue.clear()
+        self.queue = queue
+        self.now = NOON
+        self.table: dict[int, Model] = {}
+        self.hands: dict[str, list[Claimed]] = {"a": [], "b": []}
+        self.enqueued = self.finished = 0
+
+    def do(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        with self.queue.writer.begin() as connection:
+            return function(connection, *arguments, **options)
+
+    def has(self, worker: str, claim: Claimed) -> bool:
+        """Whether this claim still holds."""
+        row = self.table.get(claim.id)
+        return row is not None and row.claim is claim and row.holder == worker
+
+    def take(self, worker: str, which: int) -> Claimed | None:
+        """One of the jobs in the worker's hands, which it is about to settle."""
+        hand = self.hands[worker]
+        return hand.pop(which % len(hand)) if hand else None
+
+    @rule(priority=st.integers(-1, 1), delay=seconds, max_attempts=st.integers(1, 3), count=st.integers(1, 4))
+    def enqueue(self, priority: int, delay: int, max_attempts: int, count: int) -> None:
+        run_at = self.now + timedelta(seconds=delay // 10)
+        for _ in range(count):
+            id = self.queue.enqueue(
+                Say("hello"), priority=priority, run_at=run_at, max_attempts=max_attempts, now=self.now
+            )
+            assert id not in self.table
+            self.table[id] = Model(id, priority, run_at, max_attempts)
+            self.enqueued += 1
+
+    @rule(worker=workers, limit=st.integers(1, 4), batch=st.booleans())
+    def claim(self, worker: str, limit: int, batch: bool) -> None:
+        due = [
+            row for row in self.table.values() if not (row.holder or row.failed) and row.run_at <= self.now
+        ]
+        due = sorted(due, key=lambda row: (row.priority, row.run_at, row.id))[:limit]
+        claimed = self.do(store.claim, worker, limit, self.now, batch=batch)
+        assert [job.id for job in claimed] == [row.id for row in due]
+        for job, row in zip(claimed, due, strict=True):
+            assert row.holder is None
+            assert job.alone == (not batch or row.erred or row.max_attempts == 1)
+            row.attempts += job.alone
+            row.holder, row.locked_at, row.claim = worker, self.now, job
+            assert job.counted == row.attempts and 1 <= job.attempts <= row.max_attempts
+        self.hands[worker] += claimed
+
+    @rule(worker=workers, count=st.integers(1, 4))
+    def finish(self, worker: str, count: int) -> None:
+        done = [job for _ in range(count) if (job := self.take(worker, 0))]
+        ours = {job.id for job in done if self.has(worker, job)}
+        assert self.do(store.finish, worker, done) == ours
+        for id in ours:
+            del self.table[id]
+            self.finished += 1
+
+    @rule(worker=workers, which=st.integers(0, 9), delay=seconds)
+    def retry(self, worker: str, which: int, delay: int) -> None:
+        if job := self.take(worker, which):
+            ours = self.has(worker, job)
+            run_at = self.now + timedelta(seconds=delay)
+            if job.attempts >= job.max_attempts:
+                assert self.do(store.bury, worker, job, "failed", self.now) == ours
+                run_at = job.run_at
+            else:
+                assert self.do(store.retry, worker, job, "failed", run_at, self.now) == ours
+            if ours:
+                row = self.table[job.id]
+                row.attempts, row.erred, row.run_at = job.attempts, True, run_at
+                row.failed = job.attempts >= job.max_attempts
+                row.let_go()
+
+    @rule(worker=workers, count=st.integers(1, 4))
+    def release(self, worker: str, count: int) -> None:
+        some = [job for _ in range(count) if (job := self.take(worker, -1))]
+        ours = [job for job in some if self.has(worker, job)]
+        self.do(store.release, worker, some, self.now)
+        for job in ours:
+            self.table[job.id].attempts -= job.alone
+            self.table[job.id].let_go()
+
+    @rule(worker=workers)
+    def renew(self, worker: str) -> None:
+        self.do(store.renew, worker, self.hands[worker], self.now)
+        for job in self.hands[worker]:
+            if self.has(worker, job):
+                self.table[job.id].locked_at = self.now
+
+    def free(self, dead: list[Model]) -> None:
+        for row in dead:
+            row.let_go()
+            row.erred = True
+            row.failed = row.attempts >= row.max_attempts
+            if row.attempts >= 2:
+                row.run_at = self.now + backoff(row.attempts)
+
+    @rule()
+    def reap(self) -> None:
+        silent = [row for row in self.table.values() if row.locked_at and row.locked_at < self.now - LEASE]
+        assert self.do(store.reap, LEASE, self.now) == len(silent)
+        self.free(silent)
+
+    @rule(worker=workers)
+    def take_for_dead(self, worker: str) -> None:
+        """Wrongly: the worker goes on with what it has in its hands."""
+        held = [row for row in self.table.values() if row.holder == worker]
+        assert self.do(store.free, worker, "was taken for dead.", self.now) == len(held)
+        self.free(held)
+
+    @rule(passed=seconds)
+    @precondition(lambda self: self.table)
+    def let_time_pass(self, passed: int) -> None:
+        self.now += timedelta(seconds=passed)
+
+    @invariant()
+    def the_table_is_as_the_model_says(self) -> None:
+        with self.queue.engine.connect() as connection:
+            rows = self.rows(connection)
+        assert rows == {id: row.row() for id, row in self.table.items()}
+        assert self.enqueued == self.finished + len(rows)  # nothing is lost, nothing is finished twice
+        assert all(row.attempts <= row.max_attempts for row in self.table.values())
+
+    @invariant()
+    def the_next_job_is_due_when_the_model_says(self) -> None:
+        waiting = [row.run_at for row in self.table.values() if not (row.holder or row.failed)]
+        with self.queue.engine.connect() as connection:
+            assert store.next_run_at(connection) == min(waiting, default=None)
+
+    @staticmethod
+    def rows(connection: Connection) -> dict[int, tuple[object, ...]]:
+        c = jobs.c
+        columns = (c.attempts, c.last_error, c.failed_at, c.locked_by, c.locked_at, c.run_at)
+        return {
+            id: (attempts, error is not None, failed is not None, holder, locked_at, run_at)
+            for id, attempts, error, failed, holder, locked_at, run_at in connection.execute(
+                select(c.id, *columns)
+            )
+        }
+
+
+def test_the_table_is_as_a_model_says_whatever_two_workers_do(tmp_path: Path) -> None:
+    """No job is lost, none has two holders, none more attempts than it may have; order is kept; and whoever
+    has lost a lease writes nothing.
+    """
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    queue.create_tables()
+    try:
+        run_state_machine_as_test(lambda: TwoWorkers(queue), settings=FEW)
+    finally:
+        queue.close()
