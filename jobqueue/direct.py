@@ -18,6 +18,14 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from jobqueue.database import be_impatient, begin_sqlite, is_writer
 
+# PostgreSQL: plan each statement once, not at each execution; and always along the indexes, which have the
+# jobs in the order in which they are claimed. A table that was never analysed misleads the planner.
+STEADY_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+}
 STALE_SECONDS = 5.0  # a connection that was not used for so long may have been cut off meanwhile
 
 
@@ -79,6 +87,9 @@ class Kept:
         if connection is not None:
             if self._sqlite:
                 be_impatient(self._cursor, False)
+            else:
+                self._cursor.execute(";".join(f"RESET {name}" for name in STEADY_PLANS))
+                self._driver.commit()
             connection.close()
 
     def _connect(self) -> None:
@@ -87,6 +98,8 @@ class Kept:
         self._cursor = self._driver.cursor()
         if self._sqlite:
             be_impatient(self._cursor, self._write)
+        else:
+            self._cursor.execute(";".join(f"SET {name} = {value}" for name, value in STEADY_PLANS.items()))
 
     def _is_open(self) -> bool:
         """Whether the server has not said goodbye meanwhile, as PostgreSQL does when it stops. Otherwise
