@@ -1,7 +1,7 @@
 """Whatever two workers do, in whatever order: the table is as a model says that is a few lines of Python.
 
-Hypothesis makes up the order: of enqueueing, claims one by one and in batches, ends of every kind, heartbeats,
-leases that expire while their worker goes on, and time that passes.
+Hypothesis makes up the order: of enqueueing, claims one by one and in batches, ends of every kind,
+heartbeats, leases that expire while their worker goes on, and time that passes.
 """
 
 from collections.abc import Callable
@@ -74,6 +74,10 @@ class TwoWorkers(RuleBasedStateMachine):
         self.hands: dict[str, list[Claimed]] = {"a": [], "b": []}
         self.enqueued = self.finished = 0
 
+    def busy(self) -> bool:
+        """Whether a worker has something in its hands."""
+        return any(self.hands.values())
+
     def do(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with self.queue.writer.begin() as connection:
             return function(connection, *arguments, **options)
@@ -83,10 +87,19 @@ class TwoWorkers(RuleBasedStateMachine):
         row = self.table.get(claim.id)
         return row is not None and row.claim is claim and row.holder == worker
 
-    def take(self, worker: str, which: int) -> Claimed | None:
-        """One of the jobs in the worker's hands, which it is about to settle."""
-        hand = self.hands[worker]
-        return hand.pop(which % len(hand)) if hand else None
+    def take(self, worker: str, count: int = 1) -> tuple[str, list[Claimed]]:
+        """Some of the jobs in the worker's hands, or else in the other's, which that is about to settle."""
+        if not self.hands[worker]:
+            worker = "b" if worker == "a" else "a"
+        taken, self.hands[worker] = self.hands[worker][:count], self.hands[worker][count:]
+        return worker, taken
+
+    def due(self) -> list[Model]:
+        """The jobs that can be claimed, in the order in which they should be."""
+        rows = [
+            row for row in self.table.values() if not (row.holder or row.failed) and row.run_at <= self.now
+        ]
+        return sorted(rows, key=lambda row: (row.priority, row.run_at, row.id))
 
     @rule(priority=st.integers(-1, 1), delay=seconds, max_attempts=st.integers(1, 3), count=st.integers(1, 4))
     def enqueue(self, priority: int, delay: int, max_attempts: int, count: int) -> None:
@@ -99,6 +112,7 @@ class TwoWorkers(RuleBasedStateMachine):
             self.table[id] = Model(id, priority, run_at, max_attempts)
             self.enqueued += 1
 
+    @precondition(due)
     @rule(worker=workers, limit=st.integers(1, 4), batch=st.booleans())
     def claim(self, worker: str, limit: int, batch: bool) -> None:
         due = [
@@ -115,40 +129,44 @@ class TwoWorkers(RuleBasedStateMachine):
             assert job.counted == row.attempts and 1 <= job.attempts <= row.max_attempts
         self.hands[worker] += claimed
 
+    @precondition(busy)
     @rule(worker=workers, count=st.integers(1, 4))
     def finish(self, worker: str, count: int) -> None:
-        done = [job for _ in range(count) if (job := self.take(worker, 0))]
+        worker, done = self.take(worker, count)
         ours = {job.id for job in done if self.has(worker, job)}
         assert self.do(store.finish, worker, done) == ours
         for id in ours:
             del self.table[id]
             self.finished += 1
 
-    @rule(worker=workers, which=st.integers(0, 9), delay=seconds)
-    def retry(self, worker: str, which: int, delay: int) -> None:
-        if job := self.take(worker, which):
-            ours = self.has(worker, job)
-            run_at = self.now + timedelta(seconds=delay)
-            if job.attempts >= job.max_attempts:
-                assert self.do(store.bury, worker, job, "failed", self.now) == ours
-                run_at = job.run_at
-            else:
-                assert self.do(store.retry, worker, job, "failed", run_at, self.now) == ours
-            if ours:
-                row = self.table[job.id]
-                row.attempts, row.erred, row.run_at = job.attempts, True, run_at
-                row.failed = job.attempts >= job.max_attempts
-                row.let_go()
+    @precondition(busy)
+    @rule(worker=workers, delay=seconds)
+    def retry(self, worker: str, delay: int) -> None:
+        worker, (job,) = self.take(worker)
+        ours = self.has(worker, job)
+        run_at = self.now + timedelta(seconds=delay)
+        if job.attempts >= job.max_attempts:
+            assert self.do(store.bury, worker, job, "failed", self.now) == ours
+            run_at = job.run_at
+        else:
+            assert self.do(store.retry, worker, job, "failed", run_at, self.now) == ours
+        if ours:
+            row = self.table[job.id]
+            row.attempts, row.erred, row.run_at = job.attempts, True, run_at
+            row.failed = job.attempts >= job.max_attempts
+            row.let_go()
 
+    @precondition(busy)
     @rule(worker=workers, count=st.integers(1, 4))
     def release(self, worker: str, count: int) -> None:
-        some = [job for _ in range(count) if (job := self.take(worker, -1))]
+        worker, some = self.take(worker, count)
         ours = [job for job in some if self.has(worker, job)]
         self.do(store.release, worker, some, self.now)
         for job in ours:
             self.table[job.id].attempts -= job.alone
             self.table[job.id].let_go()
 
+    @precondition(busy)
     @rule(worker=workers)
     def renew(self, worker: str) -> None:
         self.do(store.renew, worker, self.hands[worker], self.now)
@@ -164,12 +182,14 @@ class TwoWorkers(RuleBasedStateMachine):
             if row.attempts >= 2:
                 row.run_at = self.now + backoff(row.attempts)
 
+    @precondition(busy)
     @rule()
     def reap(self) -> None:
         silent = [row for row in self.table.values() if row.locked_at and row.locked_at < self.now - LEASE]
         assert self.do(store.reap, LEASE, self.now) == len(silent)
         self.free(silent)
 
+    @precondition(busy)
     @rule(worker=workers)
     def take_for_dead(self, worker: str) -> None:
         """Wrongly: the worker goes on with what it has in its hands."""
@@ -177,8 +197,8 @@ class TwoWorkers(RuleBasedStateMachine):
         assert self.do(store.free, worker, "was taken for dead.", self.now) == len(held)
         self.free(held)
 
-    @rule(passed=seconds)
     @precondition(lambda self: self.table)
+    @rule(passed=seconds)
     def let_time_pass(self, passed: int) -> None:
         self.now += timedelta(seconds=passed)
 
