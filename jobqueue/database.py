@@ -1,8 +1,10 @@
 """How the queue opens a database. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
 
 import json
+import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Protocol
@@ -60,7 +62,7 @@ def open_engine(database: str | URL | Engine) -> Engine:
     if backend == "postgresql":
         if isinstance(database, Engine):
             return database
-        return create_engine(url, max_overflow=-1, pool_pre_ping=True)
+        return _forget_in_children(create_engine(url, max_overflow=-1, pool_pre_ping=True))
     if backend != "sqlite":
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
@@ -74,7 +76,7 @@ def open_engine(database: str | URL | Engine) -> Engine:
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
-    return engine
+    return _forget_in_children(engine)
 
 
 def writer(engine: Engine) -> Engine:
@@ -132,6 +134,19 @@ def as_list(values: Sequence[Any], postgresql: bool) -> Any:
 def complaint(error: DBAPIError) -> str:
     """What the database said, on one line."""
     return " ".join(str(error.orig).split())
+
+
+def _forget_in_children(engine: Engine) -> Engine:
+    """After a fork, the child makes connections of its own: the parent's are neither used nor closed."""
+    known, inherited = weakref.ref(engine), []
+
+    def forget() -> None:
+        if parents := known():
+            inherited.append(parents.pool)
+            parents.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)
+    return engine
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

@@ -84,12 +84,17 @@ class Kept:
     def close(self) -> None:
         """Give the connection back to the engine's pool; begin() gets another one."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        try:
             if self._sqlite:
                 be_impatient(self._cursor, False)
             else:
                 self._cursor.execute(";".join(f"RESET {name}" for name in STEADY_PLANS))
                 self._driver.commit()
+        except self.dialect.loaded_dbapi.Error as error:  # it was cut off
+            connection.invalidate(error)
+        else:
             connection.close()
 
     def _connect(self) -> None:
