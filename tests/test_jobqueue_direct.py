@@ -1,0 +1,384 @@
+"""The queue's own connections: quicker than SQLAlchemy's, and in all else the same."""
+
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from conftest import administer
+from jobs_for_tests import Fail, Say
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from jobqueue import Job, Queue, Worker, direct, inserting, presence, store
+from jobqueue.direct import Kept, Spares, Transaction
+from jobqueue.presence import Self, Tally
+from jobqueue.schema import WorkerRow, jobs, workers
+
+pytest_plugins = ["queue_fixtures"]
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, 123, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
+LEASE = timedelta(seconds=30)
+
+
+def row(handler: str, **options: Any) -> dict[str, Any]:
+    """A new job's columns, as Queue makes them."""
+    common = {"priority": 0, "run_at": NOON, "queue": "default", "max_attempts": 25, "max_run_time": None}
+    stamps = {"unique_key": None, "created_at": NOON, "updated_at": NOON}
+    return {**common, **stamps, "handler": handler, **options}
+
+
+def use_every_statement(transaction: Transaction) -> list[Any]:
+    """Whatever each of the queue's functions says, in an empty database."""
+    t = transaction
+    said: list[Any] = [
+        inserting.add(t, row("one", max_run_time=1.5)),
+        inserting.add_unique(t, row("two, 'quoted' 🌊", unique_key="key"), keep=False),
+        inserting.add_unique(t, row("two", unique_key="key"), keep=True),
+        inserting.add_many(
+            t, {k: v for k, v in row("", priority=1).items() if k != "handler"}, ["3", "4", "5"]
+        ),
+        inserting.add(t, row("later", run_at=LATER, queue="images")),
+        inserting.add(t, row("at most once", max_attempts=1, priority=2)),
+        store.next_run_at(t),
+        store.next_run_at(t, ["images"]),
+        store.next_run_at(t, ["none"]),
+        store.claim(t, "a", 2, NOON),
+        store.claim(t, "b", 3, NOON, ["default", "other"], batch=True),
+        store.claim(t, "c", 5, NOON, batch=True),
+        store.claim(t, "d", 1, NOON),
+    ]
+    alone, batch, last = said[-4:-1]
+    store.renew(t, "a", alone, NOON + LEASE)
+    store.release(t, "b", batch[:1], NOON)
+    presence.be_seen(t, Self("a", 2, "mail", 30.0, 60.5, NOON), Tally(3, 4, waited=0.5), NOON)
+    presence.be_seen(t, Self("a", 2, "mail", 30.0, 60.5, NOON), Tally(1, 0), LATER)
+    presence.be_seen(t, Self("b", 1, "", 30.0, 60.5, NOON), Tally(), NOON)
+    presence.forget_the_silent(t, LEASE, LATER)
+    return [
+        *said,
+        store.finish(t, "a", [*alone[:1], *batch]),
+        store.retry(t, "b", batch[1], "an error", LATER, NOON),
+        store.retry(t, "nobody", batch[2], "an error", LATER, NOON),
+        store.bury(t, "c", last[0], "an error", LATER),
+        store.reap(t, LEASE, NOON + 2 * LEASE),
+        store.free(t, "a", "was killed.", LATER),
+        store.next_run_at(t),
+        presence.tallies(t),
+    ]
+
+
+def content(queue: Queue) -> list[Any]:
+    with queue.engine.connect() as connection:
+        return [
+            connection.execute(sa.select(jobs).order_by(jobs.c.id)).all(),
+            connection.execute(sa.select(workers).order_by(workers.c.name)).all(),
+        ]
+
+
+def clear(queue: Queue) -> None:
+    """An empty database, whose ids begin at 1."""
+    Job.metadata.drop_all(queue.engine)
+    queue.create_tables()
+
+
+def test_every_statement_says_and_does_the_same_as_with_sqlalchemy(queue: Queue) -> None:
+    """Rows, their types, how many were touched, and what is in the tables: times are aware, in UTC."""
+    with queue.writer.begin() as connection:
+        expected = use_every_statement(connection)
+    expected_content = content(queue)
+    clear(queue)
+    for _ in range(2):  # the statements' text is made once, and used again
+        kept = Kept(queue.writer)
+        with kept.begin() as transaction:
+            assert use_every_statement(transaction) == expected
+        kept.close()
+        assert content(queue) == expected_content
+        clear(queue)
+    assert expected[6] == NOON and expected[6].tzinfo is UTC
+    assert [job.run_at.tzinfo for job in expected[9]] == [UTC, UTC]
+
+
+def test_every_function_that_has_sql_is_in_that_test() -> None:
+    """A new one must be added to it."""
+    used = use_every_statement.__code__.co_names
+    for module in (inserting, store, presence):
+        for name, function in vars(module).items():
+            if callable(function) and getattr(function, "__module__", "") == module.__name__:
+                takes = getattr(function, "__annotations__", {})
+                if takes.get("connection") is not None and not name.startswith("_"):
+                    assert name in used or name in ("notify", "leave"), name
+
+
+@pytest.fixture
+def kept(queue: Queue) -> Any:
+    """A connection of the queue's own; closed after the test."""
+    connection = Kept(queue.writer)
+    yield connection
+    connection.close()
+
+
+def backend(transaction: Transaction) -> Any:
+    """What tells one connection from another."""
+    return transaction._driver  # type: ignore[union-attr]
+
+
+def add(transaction: Transaction, **options: Any) -> int:
+    return inserting.add(transaction, row("{}", **options))
+
+
+def test_a_transaction_is_committed_at_its_end_and_the_connection_is_kept(queue: Queue, kept: Kept) -> None:
+    """And the next one uses it again."""
+    with kept.begin() as transaction:
+        first = backend(transaction)
+        add(transaction)
+        assert queue.jobs() == []
+    assert len(queue.jobs()) == 1
+    with kept.begin() as transaction:
+        assert backend(transaction) is first
+        add(transaction)
+    assert len(queue.jobs()) == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_transaction_that_fails_is_rolled_back(
+    queue: Queue, kept: Kept, error: type[BaseException]
+) -> None:
+    """The error goes on to the caller; the connection, whose state nobody knows, is replaced."""
+    with pytest.raises(error), kept.begin() as transaction:
+        first = backend(transaction)
+        add(transaction)
+        raise error
+    assert queue.jobs() == []
+    with kept.begin() as transaction:
+        assert backend(transaction) is not first
+        add(transaction)
+    assert len(queue.jobs()) == 1
+
+
+def test_an_error_of_the_driver_is_sqlalchemys(queue: Queue, kept: Kept) -> None:
+    """As if SQLAlchemy had executed the statement."""
+    with pytest.raises(IntegrityError), kept.begin() as transaction:
+        add(transaction, unique_key="key")
+        add(transaction, unique_key="key")
+    assert queue.jobs() == []
+    with kept.begin() as transaction:
+        add(transaction, unique_key="key")
+
+
+def test_a_commit_that_fails_is_an_error_like_any_other(queue: Queue, kept: Kept) -> None:
+    """Nothing was written, the caller hears of it, and the next transaction has a new connection."""
+    driver_error = queue.engine.dialect.loaded_dbapi.OperationalError
+
+    class Failing:
+        def __init__(self, driver: Any):
+            self._driver = driver
+
+        def commit(self) -> None:
+            raise driver_error("the disk is full")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._driver, name)
+
+    with pytest.raises(DBAPIError, match="the disk is full"), kept.begin() as transaction:
+        add(transaction)
+        kept._driver = Failing(kept._driver)
+    assert queue.jobs() == []
+    with kept.begin() as transaction:
+        add(transaction)
+    assert len(queue.jobs()) == 1
+
+
+def cut_all(database_url: str) -> None:
+    """The server ends all connections to this database, as it does when it stops."""
+    url = make_url(database_url)
+    admin = url.set(database="postgres").render_as_string(hide_password=False)
+    administer(
+        admin, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.database}'"
+    )
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced_before_it_is_used(
+    postgres_database: str,
+) -> None:
+    """No transaction fails: neither after a while, nor at once."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    for _ in range(2):
+        queue.enqueue(Say("before"))
+        cut_all(postgres_database)
+        queue.enqueue(Say("after"))
+    assert len(queue.jobs()) == 4
+    queue.close()
+
+
+def test_a_connection_that_is_cut_within_a_transaction_is_replaced_after_it(postgres_database: str) -> None:
+    """That transaction fails, with an error that says so; the next one has a new connection."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    kept = Kept(queue.writer)
+    with pytest.raises(DBAPIError), kept.begin() as transaction:
+        add(transaction)
+        cut_all(postgres_database)
+        add(transaction)
+    with kept.begin() as transaction:
+        add(transaction)
+    assert len(queue.jobs()) == 1
+    kept.close()
+    cut_all(postgres_database)
+    queue.close()
+
+
+def test_a_connection_that_was_not_used_for_long_goes_through_its_pool(
+    queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which finds out whether it is still alive: something between may have cut it, and said nothing."""
+    looked: list[object] = []
+    sa.event.listen(queue.engine, "checkout", lambda *_: looked.append(None))
+    with kept.begin() as transaction:
+        add(transaction)
+    with kept.begin() as transaction:
+        add(transaction)
+    assert len(looked) == 1
+    monkeypatch.setattr(direct, "STALE_SECONDS", -1.0)
+    with kept.begin() as transaction:
+        add(transaction)
+    assert len(looked) == 2
+
+
+def test_what_a_kept_connection_was_told_is_not_left_to_the_pool(queue: Queue, kept: Kept) -> None:
+    """Others of the same engine wait for locks, and plan, as ever."""
+
+    def settings() -> list[Any]:
+        names = (
+            ["busy_timeout"] if queue.engine.dialect.name == "sqlite" else ["plan_cache_mode", "enable_sort"]
+        )
+        prefix = "PRAGMA" if queue.engine.dialect.name == "sqlite" else "SHOW"
+        with queue.engine.connect() as connection:
+            return [connection.exec_driver_sql(f"{prefix} {name}").scalar() for name in names]
+
+    expected = settings()
+    with kept.begin() as transaction:
+        add(transaction)
+    kept.close()
+    assert settings() == expected
+
+
+def test_threads_do_not_share_a_connection(queue: Queue) -> None:
+    """Each takes a spare one for its transaction, and puts it back."""
+    spares = Spares(queue.engine)  # for reading: two writers of SQLite would wait for one another
+    inside, both = [], threading.Barrier(2, timeout=20)
+
+    def look() -> None:
+        with spares.begin() as transaction:
+            store.next_run_at(transaction)
+            inside.append(backend(transaction))
+            both.wait()
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert inside[0] is not inside[1]
+    with spares.begin() as transaction:
+        assert backend(transaction) in inside
+    spares.close()
+    with spares.begin() as transaction:  # and opens again
+        assert store.next_run_at(transaction) is None
+    spares.close()
+
+
+def in_a_child(function: Callable[[], object]) -> None:
+    """Fork; the child calls the function and ends at once, whatever happens. Fails if it failed."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            function()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(queue: Queue) -> None:
+    """A web server that forks its workers after the application was loaded, and had enqueued something."""
+    queue.enqueue(Say("parent"))
+    (spare,) = queue._writing._spare  # type: ignore[union-attr]
+    parents = spare._driver
+
+    def enqueue_in_the_child() -> None:
+        queue.enqueue(Say("child"))
+        (own,) = queue._writing._spare  # type: ignore[union-attr]
+        assert own._driver is not parents
+        queue.enqueue(Say("child again"))
+
+    in_a_child(enqueue_in_the_child)
+    queue.enqueue(Say("parent again"))
+    assert queue._writing._spare == [spare] and spare._driver is parents  # type: ignore[union-attr]
+    assert len(queue.jobs()) == 4
+
+
+def test_after_a_fork_the_pool_of_the_parent_is_not_used_either(queue: Queue) -> None:
+    """It had looked at the queue, too: that connection waits in the engine's pool."""
+    queue.enqueue(Say("parent"))
+    with queue.engine.connect() as connection:
+        pooled = connection.connection.driver_connection
+
+    def enqueue_in_the_child() -> None:
+        queue.enqueue(Say("child"))
+        (own,) = queue._writing._spare  # type: ignore[union-attr]
+        assert own._driver is not pooled
+        with queue.engine.connect() as connection:
+            assert connection.connection.driver_connection is not pooled
+
+    def look_in_the_child() -> None:
+        assert len(queue.jobs()) == 2
+        with queue.engine.connect() as connection:
+            assert connection.connection.driver_connection is not pooled
+
+    in_a_child(enqueue_in_the_child)
+    in_a_child(look_in_the_child)
+    assert len(queue.jobs()) == 2
+    with queue.engine.connect() as connection:
+        assert connection.connection.driver_connection is pooled
+
+
+def test_an_engine_of_ones_own_is_used_through_its_pool(postgres_database: str) -> None:
+    """Nothing of it is kept, as it may be no larger than one connection."""
+    engine = sa.create_engine(postgres_database, pool_size=1, max_overflow=0, pool_timeout=5)
+    queue = Queue(engine)
+    queue.create_tables()
+    queue.enqueue(Say("one"))
+    queue.enqueue_many([Say("two"), Fail("three")])
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    with engine.begin() as connection:
+        queue.enqueue(Say("four"), session=connection)
+    queue.close()
+    assert len(queue.jobs()) == 4
+    engine.dispose()
+
+
+def test_a_worker_gives_its_connections_back(queue: Queue) -> None:
+    """When work_off() returns, as any program may go on for days after it."""
+    queue.enqueue(Say("one"))
+    Worker(queue).work_off()
+    queue.close()
+    assert queue.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_a_workers_row_is_a_row_like_any_other(queue: Queue) -> None:
+    """It can be read by its class."""
+    with Kept(queue.writer).begin() as transaction:
+        presence.be_seen(transaction, Self("a", 1, "", 30.0, 60.0, NOON), Tally(2, 1), LATER)
+    with sa.orm.Session(queue.engine) as session:
+        found = session.get_one(WorkerRow, "a")
+        assert (found.started_at, found.seen_at, found.succeeded, found.failed) == (NOON, LATER, 2, 1)
