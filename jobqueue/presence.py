@@ -96,7 +96,8 @@ SEEN = (
     .where(W.name == bindparam("name_"))  # SQLAlchemy keeps the columns' own names for what is set
     .values({W.seen_at: bindparam("now"), **{column: bindparam(column.name) for column in WHAT_IT_DID}})
 )
-SILENT = select(W.name).where(W.name != GONE, W.seen_at < bindparam("before"))
+# In one order: two workers that take rows away at once never wait for one another in a circle.
+SILENT = select(W.name).where(W.name != GONE, W.seen_at < bindparam("before")).order_by(W.name)
 
 
 def _columns(tally: Tally) -> dict[str, object]:
