@@ -456,6 +456,19 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
     assert {(job.attempts, job.last_error) for job in jobs.values()} == {(1, "The worker b was killed.")}
 
 
+def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle workers hear of what is given back, and of that alone."""
+    told: list[object] = []
+    monkeypatch.setattr(store, "notify", told.append)
+    add_all(queue, "one", now=NOON)
+    claimed = claim(queue, "a")
+    with queue.writer.begin() as connection:
+        store.release(connection, "a", [], NOON)
+        assert told == []
+        store.release(connection, "a", claimed, NOON)
+        assert told == [connection]
+
+
 @pytest.mark.parametrize("next_worker", [None, "other", "stale"])
 def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | None) -> None:
     """Neither while the jobs wait, nor while another worker has them, nor while the same one has them again:

@@ -1,5 +1,6 @@
 """The queue's own connections: quicker than SQLAlchemy's, and in all else the same."""
 
+import gc
 import os
 import threading
 import traceback
@@ -350,6 +351,52 @@ def test_after_a_fork_the_pool_of_the_parent_is_not_used_either(queue: Queue) ->
     assert len(queue.jobs()) == 2
     with queue.engine.connect() as connection:
         assert connection.connection.driver_connection is pooled
+
+
+def test_what_a_child_does_first_is_to_forget(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in this process, where it can be looked at: another pool, the old one neither closed nor
+    collected; and an engine that is gone by then is nothing to forget.
+    """
+    forget: list[Callable[[], None]] = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **functions: forget.extend(functions.values()))
+    child = Queue(queue.engine.url)
+    parents = child.engine.pool
+    child.enqueue(Say("parent"))
+    spares: Any = child._writing
+    (spare,) = spares._spare
+    forget[0]()
+    spares._pid = -1
+    assert child.engine.pool is not parents
+    child.enqueue(Say("child"))
+    assert spares._inherited == [spare] and spare not in spares._spare
+    assert len(child.jobs()) == 2
+    spare.close()
+    parents.dispose()
+    child.close()
+    Queue(queue.engine.url).close()
+    gc.collect()
+    forget[1]()
+
+
+@pytest.mark.parametrize("method", ["_connect", "commit"])
+def test_an_interrupt_is_no_error_of_the_databases(
+    queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Ctrl-C while it connects, or commits: it goes on to the caller, and nothing is written."""
+
+    def press_ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if method == "_connect":
+        monkeypatch.setattr(Kept, "_connect", press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt), kept.begin() as transaction:
+        add(transaction)
+        kept._driver = type("Driver", (), {"commit": press_ctrl_c})()
+    monkeypatch.undo()
+    assert queue.jobs() == []
+    with kept.begin() as transaction:
+        add(transaction)
+    assert len(queue.jobs()) == 1
 
 
 def test_an_engine_of_ones_own_is_used_through_its_pool(postgres_database: str) -> None:
