@@ -8,6 +8,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeVar, overload
 
 import sqlalchemy as sa
@@ -38,16 +39,22 @@ class Performable(Protocol):
     def perform(self) -> Callable[..., object]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobClass:
     """A registered class, and what there is to know about it before one of its jobs can run."""
 
     name: str
     cls: type[Any]
     mapped: bool  # stored as its primary key, and loaded from the database
-    parameters: tuple[str, ...]  # otherwise: the arguments that make a new one, which it keeps as attributes
     takes_session: bool
     hooks: frozenset[str]  # names of those of HOOKS that it has
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The arguments that make a new object. Not looked at before the first job is queued: @dataclass may
+        stand above @job. Raises NotSerializable.
+        """
+        return _parameters(self.cls)
 
     def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
         """The object that the row's body describes. Raises HandlerError when it doesn't fit or is no longer
@@ -96,6 +103,8 @@ def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
 def dump(performable: Performable) -> str:
     """The text for the row. Raises NotAJob or NotSerializable."""
     cls = type(performable)
+    if isinstance(performable, type):
+        raise NotAJob(f"{performable!r} is a class: queue an object of it, with its arguments")
     known = _by_class.get(cls)
     if known is None:
         raise NotAJob(
@@ -155,7 +164,6 @@ def _register(cls: type[Any], name: str) -> type[Any]:
         name=name,
         cls=cls,
         mapped=mapped,
-        parameters=() if mapped else _parameters(cls),
         takes_session="session" in inspect.signature(cls.perform).parameters,
         hooks=_hooks(cls),
     )
@@ -164,8 +172,16 @@ def _register(cls: type[Any], name: str) -> type[Any]:
 
 
 def _parameters(cls: type[Any]) -> tuple[str, ...]:
+    """The arguments that make a new object, which it keeps as attributes of these names."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return tuple(p.name for p in inspect.signature(cls).parameters.values() if p.kind in named)
+    parameters = inspect.signature(cls).parameters.values()
+    for parameter in parameters:
+        if parameter.kind not in named:
+            raise NotSerializable(
+                f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which has no name to be"
+                " kept under; let it take each argument by its name"
+            )
+    return tuple(parameter.name for parameter in parameters)
 
 
 def _hooks(cls: type[Any]) -> frozenset[str]:

@@ -18,6 +18,7 @@ from jobqueue.store import Claimed
 
 logger = logging.getLogger("jobqueue")
 
+BEATS = 10  # heartbeats in a lease
 TELL_SECONDS = 1.0  # between two times that a busy worker writes down how much it has done
 
 
@@ -42,7 +43,7 @@ class Ledger:
 
     @property
     def next_beat(self) -> float:
-        """When beat() is due, on the monotonic clock in seconds: three times a lease, and when something was
+        """When beat() is due, on the monotonic clock in seconds: BEATS times a lease, and when something was
         done that nobody was told of.
         """
         return min(self._next_beat, self._next_tell) if self._tally else self._next_beat
@@ -94,12 +95,13 @@ class Ledger:
             presence.be_seen(transaction, self._me, self._tally, now)
         self._told()
         self.reap(now)
-        self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / 3
+        self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
         """Free what dead workers held."""
         with self._writing.begin() as transaction:
-            freed = store.reap(transaction, self._queue.lease, now)
+            # One beat early, so that what a dead worker held is back within the lease.
+            freed = store.reap(transaction, self._queue.lease * (1 - 1 / BEATS), now)
             presence.forget_the_silent(transaction, self._queue.lease, now)
         if freed:
             logger.warning("freed %d jobs of workers that were not heard of for %s", freed, self._queue.lease)

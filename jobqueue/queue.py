@@ -75,8 +75,10 @@ class Queue:
         While a job with a `unique_key` waits or runs, another one with the same key raises AlreadyQueued, or
         with `if_queued="keep"` the id of the one that is there is returned.
 
-        Raises NotAJob or NotSerializable, and ValueError for a naive datetime or a limit of nothing.
+        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime or a limit of nothing.
         """
+        if if_queued not in ("refuse", "keep"):
+            raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
         row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
         _flush(session)
         row = _filled(job, {**row, "unique_key": unique_key})
@@ -154,7 +156,16 @@ def _row(
     max_run_time: float | None,
     now: datetime | None,
 ) -> dict[str, Any]:
-    """The columns of a new job, except for its handler. Raises ValueError."""
+    """The columns of a new job, except for its handler. Raises TypeError or ValueError."""
+    for name, value in (("priority", priority), ("max_attempts", max_attempts)):
+        if type(value) is not int:
+            raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if type(queue) is not str:
+        raise TypeError(f"queue must be a queue's name, not {queue!r}")
+    if not isinstance(run_at, datetime | timedelta | None):
+        raise TypeError(
+            f"run_at must be a datetime with a time zone, or a timedelta from now, not {run_at!r}"
+        )
     if max_attempts < 1:
         raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
     if max_run_time is not None and not max_run_time > 0:  # "not >": NaN, too, is no number of seconds

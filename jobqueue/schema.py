@@ -5,6 +5,7 @@ behind it. Every column that is new since the first version has a server default
 tables that are older.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from jobqueue.retry import MAX_ATTEMPTS
 
 DEFAULT_QUEUE = "default"
 GONE = "(gone)"
+UNREADABLE = datetime.min.replace(tzinfo=UTC)  # long due, so that a worker finds it
 CHANNEL = "jobqueue"  # on which PostgreSQL tells idle workers of new jobs
 
 
@@ -46,9 +48,20 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return None if value is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _moment(text: Any) -> datetime | None:
+    """What SQLite has stored. It stores whatever it is given, and what is no moment must stop no worker."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except (TypeError, ValueError):
+        return UNREADABLE
 
 
 class Base(DeclarativeBase):

@@ -32,7 +32,7 @@ from jobqueue.database import among, as_list, is_postgresql
 from jobqueue.direct import Transaction, count, rows
 from jobqueue.inserting import notify
 from jobqueue.retry import MAX_ATTEMPTS, backoff
-from jobqueue.schema import jobs, running, waiting
+from jobqueue.schema import UNREADABLE, jobs, running, waiting
 
 J = jobs.c
 
@@ -83,8 +83,34 @@ def claim(
     values = {"now": now, "limit": limit, "worker": worker, **_names(queues, postgresql)}
     # All rows are read before the COMMIT (SQLite), and sorted, since RETURNING promises no order.
     taken = rows(connection, _claim(postgresql, bool(queues), batch), values)
-    claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in taken]
+    claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in taken if _is_sound(row)]
+    if len(claimed) < len(taken):
+        unsound = [row[0] for row in taken if not _is_sound(row)]
+        values = {"ids": as_list(unsound, postgresql), "error": UNSOUND, "worker": worker, "now": now}
+        count(connection, _bury_unsound(postgresql), values)
     return sorted(claimed, key=lambda job: (job.priority, job.run_at, job.id))
+
+
+UNSOUND = "A value in this row is not of its column's kind: nobody but jobqueue should write here."
+
+
+def _is_sound(row: Sequence[Any]) -> bool:
+    """Whether the values are of the right kinds. SQLite stores whatever it is given."""
+    _, attempts, handler, max_attempts, max_run_time, priority, run_at, _, _ = row
+    return (
+        type(priority) is int
+        and type(attempts) is int
+        and type(max_attempts) is int
+        and type(handler) is str
+        and run_at is not UNREADABLE
+        and isinstance(max_run_time, int | float | None)  # 20.0 may come back as 20
+    )
+
+
+@cache
+def _bury_unsound(postgresql: bool) -> Update:
+    values = {**RELEASED, J.last_error: bindparam("error"), J.failed_at: NOW}
+    return update(jobs).where(among(J.id, "ids", postgresql), J.locked_by == WORKER).values(values)
 
 
 def _goes_alone(row: Sequence[Any]) -> bool:
