@@ -8,7 +8,7 @@ deadline, and whatever it does then happens beside the next attempt.
 
 max_run_time < lease: the attempt is given up, and by the order's first part has really ended, before anybody
 else may have the job, even if its worker can't renew the lease because it is cut off from the database. A
-worker that is not cut off renews its leases three times in each, so for it a job may well take longer than a
+worker that is not cut off renews its leases ten times in each, so for it a job may well take longer than a
 lease, as by default. The other way round all is well until that moment; then the cut-off worker and the one
 that is given the job run it at the same time. The fence sees to it that only one of them writes its end; what
 they do outside the database, they both do.
@@ -115,7 +115,7 @@ def clocks(alive: Sequence[WorkerRow], now: datetime) -> Finding:
 
 
 def leases(alive: Sequence[WorkerRow]) -> Finding:
-    """Whoever frees the jobs of the silent goes by its own lease, and each beats three times in its own."""
+    """Whoever frees the jobs of the silent goes by its own lease, and each beats ten times in its own."""
     least, most = min(worker.lease for worker in alive), max(worker.lease for worker in alive)
     if least == most:
         return Finding("ok", "leases", f"{least:g} s, for all workers")

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from jobqueue import presence, store
+from jobqueue.errors import JobQueueError
+from jobqueue.handlers import registry
 from jobqueue.queue import LEASE
 from jobqueue.tools.options import Commands, add_database, add_imports, add_number, import_jobs, open_queue
 from jobqueue.tools.processes import KILL_MARGIN
@@ -104,6 +106,10 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
     """A worker that has all that it needs: its modules, a database that answers, the tables."""
     queue = open_queue(options, lease=timedelta(seconds=options.lease))
     import_jobs(options)
+    if not registry:
+        raise JobQueueError(
+            "no job is registered here: name the module that defines your jobs, --import your.module"
+        )
     queue.create_tables()
     # Between two statements a thread may hold the database's lock and wait for its turn at the interpreter,
     # 5 ms by default each time; other processes wait for the lock as long.
