@@ -379,7 +379,7 @@ def test_a_retry_is_claimed_alone_and_the_others_go_on(
 def test_retries_neither_starve_nor_block_others(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """Twenty retries that hang, more urgent than all others, and two threads: the short jobs behind them run
+    """Five retries that hang, more urgent than all others, and two threads: the short jobs behind them run
     at once on the one, the retries one by one on the other.
     """
     batches_of(50)
@@ -389,7 +389,8 @@ def test_retries_neither_starve_nor_block_others(
     add_all(queue, *(f"short {n}" for n in range(20)))
     run_worker(queue, threads=2)
     wait_until(lambda: sum(text.startswith("short") for text in said) == 20, "the short jobs")
-    assert "at retry" in said
+    wait_until(lambda: "at retry" in said, "the first retry's beginning")
+    assert "through retry" not in said
     gates["retry"].set()
     wait_until(lambda: not queue.jobs(), "the retries' end")
     assert said.count("through retry") == len(retries)
@@ -408,7 +409,7 @@ def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
     rest = [queue.enqueue(WaitAtGate("stop")), *add_all(queue, "one", "two")]
     running = run_worker(queue, stop_timeout=0.1)
     wait_until(lambda: said == ["before", "at stop"], "the batch's middle")
-    assert len(only_locked(queue)) == 4
+    assert set(rest) <= set(only_locked(queue))
     running.stop()
     running.wait()
     assert "gave back 3 jobs that had not finished" in running.lines
