@@ -3,6 +3,7 @@
 from jobqueue import Queue, Worker, job
 """
 
+from jobqueue.claiming import Claimed
 from jobqueue.errors import (
     AlreadyQueued,
     DatabaseError,
@@ -17,7 +18,6 @@ from jobqueue.errors import (
 from jobqueue.handlers import job
 from jobqueue.queue import Queue
 from jobqueue.schema import Job
-from jobqueue.store import Claimed
 from jobqueue.worker import Worker
 
 __all__ = [

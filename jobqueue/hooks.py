@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from jobqueue.claiming import Claimed
 from jobqueue.handlers import Performable, hook
-from jobqueue.store import Claimed
 
 logger = logging.getLogger("jobqueue")
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import hooks
+from jobqueue.claiming import Claimed
 from jobqueue.handlers import parse
-from jobqueue.store import Claimed
 
 
 def perform(

@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from jobqueue import presence, store
+from jobqueue import claiming, presence, settling
+from jobqueue.claiming import Claimed
 from jobqueue.direct import Kept
 from jobqueue.meter import Meter
 from jobqueue.performing import Outcome, settle
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
-from jobqueue.store import Claimed
 
 logger = logging.getLogger("jobqueue")
 
@@ -59,10 +59,10 @@ class Ledger:
             lost = settle(transaction, self._me.name, outcomes, now)
             if slots:
                 together = self.batch.size > 1
-                claimed = store.claim(transaction, self._me.name, limit, now, self._queues, batch=together)
+                claimed = claiming.claim(transaction, self._me.name, limit, now, self._queues, batch=together)
             hands, rest = deal(claimed, slots)
             if rest:
-                store.release(transaction, self._me.name, rest, now)
+                settling.release(transaction, self._me.name, rest, now)
             if tell:
                 presence.be_seen(transaction, self._me, self._tally, now)
         if tell:
@@ -80,28 +80,31 @@ class Ledger:
     def due_in(self, now: datetime) -> float:
         """In how many seconds the next waiting job is due: a read, which needs no lock."""
         with self._reading.begin() as transaction:
-            due = store.next_run_at(transaction, self._queues)
+            due = claiming.next_run_at(transaction, self._queues)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime) -> None:
         """Give back jobs that were claimed and not finished, as if they had never been claimed."""
         with self._writing.begin() as transaction:
-            store.release(transaction, self._me.name, unfinished, now)
+            settling.release(transaction, self._me.name, unfinished, now)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
-        """Renew what this worker holds, tell what it has done, and free what dead workers held."""
+        """Tell what this worker has done; BEATS times a lease also renew what it holds, and free what dead
+        workers held.
+        """
         with self._writing.begin() as transaction:
-            store.renew(transaction, self._me.name, held, now)
+            settling.renew(transaction, self._me.name, held, now)
             presence.be_seen(transaction, self._me, self._tally, now)
         self._told()
-        self.reap(now)
-        self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
+        if time.monotonic() >= self._next_beat:
+            self.reap(now)
+            self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
         """Free what dead workers held."""
         with self._writing.begin() as transaction:
             # One beat early, so that what a dead worker held is back within the lease.
-            freed = store.reap(transaction, self._queue.lease * (1 - 1 / BEATS), now)
+            freed = settling.reap(transaction, self._queue.lease * (1 - 1 / BEATS), now)
             presence.forget_the_silent(transaction, self._queue.lease, now)
         if freed:
             logger.warning("freed %d jobs of workers that were not heard of for %s", freed, self._queue.lease)

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from jobqueue import hooks, store
+from jobqueue import hooks, settling
+from jobqueue.claiming import Claimed
 from jobqueue.direct import Transaction
 from jobqueue.errors import LeaseLost
 from jobqueue.handlers import JobClass, parse
 from jobqueue.queue import Queue
 from jobqueue.retry import backoff
-from jobqueue.store import Claimed
 
 MAX_ERROR_CHARACTERS = 50_000
 
@@ -53,16 +53,16 @@ def settle(connection: Transaction, worker: str, outcomes: Sequence[Outcome], no
     """Write down how jobs went; returns the outcomes of which nothing was written: their lease was lost."""
     unsettled = [outcome for outcome in outcomes if not outcome.settled]
     succeeded = [outcome.job for outcome in unsettled if outcome.error is None]
-    finished = store.finish(connection, worker, succeeded) if succeeded else set()
+    finished = settling.finish(connection, worker, succeeded) if succeeded else set()
     lost = []
     for outcome in unsettled:
         job, error = outcome.job, outcome.error
         if error is None:
             ours = job.id in finished
         elif job.attempts >= job.max_attempts:
-            ours = store.bury(connection, worker, job, error, now)
+            ours = settling.bury(connection, worker, job, error, now)
         else:
-            ours = store.retry(connection, worker, job, error, now + backoff(job.attempts), now)
+            ours = settling.retry(connection, worker, job, error, now + backoff(job.attempts), now)
         if not ours:
             lost.append(outcome)
     return lost
@@ -98,7 +98,7 @@ def _perform_in_session(
             hooks.success(target, job)
             if not session.in_transaction():
                 return False
-            if not store.finish(session.connection(), worker, [job]):
+            if not settling.finish(session.connection(), worker, [job]):
                 raise LeaseLost
             session.commit()
             return True

@@ -78,7 +78,7 @@ class Job(Base):
     # Never used twice (AUTOINCREMENT): a reused id would let a late finish hit another job.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     priority: Mapped[int] = mapped_column(server_default="0")  # Lower numbers run first
-    attempts: Mapped[int] = mapped_column(server_default="0")  # Attempts that were counted: see store.claim()
+    attempts: Mapped[int] = mapped_column(server_default="0")  # Attempts that were counted: see claiming.py
     handler: Mapped[str]  # What to run: a registered name and its arguments, as JSON
     last_error: Mapped[str | None]  # Traceback of the last failure, or how the last worker was lost
     run_at: Mapped[datetime]  # When to run it: at once, later, or at the next retry

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
+from jobqueue.claiming import Claimed
 from jobqueue.performing import Outcome, error_text
-from jobqueue.store import Claimed
 
 MOST_AT_ONCE = 500
 BATCH_SECONDS = 0.02  # a batch is as many jobs as take about so long

@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 
 from sqlalchemy.exc import DBAPIError
 
+from jobqueue.claiming import Claimed
 from jobqueue.database import complaint
 from jobqueue.errors import RunTimeExceeded
 from jobqueue.ledger import Ledger
@@ -26,7 +27,6 @@ from jobqueue.performing import Outcome, perform
 from jobqueue.presence import Self
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
-from jobqueue.store import Claimed
 from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
 logger = logging.getLogger("jobqueue")

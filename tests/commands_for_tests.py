@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from jobqueue import Queue, presence, store
+from jobqueue import Queue, claiming, presence
+from jobqueue.claiming import Claimed
 from jobqueue.presence import Self, Tally
-from jobqueue.store import Claimed
 
 NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -45,4 +45,4 @@ def claimed(
 ) -> list[Claimed]:
     """Let the worker claim jobs."""
     with queue.writer.begin() as connection:
-        return store.claim(connection, name, limit, now, queues, batch=batch)
+        return claiming.claim(connection, name, limit, now, queues, batch=batch)

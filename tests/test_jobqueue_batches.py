@@ -27,11 +27,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from worker_at_a_point import always_batches_of
 
-from jobqueue import Job, Queue, Worker, slots, store, worker
+from jobqueue import Job, Queue, Worker, claiming, settling, slots, worker
+from jobqueue.claiming import Claimed
 from jobqueue.performing import Outcome
 from jobqueue.retry import backoff
 from jobqueue.slots import BATCH_SECONDS, BatchSize, Slot, deal
-from jobqueue.store import Claimed
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -66,7 +66,7 @@ def claim(
     queue: Queue, name: str, limit: int = 10, now: datetime = NOON, batch: bool = True
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return store.claim(connection, name, limit, now, batch=batch)
+        return claiming.claim(connection, name, limit, now, batch=batch)
 
 
 # -- how many, and to whom
@@ -435,7 +435,7 @@ def test_work_off_claims_one_by_one_whatever_its_worker_has_learned(
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return store.reap(connection, LEASE, now)
+        return settling.reap(connection, LEASE, now)
 
 
 def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
@@ -451,8 +451,8 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
         (id, True, 1) for id in ids
     ]
     with queue.writer.begin() as connection:
-        assert store.free(connection, "b", "was killed.", now) == 2
-        assert store.free(connection, "b", "was killed.", now) == 0
+        assert settling.free(connection, "b", "was killed.", now) == 2
+        assert settling.free(connection, "b", "was killed.", now) == 0
     jobs = by_id(queue)
     assert {(job.attempts, job.last_error) for job in jobs.values()} == {(1, "The worker b was killed.")}
 
@@ -460,13 +460,13 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
 def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle workers hear of what is given back, and of that alone."""
     told: list[object] = []
-    monkeypatch.setattr(store, "notify", told.append)
+    monkeypatch.setattr(settling, "notify", told.append)
     add_all(queue, "one", now=NOON)
     claimed = claim(queue, "a")
     with queue.writer.begin() as connection:
-        store.release(connection, "a", [], NOON)
+        settling.release(connection, "a", [], NOON)
         assert told == []
-        store.release(connection, "a", claimed, NOON)
+        settling.release(connection, "a", claimed, NOON)
         assert told == [connection]
 
 
@@ -483,9 +483,9 @@ def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | 
         assert len(claim(queue, next_worker, now=now)) == 3
     before = [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()]
     with queue.writer.begin() as connection:
-        assert store.finish(connection, "stale", lost) == set()
-        assert not store.retry(connection, "stale", lost[0], "a stale error", now, now)
-        assert not store.bury(connection, "stale", lost[1], "a stale error", now)
-        store.release(connection, "stale", lost, now)
-        store.renew(connection, "stale", lost, now + LEASE)
+        assert settling.finish(connection, "stale", lost) == set()
+        assert not settling.retry(connection, "stale", lost[0], "a stale error", now, now)
+        assert not settling.bury(connection, "stale", lost[1], "a stale error", now)
+        settling.release(connection, "stale", lost, now)
+        settling.renew(connection, "stale", lost, now + LEASE)
     assert [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()] == before

@@ -15,7 +15,7 @@ from jobs_for_tests import Fail, Say
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from jobqueue import Job, Queue, Worker, direct, inserting, presence, store
+from jobqueue import Job, Queue, Worker, claiming, direct, inserting, presence, settling
 from jobqueue.direct import Kept, Spares, Transaction
 from jobqueue.presence import Self, Tally
 from jobqueue.schema import WorkerRow, jobs, workers
@@ -46,30 +46,30 @@ def use_every_statement(transaction: Transaction) -> list[Any]:
         ),
         inserting.add(t, row("later", run_at=LATER, queue="images")),
         inserting.add(t, row("at most once", max_attempts=1, priority=2)),
-        store.next_run_at(t),
-        store.next_run_at(t, ["images"]),
-        store.next_run_at(t, ["none"]),
-        store.claim(t, "a", 2, NOON),
-        store.claim(t, "b", 3, NOON, ["default", "other"], batch=True),
-        store.claim(t, "c", 5, NOON, batch=True),
-        store.claim(t, "d", 1, NOON),
+        claiming.next_run_at(t),
+        claiming.next_run_at(t, ["images"]),
+        claiming.next_run_at(t, ["none"]),
+        claiming.claim(t, "a", 2, NOON),
+        claiming.claim(t, "b", 3, NOON, ["default", "other"], batch=True),
+        claiming.claim(t, "c", 5, NOON, batch=True),
+        claiming.claim(t, "d", 1, NOON),
     ]
     alone, batch, last = said[-4:-1]
-    store.renew(t, "a", alone, NOON + LEASE)
-    store.release(t, "b", batch[:1], NOON)
+    settling.renew(t, "a", alone, NOON + LEASE)
+    settling.release(t, "b", batch[:1], NOON)
     presence.be_seen(t, Self("a", 2, "mail", 30.0, 60.5, NOON), Tally(3, 4, waited=0.5), NOON)
     presence.be_seen(t, Self("a", 2, "mail", 30.0, 60.5, NOON), Tally(1, 0), LATER)
     presence.be_seen(t, Self("b", 1, "", 30.0, 60.5, NOON), Tally(), NOON)
     presence.forget_the_silent(t, LEASE, LATER)
     return [
         *said,
-        store.finish(t, "a", [*alone[:1], *batch]),
-        store.retry(t, "b", batch[1], "an error", LATER, NOON),
-        store.retry(t, "nobody", batch[2], "an error", LATER, NOON),
-        store.bury(t, "c", last[0], "an error", LATER),
-        store.reap(t, LEASE, NOON + 2 * LEASE),
-        store.free(t, "a", "was killed.", LATER),
-        store.next_run_at(t),
+        settling.finish(t, "a", [*alone[:1], *batch]),
+        settling.retry(t, "b", batch[1], "an error", LATER, NOON),
+        settling.retry(t, "nobody", batch[2], "an error", LATER, NOON),
+        settling.bury(t, "c", last[0], "an error", LATER),
+        settling.reap(t, LEASE, NOON + 2 * LEASE),
+        settling.free(t, "a", "was killed.", LATER),
+        claiming.next_run_at(t),
         presence.tallies(t),
     ]
 
@@ -108,7 +108,7 @@ def test_every_statement_says_and_does_the_same_as_with_sqlalchemy(queue: Queue)
 def test_every_function_that_has_sql_is_in_that_test() -> None:
     """A new one must be added to it."""
     used = use_every_statement.__code__.co_names
-    for module in (inserting, store, presence):
+    for module in (inserting, claiming, settling, presence):
         for name, function in vars(module).items():
             if callable(function) and getattr(function, "__module__", "") == module.__name__:
                 takes = getattr(function, "__annotations__", {})
@@ -277,7 +277,7 @@ def test_threads_do_not_share_a_connection(queue: Queue) -> None:
 
     def look() -> None:
         with spares.begin() as transaction:
-            store.next_run_at(transaction)
+            claiming.next_run_at(transaction)
             inside.append(backend(transaction))
             both.wait()
 
@@ -291,7 +291,7 @@ def test_threads_do_not_share_a_connection(queue: Queue) -> None:
         assert backend(transaction) in inside
     spares.close()
     with spares.begin() as transaction:  # and opens again
-        assert store.next_run_at(transaction) is None
+        assert claiming.next_run_at(transaction) is None
     spares.close()
 
 

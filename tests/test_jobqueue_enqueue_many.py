@@ -11,7 +11,7 @@ from jobs_for_tests import Line, Say, said
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from jobqueue import Job, NotSerializable, Queue, Worker, handlers, inserting, job, store
+from jobqueue import Job, NotSerializable, Queue, Worker, claiming, handlers, inserting, job
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -83,7 +83,7 @@ def test_more_than_one_statement_can_take_are_one_transaction(
     queue.enqueue_many(Say(str(n)) for n in range(12_000))
     assert count(queue) == 12_000
     with queue.writer.begin() as connection:
-        claimed = store.claim(connection, "a", 12_000, datetime.now(UTC))
+        claimed = claiming.claim(connection, "a", 12_000, datetime.now(UTC))
     assert [handlers.parse(job.handler)[1]["arguments"]["text"] for job in claimed] == [
         str(n) for n in range(12_000)
     ]

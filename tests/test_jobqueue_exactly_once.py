@@ -22,7 +22,7 @@ from jobs_for_tests import (
 from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.orm import Session, object_session
 
-from jobqueue import Queue, Worker, job, store
+from jobqueue import Queue, Worker, job, settling
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -54,7 +54,7 @@ def body(queue: Queue) -> str:
 def lose_the_lease(queue: Queue) -> None:
     """As if this worker had been silent for too long."""
     with queue.writer.begin() as connection:
-        assert store.reap(connection, queue.lease, datetime.now(UTC) + timedelta(hours=1)) == 1
+        assert settling.reap(connection, queue.lease, datetime.now(UTC) + timedelta(hours=1)) == 1
 
 
 def test_what_a_job_writes_is_committed_with_its_end(queue: Queue) -> None:

@@ -12,7 +12,7 @@ import pytest
 from jobs_for_tests import Append, KillItsWorker, lines_of
 from worker_at_a_point import BATCHES
 
-from jobqueue import Job, Queue, Worker, store
+from jobqueue import Job, Queue, Worker, settling
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -34,7 +34,7 @@ def die_of_poison(
         (name,) = {job.locked_by for job in queue.jobs() if job.locked_by}
         assert re.search(rf"pid:{worker.pid()} ", name)
         with queue.writer.begin() as connection:
-            store.free(connection, name, "was killed.", datetime.now(UTC))
+            settling.free(connection, name, "was killed.", datetime.now(UTC))
         return {job.id: job for job in sorted(queue.jobs(), key=lambda job: job.id)}
 
     return die

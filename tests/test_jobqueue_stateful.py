@@ -22,10 +22,10 @@ from hypothesis.stateful import (
 from jobs_for_tests import Say
 from sqlalchemy import Connection, select
 
-from jobqueue import Queue, store
+from jobqueue import Queue, claiming, settling
+from jobqueue.claiming import Claimed
 from jobqueue.retry import backoff
 from jobqueue.schema import jobs
-from jobqueue.store import Claimed
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -119,7 +119,7 @@ class TwoWorkers(RuleBasedStateMachine):
             row for row in self.table.values() if not (row.holder or row.failed) and row.run_at <= self.now
         ]
         due = sorted(due, key=lambda row: (row.priority, row.run_at, row.id))[:limit]
-        claimed = self.do(store.claim, worker, limit, self.now, batch=batch)
+        claimed = self.do(claiming.claim, worker, limit, self.now, batch=batch)
         assert [job.id for job in claimed] == [row.id for row in due]
         for job, row in zip(claimed, due, strict=True):
             assert row.holder is None
@@ -134,7 +134,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def finish(self, worker: str, count: int) -> None:
         worker, done = self.take(worker, count)
         ours = {job.id for job in done if self.has(worker, job)}
-        assert self.do(store.finish, worker, done) == ours
+        assert self.do(settling.finish, worker, done) == ours
         for id in ours:
             del self.table[id]
             self.finished += 1
@@ -146,10 +146,10 @@ class TwoWorkers(RuleBasedStateMachine):
         ours = self.has(worker, job)
         run_at = self.now + timedelta(seconds=delay)
         if job.attempts >= job.max_attempts:
-            assert self.do(store.bury, worker, job, "failed", self.now) == ours
+            assert self.do(settling.bury, worker, job, "failed", self.now) == ours
             run_at = job.run_at
         else:
-            assert self.do(store.retry, worker, job, "failed", run_at, self.now) == ours
+            assert self.do(settling.retry, worker, job, "failed", run_at, self.now) == ours
         if ours:
             row = self.table[job.id]
             row.attempts, row.erred, row.run_at = job.attempts, True, run_at
@@ -161,7 +161,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def release(self, worker: str, count: int) -> None:
         worker, some = self.take(worker, count)
         ours = [job for job in some if self.has(worker, job)]
-        self.do(store.release, worker, some, self.now)
+        self.do(settling.release, worker, some, self.now)
         for job in ours:
             self.table[job.id].attempts -= job.alone
             self.table[job.id].let_go()
@@ -169,7 +169,7 @@ class TwoWorkers(RuleBasedStateMachine):
     @precondition(busy)
     @rule(worker=workers)
     def renew(self, worker: str) -> None:
-        self.do(store.renew, worker, self.hands[worker], self.now)
+        self.do(settling.renew, worker, self.hands[worker], self.now)
         for job in self.hands[worker]:
             if self.has(worker, job):
                 self.table[job.id].locked_at = self.now
@@ -186,7 +186,7 @@ class TwoWorkers(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         silent = [row for row in self.table.values() if row.locked_at and row.locked_at < self.now - LEASE]
-        assert self.do(store.reap, LEASE, self.now) == len(silent)
+        assert self.do(settling.reap, LEASE, self.now) == len(silent)
         self.free(silent)
 
     @precondition(busy)
@@ -194,7 +194,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def take_for_dead(self, worker: str) -> None:
         """Wrongly: the worker goes on with what it has in its hands."""
         held = [row for row in self.table.values() if row.holder == worker]
-        assert self.do(store.free, worker, "was taken for dead.", self.now) == len(held)
+        assert self.do(settling.free, worker, "was taken for dead.", self.now) == len(held)
         self.free(held)
 
     @precondition(lambda self: self.table)
@@ -214,7 +214,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def the_next_job_is_due_when_the_model_says(self) -> None:
         waiting = [row.run_at for row in self.table.values() if not (row.holder or row.failed)]
         with self.queue.engine.connect() as connection:
-            assert store.next_run_at(connection) == min(waiting, default=None)
+            assert claiming.next_run_at(connection) == min(waiting, default=None)
 
     @staticmethod
     def rows(connection: Connection) -> dict[int, tuple[object, ...]]:

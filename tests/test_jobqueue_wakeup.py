@@ -12,8 +12,8 @@ from jobs_for_tests import Line, Say, said
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, ledger, store, wakeup, worker
-from jobqueue.store import Claimed
+from jobqueue import Queue, claiming, ledger, settling, wakeup, worker
+from jobqueue.claiming import Claimed
 from jobqueue.wakeup import Watcher
 
 pytest_plugins = ["queue_fixtures"]
@@ -105,23 +105,23 @@ def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
 def claim(queue: Queue) -> Claimed:
     """Another worker takes the job."""
     with queue.writer.begin() as connection:
-        (job,) = store.claim(connection, "other", 1, datetime.now(UTC))
+        (job,) = claiming.claim(connection, "other", 1, datetime.now(UTC))
     return job
 
 
 def release(queue: Queue, job: Claimed) -> None:
     with queue.writer.begin() as connection:
-        store.release(connection, "other", [job], datetime.now(UTC))
+        settling.release(connection, "other", [job], datetime.now(UTC))
 
 
 def free(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert store.free(connection, "other", "was killed.", datetime.now(UTC)) == 1
+        assert settling.free(connection, "other", "was killed.", datetime.now(UTC)) == 1
 
 
 def reap(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert store.reap(connection, timedelta(), datetime.now(UTC)) == 1
+        assert settling.reap(connection, timedelta(), datetime.now(UTC)) == 1
 
 
 @pytest.mark.parametrize("give_back", [release, free, reap])

@@ -13,7 +13,7 @@ from typing import Any
 from jobs_for_tests import Line, append_line
 from sqlalchemy.orm import Session
 
-from jobqueue import job, store
+from jobqueue import claiming, job, settling
 from jobqueue.ledger import Ledger
 from jobqueue.slots import BatchSize, Slot
 
@@ -58,7 +58,7 @@ def always_batches_of(size: int, patch: Callable[[object, str, Any], None] = set
 
 
 def _die_at_these_points() -> None:
-    claim, start, finish, exchange = store.claim, Slot.start, store.finish, Ledger.exchange
+    claim, start, finish, exchange = claiming.claim, Slot.start, settling.finish, Ledger.exchange
 
     def dying_claim(*arguments: Any, **options: Any) -> Any:
         claimed = claim(*arguments, **options)
@@ -81,7 +81,7 @@ def _die_at_these_points() -> None:
             at(AFTER_THE_FINISH)
         return hands
 
-    store.claim, Slot.start, store.finish = dying_claim, dying_start, dying_finish  # type: ignore[assignment,method-assign]
+    claiming.claim, Slot.start, settling.finish = dying_claim, dying_start, dying_finish  # type: ignore[assignment,method-assign]
     Ledger.exchange = dying_exchange  # type: ignore[method-assign]
 
 

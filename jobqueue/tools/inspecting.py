@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from sqlalchemy import func, select
 
-from jobqueue import Job, NoSuchJob, Queue, store
+from jobqueue import Job, NoSuchJob, Queue, claiming
 from jobqueue.errors import JobQueueError
 from jobqueue.presence import WAIT_BOUNDS
 from jobqueue.schema import WorkerRow, jobs, waiting, workers
@@ -167,7 +167,7 @@ def check(options: argparse.Namespace) -> int:
 def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
     """For how many seconds the job that is due for longest has been so; how many for longer than `age`."""
     with queue.engine.connect() as connection:
-        first = store.next_run_at(connection, [] if name is None else [name])
+        first = claiming.next_run_at(connection, [] if name is None else [name])
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
         if oldest <= age.total_seconds():  # nearly always, and it costs nothing, however long the queue
             return oldest, 0

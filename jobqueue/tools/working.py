@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from jobqueue import presence, store
+from jobqueue import presence, settling
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
 from jobqueue.queue import LEASE
@@ -177,7 +177,7 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     now = datetime.now(UTC)
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            if freed := store.free(connection, name, f"{how}.", now):
+            if freed := settling.free(connection, name, f"{how}.", now):
                 logger.info("freed %d jobs of %s", freed, name)
             presence.leave(connection, name, now)
     return 0
