@@ -91,6 +91,10 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
+# What make test installs holds all that the others need. The tests call several makes at once, and these find
+# it there.
+$(VENV)/test.stamp $(VENV)/notebooks.stamp: $(VENV)/bench.stamp
+
 .PHONY: lock
 lock:  ## pin requirements/*.txt anew from requirements/*.in (needs uv)
 	@for set in bench notebooks test peers; do \

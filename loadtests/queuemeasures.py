@@ -137,8 +137,10 @@ def drain(run: Run) -> list[Result]:
 
 
 def single(run: Run) -> list[Result]:
-    """No-op jobs, one at a time: finish it and claim the next at once. In the thread that claims them, as the
-    plain driver's loop does, and as a worker does, in a thread that can be left to itself if a job hangs.
+    """No-op jobs, one at a time: finish it and claim the next at once.
+
+    In the thread that claims them, as the plain driver's loop does; and as a worker does, in a thread that
+    can be left to itself if a job hangs.
     """
     count = run.sizes.single
 

@@ -87,8 +87,8 @@ def start_supervisor(queue: Queue, database_url: str, tmp_path: Path) -> Iterato
 
 
 @pytest.fixture
-def command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """command("scale", "3") runs a command in the supervisor's folder; returns exit status and output."""
+def order(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """order("scale", "3") runs a command in the supervisor's folder; returns exit status and output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -101,7 +101,7 @@ def command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 @pytest.fixture
 def start(
-    database_url: str, queue: Queue, tmp_path: Path, command: Command
+    database_url: str, queue: Queue, tmp_path: Path, order: Command
 ) -> Iterator[Callable[..., "subprocess.CompletedProcess[str]"]]:
     """start("-n", "2") runs `jobqueue start`. What it starts is stopped, and ends if the test is killed."""
     pipe = tmp_path / "test_runs"
@@ -117,5 +117,5 @@ def start(
         )
 
     yield run
-    command("stop", "--now")
+    order("stop", "--now")
     os.close(ours)

@@ -26,7 +26,7 @@ Command = Callable[..., tuple[int, str]]
 
 
 def test_start_returns_when_the_workers_work(
-    queue: Queue, database_url: str, start: Start, command: Command, tmp_path: Path
+    queue: Queue, database_url: str, start: Start, order: Command, tmp_path: Path
 ) -> None:
     """They go on after it, in the background, until stop. A second start is refused."""
     started = start("-n", "2", "--stop-timeout", "0.3")
@@ -44,13 +44,13 @@ def test_start_returns_when_the_workers_work(
     )
     queue.enqueue(Append(str(tmp_path / "done.txt"), "done"))
     wait_until(lambda: lines_of(tmp_path / "done.txt"), "the job")
-    assert command("stop") == (0, f"supervisor pid:{state.supervisor} has stopped\n")
+    assert order("stop") == (0, f"supervisor pid:{state.supervisor} has stopped\n")
     wait_until(lambda: not still_running(processes), "the end of all")
     assert {path.name for path in tmp_path.glob("jobqueue.*")} == {"jobqueue.log"}
 
 
 def test_start_says_what_is_wrong_before_it_goes_to_the_background(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    order: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With work's words and exit statuses; nothing is left behind."""
     monkeypatch.setattr(sys, "path", sys.path[:])
@@ -61,12 +61,12 @@ def test_start_says_what_is_wrong_before_it_goes_to_the_background(
         ("--database sqlite:///jobs.db --log no/such/folder/log", 2, "the log no/such/folder/log can't be"),
         ("--database sqlite:///jobs.db --state no/such/folder/state", 1, "the state file no/such/folder/st"),
     ):
-        exited, text = command("start", *arguments.split())
+        exited, text = order("start", *arguments.split())
         assert exited == status and words in text, text
-    assert command("status")[0] == 1
+    assert order("status")[0] == 1
 
 
-def test_start_says_why_workers_do_not_start(start: Start, command: Command, tmp_path: Path) -> None:
+def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_path: Path) -> None:
     """Here a module can be imported once, by `start` itself. The supervisor is stopped again."""
     (tmp_path / "once.py").write_text(
         "from pathlib import Path\nif Path('imported').exists():\n    raise ImportError('not once more')\n"
@@ -76,26 +76,26 @@ def test_start_says_why_workers_do_not_start(start: Start, command: Command, tmp
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("jobqueue: the workers did not start; jobqueue.log says:\n")
     assert "jobqueue: can't import what is needed: not once more\n" in failed.stderr
-    assert command("status")[0] == 1
+    assert order("status")[0] == 1
 
 
 def test_scale_starts_workers_and_stops_them(
-    queue: Queue, start_supervisor: StartSupervisor, command: Command
+    queue: Queue, start_supervisor: StartSupervisor, order: Command
 ) -> None:
     """It returns when there are as many as were asked for. Those that stay are the oldest."""
     supervisor = start_supervisor(1)
     (first,) = supervisor.workers()
-    assert command("scale", "3") == (0, "workers: 3\n")
+    assert order("scale", "3") == (0, "workers: 3\n")
     three = supervisor.workers()
     assert len(three) == 3 and three[0] == first
-    assert command("scale", "1") == (0, "workers: 1\n")
+    assert order("scale", "1") == (0, "workers: 1\n")
     assert supervisor.workers() == [first]
     assert still_running(three) == [first]
     assert "was killed" not in supervisor.output()
 
 
 def test_status_says_how_the_workers_are(
-    queue: Queue, database_url: str, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+    queue: Queue, database_url: str, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
     """For people and for programs; exit status 0 when all are there."""
     supervisor = start_supervisor(1, "--lease", "1")  # its row is written three times a lease
@@ -104,7 +104,7 @@ def test_status_says_how_the_workers_are(
     pid = supervisor.status()["supervisor"]
 
     def told() -> dict[str, Any]:
-        status, text = command("status", "--json", "--database", database_url)
+        status, text = order("status", "--json", "--database", database_url)
         assert status == 0
         return json.loads(text)
 
@@ -114,7 +114,7 @@ def test_status_says_how_the_workers_are(
     assert as_json["wanted"] == as_json["working"] == 1
     (row,) = as_json["workers"]
     assert (row["pid"], row["state"], row["restarts"], row["failed"]) == (worker.pid, "working", 0, 0)
-    status, text = command("status")
+    status, text = order("status")
     first, second = text.splitlines()
     assert status == 0
     assert first.startswith(f"supervisor pid:{pid} runs for 0:00:") and first.endswith("workers: 1 of 1")
@@ -122,7 +122,7 @@ def test_status_says_how_the_workers_are(
 
 
 def test_stop_waits_until_all_are_gone(
-    queue: Queue, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+    queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
     """The job that runs may go on for --stop-timeout; with --now it is given back at once."""
     begun = tmp_path / "begun.txt"
@@ -141,12 +141,12 @@ def test_stop_waits_until_all_are_gone(
 
 
 @pytest.mark.parametrize("arguments", [["scale", "2"], ["status"], ["stop"], ["stop", "--now"]], ids=" ".join)
-def test_without_a_supervisor_the_commands_say_so(command: Command, arguments: list[str]) -> None:
+def test_without_a_supervisor_the_commands_say_so(order: Command, arguments: list[str]) -> None:
     """Exit status 1, and what to do."""
-    told = command(*arguments)
+    told = order(*arguments)
     assert told[0] == 1
     assert "no supervisor runs with the state file jobqueue.state; start one: jobqueue start\n" in told[1]
-    assert command("status", "--json") == (1, '{"running": false}\n')
+    assert order("status", "--json") == (1, '{"running": false}\n')
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "1001"])

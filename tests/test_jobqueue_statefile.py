@@ -46,7 +46,7 @@ def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> No
     assert StateFile(path).read() is None and list(tmp_path.iterdir()) == []
 
 
-def test_a_file_left_behind_deceives_nobody(tmp_path: Path, command: Command) -> None:
+def test_a_file_left_behind_deceives_nobody(tmp_path: Path, order: Command) -> None:
     """Its process id is another program's by now: this test's. Nobody holds the lock, and that counts."""
     path = tmp_path / "jobqueue.state"
     dead = StateFile(path)
@@ -54,7 +54,7 @@ def test_a_file_left_behind_deceives_nobody(tmp_path: Path, command: Command) ->
     dead.write(a_state(wanted=3))
     dead.close()
     assert path.exists()
-    assert command("status")[0] == command("stop")[0] == command("scale", "2")[0] == 1
+    assert order("status")[0] == order("stop")[0] == order("scale", "2")[0] == 1
     successor = StateFile(path)
     successor.hold()
     successor.write(a_state(wanted=1))
@@ -131,7 +131,7 @@ def test_a_file_that_its_supervisor_has_just_deleted_is_not_taken_for_the_new_on
 
 
 def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(
-    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, order: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then stop and scale say what to do. (Here it is this test that holds the file, and does nothing.)"""
     monkeypatch.setattr(supervising, "KILL_MARGIN", 0.02)
@@ -139,20 +139,20 @@ def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(
     deaf = StateFile(tmp_path / "jobqueue.state")
     deaf.hold()
     deaf.write(a_state(stop_timeout=0.02))
-    status, text = command("stop")
+    status, text = order("stop")
     assert status == 1 and f"has not stopped; see its log, or: kill -9 {os.getpid()}" in text
-    status, text = command("scale", "2")
+    status, text = order("scale", "2")
     assert status == 1 and "there are not 2 workers: see jobqueue status, and the log" in text
     assert deaf.read_orders() == ["stop", "2"]
     deaf.release()
 
 
-def test_status_goes_without_the_database(tmp_path: Path, command: Command) -> None:
+def test_status_goes_without_the_database(tmp_path: Path, order: Command) -> None:
     """It says that it can't tell what the workers have done, and tells the rest."""
     running = StateFile(tmp_path / "jobqueue.state")
     running.hold()
     running.write(a_state(database="sqlite:////no/such/folder/jobs.db"))
-    status, text = command("status")
+    status, text = order("status")
     assert status == 1
     assert "what the workers have done is not known: unable to open database file" in text
     assert "with workers: 0 of 1" in text

@@ -93,7 +93,7 @@ def test_a_job_that_kills_its_workers_runs_out_of_attempts(
 
 
 def test_workers_that_can_not_start_are_tried_ever_more_rarely(
-    queue: Queue, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+    queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
     """At once, then after 1, 2, 4 ... seconds. The log says why."""
     (tmp_path / "broken.py").write_text("import no_such_module")
@@ -103,7 +103,7 @@ def test_workers_that_can_not_start_are_tried_ever_more_rarely(
     supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts in 1 s")
     (worker,) = supervisor.status()["workers"]
     assert (worker["pid"], worker["state"], worker["restarts"]) == (None, "waiting", 2)
-    status, text = command("status")
+    status, text = order("status")
     assert status == 1
     assert "workers: 0 of 1\n  one waits to be started again, restarts: 2\n" in text
     supervisor.signal(signal.SIGTERM)
@@ -168,7 +168,7 @@ def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSuperviso
 
 
 def test_a_worker_that_can_not_end_ends_without_its_supervisor_too(
-    queue: Queue, start_supervisor: StartSupervisor, command: Command, tmp_path: Path
+    queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
     """Here a thread of the user's keeps the process, for ever; nobody is left who would kill it."""
     (tmp_path / "clinging.py").write_text(
