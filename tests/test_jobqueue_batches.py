@@ -226,7 +226,9 @@ def test_in_a_batch_effects_are_exactly_once_too(
         queue.enqueue(WriteLine("two"), session=session)
         session.commit()
     run_worker(queue)
-    wait_until(lambda: [job.id for job in queue.jobs() if not job.locked_by] == [failing], "the batch's end")
+    wait_until(
+        lambda: [(job.id, job.locked_by) for job in queue.jobs()] == [(failing, None)], "the batch's end"
+    )
     with Session(queue.engine) as session:
         assert session.scalars(select(Line.text).order_by(Line.id)).all() == ["one", "two"]
         assert session.scalars(select(Article.body)).all() == ["changed"]

@@ -200,7 +200,8 @@ def cut_all(database_url: str) -> None:
     url = make_url(database_url)
     admin = url.set(database="postgres").render_as_string(hide_password=False)
     administer(
-        admin, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.database}'"
+        admin,
+        f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{url.database}'",
     )
 
 
