@@ -8,7 +8,7 @@ from loadtests.errors import LoadTestError
 
 COMMANDS = {
     "bench": ("loadtests.bench", "measure both readers as users grow, and write a report"),
-    "queue": ("loadtests.queuebench", "measure jobqueue beside the plain drivers and other queues"),
+    "queue": ("loadtests.queuebench.bench", "measure jobqueue beside the plain drivers and other queues"),
     "stack": ("loadtests.stack", "start one reader with all it needs, until Ctrl-C"),
     "feedserver": ("loadtests.feedserver", "start the fake feed server alone"),
     "postgres": ("loadtests.postgres", "start a PostgreSQL of one's own, until Ctrl-C"),

@@ -18,12 +18,12 @@ import psutil
 import pytest
 from conftest import still_running, wait_until
 
-from loadtests import queuebench, queuereport
 from loadtests.__main__ import main
 from loadtests.errors import UsageError
-from loadtests.queuemeasures import MEASURES, QUICK, Run
-from loadtests.queuestage import Stage
-from loadtests.queuestats import (
+from loadtests.queuebench import bench, report
+from loadtests.queuebench.measures import MEASURES, QUICK, Run
+from loadtests.queuebench.stage import Stage
+from loadtests.queuebench.stats import (
     Result,
     Target,
     all_met,
@@ -37,7 +37,7 @@ from loadtests.queuestats import (
 ROOT = Path(__file__).parent.parent
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 QUEUE = [sys.executable, "-m", "loadtests", "queue"]
-SCHEMA = json.loads((ROOT / "loadtests" / "queue.schema.json").read_text())
+SCHEMA = json.loads((ROOT / "loadtests" / "queuebench" / "results.schema.json").read_text())
 
 
 def queue(*options: str) -> subprocess.CompletedProcess[str]:
@@ -136,7 +136,7 @@ def test_one_missed_target_is_enough_to_fail() -> None:
 
 def test_the_table_has_80_columns_and_a_verdict_beside_each_target() -> None:
     """Figures, ratios, targets, yes or NO."""
-    table = queuereport.text_table(lines())
+    table = report.text_table(lines())
     assert max(map(len, table.splitlines())) <= 80
     assert re.search(r"enqueue, one a transaction +4,500 +22 % +≥ 1,000 yes\n", table)
     assert re.search(r"  plain driver +22 % +8,000 +0.56 ≥ 0.75 times +NO\n", table)
@@ -146,19 +146,19 @@ def test_the_table_has_80_columns_and_a_verdict_beside_each_target() -> None:
 def test_the_longest_line_of_the_table_fits() -> None:
     """With a million jobs a second beside a million."""
     titles = ["drain, 1,000,000 waiting", "a bare interpreter's start", "50 threads, 100 ms jobs"]
-    names = [*queuereport.NAMES, "10,000 waiting"]
+    names = [*report.NAMES, "10,000 waiting"]
     samples = {name: [1_234_567.0] for name in ["jobqueue", *names]}
     targets = dict.fromkeys(names, Target("at least", 0.75))
     for title in titles:
         wide = result("deep", "sqlite", title, "jobs/s", samples, Target("at least", 100_000), targets)
-        assert max(map(len, queuereport.text_table([wide]).splitlines())) <= 80
+        assert max(map(len, report.text_table([wide]).splitlines())) <= 80
 
 
 def test_numbers_keep_three_digits() -> None:
     """Whether large or small."""
     values = [81_234.5, 100, 52.44, 10, 3.214, 0.1844, 0.05, 0]
     words = ["81,234", "100", "52.4", "10", "3.21", "0.184", "0.05", "0"]
-    assert [queuereport.number(value) for value in values] == words
+    assert [report.number(value) for value in values] == words
 
 
 def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
@@ -239,9 +239,9 @@ def test_bad_usage_gets_a_plain_answer(
 
 def test_peers_that_are_not_installed_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs them."""
-    monkeypatch.setattr(queuebench, "PEER_PACKAGES", ("json", "a_queue_that_nobody_has"))
+    monkeypatch.setattr(bench, "PEER_PACKAGES", ("json", "a_queue_that_nobody_has"))
     with pytest.raises(UsageError, match='make bench-queue ARGS="--peers"'):
-        queuebench.main(["--peers"])
+        bench.main(["--peers"])
 
 
 def test_help_explains_each_measure_and_fits_a_terminal(
@@ -324,10 +324,10 @@ def test_a_process_that_fails_is_named_and_what_was_measured_is_kept(
             run.stage.program("jobqueue", "nothing", url, 1)
         return []
 
-    monkeypatch.setitem(queuebench.MEASURES, "drain", broken)
-    monkeypatch.setitem(queuebench.MEASURES, "bulk", lambda _: lines()[:1])
+    monkeypatch.setitem(bench.MEASURES, "drain", broken)
+    monkeypatch.setitem(bench.MEASURES, "bulk", lambda _: lines()[:1])
     out = tmp_path / "out"
     options = ["--database", "sqlite", "--only", "bulk,drain", "--out", str(out)]
-    assert queuebench.main(options) == 3
+    assert bench.main(options) == 3
     assert "KeyError: ('jobqueue', 'nothing')" in written(out)["error"]
     assert len(written(out)["results"]) == 1

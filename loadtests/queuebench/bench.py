@@ -28,11 +28,11 @@ from loadtests.charts import save as save_figure
 from loadtests.databases import check_database, database_server
 from loadtests.errors import ProcessError, UsageError
 from loadtests.machine import describe_machine
-from loadtests.queuemeasures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
-from loadtests.queueplain import postgres_dsn
-from loadtests.queuereport import DATABASES, chart, number, text_table
-from loadtests.queuestage import Stage
-from loadtests.queuestats import Result, all_met
+from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
+from loadtests.queuebench.plain import postgres_dsn
+from loadtests.queuebench.report import DATABASES, chart, number, text_table
+from loadtests.queuebench.stage import Stage
+from loadtests.queuebench.stats import Result, all_met
 
 PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer", "asyncpg")
 PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.chartparts import COLOURS, GREY, head, house_style, inches
-from loadtests.queuestats import COMPARE, Result, Summary, Target
+from loadtests.queuebench.stats import COMPARE, Result, Summary, Target
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
 NAMES = {

@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from loadtests.databases import fresh_database
 from loadtests.errors import ProcessError
 from loadtests.processes import Process
-from loadtests.queuegate import GATE, READY
-from loadtests.queueplain import postgres_dsn
+from loadtests.queuebench.gate import GATE, READY
+from loadtests.queuebench.plain import postgres_dsn
 
 PATIENCE_SECONDS = 600.0
 
@@ -43,8 +43,8 @@ class Stage:
             yield url
 
     def program(self, system: str, work: str, url: str, count: int, *options: str) -> float:
-        """Run one of queueprograms.py; returns how many jobs a second it made. Raises ProcessError."""
-        command = [*module("loadtests.queueprograms"), system, work, url, str(count), *options]
+        """Run one of programs.py; returns how many jobs a second it made. Raises ProcessError."""
+        command = [*module("loadtests.queuebench.programs"), system, work, url, str(count), *options]
         with self._process(f"program {system} {work}", command) as process:
             process.wait_with(lambda: None, PATIENCE_SECONDS)
             said = process.wait_for(r'(?m)^{"count".*}$', timeout=0)[0]
@@ -80,13 +80,13 @@ def module(name: str) -> list[str]:
 
 def work_command(url: str, threads: int = 1) -> list[str]:
     """jobqueue's own command for a worker, with all settings at their defaults but the threads."""
-    work = [*module("jobqueue"), "work", "--database", url, "--import", "loadtests.queuejobs"]
+    work = [*module("jobqueue"), "work", "--database", url, "--import", "loadtests.queuebench.jobs"]
     return [*work, "--threads", str(threads)]
 
 
 def single_command(url: str) -> list[str]:
     """A worker that takes one job at a time."""
-    return [*module("loadtests.queueprograms"), "jobqueue", "work-singly", url, "0"]
+    return [*module("loadtests.queuebench.programs"), "jobqueue", "work-singly", url, "0"]
 
 
 class Workers:

@@ -1,6 +1,6 @@
 """The programs that the queue's benchmark runs, each in a process of its own.
 
-    python -m loadtests.queueprograms SYSTEM WORK URL COUNT [--seed N]
+    python -m loadtests.queuebench.programs SYSTEM WORK URL COUNT [--seed N]
 
 prints one line of JSON, {"count": ..., "seconds": ...}: what was timed is the work alone, without the start
 of the process. ("jobqueue", "work-singly") is a worker, works until TERM, and prints what a worker prints.
@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from jobqueue import Queue, Worker
-from loadtests import queuepeers, queueplain
-from loadtests.queuejobs import NoOp, Pause, Stamp
+from loadtests.queuebench import peers, plain
+from loadtests.queuebench.jobs import NoOp, Pause, Stamp
 
 FILL_CALL = 10_000  # jobs in one call, so that a million need no memory for a million
 WARM_UP = 20  # jobs enqueued before the clock starts: connections are open, statements are compiled
@@ -71,7 +71,7 @@ def work_off(url: str, count: int) -> float:
     """One job at a time, in the thread that claims them."""
     fill(url, count)
     if url.startswith("postgresql"):
-        queueplain.settle_postgres(url)
+        plain.settle_postgres(url)
     worker = Worker(Queue(url))
     worker.work_off(WARM_UP)
     start = time.perf_counter()
@@ -93,8 +93,8 @@ def work_singly(url: str) -> None:
 def plain_drain(url: str, count: int, batch: int) -> float:
     fill(url, count)
     if url.startswith("postgresql"):
-        queueplain.settle_postgres(url)
-    return queueplain.drain(url, count, batch)
+        plain.settle_postgres(url)
+    return plain.drain(url, count, batch)
 
 
 PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
@@ -103,28 +103,28 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("jobqueue", "fill"): fill,
     ("jobqueue", "single"): work_off,
     ("jobqueue", "fill-pauses"): partial(fill, kind=Pause),
-    ("plain", "enqueue"): queueplain.enqueue,
-    ("plain-autocommit", "enqueue"): partial(queueplain.enqueue, autocommit=True),
-    ("plain", "bulk"): queueplain.bulk,
+    ("plain", "enqueue"): plain.enqueue,
+    ("plain-autocommit", "enqueue"): partial(plain.enqueue, autocommit=True),
+    ("plain", "bulk"): plain.bulk,
     ("plain", "single"): partial(plain_drain, batch=1),
     ("plain-50", "drain"): partial(plain_drain, batch=50),
     ("plain-500", "drain"): partial(plain_drain, batch=500),
-    ("huey", "enqueue"): partial(queuepeers.huey_enqueue, fsync=True),
-    ("huey", "drain"): partial(queuepeers.huey_drain, fsync=True),
-    ("huey-nofsync", "enqueue"): partial(queuepeers.huey_enqueue, fsync=False),
-    ("huey-nofsync", "drain"): partial(queuepeers.huey_drain, fsync=False),
-    ("procrastinate", "enqueue"): queuepeers.procrastinate_enqueue,
-    ("procrastinate", "bulk"): queuepeers.procrastinate_bulk,
-    ("procrastinate", "drain"): queuepeers.procrastinate_drain,
-    ("pgqueuer", "enqueue"): queuepeers.pgqueuer_enqueue,
-    ("pgqueuer", "bulk"): queuepeers.pgqueuer_bulk,
-    ("pgqueuer", "drain"): queuepeers.pgqueuer_drain,
+    ("huey", "enqueue"): partial(peers.huey_enqueue, fsync=True),
+    ("huey", "drain"): partial(peers.huey_drain, fsync=True),
+    ("huey-nofsync", "enqueue"): partial(peers.huey_enqueue, fsync=False),
+    ("huey-nofsync", "drain"): partial(peers.huey_drain, fsync=False),
+    ("procrastinate", "enqueue"): peers.procrastinate_enqueue,
+    ("procrastinate", "bulk"): peers.procrastinate_bulk,
+    ("procrastinate", "drain"): peers.procrastinate_drain,
+    ("pgqueuer", "enqueue"): peers.pgqueuer_enqueue,
+    ("pgqueuer", "bulk"): peers.pgqueuer_bulk,
+    ("pgqueuer", "drain"): peers.pgqueuer_drain,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one program and print what it took; returns 0."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.queueprograms")
+    parser = argparse.ArgumentParser(prog="python -m loadtests.queuebench.programs")
     for name, kind in {"system": str, "work": str, "url": str, "count": int}.items():
         parser.add_argument(name, type=kind)
     parser.add_argument("--seed", type=int, default=1)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from loadtests.queuegate import PICKED
-from loadtests.queueplain import settle_postgres
-from loadtests.queuestage import Stage, Workers, single_command, work_command
-from loadtests.queuestats import (
+from loadtests.queuebench.gate import PICKED
+from loadtests.queuebench.plain import settle_postgres
+from loadtests.queuebench.stage import Stage, Workers, single_command, work_command
+from loadtests.queuebench.stats import (
     Result,
     Target,
     of_figure,

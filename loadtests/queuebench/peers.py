@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from loadtests.queueplain import postgres_dsn, settle_postgres
+from loadtests.queuebench.plain import postgres_dsn, settle_postgres
 
 PGQUEUER_BATCH = 100
 PROCRASTINATE_CONCURRENCY = 10

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from jobqueue import job
-from loadtests.queuegate import PICKED
+from loadtests.queuebench.gate import PICKED
 
 PAUSE_SECONDS = 0.1
 

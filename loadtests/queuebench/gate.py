@@ -1,6 +1,6 @@
 """What the queue's benchmark and its workers have agreed on, and the gate at which the workers wait.
 
-Where QUEUE_BENCH_GATE names a file, importing this, as queuejobs.py does, waits for that file: workers that
+Where QUEUE_BENCH_GATE names a file, importing this, as jobs.py does, waits for that file: workers that
 were started one after the other begin together, and what their start costs is not measured.
 """
 
