@@ -1,10 +1,22 @@
-"""When a step proves nothing, and that it says why."""
+"""When a step proves nothing, when it had not settled, and that it says why."""
+
+import random
+from itertools import pairwise
 
 import pytest
 
-from loadtests.fitness import unfit_reasons
+from loadtests.fitness import Little, little, rank_sum_z, unfit_reasons, unsteady_reasons
+from loadtests.samples import Row
 
-FIT = {"lag_p99_ms": 9.9, "host_cpu_percent": 79.0, "generator_cpu_percent": 79.0, "users": 20, "started": 20}
+FIT = {
+    "lag_p99_ms": 9.9,
+    "host_cpu_percent": 79.0,
+    "generator_cpu_percent": 79.0,
+    "users": (20, 20),
+    "little": Little(users=19.2, error=0.04, chance=0.0),
+    "visits": (1000, 985, 0),
+    "counts": (500, 505, 510),
+}
 
 
 def test_a_step_within_all_limits_is_fit() -> None:
@@ -18,10 +30,68 @@ def test_a_step_within_all_limits_is_fit() -> None:
         ({"lag_p99_ms": 31.4}, "the load generator was late by 31.4 ms"),
         ({"host_cpu_percent": 97.2}, "the machine was 97 % busy"),
         ({"generator_cpu_percent": 95.0}, "the load generator used 95 % of its core"),
-        ({"started": 18}, "18 of 20 users were there"),
+        ({"users": (20, 18)}, "18 of 20 users were there"),
+        ({"little": Little(15.0, 0.25, 0.1)}, "Little's law finds 15.0 users, off by 25% (at most 15%)"),
+        ({"visits": (1000, 990, 10)}, "10 of 1000 visits were dropped"),
+        ({"visits": (1000, 970, 0)}, "970 of 1000 visits were sent (at least 98%)"),
+        ({"counts": (500, 499, 510)}, "the web server took 499 requests"),
+        ({"counts": (500, 511, 510)}, "the load generator sent 510 and got 500 answers"),
     ],
 )
-def test_each_limit_gives_a_reason_with_its_figure(changed: dict[str, float], said: str) -> None:
+def test_each_limit_gives_a_reason_with_its_figure(changed: dict[str, object], said: str) -> None:
     """One limit passed: one reason, which names the bottleneck and how bad it was."""
-    (reason,) = unfit_reasons(**(FIT | changed))
+    (reason,) = unfit_reasons(**(FIT | changed))  # type: ignore[arg-type]
     assert said in reason
+
+
+def visits(users: int, seconds: float, think: float, respond: float, seed: int = 1) -> list[Row]:
+    """Rows of users who think and visit, both exponentially long; the end cuts off the last ones."""
+    rows, random_ = [], random.Random(seed)
+    for user in range(users):
+        now = random_.expovariate(1 / think)
+        while now < seconds:
+            done = now + random_.expovariate(1 / respond)
+            rows.append(Row(user, "content", "visit", now, now, done if done < seconds else None, 200, ""))
+            now = done + random_.expovariate(1 / think)
+    return rows
+
+
+@pytest.mark.parametrize("users", [1, 20, 300])
+@pytest.mark.parametrize("respond", [0.01, 1.0, 15.0])
+def test_littles_law_finds_the_users_that_were_there(users: int, respond: float) -> None:
+    """In a short window as well, with visits that began before it and end after it."""
+    found = [little(visits(users, 20, 2.0, respond, seed), 4, 15, users) for seed in range(20)]
+    assert all(law.holds for law in found)
+    assert sum(law.users for law in found) / 20 == pytest.approx(users, rel=0.25 if users == 1 else 0.05)
+
+
+def test_littles_law_notices_users_who_went_away() -> None:
+    """A quarter of 300 users died at the beginning: they are neither served nor thinking."""
+    law = little([row for row in visits(300, 20, 2.0, 1.0) if row.user % 4], 4, 15, 300)
+    assert law.users == pytest.approx(225, rel=0.05)
+    assert not law.holds
+
+
+def test_latencies_that_stay_what_they_are_are_steady() -> None:
+    """Also when they scatter, and when there are few of them."""
+    random_ = random.Random(5)
+    samples = [random_.lognormvariate(3, 1) for _ in range(400)]
+    assert unsteady_reasons({"POST /feeds": (samples[:200], samples[200:])}, [3, 4, 2, 5]) == []
+    assert unsteady_reasons({"POST /feeds": ([1.0], [900.0])}) == []
+
+
+def test_a_drift_is_named_with_its_figures() -> None:
+    """Latencies twice as long in the second half; a backlog that grows."""
+    first = [10 + n / 10 for n in range(100)]
+    (slow,) = unsteady_reasons({"browsing": (first, [2 * ms for ms in first])})
+    assert slow == "the median of browsing went from 15 to 30 ms"
+    (grew,) = unsteady_reasons({}, [10, 20, 30, 40, 50, 60])
+    assert grew == "the backlog grew from 20 to 50 jobs"
+
+
+def test_rank_sums_are_those_of_the_textbook() -> None:
+    """No difference: zero; ties share a rank; all of one side above the other: the largest value there is."""
+    assert rank_sum_z([1, 2, 3, 4], [1, 2, 3, 4]) == 0
+    shifts = [rank_sum_z(range(10), [n + shift for n in range(10)]) for shift in (0, 2, 5, 10)]
+    assert all(a < b for a, b in pairwise(shifts))
+    assert shifts[-1] == pytest.approx(3.7796, abs=1e-4)  # U = 0 of m = n = 10: (100 - 50) / sqrt(175)
