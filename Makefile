@@ -25,6 +25,10 @@ help:  ## print this list
 bench: $(VENV)/bench.stamp  ## measure both readers as users grow; the report goes to reports/ (5 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
+.PHONY: bench-full
+bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, 1,000 users (30 minutes)
+	@$(RUN) -m loadtests bench --full --floor $(ARGS)
+
 .PHONY: bench-queue
 bench-queue: $(VENV)/bench.stamp $(if $(findstring --peers,$(ARGS)),$(VENV)/peers.stamp)  ## measure jobqueue beside the plain drivers; --peers adds other queues
 	@$(RUN) -m loadtests queue $(ARGS)
@@ -76,12 +80,14 @@ wc:  ## count lines: the library is meant to stay small
 
 # ---- set-up ----------------------------------------------------------------------------------------------
 
-$(VENV)/pip.stamp:
+# The pip that comes with Python may be too old: it took a newer release than the pinned one where an extra was named.
+$(VENV)/pip.stamp: requirements/pip.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; '$(PYTHON)' is not. Name another: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@echo "Making $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV) \
 		|| { echo "Python's venv module is incomplete here (Debian and Ubuntu keep it in a package of its own)." >&2; exit 2; }
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.txt
 	@touch $@
 
 # One stamp for each set of requirements: a change of the file installs it again.
@@ -97,7 +103,7 @@ $(VENV)/test.stamp $(VENV)/notebooks.stamp: $(VENV)/bench.stamp
 
 .PHONY: lock
 lock:  ## pin requirements/*.txt anew from requirements/*.in (needs uv)
-	@for set in bench notebooks test peers; do \
+	@for set in pip bench notebooks test peers; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done
 

@@ -1,86 +1,136 @@
 """`make bench`: both readers, more and more users, and a report.
 
     python -m loadtests bench --users 1,20,100
+    python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
 
 Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to
 judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted;
-what was measured until then is kept.
+what was measured until then is kept, and `--resume` goes on.
 """
 
-import argparse
 import json
 import signal
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from loadtests.benchoptions import parse_options, plan_of
 from loadtests.databases import check_database, database_server
 from loadtests.errors import UsageError
-from loadtests.feedkinds import DEFAULT_MIX, parse_mix, written_mix
-from loadtests.machine import describe_machine
+from loadtests.floor import measure_floor
+from loadtests.full import full_plan, pilot_plan
+from loadtests.machine import describe_machine, pinning
+from loadtests.pipelines import github_summary, junit
+from loadtests.plan import SUBMITTERS, Plan, Step
+from loadtests.points import points
+from loadtests.prediction import predict
 from loadtests.progress import Progress
 from loadtests.report import text_table, write_report
 from loadtests.samples import RULE_MS
-from loadtests.sweep import SUBMITTERS, Plan, measure_step
+from loadtests.step import measure_step
 from loadtests.verdict import verdict
-from loadtests.wording import APPS
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
 INTERRUPTED = 130
-MOST_REPEATS = (
-    2  # steps of a run that are measured once more when they were not fit: a busy moment of the machine
-)
+# Steps of a run that are measured once more if they were not fit: the machine may have had a busy moment.
+MOST_AGAIN = 2
+MOST_AGAIN_SHARE = 0.1  # of a long run's steps
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep and write the report; returns the exit status. Raises LoadTestError."""
-    options = _parser().parse_args(argv)
-    check_database(options.database)
-    folder: Path = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"The folder {folder} is not empty; name another one with --out, or remove it.")
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
-    results = run(_plan(options), folder)
-    if not results["steps"]:
-        print("Interrupted before the first step was done; nothing was written.", file=sys.stderr)
+    options = parse_options(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    if options.resume:
+        folder: Path = options.resume
+        plan, floor, full = _read_run(folder)
+    else:
+        folder = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(
+                f"The folder {folder} is not empty. Name another with --out, remove it, or go on with the run"
+                f" that it holds: --resume {folder}"
+            )
+        plan, floor, full = plan_of(options), options.floor, options.full
+        check_database(plan.database)
+        _write_run(folder, plan, floor, full)
+    try:
+        if full:
+            plan = _with_pilot(plan, folder)
+            _write_run(folder, plan, floor, full=False)
+        results = run(plan, folder, floor)
+    except KeyboardInterrupt:
+        results = None
+    if results is None or not results["steps"]:
+        print("Interrupted before the first step was done.", file=sys.stderr)
         return INTERRUPTED
     report = save(results, folder)
+    if options.junit:
+        options.junit.write_text(junit(results), encoding="utf-8")
+    if options.github:
+        with options.github.open("a", encoding="utf-8") as file:
+            file.write(github_summary(results))
     sentence = textwrap.fill(results["verdict"]["sentence"], 80)
     print(f"\n{text_table(results)}\n\n{sentence}\n\nThe report: {report}")
-    return INTERRUPTED if results["interrupted"] else int(results["verdict"]["exit_status"])
+    if results["interrupted"]:
+        print(f"Interrupted. To go on: python -m loadtests bench --resume {folder}", file=sys.stderr)
+        return INTERRUPTED
+    return int(results["verdict"]["exit_status"])
 
 
-def run(plan: Plan, folder: Path) -> dict[str, Any]:
+def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
     """Measure all steps; returns what results.json will hold. Rows and logs go below `folder`.
 
-    After Ctrl-C it returns the steps measured until then, and `interrupted` is true.
+    Each step is written to `folder` when it is done; those that are there already are not measured again.
+    With `floor` the load generator is measured, too. After Ctrl-C it returns the steps measured until then,
+    and `interrupted` is true.
     """
     started = datetime.now(UTC)
-    steps: list[dict[str, Any]] = []
-    repeats = MOST_REPEATS
+    done: list[dict[str, Any]] = []
+    steps = plan.steps()
+    again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
+    found: dict[str, Any] | None = None
     interrupted = False
-    with Progress(len(plan.steps()), plan.step_seconds) as progress:
+    with Progress(len(steps), plan.step_seconds) as progress:
         try:
+            if floor:
+                file = folder / "floor.json"
+                if not file.exists():
+                    progress.say("First the load generator itself, on a server that does nothing ...")
+                    _write(file, measure_floor())
+                found = _read(file)
             with database_server(plan.database) as server:
-                for app, users in plan.steps():
-                    progress.begin(app, users)
-                    step = measure_step(plan, app, users, folder, progress.tick, server)
-                    if not step["fit"] and repeats:
-                        repeats -= 1
-                        progress.again(step)
-                        reasons = step["unfit_reasons"]
-                        step = measure_step(plan, app, users, folder, progress.tick, server)
-                        step["repeated_because"] = reasons
-                    steps.append(step)
-                    progress.done(step)
+                for step in steps:
+                    progress.begin(step.condition)
+                    file = folder / "steps" / f"{step.name}.json"
+                    if file.exists():
+                        progress.skip()
+                    else:
+                        measured = _measure(plan, step, folder, server, progress, again > 0)
+                        _write(file, measured)
+                        progress.done(step.condition, measured)
+                    done.append(_read(file))
+                    again -= "repeated_because" in done[-1]
         except KeyboardInterrupt:
             interrupted = True
-    return {**_results(plan, steps, started), "interrupted": interrupted}
+    return {**_results(plan, done, started), "floor": found, "interrupted": interrupted}
+
+
+def _measure(
+    plan: Plan, step: Step, folder: Path, server: str, progress: Progress, once_more: bool
+) -> dict[str, Any]:
+    """One step; if it is not fit and `once_more` is true, the second try at it."""
+    measured = measure_step(plan, step, folder, progress.tick, server, pinning())
+    if measured["fit"] or not once_more:
+        return measured
+    progress.again(step.condition)
+    second = measure_step(plan, step, folder, progress.tick, server, pinning())
+    return {**second, "repeated_because": measured["unfit_reasons"]}
 
 
 def save(results: dict[str, Any], folder: Path) -> Path:
@@ -89,158 +139,88 @@ def save(results: dict[str, Any], folder: Path) -> Path:
     return write_report(results, folder)
 
 
+def _with_pilot(plan: Plan, folder: Path) -> Plan:
+    """The full plan, which depends on the service demand that a pilot run finds."""
+    print("First a pilot: how long does a request take, and where is the knee?", flush=True)
+    pilot = run(pilot_plan(plan), folder / "pilot")
+    if pilot["interrupted"]:
+        raise KeyboardInterrupt
+    return full_plan(plan, pilot)
+
+
 def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict[str, Any]:
-    return {
+    named = ("sqlite", "postgresql")
+    results: dict[str, Any] = {
         "schema": "500ms/results",
-        "version": 1,
+        "version": 2,
         "started_at": started.isoformat(timespec="seconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "packages": {name: version(name) for name in PACKAGES},
         "settings": {
             "users": list(plan.users),
-            "apps": list(plan.apps),
-            "model": "closed",
+            "rates": list(plan.rates),
+            "apps": ["host"] if plan.host else list(plan.apps),
+            "models": ["closed"] * bool(plan.users) + ["open"] * bool(plan.rates),
             "rule_ms": RULE_MS,
             "warmup_s": plan.warmup,
             "measure_s": plan.measure,
             "drain_s": plan.drain,
             "think_s": plan.think,
             "submitters": SUBMITTERS,
-            "slots": plan.slots,
-            "workers": plan.workers,
-            "threads": plan.threads,
-            "database": plan.database
-            if plan.database in ("sqlite", "postgresql")
-            else "postgresql (a server of yours)",
+            "slots": list(plan.slots),
+            "workers": list(plan.workers),
+            "threads": list(plan.threads),
+            "slot_kind": plan.slot_kind,
+            "database": plan.database if plan.database in named else "postgresql (a server of yours)",
             "deadline_s": plan.deadline,
             "mix": plan.mix,
+            "repeats": plan.repeats,
+            "connections": plan.connections,
+            "in_flight": plan.in_flight,
+            "pinning": pinning().sentence,
+            "host": plan.host,
+            "burst": next((condition.burst for condition in plan.extra if condition.burst), None),
         },
         "seed": plan.seed,
         "steps": steps,
-        "verdict": verdict(steps),
+        "points": points(steps),
     }
+    return {**results, "theory": predict(results), "verdict": verdict(steps, results["settings"])}
+
+
+# ---- a run in its folder: what was asked for, and what is done of it
+
+
+def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {"schema": "500ms/run", "version": 1, "plan": plan.to_json(), "floor": floor, "full": full}
+    (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
+    try:
+        data = json.loads((folder / "run.json").read_text())
+        return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"--resume {folder}: no run that can be gone on with ({type(error).__name__}: {error})."
+            " Name the folder of a run that was interrupted, such as reports/2030-01-31-120000."
+        ) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    held: dict[str, Any] = json.loads(file.read_text())
+    return held
+
+
+def _write(file: Path, data: Mapping[str, Any]) -> None:
+    """Whole, or not at all: a run that is cut off here can be gone on with."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps(data) + "\n")
+    partial.replace(file)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _plan(options: argparse.Namespace) -> Plan:
-    return Plan(
-        users=options.users,
-        apps=tuple(APPS) if options.app == "both" else (options.app,),
-        warmup=options.warm_up,
-        measure=options.seconds,
-        think=options.think,
-        slots=options.slots,
-        threads=options.threads,
-        deadline=options.deadline,
-        database=options.database,
-        mix=options.mix,
-        seed=options.seed,
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    plan = Plan()
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtests bench",
-        description="Measure both feed readers as users grow, and write a report. Takes under 5 minutes.",
-        epilog="Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage,"
-        " 3 the run was not fit to judge (it says why), 130 interrupted.",
-    )
-    option = parser.add_argument
-    option(
-        "--users",
-        type=_users,
-        default=plan.users,
-        metavar="N,N,...",
-        help="numbers of users (default: 1,5,10,20,50,100)",
-    )
-    option("--app", choices=[*APPS, "both"], default="both", help="which reader (default: both)")
-    option(
-        "--seconds",
-        type=_seconds,
-        default=plan.measure,
-        metavar="S",
-        help=f"measured in each step (default: {plan.measure:g})",
-    )
-    option(
-        "--warm-up",
-        type=_seconds,
-        default=plan.warmup,
-        metavar="S",
-        help=f"not measured at the start of each step (default: {plan.warmup:g})",
-    )
-    option(
-        "--think",
-        type=_seconds,
-        default=plan.think,
-        metavar="S",
-        help=f"mean think time of a user (default: {plan.think:g})",
-    )
-    option(
-        "--slots",
-        type=_count,
-        default=plan.slots,
-        metavar="N",
-        help=f"requests that a web server serves at a time (default: {plan.slots})",
-    )
-    option(
-        "--threads",
-        type=_count,
-        default=plan.threads,
-        metavar="N",
-        help=f"jobs that the worker performs at a time (default: {plan.threads})",
-    )
-    option(
-        "--deadline",
-        type=_seconds,
-        default=plan.deadline,
-        metavar="S",
-        help=f"how long one fetch may take (default: {plan.deadline:g})",
-    )
-    option(
-        "--mix",
-        type=parse_mix,
-        default=dict(DEFAULT_MIX),
-        metavar="MIX",
-        help=f"of the feeds (default: {written_mix(DEFAULT_MIX)})",
-    )
-    option(
-        "--database",
-        default=plan.database,
-        metavar="DB",
-        help="sqlite (default), postgresql (one is started), or the URL of a PostgreSQL server",
-    )
-    option(
-        "--seed",
-        type=int,
-        default=plan.seed,
-        metavar="N",
-        help=f"the same seed sends the same visitors (default: {plan.seed})",
-    )
-    option("--out", type=Path, metavar="DIR", help="folder for the report (default: reports/<time>)")
-    return parser
-
-
-def _users(text: str) -> tuple[int, ...]:
-    """Numbers with commas between them, each once, in order."""
-    return tuple(sorted({_count(part) for part in text.split(",")}))
-
-
-def _count(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, of 3600 at most")
-    return seconds

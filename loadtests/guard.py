@@ -47,6 +47,8 @@ def main(command: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
 
+    if cpus := {int(number) for number in os.environ.pop("GUARD_CPUS", "").split(",") if number}:
+        os.sched_setaffinity(0, cpus)  # what it starts inherits this
     inherited = [int(fd) for fd in os.environ.pop("GUARD_PASS_FDS", "").split(",") if fd]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=inherited)
     while child.poll() is None and not stopping:

@@ -1,10 +1,14 @@
 """What a run was made on: results.json says it, since a figure without its machine means nothing."""
 
+import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+ENOUGH_TO_PIN = 4  # processors; with fewer, one that only the generator may use is one too few for the rest
 
 
 def describe_machine() -> dict[str, Any]:
@@ -26,3 +30,25 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+@dataclass(frozen=True)
+class Pinning:
+    """Which processors the load generator may use, and which all the rest; empty: any. And that in words."""
+
+    generator: tuple[int, ...]
+    others: tuple[int, ...]
+    sentence: str
+
+
+def pinning() -> Pinning:
+    """One processor for the load generator alone, where the system can do that and has enough of them."""
+    if not hasattr(os, "sched_getaffinity"):
+        return Pinning((), (), "Not pinned: this system can't bind a process to processors.")
+    *others, last = sorted(os.sched_getaffinity(0))
+    if len(others) + 1 < ENOUGH_TO_PIN:
+        return Pinning(
+            (), (), f"Not pinned: with {len(others) + 1} processors the load generator gets none of its own."
+        )
+    sentence = f"The load generator had processor {last} to itself, all the rest the other {len(others)}."
+    return Pinning((last,), tuple(others), sentence)

@@ -24,13 +24,19 @@ ADDRESS = re.compile(r"https?://[\w.\-]+:\d+")
 
 
 class Process:
-    """A command under guard. `name` is what messages call it, `log` where its output goes.
+    """A command under guard. `name` is what messages call it, `log` where its output goes, `cpus` the numbers
+    of the processors that it may use (none named: any).
 
     Raises ProcessError from `wait_for` when it ends, or is silent for too long.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        cpus: Sequence[int] = (),
     ):
         self.name = name
         self.command = list(command)
@@ -41,7 +47,12 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "GUARD_CPUS": ",".join(map(str, cpus)),
+                **(environment or {}),
+            },
             start_new_session=True,  # Ctrl-C in a terminal reaches us alone: we stop the others in order
         )
 
@@ -49,13 +60,18 @@ class Process:
         """All that the process has printed so far."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, pattern: str | re.Pattern[str], timeout: float = 30.0) -> re.Match[str]:
-        """Wait until the output matches `pattern`; returns the match. `timeout` in seconds."""
+    def wait_for(
+        self, pattern: str | re.Pattern[str], timeout: float = 30.0, times: int = 1
+    ) -> re.Match[str]:
+        """Wait until the output matches `pattern` so many `times`; returns the first match. `timeout` in
+        seconds.
+        """
         deadline = time.monotonic() + timeout
         while True:
             ended = self._guard.poll()  # looked at before the output: what it said last is still seen
-            if match := re.search(pattern, self.output()):
-                return match
+            matches = list(re.finditer(pattern, self.output()))
+            if len(matches) >= times:
+                return matches[0]
             if ended is not None:
                 raise ProcessError(f"The {self.name} ended at once (exit status {ended}). {self._tail()}")
             if time.monotonic() > deadline:

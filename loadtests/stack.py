@@ -28,10 +28,11 @@ from typing import Self
 from loadtests.databases import check_database, database_server, fresh_database
 from loadtests.errors import ProcessError
 from loadtests.processes import Process
+from loadtests.slotmeter import FOLDER
 from loadtests.wording import APPS
 
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0  # hundreds of slots take a while
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class StackSettings:
 
     app: str
     slots: int = 8  # requests served at a time, the same for both apps
+    slot_kind: str = "processes"  # or "threads", of one process
     threads: int = 32  # jobs performed at a time by each worker
     workers: int = 1
     deadline: float = 10.0
@@ -50,6 +52,7 @@ class StackSettings:
     feeds_port: int = 0
     jobs_password: str = ""  # of the queued reader's dashboard; empty: it is off
     folder: Path | None = None  # for the logs and SQLite's file; None: a temporary one
+    cpus: tuple[int, ...] = ()  # the processors that all of it may use; empty: any
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Stack:
     feeds_url: str = ""
     database_url: str = ""
     processes: dict[str, Process] = field(default_factory=dict)
+    slots_folder: Path = Path()  # where the web server counts: see loadtests/slotmeter.py
     _exits: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self) -> Self:
@@ -103,12 +107,16 @@ class Stack:
             "FEEDREADER_ALLOW": self.feeds_url.removeprefix("http://"),
             "FEEDREADER_JOBS_PASSWORD": settings.jobs_password,
         }
-        app = self._run("web server", folder, _gunicorn_command(settings), environment)
+        self.slots_folder = Path(enter(tempfile.TemporaryDirectory(prefix="slots-")))
+        counting = {FOLDER: str(self.slots_folder)}
+        app = self._run("web server", folder, _gunicorn_command(settings), environment | counting)
         workers = [
             self._run(f"worker {number}", folder, _worker_command(settings, self.database_url), environment)
             for number in range(1, settings.workers + 1 if settings.app == "queued" else 1)
         ]
         self.url = app.wait_for_address()
+        processes = settings.slots if settings.slot_kind == "processes" else 1
+        app.wait_for(r"Slot ready", READY_SECONDS, processes)
         _wait_until_healthy(self.url, app)
         for worker in workers:
             worker.wait_for(r"Starting job worker")
@@ -117,7 +125,7 @@ class Stack:
         self, name: str, folder: Path, command: Sequence[str], environment: dict[str, str] | None = None
     ) -> Process:
         log = folder / f"{name.replace(' ', '-')}.log"
-        process = self._exits.enter_context(Process(name, command, log, environment))
+        process = self._exits.enter_context(Process(name, command, log, environment, self.settings.cpus))
         self.processes[name] = process
         return process
 
@@ -144,8 +152,11 @@ def _gunicorn_command(settings: StackSettings) -> list[str]:
             f"file:{config}",
             "--bind",
             f"127.0.0.1:{settings.port}",
-            "--workers",
-            str(settings.slots),
+        ),
+        *(
+            ("--workers", str(settings.slots))
+            if settings.slot_kind == "processes"
+            else ("--worker-class", "gthread", "--workers", "1", "--threads", str(settings.slots))
         ),
     ]
 
@@ -180,7 +191,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="of the reader; default 8001 for sync, 8002 for queued")
     parser.add_argument("--feeds-port", type=int, help="of the feed server; default 9001 and 9002")
     parser.add_argument("--slots", type=int, default=8, help="requests served at a time; default 8")
-    parser.add_argument("--threads", type=int, default=32, help="jobs performed at a time; default 32")
+    parser.add_argument(
+        "--slot-kind", choices=["processes", "threads"], default="processes", help="default processes"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="worker processes; default 1")
+    parser.add_argument("--threads", type=int, default=32, help="jobs each performs at a time; default 32")
     parser.add_argument("--deadline", type=float, default=10.0, help="seconds a fetch may take; default 10")
     parser.add_argument(
         "--database", default="sqlite", help="sqlite (default), postgresql, or a server's URL"
@@ -191,6 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = StackSettings(
         app=options.app,
         slots=options.slots,
+        slot_kind=options.slot_kind,
+        workers=options.workers,
         threads=options.threads,
         deadline=options.deadline,
         database=options.database,

@@ -13,7 +13,9 @@ import psutil
 import pytest
 from conftest import still_running, wait_until
 
+from loadtests.__main__ import COMMANDS
 from loadtests.samples import read_rows
+from loadtests.stack import Stack, StackSettings
 
 ROOT = Path(__file__).parent.parent
 BENCH = [sys.executable, "-m", "loadtests", "bench"]
@@ -33,14 +35,16 @@ def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) ->
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert done.returncode == results["verdict"]["exit_status"], done.stderr
     jsonschema.validate(results, json.loads((ROOT / "loadtests" / "results.schema.json").read_text()))
-    assert [(step["app"], step["users"]) for step in results["steps"]] == [("sync", 3), ("queued", 3)]
+    assert {(step["app"], step["users"]) for step in results["steps"]} == {("sync", 3), ("queued", 3)}
     for step in results["steps"]:
         rows = read_rows(tmp_path / "out" / step["rows"])
         submits = [row for row in rows if row.group == "submit" and 0.5 <= row.intended_s < 2.5]
         assert step["submit"]["count"] == len(submits) > 0
         assert step["failures"] == 0
         assert set(step["processes"]) >= {"feed server", "web server", "load generator"}
-    assert results["steps"][1]["jobs_per_s"] > 0
+        if step["app"] == "queued":
+            assert step["queue"]["out_per_s"] > 0
+            assert step["queue"]["drain_s"] is not None
     for picture in ("main.png", "main.svg"):
         assert (tmp_path / "out" / "figures" / picture).stat().st_size > 10_000
     ElementTree.parse(tmp_path / "out" / "figures" / "main.svg")
@@ -59,6 +63,52 @@ def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
     assert done.returncode == results["verdict"]["exit_status"], done.stderr
     assert results["settings"]["database"] == "postgresql"
     assert results["steps"][0]["submit"]["count"] > 0
+
+
+def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) -> None:
+    """A step for each rate, number of slots and repeat; visits come whether or not earlier ones were
+    answered; the pipeline's files are there too.
+    """
+    options = ["--model", "open", "--rate", "5", "--repeats", "2", "--app", "queued", *SHORT]
+    options += ["--slots", "2,3", "--slot-kind", "threads", "--out", str(tmp_path / "out")]
+    done = bench(*options, "--junit", str(tmp_path / "junit.xml"), "--github", str(tmp_path / "summary.md"))
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert done.returncode == results["verdict"]["exit_status"], done.stderr
+    jsonschema.validate(results, json.loads((ROOT / "loadtests" / "results.schema.json").read_text()))
+    assert sorted((step["slots"], step["repeat"]) for step in results["steps"]) == [
+        (2, 1),
+        (2, 2),
+        (3, 1),
+        (3, 2),
+    ]
+    assert [point["fit_repeats"] for point in results["points"] if point["fit"]]
+    for step in results["steps"]:
+        assert step["model"] == "open" and step["naive"]["submit"]["count"] == step["submit"]["count"] > 0
+        assert step["little"] is None
+    assert len(ElementTree.parse(tmp_path / "junit.xml").findall(".//testcase")) == 2
+    assert "5 visits a second" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_bench_measures_a_server_that_is_running_already(tmp_path: Path) -> None:
+    """Nothing is started but the load; and the report speaks of that server."""
+    with Stack(StackSettings(app="queued", slots=2, mix="fast=100")) as stack:
+        done = bench(
+            "--host",
+            stack.url,
+            "--feeds",
+            stack.feeds_url,
+            "--users",
+            "3",
+            *SHORT,
+            "--out",
+            str(tmp_path / "o"),
+        )
+    results = json.loads((tmp_path / "o" / "results.json").read_text())
+    assert done.returncode == results["verdict"]["exit_status"], done.stderr
+    (step,) = results["steps"]
+    assert (step["app"], step["server"], step["queue"]) == ("host", None, None)
+    assert step["submit"]["count"] > 0 and step["failures"] == 0
+    assert stack.url in done.stdout
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -113,7 +163,7 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
         finally:
             process.kill()
     results = json.loads((out / "results.json").read_text())
-    assert [step["app"] for step in results["steps"]] == ["sync"]
+    assert len(results["steps"]) == 1
     assert results["interrupted"]
     assert "report.html" in rest
 
@@ -130,6 +180,11 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
         (["--database", "mysql://x/y"], "write sqlite, postgresql"),
         (["--out", "."], "is not empty"),
         (["--slots", "many"], "is not a whole number above 0"),
+        (["--rate", "5"], "--rate belongs to open load"),
+        (["--model", "open"], "Open load needs rates"),
+        (["--host", "http://127.0.0.1:1"], "--host and --feeds belong together"),
+        (["--full", "--users", "3"], "--full chooses users and rates by itself"),
+        (["--resume", "tests"], "no run that can be gone on with"),
     ],
 )
 def test_bad_usage_gets_a_plain_answer(options: list[str], said: str) -> None:
@@ -142,7 +197,7 @@ def test_bad_usage_gets_a_plain_answer(options: list[str], said: str) -> None:
 
 def test_help_fits_a_terminal_and_an_unknown_command_is_named() -> None:
     """`python -m loadtests` explains itself."""
-    for arguments in (["--help"], ["bench", "--help"], ["stack", "--help"]):
+    for arguments in (["--help"], *([name, "--help"] for name in COMMANDS)):
         command = [sys.executable, "-m", "loadtests", *arguments]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT, env={"COLUMNS": "80"}

@@ -1,0 +1,145 @@
+"""From all that was seen of a step to its entry in results.json."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from loadtests.entry import Seen, entry
+from loadtests.errors import ProcessError
+from loadtests.plan import Condition, Plan, Step
+from loadtests.sampler import Sample, Sampler
+from loadtests.samples import DROPPED, Row
+from loadtests.slotmeter import SlotCounts
+
+SCHEMA = json.loads((Path(__file__).parent.parent / "loadtests" / "results.schema.json").read_text())
+PLAN = Plan(users=(10,), warmup=2.0, measure=10.0)
+ORIGIN, ENDED = 1000.0, 15.0
+SUBMIT_SECONDS, THINK_SECONDS = 0.6, 1.4
+
+
+def visits(user: int) -> list[Row]:
+    """A user who submits a feed every two seconds: 0.6 s for the answer, 20 ms for its page."""
+    rows, now = [], user * 0.2
+    while now < ENDED:
+        answered = now + SUBMIT_SECONDS
+        rows.append(Row(user, "submit", "POST /feeds", now, now, answered, 303, ""))
+        rows.append(Row(user, "page", "GET /feeds/[id]", answered, answered, answered + 0.02, 200, ""))
+        rows.append(Row(user, "content", "content on the page", now, now, answered + 0.02, 200, ""))
+        now = answered + 0.02 + THINK_SECONDS
+    return rows
+
+
+ROWS = sorted((row for user in range(10) for row in visits(user)), key=lambda row: row.intended_s)
+SENT = sum(row.group != "content" for row in ROWS)
+ABOUT: dict[str, Any] = {
+    "started_at": ORIGIN,
+    "ended_s": 17.0,
+    "users": 10,
+    "lag": [[at / 10, 1.0] for at in range(150)],
+}
+
+
+def look(at: float, queue: bool) -> Sample:
+    """The machine a quarter busy; three of four slots busy with submits; two jobs wait, three run."""
+    return Sample(
+        at=ORIGIN + at,
+        host_busy=0.5 * at,
+        host_total=2 * at,
+        cpu={"web server": 0.2 * at, "load generator": 0.1 * at},
+        enqueued=int(5 * at),
+        fetched=int(5 * at),
+        backlog=2 if queue else None,
+        running=3 if queue else None,
+        slots=SlotCounts(4, {"submit": int(5 * at)}, {"submit": 3.0 * at}, 0, 0.0, {"submit": 1.8 * at}),
+    )
+
+
+def seen(app: str = "sync", **changed: Any) -> Seen:
+    """A step as the sampler, the slots and the load generator saw it."""
+    sampler = Sampler({})
+    sampler.samples = [look(at / 2, app == "queued") for at in range(40)]
+    sampler.memory = {"web server": 100 * 2**20}
+    counts = SlotCounts(4, {"submit": SENT // 2, "page": SENT - SENT // 2, "other": 9}, {})
+    return replace(Seen(ROWS, ABOUT, sampler, counts, drain_s=1.5 if app == "queued" else None), **changed)
+
+
+def step(app: str = "sync", **load: Any) -> Step:
+    """One of the plan's steps."""
+    return Step(Condition(app, **(load or {"users": 10}), slots=4, workers=1, threads=8))
+
+
+def test_an_entry_is_as_the_schema_says() -> None:
+    """For either app; with no reason not to believe it."""
+    for app in ("sync", "queued"):
+        made = {**entry(PLAN, step(app), seen(app)), "rows": "rows/x.csv"}
+        jsonschema.validate(made, {"$ref": "#/$defs/step", "$defs": SCHEMA["$defs"]})
+        assert made["fit"], made["unfit_reasons"]
+        assert made["steady"], made["unsteady_reasons"]
+
+
+def test_only_what_was_meant_to_start_in_the_measured_time_counts() -> None:
+    """Ten users, a visit every 2.02 s, 10 s: about 50 submits, each 600 ms, all of them over the rule."""
+    made = entry(PLAN, step(), seen())
+    inside = [row for row in ROWS if row.group == "submit" and 2 <= row.intended_s < 12]
+    assert made["submit"]["count"] == len(inside) == pytest.approx(50, abs=2)
+    assert made["submit"]["p50_ms"] == 600
+    assert made["submit"]["share_over_500ms"] == 1
+    assert not made["within_rule"]
+    assert made["little"]["users"] == pytest.approx(10, rel=0.02)
+
+
+def test_the_servers_side_is_what_its_slots_counted() -> None:
+    """D = 0.6 s, c_s^2 = 0, and three of four slots busy; no queue."""
+    made = entry(PLAN, step(), seen())
+    assert made["server"]["demand_ms"] == {"submit": pytest.approx(600)}
+    assert made["server"]["demand_scv"] == {"submit": pytest.approx(0, abs=1e-9)}
+    assert made["server"]["served"] == {"submit": 50}
+    assert made["server"]["utilisation"] == pytest.approx(0.75)
+    assert made["server"]["sent"] == made["server"]["answered"] == made["server"]["requests"] == SENT
+    assert made["queue"] is None
+    assert made["processes"] == {
+        "web server": {"cpu_percent": 20.0, "memory_mib": 100.0},
+        "load generator": {"cpu_percent": 10.0, "memory_mib": 0.0},
+    }
+
+
+def test_the_queues_side_follows_from_littles_law() -> None:
+    """3 jobs in 8 threads, 5 a second: 0.6 s each; 5/s x 0.6 s = 3 erlangs need more than 3 threads."""
+    queue = entry(PLAN, step("queued"), seen("queued"))["queue"]
+    assert queue["demand_s"] == pytest.approx(0.6)
+    assert queue["workers_needed"] == 4
+    assert queue["utilisation"] == pytest.approx(3 / 8)
+    assert (queue["backlog_max"], queue["backlog_mean"], queue["drain_s"]) == (2, 2, 1.5)
+
+
+def test_a_server_that_counts_other_requests_makes_a_step_unfit() -> None:
+    """More were answered than the server took."""
+    made = entry(PLAN, step(), seen(slots=SlotCounts(4, {"submit": 7}, {})))
+    assert not made["fit"]
+    assert "the web server took 7 requests" in made["unfit_reasons"][0]
+
+
+def test_open_load_is_held_to_its_schedule_and_not_to_users() -> None:
+    """What was dropped, or not sent, is a reason; a dropped visit counts as over the rule."""
+    about = {**ABOUT, "arrivals": {"planned": 60, "sent": 50, "dropped": 10, "never_sent": 0}}
+    dropped = [Row(0, "submit", "POST /feeds", 3 + n / 10, None, None, 0, DROPPED) for n in range(10)]
+    made = entry(PLAN, step(rate=5.0), seen(about=about, rows=[*ROWS, *dropped]))
+    assert made["little"] is None
+    assert made["unfit_reasons"] == ["10 of 60 visits were dropped: too many were in flight"]
+    assert made["submit"]["dropped"] == made["dropped"] == 10
+
+
+def test_a_server_that_was_running_already_has_no_inside() -> None:
+    """Nothing is known of its slots, and nothing is held against them."""
+    made = entry(replace(PLAN, host="http://127.0.0.1:1"), step("host"), seen(slots=SlotCounts()))
+    assert made["server"] is None and made["fit"]
+
+
+def test_a_generator_without_a_sign_of_life_proves_nothing() -> None:
+    """Not even that it was late."""
+    with pytest.raises(ProcessError, match="no sign of life"):
+        entry(PLAN, step(), seen(about={**ABOUT, "lag": []}))
