@@ -25,9 +25,9 @@ VISITS = ("content", "browse")  # the rows that are a whole visit each; the othe
 class Little:
     """Little's law over the rows of a closed step: users = X (R + Z), in its operational form.
 
-    The time that all visits (X R a second) and all thinking between them (X Z a second) fill in a window, over
-    the window's length, is the number of users who were there. One who vanished, or a row that was lost, is
-    missing in it. Source: Denning and Buzen, "The Operational Analysis of Queueing Network Models", ACM
+    The time that all visits (X R a second) and all thinking between them (X Z a second) fill in a window,
+    over the window's length, is the number of users who were there. One who vanished, or a row that was lost,
+    is missing in it. Source: Denning and Buzen, "The Operational Analysis of Queueing Network Models", ACM
     Computing Surveys 10 (1978).
     """
 
