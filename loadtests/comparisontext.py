@@ -1,0 +1,168 @@
+"""A comparison in words: the sentence, and the table of 80 columns. Pure."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from loadtests.wording import GROUPS, counted, duration
+
+FIGURES = {
+    "p50_ms": "p50",
+    "p95_ms": "p95",
+    "p99_ms": "p99",
+    "mean_ms": "mean",
+    "share_over_500ms": "over 500 ms",
+}
+FOOT = (
+    "Intervals hold a difference with 95 %, each for itself. What counts as slower or faster is certain"
+    " considering how many figures were asked for (Holm)."
+)
+MARKS = {"slower": "SLOWER", "slower within the margin": "slower, a bit", "faster": "faster"}
+Question = Mapping[str, Any]
+
+
+def value(question: Question, side: str) -> str:
+    """The figure before or after: "≥ 120 ms", "1.5 %"."""
+    bound = question["lower_bounds"][side == "after"]
+    return ("≥ " if bound else "") + _amount(question["figure"], question[side])
+
+
+def change(question: Question) -> str:
+    """The difference: "+12 ms", "-0.5 points" (percentage points)."""
+    return _signed(question["figure"], question["difference"])
+
+
+def interval(question: Question) -> str:
+    """Of the difference: "-3.0 ms to +27 ms"; an end that nobody knows is "?"; "unknown" if both are."""
+    ends = [question["low"], question["high"]]
+    if ends == [None, None]:
+        return "unknown"
+    return " to ".join("?" if end is None else _signed(question["figure"], end) for end in ends)
+
+
+def reach(question: Question) -> float | None:
+    """Half the interval: what a change must be above to be told from none. None where it isn't known."""
+    if question["low"] is None or question["high"] is None:
+        return None
+    return float(question["high"] - question["low"]) / 2
+
+
+def too_wide(question: Question) -> bool:
+    """True if nothing was seen, and a change as large as the margin need not have been."""
+    half = reach(question)
+    return question["finding"] == "none seen" and (half is None or half > question["margin"])
+
+
+def mark(question: Question) -> str:
+    """The finding in a word or two; empty if no difference was seen where one would have been."""
+    if question["finding"] == "not judged":
+        return "too few" if question["low"] is None and question["high"] is None else "lower bound"
+    return "too wide" if too_wide(question) else MARKS.get(question["finding"], "")
+
+
+def where(question: Question) -> str:
+    """Of which requests: "POST /feeds (queued, 20 users, 8 slots)"."""
+    group = GROUPS.get(question["group"], question["group"])
+    return f"{group} ({question['condition']})" if question["condition"] else str(group)
+
+
+def sentence(comparison: Mapping[str, Any]) -> str:
+    """What it comes to, in one or two sentences."""
+    questions = comparison["questions"]
+    slower = [each for each in questions if each["finding"] == "slower"]
+    unfit = comparison["unfit"]
+    told = []
+    if slower:
+        told.append(f"Slower: {_worst(slower)}.")
+    elif unfit or not any(each["chance"] is not None for each in questions):
+        told.append("Not fit to compare.")
+    else:
+        allowed = f"{comparison['worse_percent']:g} %"
+        told.append(
+            f"Not slower: of {counted(len(questions), 'figure')} none is worse beyond doubt and by more than"
+            f" {allowed} (a share: by more than 1 percentage point)."
+        )
+    if unfit:
+        lost = unfit[0]
+        why = "; ".join(lost["reasons"])
+        told.append(
+            f"{counted(len(unfit), 'condition')} had no fit repeat (first: {lost['condition'] or 'the file'},"
+            f" {lost['side']}: {why})."
+        )
+    told += _blind(questions)
+    return " ".join(told)
+
+
+def _worst(slower: Sequence[Question]) -> str:
+    """The figure that grew most beside its margin, and how many others did."""
+    first = max(slower, key=lambda each: each["difference"] / each["margin"])
+    others = len(slower) - 1
+    return (
+        f"{FIGURES[first['figure']]} of {where(first)} went from {value(first, 'before')} to"
+        f" {value(first, 'after')} ({change(first)}, 95 % interval {interval(first)})"
+        + (f", and {counted(others, 'other figure')} grew too" if others else "")
+    )
+
+
+def _blind(questions: Sequence[Question]) -> list[str]:
+    """How much these runs could not have seen; empty if they would have seen all that matters."""
+    wide = [each for each in questions if too_wide(each) or each["finding"] == "not judged"]
+    if not wide:
+        return []
+    known = [each for each in wide if reach(each) is not None]
+    if not known:
+        return [f"For {len(wide)} of them there are too few requests to say anything."]
+    first = max(known, key=lambda each: (reach(each) or 0.0) / each["margin"])
+    return [
+        f"For {len(wide)} of the figures the interval is too wide to say that: these runs could not have seen"
+        f" a change of {FIGURES[first['figure']]} of {where(first)} smaller than"
+        f" {_amount(first['figure'], reach(first) or 0.0, ' points')}. Longer runs or more repeats see more."
+    ]
+
+
+def text_table(comparison: Mapping[str, Any]) -> str:
+    """All questions in at most 80 columns, and below them what was left out and why."""
+    lines: list[str] = []
+    head = None
+    for each in comparison["questions"]:
+        if (each["condition"], each["group"]) != head:
+            head = each["condition"], each["group"]
+            lines += [*([""] if lines else []), *_heading(each)]
+        lines.append(
+            f"  {FIGURES[each['figure']]:11} {value(each, 'before'):>9} {value(each, 'after'):>9}"
+            f" {change(each):>9} {interval(each):>21}  {mark(each)}".rstrip()
+        )
+    notes = [*([FOOT] if lines else []), *comparison["warnings"], *_left_out(comparison)]
+    return "\n".join([*lines, *(line for note in notes for line in ["", *textwrap.wrap(note, 80)])]).lstrip(
+        "\n"
+    )
+
+
+def _heading(question: Question) -> list[str]:
+    before, after = question["repeats"]
+    how = (
+        f"between repeats, {before} and {after}"
+        if question["between"]
+        else "within the run, by block bootstrap"
+    )
+    columns = f"  {'':11} {'before':>9} {'after':>9} {'change':>9} {'95 % interval':>21}"
+    return [*textwrap.wrap(f"{where(question)}: {how}", 80), columns]
+
+
+def _left_out(comparison: Mapping[str, Any]) -> Iterator[str]:
+    for lost in comparison["unfit"]:
+        name = lost["condition"] or "The file"
+        yield f"Not compared: {name}. Not fit {lost['side']}: {'; '.join(lost['reasons'])}."
+    if comparison["left_out"]:
+        yield f"Only on one side: {'; '.join(comparison['left_out'])}."
+
+
+def _amount(figure: str, amount: float, points: str = " %") -> str:
+    if figure == "share_over_500ms":
+        return f"{100 * amount:.1f}{points}"
+    return duration(amount)
+
+
+def _signed(figure: str, amount: float) -> str:
+    sign = "-" if amount < 0 else "+"
+    return sign + (f"{100 * abs(amount):.1f} pt" if figure == "share_over_500ms" else duration(abs(amount)))

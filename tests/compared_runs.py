@@ -1,0 +1,156 @@
+"""Invented runs for the tests of comparisons and pipelines: latencies by a formula, results as of a bench."""
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests.__main__ import main
+from loadtests.compare import main as compare
+from loadtests.points import points
+from loadtests.rule import within_rule
+from loadtests.samples import Row, in_window, summarise, write_rows
+from loadtests.verdict import verdict
+
+WARM_UP, SECONDS = 5.0, 20.0
+ENDED = WARM_UP + SECONDS + 10
+SETTINGS: dict[str, Any] = {
+    "rule_ms": 500.0,
+    "warmup_s": WARM_UP,
+    "measure_s": SECONDS,
+    "think_s": 2.0,
+    "submitters": 0.7,
+    "mix": {"typical": 80.0, "slow": 20.0},
+    "deadline_s": 5.0,
+    "connections": None,
+    "in_flight": 500,
+    "database": "sqlite",
+    "slot_kind": "processes",
+    "pinning": "none",
+    "host": None,
+    "slots": [8],
+    "workers": [1],
+    "threads": [32],
+}
+MACHINE = {"cpu": "Imaginary CPU", "cores": 2, "memory_gib": 7.8, "system": "Linux 6.1", "python": "3.11.2"}
+Latency = Callable[[random.Random], float]
+
+
+def about(ms: float) -> Latency:
+    """A latency that is usually near to `ms`."""
+    return lambda rng: ms / 1000 * rng.lognormvariate(0, 0.2)
+
+
+def rows_of(
+    latency: Latency, seed: object, per_s: int = 20, groups: Sequence[str] = ("submit", "browse")
+) -> list[Row]:
+    """Requests of each group, at even rates from the start of the warm-up on."""
+    rng = random.Random(str(seed))
+    rows = []
+    for n in range(int(per_s * (WARM_UP + SECONDS))):
+        for group in groups:
+            done = n / per_s + latency(rng)
+            rows.append(Row(n, group, group, n / per_s, n / per_s, done, 200, ""))
+    return rows
+
+
+def step(folder: Path, seed: object, latency: Latency, **different: Any) -> dict[str, Any]:
+    """One step as results.json has it, its rows written; by default the queued app with 20 users."""
+    values: dict[str, Any] = {
+        "app": "queued",
+        "model": "closed",
+        "users": 20,
+        "rate_per_s": None,
+        "slots": 8,
+        "workers": 1,
+        "threads": 32,
+        "repeat": 1,
+        "unfit_reasons": [],
+    } | different
+    rows = rows_of(latency, seed)
+    name = f"{values['app']}-{values['users']}-{values['slots']}-{values['repeat']}.csv"
+    (folder / "rows").mkdir(parents=True, exist_ok=True)
+    write_rows(folder / "rows" / name, rows)
+    measured = in_window(rows, WARM_UP, WARM_UP + SECONDS)
+    groups = {
+        group: summarise([row for row in measured if row.group == group], ENDED)
+        for group in ("submit", "browse", "content")
+    }
+    found = {
+        **values,
+        **groups,
+        "fit": not values["unfit_reasons"],
+        "steady": True,
+        "unsteady_reasons": [],
+        "achieved_per_s": len(measured) / SECONDS,
+        "rows": f"rows/{name}",
+        "ended_s": ENDED,
+    }
+    return {**found, "within_rule": within_rule(found)}
+
+
+def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> dict[str, Any]:
+    """The results of a run of these steps, written to `folder`; `settings` are not the usual ones."""
+    results = {
+        "schema": "500ms/results",
+        "version": 2,
+        "started_at": "2030-01-02T03:04:05+00:00",
+        "machine": MACHINE,
+        "packages": {"Flask": "3.1.3"},
+        "settings": SETTINGS | settings,
+        "steps": list(steps),
+        "points": points(steps),
+        "verdict": verdict(steps),
+    }
+    save(folder, results)
+    return results
+
+
+def save(folder: Path, results: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results))
+
+
+def plain(folder: Path, ms: float, repeats: int = 1, seed: object = 1, **different: Any) -> Path:
+    """A run of one condition, the queued app with 20 users, whose latencies are near to `ms`."""
+    steps = [step(folder, (seed, n), about(ms), repeat=n + 1) for n in range(repeats)]
+    run(folder, steps, **different)
+    return folder
+
+
+def file_of_requests(path: Path, ms: float = 200, **told: Any) -> Path:
+    """A file of requests whose latencies are near to `ms`, and beside it what is known of them."""
+    write_rows(path, rows_of(about(ms), path.name))
+    path.with_suffix(".json").write_text(json.dumps({"ended_s": ENDED} | told))
+    return path
+
+
+def answer(a: Path, b: Path, *options: str) -> dict[str, Any]:
+    """What it writes as JSON; the exit status in it is the one it returned."""
+    file = a.parent / "comparison.json"
+    status = compare([str(a), str(b), "--json", str(file), *options])
+    found: dict[str, Any] = json.loads(file.read_text())
+    assert found["exit_status"] == status
+    return found
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What is said of bad usage, which has status 2 and no traceback."""
+    try:
+        status = main(["compare", *map(str, arguments)])
+    except SystemExit as done:
+        status = int(done.code or 0)
+    said = capsys.readouterr()
+    assert status == 2 and not said.out and "Traceback" not in said.err
+    return " ".join(said.err.split())
+
+
+def findings(found: dict[str, Any]) -> dict[str, set[str]]:
+    """Of each figure, in whichever groups."""
+    told: dict[str, set[str]] = {}
+    for question in found["questions"]:
+        told.setdefault(question["figure"], set()).add(question["finding"])
+    return told

@@ -1,0 +1,113 @@
+"""`python -m loadtests compare` of files of requests, which any locustfile with the plugin leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+from compared_runs import ENDED, about, answer, file_of_requests, findings, refused, rows_of
+
+from loadtests.samples import write_rows
+from loadtests.sides import read_side
+
+
+def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their groups are whatever they are called; the warm-up is left out when its length is given."""
+    files = []
+    for side, ms in (("a", 200), ("b", 300)):
+        file = tmp_path / f"{side}.csv"
+        rows = rows_of(about(ms), side, groups=("GET /cart", "POST /pay"))
+        slow = [row if row.intended_s >= 5 else rows_of(about(3000), 1)[0] for row in rows]
+        write_rows(file, slow)
+        file.with_suffix(".json").write_text(
+            json.dumps({"started_at": 0.0, "ended_s": ENDED, "lag": [[9, 1.0]]})
+        )
+        files.append(file)
+    found = answer(files[0], files[1], "--warm-up", "5")
+    assert found["exit_status"] == 1
+    assert {each["group"] for each in found["questions"]} == {"GET /cart", "POST /pay"}
+    assert max(each["after"] for each in found["questions"] if each["figure"] == "p99_ms") < 1000
+    assert not found["questions"][0]["between"]
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_folder_of_files_is_a_repeat_in_each(tmp_path: Path) -> None:
+    """And the interval then lies between them."""
+    for side, ms in (("a", 200), ("b", 300)):
+        for n in range(3):
+            file = tmp_path / side / f"{n}.csv"
+            file.parent.mkdir(exist_ok=True)
+            write_rows(file, rows_of(about(ms), (side, n)))
+            file.with_suffix(".json").write_text(json.dumps({"started_at": 0.0, "ended_s": ENDED}))
+    found = answer(tmp_path / "a", tmp_path / "b")
+    assert found["exit_status"] == 1
+    assert found["questions"][0]["between"] and found["questions"][0]["repeats"] == [3, 3]
+
+
+def test_each_step_of_a_stepped_load_is_a_condition(tmp_path: Path) -> None:
+    """Only the second got slower. The first seconds of each are left out, as the plugin was told."""
+    files = []
+    for side, second in (("a", 100), ("b", 200)):
+        file = tmp_path / f"{side}.csv"
+        rows = [*rows_of(about(100), (side, 1))[:400], *rows_of(about(second), (side, 2))[400:800]]
+        write_rows(file, rows)
+        stages = [{"users": 5, "start_s": 0.0, "end_s": 10.0}, {"users": 10, "start_s": 10.0, "end_s": 20.0}]
+        told = {"ended_s": ENDED, "model": "closed", "warm_up_s": 2.0, "rule_ms": 500.0, "stages": stages}
+        file.with_suffix(".json").write_text(json.dumps(told))
+        files.append(file)
+    found = answer(files[0], files[1], "--group", "submit")
+    assert {
+        (each["condition"], each["finding"]) for each in found["questions"] if each["figure"] == "p50_ms"
+    } == {
+        ("5 users", "none seen"),
+        ("10 users", "slower"),
+    }
+    [first, _] = read_side(files[0]).repeats.values()
+    assert first[0].window == (2.0, 10.0) and first[0].summaries["submit"]["count"] == 160
+
+
+def test_files_of_other_loads_or_rules_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twice as many users are another condition, 300 ms are another rule."""
+    files = []
+    for name, users, rule in (("a", 5, 500.0), ("b", 10, 500.0), ("c", 5, 300.0)):
+        file = file_of_requests(tmp_path / f"{name}.csv")
+        told = {"ended_s": ENDED, "model": "closed", "users_asked": users, "rule_ms": rule}
+        file.with_suffix(".json").write_text(json.dumps(told))
+        files.append(file)
+    assert "no condition in common" in (said := refused(capsys, files[0], files[1]))
+    assert "5 users" in said and "10 users" in said
+    assert "different rules" in refused(capsys, files[0], files[2])
+
+
+def test_open_load_that_dropped_visits_is_not_fit(tmp_path: Path) -> None:
+    """The plugin counts them."""
+    file = file_of_requests(tmp_path / "a.csv")
+    counted = {"planned": 100, "sent": 60, "dropped": 40}
+    told = {"ended_s": ENDED, "model": "open", "rate_per_s": 5.0, "arrivals": counted}
+    file.with_suffix(".json").write_text(json.dumps(told))
+    found = answer(file, file)
+    assert found["exit_status"] == 3 and "40 of 100 visits were dropped" in found["sentence"]
+    assert found["unfit"][0]["condition"] == "5 visits a second"
+
+
+def test_a_file_whose_generator_was_late_is_not_fit(tmp_path: Path) -> None:
+    """By the limit that the bench has, too."""
+    file = tmp_path / "a.csv"
+    write_rows(file, rows_of(about(200), 1))
+    late = {"started_at": 0.0, "ended_s": ENDED, "lag": [[n / 10, 40.0] for n in range(200)]}
+    file.with_suffix(".json").write_text(json.dumps(late))
+    found = answer(file, file)
+    assert found["exit_status"] == 3 and "late by 40.0 ms" in found["sentence"]
+
+
+def test_few_requests_are_too_few_to_judge(tmp_path: Path) -> None:
+    """Ten requests have a median and no interval: nothing is said of it, and a share can't say much."""
+    files = []
+    for side in ("a", "b"):
+        file = tmp_path / f"{side}.csv"
+        write_rows(file, rows_of(about(200), side, per_s=20, groups=("checkout",))[:10])
+        file.with_suffix(".json").write_text(json.dumps({"started_at": 0.0, "ended_s": ENDED}))
+        files.append(file)
+    told = findings(answer(files[0], files[1]))
+    assert told["p50_ms"] == {"not judged"} and told["share_over_500ms"] == {"none seen"}
