@@ -1,0 +1,107 @@
+"""What the web server's slots do, counted by the server itself: requests by kind, and the time they took.
+
+Each slot (a process, or a thread) has a file of its own in a folder, mapped into memory: to count costs a
+microsecond, and needs no lock. The load test reads all of them. So the slots c and the service demand D that
+a prediction needs are measured where they arise, and the server's count can be held against the client's.
+With the sum of the squares of the times comes how much they vary: the c_s^2 of queueing theory.
+"""
+
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = "LOADTESTS_SLOTS"  # environment variable: the folder of the slots' files
+KINDS = ("submit", "page", "poll", "list", "other")
+FIELDS = ("count", "busy", "squares")  # of each kind
+# When the request under way began (0: there is none); then the fields, kind by kind.
+LAYOUT = struct.Struct(f"={1 + len(FIELDS) * len(KINDS)}d")
+FIRST = struct.Struct("=d")
+SUMS = struct.Struct(f"={len(FIELDS)}d")
+
+
+def kind_of_request(method: str, path: str) -> str:
+    """Which of the KINDS a request to one of the readers is."""
+    if path == "/":
+        return "list"
+    if not path.startswith("/feeds"):
+        return "other"
+    if method == "POST":
+        return "submit"
+    return "poll" if path.endswith(".json") else "page"
+
+
+class SlotMeter:
+    """Counts for the slots of this process. `begin` and `end` are called in the slot's own thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._local = threading.local()
+
+    def begin(self) -> None:
+        """A request is taken."""
+        self._local.began = time.monotonic()
+        FIRST.pack_into(self._memory(), 0, self._local.began)
+
+    def end(self, method: str, path: str) -> None:
+        """It is answered."""
+        memory = self._memory()
+        place = FIRST.size + SUMS.size * KINDS.index(kind_of_request(method, path))
+        count, busy, squares = SUMS.unpack_from(memory, place)
+        took = time.monotonic() - self._local.began
+        SUMS.pack_into(memory, place, count + 1, busy + took, squares + took * took)
+        FIRST.pack_into(memory, 0, 0.0)
+
+    def _memory(self) -> mmap.mmap:
+        if not hasattr(self._local, "memory"):
+            path = self._folder / f"{os.getpid()}-{threading.get_ident()}"
+            path.write_bytes(bytes(LAYOUT.size))
+            with path.open("r+b") as file:
+                self._local.memory = mmap.mmap(file.fileno(), LAYOUT.size)
+        memory: mmap.mmap = self._local.memory
+        return memory
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCounts:
+    """All slots together at one moment. Times in seconds since the server's start."""
+
+    slots: int = 0  # that have served anything
+    requests: Mapping[str, int] = field(default_factory=dict)  # answered, by kind
+    busy_s: Mapping[str, float] = field(default_factory=dict)  # spent on those, by kind
+    under_way: int = 0
+    under_way_s: float = 0.0  # what those under way have taken so far
+    squares_s2: Mapping[str, float] = field(default_factory=dict)  # sum of the squared times, by kind
+
+    @property
+    def taken(self) -> int:
+        """Requests of visitors that a slot has taken, whether or not they are answered yet."""
+        return sum(count for kind, count in self.requests.items() if kind != "other") + self.under_way
+
+    @property
+    def total_busy_s(self) -> float:
+        """Slot-seconds that were busy until now."""
+        return sum(self.busy_s.values()) + self.under_way_s
+
+
+def read_slots(folder: Path) -> SlotCounts:
+    """What the slots that count in `folder` have done so far."""
+    now = time.monotonic()
+    rows = [LAYOUT.unpack(data) for path in folder.iterdir() if len(data := path.read_bytes()) == LAYOUT.size]
+    began = [row[0] for row in rows if row[0]]
+    count, busy, squares = (
+        {kind: sum(row[1 + len(FIELDS) * n + place] for row in rows) for n, kind in enumerate(KINDS)}
+        for place in range(len(FIELDS))
+    )
+    return SlotCounts(
+        slots=len(rows),
+        requests={kind: round(number) for kind, number in count.items()},
+        busy_s=busy,
+        under_way=len(began),
+        under_way_s=sum(max(0.0, now - start) for start in began),
+        squares_s2=squares,
+    )
