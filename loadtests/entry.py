@@ -66,7 +66,7 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
         "unfinished": sum(row.unfinished for row in requests),
         "dropped": sum(row.dropped for row in requests),
         "offered_per_s": len(requests) / plan.measure,
-        "achieved_per_s": sum(row.done_s is not None and row.done_s < end for row in requests) / plan.measure,
+        "achieved_per_s": _answered(seen.rows, start, end) / plan.measure,
         **{group: summarise(groups[group], ended) for group in ("submit", "browse", "content")},
         "naive": {group: summarise(groups[group], ended, naive=True) for group in ("submit", "browse")},
         "polls_share": len(groups["poll"]) / len(requests) if requests else 0.0,
@@ -91,6 +91,12 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
         "ended_s": ended,
     }
     return {**result, "within_rule": within_rule(result)}
+
+
+def _answered(rows: Sequence[Row], start: float, end: float) -> int:
+    """Requests that ended in this time, whenever they were sent: what the server gets done."""
+    ended = [row.done_s for row in rows if row.group != "content" and row.done_s is not None]
+    return sum(start <= done < end for done in ended)
 
 
 def _server(seen: Seen, view: Window, condition: Condition, seconds: float) -> dict[str, Any]:
