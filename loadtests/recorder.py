@@ -5,7 +5,6 @@ flight when the load ended, which are the slowest ones. A `Recorder` keeps each 
 sent. It knows nothing of Locust: whatever sends requests can use it.
 """
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,94 +13,134 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.samples import Row, write_rows
+from loadtests.samples import RULE_MS, Row, write_rows
+
+CUT_OFF = "cut off: its user was stopped"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pending:
-    """A request under way. Whoever sends it says here how it went; silence means that it went well."""
+    """A request under way, or over. Whoever sends it says here how it went.
+
+    `error` is None while nobody has said anything of it, which means that it went well.
+    """
 
     user: int
     group: str
     name: str
     intended: float
-    sent: float
+    sent: float | None
+    done: float | None = None
     status: int = 0
-    error: str = ""
+    error: str | None = None
+    left_out: bool = False
 
 
 class Recorder:
-    """Collects rows in memory. All times are seconds since `start()`, on a clock that never jumps."""
+    """Collects requests in memory. All times are seconds since `start()`, on a clock that never jumps."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self._clock = clock
-        self._tickets = itertools.count()
         self.start()
 
     def start(self) -> None:
         """Forget everything, and begin to count time from now."""
-        self.rows: list[Row] = []
-        self.started_at = time.time()  # Unix time, to lay these rows beside what others measured
+        self.visits: set[str] = set()  # the groups whose rows are whole visits: no requests
+        self.stopped: float | None = None
         self.ended: float | None = None
+        self._all: list[Pending] = []
+        self.started_at = time.time()  # Unix time, to lay these rows beside what others measured
         self._origin = self._clock()
-        self._in_flight: dict[int, Pending] = {}
 
     def now(self) -> float:
         return self._clock() - self._origin
+
+    def begin(self, user: int, group: str, name: str, intended: float | None = None) -> Pending:
+        """Record that a request is sent now, meant to start at `intended` (default: now).
+
+        Returns where to say how it goes, for `end`.
+        """
+        sent = self._clock() - self._origin
+        pending = Pending(user, group, name, sent if intended is None else intended, sent)
+        self._all.append(pending)
+        return pending
+
+    def end(self, pending: Pending) -> None:
+        """Record that a request is done, unless that is known already."""
+        if pending.done is None:
+            pending.done = self._clock() - self._origin
+
+    def cut_off(self, pending: Pending) -> None:
+        """Record that a request's user was stopped meanwhile.
+
+        After `stop()` it stays unfinished: it waited until the recording ended. Before, only this is known:
+        how long it had waited. Over the rule that is a failure; below it nobody can say how it would have
+        gone, so it is left out, and counted.
+        """
+        if self.stopped is None and pending.done is None:
+            pending.done, pending.error = self.now(), CUT_OFF
+            pending.left_out = (pending.done - pending.intended) * 1000 < RULE_MS
+
+    def never_sent(self, user: int, group: str, name: str, intended: float, error: str = "") -> None:
+        """Record what should have been sent at `intended`, and was not. `error`: DROPPED, or none."""
+        self._all.append(Pending(user, group, name, intended, None, error=error))
 
     @contextmanager
     def request(self, user: int, group: str, name: str, intended: float | None = None) -> Iterator[Pending]:
         """Record what happens in the block as one request, meant to start at `intended` (default: now).
 
-        When the block is left by an exception, also by the greenlet's end, the request stays unfinished.
+        An exception makes it a failure. When the block is left otherwise, as by a greenlet's end, it was cut
+        off.
         """
-        ticket, pending = self.begin(user, group, name, intended)
-        yield pending
-        self.end(ticket)
+        pending = self.begin(user, group, name, intended)
+        try:
+            yield pending
+        except Exception as error:
+            pending.error = pending.error or str(error) or type(error).__name__
+            self.end(pending)
+            raise
+        except BaseException:
+            self.cut_off(pending)
+            raise
+        self.end(pending)
 
-    def begin(self, user: int, group: str, name: str, intended: float | None = None) -> tuple[int, Pending]:
-        """Record that a request is sent now; returns the ticket to end() it with, and where to say how it
-        went.
-        """
-        sent = self.now()
-        pending = Pending(user, group, name, sent if intended is None else intended, sent)
-        ticket = next(self._tickets)
-        self._in_flight[ticket] = pending
-        return ticket, pending
-
-    def end(self, ticket: int) -> None:
-        """Record that a request is done."""
-        pending = self._in_flight.pop(ticket, None)
-        if pending is not None:  # None: start() was called meanwhile
-            self.rows.append(_row(pending, self.now()))
+    def stop(self) -> None:
+        """Record that no more load is put on from now; what is in flight may still end, until `close()`."""
+        if self.stopped is None:
+            self.stopped = self.now()
 
     def close(self) -> list[Row]:
         """End the recording; returns all rows by start, those still in flight as unfinished."""
+        self.stop()
         self.ended = self.now()
-        self.rows += [_row(pending, None) for pending in self._in_flight.values()]
-        self.rows.sort(key=lambda row: row.intended_s)
-        self._in_flight.clear()
-        return self.rows
+        rows = [_row(pending) for pending in self._all if not pending.left_out]
+        rows.sort(key=lambda row: row.intended_s)
+        return rows
 
-    def write(self, path: Path, **about: Any) -> None:
-        """Write the rows to `path` (CSV); start, end and `about` to a JSON file beside it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(path, self.rows)
-        meta = {"started_at": self.started_at, "ended_s": self.ended, **about}
-        path.with_suffix(".json").write_text(json.dumps(meta, indent=1) + "\n")
+    @property
+    def left_out(self) -> int:
+        """How many requests were cut off before anybody could say how long they would take."""
+        return sum(pending.left_out for pending in self._all)
 
 
-def _row(pending: Pending, done: float | None) -> Row:
+def _row(pending: Pending) -> Row:
     return Row(
         user=pending.user,
         group=pending.group,
         name=pending.name,
         intended_s=pending.intended,
         sent_s=pending.sent,
-        done_s=done,
+        done_s=pending.done,
         status=pending.status,
-        error=pending.error,
+        error=pending.error or "",
     )
+
+
+def write(path: Path, rows: list[Row], about: dict[str, Any]) -> None:
+    """Write rows to `path` (CSV), and what is known of them to a JSON file beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(path, rows)
+    path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 class LagMeter:

@@ -1,0 +1,283 @@
+"""Import this in a locustfile, any locustfile, and a verdict is printed at its end from every single request.
+
+    import loadtests.plugin
+
+Every request of its HttpUsers and FastHttpUsers becomes a row from the moment it is sent, so that one whose
+answer never comes is not lost. Options for open load, steps, and exit statuses are added to Locust's own:
+`locust --help` shows them. What a locustfile may say, and need not:
+
+    self.client.get("/", context={"group": "browse"})      # group of a row; default: the request's name
+    with plugin.visit(self, "content", "the whole visit"): # a row of its own, from the visit's start
+    plugin.random_of(self)                                 # random numbers that depend on --seed alone
+    class Submitter(FastHttpUser): bursts = True           # those who come in a --burst
+"""
+
+import functools
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+import gevent.event
+import locust
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
+from locust.exception import (
+    InterruptTaskSet,
+    RescheduleTask,
+    RescheduleTaskImmediately,
+    StopTest,
+    StopUser,
+)
+from locust.runners import MasterRunner, WorkerRunner
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING, DefaultTaskSet
+
+from loadtests.arrivals import Share
+from loadtests.errors import UsageError
+from loadtests.gathering import RECORDING, SHARE, STOP, Gathering, report, share_in
+from loadtests.generator import Generator
+from loadtests.loadoptions import Load, add_options, load_from
+from loadtests.openload import choices_of
+from loadtests.outcome import KEPT, about, outcome
+from loadtests.recorder import Pending, write
+from loadtests.recordings import Recording, merged
+from loadtests.sending import answered, recorded
+from loadtests.steps import Steps
+from loadtests.tasks import perform_once
+
+__all__ = ["random_of", "visit"]
+
+log = logging.getLogger(__name__)
+
+
+# ---- what a locustfile may say
+
+
+@contextmanager
+def visit(user: Any, group: str, name: str) -> Iterator[Pending]:
+    """Record what happens in the block, which may be many requests and waiting, as one row of its own.
+
+    Yields where to say its `status` and `error`. In open load it counts from when the visit was to begin. The
+    rule is not for it: it is no request.
+    """
+    generator = _process.generator
+    if generator is None:
+        yield Pending(0, group, name, 0.0, 0.0)
+        return
+    with generator.visit(user, group, name) as pending:
+        yield pending
+
+
+def random_of(user: Any) -> Any:
+    """The user's random numbers: the same for the same --seed. In open load every visit has its own."""
+    generator = _process.generator or Generator(Load(seed=user.environment.parsed_options.seed), 0, lambda: 0)
+    return generator.visitor(user).random
+
+
+# ---- users
+
+
+def _start_user(start: Callable[..., Any]) -> Callable[..., Any]:
+    """In open load Locust's own users do nothing: visits are what is performed."""
+
+    @functools.wraps(start)
+    def start_user(user: Any, group: Any) -> Any:
+        if not _process.load.open:
+            return start(user, group)
+        user._state = LOCUST_STATE_WAITING
+        user._group, user._greenlet = group, group.spawn(lambda user: gevent.event.Event().wait(), user)
+        return user._greenlet
+
+    return start_user
+
+
+# ---- from the start of Locust to the end of a test
+
+
+class _Process:
+    """What this process knows. In Locust's page one test can be started after another."""
+
+    def __init__(self) -> None:
+        self.environment: Any = None
+        self.load = Load()
+        self.generator: Generator | None = None  # while a test runs, and this process sends
+        self.gathering: Gathering | None = None  # while a test runs, and this is the master
+        self.share: Share | None = None  # a worker's, told by the master
+        self.steps: Steps | None = None
+        self.stopping = False
+        self.asked = 0
+        self.tests = 0
+        self.text = ""  # the last verdict
+        self.to_say = ""
+
+    @property
+    def runner(self) -> Any:
+        return self.environment.runner
+
+    def prepare(self, environment: Any, **_: Any) -> None:
+        """Locust is ready: check the options, and say who is told what."""
+        self.environment = environment
+        if environment.parsed_options is None:
+            return
+        # Locust times --run-time by its loop's clock, which stood still during all imports: up to 2 s short.
+        gevent.get_hub().loop.update_now()
+        environment.events.quitting.add_listener(self.end_early)
+        if isinstance(self.runner, WorkerRunner):
+            self.runner.register_message(SHARE, self.take_share)
+            self.runner.register_message(STOP, self.stop_now, concurrent=True)
+            return
+        try:
+            self.load = load_from(environment.parsed_options)
+        except UsageError as error:
+            print(f"loadtests: {error}", file=sys.stderr)
+            sys.exit(error.exit_status)
+        if isinstance(self.runner, MasterRunner):
+            self.runner.register_message(RECORDING, self.take_recording)
+        if self.load.steps:
+            self.steps = environment.shape_class = Steps(self.load)
+        if environment.web_ui:
+            environment.web_ui.app.add_url_rule("/verdict", "verdict", self.page)
+        environment.events.quit.add_listener(lambda **_: self.say())
+
+    def start(self, environment: Any, **_: Any) -> None:
+        """A test begins."""
+        self.environment, self.stopping = environment, False
+        try:
+            self.load = load_from(environment.parsed_options)
+        except UsageError as error:
+            raise StopTest(str(error)) from error  # Locust's page may have been told anything
+        if self.steps:
+            self.steps.load = self.load
+        if isinstance(self.runner, MasterRunner):
+            self.gathering = Gathering(self.runner)
+            return
+        generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
+        share = self.share if isinstance(self.runner, WorkerRunner) else Share()
+        if self.load.open and share:  # a worker that came too late has none
+            generator.send(choices_of(environment.user_classes), share, _make, _perform)
+        generator.start()
+        self.generator, self.share = generator, None
+
+    def stop(self, **_: Any) -> None:
+        """No more load is to be put on. (Locust fires this before it ends its users.)"""
+        self.stopping = True
+        self.asked = self.runner.target_user_count
+        if self.generator:
+            self.generator.stop(self.environment.stop_timeout)
+
+    def finish(self, **_: Any) -> None:
+        """A test is over. (Locust also ends tests that never began.)"""
+        generator, self.generator = self.generator, None
+        if self.gathering:
+            parts, lost = self.gathering.wait(self.environment.stop_timeout)
+            whole = merged(parts, self.gathering.started_at)
+            self.gathering = None
+            self.conclude(whole, lost)
+        elif generator:
+            recording = generator.close()
+            if isinstance(self.runner, WorkerRunner):
+                report(self.runner, recording)
+            else:
+                self.conclude(recording)
+
+    def conclude(self, recording: Recording, lost: int = 0) -> None:
+        """Write the rows, and find the verdict."""
+        load, self.tests = self.load, self.tests + 1
+        stages = self.steps.stages(recording.started_at, recording.stopped) if self.steps else []
+        if load.rows:  # a second test in the same process does not overwrite the first
+            path = load.rows if self.tests == 1 else load.rows.with_stem(f"{load.rows.stem}-{self.tests}")
+            write(path, recording.rows, about(recording, load, stages, self.asked, lost))
+        said = outcome(recording, load, stages, self.asked, lost)
+        self.text = self.to_say = said.text
+        if load.fail_over is not None:
+            status = said.exit_status
+            self.environment.process_exit_code = None if status == KEPT else status
+        if not self.environment.parsed_options.headless:
+            self.say()
+
+    def say(self) -> None:
+        """Print the verdict; without a page that is last of all, below Locust's own tables."""
+        text, self.to_say = self.to_say, ""
+        if text:
+            print(text, flush=True)
+
+    def page(self) -> Any:
+        """The last verdict, at /verdict of Locust's page."""
+        text = self.text or "No test has ended yet."
+        return text, 200, {"Content-Type": "text/plain; charset=utf-8"}
+
+    def end_early(self, **_: Any) -> None:
+        """Locust quits while a test runs (Ctrl-C): end it first, so that its verdict is the exit status."""
+        if self.generator and not self.stopping:
+            self.runner.stop()
+
+    # ---- messages
+
+    def take_share(self, msg: Any, **_: Any) -> None:
+        self.share = share_in(msg)
+
+    def stop_now(self, **_: Any) -> None:
+        self.end_early()
+
+    def take_recording(self, msg: Any, **_: Any) -> None:
+        if self.gathering:
+            self.gathering.add(msg.node_id, msg.data)
+
+
+def _make(user_class: Any) -> Any:
+    """A user for visits, who has done what it does at its start."""
+    environment = _process.environment
+    user_class.host = environment.host or user_class.host  # Locust sets it only after the start of a test
+    user = user_class(environment)
+    user._state, user._taskset_instance = LOCUST_STATE_RUNNING, DefaultTaskSet(user)
+    try:
+        user.on_start()
+    except StopTest:
+        raise
+    except Exception as error:
+        _failed(user, error)
+    return user
+
+
+def _perform(user: Any, task: Any) -> None:
+    """Let `user` perform its task, as one visit."""
+    try:
+        perform_once(user, task)
+    except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser):
+        pass  # the ways to end a task early
+    except StopTest:
+        gevent.spawn(_process.end_early)
+    except Exception as error:
+        _failed(user, error)
+        if _process.generator:
+            _process.generator.failed_to_begin(user, str(error) or type(error).__name__)
+
+
+def _failed(user: Any, error: Exception) -> None:
+    log.error("%s\n%s", error, traceback.format_exc())
+    user.environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)
+
+
+def _current() -> Generator | None:
+    return _process.generator
+
+
+def _on_request(**said: Any) -> None:
+    if _process.generator:
+        answered(_process.generator, **said)
+
+
+_process = _Process()
+events: Any = locust.events
+for session, context_at in ((HttpSession, 2), (FastHttpSession, 8)):
+    session.request = recorded(session.request, context_at, _current)  # type: ignore[method-assign]
+locust.User.start = _start_user(locust.User.start)  # type: ignore[method-assign]
+events.init_command_line_parser.add_listener(lambda parser, **_: add_options(parser.add_argument))
+events.init.add_listener(_process.prepare)
+events.request.add_listener(_on_request)
+events.test_start.add_listener(_process.start)
+events.test_stopping.add_listener(_process.stop)
+events.test_stop.add_listener(_process.finish)

@@ -1,0 +1,179 @@
+"""Open load: visits begin when they are due, on users that are used again, up to the limits."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import gevent.event
+import pytest
+
+from loadtests.arrivals import Arrival, Count
+from loadtests.openload import Choice, OpenLoad, Users, choices_of
+from loadtests.recorder import Recorder
+from loadtests.samples import DROPPED
+
+
+class Made:
+    """A user; how many there are is how many were made."""
+
+    weight = 1
+    made = 0
+
+    def __init__(self) -> None:
+        Made.made += 1
+
+
+@pytest.fixture(autouse=True)
+def none_made() -> None:
+    """Each test counts from zero."""
+    Made.made = 0
+
+
+def opened(
+    arrivals: Iterator[Arrival],
+    perform: Callable[[Any, Arrival], None],
+    in_flight: int = 100,
+    connections: int | None = None,
+) -> tuple[Recorder, OpenLoad]:
+    """An open load that has begun."""
+    recorder = Recorder()
+    users = Users([Choice(Made, perform, 1.0, True)], lambda made: made())
+    load = OpenLoad(recorder, arrivals, users, perform, in_flight=in_flight, connections=connections)
+    return recorder, load
+
+
+def at(*times: float) -> Iterator[Arrival]:
+    """Arrivals at these times, in seconds, and then none for an hour."""
+    return (Arrival(number, time, 0) for number, time in enumerate([*times, 3600.0]))
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Let the greenlets run until it is true."""
+    with gevent.Timeout(20):
+        while not condition():
+            gevent.sleep(0.001)
+
+
+def test_a_visit_begins_when_it_is_due_and_not_before() -> None:
+    """Nobody waits for the one before."""
+    begun: list[tuple[int, float]] = []
+    never = gevent.event.Event()
+
+    def perform(_user: Made, arrival: Arrival) -> None:
+        begun.append((arrival.number, recorder.now()))
+        never.wait()
+
+    recorder, load = opened(at(0.0, 0.05, 0.1), perform)
+    wait_for(lambda: len(begun) == 3)
+    load.stop(drain=0)
+    assert [number for number, _ in begun] == [0, 1, 2]
+    assert all(when >= due for (_, when), due in zip(begun, (0.0, 0.05, 0.1), strict=True))
+    assert load.close(lambda _: ("", ""), DROPPED) == Count(3, 3, 0, 0)
+
+
+def test_a_user_whose_visit_has_ended_makes_the_next_one() -> None:
+    """One after the other: one user; at the same time: one each."""
+    done: list[Made] = []
+    _, load = opened(at(0.0, 0.02, 0.04), lambda user, _: done.append(user))
+    wait_for(lambda: len(done) == 3)
+    load.stop(drain=0)
+    assert Made.made == len(set(done)) == 1
+
+
+def test_what_comes_when_too_many_are_in_flight_is_dropped() -> None:
+    """It is counted, and a row under the name of what it would have sent; it is not sent later."""
+    go_on = gevent.event.Event()
+    recorder, load = opened(at(0.0, 0.0, 0.0), lambda *_: go_on.wait(), in_flight=2)
+    wait_for(lambda: load.dropped)
+    go_on.set()
+    load.stop(drain=20)
+    assert load.close(lambda _: ("submit", "POST /feeds"), DROPPED) == Count(3, 2, 1, 0)
+    (row,) = recorder.close()
+    assert row.dropped and (row.group, row.name, row.user) == ("submit", "POST /feeds", 2)
+
+
+def test_visits_wait_for_a_connection_and_keep_their_order() -> None:
+    """At most two at a time, all of them in the end, and no more users than connections."""
+    at_a_time: list[int] = []
+    order: list[int] = []
+    there = 0
+
+    def perform(_user: Made, arrival: Arrival) -> None:
+        nonlocal there
+        there += 1
+        at_a_time.append(there)
+        order.append(arrival.number)
+        gevent.sleep(0.005)
+        there -= 1
+
+    _, load = opened(at(*[0.0] * 7), perform, connections=2)
+    wait_for(lambda: len(order) == 7)
+    load.stop(drain=20)
+    assert max(at_a_time) == 2 and Made.made == 2
+    assert order == list(range(7))
+
+
+def test_visits_that_still_wait_at_the_end_were_never_sent() -> None:
+    """They are unfinished rows: nobody knows how long they would have waited."""
+    recorder, load = opened(at(0.0, 0.0, 0.0), lambda *_: gevent.event.Event().wait(), connections=1)
+    wait_for(lambda: load.in_flight == 3)
+    load.stop(drain=0)
+    assert load.close(lambda _: ("", ""), DROPPED) == Count(3, 1, 0, 2)
+    rows = recorder.close()
+    assert len(rows) == 2 and all(row.unfinished and row.sent_s is None for row in rows)
+
+
+def test_visits_in_flight_have_the_drain_to_end() -> None:
+    """Also those that wait for a connection; no new one begins."""
+    ended: list[int] = []
+
+    def perform(_user: Made, arrival: Arrival) -> None:
+        gevent.sleep(0.05)
+        ended.append(arrival.number)
+
+    _, load = opened(at(0.0, 0.0), perform, connections=1)
+    wait_for(lambda: load.in_flight == 2)
+    load.stop(drain=20)
+    assert ended == [0, 1]
+    assert load.close(lambda _: ("", ""), DROPPED) == Count(2, 2, 0, 0)
+
+
+def test_a_generator_that_never_came_to_it_says_so() -> None:
+    """A thousand that were due long ago: they are not hurried out at the end, but counted as never sent."""
+
+    def block(_user: Made, _arrival: Arrival) -> None:
+        recorder._origin -= 10  # as if this had taken ten seconds of CPU
+        load._driver.kill()  # and the end came at once
+
+    recorder, load = opened(at(0.0, *[5.0] * 1000), block)
+    wait_for(lambda: load._driver.dead)
+    load.stop(drain=20)
+    assert load.close(lambda _: ("", ""), DROPPED) == Count(1001, 1, 0, 1000)
+
+
+def test_users_can_be_made_ready_for_a_burst() -> None:
+    """Those of the classes that come in bursts, so that making them is no part of anybody's latency."""
+
+    class Other(Made):
+        pass
+
+    made: list[type] = []
+    choices = [Choice(Made, None, 1.0, True), Choice(Other, None, 1.0, False)]
+    users = Users(choices, lambda user_class: made.append(user_class) or user_class())
+    users.prepare(1, bursting=False)
+    assert sorted(made, key=str) == sorted([Made, Other], key=str)
+    users.prepare(3, bursting=True)
+    assert made.count(Made) == 3 and made.count(Other) == 1
+
+
+def test_the_choices_are_tasks_weighted_over_classes() -> None:
+    """Locust repeats a task in `tasks` as often as it weighs; a class's weight is shared by its tasks."""
+    look, read, submit = object(), object(), object()
+    browser = SimpleNamespace(weight=3, tasks=[look, look, read])
+    submitter = SimpleNamespace(weight=7, tasks=[submit], bursts=True)
+    choices = choices_of([browser, submitter])
+    assert sum(choice.weight for choice in choices) == pytest.approx(10)
+    assert sum(choice.weight for choice in choices if choice.task is look) == pytest.approx(2)
+    assert [choice.task for choice in choices if choice.bursts] == [submit]
+    assert all(choice.bursts for choice in choices_of([browser]))

@@ -1,0 +1,76 @@
+"""What several processes recorded, as one."""
+
+import json
+
+import pytest
+
+from loadtests.arrivals import Count
+from loadtests.recordings import ROWS_A_MESSAGE, Collector, Recording, Vital, merged, pack
+from loadtests.samples import Row
+
+
+def row(user: int, intended: float, done: float | None = None) -> Row:
+    """A request that was sent when it was meant to be."""
+    return Row(user, "browse", "GET /", intended, intended, done, 200 if done else 0, "")
+
+
+def recording(started_at: float, rows: list[Row], users: int = 3) -> Recording:
+    """What a process recorded from then on, for ten seconds."""
+    return Recording(
+        started_at=started_at,
+        stopped=10.0,
+        ended=12.0,
+        rows=rows,
+        lag=[(1.0, 0.5), (2.0, 4.0)],
+        vitals=[[Vital(0.0, 1.0, 10.0, 100.0, 0), Vital(10.0, 3.0, 50.0, 120.0, users)]],
+        arrivals=Count(planned=4, sent=2, dropped=1, never_sent=1),
+        visits={"content"},
+        left_out=1,
+    )
+
+
+def test_rows_of_another_clock_are_moved_to_the_common_one() -> None:
+    """A process that began 0.25 s later has seen all of its own 0.25 s later."""
+    whole = merged([recording(100.25, [row(1, 1.0, 2.0)]), recording(100.0, [row(2, 1.1)])], 100.0)
+    assert [(each.user, each.intended_s, each.done_s) for each in whole.rows] == [
+        (2, 1.1, None),
+        (1, 1.25, 2.25),
+    ]
+    assert [each.sent_s for each in whole.rows] == [1.1, 1.25]
+    assert (whole.stopped, whole.ended) == (10.25, 12.25)
+    assert whole.lag == [(1.0, 0.5), (1.25, 0.5), (2.0, 4.0), (2.25, 4.0)]
+
+
+def test_counts_are_summed() -> None:
+    """Users, arrivals, what was left out."""
+    whole = merged([recording(100.0, [], users=3), recording(100.0, [], users=4)], 100.0)
+    assert whole.arrivals == Count(8, 4, 2, 2)
+    assert whole.users() == whole.users_at(10.0) == 7
+    assert whole.users_at(9.0) == 0
+    assert whole.left_out == 2 and whole.visits == {"content"}
+
+
+def test_cpu_is_that_of_the_busiest_process() -> None:
+    """2 s of 10 s are 20 % of a core; two cores that were busy for 10 of 20 s are half of the machine."""
+    idle = Recording(100.0, 10.0, 10.0, [], vitals=[[Vital(0, 0, 0, 0, 1), Vital(10, 0.5, 5, 20, 1)]])
+    busy = Recording(100.0, 10.0, 10.0, [], vitals=[[Vital(0, 0, 0, 0, 1), Vital(10, 2, 10, 20, 1)]])
+    assert merged([idle, busy], 100.0).cpu(0.0, 10.0) == (20.0, 50.0)
+    assert merged([idle, busy], 100.0).cpu(0.0, 1.0) == (0.0, 0.0)  # too short to tell
+
+
+def test_nothing_at_all_is_an_empty_recording() -> None:
+    """Not an error: a master whose workers are all gone has it."""
+    assert merged([], 100.0) == Recording(100.0, 0.0, 0.0, [])
+
+
+@pytest.mark.parametrize("count", [0, 3, 2 * ROWS_A_MESSAGE + 1])
+def test_what_a_worker_sends_is_put_together_again(count: int) -> None:
+    """In messages of plain values, as many as it takes, and complete with the last one only."""
+    sent = recording(100.0, [row(number, float(number), number + 0.5) for number in range(count)])
+    collector = Collector()
+    messages = [json.loads(json.dumps(message)) for message in pack(sent)]
+    assert len(messages) == -(-count // ROWS_A_MESSAGE) + 1
+    for message in messages:
+        assert collector.recording is None
+        collector.add(message)
+    assert collector.recording == sent
