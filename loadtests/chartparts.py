@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,13 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from loadtests.wording import duration
 
-# Of Okabe and Ito's palette, two that differ for every kind of colour vision, and in grey.
-COLOURS = {"sync": "#D55E00", "queued": "#0072B2"}
+# Of Okabe and Ito's palette, two that differ for every kind of colour vision, and in grey. An app that was
+# running already is measured alone.
+COLOURS = {"sync": "#D55E00", "queued": "#0072B2", "host": "#0072B2"}
 GREY = "#666666"
 
 STYLE: dict[Any, Any] = {
@@ -71,28 +72,44 @@ def head(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.02, 1 - (0.38 + 0.32 * len(lines)) / height, subtitle, size=12, color=GREY, va="center")
 
 
-def users_axis(axes: Axes, steps: Iterable[Mapping[str, Any]]) -> None:
-    """A logarithmic x axis with a tick at each number of users that was tried, and no other."""
-    users = sorted({int(step["users"]) for step in steps})
+LOAD_LABELS = {
+    "closed": "simulated users (logarithmic)",
+    "open": "visits a second (logarithmic)",
+}
+
+
+def load_axis(axes: Axes, loads: Iterable[float], model: str) -> None:
+    """A logarithmic x axis with a tick at each load that was tried, and no other; 1 where there is none."""
+    number_axis(axes, loads, LOAD_LABELS[model])
+
+
+def number_axis(axes: Axes, numbers: Iterable[float], label: str) -> None:
+    """A logarithmic x axis with a tick at each of these numbers, and no other."""
+    ticks = sorted(set(numbers)) or [1.0]
     axes.set_xscale("log")
-    padding = max(1.15, (max(users) / min(users)) ** 0.05)
-    axes.set_xlim(min(users) / padding, max(users) * padding)
-    axes.xaxis.set_major_locator(FixedLocator(users))
+    padding = max(1.15, (ticks[-1] / ticks[0]) ** 0.05)
+    axes.set_xlim(ticks[0] / padding, ticks[-1] * padding)
+    shown = legible(ticks, inches_wide=axes.bbox.width / axes.figure.dpi)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    shown = legible(users, inches_wide=axes.bbox.width / axes.figure.dpi)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: str(round(x)) if round(x) in shown else ""))
-    axes.set_xlabel("simulated users (logarithmic)")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _label_of(x, shown)))
+    axes.set_xlabel(label)
 
 
-def legible(users: Sequence[int], inches_wide: float) -> set[int]:
+def _label_of(x: float, shown: Iterable[float]) -> str:
+    return next((f"{number:g}" for number in shown if math.isclose(x, number)), "")
+
+
+def legible(numbers: Sequence[float], inches_wide: float) -> list[float]:
     """Those numbers that can stand on a logarithmic axis without touching, chosen from the largest down."""
-    numbers = sorted(users, reverse=True)
-    needed = 0.26 * math.log(max(2.0, numbers[0] / numbers[-1])) / inches_wide
-    shown = numbers[:1]
-    for number in numbers[1:]:
-        if math.log(shown[-1] / number) >= needed:
+    ordered = sorted(numbers, reverse=True)
+    across = math.log(max(2.0, ordered[0] / ordered[-1]))
+    shown = ordered[:1]
+    for number in ordered[1:]:
+        wide = 0.05 + 0.048 * (len(f"{number:g}") + len(f"{shown[-1]:g}"))
+        if math.log(shown[-1] / number) >= wide * across / inches_wide:
             shown.append(number)
-    return set(shown)
+    return shown
 
 
 def latency_axis(axes: Axes, axis: Axis, values: Sequence[float]) -> None:
@@ -110,6 +127,30 @@ def latency_axis(axes: Axes, axis: Axis, values: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def share_axis(axes: Axes) -> None:
+    """A y axis for a share, from 0 to 100 %."""
+    axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_locator(FixedLocator([fifths / 5 for fifths in range(6)]))
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+
+
+def seconds_axis(axes: Axes, end: float, window: tuple[float, float]) -> None:
+    """An x axis for the time within a step; what was not counted is grey."""
+    axes.set_xlim(0, end)
+    even_ticks(axes.xaxis, 6)
+    axes.set_xlabel("seconds into the step (grey: not counted)")
+    for start, stop in ((0.0, window[0]), (window[1], end)):
+        if stop > start:
+            axes.axvspan(start, stop, color="#f0f0f0", lw=0, zorder=0)
+
+
+def even_ticks(axis: Axis, most: int = 5, integer: bool = False) -> None:
+    """Round numbers as ticks of a linear axis whose limits are set: about `most`, all of them inside."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = MaxNLocator(most, integer=integer).tick_values(low, high)
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+
+
 def room_below(axes: Axes, share: float) -> None:
     """Lower the y axis so that `share` of its height, at the foot, is free."""
     scale = axes.yaxis.get_transform()
@@ -121,6 +162,16 @@ def rule_line(axes: Axes, rule_ms: float) -> "EndLabel":
     """Draw the line that the whole project is about, and return the label for its end."""
     axes.axhline(rule_ms, color="black", lw=1.4, zorder=1.5)
     return EndLabel(axes.get_xlim()[1], rule_ms, f"{duration(rule_ms)}: the rule", "black")
+
+
+def mark_load(axes: Axes, x: float, text: str, colour: str, place: int = 0) -> None:
+    """A dashed upright at a load, its text at the top beside it; the next one's `place` is a line lower."""
+    axes.axvline(x, color=colour, lw=1.4, ls=(0, (5, 4)), zorder=1.4, gid="load")
+    across, _ = (axes.transData - axes.transAxes).transform((x, axes.get_ylim()[1]))
+    side, shift = ("left", 6) if across < 0.5 else ("right", -6)
+    down = 4 + LINE_HEIGHT * place
+    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "size": 11}
+    axes.annotate(text, (across, 1), xytext=(shift, -down), ha=side, va="top", color=colour, **style)
 
 
 def arrow_up(axes: Axes, x: float, y: float, colour: str) -> None:

@@ -1,10 +1,11 @@
 """How figures are put into words: the same in the terminal, on the charts and in the report."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-APPS = {"sync": "synchronous", "queued": "queued"}
-HOW = {"sync": "synchronously", "queued": "with the queue"}
+APPS = {"sync": "synchronous", "queued": "queued"}  # the readers that can be started here
+SHORT = {**APPS, "host": "your app"}  # all that can be measured; host: a server that was running already
+HOW = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
 GROUPS = {"submit": "POST /feeds", "browse": "browsing"}
 
 
@@ -33,6 +34,80 @@ def figure(summary: Mapping[str, Any], key: str, at_least: str = "≥ ") -> str:
     return (at_least if key in summary["lower_bounds"] else "") + duration(summary[key])
 
 
+def stated(figure: Mapping[str, Any] | None, at_least: str = "≥ ") -> str:
+    """The same for a latency of a point, which is a figure with its interval."""
+    if figure is None:
+        return "–"
+    return (at_least if figure["lower_bound"] else "") + duration(figure["value"])
+
+
+def counted(number: int, what: str) -> str:
+    """ "1 slot", "20 slots"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def user_count(users: int) -> str:
     """ "1 user", "20 users"."""
-    return "1 user" if users == 1 else f"{users} users"
+    return counted(users, "user")
+
+
+def app_name(app: str, host: str | None = None) -> str:
+    """ "the queued app", "the app at http://127.0.0.1:8000", or "your app" where the address is not known."""
+    if app == "host":
+        return f"the app at {host}" if host else SHORT[app]
+    return f"the {SHORT[app]} app"
+
+
+def load(step: Mapping[str, Any]) -> str:
+    """What was put on an app in a step or a point: "20 users", "7.5 visits a second"."""
+    if step["model"] == "closed":
+        return user_count(step["users"])
+    return visits(step["rate_per_s"])
+
+
+def visits(rate: float) -> str:
+    """ "1 visit a second", "7.5 visits a second"."""
+    return "1 visit a second" if rate == 1 else f"{rate:g} visits a second"
+
+
+def conditions(settings: Mapping[str, Any], model: str) -> list[str]:
+    """Under which conditions a run of one model was measured, in a few words each, for a chart's head."""
+    parts = [f"{model} load"]
+    if model == "closed":
+        parts.append(f"think time {settings['think_s']:g} s")
+    parts.append(f"{settings['measure_s']:g} s a step")
+    if settings["repeats"] > 1:
+        parts.append(f"{settings['repeats']} repeats")
+    if settings["host"]:
+        return parts
+    servers = "either web server" if len(settings["apps"]) > 1 else "the web server"
+    parts.append(f"{settings['slots'][0]} requests at a time in {servers}")
+    if "queued" in settings["apps"]:
+        parts.append(f"{settings['workers'][0] * settings['threads'][0]} jobs at a time")
+    return [*parts, settings["database"]]
+
+
+def setting(step: Mapping[str, Any]) -> str:
+    """What a step or a point had to serve its load: "8 slots, 1 worker of 32 threads"."""
+    slots = counted(step["slots"], "slot")
+    if step["app"] != "queued":
+        return slots
+    return f"{slots}, {counted(step['workers'], 'worker')} of {counted(step['threads'], 'thread')}"
+
+
+def stated_share(figure: Mapping[str, Any] | None) -> str:
+    """A share of a point in percent; a dash if there is none."""
+    return "–" if figure is None else percent(figure["value"])
+
+
+def with_interval(figure: Mapping[str, Any] | None, say: Callable[[Mapping[str, Any]], str]) -> str:
+    """A figure of a point with its 95 % interval: "20 ms (18 ms to 23 ms)"; without, if it has none."""
+    if figure is None:
+        return "–"
+    if figure["low"] is None and figure["high"] is None:
+        return say(figure)
+    low, high = (
+        "?" if end is None else say({**figure, "value": end, "lower_bound": False})
+        for end in (figure["low"], figure["high"])
+    )
+    return f"{say(figure)} ({low} to {high})"

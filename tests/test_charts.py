@@ -2,23 +2,22 @@
 
 import itertools
 import xml.etree.ElementTree as ET
-from typing import Any
 
 import matplotlib as mpl
 import pytest
+from chart_reading import arrows, cut_off, heights, overlapping, texts
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic_run import ENDED, SETTINGS, make_run
+from synthetic_run import make_run, make_whole
 
 from loadtests import chartparts
 from loadtests.chartparts import COLOURS, spread
-from loadtests.charts import ecdf_figure, main_figure, save, timeline_figure
-from loadtests.samples import Row, in_window, read_rows
+from loadtests.charts import main_figure, save
+from loadtests.figures import pictures
+from loadtests.selection import curves, usual
 
-WINDOW = (SETTINGS["warmup_s"], SETTINGS["warmup_s"] + SETTINGS["measure_s"])
+KEYS = ("p50_ms", "p95_ms", "p99_ms")
 
 
 @pytest.fixture(scope="module")
@@ -29,74 +28,32 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(folder):
-    """A run whose last queued step is unfit."""
+    """A run whose last queued point is unfit."""
     return make_run(folder, users=(1, 10, 50, 100), unfit={("queued", 100)})
 
 
 @pytest.fixture(scope="module")
-def rows(folder, results):
-    """All rows of both apps with 50 users."""
-    return {app: read_rows(folder / "rows" / f"{app}-50.csv") for app in ("sync", "queued")}
+def whole(tmp_path_factory):
+    """A run with everything in it."""
+    return make_whole(tmp_path_factory.mktemp("whole"))
 
 
-def texts(figure: Figure) -> list[str]:
-    """Every text that can be seen in a figure."""
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+@pytest.fixture(scope="module")
+def drawn(whole, tmp_path_factory):
+    """Every figure of that run, also those of single requests, by name."""
+    folder = tmp_path_factory.mktemp("again")
+    again = make_run(folder, users=(4, 12), rates=(4.0,), burst=200)
+    from_rows = {name: each.figure for name, each in pictures(again, folder).items()}
+    return {**from_rows, **{name: each.figure for name, each in pictures(whole, folder).items()}}
 
 
-def heights(figure: Figure, panel: int, colour: str) -> list[list[float]]:
-    """The y values of the lines of one colour in one panel, without the leaders of its labels."""
-    axes = figure.axes[panel]
-    return [
-        list(line.get_ydata()) for line in axes.lines if line.get_color() == colour and line.get_clip_on()
-    ]
-
-
-def overlapping(figure: Figure) -> list[tuple[str, str]]:
-    """Pairs of texts that cover each other, as they come out when the figure is drawn."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    boxes = [
-        (text.get_text(), text.get_window_extent(canvas.get_renderer()))
-        for text in figure.findobj(Text)
-        if text.get_text().strip() and text.get_visible()
-    ]
-    return [(a, b) for (a, one), (b, other) in itertools.combinations(boxes, 2) if one.overlaps(other)]
-
-
-def cut_off(figure: Figure) -> list[str]:
-    """Texts that reach over the edge of the figure."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    found = []
-    for text in figure.findobj(Text):
-        box = text.get_window_extent(canvas.get_renderer())
-        if text.get_text().strip() and (min(box.x0, box.y0) < 0 or box.x1 > canvas.get_width_height()[0]):
-            found.append(text.get_text())
-    return found
-
-
-def all_figures(results: dict[str, Any], rows: dict[str, list[Row]]) -> list[Figure]:
-    """Each kind of figure once."""
-    ended = dict.fromkeys(rows, ENDED)
-    measured = {app: in_window(each, *WINDOW) for app, each in rows.items()}
-    return [main_figure(results), timeline_figure(rows, ended, WINDOW, 50), ecdf_figure(measured, 50)]
+# ---- the main figure
 
 
 def test_the_title_states_the_finding(results):
-    """Computed from the steps that are fit for both apps: 50 users, not 100."""
+    """Computed from the points that are fit for both apps: 50 users, not 100."""
     title = " ".join(text.get_text() for text in main_figure(results).texts)
     assert title.startswith("With 50 users, 95 % of POST /feeds took up to ")
-
-
-def test_every_latency_chart_has_the_line_of_the_rule(results, rows):
-    """Black, at 500 ms, named."""
-    main, timeline, ecdf = all_figures(results, rows)
-    for axes in [main.axes[0], *main.axes[2:], *timeline.axes]:
-        assert any(set(line.get_ydata()) == {500.0} and line.get_color() == "black" for line in axes.lines)
-    assert any(set(line.get_xdata()) == {500.0} for line in ecdf.axes[0].lines)
-    for figure in (main, timeline, ecdf):
-        assert "500 ms: the rule" in texts(figure)
 
 
 def test_the_ticks_are_the_numbers_of_users(results):
@@ -106,99 +63,132 @@ def test_the_ticks_are_the_numbers_of_users(results):
         assert sorted(set(labels), key=int) == ["1", "10", "50", "100"]
 
 
-def test_the_points_are_the_figures_of_the_steps(results):
+def test_the_points_are_the_figures_of_the_points(results):
     """p50, p95 and p99 of POST /feeds, to the last digit."""
     drawn = heights(main_figure(results), panel=0, colour=COLOURS["sync"])
-    expected = [
-        [step["submit"][key] for step in results["steps"] if step["app"] == "sync"]
-        for key in ("p50_ms", "p95_ms", "p99_ms")
-    ]
-    assert drawn == expected
+    mine = [point for point in results["points"] if point["app"] == "sync"]
+    assert drawn == [[point["submit"][key]["value"] for point in mine] for key in KEYS]
 
 
-def test_an_unfit_step_is_a_grey_cross_and_no_point(results):
+def test_an_unfit_point_is_a_grey_cross_and_no_point(results):
     """Its figures are in results.json; no line goes there, and no axis makes room for them."""
     figure = main_figure(results)
     for panel in range(4):
-        assert all(
-            line[-1] != line[-1] for line in heights(figure, panel, COLOURS["queued"]) if len(line) == 4
-        )
+        lines = [line for line in heights(figure, panel, COLOURS["queued"]) if len(line) == 4]
+        assert lines
+        assert all(line[-1] != line[-1] for line in lines)
         (crosses,) = heights(figure, panel, chartparts.GREY)
         assert len(crosses) == 1
     assert texts(figure).count("queued: not fit") == 4
 
 
-def test_lower_bounds_are_arrows_and_say_so_in_their_label(folder, results):
-    """As many arrows as there are bounds among the percentiles that are drawn and fit."""
-    figure = main_figure(results)
-    keys = ("p50_ms", "p95_ms", "p99_ms")
+def test_lower_bounds_are_arrows(results):
+    """As many as there are bounds among the percentiles that are drawn and fit."""
     expected = sum(
-        key in step["submit"]["lower_bounds"] for step in results["steps"] if step["fit"] for key in keys
+        point["submit"][key]["lower_bound"] for point in results["points"] if point["fit"] for key in KEYS
     )
     assert expected > 0
-    assert len(figure.axes[0].texts) - len(figure.axes[0].findobj(mpl.text.Annotation)) == 8  # labels
-    assert len(figure.axes[0].findobj(mpl.text.Annotation)) == expected
-    assert any("p99: ≥ " in text for text in texts(figure))
+    assert arrows(main_figure(results), panel=0) == expected
+
+
+def test_a_label_says_that_it_is_a_lower_bound(results):
+    """It is read without its arrow."""
+    last = [point for point in results["points"] if point["app"] == "sync"][-1]["submit"]
+    bounds = [key.removesuffix("_ms") for key in KEYS if last[key]["lower_bound"]]
+    assert bounds
+    labels = [text for text in texts(main_figure(results)) if text.startswith("sync p")]
+    assert {text.split(":")[0].removeprefix("sync ") for text in labels[:3] if "≥" in text} == set(bounds)
+
+
+def test_every_repeat_is_a_dot_and_every_interval_a_bar(whole):
+    """All fit repeats of the default setting; a bar where the point has an interval."""
+    axes = main_figure(whole).axes[0]
+    shown = [point for point in usual(whole, "closed") if point["fit"]]
+    dots = sum(len(line.get_ydata()) for line in axes.lines if line.get_gid() == "repeats")
+    assert dots == len(shown) * 3 * len(KEYS)
+    bars = [bar for bar in axes.collections if bar.get_gid() == "interval"]
+    assert len(bars) == sum(point["submit"][key]["low"] is not None for point in shown for key in KEYS)
+
+
+def test_the_knee_is_marked_where_the_curve_has_it(results):
+    """In users, for the app whose knee is in the chart."""
+    (curve,) = [curve for curve in curves(results, "closed") if curve["app"] == "sync"]
+    figure = main_figure(results)
+    (mark,) = [line for line in figure.axes[0].lines if line.get_gid() == "load"]
+    assert set(mark.get_xdata()) == {curve["knee_users"]}
+    assert f"knee N* of the synchronous app: {curve['knee_users']:.0f} users" in texts(figure)
+
+
+def test_open_load_alone_is_drawn_against_visits_a_second(tmp_path):
+    """Where nobody asked for closed load."""
+    figure = main_figure(make_run(tmp_path, users=(), rates=(2.0, 8.0)))
+    assert figure.axes[0].get_xlabel() == "visits a second (logarithmic)"
+    assert heights(figure, 0, COLOURS["sync"])
+
+
+def test_a_server_that_ran_already_is_called_the_readers_own(tmp_path):
+    """There is one app then, and no theory."""
+    figure = main_figure(make_run(tmp_path, users=(2, 20), apps=("host",)))
+    assert any(text.startswith("your app p95: ") for text in texts(figure))
+
+
+# ---- what all figures share
+
+
+def test_every_latency_chart_has_the_line_of_the_rule(drawn):
+    """Black, at 500 ms, named."""
+    with_rule = {
+        "main": (0, 2, 3),
+        "open": (0, 1, 2, 3),
+        "queue": (3,),
+        "slots": (3,),
+        "threads": (2,),
+        "timeline": (0, 1),
+        "floor": (0,),
+        **{name: (0,) for name in drawn if name.startswith("theory-")},
+    }
+    for name, panels in with_rule.items():
+        for axes in (drawn[name].axes[panel] for panel in panels):
+            lines = [line for line in axes.lines if set(line.get_ydata()) == {500.0}]
+            assert any(line.get_color() == "black" for line in lines), (name, axes.get_title(loc="left"))
+        assert "500 ms: the rule" in texts(drawn[name]), name
+    assert any(set(line.get_xdata()) == {500.0} for line in drawn["ecdf"].axes[0].lines)
+    latencies = {
+        name for name, figure in drawn.items() if any("500 ms: the rule" in t for t in texts(figure))
+    }
+    assert latencies == {*with_rule, "ecdf"}
 
 
 @pytest.mark.parametrize(
     ("users", "apps", "unfit"),
     [
-        ((1, 5, 10, 20, 50, 100), ("sync", "queued"), set()),
-        ((1, 5, 10, 20, 50, 100), ("sync", "queued"), {("sync", 100), ("queued", 100), ("queued", 50)}),
-        ((20,), ("queued",), set()),
-        ((10, 11, 12, 13, 14, 60), ("sync",), set()),
-        ((1, 2), ("sync", "queued"), {(app, n) for app in ("sync", "queued") for n in (1, 2)}),
+        ((1, 10, 50, 100), ("sync", "queued"), {("queued", 100)}),
+        ((1, 20, 100), ("sync", "queued"), ()),
+        ((1, 2, 3, 5, 10, 20, 50, 100), ("sync", "queued"), {("queued", 100), ("sync", 50), ("sync", 100)}),
+        ((7,), ("queued",), ()),
+        ((5, 50), ("sync",), {("sync", 5), ("sync", 50)}),
+        ((300, 301), ("sync", "queued"), {("sync", 300), ("queued", 301)}),
     ],
 )
-def test_no_two_texts_overlap_and_none_is_cut_off(tmp_path, users, apps, unfit):
-    """Whatever was measured: many users or one, close together or far apart, fit or not."""
+def test_no_two_texts_overlap_in_the_main_figure(tmp_path, users, apps, unfit):
+    """Many points or one, both apps or one, some fit or none."""
     figure = main_figure(make_run(tmp_path, users, apps, unfit))
     assert overlapping(figure) == []
     assert cut_off(figure) == []
 
 
-def test_no_two_texts_overlap_in_the_other_figures(results, rows):
-    """The same of the figures of single requests."""
-    for figure in all_figures(results, rows)[1:]:
-        assert overlapping(figure) == []
-        assert cut_off(figure) == []
+def test_no_two_texts_overlap_in_any_figure(drawn):
+    """And none is cut off, in all of a run that has everything."""
+    assert len(drawn) == 15
+    assert {name: overlapping(figure) for name, figure in drawn.items() if overlapping(figure)} == {}
+    assert {name: cut_off(figure) for name, figure in drawn.items() if cut_off(figure)} == {}
 
 
-def test_all_text_can_be_read_when_projected(results, rows):
+def test_all_text_can_be_read_when_projected(drawn):
     """No letter smaller than 11 points on a page 14 inches wide."""
-    for figure in all_figures(results, rows):
+    for figure in drawn.values():
+        assert figure.get_figwidth() == 14
         assert min(text.get_size() for text in figure.findobj(Text) if text.get_text()) >= 11
-
-
-def test_the_timeline_shows_every_submit_once(rows):
-    """Dots, crosses and triangles together, of both apps, warm-up and all."""
-    figure = timeline_figure(rows, dict.fromkeys(rows, ENDED), WINDOW, 50)
-    for axes, each in zip(figure.axes, rows.values(), strict=True):
-        marks = [len(marks.get_offsets()) for marks in axes.collections]
-        submits = [row for row in each if row.group == "submit"]
-        unfinished = sum(row.unfinished for row in submits)
-        failed = sum(row.failed for row in submits)
-        assert marks == [len(submits) - unfinished - failed, failed, unfinished]
-
-
-def test_the_curve_of_those_who_still_wait_agrees_with_the_rows():
-    """Four answers, one never: 100, 80, 60, 40, 20 %, and there it stays; a failure is not among them."""
-
-    def submit(done: float | None, status: int = 201) -> Row:
-        return Row(1, "submit", "POST /feeds", 0.0, 0.0, done, status, "")
-
-    rows = [submit(done) for done in (0.1, 0.2, 0.4, 1.0, None)] + [submit(0.05, 503)]
-    axes = ecdf_figure({"sync": rows}, users=1).axes[0]
-    curve = next(line for line in axes.lines if line.get_color() == COLOURS["sync"])
-    assert list(curve.get_xdata())[1:-1] == [100.0, 200.0, 400.0, 1000.0]
-    assert list(curve.get_ydata()) == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2, 0.2])
-    assert "synchronous: 40.0 % after 500 ms" in texts(axes.figure)
-
-
-def test_a_group_without_a_single_answer_can_be_drawn():
-    """No rows at all is a picture too, with nobody answered."""
-    assert "queued: 100 % after 500 ms" in texts(ecdf_figure({"queued": []}, users=1))
 
 
 def test_drawing_leaves_matplotlib_as_it_was(results):
@@ -219,6 +209,9 @@ def test_saved_figures_are_the_same_byte_for_byte(tmp_path, results):
         assert left.read_bytes() == right.read_bytes()
     assert one[0].read_bytes().startswith(b"\x89PNG")
     assert ET.parse(one[1]).getroot().tag.endswith("svg")
+
+
+# ---- labels
 
 
 @given(st.lists(st.floats(0, 1), max_size=12), st.floats(0.01, 0.08))

@@ -1,18 +1,15 @@
-"""The report and the table in the terminal, from a run that was simulated for the purpose; and its schema."""
+"""The report, from a run that was simulated for the purpose."""
 
-import copy
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
-from jsonschema import Draft202012Validator
 from synthetic_run import make_run
 
 import loadtests
-from loadtests.report import text_table, write_report
+from loadtests.report import headline, write_report
 
 SCHEMA = json.loads((Path(loadtests.__file__).parent / "results.schema.json").read_text())
 
@@ -26,7 +23,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(folder):
     """A run of both apps whose last queued step is unfit."""
-    results = make_run(folder, users=(1, 10, 50), unfit={("queued", 50)})
+    results = make_run(folder, users=(1, 10, 50), rates=(4.0,), unfit={("queued", 50)})
     (folder / "results.json").write_text(json.dumps(results))
     return results
 
@@ -34,7 +31,12 @@ def results(folder):
 @pytest.fixture(scope="module")
 def page(results, folder):
     """The report of that run."""
-    return BeautifulSoup(write_report(results, folder).read_text(), "html.parser")
+    return read(write_report(results, folder))
+
+
+def read(path: Path) -> BeautifulSoup:
+    """A page as its reader's browser has it."""
+    return BeautifulSoup(path.read_text(), "html.parser")
 
 
 def words(page: BeautifulSoup) -> str:
@@ -42,106 +44,41 @@ def words(page: BeautifulSoup) -> str:
     return " ".join(page.get_text(" ").split())
 
 
-# ---- results.json and its schema ---------------------------------------------------------------------------
-
-
-def problems(results: Any) -> list[str]:
-    """Where the schema is not met."""
-    return [error.json_path for error in Draft202012Validator(SCHEMA).iter_errors(results)]
-
-
-def test_the_schema_is_one_and_a_run_meets_it(results):
-    """Also after a journey through a file, where tuples and enums would show."""
-    Draft202012Validator.check_schema(SCHEMA)
-    assert problems(json.loads(json.dumps(results))) == []
-
-
-def test_the_schema_allows_growth(results):
-    """New keys may come anywhere without a new version."""
-    grown = copy.deepcopy(results)
-    for place in (grown, grown["steps"][0], grown["steps"][0]["submit"], grown["settings"], grown["verdict"]):
-        place["new"] = 1
-    assert problems(grown) == []
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        ("schema",),
-        ("seed",),
-        ("machine", "cores"),
-        ("settings", "rule_ms"),
-        ("steps", 0, "fit"),
-        ("steps", 0, "ended_s"),
-        ("steps", 0, "submit"),
-        ("steps", 0, "content", "share_ci"),
-        ("verdict", "most_users", "queued"),
-    ],
-)
-def test_a_missing_key_is_noticed(results, path):
-    """Keys are stable: a reader may rely on each."""
-    broken = copy.deepcopy(results)
-    inner: Any = broken
-    for key in path[:-1]:
-        inner = inner[key]
-    del inner[path[-1]]
-    assert problems(broken) != []
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("version",), 2),
-        (("started_at",), "yesterday"),
-        (("started_at",), "2030-01-02T03:04:05"),
-        (("verdict", "exit_status"), 2),
-        (("steps", 0, "app"), "other"),
-        (("steps", 0, "submit", "share_ci"), [0.1]),
-        (("steps", 0, "submit", "lower_bounds"), ["p42_ms"]),
-        (("steps", 0, "unfit_reasons"), ["fit, and yet a reason"]),
-        (("steps", 0, "fit"), False),
-    ],
-)
-def test_a_wrong_value_is_noticed(results, path, value):
-    """Times without their zone, made-up keys, and a step that is unfit for no reason."""
-    broken = copy.deepcopy(results)
-    inner: Any = broken
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
-    assert problems(broken) != []
-
-
-def test_every_key_of_the_schema_is_described():
-    """The schema is the documentation of the file."""
-
-    def bare(schema: Any, path: str = "") -> list[str]:
-        found = []
-        for name, inner in schema.get("properties", {}).items():
-            if not ({"description", "$ref"} & set(inner)) and path != ".verdict.most_users":
-                found.append(f"{path}.{name}")
-            found += bare(inner, f"{path}.{name}")
-        return found
-
-    assert bare(SCHEMA) + bare(SCHEMA["$defs"]["step"]) + bare(SCHEMA["$defs"]["summary"]) == []
+def table(page: BeautifulSoup, name: str) -> list[list[str]]:
+    """The cells of a table, line by line, without its heads."""
+    found = page.find(attrs={"aria-label": f"Table of {name}"})
+    lines = [
+        [" ".join(cell.get_text().split()) for cell in line.find_all("td")] for line in found.find_all("tr")
+    ]
+    return [line for line in lines if line]
 
 
 # ---- the report --------------------------------------------------------------------------------------------
 
 
 def test_the_verdict_comes_first(page, results):
-    """The finding as headline, then the sentence; whoever reads no further has read the result."""
+    """How many users each app holds as headline, then the sentence: who stops there has read the result."""
     told = words(page)
-    assert page.h1.get_text().startswith("With 10 users, 95 % of POST /feeds took up to ")
-    assert told.index(results["verdict"]["sentence"]) < told.index("What happened")
+    headline = page.h1.get_text()
+    assert headline.startswith("Within 500 ms the queued app holds at least 10 users, the synchronous app ")
+    assert told.index(results["verdict"]["sentence"]) < told.index("What happened as load was added How long")
     assert "Not fit for a verdict" in told
 
 
+def test_the_headline_is_what_the_verdict_says(tmp_path):
+    """The most users within the rule, with the default settings; what more slots carry is beside it."""
+    results = make_run(tmp_path, users=(2, 400), apps=("queued",), slots=(1, 64), floor=False)
+    assert results["verdict"]["most_users"]["queued"] == 2
+    assert headline(results) == "Within 500 ms the queued app holds 2 users"
+    (card,) = read(write_report(results, tmp_path)).select(".apps > div")
+    assert "at least 400 users with 64 slots, 1 worker of 32 threads" in " ".join(card.get_text().split())
+
+
 def test_the_report_needs_nothing_but_itself(page):
-    """No script, no address: pictures are inside, links go to the files beside it."""
+    """No script, no address: pictures are inside, links go to the files beside it or to its own headings."""
     assert page.find_all(["script", "link", "iframe"]) == []
     sources = [image["src"] for image in page.find_all("img")]
-    assert len(sources) == 3
+    assert len(sources) == 12
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     style = page.style.get_text()
     assert "url(" not in style
@@ -154,42 +91,75 @@ def test_every_picture_says_in_words_what_it_shows(page):
     assert all(len(image["alt"]) > 40 for image in page.find_all("img"))
 
 
-def test_links_lead_to_files_that_are_there(page, folder, results):
-    """results.json, and the rows of each step."""
+def test_links_lead_to_what_is_there(page, folder, results):
+    """results.json, the rows of each step, and every heading of the contents."""
     targets = [link["href"] for link in page.find_all("a")]
-    assert sorted(targets) == sorted(["results.json", *(step["rows"] for step in results["steps"])])
-    assert all((folder / target).is_file() for target in targets)
+    files = [target for target in targets if not target.startswith("#")]
+    assert sorted(files) == sorted(["results.json", *(step["rows"] for step in results["steps"])])
+    assert all((folder / target).is_file() for target in files)
+    headings = {f"#{heading['id']}" for heading in page.find_all("h2")}
+    assert {target for target in targets if target.startswith("#")} == headings
 
 
 def test_the_pictures_are_files_too(page, folder):
-    """For slides: PNG and SVG."""
-    names = {path.name for path in (folder / "figures").iterdir()}
-    assert names == {f"{name}.{kind}" for name in ("main", "timeline", "ecdf") for kind in ("png", "svg")}
+    """For slides: PNG and SVG, as many as the page shows."""
+    files = {path.name for path in (folder / "figures").iterdir()}
+    names = {name.removesuffix(".png") for name in files if name.endswith(".png")}
+    assert {"main", "timeline", "ecdf", "open", "queue", "cpu", "floor", "throughput"} < names
+    assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert len(page.find_all("img")) == len(names)
 
 
 def test_each_step_is_a_line_of_the_table_with_its_own_figures(page, results):
     """Counts as they are, lower bounds marked, a dash where nothing was measured."""
-    table = page.find("table")
-    lines = [[cell.get_text() for cell in line.find_all("td")] for line in table.find_all("tr")]
-    lines = [line for line in lines if line]
+    lines = table(page, "every step")
     assert len(lines) == len(results["steps"])
-    in_order = sorted(results["steps"], key=lambda step: (step["app"] == "queued", step["users"]))
+    order = ["sync", "queued"]
+    in_order = sorted(
+        results["steps"], key=lambda step: (order.index(step["app"]), step["users"] is None, step["users"])
+    )
     for line, step in zip(lines, in_order, strict=True):
-        assert line[0] == str(step["users"])
+        assert line[0] == (
+            f"{step['users']} user{'s' * (step['users'] > 1)}" if step["users"] else "4 visits a second"
+        )
         assert line[1] == ("yes" if step["fit"] else "no")
         assert line[3:6] == [str(step[key]) for key in ("requests", "failures", "unfinished")]
-        marked = ["≥" in cell for cell in line[10:14]]
         bounds = step["submit"]["lower_bounds"]
-        assert marked == [key in bounds for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms")]
+        keys = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")
+        assert ["≥" in cell for cell in line[10:15]] == [key in bounds for key in keys]
     assert any("≥" in cell for line in lines for cell in line)
-    heads = len(table.find_all("thead")[0].find_all("tr")[1].find_all("th"))
-    assert {len(line) for line in lines} == {heads}
+    heads = page.find(attrs={"aria-label": "Table of every step"}).thead.find_all("tr")[1].find_all("th")
+    assert {len(line) for line in lines} == {len(heads)}
+
+
+def test_fitness_is_told_for_each_step(page, results):
+    """Lag, CPU, Little's law and both counts, in columns with names."""
+    lines = table(page, "the fitness of every step")
+    assert len(lines) == len(results["steps"])
+    heads = page.find(attrs={"aria-label": "Table of the fitness of every step"}).thead.get_text(" ")
+    for name in ("steady", "late, p99", "CPU of its core", "users", "client: sent", "server: taken"):
+        assert name in heads
+    step = next(s for s in results["steps"] if s["app"] == "sync" and s["users"] == 10)
+    (line,) = [line for line in lines[: len(lines) // 2] if line[0] == "10 users"]
+    assert [str(step["server"][key]) for key in ("sent", "requests", "answered")] == line[8:11]
+    assert "1.5 ms" in line
 
 
 def test_an_unfit_step_is_struck_out_and_its_reason_told(page):
     """In the table and below it."""
-    assert len(page.select("tr.unfit")) == 1
-    assert "queued, 50 users: host CPU 93 % (at most 80 %)" in words(page)
+    assert len(page.select("tr.unfit")) == 2  # every step, its fitness
+    assert "queued, 50 users: the machine was 93 % busy (at most 80 %)" in words(page)
+
+
+def test_repeats_have_a_table_with_intervals(tmp_path):
+    """Means and Student's intervals, and how many repeats were fit; the limits say what they hold."""
+    results = make_run(tmp_path, users=(10,), repeats=3, theory=False, floor=False)
+    page = read(write_report(results, tmp_path))
+    lines = table(page, "all repeats together")
+    assert [line[:2] for line in lines] == [["10 users", "3 of 3"]] * 2
+    assert all(re.search(r"\d+ ms \(\d+ ms to \d+ ms\)", " ".join(line)) for line in lines)
+    assert "3 repeats on one machine on one day" in words(page)
+    assert "One run, no repeats" not in words(page)
 
 
 def test_settings_machine_and_limits_are_told(page, results):
@@ -203,62 +173,93 @@ def test_settings_machine_and_limits_are_told(page, results):
     assert "a fetch is given up after 5 s here" in told
     assert "One run, no repeats" in told
     assert "80 % typical, 15 % slow, 5 % hang" in told
+    assert results["settings"]["pinning"] in told
+
+
+def test_the_honest_cost_of_the_queue_is_told(page, results):
+    """At each load that both apps are fit at: feeds, requests, polls and CPU, side by side."""
+    lines = table(page, "the cost of the queue")
+    assert [line[0] for line in lines] == ["1 user", "10 users", "4 visits a second"]
+    both = {step["app"]: step for step in results["steps"] if step["users"] == 10}
+    seconds = results["settings"]["measure_s"]
+    feeds = [f"{both[app]['submit']['count'] / seconds:.1f}" for app in ("sync", "queued")]
+    requests = [f"{both[app]['offered_per_s']:.1f}" for app in ("sync", "queued")]
+    assert lines[1][1:5] == [*feeds, *requests]
+    assert lines[1][5:7] == ["0 %", "35.0 %"]
+
+
+def test_workers_needed_are_told(page, results):
+    """Lambda times D, from what was measured."""
+    queue = next(s["queue"] for s in results["steps"] if s["app"] == "queued" and s["users"] == 10)
+    assert f"{queue['in_per_s']:.1f} jobs a second came in" in words(page)
+    assert f"at least {queue['workers_needed']} are needed, and 32 were there" in words(page)
+
+
+def test_prediction_stands_beside_measurement(page, results):
+    """A table of what the figures show; the note says what the formulas assume."""
+    lines = table(page, "prediction and measurement")
+    assert len(lines) == sum(len(curve["at"]) for curve in results["theory"]["curves"])
+    assert results["theory"]["note"] in words(page)
+
+
+# ---- what may be missing -----------------------------------------------------------------------------------
 
 
 def test_a_report_can_be_written_without_the_rows(tmp_path, results):
     """Someone sent only results.json: the pictures of single requests are left out, and the page says so."""
-    told = words(BeautifulSoup(write_report(results, tmp_path).read_text(), "html.parser"))
+    told = words(read(write_report(results, tmp_path)))
     assert "The figures of single requests are missing" in told
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"main"}
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert "main" in names
+    assert not {"timeline", "ecdf"} & names
 
 
-@pytest.mark.parametrize("app", ["sync", "queued"])
+@pytest.mark.parametrize("app", ["sync", "queued", "host"])
 def test_one_app_alone_makes_a_report(tmp_path, app):
-    """`--app` leaves no empty headings and no empty places of the other app."""
-    results = make_run(tmp_path, users=(20,), apps=(app,))
-    page = BeautifulSoup(write_report(results, tmp_path).read_text(), "html.parser")
-    assert len(page.select("th[scope=rowgroup]")) == 1
+    """`--app` and `--host` leave no empty headings and no empty places of the other app."""
+    results = make_run(tmp_path, users=(20,), apps=(app,), theory=app != "host")
+    page = read(write_report(results, tmp_path))
     assert len(page.select(".apps > div")) == 1
+    assert [each["class"] for each in page.select("th[scope=rowgroup]")] == [[app]] * len(
+        page.select("th[scope=rowgroup]")
+    )
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert ("queue" in names) is (app == "queued")
+    assert "timeline" in names
+    told = words(page)
+    assert ("http://127.0.0.1:8001" in told) is (app == "host")
+    assert ("a fetch is given up" in told) is (app != "host")
+    assert "fit for both apps" not in told
+
+
+def test_open_load_alone_makes_a_report(tmp_path):
+    """Nobody asked for users: visits a second are the headline, and the largest rate is looked at closely."""
+    results = make_run(tmp_path, users=(), rates=(2.0, 8.0))
+    page = read(write_report(results, tmp_path))
+    assert page.h1.get_text().startswith("Within 500 ms the queued app holds at least 8 visits a second")
+    assert "Open load: visits arrive at random times" in words(page)
+    assert "Closed load:" not in words(page)
+    assert (tmp_path / "figures" / "timeline.svg").exists()
+
+
+def test_an_interrupted_run_says_so(tmp_path):
+    """Before its verdict."""
+    results = make_run(tmp_path, users=(5,), theory=False, floor=False) | {"interrupted": True}
+    told = words(read(write_report(results, tmp_path)))
+    assert told.index("Interrupted.") < told.index(results["verdict"]["sentence"])
 
 
 def test_a_run_without_a_fit_step_makes_a_report(tmp_path):
     """It says what went wrong instead of what it found."""
-    results = make_run(tmp_path, users=(5,), unfit={("sync", 5), ("queued", 5)})
-    page = BeautifulSoup(write_report(results, tmp_path).read_text(), "html.parser")
-    assert page.h1.get_text() == "No step of this run is fit for a comparison"
+    results = make_run(tmp_path, users=(5,), unfit={("sync", 5), ("queued", 5)}, theory=False)
+    page = read(write_report(results, tmp_path))
+    assert page.h1.get_text() == "No step of this run is fit for a verdict"
 
 
 def test_texts_from_outside_are_escaped(tmp_path):
     """The name of a processor is no markup."""
-    results = make_run(tmp_path, users=(5,))
+    results = make_run(tmp_path, users=(5,), theory=False, floor=False)
     results["machine"]["cpu"] = "<script>alert(1)</script>"
     text = write_report(results, tmp_path).read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
-
-
-# ---- the table in the terminal -----------------------------------------------------------------------------
-
-
-def test_the_text_table_fits_a_terminal_and_lines_up(results):
-    """At most 80 columns; the columns end where their headings end."""
-    _, heads, *lines = text_table(results).splitlines()
-    assert all(len(line) <= 80 for line in text_table(results).splitlines())
-    ends = [match.end() for match in re.finditer(r"users|requests|p50(?=  )|p95|over 500 ms|fit", heads)]
-    for line in lines[: len(results["steps"])]:
-        assert all(line[end - 1] != " " and (line + " ")[end] == " " for end in ends)
-
-
-def test_the_text_table_shows_steps_by_users_both_apps_side_by_side(results):
-    """So that the eye compares what belongs together."""
-    lines = text_table(results).splitlines()[2:8]
-    assert [tuple(line.split()[:2]) for line in lines] == [
-        (str(users), app) for users in (1, 10, 50) for app in ("sync", "queued")
-    ]
-
-
-def test_the_text_table_says_why_a_step_is_not_fit(results):
-    """Below the table, one line a reason."""
-    *_, last_step, reason = text_table(results).splitlines()
-    assert last_step.endswith(" no")
-    assert reason == "Not fit: queued, 50 users: host CPU 93 % (at most 80 %)"

@@ -1,0 +1,53 @@
+"""What can be read off a figure: its texts, its lines, and whether texts cover each other or are cut off."""
+
+import itertools
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.text import Annotation, Text
+
+
+def texts(figure: Figure) -> list[str]:
+    """Every text that can be seen in a figure."""
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def heights(figure: Figure, panel: int, colour: str) -> list[list[float]]:
+    """The y values of the lines of one colour in one panel, without labels' leaders, repeats and knees."""
+    return [
+        list(line.get_ydata())
+        for line in figure.axes[panel].lines
+        if line.get_color() == colour and line.get_clip_on() and line.get_gid() is None
+    ]
+
+
+def arrows(figure: Figure, panel: int) -> int:
+    """How many lower bounds are marked in one panel."""
+    notes = figure.axes[panel].findobj(Annotation)
+    return sum(isinstance(note.arrow_patch, FancyArrowPatch) for note in notes)
+
+
+def overlapping(figure: Figure) -> list[tuple[str, str]]:
+    """Pairs of texts that cover each other, as they come out when the figure is drawn."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [
+        (text.get_text(), text.get_window_extent(canvas.get_renderer()))
+        for text in figure.findobj(Text)
+        if text.get_text().strip() and text.get_visible()
+    ]
+    return [(a, b) for (a, one), (b, other) in itertools.combinations(boxes, 2) if one.overlaps(other)]
+
+
+def cut_off(figure: Figure) -> list[str]:
+    """Texts that reach over the edge of the figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    found = []
+    for text in figure.findobj(Text):
+        box = text.get_window_extent(canvas.get_renderer())
+        if text.get_text().strip() and (min(box.x0, box.y0) < 0 or box.x1 > width or box.y1 > height):
+            found.append(text.get_text())
+    return found
