@@ -13,6 +13,7 @@ FIGURES = {
     "mean_ms": "mean",
     "share_over_500ms": "over 500 ms",
 }
+IN_WORDS = FIGURES | {"share_over_500ms": "the share over 500 ms", "mean_ms": "the mean"}
 FOOT = (
     "Intervals hold a difference with 95 %, each for itself. What counts as slower or faster is certain"
     " considering how many figures were asked for (Holm)."
@@ -98,7 +99,7 @@ def _worst(slower: Sequence[Question]) -> str:
     first = max(slower, key=lambda each: each["difference"] / each["margin"])
     others = len(slower) - 1
     return (
-        f"{FIGURES[first['figure']]} of {where(first)} went from {value(first, 'before')} to"
+        f"{IN_WORDS[first['figure']]} of {where(first)} went from {value(first, 'before')} to"
         f" {value(first, 'after')} ({change(first)}, 95 % interval {interval(first)})"
         + (f", and {counted(others, 'other figure')} grew too" if others else "")
     )
@@ -115,7 +116,7 @@ def _blind(questions: Sequence[Question]) -> list[str]:
     first = max(known, key=lambda each: (reach(each) or 0.0) / each["margin"])
     return [
         f"For {len(wide)} of the figures the interval is too wide to say that: these runs could not have seen"
-        f" a change of {FIGURES[first['figure']]} of {where(first)} smaller than"
+        f" a change of {IN_WORDS[first['figure']]} of {where(first)} smaller than"
         f" {_amount(first['figure'], reach(first) or 0.0, ' points')}. Longer runs or more repeats see more."
     ]
 

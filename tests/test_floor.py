@@ -1,0 +1,164 @@
+"""The generator's own floor: a null server, and rates until the generator isn't fit."""
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from loadtests import floor
+from loadtests.errors import ProcessError, UsageError
+from loadtests.floor import Look, Rate
+from loadtests.processes import Process
+from loadtests.samples import DROPPED, Row
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a null server."""
+    log = tmp_path_factory.mktemp("null") / "log"
+    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+        yield process.wait_for_address()
+
+
+def test_the_null_server_answers_every_request_of_a_connection(server: str) -> None:
+    """A connection is kept."""
+    with requests.Session() as session:
+        assert [session.get(f"{server}/{n}", timeout=10).text for n in range(3)] == ["ok\n"] * 3
+
+
+def test_the_null_server_waits_for_the_rest_of_a_request(server: str) -> None:
+    """A request that comes in pieces is one request; two that come in one piece are two."""
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client, client.makefile("rb") as answers:
+        client.sendall(b"GET / HT")
+        client.sendall(b"TP/1.1\r\nHost: x\r\n\r")
+        client.sendall(b"\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        for _ in range(3):
+            head = [answers.readline() for _ in range(4)]
+            assert (head[0], head[-1], answers.readline()) == (b"HTTP/1.1 200 OK\r\n", b"\r\n", b"ok\n")
+
+
+def rows(per_s: int, seconds: float = 3, latency: float = 0.002, **different: Any) -> list[Row]:
+    """Requests at an even rate, each answered after `latency` seconds."""
+    times = [n / per_s for n in range(int(per_s * seconds))]
+    what: dict[str, Any] = {"user": 0, "group": "GET /", "name": "GET /", "status": 200, "error": ""}
+    return [
+        Row(**{**what, "intended_s": at, "sent_s": at, "done_s": at + latency, **different}) for at in times
+    ]
+
+
+def judged(seen: list[Row], late_ms: float = 1, generator: float = 0.3, host: float = 0.5) -> Rate:
+    """What is said of two seconds after the warm-up; CPU as shares of a core, and of all."""
+    about = {"started_at": 1000.0, "ended_s": 3.0, "lag": [[n / 50, late_ms] for n in range(150)]}
+    used = [
+        Look(at=1000 + at, generator=at * generator, host_busy=2 * at * host, host_total=2 * at)
+        for at in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+    ]
+    return floor.result_of(100, 2, seen, about, used)
+
+
+def test_a_rate_is_described_without_its_warm_up() -> None:
+    """Latency, lateness and CPU of the seconds after it."""
+    slow = rows(100, seconds=1, latency=0.02)
+    seen = judged(slow + rows(100)[100:])
+    assert seen["fit"] and not seen["unfit_reasons"]
+    assert (seen["p50_ms"], seen["p99_ms"]) == (2.0, 2.0)
+    assert seen["planned_per_s"] == 100 and seen["lag_p99_ms"] == 1
+    assert seen["cpu_percent"] == pytest.approx(30) and seen["host_cpu_percent"] == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    ("why", "seen"),
+    [
+        ("late by 11.0 ms (p99)", judged(rows(100), late_ms=11)),
+        ("generator 81 % of a core", judged(rows(100), generator=0.81)),
+        ("machine 85 % busy", judged(rows(100), host=0.85)),
+        ("95/s of 100/s", judged(rows(95) + rows(5, done_s=None))),
+        ("200 dropped", judged(rows(100, sent_s=None, done_s=None, error=DROPPED, status=0))),
+        ("200 failed", judged(rows(100, status=503))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_rate_is_unfit_for_each_of_the_limits(why: str, seen: Rate) -> None:
+    """And says why."""
+    assert not seen["fit"]
+    assert why in seen["unfit_reasons"]
+
+
+def test_a_generator_that_nobody_could_look_at_is_no_result() -> None:
+    """Said plainly."""
+    with pytest.raises(ProcessError, match="too busy"):
+        floor.result_of(100, 2, rows(100), {"started_at": 0.0, "ended_s": 3.0, "lag": [[1.5, 0.1]]}, [])
+
+
+def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rate that was unfit once may have been disturbed."""
+    fit, unfit = judged(rows(100)), judged(rows(100), late_ms=50)
+    answers = iter([fit, unfit, fit, unfit, unfit])
+    asked: list[float] = []
+
+    def measure(_host: str, rate: float, *_: Any) -> Rate:
+        asked.append(rate)
+        return {**next(answers), "rate_per_s": rate}
+
+    monkeypatch.setattr(floor, "measure_rate", measure)
+    found = floor.measure_floor([400, 100, 200, 300])
+    assert asked == [100, 200, 200, 300, 300]
+    assert [seen["fit"] for seen in found["rates"]] == [True, True, False]
+    assert found["highest_fit_per_s"] == 200
+
+
+def test_the_command_measures_and_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table of 80 columns, the same in JSON, and no process."""
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    file = tmp_path / "floor.json"
+    status = floor.main(["--rates", "40", "--seconds", "1.5", "--json", str(file)])
+    found = json.loads(file.read_text())
+    [seen] = found["rates"]
+    assert seen["rate_per_s"] == 40 and seen["planned_per_s"] > 20 and seen["p50_ms"] > 0
+    assert seen["failures"] == 0
+    assert (status, found["highest_fit_per_s"]) in ((0, 40), (3, None))  # a busy machine is not fit
+    said = capsys.readouterr().out
+    assert "40/s" in said and max(map(len, said.splitlines())) <= 80
+    assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
+
+
+@pytest.mark.parametrize("rates", ["", "fast", "100,-1", "0", "nan", "1e9"])
+def test_rates_that_are_none_are_refused(rates: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In plain words, with status 2."""
+    with pytest.raises(SystemExit) as refused:
+        floor.main(["--rates", rates])
+    assert refused.value.code == 2
+    assert "is not a list of rates such as 100,500,1000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon", "1e9"])
+def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In plain words, with status 2."""
+    with pytest.raises(SystemExit) as refused:
+        floor.main(["--seconds", seconds])
+    assert refused.value.code == 2
+    assert "is not a number of seconds from 1 to 600" in capsys.readouterr().err
+
+
+def test_a_file_without_a_folder_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    """Not after a minute."""
+    with pytest.raises(UsageError, match="Make it first"):
+        floor.main(["--json", str(tmp_path / "nowhere" / "floor.json")])
+
+
+def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as done:
+        floor.main(["--help"])
+    assert done.value.code == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

@@ -1,0 +1,142 @@
+"""Every command and every line of code in loadtests/README.md is run, on a server that answers at once."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from readme_reader import Block, Reader, alike
+
+from loadtests.processes import Process
+from loadtests.stack import Stack, StackSettings
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "loadtests"
+README = (FOLDER / "README.md").read_text()
+BLOCKS = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)]
+EXAMPLE = "http://127.0.0.1:8000"  # stands for the test's own server
+# What is different each time: lines of figures, in whichever order, and what is said of wide intervals.
+FIGURES = re.compile(r"(?m)^ *(look|pay|p50|p95|p99|mean|over 500 ms) +[\d.].*$")
+DOUBT = re.compile(r"(?s)For \d+ of the figures .* see more\.")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """In a folder of his own."""
+    reader = Reader(tmp_path_factory.mktemp("readme"), "")
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+        yield process.wait_for_address()
+
+
+def run(reader: Reader, command: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        shlex.split(command),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=reader.folder,
+        env=reader.environment,
+    )
+
+
+def in_order(expected: str, printed: str) -> bool:
+    """Whether all parts between "..." were printed, one after the other."""
+    at, text = 0, alike(printed)
+    for part in filter(None, (alike(part) for part in expected.split("..."))):
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def typed(reader: Reader, command: str, expected: str) -> None:
+    """A command shows what the guide shows, unless other work kept the machine too busy: then it says so."""
+    done = run(reader, command)
+    if "Not fit to compare." in done.stdout:
+        assert done.returncode == 3 and "the load generator was late" in done.stdout
+        return
+    printed = re.sub(r"(?m)^But this proves nothing: .*\n", "", done.stdout)
+    expected = DOUBT.sub("...", FIGURES.sub("...", expected))
+    assert in_order(expected, printed), f"{command}\nprinted\n{printed}\nand not\n{expected}"
+    assert done.returncode == (0 if printed == done.stdout or "--fail-over" not in command else 3), (
+        done.stdout
+    )
+
+
+def pipeline(reader: Reader, text: str) -> None:
+    """The line of a workflow writes both files, with the two files of requests that the guide has made."""
+    (line,) = re.findall(r"^- run: (.*)$", text, re.MULTILINE)
+    done = run(reader, line.replace('"$GITHUB_STEP_SUMMARY"', "summary.md"))
+    assert done.returncode in (0, 3), done.stdout  # 3: on a busy machine
+    assert (reader.folder / "compare.xml").read_text().startswith("<?xml")
+    assert (reader.folder / "summary.md").read_text().startswith("### ")
+
+
+def test_the_guide_from_the_locustfile_to_the_rows(reader: Reader, server: str) -> None:
+    """In its order: files are written, commands typed, and the console sees what they left."""
+    kinds = [block.language for block in BLOCKS]
+    assert kinds == ["sh", "python", "console", "console", "console", "console", "yaml", "pycon"]
+    for language, text in BLOCKS:
+        if language == "console":
+            for part in re.split(r"(?m)^\$ ", text.replace(EXAMPLE, server))[1:]:
+                command, _, expected = part.partition("\n")
+                typed(reader, command, expected)
+        elif language == "yaml":
+            pipeline(reader, text)
+        elif language in ("python", "pycon"):
+            reader.go_through(Block(language, text))
+
+
+def test_a_reader_that_runs_is_measured(reader: Reader, tmp_path: Path) -> None:
+    """Both commands of the guide, shortened, on a reader that the test has started."""
+    (text,) = (text for language, text in BLOCKS if language == "sh")
+    locust, bench = text.splitlines()
+    settings = StackSettings(app="queued", slots=2, mix="fast=100", folder=tmp_path / "stack")
+    (tmp_path / "stack").mkdir()
+    reader.environment["PYTHONPATH"] = str(ROOT)
+    with Stack(settings) as stack:
+        addresses = {"http://127.0.0.1:8002": stack.url, "http://127.0.0.1:9002": stack.feeds_url}
+        for example, real in addresses.items():
+            locust, bench = locust.replace(example, real), bench.replace(example, real)
+        locust = locust.replace("loadtests/feeds.py", str(FOLDER / "feeds.py"))
+        done = run(reader, f"{locust} --headless --users 2 --spawn-rate 2 --run-time 3s")
+        assert "From every request, unrounded" in done.stdout
+        bench = bench.replace("--users 1,20", "--users 2 --seconds 2 --warm-up 1")
+        done = run(reader, f"{bench} --out {tmp_path / 'out'}")
+    assert "The report: " in done.stdout, done.stdout
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_every_link_leads_somewhere() -> None:
+    """As the files lie."""
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert links and [link for link in links if not (FOLDER / link).exists()] == []
+
+
+def test_the_map_names_every_file_and_no_other() -> None:
+    """A new file fails here until it has a place in the map."""
+    table = README.partition("## What is where in this folder")[2]
+    named = {name.rstrip("/") for name in re.findall(r"`([\w.*]+(?:\.py|\.json|/))`", table)}
+    there = {path.name for path in FOLDER.iterdir()} - {"README.md", "__init__.py", "__pycache__"}
+    assert [name for name in sorted(there) if not any(fnmatch(name, each) for each in named)] == []
+    assert [each for each in sorted(named) if not any(fnmatch(name, each) for name in there)] == []
+
+
+def test_no_line_of_prose_is_wider_than_120_columns() -> None:
+    """Tables and commands may be."""
+    prose = re.sub(r"(?ms)^```.*?^```", "", README)
+    assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")] == []
