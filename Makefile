@@ -50,8 +50,12 @@ diff:  ## show the lesson: what a queue changes in the app
 	@diff -u sync_app/app.py queued_app/app.py || test $$? -eq 1
 
 .PHONY: notebooks
-notebooks: $(VENV)/notebooks.stamp  ## open the workbook in JupyterLab
-	@cd notebooks && ../$(VENV)/bin/jupyter lab 01_the_500_ms_rule.ipynb $(ARGS)
+notebooks: $(VENV)/notebooks.stamp  ## open the workbook's contents in JupyterLab
+	@cd notebooks && ../$(VENV)/bin/jupyter lab 00_contents.ipynb $(ARGS)
+
+.PHONY: book
+book: $(VENV)/book.stamp  ## build the workbook as a site that is read offline: var/book/index.html
+	@$(RUN) notebooks/book.py $(ARGS)
 
 # ---- keep in order ---------------------------------------------------------------------------------------
 
@@ -68,7 +72,7 @@ format: $(VENV)/test.stamp  ## format the code
 	@$(RUN) -m ruff format --quiet .
 
 .PHONY: chapters
-chapters: $(VENV)/test.stamp  ## build and execute the notebooks from notebooks/source/
+chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; ARGS=--check runs them afresh
 	@$(RUN) notebooks/build.py $(ARGS)
 
 .PHONY: wc
@@ -99,7 +103,7 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 
 # What make test installs holds all that the others need. The tests call several makes at once, and these find
 # it there.
-$(VENV)/test.stamp $(VENV)/notebooks.stamp: $(VENV)/bench.stamp
+$(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp: $(VENV)/bench.stamp
 
 .PHONY: lock
 lock:  ## pin requirements/*.txt anew from requirements/*.in (needs uv)

@@ -1,51 +1,175 @@
-"""Build the chapters: from notebooks/source/*.py to executed notebooks beside this file.
+"""Build the workbook: from notebooks/source/*.py to executed starter and solution notebooks.
 
-    python notebooks/build.py [CHAPTER ...]       # `make chapters`
+    python notebooks/build.py [CHAPTER ...]       # `make chapters`: what is not recorded yet is measured
+    python notebooks/build.py --record CHAPTER    # measure it all anew, and record it
+    python notebooks/build.py --check             # build nothing: does all that is kept hold, run live?
 
-A chapter is written as a Python script in jupytext's percent format, which diffs well, and read as a notebook
-with its outputs.
+The notebooks that are kept are drawn from the recordings in notebooks/data/, so that they and the recordings
+agree, and a new word in a text does not change a figure.
 """
 
+import argparse
+import json
+import os
+import re
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jupytext
 import nbformat
+from chapters import (
+    CONTENTS,
+    HERE,
+    PREDICTIONS,
+    Chapter,
+    SourceError,
+    all_chapters,
+    contents,
+    predictions,
+    solution,
+    starter,
+)
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
-HERE = Path(__file__).parent
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-
-
-def build(source: Path) -> nbformat.NotebookNode:
-    """The notebook of a chapter, not yet executed. Its cells keep their ids from build to build."""
-    notebook = jupytext.read(source)
-    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    for number, cell in enumerate(notebook.cells, 1):
-        cell.id = f"cell-{number:02}"
-        cell.metadata = {}
-    return notebook
+DATA = HERE / "data"
+MOST_SECONDS = 60  # for a starter, live; its solution may take twice that
+CELL_SECONDS = 240
+NOT_YET, RIGHT = re.compile(r"^Exercise \S+: not yet\.", re.M), re.compile(r"^Exercise \S+: right\.$", re.M)
 
 
-def execute(notebook: nbformat.NotebookNode) -> None:
-    """Run all cells, where the chapters are. Raises CellExecutionError if a cell fails."""
-    NotebookClient(
-        notebook, timeout=180, resources={"metadata": {"path": str(HERE)}}, record_timing=False
-    ).execute()
+def execute(notebook: nbformat.NotebookNode, folder: Path, mode: str, notes: Path) -> float:
+    """Run all cells in `folder`; returns seconds. Predictions go to `notes`, not to the reader's own.
+
+    Raises CellExecutionError if a cell fails.
+    """
+    began = time.monotonic()
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],
+    )
+    client.execute(env={**os.environ, "WORKBOOK": mode, "WORKBOOK_PREDICTIONS": str(notes)})
     notebook.metadata.language_info = {"name": "python"}
+    return time.monotonic() - began
 
 
-def main(names: list[str]) -> int:
-    sources = sorted((HERE / "source").glob("*.py"))
-    for source in sources:
-        if names and source.stem not in names:
-            continue
-        print(f"{source.stem} ...", flush=True)
-        notebook = build(source)
-        execute(notebook)
-        nbformat.write(notebook, HERE / f"{source.stem}.ipynb")
+def build(chapter: Chapter, record: bool) -> None:
+    """Make what is missing of the recordings (or all of them), and from these both notebooks."""
+    with tempfile.TemporaryDirectory() as temporary:
+        notes = Path(temporary) / "predictions.json"
+        if record:
+            for old in DATA.glob(f"{chapter.number:02}-*.json.gz"):
+                old.unlink()
+        execute(solution(chapter), chapter.solution.parent, "record" if record else "complete", notes)
+        notes.unlink(missing_ok=True)
+        for notebook, file in ((starter(chapter), chapter.starter), (solution(chapter), chapter.solution)):
+            execute(notebook, file.parent, "recorded", notes)
+            nbformat.write(notebook, file)
+        _notes(chapter).write_text(notes.read_text() if notes.exists() else "[]\n")
+
+
+def build_pages(chapters: Sequence[Chapter]) -> None:
+    """Make the contents and the last page, whose built copy shows the author's predictions."""
+    nbformat.write(contents(chapters), HERE / f"{CONTENTS}.ipynb")
+    last = predictions()
+    with tempfile.TemporaryDirectory() as temporary:
+        notes = Path(temporary) / "predictions.json"
+        notes.write_text(json.dumps(noted(chapters)))
+        execute(last, HERE, "recorded", notes)
+    nbformat.write(last, HERE / f"{PREDICTIONS}.ipynb")
+
+
+def noted(chapters: Sequence[Chapter]) -> list[dict[str, object]]:
+    """The predictions of these chapters as their sources make them, with what was recorded."""
+    files = [_notes(chapter) for chapter in chapters]
+    return [each for file in files if file.exists() for each in json.loads(file.read_text())]
+
+
+def _notes(chapter: Chapter) -> Path:
+    return DATA / f"{chapter.number:02}-predictions.json"
+
+
+def check(chapter: Chapter, mode: str) -> list[str]:
+    """Run starter and solution afresh; returns what is wrong, and prints how long each took."""
+    problems = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, make, file, most, expected, unwanted in (
+            ("starter", starter, chapter.starter, MOST_SECONDS, NOT_YET, RIGHT),
+            ("solution", solution, chapter.solution, 2 * MOST_SECONDS, RIGHT, NOT_YET),
+        ):
+            notebook = make(chapter)
+            try:
+                seconds = execute(notebook, file.parent, mode, Path(temporary) / f"{name}.json")
+            except CellExecutionError as error:
+                problems.append(f"the {name} fails: {str(error)[-1500:]}")
+                continue
+            print(f"  {name:8} {seconds:5.1f} s, {mode}", flush=True)
+            said = printed(notebook)
+            if seconds > most:
+                problems.append(f"the {name} took {seconds:.0f} s; at most {most} s")
+            if unwanted.search(said) or not expected.search(said):
+                lines = [line for line in said.splitlines() if line.startswith("Exercise")]
+                problems.append(f"the checks of the {name} say {lines or 'nothing'}")
+    return problems
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    """All that the cells of an executed notebook printed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build or check; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make chapters", description=__doc__.partition("\n")[0])
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="such as 3, or 03_one_hanging_feed")
+    parser.add_argument("--record", action="store_true", help="measure and record all experiments anew")
+    parser.add_argument("--check", action="store_true", help="run starters and solutions, write nothing")
+    parser.add_argument("--recorded", action="store_true", help="check from the recordings, without a stack")
+    options = parser.parse_args(argv)
+    try:
+        everything = all_chapters()
+        wanted = _chosen(everything, options.chapters)
+        if options.check:
+            return _check_all(wanted, "recorded" if options.recorded else "live")
+        _one_by_one(wanted, lambda chapter: build(chapter, options.record))
+        build_pages(everything)
+    except (SourceError, CellExecutionError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
+def _chosen(chapters: Sequence[Chapter], names: Sequence[str]) -> list[Chapter]:
+    """Those that are named, by name or by number; all if none is. Raises SourceError for an unknown name."""
+    known = {key: each for each in chapters for key in (each.name, str(each.number), f"{each.number:02}")}
+    if unknown := [name for name in names if name not in known]:
+        raise SourceError(f"no chapter {unknown[0]}: there are {', '.join(each.name for each in chapters)}")
+    return [known[name] for name in names] if names else list(chapters)
+
+
+def _one_by_one(chapters: Sequence[Chapter], act: Callable[[Chapter], object]) -> None:
+    for chapter in chapters:
+        print(f"{chapter.name} ...", flush=True)
+        act(chapter)
+
+
+def _check_all(chapters: Sequence[Chapter], mode: str) -> int:
+    failed = 0
+    for chapter in chapters:
+        print(chapter.name, flush=True)
+        problems = check(chapter, mode)
+        print("".join(f"  {problem}\n" for problem in problems), end="", flush=True)
+        failed += bool(problems)
+    print(f"{len(chapters) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,70 +1,265 @@
-"""The chapters run, and what is in the repository is what their sources make."""
+"""Every chapter has the form that WRITING.md asks for, and what is kept of it is what its source makes.
 
-import sys
+Nothing is measured here: `make chapters ARGS=--check` runs starters and solutions afresh.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from notebooks_path import NOTEBOOKS
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = ROOT / "notebooks"
-SOURCES = sorted((NOTEBOOKS / "source").glob("*.py"))
+# isort: split
+import build
+import chapters
+from chapters import Chapter
 
-sys.path.insert(0, str(NOTEBOOKS))
-import build  # noqa: E402
-import workbook  # noqa: E402
+CHAPTERS = chapters.all_chapters()
+BUILDS_THINGS = {4}  # a queue, from nothing, is what this chapter is about
+PAGES = {chapters.CONTENTS: lambda: chapters.contents(CHAPTERS), chapters.PREDICTIONS: chapters.predictions}
+MOST_CODE_LINES, MOST_DEFINITION_LINES = 15, 3
+CELLS = range(16, 36)  # about 25
+HERE = re.compile(rf"{re.escape(str(NOTEBOOKS.parent))}|/home/|/tmp/|/Users/|site-packages")
 
+WRITTEN = [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb"), NOTEBOOKS / "teachers.md"]
+LINKED = sorted(str(path.relative_to(NOTEBOOKS)) for path in WRITTEN)
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_a_chapter_in_the_repository_is_what_its_source_makes(source: Path) -> None:
-    """Same cells; executed without an error; with a picture. If not: make chapters."""
-    built = build.build(source)
-    kept = nbformat.read(NOTEBOOKS / f"{source.stem}.ipynb", as_version=4)
-    assert [(c.cell_type, c.source) for c in kept.cells] == [(c.cell_type, c.source) for c in built.cells]
-    code = [cell for cell in kept.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code)
-    outputs = [output for cell in code for output in cell.outputs]
-    assert not [output for output in outputs if output.output_type == "error"]
-    assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert str(ROOT) not in (NOTEBOOKS / f"{source.stem}.ipynb").read_text()
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_a_chapter_runs(source: Path) -> None:
-    """All of its cells, on the real stack."""
-    build.execute(build.build(source))
+def kept(path: Path) -> nbformat.NotebookNode:
+    """A notebook of the repository; fails with what to do if it is not there."""
+    assert path.exists(), f"{path.name} is not built: make chapters"
+    return nbformat.read(path, as_version=4)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_the_cells_of_a_chapter_are_short(source: Path) -> None:
-    """No cell of code has more than 15 lines: what is longer belongs into a package."""
-    code = [cell.source for cell in build.build(source).cells if cell.cell_type == "code"]
-    assert max(len(text.splitlines()) for text in code) <= 15
+def code_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_a_prediction_is_kept_and_scored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What was said stands in a file; the score names both figures and the factor."""
-    monkeypatch.setattr(workbook, "PREDICTIONS", tmp_path / "predictions.json")
-    workbook.score("submit", 2.0)
-    workbook.predict("submit", seconds=4)
-    workbook.predict("browse", seconds=0.02)
-    workbook.score("submit", 11.0)
-    workbook.score("browse", 0.018)
-    workbook.score("browse", None)
-    assert capsys.readouterr().out.splitlines() == [
-        "submit: no prediction was noted; run the cell with predict() first.",
-        "Noted: submit, 4.0 s.",
-        "Noted: browse, 20 ms.",
-        "submit: you said 4.0 s, it was 11.0 s: off by a factor of 2.8.",
-        "browse: you said 20 ms, it was 18 ms: well said.",
-        "browse: you said 20 ms; nothing was measured.",
+def outputs_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [output for cell in code_of(notebook) for output in cell.outputs]
+
+
+def calls(notebook: nbformat.NotebookNode, name: str) -> Iterator[ast.Call]:
+    """The calls of a function in a notebook's cells, with the name written out."""
+    for cell in code_of(notebook):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                yield node
+
+
+def first_arguments(notebook: nbformat.NotebookNode, name: str) -> list[str]:
+    """What the calls of a function are given first, if that is a text; in order, each once."""
+    found = [call.args[0].value for call in calls(notebook, name) if isinstance(call.args[0], ast.Constant)]
+    return list(dict.fromkeys(found))
+
+
+def assert_built(found: nbformat.NotebookNode, made: nbformat.NotebookNode) -> None:
+    """Same cells; all executed, in order, without an error; nothing of the machine it was built on."""
+    assert [(cell.cell_type, cell.source, cell.metadata) for cell in found.cells] == [
+        (cell.cell_type, cell.source, cell.metadata) for cell in made.cells
+    ], "not what its source makes: make chapters"
+    code = code_of(found)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [output for output in outputs_of(found) if output.output_type == "error"]
+    assert not [output.text for output in outputs_of(found) if output.get("name") == "stderr"]
+    assert not HERE.findall(str(outputs_of(found)))
+
+
+# ---- what is kept is what the sources make
+
+
+@each_chapter
+@pytest.mark.parametrize("which", ["starter", "solution"])
+def test_a_notebook_in_the_repository_is_what_its_source_makes(chapter: Chapter, which: str) -> None:
+    """If not: make chapters."""
+    path = chapter.starter if which == "starter" else chapter.solution
+    made = chapters.starter(chapter) if which == "starter" else chapters.solution(chapter)
+    assert_built(kept(path), made)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_in_the_repository_is_what_its_source_makes(page: str) -> None:
+    """The contents name every chapter; the last page is executed."""
+    assert_built(kept(NOTEBOOKS / f"{page}.ipynb"), PAGES[page]())
+
+
+def test_the_contents_lead_to_every_chapter() -> None:
+    """Title, one line, minutes, and what it needs."""
+    text = chapters.contents(CHAPTERS).cells[0].source
+    for chapter in CHAPTERS:
+        assert f"| [{chapter.title}]({chapter.name}.ipynb) | {chapter.about} | {chapter.minutes} |" in text
+        assert chapter.title.startswith(f"{chapter.number}. ")
+
+
+def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
+    """Those of the sources, with what was recorded, in a picture."""
+    page = kept(NOTEBOOKS / f"{chapters.PREDICTIONS}.ipynb")
+    said = build.printed(page)
+    for each in build.noted(CHAPTERS):
+        assert f"{each['chapter']:2}  {each['name']}  " in re.sub(r"  +you said", "  you said", said)
+    assert any("image/png" in output.get("data", {}) for output in outputs_of(page))
+
+
+@pytest.mark.parametrize("which", ["starter", "solution"])
+def test_the_first_chapter_comes_out_of_its_recordings_as_it_is_kept(which: str, tmp_path: Path) -> None:
+    """Its printed words, all of them, without starting a stack."""
+    first = CHAPTERS[0]
+    path = first.starter if which == "starter" else first.solution
+    notebook = chapters.starter(first) if which == "starter" else chapters.solution(first)
+    build.execute(notebook, path.parent, "recorded", tmp_path / "predictions.json")
+    assert build.printed(notebook) == build.printed(kept(path))
+
+
+# ---- the form
+
+
+@each_chapter
+def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapter: Chapter) -> None:
+    """In the kept notebook each score has found its prediction and its figure."""
+    notebook = chapters.starter(chapter)
+    predicted = first_arguments(notebook, "predict")
+    assert predicted
+    said = build.printed(kept(chapter.starter))
+    for name in predicted:
+        assert re.search(rf"^{re.escape(name)}: you said .*, it was ", said, re.MULTILINE), name
+    cells = [cell.source for cell in code_of(notebook)]
+    first = [next(n for n, cell in enumerate(cells) if word in cell) for word in ("predict(", "score(")]
+    assert first[0] < first[1]
+
+
+@each_chapter
+def test_a_chapter_has_a_picture(chapter: Chapter) -> None:
+    """In the page itself: nothing needs to be run to see it."""
+    for path in (chapter.starter, chapter.solution):
+        assert any("image/png" in output.get("data", {}) for output in outputs_of(kept(path)))
+
+
+@each_chapter
+def test_every_exercise_has_a_check_that_fails_without_an_answer_and_holds_with_one(chapter: Chapter) -> None:
+    """Each exercise is followed by its own check; the kept outputs say what the checks said."""
+    cells = code_of(chapters.solution(chapter))
+    exercises = [number for number, cell in enumerate(cells) if chapters.is_exercise(cell)]
+    assert len(exercises) >= 2
+    names = [first_arguments(nbformat.v4.new_notebook(cells=[cells[n + 1]]), "check") for n in exercises]
+    assert names == [[str(number)] for number in range(1, len(exercises) + 1)]
+    for path, verdict in ((chapter.starter, "not yet."), (chapter.solution, "right.")):
+        said = build.printed(kept(path))
+        for (name,) in names:
+            assert f"Exercise {chapter.number}.{name}: {verdict}" in said
+
+
+@each_chapter
+def test_every_experiment_is_recorded_and_every_recording_is_an_experiment(chapter: Chapter) -> None:
+    """So that the chapter can be read and drawn again without a stack; its recordings are small."""
+    files = {path.name: path for path in build.DATA.glob(f"{chapter.number:02}-*.json.gz")}
+    names = first_arguments(chapters.solution(chapter), "experiment")
+    assert set(files) == {f"{chapter.number:02}-{name}.json.gz" for name in names}
+    assert sum(path.stat().st_size for path in files.values()) < 500_000
+
+
+@each_chapter
+def test_the_cells_of_a_chapter_are_few_and_short(chapter: Chapter) -> None:
+    """About 25; code of at most 15 lines of at most 110 letters: what is longer belongs into a package."""
+    notebook = chapters.solution(chapter)
+    assert len(notebook.cells) in CELLS
+    for cell in code_of(notebook):
+        lines = cell.source.splitlines()
+        assert len(lines) <= MOST_CODE_LINES, cell.source
+        assert max(map(len, lines)) <= 110, cell.source
+
+
+@each_chapter
+def test_a_chapter_implements_nothing(chapter: Chapter) -> None:
+    """No function or class of more than three lines, but where building one is what the chapter is about."""
+    if chapter.number in BUILDS_THINGS:
+        return
+    for cell in code_of(chapters.solution(chapter)):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                assert (node.end_lineno or 0) - node.lineno < MOST_DEFINITION_LINES, cell.source
+
+
+@each_chapter
+def test_a_chapter_asks_first_and_ends_with_what_to_remember(chapter: Chapter) -> None:
+    """Its question in the first cell; its exercises and its conclusion under their headings."""
+    text = "\n".join(cell.source for cell in chapters.starter(chapter).cells if cell.cell_type == "markdown")
+    assert "**The question:**" in chapters.starter(chapter).cells[0].source
+    assert "## Exercises" in text
+    assert "## What to remember" in text
+
+
+@each_chapter
+def test_a_chapter_begins_with_begin(chapter: Chapter) -> None:
+    """Which looks whether the kernel has all that is needed, before anything else is imported."""
+    first = code_of(chapters.starter(chapter))[0]
+    (call,) = calls(nbformat.v4.new_notebook(cells=[first]), "begin")
+    assert isinstance(call.args[0], ast.Constant)
+    assert call.args[0].value == chapter.number
+    imported = [
+        node for node in ast.walk(ast.parse(first.source)) if isinstance(node, ast.Import | ast.ImportFrom)
     ]
+    assert [getattr(node, "module", None) for node in imported] == ["workbook"]
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-def test_a_prediction_that_is_none_is_refused(seconds: float) -> None:
-    """The message says what to write."""
-    with pytest.raises(ValueError, match="write a number of seconds above 0"):
-        workbook.predict("submit", seconds)
+@pytest.mark.parametrize("name", LINKED)
+def test_links_lead_somewhere(name: str) -> None:
+    """Every relative link, on GitHub and in JupyterLab; none leaves the workbook: the site holds no more."""
+    path = NOTEBOOKS / name
+    texts = [path.read_text()] if path.suffix == ".md" else []
+    if path.suffix == ".ipynb":
+        texts = [cell.source for cell in kept(path).cells if cell.cell_type == "markdown"]
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)\)", "\n".join(texts)):
+        found = (path.parent / target).resolve()
+        assert found.exists(), target
+        assert found.is_relative_to(NOTEBOOKS), target
+
+
+def test_the_helpers_of_the_workbook_never_import_locust_or_the_apps() -> None:
+    """Locust would monkey-patch the kernel."""
+    for path in NOTEBOOKS.glob("workbook/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & {"locust", "sync_app", "queued_app"}, path
+
+
+# ---- from a source to its notebooks
+
+
+def test_an_answer_is_left_out_of_the_starter() -> None:
+    """What it sets remains to be set; in a function the value remains to be returned."""
+    code = "x = 1\n# solution:\na, b = f(x), 2\nc = a\n# end\nprint(x)"
+    assert chapters.without_answers(code) == (
+        "x = 1\na = ...  # your answer\nb = ...  # your answer\nc = ...  # your answer\nprint(x)"
+    )
+    code = "def f(x):\n    # solution:\n    y = x\n    return y\n    # end"
+    assert chapters.without_answers(code) == "def f(x):\n    return ...  # your answer"
+    assert chapters.without_answers("# solution:\nprint(1)\n# end") == "...  # your answer"
+    assert chapters.without_answers("# solution:\ndef f(x):\n    return x\n# end") == "f = ...  # your answer"
+
+
+def test_an_exercise_without_an_answer_is_refused() -> None:
+    """The message shows the cell."""
+    with pytest.raises(chapters.SourceError, match="x = 1"):
+        chapters.without_answers("x = 1")
+
+
+def test_a_source_without_a_header_is_refused(tmp_path: Path) -> None:
+    """The message says what is missing."""
+    source = tmp_path / "01_x.py"
+    source.write_text("# ---\n# about: x\n# ---\n\n# %% [markdown]\n# # 1. X\n")
+    with pytest.raises(chapters.SourceError, match="the header lacks minutes, needs"):
+        chapters.chapter(source)
+
+
+@pytest.mark.parametrize("name", ["1", "01", "01_the_500_ms_rule"])
+def test_a_chapter_is_named_by_its_number_or_its_name(name: str) -> None:
+    """Both on the command line; an unknown one is said."""
+    assert build._chosen(CHAPTERS, [name]) == [CHAPTERS[0]]
+    with pytest.raises(chapters.SourceError, match="no chapter 77: there are 01_the_500_ms_rule"):
+        build._chosen(CHAPTERS, ["77"])

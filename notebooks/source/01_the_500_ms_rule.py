@@ -1,3 +1,9 @@
+# ---
+# about: what people feel, and what one slow dependency does to all of them
+# minutes: 25
+# needs: nothing more
+# ---
+
 # %% [markdown]
 # # 1. The 500 ms rule
 #
@@ -11,46 +17,36 @@
 # it from somebody else's server, which may be slow, or may never answer.
 #
 # You will submit some feeds by hand, write down what you expect of forty visitors, measure it, and compare.
-# It takes about five minutes. Every server runs on this machine, and is gone when the notebook's kernel is.
+# Every server runs on this machine, and is gone when its cell is done.
 
 # %%
-# %matplotlib inline
-from pathlib import Path
+from workbook import begin, bench, check, experiment, predict, score
+
+begin(1)
+
+# %%
 from statistics import mean
 
-from workbook import predict, score, submit
+from workbook.chapter01 import one_visitor, one_visitor_figure
 
-from loadtests.bench import run
 from loadtests.charts import main_figure
 from loadtests.feedkinds import delay_of, kind_of
-from loadtests.stack import Stack, StackSettings
-from loadtests.sweep import Plan
+from loadtests.plan import Plan
 
 # %% [markdown]
+# ## Why 500 ms?
+#
+# People notice the wait for an answer in steps. Up to 0.1 s it seems to be their own doing; up to about 1 s their thought goes
+# on undisturbed; after 10 s they are elsewhere (Miller 1968; Nielsen 1993). The rule leaves half of that second for what
+# is not ours: the network, and drawing the page.
+#
+# There is a second reason, and this chapter is about it. While a request waits, it holds a place in the web server, and
+# somebody else may need that place.
+#
 # ## One visitor, nobody else
 #
-# The reader exists twice. The first one, `sync_app`, fetches the feed inside the request. We start it with all that
-# it needs: a web server with 8 *request slots* (it serves 8 requests at a time) and a feed server that behaves
-# as its addresses say.
-
-# %%
-sync = Stack(StackSettings(app="sync", deadline=5)).start()
-print("The reader:     ", sync.url)
-print("The feed server:", sync.feeds_url)
-
-# %% [markdown]
-# You can open both addresses in a browser. Here is what one visitor sees:
-
-# %%
-for kind in ("fast", "typical", "slow", "hang"):
-    submit(sync.url, f"{sync.feeds_url}/feeds/{kind}/1.xml")
-
-# %% [markdown]
-# The visitor waits as long as the feed's server likes: the reader's own code takes a few milliseconds. The last server
-# never answered at all. The reader gave up after its deadline of 5 seconds; without a deadline it would wait
-# still.
-#
-# The second reader, `queued_app`, differs in one call:
+# The reader exists twice. The first one, `sync_app`, fetches the feed inside the request. The second one, `queued_app`,
+# differs in one call:
 #
 # ```python
 # feed.fetch()                              # sync_app:   the visitor waits for somebody else's server
@@ -58,27 +54,54 @@ for kind in ("fast", "typical", "slow", "hang"):
 # ```
 #
 # It writes down in its database that the feed is to be fetched, and answers. A *worker*, another process, fetches it.
+#
+# One visitor submits four feeds. The first one's server answers at once, the second one's after some 300 ms, the third one's
+# after seconds, and the fourth one's never. The reader's patience with it, its *deadline*, is 5 seconds.
+#
+# **Write down what you expect before you run it:** how long does the visitor wait for the answer to the fourth? Change the
+# numbers below to yours.
 
 # %%
-sync.stop()
-queued = Stack(StackSettings(app="queued", deadline=5)).start()
-for kind in ("fast", "typical", "slow", "hang"):
-    submit(queued.url, f"{queued.feeds_url}/feeds/{kind}/1.xml")
-queued.stop()
+predict("one visitor, hanging feed, synchronous", seconds=10)
+predict("one visitor, hanging feed, queued", seconds=1)
 
 # %% [markdown]
-# All four answers take about the same time. The answer no longer depends on the feed. The *content* still does: the page says
-# "being fetched", and shows the entries when they have come. The queue does not make the work faster; it moves the
-# waiting out of the request.
+# Now submit them. This starts each reader with all that it needs (a web server, a feed server that behaves as its
+# addresses say, for the second one a worker), posts the form as a browser would, and stops it all.
+
+# %%
+alone = experiment(
+    "one-visitor", one_visitor, apps=("sync", "queued"), kinds=("fast", "typical", "slow", "hang"), deadline=5
+)
+
+# %%
+score("one visitor, hanging feed, synchronous", alone["sync"]["hang"])
+score("one visitor, hanging feed, queued", alone["queued"]["hang"])
+
+# %%
+one_visitor_figure(alone)
+
+# %% [markdown]
+# With the synchronous reader the visitor waits as long as the feed's server likes: the reader's own code takes a few
+# milliseconds. It gave up on the last server after its deadline of 5 seconds; without a deadline it would wait still.
 #
+# The queued reader's four answers take about the same time. The answer no longer depends on the feed. The *content* still does: the
+# page says "being fetched", and shows the entries when they have come. The queue does not make the work faster; it
+# moves the waiting out of the request.
+#
+# To click through either reader yourself, run `make sync` or `make queued` in a terminal: it prints the addresses.
+
+# %% [markdown]
 # ## Forty visitors
 #
 # Now forty people use the reader. Twenty-eight submit a feed, wait for its content, think for 2 seconds on average,
 # and do it again. Twelve only browse: they look at the list of feeds and at feeds that are there already, nothing slow.
 # Of the feeds 80 % are typical (median 300 ms), 15 % are slow (2 to 6 s), and 5 % hang.
 #
-# **Write down what you expect before you run it.** 95 % of the answers to `POST /feeds` arrive within how many seconds? And
-# 95 % of the pages that the browsing visitors ask for? Change the numbers below to yours.
+# Each reader has 8 *request slots*: its web server works on 8 requests at a time, and whoever comes ninth waits.
+#
+# **Write down what you expect.** 95 % of the answers to `POST /feeds` arrive within how many seconds? And
+# 95 % of the pages that the browsing visitors ask for?
 
 # %%
 predict("submit, synchronous", seconds=1.0)
@@ -86,17 +109,21 @@ predict("submit, queued", seconds=0.5)
 predict("browse, synchronous", seconds=0.1)
 
 # %% [markdown]
-# Now measure. Each of the two steps takes about 15 seconds: a fresh reader, 3 seconds of warm-up that do not count, 8
+# Measure it. Each of the two steps takes some 15 seconds: a fresh reader, a warm-up that does not count, 5 seconds
 # that do, and some time for the requests still under way.
 
 # %%
-results = run(Plan(users=(40,), measure=8), Path("../reports/chapter-1"))
-sync_step, queued_step = results["steps"]
+plan = Plan(users=(40,), warmup=2, measure=5)
+results = experiment("forty-visitors", bench, plan=plan)
+synchronous, queued = sorted(results["steps"], key=lambda step: step["app"], reverse=True)
 
 # %%
-score("submit, synchronous", sync_step["submit"]["p95_ms"] / 1000)
-score("submit, queued", queued_step["submit"]["p95_ms"] / 1000)
-score("browse, synchronous", sync_step["browse"]["p95_ms"] / 1000)
+for name, summary in (
+    ("submit, synchronous", synchronous["submit"]),
+    ("submit, queued", queued["submit"]),
+    ("browse, synchronous", synchronous["browse"]),
+):
+    score(name, summary["p95_ms"] / 1000, at_least="p95_ms" in summary["lower_bounds"])
 
 # %%
 main_figure(results)
@@ -109,24 +136,94 @@ main_figure(results)
 # * **Browsing.** The browsing visitors ask for nothing slow. With the synchronous reader they suffer all the same, since
 #   they wait for the same 8 slots.
 # * **Time to content.** From the submit until the entries are on the page, both readers take seconds: somebody else's
-#   server is as slow as it was. The queued reader pays a little more for asking "is it there yet?".
+#   server is as slow as it was.
 #
-# How full were the slots? A feed takes $D$ seconds on average, and the readers submit $X$ feeds a second, so $X \cdot D$
-# slots are busy on average (Little's law). The mean of ten thousand feeds of this mix, with a deadline of 5 s, tells $D$:
+# ## How full were the slots?
+#
+# A feed takes $D$ seconds on average, and the readers submit $X$ feeds a second. So on average
+#
+# $$ X \cdot D $$
+#
+# fetches are under way (Little's law). The feed server is a function of the address, and the mean of ten thousand feeds
+# of this mix, with a deadline of 5 s, tells $D$ before anything is measured:
 
 # %%
-demand = mean(min(5, delay_of(kind_of(n), n)) for n in range(10_000))
+demand = mean(min(plan.deadline, delay_of(kind_of(n), n)) for n in range(10_000))
 print(f"D = {demand:.2f} s")
-for step in (sync_step, queued_step):
-    rate = step["submit"]["count"] / results["settings"]["measure_s"]
-    print(f"{step['app']:6}  {rate:.1f} submits a second, {rate * demand:.1f} fetches at a time")
+rates = {step["app"]: step["submit"]["count"] / plan.measure for step in (synchronous, queued)}
+for app, rate in rates.items():
+    print(f"{app:6}  {rate:.1f} submits a second, {rate * demand:.1f} fetches at a time")
 
 # %% [markdown]
-# The synchronous reader has 8 slots for that, and its browsing visitors need some of them too. The queued reader's worker has 32
-# threads, which nobody waits for in front of a browser. Chapter 2 turns this into a prediction.
+# The synchronous reader has 8 slots for that, and its browsing visitors need some of them too. It is full. The queued
+# reader's worker has 32 threads, which nobody waits for in front of a browser. Chapter 2 turns this into a prediction.
 #
-# ## Try it
+# ## Exercises
 #
-# 1. Run the measurement again with `users=(10,)` and with `users=(80,)`. Which of the four panels changes most for the synchronous reader?
-# 2. Give the synchronous reader more slots: `Plan(users=(40,), measure=8, slots=32)`. What does that fix, and what not?
-# 3. Let no feed be slow: `Plan(users=(40,), measure=8, mix={"fast": 100})`. Is the queue still worth it?
+# Put your answer in place of `...`, run the cell, and then the check below it.
+#
+# **Exercise 1.1.** How many feeds a second could the synchronous reader take at the very most, with 8 slots and nobody who
+# browses? Use `demand`.
+
+# %% tags=["exercise"]
+# solution:
+most = 8 / demand
+# end
+
+# %%
+check(
+    "1",
+    most,
+    lambda most: abs(most * demand - 8) < 0.01,
+    hint="At that rate the mean number of fetches at a time equals the number of slots.",
+)
+
+# %% [markdown]
+# **Exercise 1.2.** Would more slots do? Measure the synchronous reader alone, `apps=("sync",)`, with four times the slots,
+# `slots=(32,)`, as threads of one process, `slot_kind="threads"`, and all else as in `plan` above.
+
+# %% tags=["exercise"]
+# solution:
+more = experiment(
+    "more-slots",
+    bench,
+    plan=Plan(users=(40,), warmup=2, measure=5, apps=("sync",), slots=(32,), slot_kind="threads"),
+)
+# end
+
+# %%
+check(
+    "2",
+    more,
+    lambda more: (
+        [(step["app"], step["slots"], step["users"]) for step in more["steps"]] == [("sync", 32, 40)]
+    ),
+    hint='It begins: experiment("more-slots", bench, plan=Plan(users=(40,), ...',
+)
+
+# %% [markdown]
+# **Exercise 1.3.** With 32 slots, one of the two groups of visitors still waits for over 500 ms at the 95th percentile,
+# and no number of slots would change that. Which one, `"submit"` or `"browse"`? Look into `more["steps"][0]`, or
+# draw `main_figure(more)`.
+
+# %% tags=["exercise"]
+# solution:
+still_slow = "submit"
+# end
+
+# %%
+check(
+    "3",
+    still_slow,
+    "45c1fb0c",  # of the right word
+    hint="Who waits for a place, and who for somebody else's server? Only the first is helped by places.",
+)
+
+# %% [markdown]
+# **Go on.** Let no feed be slow: `Plan(users=(40,), mix={"fast": 100})`. Is the queue still worth it? And with `users=(10,)`?
+#
+# ## What to remember
+#
+# * A request that waits holds a slot. When the slots are gone, everybody waits, also those who ask for nothing slow.
+# * A queue moves the waiting out of the request. The work takes as long as before.
+# * Slots in use = rate × time each is held. That is all the theory that this chapter needed.

@@ -1,0 +1,78 @@
+"""Build the workbook as a site: `make book`. It opens from a file, and loads nothing from elsewhere.
+
+    python notebooks/book.py [--out var/book]
+
+The kept notebooks are put beside the site's own files in a temporary folder, and Sphinx makes pages of them:
+nothing is executed.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "var" / "book"
+FIRST = "00_contents"
+TOC = """```{{toctree}}
+:hidden:
+:caption: {caption}
+
+{pages}
+```"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build the site; returns Sphinx's exit status."""
+    parser = argparse.ArgumentParser(prog="make book", description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the pages; default var/book")
+    options = parser.parse_args(argv)
+    from sphinx.cmd.build import build_main
+
+    with tempfile.TemporaryDirectory() as name:
+        stage(Path(name))
+        if options.out.exists():
+            shutil.rmtree(options.out)
+        status = build_main(
+            ["--quiet", "--fail-on-warning", "-d", f"{name}/.doctrees", name, str(options.out)]
+        )
+    if status == 0:
+        print(f"The site: {options.out / 'index.html'}")
+    return int(status)
+
+
+def stage(folder: Path) -> None:
+    """Put into `folder` what Sphinx needs: its settings, and the pages, the contents as index."""
+    import nbformat
+
+    shutil.copy(HERE / "site" / "conf.py", folder)
+    (folder / "_static").mkdir()
+    shutil.copy(HERE / "site" / "workbook.css", folder / "_static")
+    (folder / "solutions").mkdir()
+    chapters = sorted(path.relative_to(HERE) for path in HERE.glob("[0-9][0-9]_*.ipynb"))
+    solutions = sorted(path.relative_to(HERE) for path in HERE.glob("solutions/*.ipynb"))
+    for page in [*chapters, *solutions]:
+        notebook = nbformat.read(HERE / page, as_version=4)
+        for cell in notebook.cells:
+            cell.source = re.sub(rf"\b{FIRST}\.ipynb", "index.ipynb", cell.source)
+        if page.stem == FIRST:
+            toc = contents(chapters[1:], solutions)
+            notebook.cells.append(nbformat.v4.new_markdown_cell(toc))
+        nbformat.write(notebook, folder / ("index.ipynb" if page.stem == FIRST else page))
+    shutil.copy(HERE / "teachers.md", folder)
+
+
+def contents(chapters: Sequence[Path], solutions: Sequence[Path]) -> str:
+    """What Sphinx's navigation holds, in three groups."""
+    groups = {"Chapters": chapters, "For teachers": [Path("teachers.md")], "Solutions": solutions}
+    return "\n\n".join(
+        TOC.format(caption=caption, pages="\n".join(str(page.with_suffix("")) for page in pages))
+        for caption, pages in groups.items()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

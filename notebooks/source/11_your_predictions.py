@@ -1,0 +1,22 @@
+# %% [markdown]
+# # Your predictions
+#
+# This page sums up what you said and what was measured, in all chapters. Run it whenever you like.
+# Your predictions are in `predictions.json` beside this notebook; delete that file to begin anew.
+#
+# In the page as you found it stand the predictions of the chapters' authors, made before they measured.
+
+# %%
+from workbook import begin, summary
+
+begin()
+
+# %%
+summary()
+
+# %% [markdown]
+# Look for a pattern. Most people are right about means at low load, and far off in three places: beyond the knee,
+# where waiting grows without a change in the work; in tails, which a mean does not show; and at bystanders, who share
+# a resource with the slow requests without knowing of them. Where were you off, and in which direction?
+#
+# [Contents](00_contents.ipynb)

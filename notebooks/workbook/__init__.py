@@ -1,0 +1,28 @@
+"""What the chapters need beside the load tests: predictions, experiments, exercises.
+
+`from workbook import begin` and `begin(3)` stand in the first cell of chapter 3. WRITING.md tells the rest.
+Only the standard library is imported here, so that `begin` can say what a kernel lacks.
+"""
+
+from workbook.exercises import check, near, seal
+from workbook.experiments import experiment
+from workbook.predictions import predict, score, summary
+from workbook.readers import bench, rows_of, submit
+from workbook.session import WorkbookError, begin
+from workbook.words import in_words
+
+__all__ = [
+    "WorkbookError",
+    "begin",
+    "bench",
+    "check",
+    "experiment",
+    "in_words",
+    "near",
+    "predict",
+    "rows_of",
+    "score",
+    "seal",
+    "submit",
+    "summary",
+]

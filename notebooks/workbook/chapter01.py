@@ -1,0 +1,41 @@
+"""What chapter 1 alone needs."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from loadtests.chartparts import COLOURS, EndLabel, house_style, inches, label_ends, latency_axis, rule_line
+from loadtests.samples import RULE_MS
+from loadtests.stack import Stack, StackSettings
+from loadtests.wording import SHORT
+from workbook.readers import submit
+from workbook.words import in_words
+
+Waits = Mapping[str, Mapping[str, float]]
+
+
+def one_visitor(apps: Sequence[str], kinds: Sequence[str], deadline: float) -> dict[str, dict[str, float]]:
+    """Submit one feed of each kind to each reader, with nobody else there; seconds by app and kind."""
+    waits = {}
+    for app in apps:
+        with Stack(StackSettings(app=app, slots=2, deadline=deadline)) as stack:
+            print(f"The {SHORT[app]} reader:")
+            waits[app] = {kind: submit(stack.url, f"{stack.feeds_url}/feeds/{kind}/1.xml") for kind in kinds}
+    return waits
+
+
+def one_visitor_figure(waits: Waits) -> Figure:
+    """How long each answer took: a mark for each kind of feed and reader."""
+    with house_style():
+        figure = Figure(figsize=(10, 4.4))
+        axes = inches(figure, 0.9, 0.75, 7.0, 3.1)
+        latency_axis(axes, axes.yaxis, [1000 * wait for of in waits.values() for wait in of.values()])
+        labels = [rule_line(axes, RULE_MS)]
+        for app, of in waits.items():
+            axes.plot(list(of), [1000 * wait for wait in of.values()], "o-", color=COLOURS[app], ms=9, lw=1.5)
+            last = list(of.values())[-1]
+            labels.append(EndLabel(len(of) - 1, 1000 * last, f"{SHORT[app]}: {in_words(last)}", COLOURS[app]))
+        axes.set_xlabel("what the feed's server does")
+        axes.set_title("One visitor adds one feed: time to the answer", weight="bold")
+        label_ends(axes, labels)
+    return figure

@@ -1,0 +1,47 @@
+"""Exercises: has the reader's answer what a right answer has?"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from workbook.session import session
+
+Right = Callable[[Any], bool | str]
+
+
+def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
+    """Print whether an answer is right, and if not the hint.
+
+    `right` takes the answer and returns True or False, or what is wrong with it; or it is the `seal` of the
+    right word. An answer that is still `...` is none. Never raises: the notebook goes on.
+    """
+    label = f"Exercise {session().chapter}.{name}"
+    problem = _problem(name, answer, right, hint)
+    print(f"{label}: right." if problem is None else f"{label}: not yet. {problem}")
+
+
+def _problem(name: str, answer: Any, right: Right | str, hint: str) -> str | None:
+    if answer is ...:
+        return hint
+    if isinstance(right, str):
+        return None if seal(name, answer) == right else hint
+    try:
+        found = right(answer)
+    except Exception as error:
+        if "ellipsis" in str(error):  # the answer is a function whose body is still `...`
+            return hint
+        return f"{hint} (Your answer ends in {type(error).__name__}: {error}.)"
+    if isinstance(found, str):
+        return found
+    return None if found else hint
+
+
+def near(value: float, within: float = 0.1) -> Right:
+    """A condition for `check`: a number that differs from `value` by at most the share `within` of it."""
+    return lambda answer: bool(abs(answer - value) <= within * abs(value))
+
+
+def seal(name: str, answer: object) -> str:
+    """A word that gives nothing away of the right answer to exercise `name`; letter case does not matter."""
+    text = f"{name}:{str(answer).strip().lower()}"
+    return blake2b(text.encode(), digest_size=4).hexdigest()

@@ -1,0 +1,139 @@
+"""Experiments: run now, or taken from a recording in notebooks/data/.
+
+A recording holds what the experiment returned, what it printed meanwhile, with which settings, when, and on
+what machine. So a chapter can be read, and its figures drawn again, where nothing can be run.
+"""
+
+import contextlib
+import dataclasses
+import gzip
+import io
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbook.session import NOTEBOOKS, WorkbookError, session
+from workbook.words import in_words
+
+DATA = NOTEBOOKS / "data"
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def experiment(
+    name: str, make: Callable[..., Any], /, *, recorded: bool | None = None, **settings: Any
+) -> Any:
+    """Return what `make(**settings)` returns, as JSON has it: lists for tuples, texts for keys.
+
+    Live, `make` is called, and nothing is stored. With `recorded`, or if the chapter began so, the recording
+    of that name is returned instead; recorded=False measures in any case.
+    Raises WorkbookError if there is no recording, or if it was made with other settings.
+    """
+    if not NAME.fullmatch(name):
+        raise WorkbookError(f"{name!r} names no experiment: use small letters, digits and hyphens.")
+    mode = session().mode if recorded is None else ("recorded" if recorded else "live")
+    file = DATA / f"{session().prefix}{name}.json.gz"
+    plain = _plain(settings)
+    if mode == "recorded" or (mode == "complete" and _fits(file, plain)):
+        return _replay(name, file, plain)
+    began, heard = time.monotonic(), _Heard(sys.stdout)
+    with contextlib.redirect_stdout(heard):
+        result = _plain(make(**settings))
+    seconds = time.monotonic() - began
+    print(f"[{name}: measured now, in {in_words(seconds)}]")
+    if mode in ("record", "complete"):
+        _write(file, plain, result, heard.kept.getvalue(), seconds)
+    return result
+
+
+def _replay(name: str, file: Path, settings: Any) -> Any:
+    if not file.exists():
+        known = sorted(path.name.removesuffix(".json.gz") for path in DATA.glob(f"{session().prefix}*.gz"))
+        raise WorkbookError(
+            f"There is no recording of {name!r}; this chapter has {', '.join(known) or 'none'}."
+            " To measure it here and now, add recorded=False."
+        )
+    recording = _read(file)
+    if recording["settings"] != settings:
+        raise WorkbookError(
+            f"The recording of {name!r} was made with {_written(recording['settings'])}, and the cell now"
+            f" says {_written(settings)}. To measure that here and now, add recorded=False."
+        )
+    print(recording["printed"], end="")
+    print(
+        f"[{name}: recorded on {recording['recorded_at'][:10]}, {recording['cores']} cores,"
+        f" in {in_words(recording['seconds'])}]"
+    )
+    return recording["result"]
+
+
+def _fits(file: Path, settings: Any) -> bool:
+    return file.exists() and bool(_read(file)["settings"] == settings)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    recording: dict[str, Any] = json.loads(gzip.decompress(file.read_bytes()))
+    return recording
+
+
+def _write(file: Path, settings: Any, result: Any, printed: str, seconds: float) -> None:
+    """Whole, or not at all."""
+    from loadtests.machine import describe_machine
+
+    recording = {
+        "settings": settings,
+        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": describe_machine()["cores"],
+        "seconds": round(seconds, 2),
+        "printed": printed,
+        "result": result,
+    }
+    file.parent.mkdir(exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_bytes(gzip.compress(json.dumps(recording).encode(), mtime=0))
+    partial.replace(file)
+
+
+def _plain(value: Any) -> Any:
+    """The value after a way through JSON: live and recorded results are of the same types."""
+    try:
+        return json.loads(json.dumps(value, default=_as_json))
+    except (TypeError, ValueError) as error:
+        raise WorkbookError(
+            f"An experiment returns what JSON can hold (numbers, texts, lists): {error}."
+        ) from None
+
+
+def _as_json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(value, "tolist"):  # numpy's numbers and arrays
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is none of them")
+
+
+def _written(settings: Any) -> str:
+    text = ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items()) or "no settings"
+    return text if len(text) < 300 else text[:300] + " ..."
+
+
+class _Heard(io.TextIOBase):
+    """Passes on what is printed, and keeps it."""
+
+    def __init__(self, out: Any):
+        self.out = out
+        self.kept = io.StringIO()
+
+    def write(self, text: str) -> int:
+        self.kept.write(text)
+        self.out.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self.out.flush()

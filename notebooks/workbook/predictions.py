@@ -1,0 +1,149 @@
+"""Predictions: written down before the measurement, scored after it, summed up on the last page.
+
+They are kept in notebooks/predictions.json, one for each name and chapter, and survive a restart.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbook.session import NOTEBOOKS, WorkbookError, session
+from workbook.words import in_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WELL_SAID = 1.5  # a factor; below it a prediction counts as good
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was said and, once it is known, what was measured, in the same unit."""
+
+    chapter: int
+    name: str
+    unit: str
+    said: float
+    measured: float | None = None
+    at_least: bool = False  # the measurement is a lower bound
+
+    @property
+    def factor(self) -> float | None:
+        """How many times too small or too large it was, from 1 up; infinite if one is 0; or None."""
+        if self.measured is None:
+            return None
+        if self.at_least and self.said >= self.measured:
+            return 1.0
+        if self.said == self.measured:
+            return 1.0
+        low, high = sorted((self.said, self.measured))
+        return high / low if low > 0 else math.inf
+
+    @property
+    def verdict(self) -> str:
+        """ "well said", or how far off."""
+        factor = self.factor
+        if factor is None:
+            return "not measured"
+        if factor < WELL_SAID:
+            return "well said"
+        if math.isinf(factor):
+            return "off"
+        return f"off by a factor of {'at least ' if self.at_least else ''}{factor:.1f}"
+
+
+def predict(name: str, **said: float) -> None:
+    """Write down what you expect, before you look: predict("submit", seconds=4). A new one replaces the old.
+
+    The keyword is the unit: seconds, percent, per_second, users, jobs, or any other word.
+    Raises WorkbookError if it is not one number from 0 up.
+    """
+    if len(said) != 1:
+        raise WorkbookError(f'Write one figure with its unit, for instance predict("{name}", seconds=2).')
+    ((unit, value),) = said.items()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise WorkbookError(f"{value!r} is no prediction: write a number, such as {unit}=2.")
+    if unit == "seconds" and value == 0:
+        raise WorkbookError("Nothing takes 0 seconds: write a number of seconds above 0.")
+    prediction = Prediction(session().chapter, name, unit, value)
+    _write({_key(each): each for each in read()} | {_key(prediction): prediction})
+    print(f"Noted: {name}, {in_words(value, unit)}.")
+
+
+def score(name: str, measured: float | None, at_least: bool = False) -> None:
+    """Say how far the prediction was from what was `measured`, in its unit (None: nothing was measured).
+
+    `at_least`: the measurement is a lower bound.
+    """
+    predictions = {_key(each): each for each in read()}
+    wanted = (session().chapter, name)
+    said = predictions.get(wanted)
+    if said is None:
+        print(f"{name}: no prediction was noted; run the cell with predict() first.")
+        return
+    scored = Prediction(*wanted, said.unit, said.said, measured, at_least)
+    _write(predictions | {wanted: scored})
+    print(f"{name}: {_sentence(scored)}")
+
+
+def _sentence(each: Prediction) -> str:
+    said = f"you said {in_words(each.said, each.unit)}"
+    if each.measured is None:
+        return f"{said}; nothing was measured."
+    bound = "at least " if each.at_least else ""
+    return f"{said}, it was {bound}{in_words(each.measured, each.unit)}: {each.verdict}."
+
+
+def summary() -> "Figure | None":
+    """Print all predictions of all chapters with their scores, and return a picture of them."""
+    predictions = read()
+    if not predictions:
+        print("No prediction has been noted yet. The first ones are in chapter 1.")
+        return None
+    width = max(len(each.name) for each in predictions)
+    for each in predictions:
+        print(f"{each.chapter:2}  {each.name:{width}}  {_sentence(each)}")
+    scored = [each for each in predictions if each.factor is not None]
+    if not scored:
+        return None
+    good = sum((each.factor or 0) < WELL_SAID for each in scored)
+    print(f"\n{good} of {len(scored)} were off by a factor of less than {WELL_SAID}.")
+    from workbook.pictures import predictions_figure
+
+    return predictions_figure(scored)
+
+
+def read() -> list[Prediction]:
+    """All predictions of this reader, by chapter. Raises WorkbookError if their file can't be read."""
+    file = predictions_file()
+    if not file.exists():
+        return []
+    try:
+        return [Prediction(**each) for each in json.loads(file.read_text())]
+    except (ValueError, TypeError) as error:
+        raise WorkbookError(
+            f"The notes of your predictions, notebooks/{file.name}, can't be read ({error})."
+            " Delete the file, and predict anew."
+        ) from None
+
+
+def predictions_file() -> Path:
+    """Where this reader's predictions are kept."""
+    return Path(os.environ.get("WORKBOOK_PREDICTIONS") or NOTEBOOKS / "predictions.json")
+
+
+def _key(each: Prediction) -> tuple[int, str]:
+    return each.chapter, each.name
+
+
+def _write(predictions: Mapping[Any, Prediction]) -> None:
+    """Whole, or not at all; the chapters in order, and within a chapter as they were noted."""
+    file = predictions_file()
+    ordered = sorted(predictions.values(), key=lambda each: each.chapter)
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps([vars(each) for each in ordered], indent=1) + "\n")
+    partial.replace(file)

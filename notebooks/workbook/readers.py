@@ -1,0 +1,62 @@
+"""What experiments are made of: a bench of the readers, and one visitor by hand."""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbook.session import WorkbookError, session
+from workbook.words import in_words
+
+if TYPE_CHECKING:
+    from loadtests.plan import Plan
+    from loadtests.samples import Row
+
+
+def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
+    """Measure the readers as `make bench` does; returns results.json, as the charts take it.
+
+    With `rows`, every single request too: `rows_of` reads it. A step that is not fit is said; while it is
+    recorded it raises WorkbookError. Raises KeyboardInterrupt when the cell is interrupted.
+    """
+    from loadtests.bench import run
+
+    with tempfile.TemporaryDirectory(prefix="workbook-") as name:
+        folder = Path(name)  # a fresh one: steps that are there are not measured again
+        results = run(plan, folder)
+        if results["interrupted"]:
+            raise KeyboardInterrupt
+        if rows:
+            results["csv"] = {step["rows"]: (folder / step["rows"]).read_text() for step in results["steps"]}
+    unfit = {reason for step in results["steps"] for reason in step["unfit_reasons"]}
+    if unfit:
+        said = f"Not fit to judge by: {'; '.join(sorted(unfit))}."
+        if session().mode in ("record", "complete"):
+            raise WorkbookError(f"{said} It was not recorded.")
+        print(f"{said} Close what else runs on this machine, and run the cell again.")
+    return results
+
+
+def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
+    """Every request of a step, if its bench was asked for rows. Raises WorkbookError if it was not."""
+    from loadtests.samples import read_rows
+
+    if "csv" not in results:
+        raise WorkbookError("This experiment kept no rows: give it rows=True, and measure again.")
+    with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
+        file = Path(folder) / "rows.csv"
+        file.write_text(results["csv"][step["rows"]])
+        return read_rows(file)
+
+
+def submit(reader: str, feed: str) -> float:
+    """Submit a feed's address to a reader as a form would; returns how many seconds the answer took."""
+    import requests
+
+    began = time.perf_counter()
+    answer = requests.post(f"{reader}/feeds", data={"url": feed}, allow_redirects=False, timeout=60)
+    seconds = time.perf_counter() - began
+    answer.raise_for_status()
+    print(f"{feed.rsplit('/feeds/')[1]:16} answered in {in_words(seconds)}")
+    return seconds

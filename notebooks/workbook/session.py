@@ -1,0 +1,121 @@
+"""Which chapter this kernel runs, whether live or from recordings, and errors that say what to do."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent
+NEEDED = ("loadtests", "jobqueue", "matplotlib", "numpy", "psutil", "requests", "sqlalchemy")
+# How experiments are made, from the environment variable WORKBOOK. The last two are for build.py.
+MODES = {
+    "live": "each experiment runs on this machine, now",
+    "recorded": "nothing is run; the figures come from recordings",
+    "record": "each experiment is run and recorded",
+    "complete": "what is not recorded is run, and recorded",
+}
+
+
+class WorkbookError(Exception):
+    """Something that the reader can put right; the message says how."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What `begin` found out."""
+
+    chapter: int
+    mode: str
+
+    @property
+    def prefix(self) -> str:
+        """What the files of this chapter begin with: "03-"."""
+        return f"{self.chapter:02}-"
+
+
+_sessions: list[Session] = []  # empty until begin(); then one
+
+
+def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()) -> None:
+    """Start a chapter: look whether the kernel has what it takes, and say how experiments will be made.
+
+    0 is no chapter but another page, without experiments.
+    `recorded`: take all figures of the chapter from recordings, and start no process. `needs`: modules that
+    this chapter's experiments import beside those that `make notebooks` installs.
+    Raises WorkbookError if something is missing; the message says what to do.
+    """
+    _show_messages_only()
+    mode = "recorded" if recorded else os.environ.get("WORKBOOK", "") or "live"
+    if mode not in MODES:
+        raise WorkbookError(f"WORKBOOK={mode} in the environment: set it to live or to recorded.")
+    _look_for(NEEDED, needs if mode != "recorded" else (), chapter)
+    _sessions[:] = [Session(chapter, mode)]
+    if shell := _shell():
+        shell.run_line_magic("matplotlib", "inline")
+    if chapter:
+        print(f"Chapter {chapter}, {'recorded' if mode == 'recorded' else 'live'}: {MODES[mode]}.")
+
+
+def session() -> Session:
+    """The chapter that has begun. Raises WorkbookError before that."""
+    if not _sessions:
+        raise WorkbookError("Run the first cell of this notebook first: it calls begin().")
+    return _sessions[0]
+
+
+def _look_for(needed: Iterable[str], special: Iterable[str], chapter: int) -> None:
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise WorkbookError(
+            f"This kernel has no {' and no '.join(missing)}: it is {sys.executable}. Start the workbook with"
+            " `make notebooks`, which installs all that is needed; or choose the Python of the project's"
+            " .venv as this notebook's kernel, and restart it."
+        )
+    if missing := [name for name in special if find_spec(name) is None]:
+        raise WorkbookError(
+            f"Chapter {chapter} measures with {' and '.join(missing)} besides, not installed here. Stop"
+            f" Jupyter, run `.venv/bin/pip install {' '.join(missing)}`, and start it again; or read the"
+            f" chapter from recordings: begin({chapter}, recorded=True)."
+        )
+
+
+def advice(error: BaseException) -> str:
+    """The message of an error, and what to do about it where the message itself does not say."""
+    said = str(error)
+    if re.search(r"\bin use\b", said):
+        said += (
+            "\nAnother program holds that port. Leave out the port, and a free one is taken; or end the other"
+            " program: shut down another notebook's kernel, or press Ctrl-C where `make sync` runs."
+        )
+    if isinstance(error, ModuleNotFoundError):
+        said += f"\nInstall it: .venv/bin/pip install {error.name}. Then restart the kernel."
+    return said
+
+
+def _show_messages_only() -> None:
+    """Have IPython show the errors that explain themselves without a traceback."""
+    shell = _shell()
+    if shell is None:
+        return
+    kinds: list[type[BaseException]] = [WorkbookError, ModuleNotFoundError]
+    if find_spec("loadtests"):
+        from loadtests.errors import LoadTestError
+
+        kinds.append(LoadTestError)
+
+    def show(
+        shell: Any, kind: type, error: BaseException, trace: TracebackType, tb_offset: int | None = None
+    ) -> None:
+        shell._showtraceback(kind, error, [advice(error)])
+
+    shell.set_custom_exc(tuple(kinds), show)
+
+
+def _shell() -> Any:
+    """IPython's shell, or None in a plain Python."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None

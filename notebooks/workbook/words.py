@@ -1,0 +1,30 @@
+"""How the workbook says numbers."""
+
+
+def in_words(value: float, unit: str = "seconds") -> str:
+    """A figure as one says it: "18 ms", "2.3 s", "12 %", "5.5 a second", "24 users"."""
+    match unit:
+        case "seconds":
+            return _seconds(value)
+        case "percent":
+            return f"{number(value)} %"
+        case "per_second":
+            return f"{number(value)} a second"
+        case _:
+            name = unit.replace("_", " ")
+            return f"{number(value)} {name.removesuffix('s') if value == 1 else name}"
+
+
+def number(value: float) -> str:
+    """Three digits that mean something: "0.125", "7.4", "1,240"."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _seconds(value: float) -> str:
+    if value < 0.00995:
+        return f"{value * 1000:.1f} ms"
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.1f} s" if value < 99.95 else f"{value:.0f} s"

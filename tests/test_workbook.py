@@ -1,0 +1,121 @@
+"""Checks of exercises say so much and no more; the errors that a reader meets say what to do."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import notebooks_path
+import pytest
+import workbook.session
+from workbook import WorkbookError, begin, check, near, predict, seal
+from workbook.session import advice
+
+from loadtests.errors import ProcessError
+
+pytest_plugins = ["workbook_fixtures"]
+pytestmark = pytest.mark.usefixtures("chapter")
+
+Captured = pytest.CaptureFixture[str]
+
+
+def answer_of(right: Any, answer: Any, capsys: Captured) -> str:
+    """What the check of exercise 3.2 prints."""
+    check("2", answer, right, hint="Think of N*.")
+    return capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("right", [lambda answer: answer == 7, near(7, 0.02), seal("2", 7)])
+def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Captured) -> None:
+    """By a condition, by a tolerance, or by a seal; nothing answered is no error."""
+    assert answer_of(right, 7, capsys) == "Exercise 3.2: right."
+    assert answer_of(right, 8, capsys) == "Exercise 3.2: not yet. Think of N*."
+    assert answer_of(right, ..., capsys) == "Exercise 3.2: not yet. Think of N*."
+
+
+def test_a_check_may_say_what_is_wrong(capsys: Captured) -> None:
+    """A text in place of False."""
+    right = lambda answer: "That is a rate, not a number of slots." if answer < 1 else answer == 7  # noqa: E731
+    assert answer_of(right, 0.5, capsys) == "Exercise 3.2: not yet. That is a rate, not a number of slots."
+
+
+def test_an_answer_that_breaks_the_check_is_no_traceback(capsys: Captured) -> None:
+    """The error is named; a function that is not written yet has only the hint."""
+    right = lambda answer: answer(1) + 1 == 2  # noqa: E731
+    assert answer_of(right, "x", capsys).endswith(
+        "(Your answer ends in TypeError: 'str' object is not callable.)"
+    )
+    assert answer_of(right, lambda n: ..., capsys) == "Exercise 3.2: not yet. Think of N*."
+
+
+def test_a_seal_knows_its_exercise_and_no_letter_case() -> None:
+    """The same word elsewhere has another seal: one cannot be guessed from the other."""
+    assert seal("2", "Submit ") == seal("2", "submit") != seal("3", "submit")
+
+
+# ---- beginning, and errors
+
+
+def test_a_chapter_says_how_its_experiments_are_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """Live, unless asked otherwise here or in the environment."""
+    begin(4)
+    begin(4, recorded=True)
+    monkeypatch.setenv("WORKBOOK", "recorded")
+    begin(4)
+    live, recorded, recorded_too = capsys.readouterr().out.splitlines()
+    assert live.startswith("Chapter 4, live:")
+    assert recorded == recorded_too
+    assert recorded.startswith("Chapter 4, recorded:")
+
+
+def test_a_mode_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names those that there are."""
+    monkeypatch.setenv("WORKBOOK", "fast")
+    with pytest.raises(WorkbookError, match="live or to recorded"):
+        begin(4)
+
+
+def test_a_cell_before_the_first_one_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restart of the kernel."""
+    monkeypatch.setattr(workbook.session, "_sessions", [])
+    with pytest.raises(WorkbookError, match="Run the first cell"):
+        predict("submit", seconds=1)
+
+
+def test_the_wrong_kernel_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names what is missing, which Python this is, and `make notebooks`."""
+    monkeypatch.setattr(workbook.session, "NEEDED", ("loadtests", "no_such_package"))
+    with pytest.raises(WorkbookError, match=r"no no_such_package: it is .*make notebooks"):
+        begin(1)
+
+
+def test_a_missing_extra_is_told_how_to_install_or_to_do_without() -> None:
+    """A chapter from recordings needs none."""
+    with pytest.raises(WorkbookError, match=r"pip install no_such_engine.*begin\(10, recorded=True\)"):
+        begin(10, needs=["no_such_engine"])
+    begin(10, needs=["no_such_engine"], recorded=True)
+
+
+def test_a_port_in_use_is_told_what_to_do() -> None:
+    """gunicorn's own words, and what to do about them."""
+    error = ProcessError("The web server ended. It said:\nConnection in use: ('127.0.0.1', 8001)")
+    assert "a free one is taken" in advice(error)
+    assert advice(ProcessError("Something else.")) == "Something else."
+
+
+def test_a_missing_module_is_told_how_to_install_it() -> None:
+    """In the .venv, and with a restart."""
+    error = ModuleNotFoundError("No module named 'celery'", name="celery")
+    assert ".venv/bin/pip install celery. Then restart the kernel." in advice(error)
+
+
+def test_only_the_standard_library_is_imported_before_begin() -> None:
+    """Else a kernel without our packages could not say so."""
+    code = "import workbook, sys; print([n for n in sys.modules if n in ('loadtests', 'numpy', 'requests')])"
+    environment = {**os.environ, "PYTHONPATH": str(notebooks_path.NOTEBOOKS)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -1,0 +1,157 @@
+"""Experiments are run, recorded, and taken from recordings; what is told apart is said."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import notebooks_path  # noqa: F401
+import pytest
+import workbook.experiments
+from workbook import WorkbookError, bench, experiment, rows_of
+
+from loadtests.plan import Plan
+
+pytest_plugins = ["workbook_fixtures"]
+pytestmark = pytest.mark.usefixtures("chapter")
+
+Captured = pytest.CaptureFixture[str]
+Chapter = Callable[..., None]
+
+
+def measured(users: int, mix: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Stands for something that takes long."""
+    print(f"measuring {users} users")
+    return {"users": users, "mix": mix, 5: "five"}
+
+
+def test_live_an_experiment_is_run_and_nothing_is_kept(tmp_path: Path, capsys: Captured) -> None:
+    """What comes back is as JSON has it, so that no chapter works live and fails from its recording."""
+    assert experiment("many-users", measured, users=4, mix=("a",)) == {"users": 4, "mix": ["a"], "5": "five"}
+    assert not (tmp_path / "data").exists()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "measuring 4 users"
+    assert second.startswith("[many-users: measured now, in ")
+
+
+@pytest.mark.parametrize("recording", ["record", "complete"])
+def test_a_recording_gives_back_what_was_returned_and_printed(
+    chapter: Chapter, recording: str, capsys: Captured
+) -> None:
+    """Without calling anything."""
+    chapter(mode=recording)
+    first = experiment("many-users", measured, users=4)
+    chapter(mode="recorded")
+    capsys.readouterr()
+    assert experiment("many-users", lambda users: pytest.fail("was called"), users=4) == first
+    said, mark = capsys.readouterr().out.splitlines()
+    assert said == "measuring 4 users"
+    assert mark.startswith("[many-users: recorded on 20")
+
+
+def test_one_experiment_can_be_taken_from_its_recording_in_a_live_chapter(
+    chapter: Chapter, capsys: Captured
+) -> None:
+    """And the other way round."""
+    chapter(mode="record")
+    experiment("many-users", measured, users=4)
+    chapter(mode="live")
+    capsys.readouterr()
+    experiment("many-users", measured, users=4, recorded=True)
+    assert "recorded on" in capsys.readouterr().out
+    chapter(mode="recorded")
+    experiment("many-users", measured, users=4, recorded=False)
+    assert "measured now" in capsys.readouterr().out
+
+
+def test_complete_measures_only_what_is_missing_or_differs(chapter: Chapter, capsys: Captured) -> None:
+    """So that a build after a change of text needs no stack, and one after a change of settings does."""
+    chapter(mode="complete")
+    experiment("many-users", measured, users=4)
+    experiment("many-users", measured, users=4)
+    experiment("many-users", measured, users=5)
+    marks = [line.split(",")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert [mark.split()[1] for mark in marks] == ["measured", "recorded", "measured"]
+
+
+def test_a_recording_of_something_else_is_not_passed_off(chapter: Chapter) -> None:
+    """The message shows both settings."""
+    chapter(mode="record")
+    experiment("many-users", measured, users=4)
+    chapter(mode="recorded")
+    with pytest.raises(WorkbookError, match=r"made with users=4, and the cell now says users=5"):
+        experiment("many-users", measured, users=5)
+
+
+def test_a_missing_recording_is_said_with_those_that_are_there(chapter: Chapter) -> None:
+    """And how to measure instead."""
+    chapter(mode="record")
+    experiment("many-users", measured, users=4)
+    chapter(mode="recorded")
+    with pytest.raises(WorkbookError, match=r"this chapter has 03-many-users\. .*recorded=False"):
+        experiment("few-users", measured, users=4)
+
+
+def test_a_plan_and_numpy_numbers_can_be_recorded(chapter: Chapter) -> None:
+    """Dataclasses are settings like others; arrays become lists."""
+    import numpy as np
+
+    chapter(mode="record")
+    made = experiment("curve", lambda plan: {"n": np.int64(3), "y": np.arange(2.0)}, plan=Plan(users=(4,)))
+    assert made == {"n": 3, "y": [0.0, 1.0]}
+    assert not list(workbook.experiments.DATA.glob("*.part"))
+
+
+def test_what_json_cannot_hold_is_refused() -> None:
+    """Live too, so that the author hears of it at once."""
+    with pytest.raises(WorkbookError, match="what JSON can hold"):
+        experiment("set", lambda: {1, 2})
+
+
+@pytest.mark.parametrize("name", ["Many Users", "../many", ""])
+def test_an_experiment_is_named_like_a_file(name: str) -> None:
+    """Its name is one."""
+    with pytest.raises(WorkbookError, match="small letters, digits and hyphens"):
+        experiment(name, measured, users=1)
+
+
+def results(**more: Any) -> dict[str, Any]:
+    """What a bench returns, as far as the workbook looks at it."""
+    step = {"rows": "rows/a.csv", "unfit_reasons": []}
+    return {"interrupted": False, "steps": [step | more]}
+
+
+def test_a_bench_keeps_its_rows_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request can be had again from what was recorded."""
+
+    def run(plan: Plan, folder: Path) -> dict[str, Any]:
+        (folder / "rows").mkdir()
+        lines = ["user,group,name,intended_s,sent_s,done_s,status,error", "1,submit,POST /feeds,0.5,0.6,,0,"]
+        (folder / "rows" / "a.csv").write_text("\n".join(lines) + "\n")
+        return results()
+
+    monkeypatch.setattr("loadtests.bench.run", run)
+    found = json.loads(json.dumps(bench(Plan(), rows=True)))
+    (row,) = rows_of(found, found["steps"][0])
+    assert (row.intended_s, row.sent_s, row.done_s, row.unfinished) == (0.5, 0.6, None, True)
+    with pytest.raises(WorkbookError, match="rows=True"):
+        rows_of(bench(Plan()), found["steps"][0])
+
+
+def test_an_interrupted_bench_interrupts_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a result would fail later, and less clearly."""
+    monkeypatch.setattr("loadtests.bench.run", lambda plan, folder: results() | {"interrupted": True})
+    with pytest.raises(KeyboardInterrupt):
+        bench(Plan())
+
+
+def test_an_unfit_bench_is_said_and_is_not_recorded(
+    chapter: Chapter, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """A reader may look at it; the workbook does not keep it."""
+    monkeypatch.setattr("loadtests.bench.run", lambda plan, folder: results(unfit_reasons=["it was busy"]))
+    assert bench(Plan())["steps"]
+    assert "Not fit to judge by: it was busy." in capsys.readouterr().out
+    chapter(mode="record")
+    with pytest.raises(WorkbookError, match="not recorded"):
+        experiment("busy", bench, plan=Plan())

@@ -1,0 +1,149 @@
+"""Predictions are written down, scored in their unit, and summed up on the last page."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import notebooks_path  # noqa: F401
+import pytest
+from workbook import WorkbookError, in_words, predict, score, summary
+from workbook.predictions import Prediction
+
+pytest_plugins = ["workbook_fixtures"]
+pytestmark = pytest.mark.usefixtures("chapter")
+
+Captured = pytest.CaptureFixture[str]
+Chapter = Callable[..., None]
+
+
+def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
+    """The score names both figures, in their unit, and the factor."""
+    score("submit", 2.0)
+    predict("submit", seconds=4)
+    predict("browse", seconds=0.02)
+    predict("over the rule", percent=30)
+    score("submit", 11.0)
+    score("submit", 11.0, at_least=True)
+    score("browse", 0.018)
+    score("browse", None)
+    score("over the rule", 28)
+    assert capsys.readouterr().out.splitlines() == [
+        "submit: no prediction was noted; run the cell with predict() first.",
+        "Noted: submit, 4.0 s.",
+        "Noted: browse, 20 ms.",
+        "Noted: over the rule, 30 %.",
+        "submit: you said 4.0 s, it was 11.0 s: off by a factor of 2.8.",
+        "submit: you said 4.0 s, it was at least 11.0 s: off by a factor of at least 2.8.",
+        "browse: you said 20 ms, it was 18 ms: well said.",
+        "browse: you said 20 ms; nothing was measured.",
+        "over the rule: you said 30 %, it was 28 %: well said.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "measured", "at_least", "verdict"),
+    [
+        (3, 3, False, "well said"),
+        (0, 0, False, "well said"),
+        (0, 2, False, "off"),
+        (2, 0, False, "off"),
+        (1, 8, False, "off by a factor of 8.0"),
+        (8, 1, False, "off by a factor of 8.0"),
+        (9, 8, True, "well said"),
+        (1, None, False, "not measured"),
+    ],
+)
+def test_how_far_off_a_prediction_is(
+    said: float, measured: float | None, at_least: bool, verdict: str
+) -> None:
+    """A factor in either direction; none where one of the two is nothing; nobody is blamed for a bound."""
+    assert Prediction(1, "x", "jobs", said, measured, at_least).verdict == verdict
+
+
+@pytest.mark.parametrize("said", [{"seconds": 0}, {"seconds": -1}, {"jobs": float("nan")}, {"jobs": "many"}])
+def test_a_prediction_that_is_none_is_refused(said: dict[str, Any]) -> None:
+    """The message says what to write."""
+    with pytest.raises(WorkbookError, match="write a number"):
+        predict("submit", **said)
+
+
+@pytest.mark.parametrize("said", [{}, {"seconds": 1, "percent": 2}])
+def test_a_prediction_is_one_figure(said: dict[str, float]) -> None:
+    """With one unit."""
+    with pytest.raises(WorkbookError, match="one figure with its unit"):
+        predict("submit", **said)
+
+
+def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -> None:
+    """It keeps its place on the last page; the same name in another chapter is another prediction."""
+    predict("first", seconds=1)
+    predict("second", users=24)
+    score("first", 5)
+    predict("first", seconds=2)
+    capsys.readouterr()
+    assert summary() is None
+    assert capsys.readouterr().out.splitlines() == [
+        " 3  first   you said 2.0 s; nothing was measured.",
+        " 3  second  you said 24 users; nothing was measured.",
+    ]
+
+
+def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) -> None:
+    """In the chapters' order, with a count of the good ones, and a picture with a line for each."""
+    predict("knee", users=24)
+    score("knee", 26)
+    chapter(1)
+    predict("submit", seconds=1)
+    score("submit", 6.2)
+    predict("never measured", seconds=1)
+    predict("lost jobs", jobs=3)
+    score("lost jobs", 0)
+    capsys.readouterr()
+    figure = summary()
+    assert capsys.readouterr().out.splitlines() == [
+        " 1  submit          you said 1.0 s, it was 6.2 s: off by a factor of 6.2.",
+        " 1  never measured  you said 1.0 s; nothing was measured.",
+        " 1  lost jobs       you said 3 jobs, it was 0 jobs: off.",
+        " 3  knee            you said 24 users, it was 26 users: well said.",
+        "",
+        "1 of 3 were off by a factor of less than 1.5.",
+    ]
+    assert figure is not None
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "1. submit: 1.0 s, was 6.2 s",
+        "1. lost jobs: 3 jobs, was 0 jobs",
+        "3. knee: 24 users, was 26 users",
+    ]
+
+
+def test_without_a_prediction_the_last_page_says_where_to_begin(capsys: Captured) -> None:
+    """And shows no empty picture."""
+    assert summary() is None
+    assert "chapter 1" in capsys.readouterr().out
+
+
+def test_notes_that_cannot_be_read_are_no_riddle(tmp_path: Path) -> None:
+    """The message says which file to delete."""
+    (tmp_path / "predictions.json").write_text("{")
+    with pytest.raises(WorkbookError, match="Delete the file"):
+        score("submit", 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (0.0042, "seconds", "4.2 ms"),
+        (0.018, "seconds", "18 ms"),
+        (0.9996, "seconds", "1.0 s"),
+        (2.34, "seconds", "2.3 s"),
+        (124.4, "seconds", "124 s"),
+        (12.5, "percent", "12.5 %"),
+        (5.5, "per_second", "5.5 a second"),
+        (1, "users", "1 user"),
+        (1240, "jobs", "1,240 jobs"),
+        (3, "busy_slots", "3 busy slots"),
+    ],
+)
+def test_figures_are_said_in_words(value: float, unit: str, words: str) -> None:
+    """Three digits that mean something, and the unit."""
+    assert in_words(value, unit) == words

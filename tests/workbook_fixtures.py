@@ -1,0 +1,27 @@
+"""The fixture of the tests of the workbook.
+
+A test module that needs them says `pytest_plugins = ["workbook_fixtures"]`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import notebooks_path  # noqa: F401
+import pytest
+
+
+@pytest.fixture
+def chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Chapter 3 has begun, live; chapter(5, "recorded") begins another. No file of a reader's is touched."""
+    import workbook.experiments
+    import workbook.session
+
+    monkeypatch.setenv("WORKBOOK_PREDICTIONS", str(tmp_path / "predictions.json"))
+    monkeypatch.delenv("WORKBOOK", raising=False)
+    monkeypatch.setattr(workbook.experiments, "DATA", tmp_path / "data")
+
+    def begin(number: int = 3, mode: str = "live") -> None:
+        monkeypatch.setattr(workbook.session, "_sessions", [workbook.session.Session(number, mode)])
+
+    begin()
+    return begin
