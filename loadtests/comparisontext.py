@@ -77,6 +77,8 @@ def sentence(comparison: Mapping[str, Any]) -> str:
         told.append(f"Slower: {_worst(slower)}.")
     elif unfit or not any(each["chance"] is not None for each in questions):
         told.append("Not fit to compare.")
+    elif sees_nothing(comparison):
+        told.append("No difference was seen, but none of the size that matters could have been.")
     else:
         allowed = f"{comparison['worse_percent']:g} %"
         told.append(
@@ -92,6 +94,11 @@ def sentence(comparison: Mapping[str, Any]) -> str:
         )
     told += _blind(questions)
     return " ".join(told)
+
+
+def sees_nothing(comparison: Mapping[str, Any]) -> bool:
+    """True if no figure could have shown a difference as large as its margin: a 0 then says little."""
+    return all(too_wide(each) or each["finding"] == "not judged" for each in comparison["questions"])
 
 
 def _worst(slower: Sequence[Question]) -> str:
@@ -112,10 +119,10 @@ def _blind(questions: Sequence[Question]) -> list[str]:
         return []
     known = [each for each in wide if reach(each) is not None]
     if not known:
-        return [f"For {len(wide)} of them there are too few requests to say anything."]
+        return [f"For {counted(len(wide), 'figure')} there are too few requests to say anything."]
     first = max(known, key=lambda each: (reach(each) or 0.0) / each["margin"])
     return [
-        f"For {len(wide)} of the figures the interval is too wide to say that: these runs could not have seen"
+        f"For {counted(len(wide), 'figure')} the interval is too wide to say: these runs could not have seen"
         f" a change of {IN_WORDS[first['figure']]} of {where(first)} smaller than"
         f" {_amount(first['figure'], reach(first) or 0.0, ' points')}. Longer runs or more repeats see more."
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from loadtests.comparisontext import FIGURES, change, interval, mark, value, where
+from loadtests.comparisontext import FIGURES, change, interval, mark, sees_nothing, value, where
 from loadtests.rule import MOST_OVER, RULED, shares_over
 from loadtests.samples import RULE_MS
 from loadtests.sides import name_of
@@ -116,6 +116,8 @@ def github_comparison(comparison: Mapping[str, Any]) -> str:
         for before, each in zip(shown, comparison["questions"], strict=False)
     ]
     title = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare"}[comparison["exit_status"]]
+    if comparison["exit_status"] == 0 and sees_nothing(comparison):
+        title = "⚠️ No difference seen, but none could have been"
     told = [f"### {title}", _escaped(comparison["sentence"]), *([_table(head, rows)] if rows else [])]
     told += [_escaped(warning) for warning in comparison["warnings"]]
     told += [

@@ -93,6 +93,9 @@ def test_it_says_what_it_could_not_have_seen(tmp_path: Path, capsys: pytest.Capt
         sides.append(folder)
     found = answer(*sides)
     assert found["exit_status"] == 0
+    assert found["sentence"].startswith(
+        "No difference was seen, but none of the size that matters could have"
+    )
     assert "these runs could not have seen a change of" in found["sentence"]
     assert "too wide" in capsys.readouterr().out
 

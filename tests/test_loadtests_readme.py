@@ -21,7 +21,7 @@ BLOCKS = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```", README,
 EXAMPLE = "http://127.0.0.1:8000"  # stands for the test's own server
 # What is different each time: lines of figures, in whichever order, and what is said of wide intervals.
 FIGURES = re.compile(r"(?m)^ *(look|pay|p50|p95|p99|mean|over 500 ms) +[\d.].*$")
-DOUBT = re.compile(r"(?s)For \d+ of the figures .* see more\.")
+DOUBT = re.compile(r"(?s)For \d+ figures? .* see more\.")
 
 
 @pytest.fixture(scope="module")
