@@ -44,6 +44,9 @@ MOST_AGAIN_SHARE = 0.1  # of a long run's steps
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep and write the report; returns the exit status. Raises LoadTestError."""
     options = parse_options(argv)
+    for option, file in (("--junit", options.junit), ("--github", options.github)):
+        if file and not file.parent.is_dir():  # said before half an hour is spent on it
+            raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it first.")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     if options.resume:
@@ -51,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan, floor, full = _read_run(folder)
     else:
         folder = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
-                f"The folder {folder} is not empty. Name another with --out, remove it, or go on with the run"
+                f"{folder} is there already, and is not an empty folder. Name another with --out, remove it, or go on with the run"
                 f" that it holds: --resume {folder}"
             )
         plan, floor, full = plan_of(options), options.floor, options.full
