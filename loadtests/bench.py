@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
-                f"{folder} is there already, and is not an empty folder. Name another with --out, remove it, or go on with the run"
-                f" that it holds: --resume {folder}"
+                f"{folder} is there already, and is not an empty folder. Name another with --out, remove it,"
+                f" or go on with the run that it holds: --resume {folder}"
             )
         plan, floor, full = plan_of(options), options.floor, options.full
         check_database(plan.database)
