@@ -82,12 +82,12 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
 
 
 def _counted(series: Series, rule_ms: float, width: float) -> str:
-    """A panel's title; `width` in inches, of which a letter takes an eighth."""
+    """A panel's title; `width` in inches, of which a letter takes a ninth."""
     counted = summarise(in_window(series.rows, *series.window), series.ended, rule_ms)
     over = counted["share_over_500ms"]
     said = "" if over is None else f", {percent(over)} over {duration(rule_ms)}"
     rest = f": {counted['count']} counted{said}"
-    return shortened(series.name, int(8 * width) - len(rest)) + rest
+    return shortened(series.name, int(9 * width) - len(rest)) + rest
 
 
 def shortened(name: str, most: int) -> str:

@@ -138,7 +138,7 @@ def seconds_axis(axes: Axes, end: float, window: tuple[float, float]) -> None:
     """An x axis for the time within a step; what was not counted is grey."""
     axes.set_xlim(0, end)
     even_ticks(axes.xaxis, 6)
-    axes.set_xlabel("seconds into the step (grey: not counted)")
+    axes.set_xlabel("seconds since the start (grey: not counted)")
     for start, stop in ((0.0, window[0]), (window[1], end)):
         if stop > start:
             axes.axvspan(start, stop, color="#f0f0f0", lw=0, zorder=0)
