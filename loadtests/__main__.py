@@ -10,7 +10,7 @@ COMMANDS = {
     "bench": ("loadtests.bench", "measure both readers as users grow, and write a report"),
     "compare": ("loadtests.compare", "the difference between two runs, with its interval"),
     "report": ("loadtests.report", "write the report of a run, or of a file of requests, again"),
-    "floor": ("loadtests.floor", "measure the load generator itself, against a server that does nothing"),
+    "floor": ("loadtests.floor", "measure the load generator itself, on a server that does nothing"),
     "queue": ("loadtests.queuebench.bench", "measure jobqueue beside the plain drivers and other queues"),
     "stack": ("loadtests.stack", "start one reader with all it needs, until Ctrl-C"),
     "feedserver": ("loadtests.feedserver", "start the fake feed server alone"),
