@@ -129,6 +129,12 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         " --rule or failed, and with 3 if the load generator was not fit to say",
         include_in_web_ui=False,
     )
+    option(
+        "--help-load",
+        action="help",
+        help="show all options, and exit. (Locust prints its --help before it knows those of a locustfile.)",
+        include_in_web_ui=False,
+    )
 
 
 def load_from(options: Any) -> Load:

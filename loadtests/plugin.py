@@ -4,7 +4,7 @@
 
 Every request of its HttpUsers and FastHttpUsers becomes a row from the moment it is sent, so that one whose
 answer never comes is not lost. Options for open load, steps, and exit statuses are added to Locust's own:
-`locust --help` shows them. What a locustfile may say, and need not:
+`locust -f LOCUSTFILE --help-load` shows them. What a locustfile may say, and need not:
 
     self.client.get("/", context={"group": "browse"})      # group of a row; default: the request's name
     with plugin.visit(self, "content", "the whole visit"): # a row of its own, from the visit's start
@@ -261,6 +261,17 @@ def _failed(user: Any, error: Exception) -> None:
     user.environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)
 
 
+def _add_options(parser: Any, **_: Any) -> None:
+    group = parser.add_argument_group("Load and verdict")
+
+    def option(*names: str, include_in_web_ui: bool = True, **said: Any) -> None:
+        action = group.add_argument(*names, **said)
+        action.include_in_web_ui = include_in_web_ui  # as Locust's own parser does, which knows no groups
+        action.is_secret = action.is_required = action.is_multiple = False
+
+    add_options(option)
+
+
 def _current() -> Generator | None:
     return _process.generator
 
@@ -275,7 +286,7 @@ events: Any = locust.events
 for session, context_at in ((HttpSession, 2), (FastHttpSession, 8)):
     session.request = recorded(session.request, context_at, _current)  # type: ignore[method-assign]
 locust.User.start = _start_user(locust.User.start)  # type: ignore[method-assign]
-events.init_command_line_parser.add_listener(lambda parser, **_: add_options(parser.add_argument))
+events.init_command_line_parser.add_listener(_add_options)
 events.init.add_listener(_process.prepare)
 events.request.add_listener(_on_request)
 events.test_start.add_listener(_process.start)

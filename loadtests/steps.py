@@ -6,6 +6,8 @@ from collections.abc import Callable
 from loadtests.loadoptions import Load
 from loadtests.outcome import Stage
 
+LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step is not to be cut short
+
 
 class Steps:
     """What Locust takes for a LoadTestShape: it asks `tick` about once a second what load there should be.
@@ -29,7 +31,8 @@ class Steps:
     def tick(self) -> tuple[int, float] | None:
         """How many users there should be, and how many to start a second: all at once. None: it is over."""
         now = self._clock()
-        step = int((now - self._origin) // self.load.step_seconds)
+        since = now - self._origin - (self.load.open and LATER_SECONDS)
+        step = max(0, int(since // self.load.step_seconds))
         if step >= len(self.load.steps):
             return None
         while len(self._began) <= step:

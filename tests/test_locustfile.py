@@ -1,88 +1,141 @@
-"""`locust -f loadtests/feeds.py` is an ordinary locustfile."""
+"""`locust -f loadtests/feeds.py` is an ordinary locustfile: headless, in Locust's page, with processes."""
 
-import json
 import re
-import socket
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from conftest import wait_until
+from locust_runs import command, counted_by_locust, free_port, headless, two_processes
 
+from loadtests.fitness import little
 from loadtests.processes import Process
-from loadtests.samples import read_rows
+from loadtests.samples import Row, read_rows
+from loadtests.stack import Stack, StackSettings
 
-ROOT = Path(__file__).parent.parent
-LOCUST = [sys.executable, "-m", "locust", "-f", "loadtests/feeds.py"]
+FEEDS = "loadtests/feeds.py"
+QUICK = ("--kind", "fast", "--think", "0.1", "--run-time", "2s")
+SIX = ("--users", "6", "--spawn-rate", "6")
 
 
-def headless(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run Locust without its page, to its end."""
-    command = [*LOCUST, "--headless", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, cwd=ROOT)
+@pytest.fixture(scope="module")
+def reader() -> Iterator[tuple[str, ...]]:
+    """The options that name a queued reader that runs already, and its feed server."""
+    with Stack(StackSettings(app="queued")) as stack:
+        yield ("--host", stack.url, "--feeds", stack.feeds_url)
+
+
+def requests_of(rows: list[Row]) -> list[Row]:
+    """The rows that are requests; the others are whole visits."""
+    return [row for row in rows if row.group != "content"]
 
 
 @pytest.mark.parametrize("app", ["sync", "queued"])
 def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_path: Path) -> None:
     """`--app` brings up a stack; every request is a row; the table at the end counts the rows."""
-    rows_file = tmp_path / "rows.csv"
-    options = ("--kind", "fast", "--think", "0.1", "--users", "6", "--spawn-rate", "6", "--run-time", "2s")
-    done = headless("--app", app, *options, "--rows", str(rows_file))
-    assert done.returncode == 0, done.stderr
-    assert f"Started the {app} reader at http://127.0.0.1:" in done.stdout
-    rows = read_rows(rows_file)
-    groups = {row.group for row in rows}
+    run = headless(FEEDS, tmp_path, "--app", app, *QUICK, *SIX)
+    assert run.status == 0, run.err
+    assert f"Started the {app} reader at http://127.0.0.1:" in run.out
+    groups = {row.group for row in run.rows}
     assert groups >= {"submit", "page", "browse", "content"}
     assert ("poll" in groups) == (app == "queued")  # only a page whose feed is still being fetched asks
-    assert not [row for row in rows if row.failed]
-    submits = sum(row.group == "submit" for row in rows)
-    assert re.search(rf"^POST /feeds +{submits} ", done.stdout, re.MULTILINE)
-    about = json.loads(rows_file.with_suffix(".json").read_text())
-    assert about["users"] == 6
+    assert not [row for row in run.rows if row.failed]
+    assert len(requests_of(run.rows)) == counted_by_locust(run)
+    about = run.about
+    # The table leaves out what visits under way still asked for when the load had ended.
+    submits = sum(row.group == "submit" and row.intended_s < about["stopped_s"] for row in run.rows)
+    assert re.search(rf"^POST /feeds +{submits} ", run.out, re.MULTILINE)
+    assert about["users"] == 6 and about["visit_groups"] == ["content"]
     assert len(about["lag"]) > 10
+
+
+def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path: Path) -> None:
+    """Little's law over the rows finds the users, their random first delay included."""
+    run = headless(
+        FEEDS, tmp_path, *reader, *QUICK, "--users", "30", "--spawn-rate", "30", "--run-time", "4s"
+    )
+    law = little(run.rows, 0.5, run.about["stopped_s"], 30)
+    assert law.holds, law
+    first = [min(row.intended_s for row in run.rows if row.user == user) for user in range(30)]
+    assert max(first) - min(first) > 0.05  # they don't march in step
+    submitters = {row.user for row in run.rows if row.group == "submit"}
+    assert len(submitters) == 21  # seven of ten
+
+
+def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start(
+    reader: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A visit's content and its first request both count from when it was to begin; polls are their own."""
+    run = headless(FEEDS, tmp_path, *reader, *QUICK, "--model", "open", "--rate", "20", "--burst", "10")
+    arrivals = run.about["arrivals"]
+    assert arrivals["planned"] == arrivals["sent"] > 20
+    submits = {row.user: row for row in run.rows if row.group == "submit"}
+    content = {row.user: row for row in run.rows if row.group == "content"}
+    assert submits.keys() == content.keys()
+    assert all(submits[user].intended_s == content[user].intended_s for user in submits)
+    assert sum(row.intended_s == 0 for row in submits.values()) == 10  # the burst, all of them submitting
+    visitors = {row.user for row in run.rows}
+    assert 0.5 < (len(submits) - 10) / (len(visitors) - 10) < 0.9
+    assert all(row.sent_s == row.intended_s for row in run.rows if row.group == "poll")
+
+
+def test_two_processes_submit_different_feeds(reader: tuple[str, ...], tmp_path: Path) -> None:
+    """Their rows are one file, and every request is counted once."""
+    run = headless(FEEDS, tmp_path, *reader, *QUICK, *SIX, *two_processes())
+    assert run.status == 0, run.err
+    assert len(requests_of(run.rows)) == counted_by_locust(run)
+    assert {row.user // 1_000_000 for row in run.rows} == {0, 1}
+    assert "Started the" not in run.out
+    assert run.out.count("The rule, ") == 1
 
 
 def test_what_is_in_flight_at_the_end_is_a_row(tmp_path: Path) -> None:
     """With feeds that hang and no drain, submits are unfinished rows instead of nothing."""
-    rows_file = tmp_path / "rows.csv"
-    options = ("--kind", "hang", "--think", "0.1", "--users", "6", "--spawn-rate", "6", "--run-time", "2s")
-    headless("--app", "sync", *options, "--stop-timeout", "0", "--rows", str(rows_file))
-    rows = read_rows(rows_file)
+    run = headless(FEEDS, tmp_path, "--app", "sync", *QUICK, *SIX, "--kind", "hang", "--stop-timeout", "0")
+    rows = run.rows
     assert [row for row in rows if row.group == "submit" and row.unfinished]
     assert [row for row in rows if row.group == "content" and row.unfinished]
 
 
-def test_the_same_seed_sends_the_same_feeds() -> None:
-    """The visitors' random numbers depend on the seed and on nothing else."""
-    code = """
+def test_the_same_seed_submits_the_same_feeds(tmp_path: Path) -> None:
+    """What a server is asked for, and in which order, depends on the seed and on nothing else."""
+
+    def asked(seed: str) -> list[str]:
+        script = f"""
 import sys
 from types import SimpleNamespace
 import locust
 from loadtests.feeds import Submitter
 Submitter.host = "http://127.0.0.1:1"
-options = SimpleNamespace(seed=int(sys.argv[1]), think=1.0)
+options = SimpleNamespace(seed={seed}, think=1.0, feeds="http://feeds", kind="fast")
 user = Submitter(SimpleNamespace(parsed_options=options, events=locust.events))
-print([user.random.randrange(10**9) for _ in range(3)], user.wait_time())
+user.ask = lambda *said, data, **more: print(data["url"]) or SimpleNamespace(status_code=500)
+for _ in range(3):
+    user.submit_and_read()
+print(user.wait_time())
 """
+        path = tmp_path / "script.py"
+        path.write_text(script)
+        with Process("script", [sys.executable, "-W", "ignore", str(path)], tmp_path / "log") as process:
+            assert process.wait_with(lambda: None, timeout=60) == 0, process.output()
+            return process.output().splitlines()
 
-    def said(seed: str) -> str:
-        command = [sys.executable, "-W", "ignore", "-c", code, seed]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
-        ).stdout
-
-    assert said("1") == said("1") != said("2")
+    assert asked("1") == asked("1") != asked("2")
 
 
-def test_without_a_host_it_says_what_to_start() -> None:
+def test_without_a_host_it_says_what_to_start(tmp_path: Path) -> None:
     """Plain words and status 2, no traceback."""
-    done = headless("--users", "1", "--run-time", "1s")
-    assert done.returncode == 2
-    assert "make sync" in done.stderr
-    assert "--app queued" in done.stderr
-    assert "Traceback" not in done.stderr
+    run = headless(FEEDS, tmp_path, "--users", "1", "--run-time", "1s")
+    assert run.status == 2
+    assert "make sync" in run.err
+    assert "--app queued" in run.err
+    assert "Traceback" not in run.err
+
+
+# ---- Locust's own page
 
 
 def text_of(page: str) -> str:
@@ -93,20 +146,66 @@ def text_of(page: str) -> str:
         return ""
 
 
-def test_it_works_in_locusts_own_page(tmp_path: Path) -> None:
-    """The page is served, its form starts a test, and the test's figures come back."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [*LOCUST, "--app", "queued", "--kind", "fast", "--web-host", "127.0.0.1", "--web-port", port]
-    log = tmp_path / "log"
-    code = f"import os, sys; os.chdir({str(ROOT)!r}); os.execv(sys.executable, {command!r})"
-    with Process("locust", [sys.executable, "-c", code], log) as process:
-        page = f"http://127.0.0.1:{port}"
+@pytest.fixture
+def page(reader: tuple[str, ...], tmp_path: Path) -> Iterator[str]:
+    """The address of Locust's page."""
+    port = free_port()
+    options = ("--web-host", "127.0.0.1", "--web-port", port, "--rows", str(tmp_path / "rows.csv"))
+    with Process("locust", command(FEEDS, *reader, *options), tmp_path / "log") as process:
         process.wait_for(r"Starting web interface", timeout=60)
-        wait_until(lambda: "Locust" in text_of(page), "the page")
-        form = {"user_count": 3, "spawn_rate": 3, "run_time": "2s", "think": "0.1"}
-        assert requests.post(f"{page}/swarm", data=form, timeout=20).json()["success"]
-        process.wait_for(r"From every request, unrounded", timeout=60)
-        figures = requests.get(f"{page}/stats/requests", timeout=20).json()
-        assert {"POST", "GET"} <= {line["method"] for line in figures["stats"]}
+        wait_until(lambda: "Locust" in text_of(f"http://127.0.0.1:{port}"), "the page")
+        yield f"http://127.0.0.1:{port}"
+
+
+def start(page: str, **form: Any) -> None:
+    """Press the page's button."""
+    sent = {"user_count": 3, "spawn_rate": 3, "kind": "fast", "think": "0.1", **form}
+    assert requests.post(f"{page}/swarm", data=sent, timeout=20).json()["success"]
+
+
+def state(page: str) -> str:
+    """What Locust says that it does."""
+    answer: dict[str, Any] = requests.get(f"{page}/stats/requests", timeout=20).json()
+    return str(answer["state"])
+
+
+def has_rows(page: str) -> bool:
+    """Whether some requests were answered."""
+    return len(requests.get(f"{page}/stats/requests", timeout=20).json()["stats"]) > 3
+
+
+def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> None:
+    """A test in closed load, one in open load, said in the form; each has rows and a verdict of its own."""
+    assert "No test has ended yet" in text_of(f"{page}/verdict")
+    start(page)
+    wait_until(lambda: has_rows(page), "answers")
+    requests.post(f"{page}/stop", timeout=30)
+    closed = text_of(f"{page}/verdict")
+    assert "browsing" in closed and "The rule, " in closed
+    assert {row.user for row in read_rows(tmp_path / "rows.csv")} == {0, 1, 2}
+
+    start(page, model="open", rate="30", run_time="2s")
+    wait_until(lambda: state(page) == "running", "the second test")
+    wait_until(lambda: state(page) == "stopped", "its end by --run-time")
+    opened = text_of(f"{page}/verdict")
+    assert opened != closed and "The rule, " in opened
+    second = read_rows(tmp_path / "rows-2.csv")
+    assert len({row.user for row in second}) > 20  # visits, not three users
+    assert len(read_rows(tmp_path / "rows.csv")) > 0  # as it was
+
+
+def test_the_page_shows_the_options(page: str) -> None:
+    """In its form, with what they are now; not those of files and exit statuses."""
+    form = text_of(page)
+    for option in ("model", "rate", "in_flight", "connections", "burst", "warm_up", "think", "kind"):
+        assert f'"{option}"' in form, option
+    assert '"fail_over"' not in form
+
+
+def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str, tmp_path: Path) -> None:
+    """The reason is in Locust's log; then it can be said again."""
+    start(page, model="open", rate="0")
+    wait_until(lambda: "such as --rate 10" in (tmp_path / "log").read_text(), "the reason")
+    wait_until(lambda: state(page) == "stopped", "the end of it")
+    start(page, model="open", rate="20")
+    wait_until(lambda: has_rows(page), "answers")

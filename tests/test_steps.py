@@ -56,4 +56,6 @@ def test_open_load_is_stepped_by_its_schedule() -> None:
     assert steps.stages(1000.0, 3.0) == [Stage(10.5, 0.0, 2.0), Stage(25, 2.0, 3.0)]
     assert steps.stages(1000.0, 1.0) == [Stage(10.5, 0.0, 1.0)]
     clock.seconds += 4
+    assert steps.tick() == (1, 1.0)  # the schedule began a moment later: its last step is not cut short
+    clock.seconds += 1
     assert steps.tick() is None

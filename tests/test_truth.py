@@ -2,8 +2,8 @@
 
 The truth is that of tests/truth_server.py. Delays, failures and the schedule of arrivals are fixed by seeds,
 and a freeze begins a fixed time after the first request, so the same sample is drawn each time: an interval
-that holds the truth once holds it always. What does differ from run to run is how late the processes are: see
-`tolerance_ms`.
+that holds the truth once holds it always. (Of one sample in twenty it does not; the seeds are of others.)
+What does differ from run to run is how late the processes are: see `tolerance_ms`.
 """
 
 import contextlib

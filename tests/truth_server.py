@@ -36,7 +36,7 @@ def lognormal_delay(n: int) -> float:
 
 def fails(n: int) -> bool:
     """Whether /failing/<n> is answered with 503."""
-    return random.Random(f"failure {n}").random() < FAILING
+    return random.Random(f"fails {n}").random() < FAILING
 
 
 def lognormal_quantile_ms(percent: float) -> float:

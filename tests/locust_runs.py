@@ -1,0 +1,64 @@
+"""Running Locust in tests: a command to its end, what it said, and what it left."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.samples import Row, read_rows
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of Locust that has ended."""
+
+    status: int
+    out: str
+    err: str
+    rows_file: Path
+
+    @property
+    def rows(self) -> list[Row]:
+        return read_rows(self.rows_file)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        about: dict[str, Any] = json.loads(self.rows_file.with_suffix(".json").read_text())
+        return about
+
+
+def command(locustfile: Path | str, *options: str) -> list[str]:
+    """Locust's command line."""
+    return [sys.executable, "-m", "locust", "-f", str(locustfile), *options]
+
+
+def headless(locustfile: Path | str, folder: Path, *options: str) -> Run:
+    """Run Locust without its page, to its end; it writes its rows to `folder`."""
+    rows = folder / "rows.csv"
+    started = command(locustfile, "--headless", "--only-summary", "--rows", str(rows), *options)
+    done = subprocess.run(started, capture_output=True, text=True, timeout=90, check=False, cwd=ROOT)
+    return Run(done.returncode, done.stdout, done.stderr, rows)
+
+
+def free_port() -> str:
+    """A port that was free a moment ago."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def two_processes() -> list[str]:
+    """Options for two processes, on a port of their own: other tests may run Locust at the same time."""
+    port = free_port()
+    return ["--processes", "2", "--master-port", port, "--master-bind-port", port]
+
+
+def counted_by_locust(run: Run) -> int:
+    """How many requests Locust's own last table has."""
+    return int(re.findall(r"^ +Aggregated +(\d+) +\d+\(", run.err, re.MULTILINE)[-1])

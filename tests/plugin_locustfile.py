@@ -1,0 +1,88 @@
+"""Somebody's locustfile, of users that know nothing of loadtests but its import. For test_plugin.py."""
+
+import itertools
+
+from locust import FastHttpUser, HttpUser, SequentialTaskSet, constant, task
+
+import loadtests.plugin  # noqa: F401 - every request of these users becomes a row
+
+numbers = itertools.count()
+
+
+class Plain(HttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/plain/1", name="/plain")
+
+
+class Fast(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/fast", context={"group": "fast"})
+
+
+class Judging(FastHttpUser):
+    """Says itself what is a failure: the null server answers everything with 200."""
+
+    wait_time = constant(0.05)
+
+    @task
+    def ask(self) -> None:
+        with self.client.get("/judged", catch_response=True) as response:
+            response.failure("not what it should be")
+
+
+class JudgingPlain(HttpUser):
+    wait_time = constant(0.05)
+
+    @task
+    def ask(self) -> None:
+        with self.client.get("/judged", catch_response=True) as response:
+            response.failure("not what it should be")
+
+
+class Nobody(FastHttpUser):
+    """Asks where nobody listens."""
+
+    host = "http://127.0.0.1:1"
+    wait_time = constant(0.2)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("http://127.0.0.1:1/nobody", name="/nobody")
+
+
+class NobodyPlain(HttpUser):
+    wait_time = constant(0.2)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("http://127.0.0.1:1/nobody", name="/nobody")
+
+
+class Sequence(FastHttpUser):
+    """In an open load each visit goes through it once."""
+
+    @task
+    class Steps(SequentialTaskSet):
+        @task
+        def first(self) -> None:
+            self.client.get("/first")
+
+        @task
+        def second(self) -> None:
+            self.client.get("/second")
+
+
+class Broken(FastHttpUser):
+    """Every second visit fails before it sends anything."""
+
+    @task
+    def ask(self) -> None:
+        if next(numbers) % 2:
+            raise RuntimeError("the locustfile is broken")
+        self.client.get("/sometimes")

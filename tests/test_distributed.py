@@ -1,0 +1,125 @@
+"""Several processes send one load: their rows are merged, and the master says the verdict once."""
+
+import itertools
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from locust_runs import command, counted_by_locust, free_port, headless, two_processes
+
+from loadtests.arrivals import schedule
+from loadtests.loadoptions import Load
+from loadtests.processes import Process
+from loadtests.samples import read_rows
+
+HERE = Path(__file__).parent
+USERS = HERE / "plugin_locustfile.py"
+
+
+@pytest.fixture(scope="module")
+def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that answers at once."""
+    log = tmp_path_factory.mktemp("null") / "log"
+    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+        yield process.wait_for_address()
+
+
+def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_path: Path) -> None:
+    """As many rows as Locust counts, users told apart, one verdict."""
+    options = ["--users", "5", "--spawn-rate", "5", "--run-time", "2s", "--stop-timeout", "5"]
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
+    assert run.status == 0, run.err
+    assert len(run.rows) == counted_by_locust(run) > 50
+    assert len({row.user for row in run.rows}) == 5
+    assert len({row.user // 1_000_000 for row in run.rows}) == 2  # users of both processes
+    assert [row.intended_s for row in run.rows] == sorted(row.intended_s for row in run.rows)
+    about = run.about
+    assert (about["users"], about["users_asked"], about["processes"], about["processes_lost"]) == (5, 5, 2, 0)
+    assert len(about["lag"]) > 2 * 50
+    assert run.out.count("The rule, ") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "rows.json"}
+
+
+def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_path: Path) -> None:
+    """Together they send what one would: the schedule of the seed, each visit once, on a common clock."""
+    options = ["--model", "open", "--rate", "60", "--seed", "4", "--run-time", "2s", "--stop-timeout", "5"]
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
+    numbers = sorted(row.user for row in run.rows)
+    assert numbers == sorted(set(numbers)) and len(numbers) == run.about["arrivals"]["planned"] > 60
+    planned = itertools.islice(schedule(Load(model="open", rate=60).pieces(), [1], 4), len(numbers) + 60)
+    when = {arrival.number: arrival.at for arrival in planned}
+    # Each process's clock begins when it hears of the start; the rows are on the master's.
+    late = [row.intended_s - when[row.user] for row in run.rows]
+    assert min(late) >= 0 and max(late) < 2
+    for share in (0, 1):
+        of_one = [row.intended_s - when[row.user] for row in run.rows if row.user % 2 == share]
+        assert max(of_one) - min(of_one) < 1e-5
+
+
+def test_steps_are_for_all_processes_together(null_server: str, tmp_path: Path) -> None:
+    """Two users, then six, over two processes."""
+    steps = (*two_processes(), "--steps", "2,6", "--step-seconds", "2", "--stop-timeout", "5")
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps)
+    first, second = run.about["stages"]
+    assert len({row.user for row in run.rows if row.intended_s < first["end_s"]}) == 2
+    assert len({row.user for row in run.rows if row.intended_s >= second["start_s"]}) == 6
+    assert len(run.rows) == counted_by_locust(run)
+
+
+def test_requests_in_flight_are_not_lost_on_the_way(tmp_path: Path) -> None:
+    """Both processes' hanging requests are rows: the master waits for the workers' drain, unlike Locust's."""
+    log = tmp_path / "log"
+    with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as server:
+        options = ["--model", "open", "--rate", "40", "--run-time", "3s", "--stop-timeout", "2"]
+        of = ("Hanging", "--host", server.wait_for_address())
+        run = headless(HERE / "truth_locustfile.py", tmp_path, *of, *two_processes(), *options)
+    hung = [row for row in run.rows if row.unfinished]
+    assert len(hung) > 15 and {row.user % 2 for row in hung} == {0, 1}
+    assert len(run.rows) == run.about["arrivals"]["planned"]
+    ended = run.about["ended_s"]
+    assert min(row.waited_ms(ended) for row in hung) > 1500  # they had the time of --stop-timeout
+
+
+def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
+    """Its rows are lost; the others' are not, and the verdict says that something is missing. Master and
+    workers are started one by one, as on several machines.
+    """
+    port, rows = free_port(), tmp_path / "rows.csv"
+    common = ("Fast", "--host", null_server)
+    with ExitStack() as stack:
+
+        def start(name: str, *options: str) -> Process:
+            return stack.enter_context(Process(name, command(USERS, *common, *options), tmp_path / name))
+
+        bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
+        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 4s --fail-over 1 --stop-timeout 5"
+        master = start("master", *bind, *load.split(), "--rows", str(rows))
+        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        lost, _ = start("worker 1", *worker), start("worker 2", *worker)
+        master.wait_for(r"All users spawned", timeout=60)
+        for process in lost.tree():
+            process.send_signal(signal.SIGKILL)
+        assert master.wait_with(lambda: None, timeout=60) == 3
+        said = master.output()
+    assert "1 load generator did not report" in said
+    assert len({row.user for row in read_rows(rows)}) >= 2
+
+
+def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_path: Path) -> None:
+    """As with one process: what was measured until then is written and judged."""
+    rows = tmp_path / "rows.csv"
+    options = ("--headless", "--users", "4", "--spawn-rate", "4", *two_processes(), "--stop-timeout", "5")
+    started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows))
+    with Process("locust", started, tmp_path / "log") as process:
+        process.wait_for(r"All users spawned", timeout=60)
+        process.wait_for(r"(?s)Aggregated.*Aggregated", timeout=60)  # Locust's table, every two seconds
+        for each in process.tree():
+            each.send_signal(signal.SIGINT)  # to the whole group, as a terminal does
+        process.wait_with(lambda: None, timeout=60)
+        said = process.output()
+    assert len(re.findall(r"The rule, ", said)) == 1, said
+    assert {row.user // 1_000_000 for row in read_rows(rows)} == {0, 1}

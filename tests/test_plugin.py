@@ -1,0 +1,199 @@
+"""`import loadtests.plugin` gives any locustfile exact rows, open load, steps and a verdict."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from locust_runs import counted_by_locust, headless
+
+from loadtests.processes import Process
+
+HERE = Path(__file__).parent
+USERS = HERE / "plugin_locustfile.py"
+TRUTH = HERE / "truth_locustfile.py"
+
+
+@pytest.fixture(scope="module")
+def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that answers at once."""
+    log = tmp_path_factory.mktemp("null") / "log"
+    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+        yield process.wait_for_address()
+
+
+@pytest.fixture(scope="module")
+def truth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that takes known times."""
+    log = tmp_path_factory.mktemp("truth") / "log"
+    with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as process:
+        yield process.wait_for_address()
+
+
+def test_users_that_know_nothing_of_it_leave_rows_of_both_clients(null_server: str, tmp_path: Path) -> None:
+    """As many as Locust counts; named as in Locust; grouped by name, or as the locustfile says."""
+    options = ("--users", "4", "--spawn-rate", "4", "--run-time", "1s", "--stop-timeout", "5")
+    run = headless(USERS, tmp_path, "Plain", "Fast", "--host", null_server, *options)
+    assert run.status == 0, run.err
+    rows = run.rows
+    assert {(row.group, row.name) for row in rows} == {("GET /plain", "GET /plain"), ("fast", "GET /fast")}
+    assert all(row.status == 200 and not row.error for row in rows)
+    assert len(rows) == counted_by_locust(run)
+    assert len({row.user for row in rows}) == 4
+    assert run.about["users"] == run.about["users_asked"] == 4
+    assert "GET /plain" in run.out and "at most 1.0 % of any requests over 500 ms: kept" in run.out
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "words"),
+    [
+        ("Judging", 200, "not what it should be"),
+        ("JudgingPlain", 200, "not what it should be"),
+        ("Nobody", 0, "Connection refused"),
+        ("NobodyPlain", 0, "Connection refused"),
+    ],
+)
+def test_failures_are_told_as_locust_tells_them(
+    null_server: str, tmp_path: Path, user: str, status: int, words: str
+) -> None:
+    """What the locustfile says of an answer, and where none came; Locust's own exit status is as it was."""
+    options = ("--users", "1", "--run-time", "1s", "--exit-code-on-error", "7", "--stop-timeout", "5")
+    run = headless(USERS, tmp_path, user, "--host", null_server, *options)
+    assert run.status == 7
+    rows = run.rows
+    assert rows and all(row.failed and row.status == status and words in row.error for row in rows)
+
+
+def test_a_broken_rule_is_the_exit_status_if_asked_for(truth_server: str, tmp_path: Path) -> None:
+    """Every latency is over 1 ms: status 1. Without --fail-over the status is Locust's."""
+    options = ("Lognormal", "--host", truth_server, "--users", "2", "--run-time", "1s", "--stop-timeout", "9")
+    asked = headless(TRUTH, tmp_path, *options, "--rule", "1", "--fail-over", "50")
+    assert asked.status in {1, 3}, asked.out  # 3 on a machine that is busy otherwise
+    assert (asked.status == 3) == ("proves nothing" in asked.out)
+    assert "broken. GET /lognormal 100 %" in asked.out
+    assert headless(TRUTH, tmp_path, *options, "--rule", "1").status == 0
+
+
+def test_a_load_that_measured_nothing_is_unfit(null_server: str, tmp_path: Path) -> None:
+    """All of it was warm-up: status 3, and said why."""
+    run = headless(
+        *(USERS, tmp_path, "Fast", "--host", null_server, "--users", "1", "--run-time", "1s"),
+        *("--warm-up", "60", "--fail-over", "1"),
+    )
+    assert run.status == 3
+    assert "nothing was measured" in run.out
+
+
+def test_requests_whose_users_are_killed_at_the_end_are_rows(truth_server: str, tmp_path: Path) -> None:
+    """Locust's default is to kill; the hanging ones are what it loses. Closed load, no drain."""
+    options = ("--users", "5", "--spawn-rate", "5", "--run-time", "3s", "--stop-timeout", "0")
+    run = headless(TRUTH, tmp_path, "Hanging", "--host", truth_server, *options)
+    hung = [row for row in run.rows if row.unfinished]
+    assert len(hung) == len({row.user for row in hung}) == 5
+    assert re.search(r"^GET /hanging +\d+ +5 ", run.out, re.MULTILINE)
+
+
+def test_each_step_is_reported_apart(null_server: str, tmp_path: Path) -> None:
+    """In the table, and in the .json: with its users, and the rows of each can be told apart."""
+    steps = ("--steps", "1,4", "--step-seconds", "2", "--warm-up", "0.5", "--stop-timeout", "5")
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps)
+    assert run.status == 0, run.err
+    first, second = run.about["stages"]
+    assert (first["users"], second["users"]) == (1, 4)
+    assert first["start_s"] == 0 and first["end_s"] == second["start_s"]
+    assert first["end_s"] == pytest.approx(2, abs=0.8)
+    assert second["end_s"] == round(run.about["stopped_s"], 3) == pytest.approx(4, abs=1.6)
+    assert {row.user for row in run.rows if row.intended_s < first["end_s"]} == {0}
+    assert {row.user for row in run.rows if row.intended_s > second["start_s"] + 0.5} == {0, 1, 2, 3}
+    assert "1 user, from 0.0 to" in run.out and "4 users, from" in run.out
+    assert run.out.count("The rule, ") == 2
+    assert "have no impact" not in run.err  # Locust's words on --users that a shape ignores
+
+
+def test_open_load_has_steps_too(null_server: str, tmp_path: Path) -> None:
+    """Rates, by the schedule: as many rows in each stage as its seed has planned, some 20 and some 80."""
+    steps = ("--model", "open", "--steps", "20,80", "--step-seconds", "1", "--seed", "3")
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps, "--stop-timeout", "5")
+    assert run.about["stages"] == [
+        {"rate_per_s": 20, "start_s": 0, "end_s": 1},
+        {"rate_per_s": 80, "start_s": 1, "end_s": 2},
+    ]
+    early = sum(row.intended_s < 1 for row in run.rows)
+    assert 8 <= early <= 35 and 50 <= len(run.rows) - early <= 115
+    assert len(run.rows) == run.about["arrivals"]["planned"] == run.about["arrivals"]["sent"]
+    again = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps, "--stop-timeout", "5")
+    assert [row.intended_s for row in again.rows] == [row.intended_s for row in run.rows]
+
+
+def test_a_burst_comes_at_once_on_top(null_server: str, tmp_path: Path) -> None:
+    """Forty at the first second, beside five a second."""
+    options = ("--model", "open", "--rate", "5", "--burst", "40", "--burst-at", "1", "--run-time", "2s")
+    run = headless(USERS, tmp_path, "Plain", "--host", null_server, *options, "--stop-timeout", "5")
+    assert sum(row.intended_s == 1 for row in run.rows) == 40
+    assert all(row.sent_s is not None and row.sent_s >= row.intended_s for row in run.rows)
+
+
+def test_too_many_in_flight_are_dropped_and_counted(truth_server: str, tmp_path: Path) -> None:
+    """A server that has ceased to answer, and at most ten at a time: all others are rows that say so."""
+    options = ("--model", "open", "--rate", "60", "--in-flight", "10", "--run-time", "3s")
+    run = headless(TRUTH, tmp_path, "Hanging", "--host", truth_server, *options, "--fail-over", "1")
+    dropped = [row for row in run.rows if row.dropped]
+    arrivals = run.about["arrivals"]
+    assert len(dropped) == arrivals["dropped"] > 20
+    assert {row.name for row in dropped} == {"GET /hanging"}
+    assert len(run.rows) == arrivals["planned"]
+    assert sum(row.unfinished for row in run.rows) <= 10
+    assert run.status == 3 and "were dropped: too many were in flight" in run.out
+
+
+def test_a_visit_of_a_sequence_goes_through_it_once(null_server: str, tmp_path: Path) -> None:
+    """Its first request counts from when the visit was to begin, the second from its own sending."""
+    options = ("--model", "open", "--rate", "20", "--run-time", "1s", "--stop-timeout", "5")
+    run = headless(USERS, tmp_path, "Sequence", "--host", null_server, *options)
+    of_each = {
+        name: {row.user for row in run.rows if row.name == name} for name in ("GET /first", "GET /second")
+    }
+    assert of_each["GET /first"] == of_each["GET /second"] and len(of_each["GET /first"]) > 5
+    assert all(row.sent_s == row.intended_s for row in run.rows if row.name == "GET /second")
+    assert all((row.sent_s or 0) > row.intended_s for row in run.rows if row.name == "GET /first")
+
+
+def test_a_visit_that_fails_before_it_sends_is_a_failure(null_server: str, tmp_path: Path) -> None:
+    """Not silence: it is among the visits, with the error's words, and Locust knows of it."""
+    options = ("--model", "open", "--rate", "30", "--run-time", "1s", "--stop-timeout", "5")
+    run = headless(USERS, tmp_path, "Broken", "--host", null_server, *options)
+    failed = [row for row in run.rows if row.error == "the locustfile is broken"]
+    assert len(run.rows) == run.about["arrivals"]["sent"]
+    assert len(failed) == len(run.rows) // 2 > 3
+    assert {row.name for row in run.rows} == {"GET /sometimes"}
+    assert run.status == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ("--model open", "such as --rate 10"),
+        ("--rate 10", "Add --model open"),
+        ("--steps 1,x", "is no list such as 10,20,50"),
+        ("--in-flight -1", "is no whole number"),
+    ],
+)
+def test_bad_values_are_refused_with_advice(
+    null_server: str, tmp_path: Path, options: str, advice: str
+) -> None:
+    """Status 2, plain words, no traceback."""
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *options.split())
+    assert run.status == 2
+    assert advice in run.err and "Traceback" not in run.err
+    assert not run.rows_file.exists()
+
+
+def test_the_options_are_explained(tmp_path: Path) -> None:
+    """Each of them, and with them Locust's own. (Locust's --help comes before the locustfile is read.)"""
+    run = headless(USERS, tmp_path, "--help-load")
+    assert run.status == 0
+    load = "model rate in-flight connections burst burst-at steps step-seconds"
+    verdict = "rows warm-up seed rule fail-over"
+    for option in f"{load} {verdict} users run-time".split():
+        assert re.search(rf"^ +(-\w .*)?--{option}[ ,]", run.out, re.MULTILINE), option
