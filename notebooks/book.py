@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "var" / "book"
@@ -39,9 +40,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = build_main(
             ["--quiet", "--fail-on-warning", "-d", f"{name}/.doctrees", name, str(options.out)]
         )
-    if status == 0:
-        print(f"The site: {options.out / 'index.html'}")
-    return int(status)
+    wrong = problems(options.out) if status == 0 else []
+    print(
+        "\n".join(wrong) or f"The site: {options.out / 'index.html'}",
+        file=sys.stderr if wrong else sys.stdout,
+    )
+    return int(status) or bool(wrong)
+
+
+def problems(site: Path) -> list[str]:
+    """What keeps a site from being read offline, a line each: loads from elsewhere, dead links."""
+    found = []
+    for page in sorted(site.rglob("*.html")):
+        text = re.sub(r"<(style|script)\b[^>]*>.*?</\1>", _tag_alone, page.read_text(), flags=re.DOTALL)
+        for tag, target in re.findall(r"""<(\w+)\b[^>]*?\b(?:src|href)="([^"#?]+)""", text):
+            elsewhere = re.match(r"(https?:)?//", target)
+            if elsewhere and tag != "a":
+                found.append(f"{page.relative_to(site)} loads {target}")
+            elif not elsewhere and ":" not in target and not (page.parent / unquote(target)).exists():
+                found.append(f"{page.relative_to(site)} leads to {target}, which is not there")
+    return found
+
+
+def _tag_alone(element: re.Match[str]) -> str:
+    return element[0].partition(">")[0] + ">"
 
 
 def stage(folder: Path) -> None:

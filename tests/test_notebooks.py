@@ -101,7 +101,7 @@ def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
     page = kept(NOTEBOOKS / f"{chapters.PREDICTIONS}.ipynb")
     said = build.printed(page)
     for each in build.noted(CHAPTERS):
-        assert f"{each['chapter']:2}  {each['name']}  " in re.sub(r"  +you said", "  you said", said)
+        assert re.search(rf"^ ?{each['chapter']}  {re.escape(each['name'])}  ", said, re.MULTILINE), each
     assert any("image/png" in output.get("data", {}) for output in outputs_of(page))
 
 
@@ -263,3 +263,17 @@ def test_a_chapter_is_named_by_its_number_or_its_name(name: str) -> None:
     assert build._chosen(CHAPTERS, [name]) == [CHAPTERS[0]]
     with pytest.raises(chapters.SourceError, match="no chapter 77: there are 01_the_500_ms_rule"):
         build._chosen(CHAPTERS, ["77"])
+
+
+@pytest.mark.parametrize("which", ["starter", "solution"])
+def test_the_example_in_the_authors_page_is_a_chapter(which: str, tmp_path: Path) -> None:
+    """As it stands there: the starter's checks say "not yet", the solution's "right"."""
+    (example,) = re.findall(r"```python\n(.*?)```", (NOTEBOOKS / "WRITING.md").read_text(), re.DOTALL)
+    source = tmp_path / "12_a_chapter.py"
+    source.write_text(example)
+    chapter = chapters.chapter(source)
+    notebook = chapters.starter(chapter) if which == "starter" else chapters.solution(chapter)
+    build.execute(notebook, NOTEBOOKS, "live", tmp_path / "predictions.json")
+    said = re.findall(r"^Exercise 12\.\d: (not yet|right)\.", build.printed(notebook), re.MULTILINE)
+    assert said == ["not yet" if which == "starter" else "right"] * 2
+    assert any("image/png" in output.get("data", {}) for output in outputs_of(notebook))

@@ -83,8 +83,9 @@ def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -
     capsys.readouterr()
     assert summary() is None
     assert capsys.readouterr().out.splitlines() == [
-        " 3  first   you said 2.0 s; nothing was measured.",
-        " 3  second  you said 24 users; nothing was measured.",
+        "                  you said            it was  off by",
+        " 3  first            2.0 s      not measured",
+        " 3  second        24 users      not measured",
     ]
 
 
@@ -101,10 +102,11 @@ def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) 
     capsys.readouterr()
     figure = summary()
     assert capsys.readouterr().out.splitlines() == [
-        " 1  submit          you said 1.0 s, it was 6.2 s: off by a factor of 6.2.",
-        " 1  never measured  you said 1.0 s; nothing was measured.",
-        " 1  lost jobs       you said 3 jobs, it was 0 jobs: off.",
-        " 3  knee            you said 24 users, it was 26 users: well said.",
+        "                          you said            it was  off by",
+        " 1  submit                   1.0 s             6.2 s  6.2",
+        " 1  never measured           1.0 s      not measured",
+        " 1  lost jobs               3 jobs            0 jobs  all",
+        " 3  knee                  24 users          26 users  1.1",
         "",
         "1 of 3 were off by a factor of less than 1.5.",
     ]

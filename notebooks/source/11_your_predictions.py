@@ -4,7 +4,7 @@
 # This page sums up what you said and what was measured, in all chapters. Run it whenever you like.
 # Your predictions are in `predictions.json` beside this notebook; delete that file to begin anew.
 #
-# In the page as you found it stand the predictions of the chapters' authors, made before they measured.
+# The page as you found it shows the predictions that stand in the chapters until you change them.
 
 # %%
 from workbook import begin, summary

@@ -7,7 +7,7 @@ Only the standard library is imported here, so that `begin` can say what a kerne
 from workbook.exercises import check, near, seal
 from workbook.experiments import experiment
 from workbook.predictions import predict, score, summary
-from workbook.readers import bench, rows_of, submit
+from workbook.readers import bench, rows_of, series_of, submit
 from workbook.session import WorkbookError, begin
 from workbook.words import in_words
 
@@ -23,6 +23,7 @@ __all__ = [
     "rows_of",
     "score",
     "seal",
+    "series_of",
     "submit",
     "summary",
 ]

@@ -30,11 +30,15 @@ def one_visitor_figure(waits: Waits) -> Figure:
         figure = Figure(figsize=(10, 4.4))
         axes = inches(figure, 0.9, 0.75, 7.0, 3.1)
         latency_axis(axes, axes.yaxis, [1000 * wait for of in waits.values() for wait in of.values()])
+        kinds = list(waits["sync"])
+        axes.set_xlim(-0.3, len(kinds) - 0.7)
+        axes.set_xticks(range(len(kinds)), kinds)
         labels = [rule_line(axes, RULE_MS)]
         for app, of in waits.items():
-            axes.plot(list(of), [1000 * wait for wait in of.values()], "o-", color=COLOURS[app], ms=9, lw=1.5)
-            last = list(of.values())[-1]
-            labels.append(EndLabel(len(of) - 1, 1000 * last, f"{SHORT[app]}: {in_words(last)}", COLOURS[app]))
+            heights = [1000 * of[kind] for kind in kinds]
+            axes.plot(range(len(kinds)), heights, "o-", color=COLOURS[app], ms=9, lw=1.5)
+            said = f"{SHORT[app]}: {in_words(of[kinds[-1]])}"
+            labels.append(EndLabel(len(kinds) - 1, heights[-1], said, COLOURS[app]))
         axes.set_xlabel("what the feed's server does")
         axes.set_title("One visitor adds one feed: time to the answer", weight="bold")
         label_ends(axes, labels)

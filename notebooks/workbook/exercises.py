@@ -1,5 +1,6 @@
 """Exercises: has the reader's answer what a right answer has?"""
 
+import textwrap
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
@@ -17,7 +18,8 @@ def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
     """
     label = f"Exercise {session().chapter}.{name}"
     problem = _problem(name, answer, right, hint)
-    print(f"{label}: right." if problem is None else f"{label}: not yet. {problem}")
+    said = f"{label}: right." if problem is None else f"{label}: not yet. {problem}"
+    print(textwrap.fill(said, 96))
 
 
 def _problem(name: str, answer: Any, right: Right | str, hint: str) -> str | None:

@@ -16,7 +16,7 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
     """Each prediction as a mark: how many times too large (right) or too small (left) it was."""
     rows = len(predictions)
     with house_style():
-        figure = Figure(figsize=(12, 1.9 + 0.42 * rows), layout="constrained")
+        figure = Figure(figsize=(11, 1.5 + 0.4 * rows), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
         axes.set_xlim(1 / (1.6 * MOST), 1.6 * MOST)

@@ -53,7 +53,14 @@ class Prediction:
             return "well said"
         if math.isinf(factor):
             return "off"
-        return f"off by a factor of {'at least ' if self.at_least else ''}{factor:.1f}"
+        return f"off by a factor of {'at least ' if self.at_least else ''}{times(factor)}"
+
+
+def times(factor: float) -> str:
+    """A factor in words: "1.0", "6.4", "121"; "all" where one of the two was nothing."""
+    if math.isinf(factor):
+        return "all"
+    return f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
 def predict(name: str, **said: float) -> None:
@@ -98,6 +105,14 @@ def _sentence(each: Prediction) -> str:
     return f"{said}, it was {bound}{in_words(each.measured, each.unit)}: {each.verdict}."
 
 
+def _columns(each: Prediction) -> str:
+    said = in_words(each.said, each.unit)
+    if each.measured is None or each.factor is None:
+        return f"{said:>14}  {'not measured':>16}"
+    was = ("≥ " if each.at_least else "") + in_words(each.measured, each.unit)
+    return f"{said:>14}  {was:>16}  {times(each.factor)}"
+
+
 def summary() -> "Figure | None":
     """Print all predictions of all chapters with their scores, and return a picture of them."""
     predictions = read()
@@ -105,8 +120,9 @@ def summary() -> "Figure | None":
         print("No prediction has been noted yet. The first ones are in chapter 1.")
         return None
     width = max(len(each.name) for each in predictions)
+    print(f"    {'':{width}}  {'you said':>14}  {'it was':>16}  off by")
     for each in predictions:
-        print(f"{each.chapter:2}  {each.name:{width}}  {_sentence(each)}")
+        print(f"{each.chapter:2}  {each.name:{width}}  {_columns(each)}")
     scored = [each for each in predictions if each.factor is not None]
     if not scored:
         return None

@@ -10,6 +10,7 @@ from workbook.session import WorkbookError, session
 from workbook.words import in_words
 
 if TYPE_CHECKING:
+    from loadtests.chart_rows import Series
     from loadtests.plan import Plan
     from loadtests.samples import Row
 
@@ -48,6 +49,31 @@ def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
         file = Path(folder) / "rows.csv"
         file.write_text(results["csv"][step["rows"]])
         return read_rows(file)
+
+
+def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series]":
+    """One group of requests, submit or browse, of the first step of each app: for `timeline_figure`.
+
+    Raises WorkbookError if the bench kept no rows.
+    """
+    from loadtests.chart_rows import Series
+    from loadtests.chartparts import COLOURS
+    from loadtests.wording import SHORT
+
+    settings = results["settings"]
+    window = settings["warmup_s"], settings["warmup_s"] + settings["measure_s"]
+    steps = {step["app"]: step for step in reversed(results["steps"])}
+    return [
+        Series(
+            SHORT[app],
+            COLOURS[app],
+            [row for row in rows_of(results, steps[app]) if row.group == group],
+            steps[app]["ended_s"],
+            window,
+        )
+        for app in SHORT
+        if app in steps
+    ]
 
 
 def submit(reader: str, feed: str) -> float:
