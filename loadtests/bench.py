@@ -25,7 +25,7 @@ from loadtests.floor import measure_floor
 from loadtests.full import full_plan, pilot_plan
 from loadtests.machine import describe_machine, pinning
 from loadtests.pipelines import github_summary, junit
-from loadtests.plan import SUBMITTERS, Plan, Step
+from loadtests.plan import RAMP_USERS_PER_S, SUBMITTERS, Plan, Step
 from loadtests.points import points
 from loadtests.prediction import predict
 from loadtests.progress import Progress
@@ -167,6 +167,7 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
             "models": ["closed"] * bool(plan.users) + ["open"] * bool(plan.rates),
             "rule_ms": RULE_MS,
             "warmup_s": plan.warmup,
+            "ramp_users_per_s": RAMP_USERS_PER_S,
             "measure_s": plan.measure,
             "drain_s": plan.drain,
             "think_s": plan.think,

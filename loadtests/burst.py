@@ -26,7 +26,7 @@ def burst(results: Record) -> dict[str, Any] | None:
     return {
         "jobs": step["burst"],
         "predicted_s": _predicted(step, settings["measure_s"]),
-        "measured_s": _measured(step["timeline"], settings["warmup_s"], settings["warmup_s"] + BURST_AT),
+        "measured_s": _measured(step["timeline"], step["window_s"][0]),
     }
 
 
@@ -45,11 +45,12 @@ def _predicted(step: Record, seconds: float) -> float | None:
     return drained if math.isfinite(drained) else None
 
 
-def _measured(timeline: Sequence[Record], begun: float, burst_at: float) -> float | None:
+def _measured(timeline: Sequence[Record], begun: float) -> float | None:
     """Seconds from the burst to the first look that sees no more jobs waiting than there were before it.
 
     0 if no look saw more; None if they were still more at the last look, or nobody looked before or after.
     """
+    burst_at = begun + BURST_AT
     looks = [(look["t_s"], look["backlog"]) for look in timeline if look["backlog"] is not None]
     before = [backlog for at, backlog in looks if begun <= at < burst_at]
     after = [(at, backlog) for at, backlog in looks if at >= burst_at]

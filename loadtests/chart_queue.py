@@ -37,7 +37,7 @@ def queue_figure(results: Results, step: Step) -> Figure:
     """
     threads = step["workers"] * step["threads"]
     seen = step["timeline"]
-    ends, counted_window = _end(step), _window(results)
+    ends, counted_window = _end(step), _window(step)
     with house_style():
         figure = Figure(figsize=(14, 9))
         head(
@@ -75,9 +75,9 @@ def _end(step: Step) -> float:
     return float(max([step["ended_s"], *(each["t_s"] for each in step["timeline"])]))
 
 
-def _window(results: Results) -> tuple[float, float]:
-    settings = results["settings"]
-    return settings["warmup_s"], settings["warmup_s"] + settings["measure_s"]
+def _window(step: Step) -> tuple[float, float]:
+    start, end = step["window_s"]
+    return start, end
 
 
 def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -142,8 +142,7 @@ def burst_figure(results: Results, step: Step) -> Figure:
     seen = step["timeline"]
     measured, predicted = burst.get("measured_s"), burst.get("predicted_s")
     said = "" if measured is None else f" were done {measured:.1f} s later"
-    settings = results["settings"]
-    begin = settings["warmup_s"] + BURST_AT
+    begin = step["window_s"][0] + BURST_AT
     left = [(each["t_s"], (each["backlog"] or 0) + (each["running"] or 0)) for each in seen]
     most = max((jobs for _, jobs in left), default=0)
     with house_style():
@@ -154,7 +153,7 @@ def burst_figure(results: Results, step: Step) -> Figure:
             f"on top of {load(step)}; {step['workers'] * step['threads']} jobs at a time",
         )
         axes = inches(figure, 0.95, 0.75, 9.6, 3.95)
-        seconds_axis(axes, _end(step), _window(results))
+        seconds_axis(axes, _end(step), _window(step))
         axes.set_ylabel("jobs that wait or run")
         top = most if predicted is None else max(most, step["burst"])
         axes.set_ylim(0, 1.15 * top or 1.0)

@@ -7,6 +7,7 @@ groups of any locustfile.
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -43,12 +44,16 @@ class Series:
     window: tuple[float, float] = field(default=(0.0, float("inf")))
 
 
-def app_series(
-    rows: Mapping[str, Iterable[Row]], ended: Mapping[str, float], window: tuple[float, float]
-) -> list[Series]:
-    """The POST /feeds of each app, as series."""
+def app_series(rows: Mapping[str, Iterable[Row]], steps: Mapping[str, Mapping[str, Any]]) -> list[Series]:
+    """The POST /feeds of each app in one of its steps, as series."""
     return [
-        Series(SHORT[app], COLOURS[app], [row for row in each if row.group == "submit"], ended[app], window)
+        Series(
+            SHORT[app],
+            COLOURS[app],
+            [row for row in each if row.group == "submit"],
+            steps[app]["ended_s"],
+            (steps[app]["window_s"][0], steps[app]["window_s"][1]),
+        )
         for app, each in rows.items()
     ]
 

@@ -32,7 +32,7 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
 
     Raises ProcessError if the samples or the generator's signs of life are too few.
     """
-    condition, start, end = step.condition, plan.warmup, plan.warmup + plan.measure
+    condition, (start, end) = step.condition, plan.window(step.condition)
     ended = float(seen.about["ended_s"])
     rows = in_window(seen.rows, start, end)
     groups = {group: [row for row in rows if row.group == group] for group in GROUPS}
@@ -61,6 +61,7 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
     result = {
         **condition.about,
         "repeat": step.repeat,
+        "window_s": [start, end],
         "requests": len(requests),
         "failures": sum(row.failed for row in requests),
         "unfinished": sum(row.unfinished for row in requests),

@@ -26,7 +26,7 @@ from loadtests.recorder import Pending
 from loadtests.stack import Stack, StackSettings
 from loadtests.wording import APPS
 
-FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 2.0, 1.5  # as in the page's own script
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 5.0, 1.5  # as in the page's own script
 GIVE_UP_SECONDS = 60.0
 POLL_ADDRESS = b'data-poll="'  # only a page whose feed is still being fetched has it
 PENDING = b'"pending"'  # in the answer to a poll

@@ -82,9 +82,8 @@ def _of_requests(results: Results, folder: Path) -> dict[str, Picture]:
     if not shown or not all((folder / step["rows"]).exists() for step in shown.values()):
         return {}
     settings = results["settings"]
-    window = (settings["warmup_s"], settings["warmup_s"] + settings["measure_s"])
     rows = {app: read_rows(folder / step["rows"]) for app, step in shown.items()}
-    series = app_series(rows, {app: step["ended_s"] for app, step in shown.items()}, window)
+    series = app_series(rows, shown)
     much, rule_ms = load(next(iter(shown.values()))), settings["rule_ms"]
     each = f"Every POST /feeds with {much}, when it began and how long it took"
     tail = f"How many are still waiting, after how long? With {much}"

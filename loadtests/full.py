@@ -17,7 +17,7 @@ MULTIPLES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the knee N*
 LOADS = (0.5, 0.75, 0.95)  # of the rate that saturates the synchronous app's slots
 MEASURE_SECONDS = 9.0
 PILOT_SECONDS = 20.0
-MANY_USERS, MANY_THREADS = 1000, 128
+MANY_USERS = 1000
 BURST_LOAD = 0.4  # of what the workers can do
 BURST_JOBS = 100
 
@@ -50,7 +50,9 @@ def full_plan(plan: Plan, pilot: Mapping[str, Any]) -> Plan:
         repeats=REPEATS,
         measure=MEASURE_SECONDS,
         extra=(
-            Condition("queued", users=MANY_USERS, slots=slots, threads=MANY_THREADS),
+            Condition(
+                "queued", users=MANY_USERS, slots=slots, workers=plan.workers[0], threads=plan.threads[0]
+            ),
             Condition(
                 "queued",
                 rate=float(f"{BURST_LOAD * threads / demand / SUBMITTERS:.3g}"),

@@ -106,14 +106,16 @@ class _Curve:
 
     def simulated(self, load: float) -> dict[str, float] | None:
         settings = self.settings
+        closed, ramp = self.model == "closed", settings["ramp_users_per_s"]
         period = Period(
-            warmup=settings["warmup_s"],
+            warmup=settings["warmup_s"] + (load / ramp if closed else 0.0),
+            ramp=ramp,
             measure=settings["measure_s"],
             drain=OVERRUN_SECONDS + settings["drain_s"],
             requests=REQUESTS,
         )
         work, draws = self.work(load), self._draws()
-        if self.model == "closed":
+        if closed:
             seen = simulate_closed(work, self.slots, round(load), period, draws)
         else:
             seen = simulate_open(work, self.slots, load, period, draws)

@@ -103,7 +103,7 @@ def _step(path: Path, settings: Mapping[str, Any], step: Mapping[str, Any]) -> R
         summaries={group: step[group] for group in ("submit", "browse", "content")},
         unfit=step["unfit_reasons"],
         rows=rows,
-        window=(settings["warmup_s"], settings["warmup_s"] + settings["measure_s"]),
+        window=(step["window_s"][0], step["window_s"][1]),
         ended=step["ended_s"],
         rule_ms=settings["rule_ms"],
     )

@@ -46,6 +46,7 @@ class Period:
 
     warmup: float
     measure: float
+    ramp: float = math.inf  # users of closed load who come in a second
     drain: float = 1e9  # what takes longer than that after `measure` is cut off
     requests: int = 30_000  # enough: no repeat is begun after so many
     repeats: int = 2000  # at most
@@ -128,7 +129,9 @@ def simulate_closed(
 
     def begin(step: _Step) -> None:
         for number in range(users):
-            step.think(0.0, number, POST if number < submitters else BROWSE)
+            step.think(
+                step.source.random() * users / period.ramp, number, POST if number < submitters else BROWSE
+            )
 
     return _repeated(_Setting(work, slots, _all_draws(work, draws)), begin, period, seed)
 

@@ -18,7 +18,7 @@ from loadtests.entry import Seen, entry
 from loadtests.errors import ProcessError
 from loadtests.feedkinds import written_mix
 from loadtests.machine import Pinning
-from loadtests.plan import BURST_AT, OVERRUN_SECONDS, Condition, Plan, Step
+from loadtests.plan import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S, Condition, Plan, Step
 from loadtests.processes import Process
 from loadtests.sampler import Sampler, drain_seconds
 from loadtests.samples import read_rows
@@ -89,19 +89,20 @@ def _load(
 ) -> Seen:
     """Put the load on, and wait until it and the queue have ended."""
     stack, queued = target.stack, step.condition.app == "queued"
+    _, end = plan.window(step.condition)
     command = _locust_command(plan, step, target, rows_file)
     with Process("load generator", command, logs / "locust.log", cpus=pinned.generator) as locust:
         processes = {**(stack.processes if stack else {}), "load generator": locust}
         database, slots = (stack.database_url, stack.slots_folder) if stack else (None, None)
         with Sampler(processes, database, slots, queued) as sampler:
-            status = locust.wait_with(tick, plan.warmup + plan.measure + plan.drain + LOCUST_SECONDS)
+            status = locust.wait_with(tick, end + plan.drain + LOCUST_SECONDS)
             if status != 0 or not rows_file.exists():
                 said = locust.output()[-1500:]
                 raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
             about = json.loads(rows_file.with_suffix(".json").read_text())
             if queued:
                 _let_it_drain(sampler, tick)
-        load_ended = about["started_at"] + plan.warmup + plan.measure + OVERRUN_SECONDS
+        load_ended = about["started_at"] + end + OVERRUN_SECONDS
         return Seen(
             rows=read_rows(rows_file),
             about=about,
@@ -121,18 +122,19 @@ def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
 
 def _locust_command(plan: Plan, step: Step, target: Target, rows_file: Path) -> list[str]:
     condition, locustfile = step.condition, Path(__file__).with_name("feeds.py")
+    start, end = plan.window(condition)
     if condition.users is not None:
-        load = ["--users", str(condition.users), "--spawn-rate", str(condition.users)]
+        load = ["--users", str(condition.users), "--spawn-rate", str(RAMP_USERS_PER_S)]
     else:
         load = ["--model", "open", "--rate", str(condition.rate), "--in-flight", str(plan.in_flight)]
         load += ["--users", "1", *(["--connections", str(plan.connections)] if plan.connections else [])]
         if condition.burst:
-            load += ["--burst", str(condition.burst), "--burst-at", str(plan.warmup + BURST_AT)]
-    seconds = math.ceil(plan.warmup + plan.measure + OVERRUN_SECONDS)  # Locust wants whole ones
+            load += ["--burst", str(condition.burst), "--burst-at", str(start + BURST_AT)]
+    seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust wants whole ones
     return [
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
         *("--host", target.url, "--feeds", target.feeds_url, "--rows", str(rows_file), *load),
         *("--think", str(plan.think), "--run-time", f"{seconds}s", "--stop-timeout", f"{plan.drain:g}"),
-        *("--warm-up", str(plan.warmup), "--seed", str(plan.seed + step.repeat - 1)),
+        *("--warm-up", str(start), "--seed", str(plan.seed + step.repeat - 1)),
         *("--exit-code-on-error", "0"),
     ]

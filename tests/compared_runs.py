@@ -87,6 +87,7 @@ def step(folder: Path, seed: object, latency: Latency, **different: Any) -> dict
         "unsteady_reasons": [],
         "achieved_per_s": len(measured) / SECONDS,
         "rows": f"rows/{name}",
+        "window_s": [WARM_UP, WARM_UP + SECONDS],
         "ended_s": ENDED,
     }
     return {**found, "within_rule": within_rule(found)}

@@ -45,7 +45,7 @@ def rows(folder):
 @pytest.fixture(scope="module")
 def series(rows):
     """Those rows' POST /feeds, as they are drawn."""
-    return app_series(rows, dict.fromkeys(rows, ENDED), WINDOW)
+    return app_series(rows, {app: {"ended_s": ENDED, "window_s": WINDOW} for app in rows})
 
 
 # ---- theory, open load

@@ -1,6 +1,7 @@
 """The lesson of the two readers is their diff, so the diff must stay small enough to be read."""
 
 import difflib
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from flask import Flask
 import queued_app.app
 import sync_app.app
 
+ROOT = Path(__file__).parent.parent
 MAX_CHANGED_LINES = 40
 
 
@@ -52,3 +54,14 @@ def test_each_reader_says_where_to_begin() -> None:
     """Whoever opens either file learns which one to read first."""
     assert "Read this one first" in (sync_app.app.__doc__ or "")
     assert "First read sync_app/app.py; this replaces one call" in (queued_app.app.__doc__ or "")
+
+
+def test_the_load_asks_as_often_as_the_pages_own_script() -> None:
+    """The visitors of the load tests are to cost the server what a browser would."""
+    script = (ROOT / "feedreader" / "static" / "poll.js").read_text()
+    said = {name: float(value) for name, value in re.findall(r"const (\w+) = ([\d.]+);", script)}
+    load = (ROOT / "loadtests" / "feeds.py").read_text()
+    numbers = re.search(r"FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = (.+?)  #", load)
+    assert numbers
+    first, longest, growth = map(float, numbers[1].split(","))
+    assert (1000 * first, 1000 * longest, growth) == (said["FIRST_MS"], said["LONGEST_MS"], said["GROWTH"])

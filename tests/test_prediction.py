@@ -17,6 +17,7 @@ THEORY = {"$defs": SCHEMA["$defs"], **SCHEMA["properties"]["theory"]}
 SETTINGS = {
     "rule_ms": 500.0,
     "warmup_s": 2.5,
+    "ramp_users_per_s": 40.0,
     "measure_s": 11.0,
     "drain_s": 4.0,
     "think_s": 2.0,
@@ -59,6 +60,7 @@ def step(app: str, load: float, model: str = "closed", **changed: Any) -> dict[s
         "submit": {"mean_ms": 12.0 if app == "queued" else 1150.0},
         "content": {"mean_ms": 1400.0 if app == "queued" else 1160.0},
         "queue": None,
+        "window_s": [2.5, 13.5],
         "timeline": [],
         **changed,
     }
