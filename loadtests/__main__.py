@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from loadtests.errors import LoadTestError
 
 COMMANDS = {
-    "bench": ("loadtests.bench", "measure both readers as users grow, and write a report"),
-    "compare": ("loadtests.compare", "the difference between two runs, with its interval"),
-    "report": ("loadtests.report", "write the report of a run, or of a file of requests, again"),
-    "floor": ("loadtests.floor", "measure the load generator itself, on a server that does nothing"),
+    "bench": ("loadtests.bench.bench", "measure both readers as users grow, and write a report"),
+    "compare": ("loadtests.comparing.compare", "the difference between two runs, with its interval"),
+    "report": ("loadtests.report.report", "write the report of a run, or of a file of requests, again"),
+    "floor": (
+        "loadtests.generator.floor",
+        "measure the load generator itself, on a server that is idle",
+    ),
     "queue": ("loadtests.queuebench.bench", "measure jobqueue beside the plain drivers and other queues"),
-    "stack": ("loadtests.stack", "start one reader with all it needs, until Ctrl-C"),
-    "feedserver": ("loadtests.feedserver", "start the fake feed server alone"),
-    "postgres": ("loadtests.postgres", "start a PostgreSQL of one's own, until Ctrl-C"),
+    "stack": ("loadtests.servers.stack", "start one reader with all it needs, until Ctrl-C"),
+    "feedserver": ("loadtests.feedserver.server", "start the fake feed server alone"),
+    "postgres": ("loadtests.servers.postgres", "start a PostgreSQL of one's own, until Ctrl-C"),
 }
 
 

@@ -21,9 +21,9 @@ from locust.runners import WorkerRunner
 
 from loadtests import plugin
 from loadtests.errors import LoadTestError
-from loadtests.loadoptions import not_negative
-from loadtests.recorder import Pending
-from loadtests.stack import Stack, StackSettings
+from loadtests.generator.loadoptions import not_negative
+from loadtests.generator.recorder import Pending
+from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import APPS
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 5.0, 1.5  # as in the page's own script

@@ -35,18 +35,18 @@ from locust.exception import (
 from locust.runners import MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING, DefaultTaskSet
 
-from loadtests.arrivals import Share
 from loadtests.errors import UsageError
-from loadtests.gathering import RECORDING, SHARE, STOP, Gathering, report, share_in
-from loadtests.generator import Generator
-from loadtests.loadoptions import Load, add_options, load_from
-from loadtests.openload import choices_of
-from loadtests.outcome import KEPT, about, outcome
-from loadtests.recorder import Pending, write
-from loadtests.recordings import Recording, merged
-from loadtests.sending import answered, recorded
-from loadtests.steps import Steps
-from loadtests.tasks import perform_once
+from loadtests.generator.arrivals import Share
+from loadtests.generator.gathering import RECORDING, SHARE, STOP, Gathering, report, share_in
+from loadtests.generator.generator import Generator
+from loadtests.generator.loadoptions import Load, add_options, load_from
+from loadtests.generator.openload import choices_of
+from loadtests.generator.outcome import KEPT, about, outcome
+from loadtests.generator.recorder import Pending, write
+from loadtests.generator.recordings import Recording, merged
+from loadtests.generator.sending import answered, recorded
+from loadtests.generator.steps import Steps
+from loadtests.generator.tasks import perform_once
 
 __all__ = ["random_of", "visit"]
 

@@ -19,7 +19,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from loadtests.numerics import check_counts, check_not_negative, check_positive, erlang_c, percentile, poisson
+from loadtests.predicting.numerics import (
+    check_counts,
+    check_not_negative,
+    check_positive,
+    erlang_c,
+    percentile,
+    poisson,
+)
 
 __all__ = ["ClosedLoad", "OpenLoad", "drain_time", "erlang_c", "knee", "littles_law", "workers_needed"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from loadtests.__main__ import main
-from loadtests.compare import main as compare
-from loadtests.points import points
-from loadtests.rule import within_rule
-from loadtests.samples import Row, in_window, summarise, write_rows
-from loadtests.verdict import verdict
+from loadtests.comparing.compare import main as compare
+from loadtests.judging.points import points
+from loadtests.judging.rule import within_rule
+from loadtests.judging.samples import Row, in_window, summarise, write_rows
+from loadtests.judging.verdict import verdict
 
 WARM_UP, SECONDS = 5.0, 20.0
 ENDED = WARM_UP + SECONDS + 10

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from loadtests.postgres import running_postgres
+from loadtests.servers.postgres import running_postgres
 
 database_numbers = itertools.count(1)
 

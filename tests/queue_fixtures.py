@@ -18,7 +18,7 @@ from jobs_for_tests import Base, gates, said, scripts
 from sqlalchemy import event
 
 from jobqueue import Queue, Worker
-from loadtests.processes import Process
+from loadtests.servers.processes import Process
 
 # Worker processes find the sample jobs here.
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from conftest import wait_until
 
 from jobqueue.tools.options import DATABASE_VARIABLE
-from loadtests.processes import Process
+from loadtests.servers.processes import Process
 
 CONSOLE = Path(__file__).with_name("readme_console.py")
 PLACEHOLDER = "postgresql+psycopg://shop:secret@db.example/shop"  # stands for the test's own server

@@ -19,7 +19,7 @@ from ends_with_its_test import PIPE_VARIABLE
 from jobqueue import Queue
 from jobqueue.tools.cli import main
 from jobqueue.tools.statefile import StateFile
-from loadtests.processes import Process
+from loadtests.servers.processes import Process
 
 # Worker processes find the sample jobs here.
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}

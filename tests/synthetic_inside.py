@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from loadtests.samples import Row
+from loadtests.judging.samples import Row
 from loadtests.theory import workers_needed
 
 

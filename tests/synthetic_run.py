@@ -14,10 +14,10 @@ from typing import Any
 from synthetic_inside import make_floor, make_processes, make_queue, make_server, make_timeline
 from synthetic_theory import make_theory
 
-from loadtests.points import points
-from loadtests.rule import within_rule
-from loadtests.samples import Row, in_window, summarise, write_rows
-from loadtests.verdict import verdict
+from loadtests.judging.points import points
+from loadtests.judging.rule import within_rule
+from loadtests.judging.samples import Row, in_window, summarise, write_rows
+from loadtests.judging.verdict import verdict
 
 SETTINGS: dict[str, Any] = {
     "users": [],

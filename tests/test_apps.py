@@ -20,7 +20,7 @@ from feedreader.database import make_engine, writer
 from feedreader.errors import SettingsError
 from feedreader.models import Entry, Feed, create_tables
 from jobqueue import Queue, Worker
-from loadtests.feedserver import FeedServer, running_feedserver
+from loadtests.feedserver.server import FeedServer, running_feedserver
 
 
 @pytest.fixture(scope="module")

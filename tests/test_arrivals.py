@@ -7,7 +7,17 @@ from statistics import mean, pstdev
 
 import pytest
 
-from loadtests.arrivals import Arrival, Burst, Piece, Share, choices, part_of, poisson, schedule, share_of
+from loadtests.generator.arrivals import (
+    Arrival,
+    Burst,
+    Piece,
+    Share,
+    choices,
+    part_of,
+    poisson,
+    schedule,
+    share_of,
+)
 
 ENDLESS = [Piece(50.0, 0.0, math.inf)]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from synthetic_run import make_run
 
-from loadtests import bench
-from loadtests.plan import Plan, Step
+from loadtests.bench import bench
+from loadtests.bench.plan import Plan, Step
 
 Measure = Callable[..., list[str]]
 

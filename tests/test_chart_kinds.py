@@ -7,16 +7,16 @@ import pytest
 from chart_reading import arrows, cut_off, heights, overlapping, texts
 from synthetic_run import ENDED, WINDOW, make_run, make_whole
 
-from loadtests import chartparts
-from loadtests.chart_machine import cpu_figure, cpu_of, cpu_points, floor_figure
-from loadtests.chart_open import open_figure
-from loadtests.chart_queue import burst_figure, queue_figure, rates
-from loadtests.chart_rows import Series, app_series, ecdf_figure, timeline_figure
-from loadtests.chart_sweep import common_users, sweep_figure, sweep_points, swept
-from loadtests.chart_theory import predicted, theory_figure, throughput_figure
-from loadtests.chartparts import COLOURS
-from loadtests.samples import Row, read_rows
-from loadtests.selection import burst_step, curves, naive_figure, queue_step, usual
+from loadtests.judging.samples import Row, read_rows
+from loadtests.report import chartparts
+from loadtests.report.chart_machine import cpu_figure, cpu_of, cpu_points, floor_figure
+from loadtests.report.chart_open import open_figure
+from loadtests.report.chart_queue import burst_figure, queue_figure, rates
+from loadtests.report.chart_rows import Series, app_series, ecdf_figure, timeline_figure
+from loadtests.report.chart_sweep import common_users, sweep_figure, sweep_points, swept
+from loadtests.report.chart_theory import predicted, theory_figure, throughput_figure
+from loadtests.report.chartparts import COLOURS
+from loadtests.report.selection import burst_step, curves, naive_figure, queue_step, usual
 
 KEYS = ("p50_ms", "p95_ms", "p99_ms")
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from synthetic_run import make_run, make_whole
 
-from loadtests import chartparts
-from loadtests.chartparts import COLOURS, spread
-from loadtests.charts import main_figure, save
-from loadtests.figures import pictures
-from loadtests.selection import curves, usual
+from loadtests.report import chartparts
+from loadtests.report.chartparts import COLOURS, spread
+from loadtests.report.charts import main_figure, save
+from loadtests.report.figures import pictures
+from loadtests.report.selection import curves, usual
 
 KEYS = ("p50_ms", "p95_ms", "p99_ms")
 

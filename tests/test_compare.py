@@ -12,9 +12,9 @@ import pytest
 from compared_runs import about, answer, file_of_requests, findings, plain, refused, rows_of, run, save, step
 
 from loadtests.__main__ import main
-from loadtests.compare import main as compare
-from loadtests.samples import write_rows
-from loadtests.sides import read_side
+from loadtests.comparing.compare import main as compare
+from loadtests.comparing.sides import read_side
+from loadtests.judging.samples import write_rows
 
 
 @pytest.mark.parametrize("repeats", [1, 5])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from compared_runs import ENDED, about, answer, file_of_requests, findings, refused, rows_of
 
-from loadtests.samples import write_rows
-from loadtests.sides import read_side
+from loadtests.comparing.sides import read_side
+from loadtests.judging.samples import write_rows
 
 
 def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.differences import (
+from loadtests.comparing.differences import (
     COMPARED,
     Difference,
     Estimate,
@@ -16,8 +16,8 @@ from loadtests.differences import (
     difference,
     within_runs,
 )
-from loadtests.intervals import holm, student_t
-from loadtests.samples import DROPPED, Row, Summary, summarise
+from loadtests.judging.intervals import holm, student_t
+from loadtests.judging.samples import DROPPED, Row, Summary, summarise
 
 SECONDS, RATE = 20.0, 40
 WINDOW, ENDED = (0.0, SECONDS), SECONDS + 30

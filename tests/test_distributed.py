@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from locust_runs import command, counted_by_locust, free_port, headless, two_processes
 
-from loadtests.arrivals import schedule
-from loadtests.loadoptions import Load
-from loadtests.processes import Process
-from loadtests.samples import read_rows
+from loadtests.generator.arrivals import schedule
+from loadtests.generator.loadoptions import Load
+from loadtests.judging.samples import read_rows
+from loadtests.servers.processes import Process
 
 HERE = Path(__file__).parent
 USERS = HERE / "plugin_locustfile.py"
@@ -24,7 +24,7 @@ USERS = HERE / "plugin_locustfile.py"
 def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that answers at once."""
     log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
         yield process.wait_for_address()
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from loadtests.entry import Seen, entry
+from loadtests.bench.entry import Seen, entry
+from loadtests.bench.plan import Condition, Plan, Step
 from loadtests.errors import ProcessError
-from loadtests.plan import Condition, Plan, Step
-from loadtests.sampler import Sample, Sampler
-from loadtests.samples import DROPPED, Row
-from loadtests.slotmeter import SlotCounts
+from loadtests.judging.samples import DROPPED, Row
+from loadtests.servers.sampler import Sample, Sampler
+from loadtests.servers.slotmeter import SlotCounts
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "loadtests" / "results.schema.json").read_text())
-PLAN = Plan(users=(10,), warmup=2.0, measure=10.0)
+PLAN = Plan(users=(10,), warmup=1.75, measure=10.0)  # ten users are there after another 0.25 s
 ORIGIN, ENDED = 1000.0, 15.0
 SUBMIT_SECONDS, THINK_SECONDS = 0.6, 1.4
 

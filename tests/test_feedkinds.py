@@ -11,13 +11,13 @@ import feedparser
 import pytest
 
 from loadtests.errors import UsageError
-from loadtests.feeddocs import document
-from loadtests.feedkinds import DEFAULT_MIX, KINDS, delay_of, kind_of
+from loadtests.feedserver.documents import document
+from loadtests.feedserver.kinds import DEFAULT_MIX, KINDS, delay_of, kind_of
 
 FATES = """
 import hashlib
-from loadtests.feeddocs import document
-from loadtests.feedkinds import delay_of, kind_of
+from loadtests.feedserver.documents import document
+from loadtests.feedserver.kinds import delay_of, kind_of
 print([kind_of(n) for n in range(50)], [delay_of(kind, n) for kind in ("typical", "slow") for n in range(50)])
 print(hashlib.sha256(b"".join(document("fast", n).body for n in range(6))).hexdigest())
 """

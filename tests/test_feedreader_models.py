@@ -15,7 +15,7 @@ from feedreader.database import make_engine, writer
 from feedreader.errors import FeedReaderError, FetchFailed
 from feedreader.fetching import Document, Fetcher
 from feedreader.models import Entry, Feed, create_tables
-from loadtests.feedserver import running_feedserver
+from loadtests.feedserver.server import running_feedserver
 
 URL = "http://example.org/feed"
 

@@ -18,7 +18,7 @@ from feedreader.parsing import (
     parse_feed,
     plain_text,
 )
-from loadtests.feeddocs import document
+from loadtests.feedserver.documents import document
 
 
 def parse(text: str | bytes, content_type: str = "application/xml; charset=utf-8") -> ParsedFeed:

@@ -11,8 +11,8 @@ import pytest
 import requests
 from conftest import wait_until
 
-from loadtests.feedkinds import KINDS, delay_of, kind_of
-from loadtests.feedserver import FeedServer, main, running_feedserver
+from loadtests.feedserver.kinds import KINDS, delay_of, kind_of
+from loadtests.feedserver.server import FeedServer, main, running_feedserver
 
 FORMATS = {
     0: ("rss20", "rss"),
@@ -186,7 +186,7 @@ def test_options_that_cannot_be_used_are_explained(
 
 def test_a_low_limit_of_open_files_is_told() -> None:
     """The server still starts, and says how many connections will fit."""
-    command = f"ulimit -n 256 && exec {sys.executable} -m loadtests.feedserver --port 0"
+    command = f"ulimit -n 256 && exec {sys.executable} -m loadtests.feedserver.server --port 0"
     with subprocess.Popen(
         ["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -19,7 +19,7 @@ from conftest import wait_until
 from feedreader.addresses import is_public
 from feedreader.errors import FetchFailed
 from feedreader.fetching import MAX_BYTES, MAX_REDIRECTS, Fetcher
-from loadtests.feedserver import running_feedserver
+from loadtests.feedserver.server import running_feedserver
 
 DEADLINE = 0.5  # seconds
 SLACK = 20  # seconds that a busy machine may be late; without its deadline none of these would ever end

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from loadtests.fitness import Little, little, rank_sum_z, unfit_reasons, unsteady_reasons
-from loadtests.samples import Row
+from loadtests.judging.fitness import Little, little, rank_sum_z, unfit_reasons, unsteady_reasons
+from loadtests.judging.samples import Row
 
 FIT = {
     "lag_p99_ms": 9.9,

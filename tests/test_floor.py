@@ -11,18 +11,18 @@ import psutil
 import pytest
 import requests
 
-from loadtests import floor
 from loadtests.errors import ProcessError, UsageError
-from loadtests.floor import Look, Rate
-from loadtests.processes import Process
-from loadtests.samples import DROPPED, Row
+from loadtests.generator import floor
+from loadtests.generator.floor import Look, Rate
+from loadtests.judging.samples import DROPPED, Row
+from loadtests.servers.processes import Process
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a null server."""
     log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
         yield process.wait_for_address()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.intervals import clopper_pearson, holm, percentile_ranks, student_p, student_t
+from loadtests.judging.intervals import clopper_pearson, holm, percentile_ranks, student_p, student_t
 
 
 @pytest.mark.parametrize(

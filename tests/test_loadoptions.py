@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests.errors import UsageError
-from loadtests.loadoptions import Load, add_options, load_from
+from loadtests.generator.loadoptions import Load, add_options, load_from
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

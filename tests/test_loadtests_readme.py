@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from readme_reader import Block, Reader, alike
 
-from loadtests.processes import Process
-from loadtests.stack import Stack, StackSettings
+from loadtests.servers.processes import Process
+from loadtests.servers.stack import Stack, StackSettings
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "loadtests"
@@ -35,7 +35,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("server") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
         yield process.wait_for_address()
 
 

@@ -11,10 +11,10 @@ import requests
 from conftest import wait_until
 from locust_runs import command, counted_by_locust, free_port, headless, two_processes
 
-from loadtests.fitness import little
-from loadtests.processes import Process
-from loadtests.samples import Row, read_rows
-from loadtests.stack import Stack, StackSettings
+from loadtests.judging.fitness import little
+from loadtests.judging.samples import Row, read_rows
+from loadtests.servers.processes import Process
+from loadtests.servers.stack import Stack, StackSettings
 
 FEEDS = "loadtests/feeds.py"
 QUICK = ("--kind", "fast", "--think", "0.1", "--run-time", "2s")

@@ -8,10 +8,10 @@ import gevent
 import gevent.event
 import pytest
 
-from loadtests.arrivals import Arrival, Count
-from loadtests.openload import Choice, OpenLoad, Users, choices_of
-from loadtests.recorder import Recorder
-from loadtests.samples import DROPPED
+from loadtests.generator.arrivals import Arrival, Count
+from loadtests.generator.openload import Choice, OpenLoad, Users, choices_of
+from loadtests.generator.recorder import Recorder
+from loadtests.judging.samples import DROPPED
 
 
 class Made:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.arrivals import Count
-from loadtests.console import run_table
-from loadtests.loadoptions import Load
-from loadtests.outcome import BROKEN, KEPT, UNFIT, Stage, about, outcome
-from loadtests.recordings import Recording, Vital
-from loadtests.samples import DROPPED, Row
+from loadtests.generator.arrivals import Count
+from loadtests.generator.console import run_table
+from loadtests.generator.loadoptions import Load
+from loadtests.generator.outcome import BROKEN, KEPT, UNFIT, Stage, about, outcome
+from loadtests.generator.recordings import Recording, Vital
+from loadtests.judging.samples import DROPPED, Row
 
 
 def rows(group: str, seconds: float, count: int = 10, first: float = 0.0) -> list[Row]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from loadtests.bench.full import full_plan, pilot_plan
+from loadtests.bench.plan import Condition, Plan
 from loadtests.errors import LoadTestError
-from loadtests.full import full_plan, pilot_plan
-from loadtests.plan import Condition, Plan
 
 PLAN = Plan(users=(1, 5, 10, 20, 50, 100), repeats=3)
 

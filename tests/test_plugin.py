@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from locust_runs import counted_by_locust, headless
 
-from loadtests.processes import Process
+from loadtests.servers.processes import Process
 
 HERE = Path(__file__).parent
 USERS = HERE / "plugin_locustfile.py"
@@ -19,7 +19,7 @@ TRUTH = HERE / "truth_locustfile.py"
 def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that answers at once."""
     log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
         yield process.wait_for_address()
 
 
@@ -164,8 +164,9 @@ def test_a_visit_that_fails_before_it_sends_is_a_failure(null_server: str, tmp_p
     options = ("--model", "open", "--rate", "30", "--run-time", "1s", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Broken", "--host", null_server, *options)
     failed = [row for row in run.rows if row.error == "the locustfile is broken"]
-    assert len(run.rows) == run.about["arrivals"]["sent"]
-    assert len(failed) == len(run.rows) // 2 > 3
+    sent = [row for row in run.rows if row.sent_s is not None]  # a busy machine may be too late with some
+    assert len(sent) == run.about["arrivals"]["sent"]
+    assert len(failed) == len(sent) // 2 > 3
     assert {row.name for row in run.rows} == {"GET /sometimes"}
     assert run.status == 1
 

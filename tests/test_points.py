@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.points import CONDITION, points, together
-from loadtests.samples import Row, summarise
+from loadtests.judging.points import CONDITION, points, together
+from loadtests.judging.samples import Row, summarise
 
 ENDED = 100.0
 

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 
 import loadtests
-from loadtests.demands import demands, polling, workload
-from loadtests.prediction import PREDICTED, predict
+from loadtests.predicting.demands import demands, polling, workload
+from loadtests.predicting.prediction import PREDICTED, predict
 
 SCHEMA = json.loads(Path(loadtests.__file__).with_name("results.schema.json").read_text())
 THEORY = {"$defs": SCHEMA["$defs"], **SCHEMA["properties"]["theory"]}

@@ -12,7 +12,7 @@ import pytest
 from conftest import still_running, wait_until
 
 from loadtests.errors import ProcessError
-from loadtests.processes import GUARD, Process
+from loadtests.servers.processes import GUARD, Process
 
 # A command with a child of its own that ignores TERM; both print their pids.
 STUBBORN = """
@@ -27,7 +27,7 @@ time.sleep(600)
 ASKER = """
 import sys, time
 from pathlib import Path
-from loadtests.processes import Process
+from loadtests.servers.processes import Process
 Process("stubborn", [sys.executable, sys.argv[1]], Path(sys.argv[2]))
 print("started", flush=True)
 time.sleep(600)

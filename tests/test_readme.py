@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.processes import Process
+from loadtests.servers.processes import Process
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -64,7 +64,7 @@ def test_make_bench_explains_its_options() -> None:
     """Help, and status 0."""
     done = run("make bench ARGS=--help")
     assert done.returncode == 0
-    assert "--users N,N,..." in done.stdout
+    assert "--users N,N" in done.stdout
 
 
 @pytest.mark.parametrize("app", ["sync", "queued"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.recorder import CUT_OFF, LagMeter, Recorder, write
-from loadtests.samples import DROPPED, read_rows
+from loadtests.generator.recorder import CUT_OFF, LagMeter, Recorder, write
+from loadtests.judging.samples import DROPPED, read_rows
 
 
 class Clock:

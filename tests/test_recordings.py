@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from loadtests.arrivals import Count
-from loadtests.recordings import ROWS_A_MESSAGE, Collector, Recording, Vital, merged, pack
-from loadtests.samples import Row
+from loadtests.generator.arrivals import Count
+from loadtests.generator.recordings import ROWS_A_MESSAGE, Collector, Recording, Vital, merged, pack
+from loadtests.judging.samples import Row
 
 
 def row(user: int, intended: float, done: float | None = None) -> Row:

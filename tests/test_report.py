@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from synthetic_run import make_run
 
 import loadtests
-from loadtests.report import headline, write_report
+from loadtests.report.report import headline, write_report
 
 SCHEMA = json.loads((Path(loadtests.__file__).parent / "results.schema.json").read_text())
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from loadtests.errors import ProcessError
-from loadtests.sampler import Sample, drain_seconds, timeline, window
-from loadtests.slotmeter import SlotCounts
+from loadtests.servers.sampler import Sample, drain_seconds, timeline, window
+from loadtests.servers.slotmeter import SlotCounts
 
 
 def sample(at: float, backlog: int | None = None) -> Sample:

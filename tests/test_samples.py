@@ -9,8 +9,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from loadtests.errors import LoadTestError
-from loadtests.intervals import clopper_pearson, percentile_ranks
-from loadtests.samples import (
+from loadtests.judging.intervals import clopper_pearson, percentile_ranks
+from loadtests.judging.samples import (
     PERCENTILES,
     Row,
     Samples,

@@ -8,10 +8,10 @@ import gevent
 import pytest
 from gevent import GreenletExit
 
-from loadtests.generator import ON_USER, Generator, Visitor
-from loadtests.loadoptions import Load
-from loadtests.samples import Row
-from loadtests.sending import answered, in_words, recorded
+from loadtests.generator.generator import ON_USER, Generator, Visitor
+from loadtests.generator.loadoptions import Load
+from loadtests.generator.sending import answered, in_words, recorded
+from loadtests.judging.samples import Row
 
 
 class CatchResponseError(Exception):

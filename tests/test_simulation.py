@@ -7,10 +7,10 @@ import pytest
 from queue_simulator import Readers, Simulation, exponential, interval
 from test_theory import DEMAND, HANGING_SCV, OPEN_TABLE, SLOTS, TABLE, THINK, hanging
 
-from loadtests.feedkinds import DEFAULT_MIX
-from loadtests.simulation import Period, feed_service, lognormal, simulate_closed, simulate_open
+from loadtests.feedserver.kinds import DEFAULT_MIX
+from loadtests.predicting.simulation import Period, feed_service, lognormal, simulate_closed, simulate_open
+from loadtests.predicting.workload import Workload
 from loadtests.theory import ClosedLoad, OpenLoad
-from loadtests.workload import Workload
 
 # The reader of the default plan: Z = 2 s, POST /feeds takes 1.1 s, pages some ms. Its knee is 32 users.
 SYNC = Workload(think=2.0, submitters=0.7, post=1.1, page=0.008, browse=0.006)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.slotmeter import KINDS, SlotMeter, kind_of_request, read_slots
+from loadtests.servers.slotmeter import KINDS, SlotMeter, kind_of_request, read_slots
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_slot_counts_what_it_answers_and_how_long_it_took(tmp_path: Path) -> N
 def test_the_squares_of_the_times_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By kind, so that the spread of the times can be told: 1 s and 3 s, and one page of 0.5 s."""
     clock = iter([10.0, 11.0, 20.0, 23.0, 30.0, 30.5, 40.0])
-    monkeypatch.setattr("loadtests.slotmeter.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("loadtests.servers.slotmeter.time.monotonic", lambda: next(clock))
     meter = SlotMeter(tmp_path)
     for method, path in (("POST", "/feeds"), ("POST", "/feeds"), ("GET", "/feeds/1")):
         meter.begin()

@@ -12,7 +12,7 @@ import requests
 from conftest import still_running, wait_until
 
 from loadtests.errors import UsageError
-from loadtests.stack import Stack, StackSettings, check_database
+from loadtests.servers.stack import Stack, StackSettings, check_database
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

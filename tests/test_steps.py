@@ -2,9 +2,9 @@
 
 import pytest
 
-from loadtests.loadoptions import Load
-from loadtests.outcome import Stage
-from loadtests.steps import Steps
+from loadtests.generator.loadoptions import Load
+from loadtests.generator.outcome import Stage
+from loadtests.generator.steps import Steps
 
 
 class Clock:

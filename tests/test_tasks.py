@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from loadtests.tasks import perform_once
+from loadtests.generator.tasks import perform_once
 
 said: list[str] = []
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 import truth_server as truth
 
-from loadtests.processes import Process
-from loadtests.samples import RULE_MS, Row, Summary, in_window, nearest_rank, read_rows, summarise
+from loadtests.judging.samples import RULE_MS, Row, Summary, in_window, nearest_rank, read_rows, summarise
+from loadtests.servers.processes import Process
 
 HERE = Path(__file__).parent
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.verdict import comparable, finding, verdict, within_rule
+from loadtests.judging.verdict import comparable, finding, verdict, within_rule
 from loadtests.wording import duration, figure, percent, stated, user_count
 
 

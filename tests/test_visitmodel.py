@@ -7,10 +7,10 @@ import pytest
 from queue_simulator import Readers, exponential, interval
 from test_theory import DEMAND, SLOTS, TABLE, THINK
 
-from loadtests.numerics import PlusExponential
+from loadtests.predicting.numerics import PlusExponential
+from loadtests.predicting.visitmodel import knee_users, predict_closed, predict_open, saturation
+from loadtests.predicting.workload import Workload, submitters_among
 from loadtests.theory import ClosedLoad, OpenLoad, knee
-from loadtests.visitmodel import knee_users, predict_closed, predict_open, saturation
-from loadtests.workload import Workload, submitters_among
 
 SYNC = Workload(
     think=2.0, submitters=0.7, post=1.1, page=0.008, browse=0.006

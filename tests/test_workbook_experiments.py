@@ -10,7 +10,7 @@ import pytest
 import workbook.experiments
 from workbook import WorkbookError, bench, experiment, rows_of
 
-from loadtests.plan import Plan
+from loadtests.bench.plan import Plan
 
 pytest_plugins = ["workbook_fixtures"]
 pytestmark = pytest.mark.usefixtures("chapter")
@@ -130,7 +130,7 @@ def test_a_bench_keeps_its_rows_when_asked(monkeypatch: pytest.MonkeyPatch) -> N
         (folder / "rows" / "a.csv").write_text("\n".join(lines) + "\n")
         return results()
 
-    monkeypatch.setattr("loadtests.bench.run", run)
+    monkeypatch.setattr("loadtests.bench.bench.run", run)
     found = json.loads(json.dumps(bench(Plan(), rows=True)))
     (row,) = rows_of(found, found["steps"][0])
     assert (row.intended_s, row.sent_s, row.done_s, row.unfinished) == (0.5, 0.6, None, True)
@@ -140,7 +140,7 @@ def test_a_bench_keeps_its_rows_when_asked(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_interrupted_bench_interrupts_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a result would fail later, and less clearly."""
-    monkeypatch.setattr("loadtests.bench.run", lambda plan, folder: results() | {"interrupted": True})
+    monkeypatch.setattr("loadtests.bench.bench.run", lambda plan, folder: results() | {"interrupted": True})
     with pytest.raises(KeyboardInterrupt):
         bench(Plan())
 
@@ -149,7 +149,9 @@ def test_an_unfit_bench_is_said_and_is_not_recorded(
     chapter: Chapter, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """A reader may look at it; the workbook does not keep it."""
-    monkeypatch.setattr("loadtests.bench.run", lambda plan, folder: results(unfit_reasons=["it was busy"]))
+    monkeypatch.setattr(
+        "loadtests.bench.bench.run", lambda plan, folder: results(unfit_reasons=["it was busy"])
+    )
     assert bench(Plan())["steps"]
     assert "Not fit to judge by: it was busy." in capsys.readouterr().out
     chapter(mode="record")

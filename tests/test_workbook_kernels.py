@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager
 BEGIN = "from workbook import begin, experiment\nbegin(3)"
 HOLD = """
 import threading
-from loadtests.stack import Stack, StackSettings
+from loadtests.servers.stack import Stack, StackSettings
 
 def hold(**settings):
     with Stack(StackSettings(slots=1, **settings)) as stack:
@@ -29,7 +29,7 @@ def hold(**settings):
 experiment("hold", hold, **SETTINGS)
 """
 KEEP = """
-from loadtests.stack import Stack, StackSettings
+from loadtests.servers.stack import Stack, StackSettings
 stack = Stack(StackSettings(slots=1, **SETTINGS)).start()
 print("up", flush=True)
 """

@@ -24,15 +24,15 @@ from typing import Any, NoReturn
 
 import psycopg
 
-from loadtests.charts import save as save_figure
-from loadtests.databases import check_database, database_server
 from loadtests.errors import ProcessError, UsageError
-from loadtests.machine import describe_machine
 from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
 from loadtests.queuebench.report import DATABASES, chart, number, text_table
 from loadtests.queuebench.stage import Stage
 from loadtests.queuebench.stats import Result, all_met
+from loadtests.report.charts import save as save_figure
+from loadtests.servers.databases import check_database, database_server
+from loadtests.servers.machine import describe_machine
 
 PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer", "asyncpg")
 PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)

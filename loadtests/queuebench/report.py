@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.chartparts import COLOURS, GREY, head, house_style, inches
 from loadtests.queuebench.stats import COMPARE, Result, Summary, Target
+from loadtests.report.chartparts import COLOURS, GREY, head, house_style, inches
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
 NAMES = {

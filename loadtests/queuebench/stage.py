@@ -17,11 +17,11 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from loadtests.databases import fresh_database
 from loadtests.errors import ProcessError
-from loadtests.processes import Process
 from loadtests.queuebench.gate import GATE, READY
 from loadtests.queuebench.plain import postgres_dsn
+from loadtests.servers.databases import fresh_database
+from loadtests.servers.processes import Process
 
 PATIENCE_SECONDS = 600.0
 

@@ -29,9 +29,9 @@ begin(1)
 from dataclasses import replace
 from statistics import mean
 
-from loadtests.chart_rows import timeline_figure
-from loadtests.feedkinds import delay_of, kind_of
-from loadtests.plan import Plan
+from loadtests.bench.plan import Plan
+from loadtests.feedserver.kinds import delay_of, kind_of
+from loadtests.report.chart_rows import timeline_figure
 from workbook.chapter01 import one_visitor, one_visitor_figure
 
 # %% [markdown]

@@ -4,9 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from loadtests.chartparts import COLOURS, EndLabel, house_style, inches, label_ends, latency_axis, rule_line
-from loadtests.samples import RULE_MS
-from loadtests.stack import Stack, StackSettings
+from loadtests.judging.samples import RULE_MS
+from loadtests.report.chartparts import (
+    COLOURS,
+    EndLabel,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+    rule_line,
+)
+from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import SHORT
 from workbook.readers import submit
 from workbook.words import in_words

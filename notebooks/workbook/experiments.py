@@ -82,7 +82,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write(file: Path, settings: Any, result: Any, printed: str, seconds: float) -> None:
     """Whole, or not at all."""
-    from loadtests.machine import describe_machine
+    from loadtests.servers.machine import describe_machine
 
     recording = {
         "settings": settings,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from loadtests.chartparts import COLOURS, GREY, house_style
+from loadtests.report.chartparts import COLOURS, GREY, house_style
 from workbook.predictions import WELL_SAID, Prediction
 from workbook.words import in_words
 

@@ -10,9 +10,9 @@ from workbook.session import WorkbookError, session
 from workbook.words import in_words
 
 if TYPE_CHECKING:
-    from loadtests.chart_rows import Series
-    from loadtests.plan import Plan
-    from loadtests.samples import Row
+    from loadtests.bench.plan import Plan
+    from loadtests.judging.samples import Row
+    from loadtests.report.chart_rows import Series
 
 
 def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
     With `rows`, every single request too: `rows_of` reads it. A step that is not fit is said; while it is
     recorded it raises WorkbookError. Raises KeyboardInterrupt when the cell is interrupted.
     """
-    from loadtests.bench import run
+    from loadtests.bench.bench import run
 
     with tempfile.TemporaryDirectory(prefix="workbook-") as name:
         folder = Path(name)  # a fresh one: steps that are there are not measured again
@@ -41,7 +41,7 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
 
 def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
     """Every request of a step, if its bench was asked for rows. Raises WorkbookError if it was not."""
-    from loadtests.samples import read_rows
+    from loadtests.judging.samples import read_rows
 
     if "csv" not in results:
         raise WorkbookError("This experiment kept no rows: give it rows=True, and measure again.")
@@ -56,8 +56,8 @@ def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series
 
     Raises WorkbookError if the bench kept no rows.
     """
-    from loadtests.chart_rows import Series
-    from loadtests.chartparts import COLOURS
+    from loadtests.report.chart_rows import Series
+    from loadtests.report.chartparts import COLOURS
     from loadtests.wording import SHORT
 
     settings = results["settings"]

@@ -1,0 +1,1 @@
+"""`make bench`: what is measured in which order, one step after the other."""

@@ -1,0 +1,228 @@
+"""`make bench`: both readers, more and more users, and a report.
+
+    python -m loadtests bench --users 1,20,100
+    python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
+
+Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to
+judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted;
+what was measured until then is kept, and `--resume` goes on.
+"""
+
+import json
+import signal
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from loadtests.bench.full import full_plan, pilot_plan
+from loadtests.bench.options import parse_options, plan_of
+from loadtests.bench.pipelines import github_summary, junit
+from loadtests.bench.plan import RAMP_USERS_PER_S, SUBMITTERS, Plan, Step
+from loadtests.bench.progress import Progress
+from loadtests.bench.step import measure_step
+from loadtests.errors import UsageError
+from loadtests.generator.floor import measure_floor
+from loadtests.judging.points import points
+from loadtests.judging.samples import RULE_MS
+from loadtests.judging.verdict import verdict
+from loadtests.predicting.prediction import predict
+from loadtests.report.report import text_table, write_report
+from loadtests.servers.databases import check_database, database_server
+from loadtests.servers.machine import describe_machine, pinning
+
+PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
+INTERRUPTED = 130
+# Steps of a run that are measured once more if they were not fit: the machine may have had a busy moment.
+MOST_AGAIN = 2
+MOST_AGAIN_SHARE = 0.1  # of a long run's steps
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sweep and write the report; returns the exit status. Raises LoadTestError."""
+    options = parse_options(argv)
+    for option, file in (("--junit", options.junit), ("--github", options.github)):
+        if file and not file.parent.is_dir():  # said before half an hour is spent on it
+            raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it first.")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    if options.resume:
+        folder: Path = options.resume
+        plan, floor, full = _read_run(folder)
+    else:
+        folder = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(
+                f"{folder} is there already, and is not an empty folder. Name another with --out, remove it,"
+                f" or go on with the run that it holds: --resume {folder}"
+            )
+        plan, floor, full = plan_of(options), options.floor, options.full
+        check_database(plan.database)
+        _write_run(folder, plan, floor, full)
+    try:
+        if full:
+            plan = _with_pilot(plan, folder)
+            _write_run(folder, plan, floor, full=False)
+        results = run(plan, folder, floor)
+    except KeyboardInterrupt:
+        results = None
+    if results is None or not results["steps"]:
+        print("Interrupted before the first step was done.", file=sys.stderr)
+        return INTERRUPTED
+    report = save(results, folder)
+    if options.junit:
+        options.junit.write_text(junit(results), encoding="utf-8")
+    if options.github:
+        with options.github.open("a", encoding="utf-8") as file:
+            file.write(github_summary(results))
+    sentence = textwrap.fill(results["verdict"]["sentence"], 80)
+    print(f"\n{text_table(results)}\n\n{sentence}\n\nThe report: {report}")
+    if results["interrupted"]:
+        print(f"Interrupted. To go on: python -m loadtests bench --resume {folder}", file=sys.stderr)
+        return INTERRUPTED
+    return int(results["verdict"]["exit_status"])
+
+
+def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
+    """Measure all steps; returns what results.json will hold. Rows and logs go below `folder`.
+
+    Each step is written to `folder` when it is done; those that are there already are not measured again.
+    With `floor` the load generator is measured, too. After Ctrl-C it returns the steps measured until then,
+    and `interrupted` is true.
+    """
+    started = datetime.now(UTC)
+    steps = {folder / "steps" / f"{step.name}.json": step for step in plan.steps()}
+    again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
+    found: dict[str, Any] | None = None
+    interrupted = False
+    with Progress(len(steps), plan.step_seconds) as progress:
+        try:
+            if floor:
+                file = folder / "floor.json"
+                if not file.exists():
+                    progress.say("First the load generator itself, on a server that does nothing ...")
+                    _write(file, measure_floor())
+                found = _read(file)
+            with database_server(plan.database) as server:
+                for file, step in steps.items():
+                    progress.begin(step.condition)
+                    if file.exists():
+                        progress.skip()
+                    else:
+                        measured = _measure(plan, step, folder, server, progress, again > 0)
+                        _write(file, measured)
+                        progress.done(step.condition, measured)
+                    again -= "repeated_because" in _read(file)
+        except KeyboardInterrupt:
+            interrupted = True
+    done = [_read(file) for file in steps if file.exists()]
+    return {**_results(plan, done, started), "floor": found, "interrupted": interrupted}
+
+
+def _measure(
+    plan: Plan, step: Step, folder: Path, server: str, progress: Progress, once_more: bool
+) -> dict[str, Any]:
+    """One step; if it is not fit and `once_more` is true, the second try at it."""
+    measured = measure_step(plan, step, folder, progress.tick, server, pinning())
+    if measured["fit"] or not once_more:
+        return measured
+    progress.again(step.condition)
+    second = measure_step(plan, step, folder, progress.tick, server, pinning())
+    return {**second, "repeated_because": measured["unfit_reasons"]}
+
+
+def save(results: dict[str, Any], folder: Path) -> Path:
+    """Write results.json, the figures and the report into `folder`; returns the report's path."""
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    return write_report(results, folder)
+
+
+def _with_pilot(plan: Plan, folder: Path) -> Plan:
+    """The full plan, which depends on the service demand that a pilot run finds."""
+    print("First a pilot: how long does a request take, and where is the knee?", flush=True)
+    pilot = run(pilot_plan(plan), folder / "pilot")
+    if pilot["interrupted"]:
+        raise KeyboardInterrupt
+    return full_plan(plan, pilot)
+
+
+def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict[str, Any]:
+    named = ("sqlite", "postgresql")
+    results: dict[str, Any] = {
+        "schema": "500ms/results",
+        "version": 2,
+        "started_at": started.isoformat(timespec="seconds"),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "settings": {
+            "users": list(plan.users),
+            "rates": list(plan.rates),
+            "apps": ["host"] if plan.host else list(plan.apps),
+            "models": ["closed"] * bool(plan.users) + ["open"] * bool(plan.rates),
+            "rule_ms": RULE_MS,
+            "warmup_s": plan.warmup,
+            "ramp_users_per_s": RAMP_USERS_PER_S,
+            "measure_s": plan.measure,
+            "drain_s": plan.drain,
+            "think_s": plan.think,
+            "submitters": SUBMITTERS,
+            "slots": list(plan.slots),
+            "workers": list(plan.workers),
+            "threads": list(plan.threads),
+            "slot_kind": plan.slot_kind,
+            "database": plan.database if plan.database in named else "postgresql (a server of yours)",
+            "deadline_s": plan.deadline,
+            "mix": plan.mix,
+            "repeats": plan.repeats,
+            "connections": plan.connections,
+            "in_flight": plan.in_flight,
+            "pinning": pinning().sentence,
+            "host": plan.host,
+            "burst": next((condition.burst for condition in plan.extra if condition.burst), None),
+        },
+        "seed": plan.seed,
+        "steps": steps,
+        "points": points(steps),
+    }
+    return {**results, "theory": predict(results), "verdict": verdict(steps, results["settings"])}
+
+
+# ---- a run in its folder: what was asked for, and what is done of it
+
+
+def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    data = {"schema": "500ms/run", "version": 1, "plan": plan.to_json(), "floor": floor, "full": full}
+    (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
+
+
+def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
+    try:
+        data = json.loads((folder / "run.json").read_text())
+        return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"--resume {folder}: no run that can be gone on with ({type(error).__name__}: {error})."
+            " Name the folder of a run that was interrupted, such as reports/2030-01-31-120000."
+        ) from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    held: dict[str, Any] = json.loads(file.read_text())
+    return held
+
+
+def _write(file: Path, data: Mapping[str, Any]) -> None:
+    """Whole, or not at all: a run that is cut off here can be gone on with."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps(data) + "\n")
+    partial.replace(file)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

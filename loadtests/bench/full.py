@@ -1,0 +1,65 @@
+"""The plan of `make bench-full`: repeats around the knee, both models of load, and what a queue costs. Pure.
+
+The knee N* = c(D+Z)/D is where the synchronous app's slots become the bottleneck. D is not assumed: a pilot
+run measures it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from loadtests.bench.plan import SUBMITTERS, Condition, Plan
+from loadtests.errors import LoadTestError
+from loadtests.theory import knee
+
+REPEATS = 5
+MULTIPLES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the knee N*
+LOADS = (0.5, 0.75, 0.95)  # of the rate that saturates the synchronous app's slots
+MEASURE_SECONDS = 9.0
+PILOT_SECONDS = 20.0
+MANY_USERS = 1000
+BURST_LOAD = 0.4  # of what the workers can do
+BURST_JOBS = 100
+
+
+def pilot_plan(plan: Plan) -> Plan:
+    """One step of the synchronous app with two users a slot: its slots are busy, and many requests timed."""
+    users = (2 * plan.slots[0],)
+    return replace(plan, users=users, rates=(), apps=("sync",), repeats=1, measure=PILOT_SECONDS, extra=())
+
+
+def full_plan(plan: Plan, pilot: Mapping[str, Any]) -> Plan:
+    """`plan` with users and rates around the knee that the results of the pilot show.
+
+    Raises LoadTestError if the pilot was not fit, or saw no request.
+    """
+    step = pilot["steps"][0]
+    demand_ms = step["server"]["demand_ms"]
+    if not step["fit"] or "submit" not in demand_ms:
+        reasons = "; ".join(step["unfit_reasons"]) or "no feed was fetched"
+        raise LoadTestError(f"The pilot step is not fit, so the knee is not known: {reasons}. Try again.")
+    slots, demand = plan.slots[0], demand_ms["submit"] / 1000
+    page = demand_ms.get("page", 0.0) / 1000
+    users_at_knee = knee(demand + page, slots, plan.think) / SUBMITTERS
+    saturation = slots / (SUBMITTERS * (demand + page) + (1 - SUBMITTERS) * page)  # visits a second
+    threads = plan.workers[0] * plan.threads[0]
+    return replace(
+        plan,
+        users=tuple(sorted({max(1, round(multiple * users_at_knee)) for multiple in MULTIPLES})),
+        rates=tuple(float(f"{load * saturation:.3g}") for load in LOADS),
+        repeats=REPEATS,
+        measure=MEASURE_SECONDS,
+        extra=(
+            Condition(
+                "queued", users=MANY_USERS, slots=slots, workers=plan.workers[0], threads=plan.threads[0]
+            ),
+            Condition(
+                "queued",
+                rate=float(f"{BURST_LOAD * threads / demand / SUBMITTERS:.3g}"),
+                slots=slots,
+                workers=plan.workers[0],
+                threads=plan.threads[0],
+                burst=BURST_JOBS,
+            ),
+        ),
+    )

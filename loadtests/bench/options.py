@@ -1,0 +1,220 @@
+"""The options of `python -m loadtests bench`, and the plan that they ask for."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from loadtests.bench.plan import Plan
+from loadtests.errors import UsageError
+from loadtests.feedserver.kinds import DEFAULT_MIX, parse_mix, written_mix
+
+READERS = ("sync", "queued")
+
+
+def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options as they were given. Exits with status 2, and says why, if they can't be used."""
+    return _parser().parse_args(argv)
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """What is to be measured. Raises UsageError if the options contradict one another."""
+    plan = Plan()
+    closed, opened = options.model in ("closed", "both"), options.model in ("open", "both")
+    if opened and not options.rate and not options.full:
+        raise UsageError("Open load needs rates, in visits a second: --model open --rate 2,5,10")
+    if options.rate and not opened:
+        raise UsageError("--rate belongs to open load: add --model open, or both")
+    if options.full and (options.users or options.rate or options.host):
+        raise UsageError("--full chooses users and rates by itself, around the knee: leave out the others")
+    if bool(options.host) != bool(options.feeds):
+        raise UsageError(
+            "--host and --feeds belong together: the reader that runs already, and the feed server as it sees"
+            " it. Both are printed by: make queued"
+        )
+    users = options.users or plan.users
+    return Plan(
+        users=users if closed else (),
+        rates=options.rate if opened and options.rate else (),
+        apps=("host",) if options.host else READERS if options.app == "both" else (options.app,),
+        repeats=options.repeats,
+        warmup=options.warm_up,
+        measure=options.seconds,
+        think=options.think,
+        slots=options.slots,
+        slot_kind=options.slot_kind,
+        workers=options.workers,
+        threads=options.threads,
+        deadline=options.deadline,
+        database=options.database,
+        mix=options.mix,
+        connections=options.connections,
+        in_flight=options.in_flight,
+        host=options.host,
+        feeds=options.feeds,
+        seed=options.seed,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    plan = Plan()
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests bench",
+        description="Measure both feed readers as users grow, and write a report. Takes under 5 minutes.",
+        epilog="Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage,"
+        " 3 the run was not fit to judge (it says why), 130 interrupted. N,N stands for several numbers.",
+    )
+    load = parser.add_argument_group("load").add_argument
+    load("--model", choices=["closed", "open", "both"], default="closed", help="default: closed")
+    load("--users", type=_counts, metavar="N,N", help=f"closed load (default: {_list(plan.users)})")
+    load("--rate", type=_rates, metavar="R,R", help="open load: visits a second, whether or not answered")
+    load(
+        "--think",
+        type=_seconds,
+        default=plan.think,
+        metavar="S",
+        help=f"mean think time of a user (default: {plan.think:g})",
+    )
+    load(
+        "--connections",
+        type=_count,
+        metavar="N",
+        help="open load: the visits share N connections, and wait for one (default: as many as needed)",
+    )
+    load(
+        "--in-flight",
+        type=_count,
+        default=plan.in_flight,
+        metavar="N",
+        help=f"open load: visits beyond N at a time are dropped, and counted (default: {plan.in_flight})",
+    )
+    load(
+        "--mix",
+        type=parse_mix,
+        default=dict(DEFAULT_MIX),
+        metavar="MIX",
+        help=f"of the feeds (default: {written_mix(DEFAULT_MIX)})",
+    )
+    load(
+        "--seed",
+        type=int,
+        default=plan.seed,
+        metavar="N",
+        help=f"the same seed sends the same visitors (default: {plan.seed})",
+    )
+
+    app = parser.add_argument_group("what is measured").add_argument
+    app("--app", choices=[*READERS, "both"], default="both", help="which reader (default: both)")
+    app(
+        "--slots",
+        type=_counts,
+        default=plan.slots,
+        metavar="N,N",
+        help=f"requests that a web server serves at a time (default: {_list(plan.slots)})",
+    )
+    app(
+        "--slot-kind",
+        choices=["processes", "threads"],
+        default=plan.slot_kind,
+        help="a slot is a process, or a thread of one process (default: processes)",
+    )
+    app(
+        "--workers",
+        type=_counts,
+        default=plan.workers,
+        metavar="N,N",
+        help=f"worker processes of the queued reader (default: {_list(plan.workers)})",
+    )
+    app(
+        "--threads",
+        type=_counts,
+        default=plan.threads,
+        metavar="N,N",
+        help=f"jobs that each worker performs at a time (default: {_list(plan.threads)})",
+    )
+    app(
+        "--deadline",
+        type=_seconds,
+        default=plan.deadline,
+        metavar="S",
+        help=f"how long one fetch may take (default: {plan.deadline:g})",
+    )
+    app(
+        "--database",
+        default=plan.database,
+        metavar="DB",
+        help="sqlite (default), postgresql (one is started), or the URL of a PostgreSQL server",
+    )
+    app("--host", metavar="URL", help="measure a server that runs already and has the same routes")
+    app("--feeds", metavar="URL", help="with --host: the feed server, as that server sees it")
+
+    procedure = parser.add_argument_group("procedure").add_argument
+    procedure(
+        "--seconds",
+        type=_seconds,
+        default=plan.measure,
+        metavar="S",
+        help=f"measured in each step (default: {plan.measure:g})",
+    )
+    procedure(
+        "--warm-up",
+        type=_seconds,
+        default=plan.warmup,
+        metavar="S",
+        help=f"not measured at the start of each step (default: {plan.warmup:g})",
+    )
+    procedure(
+        "--repeats",
+        type=_count,
+        default=plan.repeats,
+        metavar="N",
+        help="measure everything N times; intervals then lie between the repeats (default: 1)",
+    )
+    procedure("--floor", action="store_true", help="measure the load generator itself, too")
+    procedure(
+        "--full",
+        action="store_true",
+        help="make bench-full: 5 repeats around the knee, both models, 1,000 users, a burst; half an hour",
+    )
+
+    out = parser.add_argument_group("results").add_argument
+    out("--out", type=Path, metavar="DIR", help="folder for the report (default: reports/<time>)")
+    out("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
+    out("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML, a test for each condition")
+    out("--github", type=Path, metavar="FILE", help="also append a Markdown summary: $GITHUB_STEP_SUMMARY")
+    return parser
+
+
+def _several(parse: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
+    """A parser of numbers with commas between them: each once, in the order in which they were given."""
+    return lambda text: tuple(dict.fromkeys(parse(part) for part in text.split(",")))
+
+
+def _list(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:g}" for number in numbers)
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    return _number(text, 100_000, "a number of visits a second")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 3600, "a number of seconds")
+
+
+def _number(text: str, most: float, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0, of {most:g} at most")
+    return number
+
+
+_counts, _rates = _several(_count), _several(_rate)

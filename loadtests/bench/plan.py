@@ -1,0 +1,159 @@
+"""What a run measures, and in which order. Pure; `loadtests.bench.step` measures one step of it."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from loadtests.feedserver.kinds import DEFAULT_MIX
+from loadtests.wording import user_count
+
+SETUP_SECONDS = 5.0  # about what starting and stopping takes beside the load itself
+# Locust goes on a little longer than it is measured: it ends its runs up to a second early, and cuts off a
+# request that a user sends at that very moment.
+OVERRUN_SECONDS = 1.5
+SUBMITTERS = 0.7  # of ten visitors seven submit feeds; the weights in loadtests/feeds.py
+# Users come in one after the other: a thousand at once would all submit their first feeds within two seconds,
+# and the step would measure how that crowd is worked off.
+RAMP_USERS_PER_S = 40.0
+BURST_AT = 3.0  # seconds into the measured time
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One app under one load, with what it has to serve it. Closed load has `users`, open load `rate`."""
+
+    app: str
+    users: int | None = None
+    rate: float | None = None  # visits a second
+    slots: int = 8
+    workers: int = 1
+    threads: int = 32
+    burst: int | None = None  # feeds added at once, on top of an open load
+
+    @property
+    def model(self) -> str:
+        return "open" if self.users is None else "closed"
+
+    @property
+    def load(self) -> str:
+        """For people: "20 users", "5.5 visits/s"."""
+        if self.users is not None:
+            return user_count(self.users)
+        return f"{self.rate:.3g} visits/s" + (f" + {self.burst} at once" if self.burst else "")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The keys of a step in results.json that say which condition it is."""
+        return {
+            "app": self.app,
+            "model": self.model,
+            "users": self.users,
+            "rate_per_s": self.rate,
+            "slots": self.slots,
+            "workers": self.workers,
+            "threads": self.threads,
+            **({"burst": self.burst} if self.burst else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One measurement: a condition, for the `repeat`th time."""
+
+    condition: Condition
+    repeat: int = 1
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        of = self.condition
+        load = f"{of.users:04}" if of.users is not None else f"open-{of.rate:.3g}"
+        burst = f"-burst-{of.burst}" if of.burst else ""
+        return f"{of.app}-{load}{burst}-s{of.slots}-w{of.workers}x{of.threads}-{self.repeat}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure, and how. Times in seconds.
+
+    Every number of `users` (closed load) and every one of `rates` (open load, visits a second) is measured
+    with every app and number of slots, the queued app with every number of workers and threads; all of it
+    `repeats` times. Then comes `extra`.
+    """
+
+    users: tuple[int, ...] = (1, 10, 30, 100, 1000)
+    rates: tuple[float, ...] = ()
+    apps: tuple[str, ...] = ("sync", "queued")
+    repeats: int = 1
+    warmup: float = 2.5
+    measure: float = 11.0
+    drain: float = 4.0  # for what is in flight at the end
+    think: float = 2.0
+    slots: tuple[int, ...] = (8,)
+    slot_kind: str = "processes"
+    workers: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] = (32,)
+    # Of one fetch. The readers' own default is 10, and would double the length of a step.
+    deadline: float = 5.0
+    database: str = "sqlite"
+    mix: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_MIX))
+    connections: int | None = None
+    in_flight: int = 1000
+    host: str | None = None  # a server that runs already: it alone is measured, and nothing is started
+    feeds: str | None = None  # its feed server
+    extra: tuple[Condition, ...] = ()
+    seed: int = 1
+
+    def window(self, condition: Condition) -> tuple[float, float]:
+        """Which seconds of a step are measured: after a warm-up, which begins when all users are there."""
+        start = round(self.warmup + (condition.users or 0) / RAMP_USERS_PER_S, 3)
+        return start, start + self.measure
+
+    @property
+    def step_seconds(self) -> float:
+        """About how long a step takes, on average."""
+        ends = [self.window(step.condition)[1] for step in self.steps()]
+        return sum(ends) / len(ends) + OVERRUN_SECONDS + self.drain + SETUP_SECONDS
+
+    def steps(self) -> list[Step]:
+        """All steps in the order in which they are measured: loads mixed, apps alternated, repeat by repeat.
+
+        So what changes slowly on the machine (its heat, its neighbours) meets all conditions alike.
+        """
+        shuffled = random.Random(self.seed)
+        steps = []
+        for repeat in range(1, self.repeats + 1):
+            groups = list(self._alternatives())
+            shuffled.shuffle(groups)
+            for turn, group in enumerate(groups):
+                first = (turn + repeat) % len(group)  # who begins changes from one to the next
+                steps += [Step(condition, repeat) for condition in group[first:] + group[:first]]
+        return steps + [Step(condition) for condition in self.extra]
+
+    def _alternatives(self) -> Iterator[list[Condition]]:
+        """Conditions that differ in the app alone, or in what only one app has."""
+        for slots in self.slots:
+            for load in [*({"users": n} for n in self.users), *({"rate": rate} for rate in self.rates)]:
+                group = []
+                for app in self.apps:
+                    workers = self.workers if app == "queued" else self.workers[:1]
+                    threads = self.threads if app == "queued" else self.threads[:1]
+                    group += [
+                        Condition(app, slots=slots, workers=number, threads=each, **load)  # type: ignore[arg-type]
+                        for number in workers
+                        for each in threads
+                    ]
+                yield group
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The plan that `to_json` wrote. Raises TypeError or KeyError if that is not one."""
+        values = {item.name: data[item.name] for item in fields(cls)}
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        extra = tuple(Condition(**condition) for condition in values["extra"])
+        return cls(**{**values, **lists, "extra": extra})

@@ -1,0 +1,140 @@
+"""Measure one step: a fresh stack and database, the load, the drain.
+
+Start the stack, put the visitors on it, let what is in flight end, wait for the queue to drain, stop it all.
+`loadtests.bench.entry` says what came out.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.bench.entry import Seen, entry
+from loadtests.bench.plan import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S, Condition, Plan, Step
+from loadtests.errors import ProcessError
+from loadtests.feedserver.kinds import written_mix
+from loadtests.judging.samples import read_rows
+from loadtests.servers.machine import Pinning
+from loadtests.servers.processes import Process
+from loadtests.servers.sampler import Sampler, drain_seconds
+from loadtests.servers.slotmeter import SlotCounts, read_slots
+from loadtests.servers.stack import Stack, StackSettings
+
+LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
+DRAIN_SECONDS = 12.0  # how long the queue is waited for after the load
+SOON_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the load goes: a stack of ours, or a server that runs already."""
+
+    url: str
+    feeds_url: str
+    stack: Stack | None = None
+
+
+def measure_step(
+    plan: Plan, step: Step, folder: Path, tick: Callable[[], object], server: str, pinned: Pinning
+) -> dict[str, Any]:
+    """Measure one step; returns its entry for results.json. Rows and logs go below `folder`.
+
+    `tick` is called some times a second meanwhile; `server` is where databases are made, "sqlite" or a URL.
+    Raises ProcessError if a process fails.
+    """
+    logs = folder / "logs" / step.name
+    logs.mkdir(parents=True, exist_ok=True)
+    rows_file = folder / "rows" / f"{step.name}.csv"
+    rows_file.unlink(missing_ok=True)
+    with ExitStack() as exits:
+        target = _target(plan, step.condition, logs, server, pinned, exits)
+        seen = _load(plan, step, target, rows_file, logs, tick, pinned)
+    return {**entry(plan, step, seen), "rows": str(rows_file.relative_to(folder))}
+
+
+def _target(
+    plan: Plan, condition: Condition, logs: Path, server: str, pinned: Pinning, exits: ExitStack
+) -> Target:
+    if plan.host:
+        return Target(plan.host, plan.feeds or "")
+    settings = StackSettings(
+        app=condition.app,
+        slots=condition.slots,
+        slot_kind=plan.slot_kind,
+        threads=condition.threads,
+        workers=condition.workers,
+        deadline=plan.deadline,
+        database=server,
+        mix=written_mix(plan.mix),
+        folder=logs,
+        cpus=pinned.others,
+    )
+    stack = exits.enter_context(Stack(settings))
+    return Target(stack.url, stack.feeds_url, stack)
+
+
+def _load(
+    plan: Plan,
+    step: Step,
+    target: Target,
+    rows_file: Path,
+    logs: Path,
+    tick: Callable[[], object],
+    pinned: Pinning,
+) -> Seen:
+    """Put the load on, and wait until it and the queue have ended."""
+    stack, queued = target.stack, step.condition.app == "queued"
+    _, end = plan.window(step.condition)
+    command = _locust_command(plan, step, target, rows_file)
+    with Process("load generator", command, logs / "locust.log", cpus=pinned.generator) as locust:
+        processes = {**(stack.processes if stack else {}), "load generator": locust}
+        database, slots = (stack.database_url, stack.slots_folder) if stack else (None, None)
+        with Sampler(processes, database, slots, queued) as sampler:
+            status = locust.wait_with(tick, end + plan.drain + LOCUST_SECONDS)
+            if status != 0 or not rows_file.exists():
+                said = locust.output()[-1500:]
+                raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
+            about = json.loads(rows_file.with_suffix(".json").read_text())
+            if queued:
+                _let_it_drain(sampler, tick)
+        load_ended = about["started_at"] + end + OVERRUN_SECONDS
+        return Seen(
+            rows=read_rows(rows_file),
+            about=about,
+            sampler=sampler,
+            slots=read_slots(slots) if slots else SlotCounts(),
+            drain_s=drain_seconds(sampler.samples, load_ended),
+        )
+
+
+def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
+    """Wait until no job waits or runs, and until the sampler has seen it; but not for ever."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < deadline and sampler.samples[-1].jobs:
+        tick()
+        time.sleep(SOON_SECONDS)
+
+
+def _locust_command(plan: Plan, step: Step, target: Target, rows_file: Path) -> list[str]:
+    condition, locustfile = step.condition, Path(__file__).parents[1] / "feeds.py"
+    start, end = plan.window(condition)
+    if condition.users is not None:
+        load = ["--users", str(condition.users), "--spawn-rate", str(RAMP_USERS_PER_S)]
+    else:
+        load = ["--model", "open", "--rate", str(condition.rate), "--in-flight", str(plan.in_flight)]
+        load += ["--users", "1", *(["--connections", str(plan.connections)] if plan.connections else [])]
+        if condition.burst:
+            load += ["--burst", str(condition.burst), "--burst-at", str(start + BURST_AT)]
+    seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust wants whole ones
+    return [
+        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *("--host", target.url, "--feeds", target.feeds_url, "--rows", str(rows_file), *load),
+        *("--think", str(plan.think), "--run-time", f"{seconds}s", "--stop-timeout", f"{plan.drain:g}"),
+        *("--warm-up", str(start), "--seed", str(plan.seed + step.repeat - 1)),
+        *("--exit-code-on-error", "0"),
+    ]

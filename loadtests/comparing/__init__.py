@@ -1,0 +1,1 @@
+"""Did it get slower? The difference between two runs."""

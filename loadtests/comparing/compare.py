@@ -1,0 +1,98 @@
+"""`python -m loadtests compare A B`: did it get slower? For pipelines, and for people.
+
+    python -m loadtests compare reports/before reports/after
+    python -m loadtests compare before.csv after.csv --warm-up 5
+
+Exit status: 0 nothing is slower beyond doubt and by more than the margin, 1 something is, 2 bad usage (not a
+run, nothing in common, different loads), 3 a condition can't be compared: no repeat of it was fit.
+"""
+
+import argparse
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadtests.bench.pipelines import github_comparison, junit_comparison
+from loadtests.comparing.comparison import WORSE_PERCENT, compare
+from loadtests.comparing.comparisontext import text_table
+from loadtests.comparing.sides import read_side
+from loadtests.errors import UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compare, print a table and the verdict, write what was asked for; returns the exit status.
+
+    Raises LoadTestError if the two can't be compared.
+    """
+    options = _parser().parse_args(argv)
+    before, after = (read_side(path, options.warm_up) for path in (options.before, options.after))
+    groups = options.group.split(",") if options.group else None
+    found = compare(before, after, groups, options.worse)
+    print(text_table(found))
+    print(f"\n{textwrap.fill(found['sentence'], 80)}")
+    try:
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        if options.junit:
+            options.junit.write_text(junit_comparison(found), encoding="utf-8")
+        if options.github:
+            with options.github.open("a", encoding="utf-8") as file:
+                file.write(github_comparison(found))
+    except OSError as error:
+        raise UsageError(f"Can't write {error.filename}: {error.strerror}") from error
+    return found["exit_status"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests compare",
+        description="The difference between two runs, before and after, with its 95 % interval. An interval"
+        " lies between the repeats where both sides have two or more that are fit; else within the run.",
+        epilog="Exit status: 0 nothing is slower, 1 something is: certainly (at 5 %, for all figures"
+        " together) and by more than --worse; 2 bad usage, 3 a condition had no fit repeat.",
+    )
+    what = "folder of a run, its results.json, or a file of requests (.csv) or a folder of such"
+    parser.add_argument("before", metavar="A", type=Path, help=what)
+    parser.add_argument("after", metavar="B", type=Path, help="the same, after the change")
+    parser.add_argument(
+        "--group", metavar="G,G", help="which requests (default: submit,browse; of files all that both have)"
+    )
+    parser.add_argument(
+        "--worse",
+        type=_percent,
+        default=WORSE_PERCENT,
+        metavar="PERCENT",
+        help="how much slower a latency may become; 1 ms at least; a share over 500 ms: always one percentage"
+        f" point (default: {WORSE_PERCENT:g})",
+    )
+    parser.add_argument(
+        "--warm-up",
+        type=_seconds,
+        metavar="S",
+        help="of files: leave out the first S seconds (default: as long as Locust's --warm-up was)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure as JSON")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML")
+    parser.add_argument(
+        "--github", type=Path, metavar="FILE", help="also append a Markdown summary: $GITHUB_STEP_SUMMARY"
+    )
+    return parser
+
+
+def _percent(text: str) -> float:
+    return _number(text, "a number of percent")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, "a number of seconds")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}, 0 or above")
+    return number

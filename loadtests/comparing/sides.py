@@ -1,0 +1,201 @@
+"""The two sides of a comparison: a run of the bench, or files of requests that any locustfile has left."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loadtests.comparing.differences import bootstrap_errors
+from loadtests.errors import UsageError
+from loadtests.judging.fitness import unfit_reasons
+from loadtests.judging.points import Condition, condition
+from loadtests.judging.samples import RULE_MS, Row, in_window, nearest_rank, read_rows, summarise
+from loadtests.wording import SHORT, counted, load
+
+WHAT_IT_TAKES = (
+    "Name the folder of a run, such as reports/2030-01-31-120000, or a file of requests (.csv) that a"
+    " locustfile with loadtests.plugin has written."
+)
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One measurement of one condition: what is known of it without its rows, and where those are."""
+
+    summaries: Mapping[str, Mapping[str, Any]]  # by group
+    unfit: Sequence[str]  # why it is not fit; empty if it is
+    rows: Callable[[], Sequence[Row]]
+    window: tuple[float, float]  # what was measured, in seconds on the rows' clock
+    ended: float
+    rule_ms: float
+
+    def errors(self, group: str) -> dict[str, float]:
+        """The standard error of each figure of a group, from the rows of this run alone."""
+        rows = [row for row in in_window(self.rows(), *self.window) if row.group == group]
+        return bootstrap_errors(rows, self.window, self.ended, self.rule_ms)
+
+
+@dataclass(frozen=True)
+class Side:
+    """All that one side measured. `about`: settings, machine and packages of a run; empty for files."""
+
+    path: Path
+    about: Mapping[str, Any]
+    repeats: Mapping[Condition, Sequence[Repeat]]
+    names: Mapping[Condition, str]  # the conditions in words
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups of requests that every repeat has, in order of their names."""
+        found = [set(repeat.summaries) for repeats in self.repeats.values() for repeat in repeats]
+        return sorted(set.intersection(*found)) if found else []
+
+
+def read_side(path: Path, warm_up: float | None = None) -> Side:
+    """What was measured there. Raises UsageError if it is no run and no file of requests.
+
+    A folder of files of requests has a repeat in each. Of each load in them, the first `warm_up` seconds are
+    left out; None: as many as the plugin was told. A run of the bench knows its own warm-up.
+    """
+    if path.is_dir() and (path / "results.json").exists():
+        return _run(path / "results.json")
+    if (path.parent / "results.json").exists() and path.is_dir():
+        raise UsageError(f"{path} is part of a run, whose conditions are not alike: name {path.parent}")
+    if path.is_dir():
+        return _files(path, sorted(path.glob("*.csv")), warm_up)
+    if not path.exists():
+        raise UsageError(f"There is no {path}. {WHAT_IT_TAKES}")
+    return _run(path) if path.suffix == ".json" else _files(path, [path], warm_up)
+
+
+def _run(path: Path) -> Side:
+    results = _json(path)
+    if results.get("schema") != "500ms/results":
+        raise UsageError(f"{path} is no result of a bench. {WHAT_IT_TAKES}")
+    if results.get("version") != 2:
+        raise UsageError(f"{path} is of version {results.get('version')}, and not 2: measure it again.")
+    repeats: dict[Condition, list[Repeat]] = {}
+    names: dict[Condition, str] = {}
+    try:
+        for step in results["steps"]:
+            if "burst" not in step:
+                repeats.setdefault(condition(step), []).append(_step(path, results["settings"], step))
+                names[condition(step)] = name_of(step)
+        about = {key: results[key] for key in ("settings", "machine", "packages", "started_at")}
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a whole result: {type(error).__name__} {error}") from error
+    return Side(path, about, repeats, names)
+
+
+def _step(path: Path, settings: Mapping[str, Any], step: Mapping[str, Any]) -> Repeat:
+    file = path.parent / step["rows"]
+
+    def rows() -> Sequence[Row]:
+        if not file.exists():
+            raise UsageError(
+                f"{file} is missing. A condition that was measured once can be compared only with its rows:"
+                " keep the whole folder of a run, or measure with --repeats 5."
+            )
+        return read_rows(file)
+
+    return Repeat(
+        summaries={group: step[group] for group in ("submit", "browse", "content")},
+        unfit=step["unfit_reasons"],
+        rows=rows,
+        window=(step["window_s"][0], step["window_s"][1]),
+        ended=step["ended_s"],
+        rule_ms=settings["rule_ms"],
+    )
+
+
+def name_of(step: Mapping[str, Any]) -> str:
+    """A step's or a point's condition in words: "queued, 20 users, 8 slots, 1 worker, 32 threads"."""
+    parts = [SHORT[step["app"]], load(step)]
+    if step["app"] != "host":
+        parts.append(counted(step["slots"], "slot"))
+    if step["app"] == "queued":
+        parts += [counted(step["workers"], "worker"), counted(step["threads"], "thread")]
+    return ", ".join(parts)
+
+
+def _files(path: Path, files: Sequence[Path], warm_up: float | None) -> Side:
+    if not files:
+        raise UsageError(f"{path} holds neither a results.json nor files of requests. {WHAT_IT_TAKES}")
+    repeats: dict[Condition, list[Repeat]] = {}
+    names: dict[Condition, str] = {}
+    for file in files:
+        about, rows = _json(file.with_suffix(".json")), read_rows(file)
+        for stage in _stages(file, about, rows, warm_up):
+            repeats.setdefault(stage.load, []).append(_stage(file, about, rows, stage))
+            names[stage.load] = load({"model": stage.load[0]} | dict(stage.load[1:])) if stage.load else ""
+    return Side(path, {}, repeats, names)
+
+
+class Stage(NamedTuple):
+    """A time of one load, without its warm-up, in seconds. `load`: its model and amount, as far as known."""
+
+    load: Condition
+    start: float
+    end: float
+
+
+def _stages(file: Path, about: Mapping[str, Any], rows: Sequence[Row], warm_up: float | None) -> list[Stage]:
+    """The steps of a stepped load, or the one that it was, by what the plugin says of it."""
+    try:
+        skipped = about.get("warm_up_s", 0.0) if warm_up is None else warm_up
+        last = max((row.intended_s for row in rows), default=0.0)
+        whole = {"start_s": 0.0, "end_s": about.get("stopped_s", last + 1e-6)}
+        amounts = {"users": about.get("users_asked"), "rate_per_s": about.get("rate_per_s")}
+        found = []
+        for each in about.get("stages") or [{**whole, **amounts}]:
+            key = "rate_per_s" if about.get("model") == "open" else "users"
+            load: Condition = (about["model"], (key, each[key])) if each.get(key) else ()
+            found.append(Stage(load, each["start_s"] + skipped, each["end_s"]))
+        return found
+    except (KeyError, TypeError) as error:
+        where = file.with_suffix(".json")
+        raise UsageError(f"{where} is not what the plugin writes: {type(error).__name__} {error}") from error
+
+
+def _stage(file: Path, about: Mapping[str, Any], rows: Sequence[Row], stage: Stage) -> Repeat:
+    ended, rule_ms = about.get("ended_s"), about.get("rule_ms", RULE_MS)
+    if not isinstance(ended, int | float):
+        raise UsageError(f"{file.with_suffix('.json')} does not say when the run ended (ended_s).")
+    groups: dict[str, list[Row]] = {}
+    for row in in_window(rows, stage.start, stage.end):
+        groups.setdefault(row.group, []).append(row)
+    if not groups:
+        raise UsageError(
+            f"{file} has no request from {stage.start:g} to {stage.end:g} s. Try a shorter --warm-up."
+        )
+    lags = [late for at, late in about.get("lag", []) if stage.start <= at < stage.end]
+    arrivals = about.get("arrivals") if not about.get("stages") else None  # counted over all stages
+    unfit = unfit_reasons(
+        lag_p99_ms=nearest_rank(lags, 99) if lags else 0.0,
+        host_cpu_percent=0.0,  # known to Locust while it ran, not here
+        generator_cpu_percent=0.0,
+        visits=(arrivals["planned"], arrivals["sent"], arrivals["dropped"]) if arrivals else None,
+    )
+    return Repeat(
+        summaries={group: summarise(of, ended, rule_ms) for group, of in groups.items()},
+        unfit=unfit,
+        rows=lambda: rows,
+        window=(stage.start, stage.end),
+        ended=ended,
+        rule_ms=rule_ms,
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"There is no {path}. It is written beside the rows, and says when the run ended: keep both."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} is no result of a bench. {WHAT_IT_TAKES}")
+    return found

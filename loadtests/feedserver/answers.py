@@ -1,0 +1,106 @@
+"""How the fake feed server answers over HTTP: one small function for each way of answering.
+
+The kinds that are only slow, `hang` among them, have none of their own: they are a whole feed after a delay.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from loadtests.feedserver.documents import Document, document
+from loadtests.feedserver.kinds import delay_of
+
+__all__ = ["answer"]
+
+HUGE_BYTES = 64 * 2**20
+HUGE_WRITE_BYTES = 64 * 2**10
+DRIP_SECONDS = 1.0  # from one byte to the next
+RESET_ON_CLOSE = struct.pack(
+    "ii", 1, 0
+)  # SO_LINGER for 0 s: to close is to reset (RST), like a server that dies
+
+
+async def answer(request: web.BaseRequest, kind: str, n: int, seed: int) -> web.StreamResponse:
+    """The answer to `/feeds/<kind>/<n>.xml`, after its delay. What is streamed is already written.
+
+    Raises CancelledError when the connection ends before the answer does.
+    """
+    await asyncio.sleep(delay_of(kind, n, seed))
+    try:
+        return await ANSWERS.get(kind, _whole)(request, document(kind, n, seed))
+    except ConnectionError:
+        # Clients leave: that is everyday life here. During a wait it is a cancellation already; let it be
+        # one between two writes as well, where aiohttp would log a traceback.
+        raise asyncio.CancelledError from None
+
+
+async def _whole(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    return web.Response(body=feed.body, content_type=feed.content_type, charset="utf-8")
+
+
+async def _malformed(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    body = feed.head + b"<title>Half a hea"
+    return web.Response(body=body, content_type=feed.content_type, charset="utf-8")
+
+
+async def _error(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    return web.Response(status=500, text="This feed's server has an error, on purpose.\n")
+
+
+async def _missing(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    return web.Response(status=404, text="This feed does not exist, on purpose.\n")
+
+
+async def _redirect_loop(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    return web.Response(status=302, headers={"Location": request.path})
+
+
+async def _drip(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    response = await _begin(request, feed, length=len(feed.body))
+    for position in range(len(feed.body)):
+        await response.write(feed.body[position : position + 1])
+        await asyncio.sleep(DRIP_SECONDS)
+    return response
+
+
+async def _reset(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    response = await _begin(request, feed, length=len(feed.body))
+    await response.write(feed.body[: len(feed.body) // 2])
+    if request.transport is not None:
+        connection: socket.socket = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        request.transport.abort()
+    raise ConnectionResetError("on purpose")
+
+
+async def _huge(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+    """No length is announced: a client can't refuse beforehand, it has to stop reading."""
+    response = await _begin(request, feed, length=None)
+    await response.write(feed.head)
+    block = feed.entries * (HUGE_WRITE_BYTES // len(feed.entries))
+    for _ in range(HUGE_BYTES // len(block) + 1):
+        await response.write(block)
+        await asyncio.sleep(0)  # or a client that keeps up would have the server to itself
+    await response.write(feed.tail)
+    return response
+
+
+async def _begin(request: web.BaseRequest, feed: Document, length: int | None) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": f"{feed.content_type}; charset=utf-8"})
+    response.content_length = length
+    await response.prepare(request)
+    return response
+
+
+ANSWERS: dict[str, Callable[[web.BaseRequest, Document], Awaitable[web.StreamResponse]]] = {
+    "drip": _drip,
+    "error": _error,
+    "missing": _missing,
+    "reset": _reset,
+    "malformed": _malformed,
+    "huge": _huge,
+    "redirect-loop": _redirect_loop,
+}

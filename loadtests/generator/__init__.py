@@ -1,0 +1,1 @@
+"""What makes the load and records every request of it."""

@@ -1,0 +1,252 @@
+"""The generator's own floor: what it measures where there is nothing to measure, and how much it can send.
+
+A null server answers at once, so every millisecond seen is the generator's and the system's own: no figure
+of a real server can be better. The rate grows until the generator is no longer fit by the limits of
+fitness.py; the highest fit rate is how much this machine can be trusted to send.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+import psutil
+
+from loadtests.errors import ProcessError, UsageError
+from loadtests.judging.fitness import MOST_GENERATOR_CPU, MOST_HOST_CPU, MOST_LAG_MS
+from loadtests.judging.samples import Row, in_window, nearest_rank, read_rows, summarise
+from loadtests.servers.processes import Process
+
+RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0)  # requests a second
+MOST_RATE = 100_000.0  # that may be asked for
+MOST_RATE_ERROR = 0.02  # of the rate that was asked for
+WARMUP_SECONDS = 1.0  # connections are made, Python's caches fill
+LOCUST_SECONDS = 30.0  # how much longer than planned Locust may take before it is given up
+WHAT = (
+    "Open load on a server that answers at once, from the same generator that measures the apps: what it adds"
+    " to a latency, and the highest rate at which it stays fit. Each request is a visit of its own."
+)
+
+
+class Rate(TypedDict):
+    """What was seen at one rate. Latencies from the intended start; CPU in percent of one core."""
+
+    rate_per_s: float
+    planned_per_s: float  # by the schedule of these seconds
+    achieved_per_s: float
+    failures: int
+    dropped: int
+    p50_ms: float | None
+    p99_ms: float | None
+    lag_p99_ms: float
+    cpu_percent: float
+    host_cpu_percent: float
+    fit: bool
+    unfit_reasons: list[str]
+
+
+class Floor(TypedDict):
+    """`floor` of results.json. `highest_fit_per_s` is None if not even the lowest rate was fit."""
+
+    rates: list[Rate]
+    highest_fit_per_s: float | None
+    what: str
+
+
+class Look(NamedTuple):
+    """CPU seconds until then, of the generator and of the machine."""
+
+    at: float  # Unix time
+    generator: float
+    host_busy: float
+    host_total: float
+
+
+def measure_floor(
+    rates: Sequence[float] = RATES,
+    seconds: float = 5.0,
+    tick: Callable[[], object] = lambda: None,
+    done: Callable[[Rate], object] = lambda _: None,
+) -> Floor:
+    """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
+
+    An unfit rate is measured once more before it is believed: something else may have been busy. Calls `tick`
+    some times a second, and `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises
+    ProcessError if the null server or the generator fails.
+    """
+    seen: list[Rate] = []
+    with tempfile.TemporaryDirectory(prefix="floor-") as name:
+        folder = Path(name)
+        command = [sys.executable, "-m", "loadtests.generator.nullserver"]
+        with Process("null server", command, folder / "server.log") as server:
+            host = server.wait_for_address()
+            for rate in sorted(rates):
+                result = measure_rate(host, rate, seconds, folder, tick)
+                if not result["fit"]:
+                    result = measure_rate(host, rate, seconds, folder, tick)
+                seen.append(result)
+                done(result)
+                if not result["fit"]:
+                    break
+    fit = [result["rate_per_s"] for result in seen if result["fit"]]
+    return Floor(rates=seen, highest_fit_per_s=max(fit, default=None), what=WHAT)
+
+
+def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]) -> Rate:
+    rows_file = folder / "rows.csv"
+    rows_file.unlink(missing_ok=True)
+    with Process("load generator", _command(host, rate, seconds, rows_file), folder / "locust.log") as locust:
+        used: list[Look] = []
+
+        def look() -> None:
+            used.append(look_at(locust))
+            tick()
+
+        status = locust.wait_with(look, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
+        if status != 0 or not rows_file.exists():
+            said = locust.output()[-1500:]
+            raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
+    about = json.loads(rows_file.with_suffix(".json").read_text())
+    return result_of(rate, seconds, read_rows(rows_file), about, used)
+
+
+def result_of(
+    rate: float, seconds: float, rows: Sequence[Row], about: dict[str, Any], used: Sequence[Look]
+) -> Rate:
+    """What was seen at one rate, without the warm-up."""
+    start, end = WARMUP_SECONDS, WARMUP_SECONDS + seconds
+    planned = in_window(rows, start, end)
+    inside = [look for look in used if start <= look.at - about["started_at"] <= end]
+    lags = [late for at, late in about["lag"] if start <= at < end]
+    if len(inside) < 2 or not lags:
+        raise ProcessError("The machine was too busy to look at the generator. Wait until it is idle.")
+    first, last = inside[0], inside[-1]
+    summary = summarise(planned, about["ended_s"])
+    result = Rate(
+        rate_per_s=rate,
+        planned_per_s=len(planned) / seconds,
+        achieved_per_s=sum(row.done_s is not None and start <= row.done_s < end for row in rows) / seconds,
+        failures=summary["failures"],
+        dropped=summary["dropped"],
+        p50_ms=summary["p50_ms"],
+        p99_ms=summary["p99_ms"],
+        lag_p99_ms=nearest_rank(lags, 99),
+        cpu_percent=100 * (last.generator - first.generator) / (last.at - first.at),
+        host_cpu_percent=100 * (last.host_busy - first.host_busy) / (last.host_total - first.host_total),
+        fit=True,
+        unfit_reasons=[],
+    )
+    reasons = _unfit_reasons(result)
+    return {**result, "fit": not reasons, "unfit_reasons": reasons}
+
+
+def _unfit_reasons(seen: Rate) -> list[str]:
+    """By the limits of fitness.py. What was achieved is held against what the Poisson schedule had planned
+    for these very seconds, which itself is off the rate by chance.
+    """
+    limits = {
+        f"late by {seen['lag_p99_ms']:.1f} ms (p99)": seen["lag_p99_ms"] > MOST_LAG_MS,
+        f"generator {seen['cpu_percent']:.0f} % of a core": seen["cpu_percent"] > MOST_GENERATOR_CPU,
+        f"machine {seen['host_cpu_percent']:.0f} % busy": seen["host_cpu_percent"] > MOST_HOST_CPU,
+        f"{seen['achieved_per_s']:.0f}/s of {seen['planned_per_s']:.0f}/s": abs(
+            seen["achieved_per_s"] - seen["planned_per_s"]
+        )
+        > max(MOST_RATE_ERROR * seen["planned_per_s"], 1),
+        f"{seen['dropped']} dropped": seen["dropped"] > 0,
+        f"{seen['failures']} failed": seen["failures"] > 0,
+    }
+    return [reason for reason, over in limits.items() if over]
+
+
+def look_at(locust: Process) -> Look:
+    busy = psutil.cpu_times()
+    total = sum(busy) - getattr(busy, "guest", 0.0) - getattr(busy, "guest_nice", 0.0)  # counted in user
+    generator = 0.0
+    for process in locust.tree():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            generator += times.user + times.system
+    return Look(time.time(), generator, total - busy.idle - getattr(busy, "iowait", 0.0), total)
+
+
+def _command(host: str, rate: float, seconds: float, rows_file: Path) -> list[str]:
+    locustfile = Path(__file__).with_name("nullvisits.py")
+    run_time = math.ceil(WARMUP_SECONDS + seconds + 1)  # whole seconds; Locust ends up to a second early
+    return [
+        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *("--host", host, "--model", "open", "--rate", f"{rate:g}", "--rows", str(rows_file)),
+        *("--run-time", f"{run_time}s", "--stop-timeout", "2", "--exit-code-on-error", "0"),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print a table, write it if asked to; returns 0, or 3 if not even the lowest rate was fit.
+
+    Raises UsageError if there is no folder for the file, ProcessError if the generator or the server fails.
+    """
+    options = _parser().parse_args(argv)
+    if options.json and not options.json.parent.is_dir():  # said before a minute is spent on it
+        raise UsageError(f"--json {options.json}: there is no folder {options.json.parent}. Make it first.")
+    print(f"{'rate':>8} {'achieved':>9} {'p50':>9} {'p99':>9} {'late p99':>9} {'generator':>10}  fit")
+    floor = measure_floor(options.rates, options.seconds, done=lambda seen: print(_line(seen), flush=True))
+    highest = floor["highest_fit_per_s"]
+    if highest is None:
+        print("Not fit at any of these rates: other work keeps this machine busy.")
+    else:
+        more = "" if not floor["rates"][-1]["fit"] else ", the highest that was tried"
+        print(f"The generator stays fit up to {highest:g} requests a second{more}.")
+    if options.json:
+        options.json.write_text(json.dumps(floor, indent=1) + "\n", encoding="utf-8")
+    return 0 if highest is not None else 3
+
+
+def _line(seen: Rate) -> str:
+    p50, p99 = (f"{seen[key] or 0:.1f} ms" for key in ("p50_ms", "p99_ms"))
+    line = (
+        f"{seen['rate_per_s']:6g}/s {seen['achieved_per_s']:7.1f}/s {p50:>9} {p99:>9}"
+        f" {seen['lag_p99_ms']:6.1f} ms {seen['cpu_percent']:8.0f} %  {'yes' if seen['fit'] else 'no'}"
+    )
+    return line if seen["fit"] else f"{line}\n         not fit: {'; '.join(seen['unfit_reasons'])}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    what = (
+        "Measure a server that answers at once: what the load generator adds to a latency, and the highest"
+        " rate at which it stays fit."
+    )
+    parser = argparse.ArgumentParser(prog="python -m loadtests floor", description=what)
+    tried = ",".join(f"{rate:g}" for rate in RATES)
+    parser.add_argument(
+        "--rates", metavar="R,R,...", type=_rates, default=RATES, help=f"requests a second; default {tried}"
+    )
+    parser.add_argument(
+        "--seconds", metavar="S", type=_seconds, default=5.0, help="how long each rate is measured; default 5"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file too")
+    return parser
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        rates = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        rates = ()
+    if not rates or not all(0 < rate <= MOST_RATE for rate in rates):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of rates such as 100,500,1000")
+    return rates
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 600")
+    return seconds

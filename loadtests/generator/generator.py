@@ -1,0 +1,177 @@
+"""What one process does while a load runs: it records, it watches itself, and it sends open load."""
+
+import gc
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import gevent
+
+from loadtests.generator.arrivals import Arrival, Burst, Share, part_of, schedule, share_of
+from loadtests.generator.loadoptions import Load
+from loadtests.generator.openload import Choice, OpenLoad, Users
+from loadtests.generator.recorder import LagMeter, Pending, Recorder
+from loadtests.generator.recordings import Recording, Vital, look
+from loadtests.judging.samples import DROPPED
+
+VITALS_SECONDS = 0.5
+USERS_A_PROCESS = 1_000_000  # numbers that a process may give to its users
+ON_USER = "_loadtests_visitor"
+
+
+class Visitor:
+    """Who sends a request: in closed load a user, in open load a visit, which was to begin at `intended`."""
+
+    __slots__ = ("_key", "_random", "begun", "choice", "entered", "intended", "number")
+
+    def __init__(self, number: int, key: str, intended: float | None = None, choice: int = 0) -> None:
+        self.number = number
+        self.intended = intended
+        self.choice = choice
+        # Whether its first request was sent, and its first `visit` begun: those count from `intended`.
+        self.begun = self.entered = intended is None
+        self._key = key
+        self._random: random.Random | None = None
+
+    @property
+    def random(self) -> random.Random:
+        """Its own random numbers, which depend on the seed and on its number alone."""
+        if self._random is None:
+            self._random = random.Random(self._key)
+        return self._random
+
+
+class Generator:
+    """The part that one process has in a load. `users` says how many users Locust runs in it."""
+
+    def __init__(self, load: Load, index: int, users: Callable[[], int]) -> None:
+        self.load = load
+        self.recorder = Recorder()
+        self._users = users
+        self._numbers = itertools.count(index * USERS_A_PROCESS)
+        self._labels: dict[int, tuple[str, str]] = {}  # of each choice: group and name of its first request
+        self._choices: Sequence[Choice] = ()
+        self._open: OpenLoad | None = None
+        self._vitals: list[Vital] = []
+        self._lag = LagMeter(self.recorder, gevent.sleep)
+        self._greenlets: list[Any] = []
+
+    def start(self) -> None:
+        """Begin to record, and to send what `send` has prepared, from now."""
+        gc.collect()
+        gc.freeze()  # what is there already is not searched again and again while latencies are measured
+        self.recorder.start()
+        self._greenlets = [gevent.spawn(self._lag.run), gevent.spawn(self._watch)]
+
+    def send(
+        self,
+        choices: Sequence[Choice],
+        share: Share,
+        make: Callable[[Any], Any],
+        perform: Callable[[Any, Any], None],
+    ) -> None:
+        """Prepare to send this process's share of an open load.
+
+        `make` makes a user of a class, `perform` lets it perform a task.
+        """
+        load, users = self.load, Users(choices, make)
+        self._choices = choices
+        users.prepare(1, bursting=False)
+        bursting = tuple(number for number, choice in enumerate(choices) if choice.bursts)
+        burst = Burst(load.burst, load.burst_at, bursting) if load.burst else None
+        if burst:
+            users.prepare(min(part_of(load.burst, share), load.in_flight), bursting=True)
+        arrivals = schedule(load.pieces(), [choice.weight for choice in choices], load.seed, burst)
+
+        def visit(user: Any, arrival: Arrival) -> None:
+            key = f"{load.seed} visit {arrival.number}"
+            setattr(user, ON_USER, Visitor(arrival.number, key, arrival.at, arrival.choice))
+            perform(user, choices[arrival.choice].task)
+
+        self._open = OpenLoad(
+            self.recorder,
+            share_of(arrivals, share),
+            users,
+            visit,
+            in_flight=max(1, part_of(load.in_flight, share)),
+            connections=max(1, part_of(load.connections, share)) if load.connections else None,
+        )
+
+    def visitor(self, user: Any) -> Visitor:
+        """Who `user` is. It is given a number when it is first asked for; nobody (None) has -1."""
+        if user is None:
+            return Visitor(-1, "nobody")
+        known: Visitor | None = getattr(user, ON_USER, None)
+        if known is None:
+            number = next(self._numbers)
+            known = Visitor(number, f"{self.load.seed} {type(user).__name__} {number}")
+            setattr(user, ON_USER, known)
+        return known
+
+    def begin(self, user: Any, group: str, name: str) -> Pending:
+        """Record that `user` sends a request now; its first one in a visit counts from the visit's start."""
+        visitor = self.visitor(user)
+        if visitor.begun:
+            return self.recorder.begin(visitor.number, group, name)
+        visitor.begun = True
+        self._labels.setdefault(visitor.choice, (group, name))
+        return self.recorder.begin(visitor.number, group, name, visitor.intended)
+
+    def visit(self, user: Any, group: str, name: str) -> AbstractContextManager[Pending]:
+        """Record a block as one row, which is no request; the first one in a visit counts from its start."""
+        visitor = self.visitor(user)
+        self.recorder.visits.add(group)
+        intended = None if visitor.entered else visitor.intended
+        visitor.entered = True
+        return self.recorder.request(visitor.number, group, name, intended)
+
+    def failed_to_begin(self, user: Any, error: str) -> None:
+        """Record that a visit ended with an error before it sent anything, if it did not."""
+        visitor = self.visitor(user)
+        if not visitor.begun:
+            pending = self.begin(user, *self._label(visitor.choice))
+            pending.error = error
+            self.recorder.end(pending)
+
+    def look(self) -> None:
+        """Note how this process is doing now."""
+        self._vitals.append(look(self.recorder.now(), self._users()))
+
+    def stop(self, drain: float) -> None:
+        """Put on no more load. Visits of an open load have `drain` seconds to end; Locust ends its users."""
+        self.look()
+        self.recorder.stop()
+        for greenlet in self._greenlets:
+            greenlet.kill()
+        if self._open:
+            self._open.stop(drain)
+
+    def close(self) -> Recording:
+        """End the recording."""
+        recorder = self.recorder
+        count = self._open.close(self._label, DROPPED) if self._open else None
+        rows = recorder.close()
+        gc.unfreeze()
+        return Recording(
+            started_at=recorder.started_at,
+            stopped=recorder.stopped or 0.0,
+            ended=recorder.ended or 0.0,
+            rows=rows,
+            lag=self._lag.samples,
+            vitals=[self._vitals],
+            arrivals=count,
+            visits=recorder.visits,
+            left_out=recorder.left_out,
+        )
+
+    def _watch(self) -> None:
+        while True:
+            self.look()
+            gevent.sleep(VITALS_SECONDS)
+
+    def _label(self, choice: int) -> tuple[str, str]:
+        """Group and name of what a visit of this choice sends first; where none ever has, its task's name."""
+        name = self._choices[choice].task.__name__
+        return self._labels.get(choice, (name, name))

@@ -1,0 +1,241 @@
+"""The options that the plugin adds to Locust's own, and what they come to. Pure: knows no Locust."""
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import UsageError
+from loadtests.generator.arrivals import Piece
+from loadtests.judging.samples import RULE_MS
+
+MODELS = ("closed", "open")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is to be put on, and how it is to be judged. Times in seconds unless the name says otherwise."""
+
+    model: str = "closed"
+    rate: float = 0.0  # visits a second, of all processes together
+    in_flight: int = 1000  # visits at a time, at most
+    connections: int = 0  # 0: as many as needed
+    burst: int = 0
+    burst_at: float = 0.0
+    steps: tuple[float, ...] = ()  # users, or visits a second
+    step_seconds: float = 20.0
+    warm_up: float = 0.0
+    seed: int = 1
+    rows: Path | None = None
+    rule_ms: float = RULE_MS
+    fail_over: float | None = None  # percent
+
+    @property
+    def open(self) -> bool:
+        return self.model == "open"
+
+    def pieces(self) -> list[Piece]:
+        """The rates of open load over time."""
+        if not self.steps:
+            return [Piece(self.rate, 0.0, math.inf)]
+        starts = [number * self.step_seconds for number in range(len(self.steps))]
+        return [Piece(rate, at, at + self.step_seconds) for rate, at in zip(self.steps, starts, strict=True)]
+
+
+def add_options(option: Callable[..., Any]) -> None:
+    """Add the options by calling `option` as argparse's add_argument, and as Locust's own."""
+    option(
+        "--model",
+        choices=MODELS,
+        default="closed",
+        help="closed: --users people, who wait for an answer before they go on. open: visits that begin at"
+        " --rate, whether or not earlier ones were answered, and count from when they should have begun;"
+        " --users is then ignored. Default: closed",
+    )
+    number = {"metavar": "N", "type": whole}
+    seconds = {"metavar": "S", "type": not_negative}
+    option(
+        "--rate",
+        metavar="R",
+        type=not_negative,
+        default=0.0,
+        help="open load: visits a second, of all processes together. A visit is one task",
+    )
+    option(
+        "--in-flight",
+        **number,
+        default=1000,
+        help="open load: a visit that comes when N are under way is dropped, and counted. Default: 1000",
+    )
+    option(
+        "--connections",
+        **number,
+        default=0,
+        help="open load: at most N visits at a time have a connection, others wait for one to become free."
+        " Default: 0, as many as needed",
+    )
+    option("--burst", **number, default=0, help="open load: N visits more, all at once; default 0")
+    option("--burst-at", **seconds, default=0.0, help="open load: the burst comes after S seconds")
+    option("--seed", type=int, default=1, help="the same seed, the same visits; default 1")
+    option(
+        "--warm-up",
+        **seconds,
+        default=0.0,
+        help="leave the first S seconds, with --steps those of every step, out of the verdict; default 0",
+    )
+    option(
+        "--rule",
+        metavar="MS",
+        type=float,
+        default=RULE_MS,
+        help=f"what a request may take, in ms; default {RULE_MS:g}",
+    )
+    _add_options_of_the_command_line(option)
+
+
+def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
+    """Those that Locust's page does not show: they are of the process, or of files."""
+    option(
+        "--steps",
+        metavar="N,N,...",
+        type=steps,
+        default=(),
+        help="one number of users after the other, each reported apart; with --model open: rates",
+        include_in_web_ui=False,
+    )
+    option(
+        "--step-seconds",
+        metavar="S",
+        type=not_negative,
+        default=20.0,
+        help="how long each of the --steps takes, in whole seconds; default 20",
+        include_in_web_ui=False,
+    )
+    option(
+        "--rows",
+        metavar="FILE",
+        default="",
+        help="write every request to this CSV file, and what is known of them to a .json beside it",
+        include_in_web_ui=False,
+    )
+    option(
+        "--fail-over",
+        metavar="PERCENT",
+        type=not_negative,
+        default=None,
+        help="exit with status 1 if more than PERCENT of the requests of any group took longer than the"
+        " --rule or failed, and with 3 if the load generator was not fit to say",
+        include_in_web_ui=False,
+    )
+    option(
+        "--help-load",
+        action="help",
+        help="show all options, and exit. (Locust prints its --help before it knows those of a locustfile.)",
+        include_in_web_ui=False,
+    )
+
+
+def load_from(options: Any) -> Load:
+    """What the options come to; Locust's page may have changed them. Raises UsageError."""
+    rows = Path(options.rows) if options.rows else None
+    load = Load(
+        model=options.model,
+        rate=options.rate,
+        in_flight=options.in_flight,
+        connections=options.connections,
+        burst=options.burst,
+        burst_at=options.burst_at,
+        steps=tuple(options.steps),
+        step_seconds=float(options.step_seconds),
+        warm_up=options.warm_up,
+        seed=options.seed,
+        rows=rows,
+        rule_ms=options.rule,
+        fail_over=options.fail_over,
+    )
+    _check(load)
+    return load
+
+
+def _check(load: Load) -> None:
+    """Raise UsageError, with what to do, for the first thing that does not go together."""
+    for wrong, what in {**_open_load(load), **_steps(load), **_anything(load)}.items():
+        if what:
+            raise UsageError(wrong)
+
+
+def _open_load(load: Load) -> dict[str, bool]:
+    """What may be wrong with open load, and whether it is."""
+    rate = math.isfinite(load.rate) and load.rate > 0
+    options = {"--rate": load.rate, "--connections": load.connections, "--burst": load.burst}
+    closed = [option for option, value in options.items() if value and not load.open]
+    least = min(load.connections, load.burst, load.burst_at)
+    return {
+        f"There is no --model {load.model}. Take closed or open.": load.model not in MODELS,
+        "Open load needs a rate: say how many visits a second, such as --rate 10.": (
+            load.open and not load.steps and not rate
+        ),
+        f"{' and '.join(closed)}: only for open load. Add --model open.": bool(closed),
+        "With --in-flight 0 no visit could begin. Allow at least 1.": load.in_flight < 1,
+        "--connections, --burst and --burst-at can't be less than 0.": least < 0,
+    }
+
+
+def _steps(load: Load) -> dict[str, bool]:
+    seconds = load.step_seconds
+    if not load.steps:
+        return {}
+    return {
+        "--steps are the rates of open load: leave out --rate.": load.open and load.rate > 0,
+        "--steps are numbers of users: give whole ones.": not load.open and any(n % 1 for n in load.steps),
+        "--step-seconds must be whole, and at least 1: Locust asks once a second for a new load.": (
+            seconds < 1 or seconds % 1 > 0
+        ),
+        "--warm-up leaves nothing of a step: make --step-seconds longer.": load.warm_up >= seconds,
+    }
+
+
+def _anything(load: Load) -> dict[str, bool]:
+    rows = load.rows
+    return {
+        "--warm-up can't be less than 0.": load.warm_up < 0,
+        "--rule must be more than 0 ms.": load.rule_ms <= 0,
+        f"--rows {rows} can't be written: name a file such as rows.csv.": (
+            rows is not None and (rows.is_dir() or rows.suffix == ".json")
+        ),
+    }
+
+
+def whole(text: str) -> int:
+    """A whole number that is not negative, from an option."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A number that is not negative, from an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return number
+
+
+def steps(text: str) -> tuple[float, ...]:
+    """The numbers of users, or the rates, of --steps."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < number < math.inf for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list such as 10,20,50")
+    return numbers

@@ -1,0 +1,77 @@
+"""A server that answers at once with a few bytes: what is measured against it is the load generator itself.
+
+`Connection` reads HTTP/1.1 from an asyncio transport and nothing more, which is why it is cheap; a server
+whose answers take a known time is a subclass (the harness's own tests have one). For load generators on
+loopback: requests have no body, and none is sent before the last one is answered.
+
+    python -m loadtests.generator.nullserver --port 9001
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+
+BACKLOG = 4096  # connections not accepted yet; too few would show as steps of 1 s and 3 s in the latencies
+
+
+def response(status: str = "200 OK", body: bytes = b"ok\n") -> bytes:
+    """The bytes of an answer that keeps the connection open."""
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
+
+
+OK = response()
+
+
+class Connection(asyncio.Protocol):
+    """One connection. `asked` is called for each request, and answers with `write`, now or later."""
+
+    def __init__(self) -> None:
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            self.asked(head.split(b" ", 2)[1].decode("ascii", "replace"))
+
+    def asked(self, path: str) -> None:
+        """A request for `path` has come."""
+        self.write(OK)
+
+    def write(self, answer: bytes) -> None:
+        """Send an answer, unless the client has left."""
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+async def serve(connection: Callable[[], asyncio.Protocol], name: str, port: int = 0) -> None:
+    """Listen on loopback (`port` 0: a free one), say where, and answer until the process is ended."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(connection, "127.0.0.1", port, backlog=BACKLOG)
+    print(f"{name} listening at: http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await server.serve_forever()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.generator.nullserver", description="Answer at once."
+    )
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    asyncio.run(serve(Connection, "Null server", parser.parse_args(argv).port))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

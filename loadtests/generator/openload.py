@@ -1,0 +1,155 @@
+"""Open load: begins visits when the schedule says so, whether or not earlier ones were answered.
+
+Users are made when they are needed, and used again: a user that has ended its visit takes the next one,
+like a visitor who comes back. Making one for every visit would cost more than sending its requests.
+"""
+
+import itertools
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.pool import Group
+
+from loadtests.generator.arrivals import Arrival, Count
+from loadtests.generator.recorder import Recorder
+
+LATE_SECONDS = 0.1  # Locust needs some 20 ms to begin its end, in which nothing else goes on
+
+
+class Choice(NamedTuple):
+    """What a visit may be: one task of one class of users, chosen as often as its weight says."""
+
+    user_class: Any
+    task: Any
+    weight: float
+    bursts: bool  # whether a burst is made of such visits
+
+
+def choices_of(user_classes: Sequence[Any]) -> list[Choice]:
+    """Every task of every class, a class as often as its weight says. Where none says `bursts`, all do."""
+    marked = any(getattr(user_class, "bursts", False) for user_class in user_classes)
+    return [
+        Choice(
+            user_class,
+            task,
+            weight=user_class.weight / len(user_class.tasks),
+            bursts=getattr(user_class, "bursts", False) or not marked,
+        )
+        for user_class in user_classes
+        for task in user_class.tasks
+    ]
+
+
+class OpenLoad:
+    """Sends `arrivals` by calling `perform(user, arrival)` in a greenlet each, at most `in_flight` at a time.
+
+    With `connections` no more than so many are performed at a time, and the others wait for their turn.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        arrivals: Iterator[Arrival],
+        users: "Users",
+        perform: Callable[[Any, Arrival], None],
+        *,
+        in_flight: int,
+        connections: int | None,
+    ) -> None:
+        self.in_flight = 0
+        self.dropped: list[Arrival] = []
+        self._never: list[Arrival] = []
+        self._sent = 0
+        self._recorder = recorder
+        self._arrivals = arrivals
+        self._users = users
+        self._perform = perform
+        self._most_in_flight = in_flight
+        self._connections = connections
+        self._performing = 0
+        self._waiting: deque[Arrival] = deque()
+        self._next: Arrival | None = None
+        self._visits = Group()
+        self._driver = gevent.spawn(self._drive)
+
+    def _drive(self) -> None:
+        for arrival in self._arrivals:
+            self._next = arrival
+            # Also when it is late already: the visits that have begun need their turns.
+            gevent.sleep(max(0.0, arrival.at - self._recorder.now()))
+            self._next = None
+            self._admit(arrival)
+
+    def _admit(self, arrival: Arrival) -> None:
+        if self.in_flight >= self._most_in_flight:
+            self.dropped.append(arrival)
+            return
+        self.in_flight += 1
+        if self._connections is not None and self._performing >= self._connections:
+            self._waiting.append(arrival)
+        else:
+            self._performing += 1
+            self._visits.spawn(self._serve, arrival)
+
+    def _serve(self, arrival: Arrival | None) -> None:
+        """Perform a visit, and then, on the connection that it leaves, those that wait for one."""
+        try:
+            while arrival is not None:
+                self._sent += 1
+                user = self._users.take(arrival.choice)
+                self._perform(user, arrival)
+                self._users.give_back(arrival.choice, user)
+                self.in_flight -= 1
+                arrival = self._waiting.popleft() if self._waiting else None
+        finally:
+            self._performing -= 1
+
+    def stop(self, drain: float) -> None:
+        """Begin no more visits, and give those that have come `drain` seconds to end; then end them."""
+        self._driver.kill()
+        now = self._recorder.now()
+        for arrival in itertools.chain([self._next] if self._next else [], self._arrivals):
+            if arrival.at > now:
+                break
+            if arrival.at > now - LATE_SECONDS:
+                self._admit(arrival)
+            else:
+                self._never.append(arrival)
+        self._visits.join(timeout=drain)
+        self._never += self._waiting
+        self._waiting.clear()
+        self._visits.kill()
+
+    def close(self, label: Callable[[int], tuple[str, str]], dropped: str) -> Count:
+        """Record what was never sent, under the group and name that `label` gives its choice. Counts all."""
+        for arrivals, error in ((self.dropped, dropped), (self._never, "")):
+            for arrival in arrivals:
+                group, name = label(arrival.choice)
+                self._recorder.never_sent(arrival.number, group, name, arrival.at, error)
+        never, refused = len(self._never), len(self.dropped)
+        return Count(self._sent + refused + never, self._sent, refused, never)
+
+
+class Users:
+    """Users that wait for a visit, of each class; the one who was the last to end is the first to begin."""
+
+    def __init__(self, choices: Sequence[Choice], make: Callable[[Any], Any]) -> None:
+        self._choices = choices
+        self._make = make
+        self._idle: dict[Any, list[Any]] = defaultdict(list)
+
+    def take(self, choice: int) -> Any:
+        user_class = self._choices[choice].user_class
+        idle = self._idle[user_class]
+        return idle.pop() if idle else self._make(user_class)
+
+    def give_back(self, choice: int, user: Any) -> None:
+        self._idle[self._choices[choice].user_class].append(user)
+
+    def prepare(self, count: int, bursting: bool) -> None:
+        """Have `count` users of each class waiting, or of each that comes in a burst."""
+        for user_class in {each.user_class for each in self._choices if each.bursts or not bursting}:
+            idle = self._idle[user_class]
+            idle += [self._make(user_class) for _ in range(count - len(idle))]

@@ -1,0 +1,75 @@
+"""How a request of a Locust user becomes a row: from the moment it is sent, also if no answer ever comes."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import GreenletExit
+
+from loadtests.generator.generator import Generator
+from loadtests.generator.recorder import Pending
+
+OURS = "loadtests request"  # the key in a request's context, which Locust hands on to `answered`
+LONG_ERROR = 200
+
+Current = Callable[[], Generator | None]  # what records now, if a test runs
+
+
+def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Callable[..., Any]:
+    """The `request` method of a session, made to leave a row. `context_at`: where that argument stands."""
+
+    @functools.wraps(send)
+    def request(session: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        generator = current()
+        if generator is None:
+            return send(session, method, url, *args, **kwargs)
+        if len(args) > context_at:  # it is the last one that may be given by its place
+            kwargs["context"], args = args[context_at], args[:context_at]
+        context = kwargs.get("context") or {}
+        name = kwargs.get("name") or (args[0] if args else None) or session.request_name or url
+        name = f"{method} {name}"
+        pending = generator.begin(session.user, str(context.get("group") or name), name)
+        kwargs["context"] = {**context, OURS: pending}
+        try:
+            response = send(session, method, url, *args, **kwargs)
+        except (Exception, gevent.Timeout) as error:
+            pending.error = in_words(error, 0)
+            generator.recorder.end(pending)
+            raise
+        except GreenletExit:
+            generator.recorder.cut_off(pending)
+            raise
+        generator.recorder.end(pending)
+        pending.status = response.status_code or 0
+        if pending.error is None and (pending.status == 0 or pending.status >= 400):
+            # Until the end of its `with` block, if it has one, which may say otherwise.
+            pending.error = in_words(getattr(response, "error", None), pending.status)
+        return response
+
+    return request
+
+
+def answered(
+    generator: Generator,
+    exception: BaseException | None = None,
+    context: dict[str, Any] | None = None,
+    response_time: float = 0.0,
+    **said: Any,
+) -> None:
+    """Take in what Locust says of a request at its end: one of ours, or of a client that says it only now."""
+    pending: Pending | None = context.pop(OURS, None) if context else None
+    if pending is None:
+        name = f"{said.get('request_type')} {said.get('name')}"
+        pending = generator.begin(None, str((context or {}).get("group") or name), name)
+        pending.intended = pending.sent = max(0.0, generator.recorder.now() - (response_time or 0.0) / 1000)
+    generator.recorder.end(pending)
+    pending.status = getattr(said.get("response"), "status_code", None) or 0
+    pending.error = in_words(exception, pending.status) if exception else ""
+
+
+def in_words(error: BaseException | None, status: int) -> str:
+    """What went wrong, in few words; Locust's own for a status say less than "answered 503"."""
+    if status >= 400 and type(error).__name__ != "CatchResponseError":  # that is what a locustfile says
+        return f"answered {status}"
+    return (str(error) or type(error).__name__)[:LONG_ERROR] if error else "no answer"

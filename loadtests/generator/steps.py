@@ -1,0 +1,49 @@
+"""A stepped load: one number of users, or one rate, after the other, each reported apart. Pure."""
+
+import time
+from collections.abc import Callable
+
+from loadtests.generator.loadoptions import Load
+from loadtests.generator.outcome import Stage
+
+LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step is not to be cut short
+
+
+class Steps:
+    """What Locust takes for a LoadTestShape: it asks `tick` about once a second what load there should be.
+
+    Open load is stepped by its schedule; here it only ends.
+    """
+
+    use_common_options = True  # Locust does not complain of --users and --run-time, which have defaults
+
+    def __init__(self, load: Load, clock: Callable[[], float] = time.time) -> None:
+        self.load = load
+        self.runner: object = None  # Locust sets it
+        self._clock = clock
+        self.reset_time()
+
+    def reset_time(self) -> None:
+        """Begin from the first step. Locust calls this when a test starts, a distributed one twice."""
+        self._origin = self._clock()
+        self._began: list[float] = []  # when each step did, Unix time
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many users there should be, and how many to start a second: all at once. None: it is over."""
+        now = self._clock()
+        since = now - self._origin - (self.load.open and LATER_SECONDS)
+        step = max(0, int(since // self.load.step_seconds))
+        if step >= len(self.load.steps):
+            return None
+        while len(self._began) <= step:
+            self._began.append(now)
+        users = 1 if self.load.open else int(self.load.steps[step])
+        return users, float(users)
+
+    def stages(self, started_at: float, stopped: float) -> list[Stage]:
+        """What came of the steps until `stopped` (seconds), on a clock begun at `started_at` (Unix time)."""
+        if self.load.open:
+            pieces = [Stage(piece.rate, piece.start, min(piece.end, stopped)) for piece in self.load.pieces()]
+            return [stage for stage in pieces if stage.start < stopped]
+        starts = [0.0, *(began - started_at for began in self._began[1:])]
+        return [Stage(*each) for each in zip(self.load.steps, starts, [*starts[1:], stopped], strict=False)]

@@ -1,0 +1,1 @@
+"""From rows to figures with intervals, to fitness, to a verdict. Pure."""

@@ -1,0 +1,111 @@
+"""From steps to points: what all repeats of a condition say together. Pure.
+
+A condition is an app under one load with one number of slots, workers and threads. Measured once, its figures
+have the interval that its own requests give. Those share a queue, and so the interval is rather too narrow.
+Measured more often, the figure is the mean of the repeats and its interval is Student's, from how much the
+repeats differ: that includes whatever made one run unlike the next.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from loadtests.judging.intervals import student_t
+from loadtests.judging.rule import within_rule
+
+Step = Mapping[str, Any]
+Condition = tuple[Any, ...]
+
+CONDITION = ("app", "model", "users", "rate_per_s", "slots", "workers", "threads")
+GROUPS = ("submit", "browse", "content")
+FIGURES = {  # each with the name of its interval within a run; a mean has none
+    "p50_ms": "p50_ci",
+    "p95_ms": "p95_ci",
+    "p99_ms": "p99_ci",
+    "mean_ms": None,
+    "share_over_500ms": "share_ci",
+}
+
+
+class Figure(TypedDict):
+    """A figure with its 95 % interval; an end is None where it is not known."""
+
+    value: float
+    low: float | None
+    high: float | None
+    lower_bound: bool
+
+
+def condition(step: Step) -> Condition:
+    """What was measured, without which repeat it was: the values of CONDITION."""
+    return tuple(step[key] for key in CONDITION)
+
+
+def points(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """A point for each condition, as results.json holds them: by app, slots, workers, threads, then by load.
+
+    Repeats that are not fit are left out; a point without a fit one has no figures. A burst is no load that
+    goes on, and has no point.
+    """
+    conditions: dict[Condition, list[int]] = {}
+    for index, step in enumerate(steps):
+        if "burst" not in step:
+            conditions.setdefault(condition(step), []).append(index)
+    found = [_point(steps, indices) for indices in conditions.values()]
+    return sorted(found, key=_order)
+
+
+def _order(point: Step) -> tuple[Any, ...]:
+    rest = (point[key] or 0 for key in ("slots", "workers", "threads", "model", "users", "rate_per_s"))
+    return ("sync", "queued", "host").index(point["app"]), *rest
+
+
+def _point(steps: Sequence[Step], indices: list[int]) -> dict[str, Any]:
+    fit = [steps[index] for index in indices if steps[index]["fit"]]
+    point: dict[str, Any] = {
+        **dict(zip(CONDITION, condition(steps[indices[0]]), strict=True)),
+        "steps": indices,
+        "fit_repeats": len(fit),
+        "fit": bool(fit),
+        "steady": all(step["steady"] for step in fit),
+        **{group: _group([step[group] for step in fit]) for group in GROUPS},
+        "achieved_per_s": together(
+            [Figure(value=step["achieved_per_s"], low=None, high=None, lower_bound=False) for step in fit]
+        ),
+    }
+    return {**point, "within_rule": within_rule(point)}
+
+
+def _group(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of one group of requests, of all its repeats."""
+    figures = {}
+    for key in FIGURES:
+        repeats = [figure for summary in summaries if (figure := figure_of(summary, key)) is not None]
+        figures[key] = together(repeats, most=1.0 if key == "share_over_500ms" else math.inf)
+    return {**figures, "count": sum(summary["count"] for summary in summaries)}
+
+
+def figure_of(summary: Mapping[str, Any], key: str) -> Figure | None:
+    """One figure of a summary with its interval within the run; None if there is none."""
+    if summary[key] is None:
+        return None
+    interval = FIGURES[key]
+    low, high = (summary[interval] if interval else None) or (None, None)
+    return Figure(value=summary[key], low=low, high=high, lower_bound=key in summary["lower_bounds"])
+
+
+def together(repeats: Sequence[Figure], most: float = math.inf) -> Figure | None:
+    """The mean of the repeats with Student's t interval; one alone as it is; None without any.
+
+    If one of them is a lower bound, so is the mean. It has no interval then: nobody knows how far apart the
+    true figures are. An interval ends at 0, below which no figure here can be, and at `most`.
+    """
+    if len(repeats) < 2:
+        return repeats[0] if repeats else None
+    values = [repeat["value"] for repeat in repeats]
+    mean = math.fsum(values) / len(values)
+    if any(repeat["lower_bound"] for repeat in repeats):
+        return Figure(value=mean, low=None, high=None, lower_bound=True)
+    reach = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return Figure(value=mean, low=max(0.0, mean - reach), high=min(most, mean + reach), lower_bound=False)

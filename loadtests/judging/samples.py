@@ -1,0 +1,227 @@
+"""From rows (one per request) to figures: exact percentiles, the share over 500 ms, their intervals. Pure.
+
+Four rules decide every figure here:
+
+* Latency counts from the *intended* start, so that time lost in a busy load generator counts too. The naive
+  latency, from the moment of sending, is there to be held beside it.
+* A request still in flight at the end of the run is not dropped. It is censored: all that is known is that it
+  took at least as long as it had waited. A figure that rests on such requests is stated as a lower bound.
+* A failure is no latency. Fast errors would flatter the percentiles, so failures stay out of them, and always
+  count as over 500 ms.
+* A request that was never sent, since too many were in flight, counts as over 500 ms too.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypedDict
+
+from loadtests.errors import LoadTestError
+from loadtests.judging.intervals import clopper_pearson, percentile_ranks
+
+RULE_MS = 500.0  # "avoid web requests which run longer than 500ms", Heroku on background jobs
+PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
+DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request of one user. Times are seconds since the start of the run, to the microsecond."""
+
+    user: int
+    group: str  # submit, page, poll, browse or content; what a locustfile calls it
+    name: str
+    intended_s: float  # when it should have been sent
+    sent_s: float | None  # None: it was never sent
+    done_s: float | None  # None: no answer when the run ended
+    status: int  # HTTP status; 0 when there was no answer
+    error: str  # empty when all was well; DROPPED: not sent, since too many were in flight
+
+    @property
+    def dropped(self) -> bool:
+        """True for an arrival of open load that found the cap on what is in flight reached: never sent."""
+        return self.sent_s is None and self.error == DROPPED
+
+    @property
+    def unfinished(self) -> bool:
+        """True when the run ended before the answer came, also if it still waited for a connection."""
+        return self.done_s is None and not self.dropped
+
+    @property
+    def failed(self) -> bool:
+        """True when it ended with an error, or with a status of 400 and above."""
+        return self.done_s is not None and (bool(self.error) or self.status >= 400)
+
+    def waited_ms(self, ended: float, naive: bool = False) -> float:
+        """Milliseconds from the intended start to the answer, or to `ended` (seconds) if none had come.
+
+        `naive` counts from the moment of sending, as most tools do; raises ValueError if it was never sent.
+        Rounded to the microsecond: the difference of two floats must not turn 500 ms into 500.0000000001.
+        """
+        done = ended if self.done_s is None else self.done_s
+        start = self.sent_s if naive else self.intended_s
+        if start is None:
+            raise ValueError(f"{self.name} was never sent: it has no naive latency")
+        return round((done - start) * 1000, 3)
+
+
+HEADER = [field.name for field in fields(Row)]
+
+
+class Summary(TypedDict):
+    """The figures of one group of requests, ready for results.json; None where there is nothing to state."""
+
+    count: int  # with those below
+    failures: int
+    unfinished: int
+    dropped: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    mean_ms: float | None  # of answered and, as long as they had waited, of unfinished requests
+    p50_ci: list[float | None] | None
+    p95_ci: list[float | None] | None
+    p99_ci: list[float | None] | None
+    share_over_500ms: float | None
+    share_ci: list[float] | None
+    lower_bounds: list[str]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Every row of a CSV file, in its order. Raises LoadTestError, naming the line, if one can't be read."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file)
+        if next(lines, None) != HEADER:
+            raise LoadTestError(f"{path} is no file of requests: its first line is not {','.join(HEADER)}")
+        rows = []
+        try:
+            for user, group, name, intended, sent, done, status, error in lines:
+                times = float(intended), _seconds(sent), _seconds(done)
+                rows.append(Row(int(user), group, name, *times, int(status), error))
+        except (ValueError, csv.Error) as problem:
+            raise LoadTestError(f"{path}, line {lines.line_num} is not a request: {problem}") from problem
+        return rows
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as CSV: a line each, times with six decimals, empty if there is none."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for row in rows:
+            writer.writerow(_cell(getattr(row, name)) for name in HEADER)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _cell(value: float | str | None) -> float | str | None:
+    if isinstance(value, str):  # an error text of several lines becomes one
+        return " ".join(value.split())
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def in_window(rows: Iterable[Row], start: float, end: float) -> list[Row]:
+    """The rows whose intended start lies in [start, end), in seconds: a step without its warm-up."""
+    return [row for row in rows if start <= row.intended_s < end]
+
+
+def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> Summary:
+    """The figures of one group of requests, the run having ended at `ended` (seconds on the rows' clock).
+
+    The share over the rule counts every failure, and every request that was dropped, as over. An unfinished
+    request is over once it has waited for `rule_ms`; before that nobody can say, so the share leaves it out
+    (`count` and `unfinished` do not). `naive` counts from the moment of sending, and leaves out what was
+    never sent.
+    """
+    if naive:
+        rows = [row for row in rows if row.sent_s is not None]
+    answered = [row.waited_ms(ended, naive) for row in rows if row.done_s is not None and not row.failed]
+    waiting = [row.waited_ms(ended, naive) for row in rows if row.unfinished]
+    dropped = sum(row.dropped for row in rows)
+    failures = len(rows) - len(answered) - len(waiting) - dropped
+
+    samples = Samples(answered, waiting)
+    figures = {key: samples.percentile(percent) for key, percent in PERCENTILES.items()}
+    bounds = [key for key, (_, exact) in figures.items() if not exact]
+    late = sum(ms >= rule_ms for ms in waiting)
+    over = failures + dropped + sum(ms > rule_ms for ms in answered) + late
+    decided = failures + dropped + len(answered) + late
+    return Summary(
+        count=len(rows),
+        failures=failures,
+        unfinished=len(waiting),
+        dropped=dropped,
+        p50_ms=figures["p50_ms"][0],
+        p95_ms=figures["p95_ms"][0],
+        p99_ms=figures["p99_ms"][0],
+        max_ms=figures["max_ms"][0],
+        mean_ms=samples.mean(),
+        p50_ci=samples.interval(50),
+        p95_ci=samples.interval(95),
+        p99_ci=samples.interval(99),
+        share_over_500ms=over / decided if decided else None,
+        share_ci=list(clopper_pearson(over, decided)) if decided else None,
+        lower_bounds=bounds + ["mean_ms"] * bool(waiting),
+    )
+
+
+class Samples:
+    """Latencies, some of them censored, sorted once. `waiting`: how long each unfinished one had waited.
+
+    An order statistic grows with each of its samples. So it is smallest if every unfinished request was
+    answered the moment the run ended, and largest if none ever was. Nothing is assumed of how they would have
+    gone on.
+    """
+
+    def __init__(self, answered: Iterable[float], waiting: Iterable[float]) -> None:
+        self._answered = sorted(answered)
+        self._least = sorted([*self._answered, *waiting])
+
+    def percentile(self, percent: int) -> tuple[float | None, bool]:
+        """`(value, exact)` of the nearest-rank percentile; no samples: `(None, True)`.
+
+        It is exact where the smallest it can be is the largest too. Where not, the smallest is the largest
+        statement that is certainly true, whenever those requests would have been answered: a lower bound.
+        """
+        if not self._least:
+            return None, True
+        rank = rank_of(len(self._least), percent)
+        return self._least[rank - 1], self._least[rank - 1] == self._most(rank)
+
+    def interval(self, percent: int) -> list[float | None] | None:
+        """`[low, high]`, which hold the true percentile with 95 %; None where so few samples have none.
+
+        `low` is the smallest its order statistic can be, `high` the largest its own can be, so unfinished
+        requests only widen the interval. `high` is None if that is without limit.
+        """
+        ranks = percentile_ranks(len(self._least), percent)
+        if ranks is None:
+            return None
+        high = self._most(ranks[1])
+        return [self._least[ranks[0] - 1], None if math.isinf(high) else high]
+
+    def mean(self) -> float | None:
+        """The mean, in which an unfinished request counts as long as it had waited: then a lower bound."""
+        return round(math.fsum(self._least) / len(self._least), 3) if self._least else None
+
+    def _most(self, rank: int) -> float:
+        return self._answered[rank - 1] if rank <= len(self._answered) else math.inf
+
+
+def nearest_rank(samples: Sequence[float], percent: int) -> float:
+    """The smallest sample that at least `percent` % of the samples do not exceed: nothing is interpolated.
+
+    Definition 1 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50
+    (1996).
+    """
+    return sorted(samples)[rank_of(len(samples), percent) - 1]
+
+
+def rank_of(count: int, percent: int) -> int:
+    """The rank of that sample among `count`, counted from 1."""
+    return max(1, -(-percent * count // 100))  # in whole numbers: 0.07 * 100 is 7.000000000000001

@@ -1,0 +1,228 @@
+"""Does each app keep the rule, and with how many users? Pure: from the steps of results.json to a sentence.
+
+What is judged are points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypedDict
+
+from loadtests.judging.points import points
+from loadtests.judging.rule import MOST_OVER, shares_over, within_rule
+from loadtests.judging.samples import RULE_MS
+from loadtests.wording import (
+    APPS,
+    GROUPS,
+    HOW,
+    SHORT,
+    app_name,
+    counted,
+    duration,
+    load,
+    percent,
+    stated,
+    user_count,
+    visits,
+)
+
+__all__ = ["MOST_OVER", "comparable", "finding", "held", "is_default", "verdict", "within_rule"]
+
+Step = Mapping[str, Any]
+Settings = Mapping[str, Any]
+
+KEPT, BROKEN, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
+SWEPT = {"slots": "slot", "workers": "worker", "threads": "thread"}
+TOLD_FIRST = ("queued", "sync", "host")
+
+
+class Verdict(TypedDict):
+    """What a run comes to, as results.json holds it."""
+
+    exit_status: int
+    sentence: str
+    most_users: dict[str, int | None]
+
+
+def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
+    """The exit status, the sentence, and the most users with whom each app kept the rule (None: with none).
+
+    The status is 3 if a condition was measured and no repeat of it is fit (or nothing was measured): such a
+    run proves nothing. Otherwise it is 0 if the queued app, or the only one measured, kept the rule at every
+    point, and 1 if not. `settings` are those of results.json: the first of its slots, workers and threads are
+    the default, which the most users are for; without them the first step's are.
+    """
+    all_points = points(steps)
+    settings = settings or {}
+    apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
+    judged = [point for point in all_points if apps and point["app"] == apps[0]]
+    if not all_points or not all(point["fit"] for point in all_points):
+        status = UNFIT
+    else:
+        status = KEPT if all(point["within_rule"] for point in judged) else BROKEN
+    usual = [point for point in all_points if is_default(point, steps, settings)]
+    told = [
+        _no_verdict(steps, all_points),
+        _headline(usual, apps, settings),
+        _worst(usual, apps, settings),
+        _open_load(usual, apps, settings),
+        _sweep(all_points, usual, apps, settings),
+        _left_out(steps, all_points),
+    ]
+    named = [app for app in SHORT if app in APPS or app in apps]
+    most_users = {app: held([point for point in usual if point["app"] == app], "users") for app in named}
+    return Verdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
+
+
+def is_default(point: Step, steps: Sequence[Step], settings: Settings) -> bool:
+    """True if a step or a point has the first of the slots, workers and threads that were asked for."""
+    return all(point[key] == settings.get(key, [steps[0][key]])[0] for key in SWEPT)
+
+
+def held(points_of_app: Sequence[Step], key: str) -> Any:
+    """The largest load that kept the rule, as every smaller one did; None if not even the smallest did.
+
+    `key`: users, for closed load, or rate_per_s, for open. A larger load that keeps it again may be luck.
+    What was not fit neither keeps nor breaks it.
+    """
+    most = None
+    for point in _by_load(points_of_app, key):
+        if not point["within_rule"]:
+            break
+        most = point[key]
+    return most
+
+
+def _by_load(measured: Sequence[Step], key: str) -> list[Step]:
+    """The fit ones under the load that `key` stands for, smallest first."""
+    return sorted((p for p in measured if p["fit"] and p[key] is not None), key=lambda p: float(p[key]))
+
+
+def _headline(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+    """How many users each app holds: "The queued app kept the rule of 500 ms up to 20 users; ..."."""
+    return _sentence(list(_held_by_each(usual, apps, settings, "users")))
+
+
+def _open_load(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+    """The same for visits that arrive whether or not earlier ones were answered."""
+    held_by_each = list(_held_by_each(usual, apps, settings, "rate_per_s"))
+    return _sentence(["in open load " + held_by_each[0], *held_by_each[1:]]) if held_by_each else ""
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _held_by_each(usual: Sequence[Step], apps: Sequence[str], settings: Settings, key: str) -> Iterator[str]:
+    rule = f"the rule of {duration(settings.get('rule_ms', RULE_MS))}"
+    say = user_count if key == "users" else visits
+    for app in apps:
+        tried = [point for point in usual if point["app"] == app and point[key] is not None]
+        fit = _by_load(tried, key)
+        if not fit:
+            continue
+        name, most = app_name(app, settings.get("host")), held(tried, key)
+        if most is None:
+            yield f"{name} broke {rule} even with {say(fit[0][key])}"
+        elif most == fit[-1][key]:
+            limit = "tried" if len(fit) == len(tried) else "that can be judged"
+            yield f"{name} kept {rule} up to {say(most)}, the most {limit}"
+        else:
+            yield f"{name} kept {rule} up to {say(most)}"
+        rule = "it"
+
+
+def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+    """For each app that broke the rule under closed load: where, and how badly."""
+    told = []
+    for app in apps:
+        fit = _by_load([point for point in usual if point["app"] == app], "users")
+        name = app_name(app, settings.get("host"))
+        broke = [point for point in fit if not point["within_rule"]]
+        shares = [
+            (share, group, point["users"]) for point in broke for group, share in shares_over(point).items()
+        ]
+        if shares:
+            share, group, users = max(shares)
+            where = f"{percent(share)} of {GROUPS[group]} in {name} took longer or failed"
+            told.append(f"At worst, with {user_count(users)}, {where}.")
+        elif broke:
+            told.append(f"With {user_count(broke[0]['users'])}, nothing was answered by {name}.")
+    return " ".join(told)
+
+
+def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+    """How many users each app held with other slots, workers or threads than the default; empty if none."""
+    default = usual[0] if usual else None
+    others: dict[tuple[str, str], list[Step]] = {}
+    for point in all_points:
+        if default and point not in usual and point["users"] is not None:
+            swept = [counted(point[key], what) for key, what in SWEPT.items() if point[key] != default[key]]
+            others.setdefault((point["app"], " and ".join(swept)), []).append(point)
+    told: list[str] = []
+    for app in apps:
+        parts = []
+        for (of, changed), measured in others.items():
+            if of == app and _by_load(measured, "users"):
+                most = held(measured, "users")
+                parts.append(f"{'none' if most is None else user_count(most)} with {changed}")
+        if parts:
+            told.append(f"{app_name(app, settings.get('host'))} held {', '.join(parts)}")
+    return _sentence(told)
+
+
+def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
+    """Why there is none; empty if there is one."""
+    if not all_points:
+        return "No step was measured."
+    lost = [point for point in all_points if not point["fit"]]
+    if not lost:
+        return ""
+    count = f"{len(lost)} of its {counted(len(all_points), 'point')}"
+    example = _example(steps[lost[0]["steps"][0]])
+    return f"This run is not fit for a verdict: {count} did not measure the apps alone ({example})."
+
+
+def _left_out(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
+    """Which repeats the points that are fit leave out; empty if none."""
+    repeats = [steps[index] for point in all_points if point["fit"] for index in point["steps"]]
+    unfit = [step for step in repeats if not step["fit"]]
+    if not unfit:
+        return ""
+    return f"Left out: {len(unfit)} of {counted(len(repeats), 'measurement')} not fit ({_example(unfit[0])})."
+
+
+def _example(step: Step) -> str:
+    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(step['unfit_reasons'])}"
+
+
+def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[str, Step]:
+    """For each app its step with the most users at which every app that was measured is fit; may be empty.
+
+    Closed load with the default slots, workers and threads; of several repeats the first that is fit.
+    """
+    return {
+        app: next(steps[index] for index in point["steps"] if steps[index]["fit"])
+        for app, point in _comparable_points(steps, settings or {}).items()
+    }
+
+
+def _comparable_points(steps: Sequence[Step], settings: Settings) -> dict[str, Step]:
+    closed = [p for p in points(steps) if p["users"] is not None and is_default(p, steps, settings)]
+    measured = [app for app in SHORT if any(point["app"] == app for point in closed)]
+    fit = {app: {p["users"]: p for p in closed if p["app"] == app and p["fit"]} for app in measured}
+    common = set.intersection(*(set(fit[app]) for app in measured)) if measured else set()
+    return {app: fit[app][max(common)] for app in measured} if common else {}
+
+
+def finding(steps: Sequence[Step], settings: Settings | None = None) -> str:
+    """What a run shows about POST /feeds, in one line without a full stop."""
+    shown = _comparable_points(steps, settings or {})
+    told = [
+        f"up to {stated(point['submit']['p95_ms'], 'at least ')} {HOW[app]}"
+        for app, point in shown.items()
+        if point["submit"]["p95_ms"] is not None
+    ]
+    if not told:
+        return "No step of this run is fit for a comparison"
+    users = next(iter(shown.values()))["users"]
+    return f"With {user_count(users)}, 95 % of POST /feeds took {', '.join(told)}"

@@ -1,0 +1,1 @@
+"""What queueing theory, and a simulation, say of the measured demand. Pure."""

@@ -1,0 +1,208 @@
+"""What theory predicts of a run, and what was measured: the `theory` of results.json. Pure.
+
+Nothing is fitted to the latencies that are predicted. What is taken from the measurement is the demand, which
+the web server's slots time themselves, and how often visitors polled; all else is settings.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.bench.plan import OVERRUN_SECONDS
+from loadtests.predicting.burst import burst
+from loadtests.predicting.demands import Demands, Polling, demands, polling, workload
+from loadtests.predicting.simulation import (
+    Draw,
+    Period,
+    feed_service,
+    lognormal,
+    simulate_closed,
+    simulate_open,
+)
+from loadtests.predicting.visitmodel import Prediction, knee_users, predict_closed, predict_open, saturation
+from loadtests.predicting.workload import Workload
+from loadtests.theory import OpenLoad
+
+__all__ = ["predict"]
+
+NOTE = (
+    "The formulas (M/M/c//N for closed load, M/M/c for open) take from the measurement how long requests hold"
+    " a slot and how often visitors poll, and assume a steady state and exponential times. Fetching feeds"
+    " that are slow or hang is not exponential: means hold all the same (near the saturation of open load"
+    " those by Allen-Cunneen, with the measured spread), percentiles and shares of the synchronous app don't."
+    " The simulation takes the real mix of feeds, and as many seconds from an idle server on as a step had:"
+    " so it also shows what a step too short for a steady state shows."
+)
+APPS = ("sync", "queued")
+LOADS = {"closed": "users", "open": "rate_per_s"}
+MEASURED = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over_500ms")
+PREDICTED = (*MEASURED, "achieved_per_s", "least_mean_ms", "most_per_s", "allen_cunneen_mean_ms")
+GRID = 40  # loads on a curve
+LEAST_RATE = 0.02  # of the greatest rate measured: where a curve of open load begins
+BEYOND = 1.1  # times the greatest load measured: where it ends
+REQUESTS = 20_000  # simulated for each point
+
+Json = dict[str, Any]
+Settings = Mapping[str, Any]
+Record = Mapping[str, Any]
+
+
+def predict(results: Record) -> Json | None:
+    """The `theory` of results.json from its settings, steps and points; None if there is nothing to predict.
+
+    A curve for each app, model of load and number of slots, with the default workers and threads. It needs a
+    fit step, and a web server that timed its requests: a server that ran already did not.
+    """
+    curves = [
+        _curve(results, app, model, slots)
+        for app in APPS
+        for model in LOADS
+        for slots in sorted({point["slots"] for point in results["points"]})
+    ]
+    found = [curve for curve in curves if curve]
+    drained = burst(results)
+    return {"note": NOTE, "curves": found, "burst": drained} if found or drained else None
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """What one curve is computed from."""
+
+    app: str
+    model: str
+    slots: int
+    settings: Settings
+    found: Demands
+    polled: Sequence[Polling]
+
+    def work(self, load: float) -> Workload:
+        return workload(self.found, self.settings, self.polled, load)
+
+    def prediction(self, load: float) -> Prediction:
+        if self.model == "closed":
+            return predict_closed(self.work(load), self.slots, round(load))
+        return predict_open(self.work(load), self.slots, load)
+
+    def predicted(self, load: float) -> Json:
+        """The figures of POST /feeds in the steady state; None for those that there are none of."""
+        about, rule = self.prediction(load), self.settings["rule_ms"] / 1000
+        spread = about.distribution if about.steady else None
+        return {
+            "mean_ms": _ms(about.mean),
+            **{f"p{n}_ms": _ms(spread.percentile(n)) if spread else None for n in (50, 95, 99)},
+            "share_over_500ms": min(1.0, spread.share_over(rule)) if spread else None,
+            "achieved_per_s": about.throughput,
+            "least_mean_ms": _ms(about.least_mean),
+            "most_per_s": about.most_throughput,
+            "allen_cunneen_mean_ms": self._allen_cunneen(about),
+        }
+
+    def _allen_cunneen(self, about: Prediction) -> float | None:
+        scv = self.found.scv_of_all
+        if scv is None or not isinstance(about.load, OpenLoad):
+            return None
+        return _ms(about.load.wait_allen_cunneen(1.0, scv) + about.post)
+
+    def simulated(self, load: float) -> dict[str, float] | None:
+        settings = self.settings
+        closed, ramp = self.model == "closed", settings["ramp_users_per_s"]
+        period = Period(
+            warmup=settings["warmup_s"] + (load / ramp if closed else 0.0),
+            ramp=ramp,
+            measure=settings["measure_s"],
+            drain=OVERRUN_SECONDS + settings["drain_s"],
+            requests=REQUESTS,
+        )
+        work, draws = self.work(load), self._draws()
+        if closed:
+            seen = simulate_closed(work, self.slots, round(load), period, draws)
+        else:
+            seen = simulate_open(work, self.slots, load, period, draws)
+        return seen.figures(settings["rule_ms"])
+
+    def _draws(self) -> dict[str, Draw]:
+        """How long requests hold a slot: as the mix says, or as far as it was measured."""
+        named = {"post": "submit", "page": "page", "poll": "poll"}
+        draws = {
+            kind: lognormal(self.found.mean[counted], self.found.scv[counted])
+            for kind, counted in named.items()
+            if counted in self.found.scv
+        }
+        if self.app == "sync":
+            settings, mean = self.settings, self.found.mean["submit"]
+            draws["post"] = feed_service(settings["mix"], settings["deadline_s"], mean)
+        return draws
+
+
+def _curve(results: Record, app: str, model: str, slots: int) -> Json | None:
+    """One curve; None if no fit step has what it needs."""
+    settings, steps = results["settings"], results["steps"]
+    usual = settings["workers"][0], settings["threads"][0]
+    wanted = (app, model, slots, *usual)
+    points = [
+        point
+        for point in results["points"]
+        if point["fit"] and tuple(point[k] for k in ("app", "model", "slots", "workers", "threads")) == wanted
+    ]
+    timed = [step for step in steps if _timed(step) and (step["app"], step["slots"]) == (app, slots)]
+    found = demands(timed)
+    if not points or not found:
+        return None
+    key = LOADS[model]
+    polled = [
+        each
+        for point in points
+        if (each := polling(point[key], [steps[i] for i in point["steps"] if _timed(steps[i])], found))
+    ]
+    curve = _Curve(app, model, slots, settings, found, polled)
+    most = max(point[key] for point in points)
+    loads = _grid(model, most)
+    predicted = [curve.predicted(load) for load in loads]
+    return {
+        "app": app,
+        "model": model,
+        "slots": slots,
+        "workers": usual[0],
+        "threads": usual[1],
+        "demand_ms": {kind: 1000 * mean for kind, mean in found.mean.items()},
+        "service_scv": found.scv_of_all,
+        "knee_users": knee_users(curve.work(0.0), slots) if model == "closed" else None,
+        "saturation_per_s": saturation(curve.work(0.0), slots) if model == "open" else None,
+        "loads": loads,
+        **{figure: [each[figure] for each in predicted] for figure in PREDICTED},
+        "at": [
+            {
+                "load": point[key],
+                "predicted": curve.predicted(point[key]),
+                "simulated": curve.simulated(point[key]),
+                "measured": _measured(point),
+            }
+            for point in sorted(points, key=lambda point: float(point[key]))
+        ],
+    }
+
+
+def _timed(step: Record) -> bool:
+    """True for a step whose web server timed its requests, and that is to be believed."""
+    return bool(step["fit"] and step["server"] and step["server"].get("served"))
+
+
+def _grid(model: str, most: float) -> list[float]:
+    """The loads of a curve, evenly spread on a logarithmic scale; numbers of users are whole."""
+    last = most * BEYOND
+    first = 1.0 if model == "closed" else most * LEAST_RATE
+    ratio = max(1.0, last / first)
+    loads = [first * ratio ** (i / (GRID - 1)) for i in range(GRID)]
+    if model == "closed":
+        return sorted({*map(round, loads), math.ceil(last)})
+    return [float(f"{load:.6g}") for load in loads]
+
+
+def _measured(point: Record) -> Json:
+    figures = {name: point["submit"][name] for name in MEASURED}
+    return {**figures, "achieved_per_s": point["achieved_per_s"]}
+
+
+def _ms(seconds: float) -> float | None:
+    return 1000 * seconds if math.isfinite(seconds) else None

@@ -1,0 +1,93 @@
+"""Open load: latency from the intended start beside the naive one, and the means that formulas predict."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from loadtests.report.chart_theory import predicted, predicted_line
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    EndLabel,
+    head,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+    load_axis,
+    mark_load,
+    rule_line,
+)
+from loadtests.report.chartpoints import Mark, crosses, draw, marks, reach
+from loadtests.report.charts import PERCENTILE_LINES, SHORT_LABELS
+from loadtests.report.selection import Point, Results, apps_in, curves, load_of, naive_figure, of_app, usual
+from loadtests.wording import SHORT, conditions, stated
+
+KEYS = ("p50_ms", "p95_ms", "p99_ms")
+
+
+def open_figure(results: Results) -> Figure:
+    """Latency of POST /feeds against the rate of visits: from the intended start, and from the sending.
+
+    Where a generator has to wait before it can send, the second hides that wait (coordinated omission).
+    Below, for each app, the mean beside Erlang C's and Allen and Cunneen's.
+    """
+    shown, settings = usual(results, "open"), results["settings"]
+    apps = [app for app in apps_in(results) if of_app(shown, app)]
+    with house_style():
+        figure = Figure(figsize=(14, 10))
+        title = "Open load: visits that don't wait for one another"
+        head(figure, title, ", ".join(conditions(settings, "open")))
+        corrected = {
+            (app, key): marks(results, of_app(shown, app), "submit", key) for app in apps for key in KEYS
+        }
+        naive = {
+            (app, key): [
+                Mark(load_of(point), naive_figure(results, point, "submit", key) if point["fit"] else None)
+                for point in of_app(shown, app)
+            ]
+            for app in apps
+            for key in KEYS
+        }
+        heights = [height for each in [*corrected.values(), *naive.values()] for height in reach(each)]
+        left = inches(figure, 0.95, 4.95, 4.3, 3.6)
+        left.set_title("POST /feeds, from the intended start", weight="bold")
+        right = inches(figure, 7.8, 4.95, 4.3, 3.6)
+        right.set_title("the same from the sending (naive)", weight="bold")
+        for axes, series in ((left, corrected), (right, naive)):
+            latency_axis(axes, axes.yaxis, heights)
+            load_axis(axes, map(load_of, shown), "open")
+            labels = [*crosses(axes, results, shown), rule_line(axes, settings["rule_ms"])]
+            for (app, key), each in series.items():
+                for x, value in draw(axes, each, COLOURS[app], **PERCENTILE_LINES[key])[-1:]:
+                    text = f"{SHORT_LABELS[app]} {key.removesuffix('_ms')}: {stated(value)}"
+                    labels.append(EndLabel(x, value["value"], text, COLOURS[app]))
+            label_ends(axes, labels)
+        for place, app in enumerate(apps):
+            axes = inches(figure, 0.95 + 6.85 * place, 0.75, 4.3, 2.9)
+            axes.set_title(f"{SHORT[app]}: mean", weight="bold", color=COLOURS[app])
+            _mean(axes, results, app, of_app(shown, app))
+    return figure
+
+
+def _mean(axes: Axes, results: Results, app: str, shown: Sequence[Point]) -> None:
+    """The mean of POST /feeds of one app as measured and as two formulas have it."""
+    mine = [curve for curve in curves(results, "open") if curve["app"] == app]
+    series = marks(results, shown, "submit", "mean_ms")
+    formulas = {"mean_ms": "Erlang C", "allen_cunneen_mean_ms": "Allen–Cunneen"}
+    heights = [value for curve in mine for key in formulas for _, value in predicted(curve, key)]
+    latency_axis(axes, axes.yaxis, reach(series) + heights)
+    load_axis(axes, map(load_of, shown), "open")
+    labels = [*crosses(axes, results, shown), rule_line(axes, results["settings"]["rule_ms"])]
+    for curve in mine:
+        labels += predicted_line(axes, curve, "mean_ms", "Erlang C", GREY, ls=(0, (4, 2)))
+        labels += predicted_line(axes, curve, "allen_cunneen_mean_ms", "Allen–Cunneen", "#8A5A00")
+        if curve["saturation_per_s"]:
+            left, right = axes.get_xlim()
+            if left < curve["saturation_per_s"] < right:
+                text = f"slots are full: {curve['saturation_per_s']:.3g}/s"
+                mark_load(axes, curve["saturation_per_s"], text, GREY)
+    for x, value in draw(axes, series, COLOURS[app], lw=0, marker="o", ms=7)[-1:]:
+        labels.append(EndLabel(x, value["value"], f"measured: {stated(value)}", COLOURS[app]))
+    label_ends(axes, labels)

@@ -1,0 +1,157 @@
+"""Figures of single requests: each as a mark against time, and how many still wait after how long.
+
+They know no feed reader: what is compared are series of rows with a name each, the apps of a bench or the
+groups of any locustfile.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from loadtests.judging.rule import MOST_OVER
+from loadtests.judging.samples import RULE_MS, Row, in_window, summarise
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    EndLabel,
+    head,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+    rule_line,
+    seconds_axis,
+)
+from loadtests.wording import SHORT, duration, percent
+
+# For groups that are no apps: Okabe and Ito's palette, without its yellow, which a projector swallows.
+MORE_COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3478A", "#8A5A00", "#4D4D4D")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Rows that are drawn in one colour, under one name; `ended` is when their recording ended (seconds)."""
+
+    name: str
+    colour: str
+    rows: Sequence[Row]
+    ended: float
+    window: tuple[float, float] = field(default=(0.0, float("inf")))
+
+
+def app_series(rows: Mapping[str, Iterable[Row]], steps: Mapping[str, Mapping[str, Any]]) -> list[Series]:
+    """The POST /feeds of each app in one of its steps, as series."""
+    return [
+        Series(
+            SHORT[app],
+            COLOURS[app],
+            [row for row in each if row.group == "submit"],
+            steps[app]["ended_s"],
+            (steps[app]["window_s"][0], steps[app]["window_s"][1]),
+        )
+        for app, each in rows.items()
+    ]
+
+
+def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_MS) -> Figure:
+    """Every request as a mark: when it was meant to begin, how long it took. A panel for each series.
+
+    A triangle was unanswered at the end: it took at least that long. Two panels beside each other, the next
+    two below.
+    """
+    across = min(2, len(series)) or 1
+    down = -(-len(series) // across) or 1
+    width = (11.3 - 0.9 * (across - 1)) / across
+    key = "dot: answered    triangle: unanswered at the end, so at least that long    cross: failed"
+    waits = [[row.waited_ms(each.ended) for row in each.rows] for each in series]
+    end = max((each.ended for each in series), default=1.0)
+    with house_style():
+        figure = Figure(figsize=(14, 1.15 + 4.85 * down))
+        head(figure, title, key)
+        for place, each in enumerate(series):
+            left = 0.95 + place % across * (width + 0.9)
+            axes = inches(figure, left, 0.75 + (down - 1 - place // across) * 4.85, width, 3.75)
+            seconds_axis(axes, end, each.window)
+            latency_axis(axes, axes.yaxis, [ms for one in waits for ms in one])
+            _marks(axes, each.rows, waits[place], each.colour)
+            label = rule_line(axes, rule_ms)
+            if place % across == across - 1 or place == len(series) - 1:
+                label_ends(axes, [label])
+            axes.set_title(_counted(each, rule_ms, width), color=each.colour, weight="bold")
+    return figure
+
+
+def _counted(series: Series, rule_ms: float, width: float) -> str:
+    """A panel's title; `width` in inches, of which a letter takes a ninth."""
+    counted = summarise(in_window(series.rows, *series.window), series.ended, rule_ms)
+    over = counted["share_over_500ms"]
+    said = "" if over is None else f", {percent(over)} over {duration(rule_ms)}"
+    rest = f": {counted['count']} counted{said}"
+    return shortened(series.name, int(9 * width) - len(rest)) + rest
+
+
+def shortened(name: str, most: int) -> str:
+    """A name that takes at most so many letters."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _marks(axes: Axes, rows: Sequence[Row], waits: Sequence[float], colour: str) -> None:
+    for marker, size, chosen in (
+        (".", 40, lambda row: not row.failed and not row.unfinished and not row.dropped),
+        ("x", 40, lambda row: row.failed or row.dropped),
+        ("^", 50, lambda row: row.unfinished),
+    ):
+        points = [(row.intended_s, ms) for row, ms in zip(rows, waits, strict=True) if chosen(row)]
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        # As pixels even in an SVG file: thousands of marks would make it too large to send.
+        axes.scatter(xs, ys, s=size, c=colour, marker=marker, alpha=0.7, rasterized=True)
+
+
+def ecdf_figure(
+    series: Sequence[Series],
+    title: str,
+    rule_ms: float = RULE_MS,
+    what: str = "POST /feeds",
+) -> Figure:
+    """The share of requests not yet answered after a time, on two logarithmic axes: the tail shows.
+
+    Only what lies in a series' window counts. As in the percentiles failures are left out, and what was
+    unfinished at the end never comes down.
+    """
+    with house_style():
+        figure = Figure(figsize=(14, 6))
+        head(figure, title, f"share of {what} not yet answered; what stays level was unanswered at the end")
+        axes = inches(figure, 0.95, 0.75, 9.3, 4.0)
+        found = [not_yet_answered(in_window(each.rows, *each.window)) for each in series]
+        latency_axis(axes, axes.xaxis, [ms for times, _ in found for ms in times])
+        axes.set_xlabel("time since the request was meant to begin (logarithmic)")
+        least = min([MOST_OVER, *(share for _, shares in found for share in shares if share > 0)])
+        axes.set_yscale("log")
+        axes.set_ylim(least / 2, 1.2)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:g} %"))
+        axes.yaxis.set_major_locator(FixedLocator([10.0**-n for n in range(9) if 10.0**-n > least / 2]))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.axvline(rule_ms, color="black", lw=1.4)
+        axes.text(rule_ms, 1.3, f"{duration(rule_ms)}: the rule", ha="center", size=11)
+        axes.axhline(MOST_OVER, color=GREY, lw=1.4, ls=":")
+        left, right = axes.get_xlim()
+        labels = [EndLabel(right, MOST_OVER, f"the rule: at most {MOST_OVER * 100:g} %", GREY)]
+        for each, (times, shares) in zip(series, found, strict=True):
+            axes.step([left, *times, right], [*shares, shares[-1]], where="post", color=each.colour, lw=3)
+            over = shares[bisect_right(times, rule_ms)]
+            text = f"{shortened(each.name, 16)}: {percent(over)} after {duration(rule_ms)}"
+            labels.append(EndLabel(rule_ms, max(over, least / 2), text, each.colour))
+        label_ends(axes, labels)
+    return figure
+
+
+def not_yet_answered(rows: Iterable[Row]) -> tuple[list[float], list[float]]:
+    """When answers came, in ms, ascending; and the shares unanswered before the first and after each."""
+    rows = [row for row in rows if not row.failed and not row.dropped]
+    times = sorted(row.waited_ms(row.done_s) for row in rows if row.done_s is not None)
+    return times, [1 - count / max(1, len(rows)) for count in range(len(times) + 1)]

@@ -1,0 +1,92 @@
+"""Points on a chart: the figure of all repeats, its interval, each repeat as a dot, and what is not fit."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from loadtests.judging.points import Figure
+from loadtests.report.chartparts import GREY, EndLabel, arrow_up, room_below
+from loadtests.report.selection import Point, Results, apps_in, load_of, of_app, repeats_of
+from loadtests.wording import SHORT
+
+CAP_POINTS = 3.5
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is drawn at `x`: a figure with its interval, or None, and the single repeats."""
+
+    x: float
+    figure: Figure | None
+    repeats: Sequence[float] = ()
+
+
+def marks(results: Results, points: Sequence[Point], group: str, key: str) -> list[Mark]:
+    """A mark for each point, by its load."""
+    return [
+        Mark(
+            load_of(point),
+            point[group][key] if point["fit"] else None,
+            repeats_of(results, point, group, key),
+        )
+        for point in points
+    ]
+
+
+def draw(axes: Axes, series: Sequence[Mark], colour: str, **style: Any) -> list[tuple[float, Figure]]:
+    """Draw a line through the figures, broken where there is none; returns those that are there.
+
+    An interval is a bar, a repeat a small dot, a lower bound has an arrow upwards.
+    """
+    heights = [mark.figure["value"] if mark.figure else math.nan for mark in series]
+    axes.plot([mark.x for mark in series], heights, color=colour, **style)
+    for mark in series:
+        if mark.figure is None:
+            continue
+        _interval(axes, mark.x, mark.figure, colour)
+        if mark.repeats:
+            places = [mark.x] * len(mark.repeats)
+            axes.plot(places, mark.repeats, ".", color=colour, ms=5, alpha=0.45, mew=0, gid="repeats")
+        if mark.figure["lower_bound"]:
+            arrow_up(axes, mark.x, mark.figure["value"], colour)
+    return [(mark.x, mark.figure) for mark in series if mark.figure]
+
+
+def _interval(axes: Axes, x: float, figure: Figure, colour: str) -> None:
+    low, high = figure["low"], figure["high"]
+    if low is None and high is None:
+        return
+    bottom, top = (figure["value"] if end is None else end for end in (low, high))
+    axes.vlines(x, bottom, top, color=colour, lw=5, alpha=0.3, gid="interval")
+
+
+def reach(series: Sequence[Mark]) -> list[float]:
+    """All heights that a chart of them has to hold."""
+    heights = [height for mark in series for height in mark.repeats]
+    for mark in series:
+        if mark.figure:
+            heights += [mark.figure["value"], *(end for end in _ends(mark.figure) if end is not None)]
+    return heights
+
+
+def _ends(figure: Figure) -> tuple[float | None, float | None]:
+    return figure["low"], figure["high"]
+
+
+def crosses(
+    axes: Axes, results: Results, points: Sequence[Point], x: Callable[[Point], float] = load_of
+) -> list[EndLabel]:
+    """At the foot of the chart a row for each app that was unfit, a grey cross for each such point."""
+    unfit = {app: [x(point) for point in of_app(points, app) if not point["fit"]] for app in apps_in(results)}
+    rows = [app for app in unfit if unfit[app]]
+    share = 0.2 / (axes.bbox.height / axes.figure.dpi)  # of the height of the axes, for a row of 0.2 inches
+    room_below(axes, share * len(rows))
+    labels = []
+    for place, app in enumerate(rows):
+        _, y = (axes.transAxes - axes.transData).transform((0, share * (place + 0.5)))
+        axes.plot(unfit[app], [y] * len(unfit[app]), "x", color=GREY, ms=9, mew=2.5)
+        labels.append(EndLabel(max(unfit[app]), y, f"{SHORT[app]}: not fit", GREY))
+    return labels

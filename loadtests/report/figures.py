@@ -1,0 +1,96 @@
+"""Which figures a run's results and rows allow, each with the words that stand for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from loadtests.judging.samples import read_rows
+from loadtests.judging.verdict import finding
+from loadtests.report.chart_machine import cpu_figure, cpu_points, floor_figure
+from loadtests.report.chart_open import open_figure
+from loadtests.report.chart_queue import burst_figure, queue_figure
+from loadtests.report.chart_rows import app_series, ecdf_figure, timeline_figure
+from loadtests.report.chart_sweep import sweep_figure, swept
+from loadtests.report.chart_theory import theory_figure, throughput_figure
+from loadtests.report.charts import main_figure
+from loadtests.report.selection import Results, Step, burst_step, curves, queue_step, shown_steps, usual
+from loadtests.wording import app_name, load
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and what it shows in words: for those who can't see it, and those who only skim."""
+
+    figure: Figure
+    alt: str
+
+
+def pictures(results: Results, folder: Path) -> dict[str, Picture]:
+    """All figures that the results, and the rows in `folder`, allow, by the name of their file.
+
+    Raises LoadTestError if rows can't be read.
+    """
+    settings = results["settings"]
+    finding_now = finding(results["steps"], settings)
+    found = {"main": Picture(main_figure(results), f"{finding_now}: latencies and shares against the load")}
+    for curve in curves(results):
+        name = f"theory-{curve['app']}-{curve['model']}"
+        found[name] = Picture(
+            theory_figure(curve, settings["rule_ms"]),
+            f"Latency and share over the rule under {curve['model']} load as predicted, simulated and"
+            f" measured for {app_name(curve['app'], settings['host'])}, with residuals",
+        )
+    if closed := curves(results, "closed"):
+        found["throughput"] = Picture(
+            throughput_figure(closed), "Requests answered a second against users, with asymptotic bounds"
+        )
+    if usual(results, "open"):
+        found["open"] = Picture(
+            open_figure(results),
+            "Open load: latency from the intended start beside that from the sending, against the rate",
+        )
+    if (step := queue_step(results)) and step["timeline"]:
+        found["queue"] = Picture(
+            queue_figure(results, step),
+            "The queue over time: backlog, jobs in and out, workers in use; time to answer and to content",
+        )
+    if (step := burst_step(results)) and step["timeline"]:
+        found["burst"] = Picture(burst_figure(results, step), "Jobs left after a burst, against time")
+    for key in swept(results):
+        found[key] = Picture(
+            sweep_figure(results, key),
+            f"Users held, latencies and memory against the number of {key}, for each app",
+        )
+    found |= _of_requests(results, folder)
+    if cpu_points(results):
+        found["cpu"] = Picture(
+            cpu_figure(results), "CPU of each process, stacked, for each app under its largest fit loads"
+        )
+    if results["floor"] and results["floor"]["rates"]:
+        found["floor"] = Picture(
+            floor_figure(results["floor"], settings["rule_ms"]),
+            "What the load generator adds to a latency and what it takes, against requests a second",
+        )
+    return found
+
+
+def _of_requests(results: Results, folder: Path) -> dict[str, Picture]:
+    """The figures of single requests; none if the rows are not there."""
+    shown: Mapping[str, Step] = shown_steps(results)
+    if not shown or not all((folder / step["rows"]).exists() for step in shown.values()):
+        return {}
+    settings = results["settings"]
+    rows = {app: read_rows(folder / step["rows"]) for app, step in shown.items()}
+    series = app_series(rows, shown)
+    much, rule_ms = load(next(iter(shown.values()))), settings["rule_ms"]
+    each = f"Every POST /feeds with {much}, when it began and how long it took"
+    tail = f"How many are still waiting, after how long? With {much}"
+    return {
+        "timeline": Picture(timeline_figure(series, each, rule_ms), each),
+        "ecdf": Picture(
+            ecdf_figure(series, tail, rule_ms),
+            "Share of POST /feeds not yet answered against time, both axes logarithmic",
+        ),
+    }

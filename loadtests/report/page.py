@@ -1,0 +1,84 @@
+"""One HTML file that needs no other: templates filled in, figures inside, and tables as plain data."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from loadtests.report.charts import save
+from loadtests.report.figures import Picture
+from loadtests.wording import user_count
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table; `kind` is its CSS class, such as "unfit"."""
+
+    cells: Sequence[str]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Body:
+    """Lines that belong together, under a heading of their own; `kind` is the heading's CSS class."""
+
+    title: str
+    lines: Sequence[Line]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: groups of columns with their names, and bodies of lines. `name` says what it is of."""
+
+    name: str
+    heads: Sequence[tuple[str, Sequence[str]]]
+    bodies: Sequence[Body]
+
+    @property
+    def width(self) -> int:
+        """How many columns it has."""
+        return sum(len(names) for _, names in self.heads)
+
+    @property
+    def words(self) -> int:
+        """How many columns at its left are words, or name what the line is of."""
+        return len(self.heads[0][1])
+
+    @property
+    def firsts(self) -> set[int]:
+        """Where a group of columns begins, the first one left out."""
+        places, place = set(), 0
+        for _, names in self.heads:
+            places.add(place)
+            place += len(names)
+        return places - {0}
+
+
+def render(template: str, **given: Any) -> str:
+    """The page. Texts are escaped; a name that the template needs and is not given raises UndefinedError."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"unbroken": lambda text: text.replace(" ", NO_BREAK), "user_count": user_count}
+    return environment.get_template(template).render(**given)
+
+
+def embedded(pictures: Mapping[str, Picture], folder: Path) -> dict[str, dict[str, str]]:
+    """Write each picture to `folder` as PNG and SVG; returns its source and its words, by name."""
+    found = {}
+    for name, picture in pictures.items():
+        _, svg = save(picture.figure, folder, name)
+        source = "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode()
+        found[name] = {"source": source, "alt": picture.alt}
+    return found

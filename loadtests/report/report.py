@@ -1,0 +1,274 @@
+"""What is left of a run for people: report.html with its figures, and the table at the end in the terminal.
+
+    python -m loadtests report reports/2030-01-31-120000     # the report of a run, written again
+    python -m loadtests report rows.csv                      # of any file of requests that the plugin wrote
+
+The report is one file that needs no other, no network and no script, and explains itself to someone who was
+not there. What it says of a setting comes from results.schema.json, so that each has one definition.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import UsageError
+from loadtests.judging.verdict import MOST_OVER, TOLD_FIRST, held
+from loadtests.report.figures import pictures
+from loadtests.report.page import embedded, render
+from loadtests.report.rowsreport import write_rows_report
+from loadtests.report.selection import (
+    Results,
+    apps_in,
+    burst_step,
+    of_app,
+    queue_step,
+    shown_points,
+    unusual,
+    usual,
+)
+from loadtests.report.sidetables import cost_table, processes_table, queue_table, theory_table
+from loadtests.report.tables import fitness_table, points_table, steps_table
+from loadtests.report.texttable import text_table
+from loadtests.wording import HOW, SHORT, app_name, duration, load, setting, stated, user_count, visits
+
+__all__ = ["main", "text_table", "write_report"]
+
+SCHEMA = Path(__file__).parents[1] / "results.schema.json"
+
+
+@dataclass(frozen=True)
+class Held:
+    """How much load an app holds within the rule: the headline, and what is beside it."""
+
+    app: str
+    name: str
+    most: str  # "20 users"
+    notes: list[str]
+
+
+def write_report(results: Results, folder: Path) -> Path:
+    """Write report.html and figures/*.png and *.svg into `folder`, where results.json and the rows are.
+
+    Returns the path of the report. The figures of single requests need the raw rows of the steps they show,
+    and are left out if those are no longer there. Raises LoadTestError if rows can't be read.
+    """
+    settings, steps = results["settings"], results["steps"]
+    page = render(
+        "report.html",
+        results=results,
+        settings=settings,
+        headline=headline(results),
+        held=holdings(results),
+        figures=embedded(pictures(results, folder), folder / "figures"),
+        tables={
+            "points": points_table(results) if settings["repeats"] > 1 else None,
+            "steps": steps_table(results),
+            "fitness": fitness_table(results),
+            "queue": queue_table(results),
+            "processes": processes_table(results),
+            "cost": cost_table(results),
+            "theory": theory_table(results),
+        },
+        rule=duration(settings["rule_ms"]),
+        most_over=f"{MOST_OVER * 100:g} %",
+        shown=shown_points(results),
+        queue_step=queue_step(results),
+        burst_step=burst_step(results),
+        by_app={app: of_app(steps, app) for app in apps_in(results)},
+        started=datetime.fromisoformat(results["started_at"]),
+        minutes=_minutes(results),
+        describe=_descriptions(),
+        judged=judged_app(results),
+        app_name=app_name,
+        stated=stated,
+        load=load,
+        setting=setting,
+        HOW=HOW,
+        SHORT=SHORT,
+    )
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def judged_app(results: Results) -> str:
+    """The app whose keeping of the rule decides: the queued one, or the only one measured."""
+    apps = apps_in(results)
+    return "queued" if "queued" in apps else apps[0] if apps else "sync"
+
+
+def headline(results: Results) -> str:
+    """How much load each app holds within the rule, in one line without a full stop."""
+    told = [f"{each.name} holds {each.most}" for each in holdings(results)]
+    rule = duration(results["settings"]["rule_ms"])
+    return f"Within {rule} {', '.join(told)}" if told else "No step of this run is fit for a verdict"
+
+
+def holdings(results: Results) -> list[Held]:
+    """For each app of which a point is fit: what it holds with the default settings, and with others."""
+    found = []
+    for app in TOLD_FIRST:
+        said = {
+            model: _most(of_app(usual(results, model), app), key, say)
+            for model, (key, say) in {"closed": ("users", user_count), "open": ("rate_per_s", visits)}.items()
+        }
+        told = [text for text in said.values() if text]
+        notes = [f"in open load {said['open']}"] if said["closed"] and said["open"] else []
+        if told:
+            notes += _with_other_settings(results, app)
+            found.append(Held(app, app_name(app, results["settings"]["host"]), told[0], notes))
+    return found
+
+
+def _with_other_settings(results: Results, app: str) -> list[str]:
+    """The setting, other than the default, that holds most users, if it holds more than the default."""
+    by_setting: dict[str, list[Mapping[str, Any]]] = {}
+    for point in of_app(unusual(results), app):
+        if point["model"] == "closed":
+            by_setting.setdefault(setting(point), []).append(point)
+    default = held(of_app(usual(results, "closed"), app), "users") or 0
+    most, name = max(
+        ((held(points, "users") or 0, name) for name, points in by_setting.items()), default=(0, "")
+    )
+    return [f"{_most(by_setting[name], 'users', user_count)} with {name}"] if most > default else []
+
+
+def _most(points: Sequence[Mapping[str, Any]], key: str, say: Callable[[Any], str]) -> str:
+    """ "20 users", "at least 20 users", "not even 1 user"; empty if nothing is fit."""
+    fit = [point[key] for point in points if point["fit"]]
+    if not fit:
+        return ""
+    most = held(points, key)
+    if most is None:
+        return f"not even {say(min(fit))}"
+    return f"at least {say(most)}" if most == max(fit) else say(most)
+
+
+def _minutes(results: Results) -> float:
+    start, end = (datetime.fromisoformat(results[key]) for key in ("started_at", "finished_at"))
+    return (end - start).total_seconds() / 60
+
+
+def _descriptions() -> dict[str, str]:
+    """What results.schema.json says of each setting."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    settings = schema["properties"]["settings"]["properties"]
+    return {name: setting["description"] for name, setting in settings.items()}
+
+
+# ---- the command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write a report again, say where it is, and return 0. Raises LoadTestError."""
+    options = _parser().parse_args(argv)
+    source: Path = options.source
+    if source.is_dir() or source.name == "results.json":
+        folder = source if source.is_dir() else source.parent
+        if options.out or options.rule is not None or options.warm_up is not None:
+            raise UsageError(
+                "--out, --rule and --warm-up are for a file of requests. The report of a run is written"
+                " beside its results.json, with the run's own rule and warm-up"
+            )
+        path = write_report_again(folder)
+    elif source.is_file():
+        path = write_rows_report(
+            source, options.out or source.parent, rule_ms=options.rule, warm_up=options.warm_up
+        )
+    else:
+        raise UsageError(
+            f"There is no {source}. Name the folder of a run, such as reports/2030-01-31-120000, or a file of"
+            " requests that was written with --rows"
+        )
+    print(f"The report: {path}")
+    return 0
+
+
+def write_report_again(folder: Path) -> Path:
+    """Write the report of a finished run from its results.json and rows; returns its path.
+
+    Raises LoadTestError if they can't be read.
+    """
+    results = read_results(folder / "results.json")
+    try:
+        return write_report(results, folder)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UsageError(
+            f"{folder / 'results.json'} is not as results.schema.json says ({type(error).__name__}: {error})."
+            " Is it whole? A run that was interrupted is gone on with by: python -m loadtests bench --resume"
+            f" {folder}"
+        ) from error
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    """What a results.json holds. Raises UsageError if it can't be read, or is of another version."""
+    try:
+        results = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{file.parent} holds no run: {file.name} can't be read ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{file} is no JSON: {error}") from error
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    expected = {key: schema["properties"][key]["const"] for key in ("schema", "version")}
+    found = {key: results.get(key) for key in expected} if isinstance(results, dict) else {}
+    if found != expected:
+        raise UsageError(
+            f"{file} is not a load test's results of version {expected['version']}, but"
+            f" {found.get('schema') or 'something else'} of version {found.get('version')}. Measure again"
+        )
+    missing = [key for key in schema["required"] if key not in results]
+    if missing:
+        raise UsageError(f"{file} lacks {', '.join(missing)}: it is not whole. Measure again")
+    return dict(results)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests report",
+        description="Write the report of a run again, or that of a file of requests.",
+    )
+    parser.add_argument(
+        "source",
+        metavar="PATH",
+        type=Path,
+        help="the folder of a run, or a file of requests (CSV) that was written with --rows",
+    )
+    parser.add_argument(
+        "--rule",
+        metavar="MS",
+        type=_above_zero,
+        help="the rule in milliseconds; default the recording's own, or 500",
+    )
+    parser.add_argument(
+        "--warm-up",
+        metavar="S",
+        type=_seconds,
+        help="seconds at the start that don't count; default the recording's",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where to write; default beside the file of requests"
+    )
+    return parser
+
+
+def _above_zero(text: str) -> float:
+    value = _seconds(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value

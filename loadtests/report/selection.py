@@ -1,0 +1,122 @@
+"""Which steps and points of a run a figure, a table or a sentence is about. Pure: from results.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loadtests.judging.points import Figure, figure_of, together
+from loadtests.judging.verdict import comparable, is_default
+from loadtests.wording import SHORT
+
+Results = Mapping[str, Any]
+Step = Mapping[str, Any]
+Point = Mapping[str, Any]
+
+LOADS = {"closed": "users", "open": "rate_per_s"}  # the key that says how much load a step of a model had
+
+
+def points_in(results: Results) -> list[dict[str, Any]]:
+    """All points, bursts left out."""
+    return list(results["points"])
+
+
+def apps_in(results: Results) -> list[str]:
+    """The apps that were measured, in the order in which they are told of."""
+    return [app for app in SHORT if any(step["app"] == app for step in results["steps"])]
+
+
+def load_of(step: Step | Point) -> float:
+    """How much load it had: users, or visits a second."""
+    return float(step[LOADS[step["model"]]])
+
+
+def usual(results: Results, model: str) -> list[dict[str, Any]]:
+    """The points of one model with the default slots, workers and threads, by load."""
+    steps, settings = results["steps"], results["settings"]
+    found = [p for p in points_in(results) if p["model"] == model and is_default(p, steps, settings)]
+    return sorted(found, key=load_of)
+
+
+def unusual(results: Results) -> list[dict[str, Any]]:
+    """The points with other slots, workers or threads."""
+    steps, settings = results["steps"], results["settings"]
+    return [point for point in points_in(results) if not is_default(point, steps, settings)]
+
+
+def main_model(results: Results) -> str:
+    """The model that the main figure is of: closed load, unless there was open load alone."""
+    return "closed" if usual(results, "closed") or not usual(results, "open") else "open"
+
+
+def of_app(points: Sequence[Point], app: str) -> list[Point]:
+    """Those of one app, in their order."""
+    return [point for point in points if point["app"] == app]
+
+
+def fit_steps(results: Results, point: Point) -> list[Step]:
+    """The repeats of a point that are fit."""
+    return [step for index in point["steps"] if (step := results["steps"][index])["fit"]]
+
+
+def repeats_of(results: Results, point: Point, group: str, key: str) -> list[float]:
+    """The figure in each fit repeat of a point; empty if there was only one, which is the point itself."""
+    values = [step[group][key] for step in fit_steps(results, point) if step[group][key] is not None]
+    return values if len(values) > 1 else []
+
+
+def naive_figure(results: Results, point: Point, group: str, key: str) -> Figure | None:
+    """A figure of the naive latencies, from the moment of sending, of all fit repeats together."""
+    found = [figure_of(step["naive"][group], key) for step in fit_steps(results, point)]
+    return together([figure for figure in found if figure is not None])
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are known; None without any."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def shown_steps(results: Results) -> dict[str, Step]:
+    """For each app the step that is looked at request by request: the most load at which every app is fit.
+
+    Closed load if there is any, else open; the default slots, workers and threads. May be empty.
+    """
+    if found := comparable(results["steps"], results["settings"]):
+        return found
+    fit = [point for point in usual(results, "open") if point["fit"]]
+    apps = [app for app in apps_in(results) if of_app(usual(results, "open"), app)]
+    common = [{load_of(point) for point in of_app(fit, app)} for app in apps]
+    loads = set.intersection(*common) if common else set()
+    if not loads:
+        return {}
+    return {point["app"]: fit_steps(results, point)[0] for point in fit if load_of(point) == max(loads)}
+
+
+def shown_points(results: Results) -> dict[str, Point]:
+    """The points that the shown steps are repeats of."""
+    return {
+        app: next(point for point in points_in(results) if step in fit_steps(results, point))
+        for app, step in shown_steps(results).items()
+    }
+
+
+def queue_step(results: Results) -> Step | None:
+    """The step that shows the queue at work: the shown one of the queued app, or its largest fit one."""
+    if step := shown_steps(results).get("queued"):
+        return step
+    fit = [p for p in usual(results, main_model(results)) if p["app"] == "queued" and p["fit"]]
+    return fit_steps(results, fit[-1])[0] if fit else None
+
+
+def burst_step(results: Results) -> Step | None:
+    """The first fit step in which many feeds were added at once."""
+    return next((step for step in results["steps"] if step.get("burst") and step["fit"]), None)
+
+
+def curves(results: Results, model: str | None = None) -> list[Mapping[str, Any]]:
+    """The predictions for the default slots, workers and threads, of one model or of both."""
+    theory, steps, settings = results["theory"], results["steps"], results["settings"]
+    return [
+        curve
+        for curve in (theory or {}).get("curves", ())
+        if model in (None, curve["model"]) and is_default(curve, steps, settings)
+    ]

@@ -1,0 +1,180 @@
+"""Tables that hold things beside each other: processes, costs, prediction and measurement. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from loadtests.judging.points import Figure
+from loadtests.report.page import Body, Line, Table
+from loadtests.report.selection import (
+    LOADS,
+    Results,
+    Step,
+    apps_in,
+    fit_steps,
+    load_of,
+    mean_of,
+    of_app,
+    points_in,
+    usual,
+)
+from loadtests.wording import app_name, duration, load, percent, setting, stated
+
+
+def processes_table(results: Results) -> Table:
+    """CPU (percent of one core) and most memory (MiB) of each process, the means of a point's fit repeats."""
+    shown = [point for point in points_in(results) if point["fit"]]
+    names = sorted(
+        {name for point in shown for step in fit_steps(results, point) for name in step["processes"]}
+    )
+    bodies = []
+    for app in apps_in(results):
+        lines = [
+            Line([load(point), setting(point), *_used(fit_steps(results, point), names)])
+            for point in of_app(shown, app)
+        ]
+        if lines:
+            title = app_name(app, results["settings"]["host"])
+            bodies.append(Body(title[0].upper() + title[1:], lines, app))
+    heads = [("", ["load", "setting"]), *((name, ["CPU", "MiB"]) for name in names)]
+    return Table("each process's CPU and memory", heads, bodies)
+
+
+def _used(steps: Sequence[Step], names: Sequence[str]) -> list[str]:
+    cells = []
+    for name in names:
+        seen = [step["processes"][name] for step in steps if name in step["processes"]]
+        for key, form in (("cpu_percent", "{:.0f} %"), ("memory_mib", "{:.0f}")):
+            mean = mean_of([each[key] for each in seen])
+            cells.append("" if mean is None else form.format(mean))
+    return cells
+
+
+def queue_table(results: Results) -> Table | None:
+    """The workers under every load, the means of a point's fit repeats; None without a queue."""
+    lines = []
+    for point in of_app(points_in(results), "queued"):
+        seen = [step["queue"] for step in fit_steps(results, point) if step["queue"]]
+        if seen:
+            known = {key: mean_of([each[key] for each in seen]) for key in QUEUE_FORMS}
+            said = {key: "" if known[key] is None else form(known[key]) for key, form in QUEUE_FORMS.items()}
+            there = str(point["workers"] * point["threads"])
+            into, held = known["in_per_s"], known["demand_s"]
+            needed = "" if into is None or held is None else f"{into * held:.1f}"
+            lines.append(
+                Line(
+                    [
+                        *(load(point), setting(point), said["in_per_s"], said["out_per_s"]),
+                        *(said["demand_s"], needed, there, said["utilisation"]),
+                        *(said["backlog_mean"], said["backlog_max"], said["drain_s"]),
+                        *(stated(point["content"][key]) for key in ("p50_ms", "p95_ms")),
+                    ]
+                )
+            )
+    heads = [
+        ("", ["load", "setting"]),
+        ("jobs a second", ["in (λ)", "out"]),
+        ("threads", ["D of a job", "needed (λ·D)", "there", "in use"]),
+        ("backlog", ["mean", "most", "gone after"]),
+        ("time to content", ["p50", "p95"]),
+    ]
+    return Table("the workers at every load", heads, [Body("", lines)]) if lines else None
+
+
+QUEUE_FORMS: dict[str, Callable[[Any], str]] = {
+    "in_per_s": "{:.1f}".format,
+    "out_per_s": "{:.1f}".format,
+    "demand_s": "{:.2f} s".format,
+    "utilisation": percent,
+    "backlog_mean": "{:.1f}".format,
+    "backlog_max": "{:.0f}".format,
+    "drain_s": "{:.1f} s".format,
+}
+
+
+def cost_table(results: Results) -> Table | None:
+    """What the queued app's answers bring with them, beside the synchronous app under the same load.
+
+    None unless there is a load at which both are fit.
+    """
+    lines = []
+    for model in LOADS:
+        by_app = {
+            app: {
+                load_of(point): point
+                for point in usual(results, model)
+                if point["app"] == app and point["fit"]
+            }
+            for app in ("sync", "queued")
+        }
+        for much in sorted(set(by_app["sync"]) & set(by_app["queued"])):
+            both = [fit_steps(results, by_app[app][much]) for app in ("sync", "queued")]
+            cells = [load(by_app["sync"][much])]
+            for cell in (_feeds_per_s, _requests_per_s, _polls, _host_cpu):
+                cells += [cell(results, steps) for steps in both]
+            lines.append(Line(cells))
+    if not lines:
+        return None
+    pair = ["sync", "queued"]
+    heads = [
+        ("", ["load"]),
+        ("feeds added /s", pair),
+        ("requests sent /s", pair),
+        ("of them polls", pair),
+        ("machine's CPU", pair),
+    ]
+    return Table("the cost of the queue", heads, [Body("", lines)])
+
+
+def _feeds_per_s(results: Results, steps: Sequence[Step]) -> str:
+    seconds = len(steps) * results["settings"]["measure_s"]
+    return f"{sum(step['submit']['count'] for step in steps) / seconds:.1f}"
+
+
+def _requests_per_s(_: Results, steps: Sequence[Step]) -> str:
+    return f"{sum(step['offered_per_s'] for step in steps) / len(steps):.1f}"
+
+
+def _polls(_: Results, steps: Sequence[Step]) -> str:
+    return percent(sum(step["polls_share"] for step in steps) / len(steps))
+
+
+def _host_cpu(_: Results, steps: Sequence[Step]) -> str:
+    return f"{sum(step['host_cpu_percent'] for step in steps) / len(steps):.0f} %"
+
+
+def theory_table(results: Results) -> Table | None:
+    """Measured, predicted and simulated figures of POST /feeds at each load; None without predictions."""
+    curves = (results["theory"] or {}).get("curves", ())
+    bodies = []
+    for curve in curves:
+        lines = [Line([f"{each['load']:g}", *_compared(each)]) for each in curve["at"]]
+        if lines:
+            what = "users" if curve["model"] == "closed" else "visits a second"
+            title = f"{app_name(curve['app'])}, {curve['slots']} slots, {what}"
+            bodies.append(Body(title[0].upper() + title[1:], lines, curve["app"]))
+    three = ["measured", "predicted", "simulated"]
+    heads = [
+        ("", ["load"]),
+        ("mean", three),
+        ("p95", three),
+        ("over the rule", three),
+        ("requests /s", three),
+    ]
+    return Table("prediction and measurement", heads, bodies) if bodies else None
+
+
+def _compared(at: Mapping[str, Any]) -> list[str]:
+    cells = []
+    for key, say in (
+        ("mean_ms", duration),
+        ("p95_ms", duration),
+        ("share_over_500ms", percent),
+        ("achieved_per_s", "{:.1f}".format),
+    ):
+        found: Figure | None = at["measured"].get(key)
+        bound = "≥ " if found and found["lower_bound"] else ""
+        cells.append("–" if found is None else bound + say(found["value"]))
+        for source in ("predicted", "simulated"):
+            value = (at[source] or {}).get(key)
+            cells.append("–" if value is None else say(value))
+    return cells

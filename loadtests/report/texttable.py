@@ -1,0 +1,65 @@
+"""A run as plain text: the table at the end in the terminal."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loadtests.judging.verdict import SWEPT
+from loadtests.report.selection import Results, load_of, points_in
+from loadtests.wording import APPS, SHORT, duration, load, setting, stated, stated_share
+
+LINE = "{:>7} {:8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>11} {:>3}"
+SHORT_NAMES = {**{app: app for app in APPS}, "host": "your app"}
+
+
+def text_table(results: Results) -> str:
+    """A line for each point, all repeats together, at most 80 columns wide; then what was not fit."""
+    over = f"over {duration(results['settings']['rule_ms'])}"
+    heads = ("load", "app", "requests", "p50", "p95", "p99", over, "content p50", "fit")
+    lines = ["p50 to p99: latency of POST /feeds. Content: until the feed can be read."]
+    points = sorted(points_in(results), key=_order)
+    if any(point["model"] == "open" for point in points):
+        lines.append("Load: users; with /s, visits a second.")
+    if results["settings"]["repeats"] > 1:
+        lines.append("Figures: means of the repeats. Fit: how many of them.")
+    lines.append(LINE.format(*heads))
+    settings = {tuple(point[key] for key in SWEPT) for point in points}
+    before = None
+    for point in points:
+        if len(settings) > 1 and (now := setting({**point, "app": "queued"})) != before:
+            lines.append(f"{now}:")
+            before = now
+        lines.append(LINE.format(*_cells(point)))
+    for step in results["steps"]:
+        if "burst" in step:
+            lines.append(_burst(results, step))
+        for key, what in (("repeated_because", "Measured once more"), ("unfit_reasons", "Not fit")):
+            for reason in step.get(key, []):
+                lines += textwrap.wrap(f"{what}: {SHORT[step['app']]}, {load(step)}: {reason}", 80)
+    return "\n".join(lines)
+
+
+def _order(point: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*(point[key] for key in SWEPT), point["model"], load_of(point), list(SHORT).index(point["app"]))
+
+
+def _cells(point: Mapping[str, Any]) -> Sequence[str]:
+    submit = point["submit"]
+    repeats = len(point["steps"])
+    fit = f"{point['fit_repeats']}/{repeats}" if repeats > 1 else "yes" if point["fit"] else "no"
+    return (
+        f"{load_of(point):g}" + ("/s" if point["model"] == "open" else ""),
+        SHORT_NAMES[point["app"]],
+        str(submit["count"]),
+        *(stated(submit[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
+        stated_share(submit["share_over_500ms"]),
+        stated(point["content"]["p50_ms"]),
+        fit,
+    )
+
+
+def _burst(results: Results, step: Mapping[str, Any]) -> str:
+    burst = (results["theory"] or {}).get("burst") or {}
+    drained = burst.get("measured_s")
+    said = "" if drained is None else f": no more of them waited {drained:.1f} s later"
+    return f"Burst of {step['burst']} jobs at once{said}."

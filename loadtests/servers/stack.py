@@ -1,0 +1,247 @@
+"""All that one reader needs, as real processes: feed server, web server, for the queued one a worker.
+
+    python -m loadtests stack queued      # `make queued`: serve until Ctrl-C
+
+    with Stack(StackSettings(app="sync")) as stack:
+        requests.get(stack.url)
+
+Everything listens on 127.0.0.1 only, on free ports unless told otherwise, and is gone when the stack stops,
+or when the process that started it dies.
+"""
+
+import argparse
+import contextlib
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loadtests.errors import ProcessError
+from loadtests.servers.databases import check_database, database_server, fresh_database
+from loadtests.servers.processes import Process
+from loadtests.servers.slotmeter import FOLDER
+from loadtests.wording import APPS
+
+PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
+READY_SECONDS = 60.0  # hundreds of slots take a while
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """What to start. Ports of 0 mean free ones; `deadline` is how long one fetch may take, in seconds."""
+
+    app: str
+    slots: int = 8  # requests served at a time, the same for both apps
+    slot_kind: str = "processes"  # or "threads", of one process
+    threads: int = 32  # jobs performed at a time by each worker
+    workers: int = 1
+    deadline: float = 10.0
+    database: str = "sqlite"  # or postgresql, or the URL of a PostgreSQL server
+    mix: str = ""  # of kinds of feeds, as the feed server takes it; empty: its own default
+    seed: int = 0  # of the feed server
+    port: int = 0
+    feeds_port: int = 0
+    jobs_password: str = ""  # of the queued reader's dashboard; empty: it is off
+    folder: Path | None = None  # for the logs and SQLite's file; None: a temporary one
+    cpus: tuple[int, ...] = ()  # the processors that all of it may use; empty: any
+
+
+@dataclass
+class Stack:
+    """One reader with its feed server and workers. A context manager; or start() and stop().
+
+    Raises ProcessError if something does not start, with what it said.
+    """
+
+    settings: StackSettings
+    url: str = ""
+    feeds_url: str = ""
+    database_url: str = ""
+    processes: dict[str, Process] = field(default_factory=dict)
+    slots_folder: Path = Path()  # where the web server counts: see loadtests/servers/slotmeter.py
+    _exits: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End all processes and remove the database. Safe to call twice."""
+        for process in self.processes.values():
+            process.ask_to_stop()  # all of them at once; then each is waited for
+        self._exits.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        settings, enter = self.settings, self._exits.enter_context
+        folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        server = enter(database_server(settings.database))
+        self.database_url = enter(fresh_database(server, folder))
+
+        feeds = self._run("feed server", folder, _feedserver_command(settings))
+        self.feeds_url = feeds.wait_for_address()
+        environment = {
+            "FEEDREADER_DATABASE": self.database_url,
+            "FEEDREADER_DEADLINE": str(settings.deadline),
+            "FEEDREADER_ALLOW": self.feeds_url.removeprefix("http://"),
+            "FEEDREADER_JOBS_PASSWORD": settings.jobs_password,
+        }
+        self.slots_folder = Path(enter(tempfile.TemporaryDirectory(prefix="slots-")))
+        counting = {FOLDER: str(self.slots_folder)}
+        app = self._run("web server", folder, _gunicorn_command(settings), environment | counting)
+        workers = [
+            self._run(f"worker {number}", folder, _worker_command(settings, self.database_url), environment)
+            for number in range(1, settings.workers + 1 if settings.app == "queued" else 1)
+        ]
+        self.url = app.wait_for_address()
+        processes = settings.slots if settings.slot_kind == "processes" else 1
+        app.wait_for(r"Slot ready", READY_SECONDS, processes)
+        _wait_until_healthy(self.url, app)
+        for worker in workers:
+            worker.wait_for(r"Starting job worker")
+
+    def _run(
+        self, name: str, folder: Path, command: Sequence[str], environment: dict[str, str] | None = None
+    ) -> Process:
+        log = folder / f"{name.replace(' ', '-')}.log"
+        process = self._exits.enter_context(Process(name, command, log, environment, self.settings.cpus))
+        self.processes[name] = process
+        return process
+
+
+def _feedserver_command(settings: StackSettings) -> list[str]:
+    command = [
+        "-m",
+        "loadtests",
+        "feedserver",
+        "--port",
+        str(settings.feeds_port),
+        "--seed",
+        str(settings.seed),
+    ]
+    return [sys.executable, *command, *(["--mix", settings.mix] if settings.mix else [])]
+
+
+def _gunicorn_command(settings: StackSettings) -> list[str]:
+    config = Path(__file__).with_name("gunicorn.conf.py")
+    return [
+        *(sys.executable, "-m", "gunicorn", f"{settings.app}_app.app:create_app()"),
+        *(
+            "--config",
+            f"file:{config}",
+            "--bind",
+            f"127.0.0.1:{settings.port}",
+        ),
+        *(
+            ("--workers", str(settings.slots))
+            if settings.slot_kind == "processes"
+            else ("--worker-class", "gthread", "--workers", "1", "--threads", str(settings.slots))
+        ),
+    ]
+
+
+def _worker_command(settings: StackSettings, database_url: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "jobqueue", "work", "--database", database_url),
+        *("--import", "queued_app.jobs", "--threads", str(settings.threads)),
+    ]
+
+
+def _wait_until_healthy(url: str, app: Process) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=READY_SECONDS) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline or not app.is_running():
+                said = app.output().strip()[-1500:]
+                raise ProcessError(f"The web server does not answer ({error}). It said:\n{said}") from error
+            time.sleep(0.02)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve one reader until Ctrl-C or TERM; returns 0. Raises LoadTestError if it can't start."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests stack", description="Start a reader with all it needs, until Ctrl-C."
+    )
+    parser.add_argument("app", choices=list(APPS))
+    parser.add_argument("--port", type=int, help="of the reader; default 8001 for sync, 8002 for queued")
+    parser.add_argument("--feeds-port", type=int, help="of the feed server; default 9001 and 9002")
+    parser.add_argument("--slots", type=int, default=8, help="requests served at a time; default 8")
+    parser.add_argument(
+        "--slot-kind", choices=["processes", "threads"], default="processes", help="default processes"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="worker processes; default 1")
+    parser.add_argument("--threads", type=int, default=32, help="jobs each performs at a time; default 32")
+    parser.add_argument("--deadline", type=float, default=10.0, help="seconds a fetch may take; default 10")
+    parser.add_argument(
+        "--database", default="sqlite", help="sqlite (default), postgresql, or a server's URL"
+    )
+    options = parser.parse_args(argv)
+    check_database(options.database)
+    port, feeds_port = PORTS[options.app]
+    settings = StackSettings(
+        app=options.app,
+        slots=options.slots,
+        slot_kind=options.slot_kind,
+        workers=options.workers,
+        threads=options.threads,
+        deadline=options.deadline,
+        database=options.database,
+        port=port if options.port is None else options.port,
+        feeds_port=feeds_port if options.feeds_port is None else options.feeds_port,
+        jobs_password=secrets.token_urlsafe(9) if options.app == "queued" else "",
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    with Stack(settings) as stack:
+        print(_welcome(stack), flush=True)
+        while not stop.wait(0.5):
+            for process in stack.processes.values():
+                if not process.is_running():
+                    raise ProcessError(
+                        f"The {process.name} ended. It said:\n{process.output().strip()[-1500:]}"
+                    )
+        print("Stopping ...", flush=True)
+    return 0
+
+
+def _welcome(stack: Stack) -> str:
+    slots, password = f"{stack.settings.slots} requests at a time", stack.settings.jobs_password
+    jobs = f"{stack.url}/jobs/".replace("://", f"://me:{password}@")
+    lines = [
+        f"The {stack.settings.app} reader   {stack.url}   ({slots})",
+        f"Feed server       {stack.feeds_url}   (addresses to try)",
+        *([f"Its jobs          {jobs}   (password included)"] if password else []),
+        "",
+        f"Try {stack.feeds_url}/feeds/typical/1.xml, then .../slow/1.xml and .../hang/1.xml.",
+        "Put load on it from another terminal:",
+        f"  .venv/bin/locust -f loadtests/feeds.py --host {stack.url} --feeds {stack.feeds_url}",
+        "",
+        "Ctrl-C stops it all.",
+    ]
+    return "\n".join(lines)
