@@ -107,7 +107,7 @@ $(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp: $(VENV)/bench.sta
 
 .PHONY: lock
 lock:  ## pin requirements/*.txt anew from requirements/*.in (needs uv)
-	@for set in pip bench notebooks test peers; do \
+	@for set in pip bench notebooks test peers book; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done
 

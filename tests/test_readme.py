@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.bench.options import parse_options, plan_of
 from loadtests.servers.processes import Process
 
 ROOT = Path(__file__).parent.parent
@@ -42,12 +43,16 @@ def test_every_command_has_a_test_here() -> None:
     assert COMMANDS == [
         "make bench",
         'make bench ARGS="--users 1,20,100 --app queued"',
+        'make bench ARGS="--model open --rate 2,5,10"',
+        'make bench ARGS="--users 30,100 --slots 4,16,64,256"',
         "make bench ARGS=--help",
+        "make bench-full",
         "make notebooks",
         "make sync",
         "make queued",
         ".venv/bin/locust -f loadtests/feeds.py --app queued",
         ".venv/bin/locust -f loadtests/feeds.py --app sync --headless --users 20 --run-time 30s",
+        ".venv/bin/locust -f loadtests/feeds.py --help-load",
         "make bench-queue",
         "make test",
     ]
@@ -58,6 +63,19 @@ def test_make_bench_passes_its_arguments(tmp_path: Path) -> None:
     done = run(f'make bench ARGS="{SHORT} --app queued --out {tmp_path / "out"}"')
     assert "The report:" in done.stdout, done.stderr
     assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("options", ["--model open --rate 2,5,10", "--users 30,100 --slots 4,16,64,256"])
+def test_the_options_of_the_readme_make_a_plan(options: str) -> None:
+    """They are taken as they stand. (test_bench.py runs their like.)"""
+    plan = plan_of(parse_options(options.split()))
+    assert len(plan.steps()) == (6 if "open" in options else 16)
+
+
+def test_the_loads_own_help_is_printed() -> None:
+    """What the plugin adds to Locust's options."""
+    done = run(f"{sys.executable} -m locust -f loadtests/feeds.py --help-load")
+    assert done.returncode == 0 and "--rate" in done.stdout
 
 
 def test_make_bench_explains_its_options() -> None:
@@ -118,7 +136,7 @@ def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
 
 def test_the_make_targets_of_the_readme_exist() -> None:
     """`make notebooks` opens JupyterLab and `make test` is what runs this: both are only looked at."""
-    for target in ("notebooks", "test", "bench", "sync", "queued", "diff"):
+    for target in ("notebooks", "test", "bench", "bench-full", "sync", "queued", "diff"):
         assert run(f"make --dry-run {target}").returncode == 0
 
 
