@@ -23,7 +23,7 @@ from loadtests.judging.fitness import MOST_GENERATOR_CPU, MOST_HOST_CPU, MOST_LA
 from loadtests.judging.samples import Row, in_window, nearest_rank, read_rows, summarise
 from loadtests.servers.processes import Process
 
-RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0)  # requests a second
+RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0)  # requests a second
 MOST_RATE = 100_000.0  # that may be asked for
 MOST_RATE_ERROR = 0.02  # of the rate that was asked for
 WARMUP_SECONDS = 1.0  # connections are made, Python's caches fill

@@ -156,8 +156,7 @@ def _curve(results: Record, app: str, model: str, slots: int) -> Json | None:
         if (each := polling(point[key], [steps[i] for i in point["steps"] if _timed(steps[i])], found))
     ]
     curve = _Curve(app, model, slots, settings, found, polled)
-    most = max(point[key] for point in points)
-    loads = _grid(model, most)
+    loads = _grid(model, [point[key] for point in points])
     predicted = [curve.predicted(load) for load in loads]
     return {
         "app": app,
@@ -188,15 +187,17 @@ def _timed(step: Record) -> bool:
     return bool(step["fit"] and step["server"] and step["server"].get("served"))
 
 
-def _grid(model: str, most: float) -> list[float]:
-    """The loads of a curve, evenly spread on a logarithmic scale; numbers of users are whole."""
-    last = most * BEYOND
-    first = 1.0 if model == "closed" else most * LEAST_RATE
+def _grid(model: str, measured: Sequence[float]) -> list[float]:
+    """The loads of a curve: the measured ones and others, evenly spread on a logarithmic scale, a little
+    beyond them; numbers of users are whole.
+    """
+    last = max(measured) * BEYOND
+    first = 1.0 if model == "closed" else max(measured) * LEAST_RATE
     ratio = max(1.0, last / first)
     loads = [first * ratio ** (i / (GRID - 1)) for i in range(GRID)]
     if model == "closed":
-        return sorted({*map(round, loads), math.ceil(last)})
-    return [float(f"{load:.6g}") for load in loads]
+        return sorted({*map(round, loads), math.ceil(last), *measured})
+    return sorted({*(float(f"{load:.6g}") for load in loads), *measured})
 
 
 def _measured(point: Record) -> Json:

@@ -48,7 +48,7 @@ def queue_figure(results: Results, step: Step) -> Figure:
         backlog = inches(figure, 0.95, 5.0, 4.0, 2.7)
         backlog.set_title("Backlog: jobs that wait", weight="bold")
         seconds_axis(backlog, ends, counted_window)
-        _steps(backlog, [(each["t_s"], each["backlog"] or 0) for each in seen], "jobs wait")
+        _steps(backlog, [(each["t_s"], each["backlog"] or 0) for each in seen], "waiting")
 
         rates = inches(figure, 7.9, 5.0, 4.0, 2.7)
         rates.set_title("Jobs a second", weight="bold")
@@ -141,7 +141,7 @@ def burst_figure(results: Results, step: Step) -> Figure:
     burst = (results["theory"] or {}).get("burst") or {}
     seen = step["timeline"]
     measured, predicted = burst.get("measured_s"), burst.get("predicted_s")
-    said = "" if measured is None else f" were done {measured:.1f} s later"
+    said = "" if measured is None else f"; {measured:.1f} s later no more of them waited"
     begin = step["window_s"][0] + BURST_AT
     left = [(each["t_s"], (each["backlog"] or 0) + (each["running"] or 0)) for each in seen]
     most = max((jobs for _, jobs in left), default=0)
@@ -162,9 +162,10 @@ def burst_figure(results: Results, step: Step) -> Figure:
         at = next((x for x, jobs in left if jobs == most), begin)
         labels = [EndLabel(at, most, f"measured, most: {most:g} jobs", COLOURS["queued"])]
         if predicted is not None:
-            before = [jobs for x, jobs in left if x < begin][-1:] or [0]
+            before = next((jobs for x, jobs in reversed(left) if x < begin), 0)
             ends = (begin, begin + predicted)
-            axes.plot(ends, (before[0] + step["burst"], before[0]), color=GREY, lw=2, ls=(0, (4, 2)))
-            labels.append(EndLabel(ends[1], before[0], f"predicted: {predicted:.1f} s", GREY))
+            none_waits = max(before, step["workers"] * step["threads"])  # then all threads still have a job
+            axes.plot(ends, (before + step["burst"], none_waits), color=GREY, lw=2, ls=(0, (4, 2)))
+            labels.append(EndLabel(ends[1], none_waits, f"predicted: {predicted:.1f} s", GREY))
         label_ends(axes, labels)
     return figure

@@ -214,14 +214,15 @@ def _throughput(axes: Axes, curve: Curve) -> None:
     even_ticks(axes.yaxis, 6)
     labels = []
     if bound := predicted(curve, "most_per_s"):
-        (load, most), limit = bound[0], bound[-1][1]
-        slope = most / load  # below the knee the bound is a line through 0
+        (load, asked), limit = bound[0], bound[-1][1]
+        slope = asked / load  # below the knee the bound is a line through 0
         end = min(axes.get_xlim()[1], 1.25 * top / slope) if slope else load
         axes.plot([0, end], [0, end * slope], color=GREY, lw=1.4, ls=":", gid="bound")
         labels.append(EndLabel(end, end * slope, "users: N/(D+Z)", GREY))
         if limit < 0.999 * slope * bound[-1][0] and limit < 1.25 * top:  # above it, one that slots set
             axes.axhline(limit, color=GREY, lw=1.4, ls=":", gid="bound")
-            labels.append(EndLabel(axes.get_xlim()[1], limit, f"slots: c/D = {limit:.3g}/s", GREY))
+            most = f"{limit:.1f}" if limit < 10 else f"{limit:,.0f}"
+            labels.append(EndLabel(axes.get_xlim()[1], limit, f"slots: c/D = {most}/s", GREY))
     labels += predicted_line(axes, curve, "achieved_per_s", "predicted", colour)
     labels += _last(draw(axes, series, colour, lw=0, marker="o", ms=7), "measured", colour)
     label_ends(axes, labels)

@@ -97,12 +97,12 @@ def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
 
 
 def _knees(axes: Axes, predicted: Sequence[Mapping[str, Any]]) -> None:
-    """Mark the knee N* of each app that has one within the chart."""
-    left, right = axes.get_xlim()
+    """Mark the knee N* of each app that was measured as far as there."""
+    left, _ = axes.get_xlim()
     knees = [
         (curve["app"], curve["knee_users"])
         for curve in predicted
-        if curve["knee_users"] and left < curve["knee_users"] < right
+        if curve["knee_users"] and left < curve["knee_users"] <= max(each["load"] for each in curve["at"])
     ]
     for place, (app, users) in enumerate(knees):
         text = f"knee N* of the {SHORT[app]} app: {users:.0f} users"
