@@ -66,6 +66,10 @@ test: $(VENV)/test.stamp  ## run all tests, the linter and the type checker (und
 	@$(RUN) -m mypy
 	@$(RUN) -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
+.PHONY: test-slow
+test-slow: $(VENV)/test.stamp  ## run the tests that make test leaves out since they take long (5 minutes)
+	@$(RUN) -m pytest -m slow --numprocesses 4 --dist worksteal $(ARGS)
+
 .PHONY: format
 format: $(VENV)/test.stamp  ## format the code
 	@$(RUN) -m ruff check --quiet --fix .

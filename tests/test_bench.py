@@ -13,7 +13,7 @@ import psutil
 import pytest
 from conftest import still_running, wait_until
 
-from loadtests.__main__ import COMMANDS
+from loadtests.__main__ import COMMANDS, main
 from loadtests.judging.samples import read_rows
 from loadtests.servers.stack import Stack, StackSettings
 
@@ -55,6 +55,7 @@ def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) ->
     assert not list((tmp_path / "out").rglob("*.db*"))
 
 
+@pytest.mark.slow
 def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
     """`--database postgresql` needs nothing installed."""
     done = bench(
@@ -66,6 +67,7 @@ def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
     assert results["steps"][0]["submit"]["count"] > 0
 
 
+@pytest.mark.slow
 def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) -> None:
     """A step for each rate, number of slots and repeat; visits come whether or not earlier ones were
     answered; the pipeline's files are there too.
@@ -90,6 +92,7 @@ def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) ->
     assert "5 visits a second" in (tmp_path / "summary.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_bench_measures_a_server_that_is_running_already(tmp_path: Path) -> None:
     """Nothing is started but the load; and the report speaks of that server."""
     with Stack(StackSettings(app="queued", slots=2, mix="fast=100")) as stack:
@@ -130,7 +133,13 @@ def commands(process: subprocess.Popen[str]) -> str:
     return " ".join(lines)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW), pytest.param(signal.SIGINT, marks=SLOW)],
+)
 def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_path: Path) -> None:
     """Web server, worker, feed server and Locust are gone, also after kill -9."""
     command = [*BENCH, "--users", "5", "--app", "queued", "--seconds", "60", "--out", str(tmp_path / "out")]
@@ -191,24 +200,30 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
         (["--resume", "tests"], "no run that can be gone on with"),
     ],
 )
-def test_bad_usage_gets_a_plain_answer(options: list[str], said: str) -> None:
+def test_bad_usage_gets_a_plain_answer(
+    options: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Status 2, and one message that names what is wrong."""
-    done = bench(*options)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(ROOT)
+    assert status_of("bench", *options) == 2
+    assert said in capsys.readouterr().err
 
 
-def test_help_fits_a_terminal_and_an_unknown_command_is_named() -> None:
+def status_of(*arguments: str) -> object:
+    """The exit status of `python -m loadtests`, called in this process."""
+    try:
+        return main(arguments)
+    except SystemExit as exit:
+        return exit.code
+
+
+def test_help_fits_a_terminal_and_an_unknown_command_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`python -m loadtests` explains itself."""
+    monkeypatch.setenv("COLUMNS", "80")
     for arguments in (["--help"], *([name, "--help"] for name in COMMANDS)):
-        command = [sys.executable, "-m", "loadtests", *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT, env={"COLUMNS": "80"}
-        )
-        assert max(map(len, done.stdout.splitlines())) <= 80
-    done = subprocess.run(
-        [sys.executable, "-m", "loadtests", "run"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 2
-    assert "there is no command 'run'" in done.stderr
+        assert status_of(*arguments) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    assert status_of("run") == 2
+    assert "there is no command 'run'" in capsys.readouterr().err

@@ -59,6 +59,7 @@ def all_within(rows: Sequence[Row]) -> dict[str, Estimate]:
     return {key: estimate for key, estimate in found.items() if estimate is not None}
 
 
+@pytest.mark.slow
 def test_intervals_within_runs_hold_the_truth_in_about_95_of_100_though_latencies_resemble_their_neighbours():
     """60 pairs of runs without a difference: 0 lies in it. The usual standard error says so too seldom."""
     pairs, held, plain, alarms = 60, dict.fromkeys(COMPARED, 0), 0, 0
@@ -129,6 +130,7 @@ def test_between_runs_it_is_welchs_test():
     assert found.chance is not None and 0.005 < found.chance < 0.02
 
 
+@pytest.mark.slow
 def test_between_runs_intervals_hold_the_truth_in_95_of_100():
     """1,000 pairs of five repeats; those of B vary three times as much."""
     rng, held = np.random.default_rng(9), 0

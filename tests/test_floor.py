@@ -114,6 +114,7 @@ def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.Monk
     assert found["highest_fit_per_s"] == 200
 
 
+@pytest.mark.slow
 def test_the_command_measures_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,17 +71,20 @@ def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start
     """A visit's content and its first request both count from when it was to begin; polls are their own."""
     run = headless(FEEDS, tmp_path, *reader, *QUICK, "--model", "open", "--rate", "20", "--burst", "10")
     arrivals = run.about["arrivals"]
-    assert arrivals["planned"] == arrivals["sent"] > 20
-    submits = {row.user: row for row in run.rows if row.group == "submit"}
-    content = {row.user: row for row in run.rows if row.group == "content"}
+    # On a busy machine the last visits may come too late to be begun.
+    assert arrivals["planned"] == arrivals["sent"] + arrivals["never_sent"] and arrivals["sent"] > 20
+    rows = [row for row in run.rows if row.sent_s is not None]
+    submits = {row.user: row for row in rows if row.group == "submit"}
+    content = {row.user: row for row in rows if row.group == "content"}
     assert submits.keys() == content.keys()
     assert all(submits[user].intended_s == content[user].intended_s for user in submits)
     assert sum(row.intended_s == 0 for row in submits.values()) == 10  # the burst, all of them submitting
-    visitors = {row.user for row in run.rows}
+    visitors = {row.user for row in rows}
     assert 0.5 < (len(submits) - 10) / (len(visitors) - 10) < 0.9
-    assert all(row.sent_s == row.intended_s for row in run.rows if row.group == "poll")
+    assert all(row.sent_s == row.intended_s for row in rows if row.group == "poll")
 
 
+@pytest.mark.slow
 def test_two_processes_submit_different_feeds(reader: tuple[str, ...], tmp_path: Path) -> None:
     """Their rows are one file, and every request is counted once."""
     run = headless(FEEDS, tmp_path, *reader, *QUICK, *SIX, *two_processes())
@@ -100,6 +103,7 @@ def test_what_is_in_flight_at_the_end_is_a_row(tmp_path: Path) -> None:
     assert [row for row in rows if row.group == "content" and row.unfinished]
 
 
+@pytest.mark.slow
 def test_the_same_seed_submits_the_same_feeds(tmp_path: Path) -> None:
     """What a server is asked for, and in which order, depends on the seed and on nothing else."""
 
@@ -174,6 +178,7 @@ def has_rows(page: str) -> bool:
     return len(requests.get(f"{page}/stats/requests", timeout=20).json()["stats"]) > 3
 
 
+@pytest.mark.slow
 def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> None:
     """A test in closed load, one in open load, said in the form; each has rows and a verdict of its own."""
     assert "No test has ended yet" in text_of(f"{page}/verdict")

@@ -179,7 +179,11 @@ def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("database", "measures"), [("sqlite", list(MEASURES)), ("postgresql", ["enqueue", "drain", "idle"])]
+    ("database", "measures"),
+    [
+        ("sqlite", list(MEASURES)),
+        pytest.param("postgresql", ["enqueue", "drain", "idle"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_quick_run_measures_and_writes_it_all_down(
     database: str, measures: list[str], tmp_path: Path
@@ -203,6 +207,7 @@ def test_a_quick_run_measures_and_writes_it_all_down(
     assert {path.name for path in out.iterdir()} == {"results.json", "figures"}  # no database, no log
 
 
+@pytest.mark.slow
 def test_json_is_what_results_json_holds(tmp_path: Path) -> None:
     """And nothing else is on standard output; both databases, unless one is named."""
     done = queue("--quick", "--only", "bulk", "--json", "--out", str(tmp_path / "out"))
@@ -298,7 +303,7 @@ def _runs(part: str, process: subprocess.Popen[str]) -> bool:
     return part in commands(process)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_benchmark_keeps_what_it_has_measured(number: signal.Signals, tmp_path: Path) -> None:
     """After Ctrl-C in the second measure the first is written; the exit status is 130."""
     out = tmp_path / "out"

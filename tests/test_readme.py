@@ -58,6 +58,7 @@ def test_every_command_has_a_test_here() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_make_bench_passes_its_arguments(tmp_path: Path) -> None:
     """`make bench` runs the bench; ARGS reach it. (make's own status is 2 whatever the bench's was.)"""
     done = run(f'make bench ARGS="{SHORT} --app queued --out {tmp_path / "out"}"')
@@ -111,6 +112,7 @@ def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, 
                 os.killpg(make.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_make_bench_queue_passes_its_arguments(tmp_path: Path) -> None:
     """It measures what it is told to, says so, and writes it down."""
     done = run(f'make bench-queue ARGS="--quick --only import --out {tmp_path / "out"}"')
@@ -118,6 +120,7 @@ def test_make_bench_queue_passes_its_arguments(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_locust_runs_on_a_reader_that_it_starts() -> None:
     """The README's command, with less time."""
     (command,) = (line for line in COMMANDS if "--headless" in line)

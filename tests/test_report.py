@@ -65,6 +65,7 @@ def test_the_verdict_comes_first(page, results):
     assert "Not fit for a verdict" in told
 
 
+@pytest.mark.slow
 def test_the_headline_is_what_the_verdict_says(tmp_path):
     """The most users within the rule, with the default settings; what more slots carry is beside it."""
     results = make_run(tmp_path, users=(2, 400), apps=("queued",), slots=(1, 64), floor=False)
@@ -205,6 +206,7 @@ def test_prediction_stands_beside_measurement(page, results):
 # ---- what may be missing -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_report_can_be_written_without_the_rows(tmp_path, results):
     """Someone sent only results.json: the pictures of single requests are left out, and the page says so."""
     told = words(read(write_report(results, tmp_path)))
@@ -214,6 +216,7 @@ def test_a_report_can_be_written_without_the_rows(tmp_path, results):
     assert not {"timeline", "ecdf"} & names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("app", ["sync", "queued", "host"])
 def test_one_app_alone_makes_a_report(tmp_path, app):
     """`--app` and `--host` leave no empty headings and no empty places of the other app."""
@@ -232,6 +235,7 @@ def test_one_app_alone_makes_a_report(tmp_path, app):
     assert "fit for both apps" not in told
 
 
+@pytest.mark.slow
 def test_open_load_alone_makes_a_report(tmp_path):
     """Nobody asked for users: visits a second are the headline, and the largest rate is looked at closely."""
     results = make_run(tmp_path, users=(), rates=(2.0, 8.0))

@@ -72,6 +72,7 @@ def test_closed_load_of_readers_is_within_a_few_percent_of_a_simulation(users: i
     assert between([run.throughput for run in runs], about.throughput, rel=0.04)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [600, 1400])
 def test_closed_load_of_readers_who_poll_is_within_a_few_percent_of_a_simulation(users: int) -> None:
     """The queued app at half its knee and over it, where users wait; both sides with the same polls."""

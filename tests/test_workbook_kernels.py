@@ -16,6 +16,8 @@ from conftest import still_running, wait_until
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+pytestmark = pytest.mark.slow
+
 BEGIN = "from workbook import begin, experiment\nbegin(3)"
 HOLD = """
 import threading
