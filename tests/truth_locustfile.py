@@ -5,8 +5,9 @@ Requests are numbered as they are sent, so that the same schedule always asks fo
 
 import itertools
 
-import loadtests.plugin  # noqa: F401 - every request of these users becomes a row
 from locust import FastHttpUser, constant, task
+
+import loadtests.plugin  # noqa: F401 - every request of these users becomes a row
 
 numbers = itertools.count()
 
