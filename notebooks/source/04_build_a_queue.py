@@ -1,0 +1,332 @@
+# ---
+# about: from a table and ten lines to one atomic claim, on SQLite and on PostgreSQL
+# minutes: 50
+# needs: nothing more
+# ---
+
+# %% [markdown]
+# # 4. Build a queue
+#
+# **The question:** a queue is a table, and a worker takes rows from it. What is there to get wrong, and how few lines does it
+# take to get it right?
+#
+# You will build one, in SQL that you can read at a glance. It works; with a second worker it does some jobs twice, and
+# nothing says so. Then you close the gap, first on SQLite, then on PostgreSQL, where the same statement is not enough. At the
+# end you read the statement of `jobqueue`, the library of this project, and see what it does besides.
+
+# %%
+from workbook import begin, check, experiment, predict, score
+
+begin(4)
+
+# %% [markdown]
+# ## A table and ten lines
+#
+# A job is a row. A worker that has *claimed* it writes its name into `locked_by`; when the job is done, the row is deleted.
+# `sql(db, statement, name=value)` executes one statement, and each statement is a transaction of its own: it is committed when
+# it returns.
+
+# %%
+from workbook import chapter04 as lab
+from workbook.chapter04 import do, sql
+
+
+def fill(engine, count):
+    with engine.connect() as db:
+        sql(db, "DROP TABLE IF EXISTS jobs")
+        sql(db, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
+        for n in range(1, count + 1):
+            sql(db, "INSERT INTO jobs (id, handler) VALUES (:n, 'count me')", n=n)
+
+
+def look(db):
+    return sql(db, "SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1").scalar()
+
+
+# %% [markdown]
+# And the worker: look for a job that nobody has, claim it, do it, delete it, until there is none. `do(id)` takes 3 ms.
+
+
+# %%
+def look_then_claim(db, worker):
+    if (id := look(db)) is not None:
+        sql(db, "UPDATE jobs SET locked_by = :worker WHERE id = :id", worker=worker, id=id)
+    return id
+
+
+def work_off(db, claim, worker):
+    done = []
+    while (id := claim(db, worker)) is not None:
+        do(id)
+        done.append(id)
+        sql(db, "DELETE FROM jobs WHERE id = :id", id=id)
+    return done
+
+
+# %% [markdown]
+# One worker, on an SQLite file that goes with this kernel:
+
+# %%
+engine = lab.scratch()
+fill(engine, 5)
+with engine.connect() as db:
+    print("done:", work_off(db, look_then_claim, "A"))
+    print("left:", sql(db, "SELECT count(*) FROM jobs").scalar())
+
+# %% [markdown]
+# Each job once, in order, and nothing is left. A test of one worker passes, and always will.
+#
+# ## Two workers, step by step
+#
+# Two workers are two connections. Nobody decides whose turn it is, so every order of their steps can happen. This is one
+# of them, carried out by hand:
+
+# %%
+fill(engine, 5)
+with engine.connect() as a, engine.connect() as b:
+    seen_by_a = look(a)
+    seen_by_b = look(b)
+    for db, worker, id in ((a, "A", seen_by_a), (b, "B", seen_by_b)):
+        sql(db, "UPDATE jobs SET locked_by = :worker WHERE id = :id", worker=worker, id=id)
+        print(f"worker {worker} now does job {id}")
+
+# %% [markdown]
+# | step | worker A | worker B | `locked_by` of job 1 |
+# |---|---|---|---|
+# | 1 | looks: job 1 is free | | |
+# | 2 | | looks: job 1 is free | |
+# | 3 | claims job 1 | | A |
+# | 4 | does job 1 | claims job 1 | B |
+# | 5 | | does job 1 | B |
+#
+# No step failed. The gap is between looking and claiming: what A has seen is no longer true when A acts on it (a *race*, of
+# the kind called check-then-act).
+#
+# How often does it happen when nobody arranges it? Four workers, threads with a connection each, begin at the same moment with
+# 200 jobs on SQLite. **Write down what you expect:** how many runs will there be too many?
+
+# %%
+predict("runs too many, look then claim", runs=5)
+
+
+# %%
+def races(kind, claims, workers, count):
+    runs = {}
+    with lab.database(kind) as engine:
+        for name, claim in claims.items():
+            fill(engine, count)
+            runs[name] = lab.race(engine, work_off, claim, workers)
+            print(f"{kind}, {name}: {lab.extra(runs[name])} runs too many")
+    return runs
+
+
+claims = {"look, then claim": look_then_claim}
+on_sqlite = experiment("look-then-claim", lambda **how: races("sqlite", claims, **how), workers=4, count=200)
+
+# %%
+score("runs too many, look then claim", lab.extra(on_sqlite["look, then claim"]))
+lab.runs_figure(on_sqlite, "SQLite, four workers: how often each job ran")
+
+# %% [markdown]
+# ## What you see
+#
+# Job 1 is nearly always among them, since all four begin at the same moment; the others are wherever two workers happened to
+# look at once. It is not often: SQLite lets one of them write at a time, and that keeps them apart a little.
+#
+# That it is not often makes it worse. Say that a claim's gap is 0.2 ms, and that another worker looks every 50 ms. Its look falls
+# into the gap with probability $0.2 / 50 = 0.4\,\%$: no test finds it, and a million jobs a day are 4,000 letters sent twice.
+#
+# ## Look and claim in one
+#
+# Between the two halves of *one statement* nobody comes on SQLite: it has one write lock for the whole file, and an `UPDATE`
+# has it before it begins to look. `RETURNING` says which row it was.
+
+
+# %%
+def one_update(db, worker):
+    return sql(
+        db,
+        """UPDATE jobs SET locked_by = :worker
+           WHERE id = (SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1)
+           RETURNING id""",
+        worker=worker,
+    ).scalar()
+
+
+claims["one UPDATE"] = one_update
+one = {"one UPDATE": one_update}
+on_sqlite |= experiment("one-update", lambda **how: races("sqlite", one, **how), workers=4, count=200)
+
+# %% [markdown]
+# That is the whole queue for SQLite: a table, one statement, and a loop.
+#
+# ## The same on PostgreSQL
+#
+# The four workers move to PostgreSQL, which lets many write at a time. It gets the same statement, character by character.
+# **Write down** how many of its runs will be too many.
+#
+# And a second figure. Worker A has claimed job 1, and its transaction is not yet committed. Worker B asks for a job
+# with a statement that ends in `FOR UPDATE SKIP LOCKED` (below). How long does B wait, if A commits after 300 ms?
+
+# %%
+predict("runs too many, one UPDATE on PostgreSQL", runs=0)
+predict("B's wait with SKIP LOCKED", seconds=0.3)
+
+# %% [markdown]
+# Two more statements to compare it with. The first one looks again whether the row is still free, in the outer `WHERE`. The
+# second one locks the row while it looks, and passes over rows that others have locked.
+
+
+# %%
+def checked_update(db, worker):
+    pick = "SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1"
+    update = f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) AND locked_by IS NULL RETURNING id"
+    return sql(db, update, worker=worker).scalar()
+
+
+def skip_locked(db, worker):
+    pick = "SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+    return sql(
+        db, f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) RETURNING id", worker=worker
+    ).scalar()
+
+
+# %%
+claims |= {"UPDATE, checked": checked_update, "SKIP LOCKED": skip_locked}
+on_postgresql = experiment(
+    "on-postgresql", lambda **how: races("postgresql", claims, **how), workers=4, count=200
+)
+
+# %%
+score("runs too many, one UPDATE on PostgreSQL", lab.extra(on_postgresql["one UPDATE"]))
+lab.runs_figure(on_postgresql, "PostgreSQL, four workers: how often each job ran")
+
+# %% [markdown]
+# Here many write at a time, and run into one another far more often. And one statement is not enough. To see why, slow it down: A's claim stays uncommitted for 300 ms, and B asks
+# meanwhile. Three jobs are in the table, and no luck is involved.
+
+# %%
+tried = {"sqlite": {name: claims[name] for name in ("look, then claim", "one UPDATE")}, "postgresql": claims}
+found = experiment("overlap", lambda hold: lab.overlaps(tried, fill, hold), hold=0.3)
+score("B's wait with SKIP LOCKED", found[-1]["waited"])
+lab.overlap_figure(found, 0.3)
+
+# %% [markdown]
+# ## Why
+#
+# * **SQLite, one `UPDATE`.** B waits for the write lock. When it has the lock it begins to look, and job 1 is taken.
+# * **PostgreSQL, one `UPDATE`.** A statement sees what was committed when it *began* (the isolation level *read
+#   committed*). B's `SELECT` has found job 1 before it meets A's lock on that row. Then B waits, and when A has committed it tests
+#   its outer `WHERE` once more on the new row. That says `id = 1`, which still holds. So B overwrites A's name.
+# * **Checked.** The same, but the outer `WHERE` no longer holds. B has lost its row, does not look for another one,
+#   and returns with nothing although two jobs wait. Right, but all workers stand in line for one row.
+# * **`SKIP LOCKED`.** The `SELECT` locks the row that it finds, and passes over those that are locked. B has job 2, at once.
+#
+# SQLite has no such clause and needs none: with one writer at a time, there are no locked rows to pass over.
+#
+# ## What jobqueue does
+#
+# `jobqueue` has the same two statements, made from one expression. Its own workers, four on each database:
+
+# %%
+from dataclasses import dataclass
+
+from jobqueue import job
+
+done = []
+
+
+@job
+@dataclass
+class Note:
+    number: int
+
+    def perform(self):
+        done.append(self.number)
+
+
+# %%
+library = experiment(
+    "jobqueue",
+    lambda workers, count: lab.the_library([Note(n) for n in range(1, count + 1)], done, workers),
+    workers=4,
+    count=200,
+)
+for kind, of in library.items():
+    print(f"{kind}: {len(of['runs'])} jobs ran, {lab.extra(of['runs'])} runs too many")
+lab.show_sql(library["postgresql"]["sql"])
+
+# %% [markdown]
+# Find yours in it: the `UPDATE`, the `SELECT` in its middle, `SKIP LOCKED`, `RETURNING`. What else is in it, each for a
+# reason that one meets in the first month of running a queue (the file is `jobqueue/claiming.py`):
+#
+# | in the statement | for |
+# |---|---|
+# | `run_at <= now` | jobs that are to run later, and the retries of failed ones |
+# | `ORDER BY priority, run_at, id` | urgent ones first; then whoever has been due for longest |
+# | an index of the waiting rows in that order | a claim reads one row, however long the backlog is |
+# | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever |
+# | `attempts + 1` | also an attempt that kills its worker is counted, since it is counted before it begins |
+# | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
+# | `LIMIT` as a parameter | many short jobs in one transaction |
+#
+# Chapter 7 kills workers to show what the lease and the count are good for.
+#
+# ## Exercises
+#
+# **Exercise 4.1.** The table has two more columns, `priority` and `run_at` (a number of seconds). Write
+# `claim_due(db, worker, now)` for SQLite: in one statement it claims a free job with `run_at <= :now`, the lowest number
+# in `priority` first, then the earliest `run_at`. It returns the job's id, or None.
+
+
+# %% tags=["exercise"]
+def claim_due(db, worker, now):
+    # solution:
+    pick = "SELECT id FROM jobs WHERE locked_by IS NULL AND run_at <= :now ORDER BY priority, run_at LIMIT 1"
+    update = f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) RETURNING id"
+    return sql(db, update, worker=worker, now=now).scalar()
+    # end
+
+
+# %%
+check(
+    "1",
+    claim_due,
+    lab.claims_the_right_jobs,
+    hint="Begin with one_update. Two things change within its SELECT: WHERE and ORDER BY.",
+)
+
+# %% [markdown]
+# **Exercise 4.2.** Worker A was taken for dead, its job was given to B, and now A comes back and says that it has done it. Our
+# `work_off` would delete the row under B's hands. Write `finish(db, id, worker)`: it deletes the job only if it is still this
+# worker's, and returns True or False. (This condition is called the *fence*; `.rowcount` says how many rows a statement
+# has changed.)
+
+
+# %% tags=["exercise"]
+def finish(db, id, worker):
+    # solution:
+    gone = sql(db, "DELETE FROM jobs WHERE id = :id AND locked_by = :worker", id=id, worker=worker)
+    return gone.rowcount == 1
+    # end
+
+
+# %%
+check(
+    "2",
+    finish,
+    lab.finishes_its_own_only,
+    hint="Who has the job stands in its row: ask for it in the same statement that deletes.",
+)
+
+# %% [markdown]
+# **Go on.** Race `skip_locked` with 1, 2 and 8 workers, and take the time: when do more workers stop to help? What would two
+# workers do to your `finish` if both were called A, and what does `jobqueue` use instead of a name alone?
+#
+# ## What to remember
+#
+# * A queue is a table and a claim. Looking and claiming must be one step, or a job is sometimes done twice, silently.
+# * On SQLite one `UPDATE ... RETURNING` is that step. On PostgreSQL the row must be locked while looking: `FOR UPDATE SKIP LOCKED`.
+# * A race that a test does not find is still there. Arrange the bad order by hand, and look.
+#
+# Chapter 5 puts such a queue behind the feed reader: what does it make faster, and who pays for it?

@@ -1,0 +1,281 @@
+"""What chapter 4 alone needs: databases to try on, workers in each other's way, pictures, and its checks."""
+
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from itertools import chain
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from matplotlib.figure import Figure
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
+
+from jobqueue import Queue, Worker, claiming
+from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
+from loadtests.servers.postgres import running_postgres
+
+Claim = Callable[[Connection, str], int | None]  # takes a job for the worker of that name; its id, or None
+Runs = Mapping[Any, int]  # how often each job ran
+NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
+_folders: list["TemporaryDirectory[str]"] = []  # of scratch(); removed when the kernel ends
+
+
+def sql(db: Connection, statement: str, **values: Any) -> CursorResult[Any]:
+    """Execute one statement; its parameters are written `:name`."""
+    return db.execute(text(statement), values)
+
+
+def do(_id: int) -> None:
+    """The job: it takes 3 ms."""
+    time.sleep(0.003)
+
+
+def scratch() -> Engine:
+    """An empty SQLite file that goes with the kernel. Each statement is a transaction of its own."""
+    _folders.append(TemporaryDirectory(prefix="workbook-"))
+    return _open(f"sqlite:///{_folders[-1].name}/queue.db")
+
+
+@contextmanager
+def database(kind: str) -> Iterator[Engine]:
+    """An empty database, "sqlite" or "postgresql", gone afterwards. Each statement is a transaction."""
+    with ExitStack() as stack:
+        if kind == "postgresql":
+            url = stack.enter_context(running_postgres())
+        else:
+            url = f"sqlite:///{stack.enter_context(TemporaryDirectory(prefix='workbook-'))}/queue.db"
+        engine = _open(url)
+        stack.callback(engine.dispose)
+        yield engine
+
+
+def _open(url: str) -> Engine:
+    patience = {"timeout": 15} if url.startswith("sqlite") else {}
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, connect_args=patience)
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as db:
+            # Readers and the writer don't wait for one another.
+            db.exec_driver_sql("PRAGMA journal_mode = WAL")
+    return engine
+
+
+def race(
+    engine: Engine, work_off: Callable[[Connection, Claim, str], list[int]], claim: Claim, workers: int
+) -> dict[int, int]:
+    """So many threads, each with a connection of its own, begin at once and work until nothing is left.
+
+    Returns how often each job ran.
+    """
+    barrier = threading.Barrier(workers)
+
+    def run(number: int) -> list[int]:
+        with engine.connect() as db:
+            barrier.wait(10)
+            return work_off(db, claim, f"worker {number}")
+
+    with ThreadPoolExecutor(workers) as pool:
+        done = list(pool.map(run, range(1, workers + 1)))
+    return dict(sorted(Counter(chain(*done)).items()))
+
+
+def extra(runs: Runs) -> int:
+    """How many runs there were too many: each job but its first."""
+    return sum(runs.values()) - len(runs)
+
+
+def overlap(engine: Engine, claim: Claim, hold: float) -> dict[str, Any]:
+    """A claims, and commits `hold` seconds later; B claims meanwhile. What each got; B's wait in seconds."""
+    with engine.connect() as a, engine.connect() as b:
+
+        def second() -> tuple[int | None, float]:
+            began = time.perf_counter()
+            return claim(b, "B"), time.perf_counter() - began
+
+        with ThreadPoolExecutor(1) as pool:
+            a.exec_driver_sql("BEGIN")
+            got = claim(a, "A")
+            other = pool.submit(second)
+            time.sleep(hold)
+            a.exec_driver_sql("COMMIT")
+            theirs, waited = other.result(20)
+    return {"A": got, "B": theirs, "waited": waited}
+
+
+def overlaps(
+    tried: Mapping[str, Mapping[str, Claim]], fill: Callable[[Engine, int], object], hold: float
+) -> list[dict[str, Any]]:
+    """overlap() on each kind of database for each way of claiming, with three jobs there."""
+    found = []
+    for kind, claims in tried.items():
+        with database(kind) as engine:
+            for name, claim in claims.items():
+                fill(engine, 3)
+                found.append({"database": kind, "claim": name, **overlap(engine, claim, hold)})
+    return found
+
+
+def the_library(jobs: Sequence[Any], done: list[int], workers: int) -> dict[str, dict[str, Any]]:
+    """jobqueue's own workers on either database: how often each job ran, and its claim as SQL.
+
+    A job says that it ran by adding its number to `done`.
+    """
+    found = {}
+    for kind in NAMES:
+        with database(kind) as engine:
+            queue = Queue(engine.url)
+            queue.create_tables()
+            queue.enqueue_many(jobs)
+            statement = _claim_as_sql(queue)
+            done.clear()
+            with ThreadPoolExecutor(workers) as pool:
+                for each in [pool.submit(Worker(queue).work_off) for _ in range(workers)]:
+                    each.result()
+            queue.close()
+        found[kind] = {"runs": dict(sorted(Counter(done).items())), "sql": statement}
+    return found
+
+
+def _claim_as_sql(queue: Queue) -> str:
+    """What jobqueue sends to the database when it claims a job."""
+    sent: list[str] = []
+    with queue.writer.connect() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: sent.append(told[2]))
+        claiming.claim(connection, "A", 1, datetime.now(UTC))
+        connection.rollback()
+    return " ".join(next(each for each in sent if each.startswith("UPDATE")).split())
+
+
+def show_sql(statement: str) -> None:
+    """Print a long statement in lines, its clauses below one another."""
+    for clause in ("WHERE", "(SELECT", "FROM", "ORDER BY", "LIMIT", "FOR UPDATE", "RETURNING"):
+        statement = statement.replace(f" {clause}", f"\n{clause}")
+    for line in statement.splitlines():
+        print(textwrap.fill(line, 96, subsequent_indent="    "))
+
+
+# ---- pictures
+
+
+def runs_figure(races: Mapping[str, Runs], title: str) -> Figure:
+    """How often each job ran: a lane for each way of claiming, a bar for each job."""
+    most = max(2, *(times for runs in races.values() for times in runs.values()))
+    with house_style():
+        height = 1.05 + 1.15 * len(races)
+        figure = Figure(figsize=(10.5, height))
+        figure.text(0.02, 1 - 0.3 / height, title, size=13, weight="bold", va="center")
+        for lane, (name, runs) in enumerate(races.items()):
+            bottom = 0.7 + 1.15 * (len(races) - 1 - lane)
+            axes = inches(figure, 0.75, bottom, 6.6, 0.75)
+            axes.bar(
+                [int(job) for job in runs],
+                list(runs.values()),
+                width=1.0,
+                color=[TWICE if times > 1 else ONCE for times in runs.values()],
+            )
+            axes.set_xlim(0, len(runs) + 1)
+            axes.set_ylim(0, most)
+            axes.set_yticks(range(most + 1) if most < 6 else (0, 1, most))
+            axes.set_ylabel("runs")
+            if lane < len(races) - 1:
+                axes.set_xticklabels([])
+            else:
+                axes.set_xlabel("job, by its number")
+            many = sum(times > 1 for times in runs.values())
+            said = f"{many} of {len(runs)} jobs ran twice or more" if many else f"all {len(runs)} ran once"
+            style = {"transform": axes.transAxes, "color": TWICE if many else ONCE, "size": 11}
+            axes.text(1.02, 0.62, name, va="center", **{**style, "weight": "bold"})
+            axes.text(1.02, 0.25, said, va="center", **style)
+    return figure
+
+
+def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
+    """While A's claim is not committed: how long B waits, and what it gets."""
+    rows = len(found)
+    with house_style():
+        figure = Figure(figsize=(11.5, 1.55 + 0.55 * rows))
+        axes = inches(figure, 3.1, 0.75, 4.6, 0.55 * rows)
+        axes.set_title(
+            f"A has claimed job 1, and commits after {1000 * hold:.0f} ms. B asks at 0 ms.",
+            weight="bold",
+            x=-0.62,
+        )
+        axes.set_xlim(0, 1000 * 1.25 * max(hold, *(each["waited"] for each in found)))
+        axes.set_ylim(rows - 0.4, -0.6)
+        axes.axvline(1000 * hold, color=GREY, lw=1.2, ls=(0, (5, 4)))
+        axes.text(1000 * hold, -0.4, " A commits", color=GREY, size=11, va="center")
+        labels = []
+        for row, each in enumerate(found):
+            said, colour = _outcome(each)
+            wait = 1000 * each["waited"]
+            axes.barh(row, wait, height=0.36, color=colour, alpha=0.35)
+            axes.plot([wait], [row], marker="o", ms=9, color=colour)
+            labels.append(EndLabel(wait, row, said, colour))
+        axes.set_yticks(range(rows), [f"{NAMES[each['database']]}: {each['claim']}" for each in found])
+        axes.set_xlabel("ms that B waits for its claim")
+        axes.grid(axis="y", visible=False)
+        label_ends(axes, labels)
+    return figure
+
+
+def _outcome(each: Mapping[str, Any]) -> tuple[str, str]:
+    if each["B"] == each["A"]:
+        return f"B has job {each['B']}, too", TWICE
+    if each["B"] is None:
+        return "B has nothing, though two jobs wait", GREY
+    return f"B has job {each['B']}", ONCE
+
+
+# ---- checks of the exercises
+
+
+def _table(*rows: tuple[Any, ...]) -> Connection:
+    """A table of jobs in memory: id, priority, run_at, locked_by."""
+    db = create_engine("sqlite://", isolation_level="AUTOCOMMIT").connect()
+    db.exec_driver_sql("CREATE TABLE jobs (id INTEGER PRIMARY KEY, priority, run_at, locked_by TEXT)")
+    for row in rows:
+        db.exec_driver_sql("INSERT INTO jobs (id, priority, run_at, locked_by) VALUES (?, ?, ?, ?)", row)
+    return db
+
+
+def claims_the_right_jobs(claim_due: Callable[[Connection, str, float], Any]) -> bool | str:
+    """For a check: does it claim what is due, in the right order, each once, and then nothing?"""
+    db = _table((1, 0, 10, None), (2, -5, 90, None), (3, 0, 5, None), (4, -5, 20, None), (5, 0, 1, "Z"))
+    first = claim_due(db, "A", 50)
+    if first is ...:
+        return False
+    wrong = {2: "It took a job whose run_at is still to come.", 5: "It took a job that another worker has."}
+    if first != 4:
+        return wrong.get(first, "The lowest number in priority goes first, whatever its run_at.")
+    if claim_due(db, "B", 50) != 3:
+        return "Of equal priority, the one that has been due for longest goes first."
+    if [claim_due(db, "A", 50), claim_due(db, "B", 50)] != [1, None]:
+        return "After these one job is due, and then none: the answer is None."
+    holders = [tuple(row) for row in sql(db, "SELECT id, locked_by FROM jobs ORDER BY id")]
+    if holders != [(1, "A"), (2, None), (3, "B"), (4, "A"), (5, "Z")]:
+        return "Each claimed row names the worker that has it, and no other row is changed."
+    return True
+
+
+def finishes_its_own_only(finish: Callable[[Connection, int, str], Any]) -> bool | str:
+    """For a check: does it delete the job of the worker that has it, and say whether it did?"""
+    db = _table((1, 0, 0, "B"), (2, 0, 0, "A"), (3, 0, 0, None))
+    late = finish(db, 1, "A")
+    if late is ...:
+        return False
+
+    def left() -> list[int]:
+        return list(sql(db, "SELECT id FROM jobs ORDER BY id").scalars())
+
+    if left() != [1, 2, 3]:
+        return "A finished a job that is B's by now."
+    if late is not False:
+        return "It must say False when the job is not this worker's any more."
+    if finish(db, 1, "B") is not True or left() != [2, 3]:
+        return "B has that job: it is deleted, and the answer is True."
+    return finish(db, 1, "B") is False and finish(db, 3, "A") is False
