@@ -1,0 +1,264 @@
+# ---
+# about: kill -9 in mid-job, leases, retries, poison jobs, and what "exactly once" can mean
+# minutes: 45
+# needs: nothing more
+# ---
+
+# %% [markdown]
+# # 7. When things break
+#
+# **The question:** a worker is killed in the middle of a job. What becomes of the job, and what must the job be like for
+# that to be harmless?
+#
+# You will kill a real worker with your own hands, watch another one take over, and count what the job has done. Then you
+# meet a job that always fails, and one that kills every worker which touches it.
+
+# %%
+from workbook import begin, check, experiment, predict, score
+
+begin(7)
+
+# %%
+import os
+import signal
+from datetime import UTC, datetime
+
+from jobqueue import Worker
+from workbook.chapter07 import Lab, die_at_points, killed_at, poison, workers_left
+from workbook.chapter07_jobs import AlwaysFails
+from workbook.chapter07_pictures import effects_figure, kill_figure, leases_figure, retries_figure
+
+# %% [markdown]
+# ## A dead worker says nothing
+#
+# When a worker claims a job, it writes its name and the time into the job's row. If it dies it can't take them away, and nobody
+# else can know whether it is dead or only slow. So the claim is a *lease*: it holds as long as the worker keeps saying
+# that it is alive. `jobqueue` workers do so ten times in each lease (a *heartbeat*: they renew the time in the row). When
+# a row has been silent for nearly a lease, any other worker gives it back to the queue.
+#
+# The lease is 30 s unless you say otherwise; here it is 3 s, so that you need not wait. Start two workers, processes of their own,
+# and a job: it sends a mail to Ada, and then is busy for an hour with other things.
+
+# %%
+lab = Lab()
+looks = experiment("at-work", lab.set_to_work, lease=3, workers=2)
+
+# %% [markdown]
+# The job takes longer than a lease, and still it is worker A's: the row is never silent for much longer than a tenth of
+# the lease, 300 ms.
+#
+# In the next cell but one you kill worker A with signal 9, as the system does when memory runs out. No `except`, no `finally`
+# and no exit handler of A's will run. **Write down** after how many seconds the job will run again, and how many mails Ada
+# will have in the end.
+
+# %%
+predict("killed: until the job runs again", seconds=3)
+predict("killed: mails that Ada gets", mails=1)
+
+
+# %% [markdown]
+# Now do it. `at_work()` watches the row for a second, and returns the process id of the worker that has the job;
+# `afterwards()` watches on until the job is done, and ends both workers.
+
+
+# %%
+def break_it(number):
+    os.kill(lab.at_work(), number)
+    return lab.afterwards()
+
+
+story = experiment("kill", break_it, number=signal.SIGKILL)
+
+# %%
+score("killed: until the job runs again", story["attempts"][1]["begun"])
+score("killed: mails that Ada gets", len(story["mails"]))
+kill_figure(story)
+
+# %% [markdown]
+# ## What you see
+#
+# A's heartbeats end at the kill. The row keeps A's name, and nothing happens: B can't know better. When the lease has nearly
+# run out, B takes the name away, claims the job, and runs it *from its beginning*. A job has no memory of how far it came.
+#
+# How long is the silence? The last heartbeat was up to a tenth of the lease $L$ before the kill. A row counts as abandoned when it is
+# silent for $0.9\,L$, and the others look for such rows every $0.1\,L$. So the job runs again after
+#
+# $$ 0.8\,L \le t \le L $$
+#
+# Four leases, each with two fresh workers and a kill:
+
+# %%
+leases = experiment("leases", killed_at, leases=[0.5, 1, 2, 3])
+leases_figure(leases)
+
+# %% [markdown]
+# So why not a very short lease? Because a worker that is *not* dead may be silent too: its machine swaps, its network is away
+# for some seconds. If that lasts longer than the lease, the job is given to another worker while the first one still runs it.
+# `jobqueue` lets only one of them write its end (the *fence*: the row must still have this worker's name and this attempt's
+# number), but what both do elsewhere is done twice.
+#
+# ## At least once
+#
+# Ada has two mails. A had sent hers, and died before it could say so. There is no order of steps that avoids it: if the job is finished first
+# and the mail sent then, a worker that dies in between sends none. The mail server and the queue's table are two systems, and
+# there is always a moment between them. So a queue has to choose, and promises *at least once*.
+#
+# There is one case in which both steps can be one: when the effect is a row in the *same database* as the queue.
+#
+# ```python
+# class SendMail:
+#     def perform(self):                # the mail server knows nothing of our transactions
+#         mail_server.send(self.to)
+#
+# class Pay:
+#     def perform(self, session):       # this session's transaction also finishes the job
+#         session.add(Payment(order=self.order))
+# ```
+#
+# Both kinds of job are now begun by a worker that dies at once: before the effect, or just after it. (For the payment,
+# after means that the `INSERT` is done, and not yet committed.) Then another worker comes. **Write down** how many payments there will be
+# in the table, of the order whose worker died after the `INSERT`.
+
+# %%
+predict("died after: payments in the table", payments=2)
+
+# %%
+found = experiment("kill-points", die_at_points, lease=0.5)
+
+# %%
+score("died after: payments in the table", found[-1]["effects"])
+effects_figure(found)
+
+# %% [markdown]
+# All four jobs were begun twice. Three effects are there once, for different reasons. Two had not happened when the
+# worker died. The payment had, but its transaction died with its worker; the database threw it away, and the second attempt made
+# it. Effect and end of the job are committed together, or neither is: *exactly-once effects*, though the job ran twice.
+#
+# Nobody can promise that the job *runs* exactly once, and nobody can promise it of mails. What helps there is to make the
+# second time harmless (*idempotent*), as in exercise 7.3.
+#
+# ## A job that fails
+#
+# A worker that dies is rare. A job that raises an exception is daily business: somebody else's server is down. It is tried again,
+# up to 25 times, and waits in between. **Write down:** from the first attempt to the twenty-fifth, how long?
+
+# %%
+predict("25 attempts", days=1)
+
+# %% [markdown]
+# Nobody needs to wait for it. A worker can be told what time it is, so each attempt is made at the moment for which it is queued:
+
+# %%
+start, moments = datetime(2026, 1, 1, tzinfo=UTC), []
+with Lab() as quick:
+    quick.queue.enqueue(AlwaysFails(), now=start)
+    while (row := quick.queue.jobs()[0]).failed_at is None:
+        moments.append((row.run_at - start).total_seconds())
+        Worker(quick.queue).work_off(now=row.run_at)
+print(f"{row.attempts} attempts, then kept, with its last error: {row.last_error.splitlines()[-1]}")
+
+# %%
+score("25 attempts", moments[-1] / 86_400)
+retries_figure(moments)
+
+# %% [markdown]
+# After $n$ failed attempts a job waits $5 + n^4$ seconds (Delayed Job's formula). The first retries come within a minute, for a server
+# that is restarting; the later ones are for an outage over a weekend. A fixed pause can't have both: a short one gives up
+# too early, and while the server is down it asks for ever and helps to keep it down. After the last attempt the job is not
+# thrown away: it stays with its traceback until somebody says `jobqueue retry`, or `delete`.
+#
+# ## A poison job
+#
+# And a job that does not fail in order, but kills its worker each time: it needs more memory than there is. Its worker never gets
+# to count the attempt. If that were counted at the end of an attempt, the job would kill workers for ever. Here it may have
+# two attempts, ten mails wait behind it, and a worker that dies is replaced.
+
+# %%
+after = experiment("poison", poison, lease=0.5, max_attempts=2, others=10)
+for what, value in after.items():
+    print(f"{what}: {value}")
+print("workers that are left:", workers_left())
+
+# %% [markdown]
+# Two workers died of it, and then it was over. The attempt is counted when a job is *claimed*, in the same statement, before
+# anything can go wrong; the worker that finds it abandoned for the second time sees that no attempt is left, and keeps it as failed.
+# The mails went out, each of them once. With more attempts, from the second death on it would wait before the next one as after any failure,
+# and leave the workers time for others.
+#
+# A job that *hangs* is the third kind. It neither fails nor dies, and its worker's heartbeats go on. For it there is
+# `max_run_time`: when that is over the attempt has failed, and its thread is replaced.
+#
+# ## Exercises
+#
+# **Exercise 7.1.** After how many failed attempts does a job wait for more than a day, for the first time?
+
+# %% tags=["exercise"]
+# solution:
+failures = next(n for n in range(1, 26) if 5 + n**4 > 86_400)
+# end
+
+# %%
+check(
+    "1",
+    failures,
+    lambda n: 5 + n**4 > 86_400 >= 5 + (n - 1) ** 4,
+    hint="A day has 86,400 seconds. For which n does 5 + n**4 exceed it first?",
+)
+
+# %% [markdown]
+# **Exercise 7.2.** Now and then one of your machines is silent for 12 s, and its workers live on. And when one dies, its jobs have to be
+# running again within 60 s. Choose a lease, in seconds, with which the first does no harm and the second holds. (Mind that
+# the last heartbeat may be a tenth of a lease older than the silence.)
+
+# %% tags=["exercise"]
+# solution:
+lease = 30
+# end
+
+# %%
+check(
+    "2",
+    lease,
+    lambda lease: (
+        "Too short: it takes a silent worker for a dead one."
+        if 12 + lease / 10 > 0.9 * lease
+        else lease <= 60
+    ),
+    hint="Silence of 12 s and a tenth of the lease must be under 0.9 leases; and the job is back within one.",
+)
+
+# %% [markdown]
+# **Exercise 7.3.** Make the second mail harmless. The mail server keeps what it has taken in a dict, `mailbox`. Write
+# `send(mailbox, key, text)` so that a second call with the same key changes nothing, and return the mailbox. Which key the job
+# sends with must be the same at each attempt: the order's number, say, and not the time.
+
+
+# %% tags=["exercise"]
+def send(mailbox, key, text):
+    # solution:
+    return mailbox | {key: mailbox.get(key, text)}
+    # end
+
+
+# %%
+check(
+    "3",
+    send,
+    lambda send: (
+        send(send(send({}, 1, "hello"), 1, "hello, again"), 2, "and you") == {1: "hello", 2: "and you"}
+    ),
+    hint="If there is something under this key already, that stays.",
+)
+
+# %% [markdown]
+# **Go on.** Start the two workers again, and break them in another way: `number=signal.SIGTERM`. How long does the job wait
+# now, and why? (A worker that is asked to stop gives back what it can't finish.) In `break_it`, send `signal.SIGSTOP` instead: the
+# worker is not dead, only silent. Does the queue know the difference?
+#
+# ## What to remember
+#
+# * A dead worker is known by its silence only. Its job is back within a lease, and runs again from the beginning.
+# * At least once is what a queue can promise. Make jobs idempotent, or let effect and end be one transaction: `perform(self, session)`.
+# * Retry ever more rarely, count an attempt before it begins, and keep what has failed for good.
+#
+# Chapter 8 doubts the figures: how does one measure all this without fooling oneself?

@@ -1,0 +1,277 @@
+"""What chapter 7 alone needs: a queue with workers that one may kill, and what became of them."""
+
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import psutil
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from jobqueue import Job, Queue
+from loadtests.servers.processes import Process
+from workbook.chapter07_jobs import Base, Pay, Payment, Poison, SendMail, noted
+from workbook.session import NOTEBOOKS, WorkbookError
+from workbook.words import in_words
+
+READY_SECONDS = 30.0
+LOOK_SECONDS = 0.01
+BEFORE_THE_KILL = 1.2  # seconds of it in the picture
+
+# What jobqueue logs of failures and dead workers is what this chapter is about.
+logging.getLogger("jobqueue").setLevel(logging.ERROR)
+
+
+class Lab:
+    """A queue in a folder of its own, and worker processes: gone with the block, or with the kernel.
+
+    Nothing is there before open(), or `with Lab(lease=2, workers=1)`. Times are in seconds.
+    """
+
+    def __init__(self, lease: float = 30.0, workers: int = 0):
+        self.lease = lease
+        self._wanted = workers
+        self._exits = ExitStack()
+        self._workers: list[Process] = []
+        self._letters: dict[int, str] = {}  # of workers, by process id, in the order in which they were seen
+        self._beats: dict[tuple[str, float], None] = {}
+
+    def open(self) -> Self:
+        """An empty queue, and the workers."""
+        self.close()
+        try:
+            self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
+            self.url = f"sqlite:///{self.folder}/jobs.db"
+            self.queue = Queue(self.url, lease=timedelta(seconds=self.lease))
+            self._exits.callback(self.queue.close)
+            self.queue.create_tables()
+            Base.metadata.create_all(self.queue.engine)
+            self.hire(self._wanted)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """End the workers, and remove the queue. Safe to call twice."""
+        for worker in self._workers:
+            worker.ask_to_stop()  # all at once; then each is waited for
+        self._exits.close()
+        self._workers, self._letters, self._beats = [], {}, {}
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def hire(self, count: int) -> list[Process]:
+        """Start so many more workers; returns them when they are at work."""
+        command = [sys.executable, "-m", "jobqueue", "work", "--database", self.url]
+        command += [
+            "--import",
+            "workbook.chapter07_jobs",
+            "--lease",
+            str(self.lease),
+            "--stop-timeout",
+            "0.2",
+        ]
+        path = os.pathsep.join(filter(None, (str(NOTEBOOKS), os.environ.get("PYTHONPATH"))))
+        new = []
+        for _ in range(count):
+            log = Path(self.folder) / f"worker-{len(self._workers) + 1}.log"
+            worker = Process("worker", command, log, {"PYTHONPATH": path})
+            new.append(self._exits.enter_context(worker))
+            self._workers.append(worker)
+        for worker in new:
+            worker.wait_for(r"Starting job worker", READY_SECONDS)
+        return new
+
+    def unfinished(self) -> list[Job]:
+        """The jobs that wait or run."""
+        return [job for job in self.queue.jobs() if job.failed_at is None]
+
+    def happened(self, name: str, what: str) -> list[dict[str, Any]]:
+        """What the jobs have noted under this name."""
+        return [each for each in noted(self.folder) if (each["name"], each["what"]) == (name, what)]
+
+    def payments(self, order: str) -> int:
+        """How many payments of this order are in the database."""
+        with Session(self.queue.engine) as session:
+            return session.scalars(select(func.count()).where(Payment.order == order)).one()
+
+    # -- by hand: a job that takes long, and whoever has it
+
+    def set_to_work(self, lease: float, workers: int) -> list[dict[str, Any]]:
+        """Open, and have a worker begin a job that takes for ever; returns four looks at the job's row."""
+        self.lease, self._wanted = lease, workers
+        self.open()
+        began = time.time()
+        self.queue.enqueue(SendMail(self.folder, "ada", first="takes long"))
+        self._wait(lambda: self.happened("ada", "mail"), "a worker to begin")
+        looks = []
+        for _ in range(4):
+            time.sleep(0.23 * lease)
+            (row,) = self.queue.jobs()
+            assert row.locked_at and row.locked_by
+            now = time.time()
+            look = {
+                "at": now - began,
+                "locked by": f"worker {self._letter(row)}",
+                "attempts": row.attempts,
+                "silent for": now - row.locked_at.timestamp(),
+            }
+            print("  ".join(f"{key}: {_said(value)}" for key, value in look.items()))
+            looks.append(look)
+        return looks
+
+    def at_work(self, watch: float = BEFORE_THE_KILL) -> int:
+        """Watch for some seconds; returns the process id of the worker that has the job."""
+        if self._workers:
+            until = time.monotonic() + watch
+            while time.monotonic() < until:
+                self._look()
+                time.sleep(LOOK_SECONDS)
+            if (row := self._look()) and row.locked_by:
+                return _pid(row)
+        raise WorkbookError(
+            "No worker has the job: run the cell that starts two workers, and then this one again."
+        )
+
+    def afterwards(self) -> dict[str, Any]:
+        """From the moment of the kill until the job is done: what happened. Ends all workers.
+
+        All moments are seconds since the kill. Raises WorkbookError if the job does not come back.
+        """
+        killed = time.time()
+        self._wait(lambda: not self._look(), "the job to come back", 10 * self.lease + READY_SECONDS)
+        begun, done = self.happened("ada", "begun"), self.happened("ada", "done")
+        ends = {each["pid"]: each["at"] - killed for each in done}
+        story = {
+            "lease": self.lease,
+            "beats": [[letter, at - killed] for letter, at in self._beats],
+            "attempts": [
+                {
+                    "worker": self._letters.setdefault(each["pid"], "?"),
+                    "begun": each["at"] - killed,
+                    "ended": ends.get(each["pid"]),
+                }
+                for each in begun
+            ],
+            "mails": [each["at"] - killed for each in self.happened("ada", "mail")],
+        }
+        self.close()
+        return story
+
+    def _look(self) -> Job | None:
+        """The job as it is now; its heartbeat is kept."""
+        rows = self.queue.jobs(limit=1)
+        if not rows:
+            return None
+        if rows[0].locked_at and rows[0].locked_by:
+            self._beats[self._letter(rows[0]), rows[0].locked_at.timestamp()] = None
+        return rows[0]
+
+    def _letter(self, row: Job) -> str:
+        return self._letters.setdefault(_pid(row), "ABCDEFGH"[len(self._letters)])
+
+    def _wait(self, condition: Callable[[], object], what: str, timeout: float = READY_SECONDS) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                said = "\n".join(worker.output() for worker in self._workers)[-1500:]
+                self.close()
+                raise WorkbookError(
+                    f"We waited for {what}, in vain for {timeout:.0f} s. Run the chapter's cells again"
+                    f" from the one that starts the workers. The workers said:\n{said}"
+                )
+            time.sleep(LOOK_SECONDS)
+
+
+def _pid(row: Job) -> int:
+    """Of the worker that has the job: its name says it."""
+    found = re.search(r"pid:(\d+)", row.locked_by or "")
+    assert found
+    return int(found[1])
+
+
+def _said(value: Any) -> str:
+    return in_words(value) if isinstance(value, float) else str(value)
+
+
+def killed_at(leases: Sequence[float]) -> list[dict[str, float]]:
+    """For each lease: kill the worker of a job; after how many seconds does the other one begin it again?"""
+    found = []
+    for lease in leases:
+        with Lab(lease, workers=2) as lab:
+            lab.queue.enqueue(SendMail(lab.folder, "bob", first="takes long"))
+            lab._wait(lambda lab=lab: lab.happened("bob", "mail"), "a worker to begin")
+            os.kill(lab.at_work(watch=0.37 * lease), signal.SIGKILL)
+            killed = time.time()
+            lab._wait(lambda lab=lab: len(lab.happened("bob", "begun")) > 1, "the job to come back")
+            again = lab.happened("bob", "begun")[1]["at"] - killed
+        print(f"lease {lease:3g} s: it ran again after {again:.2f} s, {again / lease:.2f} leases")
+        found.append({"lease": lease, "again": again})
+    return found
+
+
+def die_at_points(lease: float) -> list[dict[str, Any]]:
+    """Mails and payments whose worker dies before or after the effect: how often each is begun, and there."""
+    found = []
+    with Lab(lease) as lab:
+        for first in ("dies before", "dies after"):
+            lab.queue.enqueue(SendMail(lab.folder, f"mail {first}", first))
+            lab.queue.enqueue(Pay(lab.folder, f"payment {first}", first))
+        _work_through(lab)
+        for first in ("dies before", "dies after"):
+            for kind in ("mail", "payment"):
+                name = f"{kind} {first}"
+                effects = len(lab.happened(name, "mail")) if kind == "mail" else lab.payments(name)
+                begun = len(lab.happened(name, "begun"))
+                print(f"{kind}, its first worker {first} the effect: begun {begun} times, effects {effects}")
+                found.append({"kind": kind, "first": first, "begun": begun, "effects": effects})
+    return found
+
+
+def poison(lease: float, max_attempts: int, others: int) -> dict[str, Any]:
+    """A job that kills each worker which begins it, before some mails; a dead worker is replaced at once."""
+    with Lab(lease) as lab:
+        lab.queue.enqueue(Poison(lab.folder, "poison"), max_attempts=max_attempts)
+        lab.queue.enqueue_many(SendMail(lab.folder, f"reader {n}") for n in range(others))
+        died = _work_through(lab)
+        (row,) = lab.queue.jobs()
+        return {
+            "workers that died": died,
+            "begun": len(lab.happened("poison", "begun")),
+            "attempts": row.attempts,
+            "failed for good": row.failed_at is not None,
+            "last_error": re.sub(r"host:\S+ pid:\d+ \w+", "(name)", row.last_error or ""),
+            "mails": sum(each["what"] == "mail" for each in noted(lab.folder)),
+        }
+
+
+def _work_through(lab: Lab) -> int:
+    """One worker, replaced when it has died, until no job waits or runs; returns how many died."""
+    died = 0
+    while lab.unfinished():
+        (worker,) = lab.hire(1)
+        lab._wait(
+            lambda worker=worker: not worker.is_running() or not lab.unfinished(), "the jobs to be done"
+        )
+        died += not worker.is_running()
+    return died
+
+
+def workers_left() -> int:
+    """How many processes of this kernel are at work on a queue."""
+    left = psutil.Process().children(recursive=True)
+    return sum("jobqueue" in " ".join(process.cmdline()) for process in left if process.is_running())

@@ -1,0 +1,112 @@
+"""The jobs of chapter 7: worker processes import this, and nothing heavy with it.
+
+What they do outside of the database, and when, is written into a file of the folder that they are given.
+"""
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from jobqueue import job
+
+FOR_EVER = 3600.0  # seconds; somebody will have killed it by then
+LOG = "log.jsonl"
+
+
+class Base(DeclarativeBase):
+    """The shop's own tables, in the queue's database."""
+
+
+class Payment(Base):
+    """A payment that was made."""
+
+    __tablename__ = "payments"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order: Mapped[str]
+
+
+def note(folder: str, name: str, what: str) -> int:
+    """Add a line to the folder's file; returns how often this was noted of this name, with this one."""
+    path = Path(folder) / LOG
+    with path.open("a") as file:
+        file.write(json.dumps({"name": name, "what": what, "pid": os.getpid(), "at": time.time()}) + "\n")
+    return sum(each["name"] == name and each["what"] == what for each in noted(folder))
+
+
+def noted(folder: str) -> list[dict[str, Any]]:
+    """The lines of the folder's file."""
+    path = Path(folder) / LOG
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def die() -> None:
+    """End this process as kill -9 does: nothing is finished, nothing is cleaned up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job
+@dataclass
+class SendMail:
+    """Sends a mail (a line in the file). Its first attempt may die, or last for ever after it has sent."""
+
+    folder: str
+    to: str
+    first: str = "goes well"  # or "dies before", "dies after", "takes long"
+
+    def perform(self) -> None:
+        attempt = note(self.folder, self.to, "begun")
+        if attempt == 1 and self.first == "dies before":
+            die()
+        note(self.folder, self.to, "mail")
+        if attempt == 1 and self.first == "dies after":
+            die()
+        if self.first == "takes long":
+            time.sleep(FOR_EVER if attempt == 1 else 0.5)
+        note(self.folder, self.to, "done")
+
+
+@job
+@dataclass
+class Pay:
+    """Makes a payment: a row in the database, by the session that also finishes the job."""
+
+    folder: str
+    order: str
+    first: str = "goes well"  # or "dies before", "dies after"
+
+    def perform(self, session: Session) -> None:
+        attempt = note(self.folder, self.order, "begun")
+        if attempt == 1 and self.first == "dies before":
+            die()
+        session.add(Payment(order=self.order))
+        session.flush()
+        if attempt == 1 and self.first == "dies after":
+            die()
+
+
+@job
+@dataclass
+class Poison:
+    """Kills its worker, at every attempt: as a job does that needs more memory than there is."""
+
+    folder: str
+    name: str
+
+    def perform(self) -> None:
+        note(self.folder, self.name, "begun")
+        die()
+
+
+@job
+@dataclass
+class AlwaysFails:
+    """Fails at every attempt, in order."""
+
+    def perform(self) -> None:
+        raise ConnectionError("the mail server does not answer")
