@@ -1,0 +1,177 @@
+"""What chapter 8 alone needs: tools before a freezing server, rows that flatter, runs too short."""
+
+import json
+import math
+import random
+import re
+import sys
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from loadtests.errors import ProcessError
+from loadtests.generator.outcome import UNFIT
+from loadtests.judging.samples import Row, Summary, in_window, nearest_rank, summarise
+from loadtests.report.chart_rows import Series
+from loadtests.servers.processes import Process
+from workbook.readers import rows_of
+from workbook.session import WorkbookError, session
+
+# ---- tools that look at a server that freezes
+
+SERVER = Path(__file__).with_name("chapter08_freezing.py")
+LOCUSTFILE = """\
+from locust import FastHttpUser, constant_pacing, task
+
+import loadtests.plugin
+
+
+class Visitor(FastHttpUser):
+    wait_time = constant_pacing({pace})
+
+    @task
+    def look(self):
+        self.client.get("/")
+"""
+TOOLS = {
+    "closed": ["--users", "1"],
+    "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
+    "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
+}
+COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
+UNFIT_REASONS = re.compile(r"But this proves nothing: (.*)\.")  # as Locust's plugin says them
+LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
+
+
+def frozen_server(
+    rate: float, warmup: float, seconds: float, freeze_at: float, freeze: float
+) -> dict[str, Any]:
+    """One server that freezes once, and three tools that look at it at the same time, `rate` times a second.
+
+    Times in seconds; `seconds` with the warm-up, the freeze counted from the first request. Returns the rows
+    of each tool, for `tools_of`. A load that was not fit is said; while it is recorded it raises
+    WorkbookError.
+    """
+    with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
+        folder = Path(name)
+        locustfile = folder / "look.py"
+        locustfile.write_text(LOCUSTFILE.format(pace=1 / rate))
+        server = [sys.executable, str(SERVER), str(freeze_at), str(freeze)]
+        log = folder / "server.log"
+        url = exits.enter_context(Process("freezing server", server, log)).wait_for_address()
+        common = [*_locust(locustfile, url), "--warm-up", f"{warmup:g}", "--run-time", f"{seconds:g}s"]
+        looking = {
+            tool: exits.enter_context(_tool(folder, tool, [*common, *options], rate))
+            for tool, options in TOOLS.items()
+        }
+        statuses = {
+            tool: each.wait_with(lambda: None, seconds + LOCUST_SECONDS) for tool, each in looking.items()
+        }
+        results = {tool: _look(folder, tool, status, looking[tool]) for tool, status in statuses.items()}
+        said = "".join(looking[tool].output() for tool, status in statuses.items() if status == UNFIT)
+    _say_if_unfit(set(UNFIT_REASONS.findall(said)))
+    return {"csv": {tool: each.pop("csv") for tool, each in results.items()}, "steps": results}
+
+
+def _locust(locustfile: Path, url: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *("--host", url, "--stop-timeout", "3", "--fail-over", "1", "--exit-code-on-error", "0"),
+    ]
+
+
+def _tool(folder: Path, tool: str, command: Sequence[str], rate: float) -> Process:
+    file = _file(folder, tool)
+    written = [part.format(rate=rate) for part in command]
+    return Process(f"load generator ({tool})", [*written, "--rows", str(file)], file.with_suffix(".log"))
+
+
+def _file(folder: Path, tool: str) -> Path:
+    return folder / f"{tool.replace(' ', '-')}.csv"
+
+
+def _look(folder: Path, tool: str, status: int, process: Process) -> dict[str, Any]:
+    file = _file(folder, tool)
+    if not file.exists():
+        raise ProcessError(f"Locust ended with status {status}. It said:\n{process.output()[-1500:]}")
+    about = json.loads(file.with_suffix(".json").read_text())
+    return {
+        "rows": tool,
+        "csv": file.read_text(),
+        "exit_status": status,
+        "window_s": [about["warm_up_s"], about["stopped_s"]],
+        "ended_s": about["ended_s"],
+    }
+
+
+def _say_if_unfit(reasons: Collection[str]) -> None:
+    if not reasons:
+        return
+    said = f"Not fit to judge by: {'; '.join(sorted(reasons))}."
+    if session().mode in ("record", "complete"):
+        raise WorkbookError(f"{said} It was not recorded.")
+    print(f"{said} Close what else runs on this machine, and run the cell again.")
+
+
+def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
+    """What each tool recorded, as the figures of `loadtests.report.chart_rows` take it."""
+    return {
+        tool: Series(tool, COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
+        for tool, step in looks["steps"].items()
+    }
+
+
+def judged(tool: Series, naive: bool = False) -> Summary:
+    """The figures of a tool without its warm-up; `naive`: timed from the moment of sending."""
+    return summarise(in_window(tool.rows, *tool.window), tool.ended, naive=naive)
+
+
+# ---- what is counted
+
+
+def locust_bucket(ms: float) -> int:
+    """The response time that Locust keeps of one in `ms`: whole ms below 100 ms, then two digits.
+
+    As `bucket_response_time` in locust/stats.py (2.47) has it; it holds few numbers that way.
+    """
+    digits = 0 if ms < 100 else -1 if ms < 1000 else -2 if ms < 10_000 else -3
+    return int(round(ms, digits))
+
+
+UNLUCKY = 0.1  # share of the requests of `minute`
+MINUTE = 60.0
+
+
+def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
+    """A minute of requests, of which a tenth is unlucky, always the same ones.
+
+    "slow": they take 3 to 5 s. "refused": the server says 503 after 2 ms. "unanswered": it says nothing.
+    """
+    source, rows = random.Random(seed), []
+    for number in range(requests):
+        begun = source.random() * MINUTE
+        good = source.lognormvariate(math.log(0.15), 0.5)
+        bad, slow = source.random() < UNLUCKY, source.uniform(3, 5)
+        takes = {"slow": slow, "refused": 0.002, "unanswered": math.inf}[unlucky] if bad else good
+        done = begun + takes
+        answered = done <= MINUTE
+        status = 0 if not answered else 503 if bad and unlucky == "refused" else 200
+        rows.append(Row(number, "look", "/", begun, begun, done if answered else None, status, ""))
+    return rows
+
+
+# ---- how many requests it takes
+
+MEDIAN_MS, SIGMA = 210.0, 0.5
+TRUE_P95_MS = MEDIAN_MS * math.exp(1.6448536 * SIGMA)  # 1.64...: 95 % of a normal distribution lie below
+
+
+def many_runs(requests: int, runs: int = 1000, seed: int = 8) -> list[float]:
+    """The p95, in ms, of each of many runs of so many requests to a server whose true p95 is TRUE_P95_MS."""
+    source = random.Random(seed)
+    median = math.log(MEDIAN_MS)
+    return [
+        nearest_rank([source.lognormvariate(median, SIGMA) for _ in range(requests)], 95) for _ in range(runs)
+    ]
