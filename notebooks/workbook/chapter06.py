@@ -1,0 +1,222 @@
+"""What chapter 6 alone needs: jobs that wait a known time, and jobqueue on SQLite to perform them."""
+
+import heapq
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from jobqueue import Queue, Worker, job
+from workbook.session import WorkbookError
+
+HEAD_START = 0.6  # seconds in which all jobs are enqueued, before the first is due
+PATIENCE = 20.0  # seconds more than the jobs need by themselves, after which something is wrong
+
+Done = Mapping[str, Any]  # a job when it is over: due, seconds, began, ended; times in seconds
+Jobs = Sequence[Done]
+Hands = tuple[int, Sequence[str]]  # a worker: how many threads it has, and which queues it serves ([]: all)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job to come: when it is due, seconds after the start, and how long it takes."""
+
+    due: float
+    seconds: float
+    queue: str = "default"
+    priority: int = 0
+
+
+def poisson(rate: float, demand: float, seconds: float, seed: int) -> list[Planned]:
+    """`rate` jobs a second on average at moments of pure chance, taking exponential times.
+
+    Number and mean are exactly what is asked for: a Poisson process, given how many came, has them evenly
+    spread; the times are scaled. So a short schedule is as good a test of a formula as it can be.
+    """
+    source = random.Random(seed)
+    count = round(rate * seconds)
+    moments = sorted(source.uniform(0, seconds) for _ in range(count))
+    times = [source.expovariate(1 / demand) for _ in range(count)]
+    scale = demand * count / sum(times)
+    return [Planned(due, scale * each) for due, each in zip(moments, times, strict=True)]
+
+
+# ---- the experiments
+
+
+def crews(threads: Sequence[int], rate: float, demand: float, seconds: float, seed: int) -> dict[int, Any]:
+    """The same schedule for one worker after the other, each with another number of threads."""
+    return {each: work(poisson(rate, demand, seconds, seed), [(each, [])]) for each in threads}
+
+
+def burst(
+    threads: int, rate: float, demand: float, seconds: float, jobs: int, at: float, seed: int
+) -> list[dict[str, Any]]:
+    """A load that goes on, and `jobs` more at one moment."""
+    usual, more = poisson(rate, demand, seconds, seed), poisson(jobs, demand, 1, seed + 1)
+    return work([*usual, *(Planned(at, each.seconds) for each in more)], [(threads, [])])
+
+
+def flood(
+    workers: Sequence[Hands], urgent: float, ordinary: float, demand: float, seconds: float, seed: int
+) -> dict[str, Any]:
+    """So many urgent and so many ordinary jobs a second; returns how many threads there were, and the jobs.
+
+    Each kind has a queue of its name. `workers`: for each its threads, and the queues it serves.
+    """
+    urgent_ones = [
+        Planned(each.due, each.seconds, "urgent", -10) for each in poisson(urgent, demand, seconds, seed)
+    ]
+    others = [
+        Planned(each.due, each.seconds, "ordinary", 0)
+        for each in poisson(ordinary, demand, seconds, seed + 1)
+    ]
+    return {"threads": sum(threads for threads, _ in workers), "jobs": work(urgent_ones + others, workers)}
+
+
+# ---- jobqueue at work
+
+
+class Board:
+    """Where the jobs write down when they began and ended, on the monotonic clock."""
+
+    def __init__(self, wanted: int):
+        self.times: dict[int, tuple[float, float]] = {}
+        self.complete = threading.Event()
+        self._wanted = wanted
+
+    def note(self, number: int, began: float, ended: float) -> None:
+        self.times[number] = began, ended
+        if len(self.times) == self._wanted:
+            self.complete.set()
+
+
+_boards: list[Board] = []  # that of the run that goes on
+
+
+@job
+@dataclass
+class Nap:
+    """A job that waits, as one does that fetches something from somebody else's server."""
+
+    number: int
+    seconds: float
+
+    def perform(self) -> None:
+        began = time.monotonic()
+        time.sleep(self.seconds)
+        _boards[0].note(self.number, began, time.monotonic())
+
+
+def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str, Any]]:
+    """Have these workers perform these jobs; returns them, in the order in which they were due.
+
+    Raises WorkbookError if they are not done in time. When it returns, or is interrupted, no worker is left.
+    """
+    planned = sorted(planned, key=lambda each: each.due)
+    board = Board(len(planned))
+    _boards[:] = [board]
+    with (
+        TemporaryDirectory(prefix="workbook-") as folder,
+        closing(Queue(f"sqlite:///{folder}/q.db")) as queue,
+    ):
+        queue.create_tables()
+        start, origin = datetime.now(UTC) + timedelta(seconds=HEAD_START), time.monotonic() + HEAD_START
+        _enqueue(queue, planned, start)
+        threads = sum(hands for hands, _ in workers)
+        needed = planned[-1].due + sum(each.seconds for each in planned) / threads
+        with _running(queue, workers):
+            if not board.complete.wait(HEAD_START + needed + PATIENCE):
+                raise WorkbookError(
+                    f"Only {len(board.times)} of {len(planned)} jobs were done in time. Close what else runs"
+                    " on this machine, and run the cell again."
+                )
+    return [
+        {
+            "queue": each.queue,
+            "due": round(each.due, 4),
+            "seconds": round(each.seconds, 4),
+            "began": round(board.times[number][0] - origin, 4),
+            "ended": round(board.times[number][1] - origin, 4),
+        }
+        for number, each in enumerate(planned)
+    ]
+
+
+def _enqueue(queue: Queue, planned: Sequence[Planned], start: datetime) -> None:
+    """All at once, each to run at its moment: so the schedule is kept, whatever else this process does."""
+    with queue.writer.begin() as connection:
+        for number, each in enumerate(planned):
+            queue.enqueue(
+                Nap(number, each.seconds),
+                run_at=start + timedelta(seconds=each.due),
+                priority=each.priority,
+                queue=each.queue,
+                session=connection,
+            )
+
+
+@contextmanager
+def _running(queue: Queue, workers: Sequence[Hands]) -> Iterator[None]:
+    """Workers in threads of this process, stopped at the end. Each job is claimed alone, as slow ones are."""
+    started = [
+        Worker(queue, threads=threads, queues=queues, max_batch=1, stop_timeout=1.0)
+        for threads, queues in workers
+    ]
+    loops = [threading.Thread(target=worker.run, name="worker", daemon=True) for worker in started]
+    for loop in loops:
+        loop.start()
+    try:
+        yield
+    finally:
+        for worker in started:
+            worker.stop()
+        for loop in loops:
+            loop.join()
+
+
+# ---- what is read from the jobs
+
+
+def waits(jobs: Jobs) -> list[float]:
+    """Their pick-up latencies: seconds from when a job was due until it began."""
+    return [each["began"] - each["due"] for each in jobs]
+
+
+def backlog(jobs: Jobs, at: float) -> int:
+    """How many were due at that moment, and had not begun."""
+    return sum(bool(each["due"] <= at < each["began"]) for each in jobs)
+
+
+def busy(jobs: Jobs, seconds: float) -> float:
+    """How many threads were at work on average, from the start on for so many seconds."""
+    spans = [(min(each["began"], seconds), min(each["ended"], seconds)) for each in jobs]
+    return float(sum(ended - began for began, ended in spans)) / seconds
+
+
+def drained(jobs: Jobs, since: float) -> float:
+    """Seconds from that moment until for the first time no job waits."""
+    moments = sorted(each["began"] for each in jobs if each["began"] > since)
+    return float(next(moment for moment in moments if not backlog(jobs, moment))) - since
+
+
+def begun(jobs: Jobs, queue: str, by: float) -> float:
+    """Percent of a queue's jobs that had begun by that moment."""
+    ours = [bool(each["began"] <= by) for each in jobs if each["queue"] == queue]
+    return 100 * sum(ours) / len(ours)
+
+
+def simulated_waits(jobs: Jobs, threads: int) -> list[float]:
+    """What the same jobs wait if a queue takes no time: in order of arrival, for the next free thread."""
+    free = [0.0] * threads
+    found = []
+    for each in jobs:
+        began = max(each["due"], free[0])
+        heapq.heapreplace(free, began + each["seconds"])
+        found.append(began - each["due"])
+    return found

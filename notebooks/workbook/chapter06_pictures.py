@@ -1,0 +1,106 @@
+"""The pictures of chapter 6."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from loadtests.judging.samples import RULE_MS
+from loadtests.report.chart_rows import MORE_COLOURS
+from loadtests.report.chartparts import (
+    GREY,
+    EndLabel,
+    even_ticks,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+)
+from loadtests.theory import OpenLoad
+from loadtests.wording import duration
+from workbook.chapter06 import Jobs, backlog, waits
+
+
+def backlog_figure(
+    lines: Mapping[str, Jobs], title: str, until: float, fluid: Sequence[tuple[float, float]] = ()
+) -> Figure:
+    """Jobs that wait against time, a line for each name; `fluid`: the corners of what is expected.
+
+    Behind `until`, where nothing arrives any more, it is grey.
+    """
+    end = max(each["ended"] for jobs in lines.values() for each in jobs)
+    with house_style():
+        figure = Figure(figsize=(11, 4.6))
+        axes = inches(figure, 0.8, 0.75, 7.3, 3.3)
+        axes.set_xlim(0, end)
+        axes.axvspan(until, end, color="#f0f0f0", lw=0, zorder=0)
+        labels, most = [], max([1.0, *(height for _, height in fluid)])
+        for (name, jobs), colour in zip(lines.items(), MORE_COLOURS, strict=False):
+            moments = sorted({0.0, *(each[key] for each in jobs for key in ("due", "began"))})
+            heights = [backlog(jobs, moment) for moment in moments]
+            most = max(most, *heights)
+            axes.plot(moments, heights, color=colour, lw=2.2, drawstyle="steps-post")
+            top = max(range(len(heights)), key=heights.__getitem__)
+            labels.append(EndLabel(moments[top], heights[top], f"{name}: up to {heights[top]}", colour))
+        if fluid:
+            axes.plot(*zip(*fluid, strict=True), color=GREY, lw=2, ls=(0, (4, 2)))
+            labels.append(EndLabel(*max(fluid, key=lambda corner: corner[1]), "dashed: expected", GREY))
+        axes.set_ylim(0, 1.12 * most)
+        even_ticks(axes.yaxis, 6, integer=True)
+        axes.xaxis.set_major_locator(FixedLocator(range(ceil(end))))
+        axes.set_xlabel("seconds since the start (grey: nothing arrives any more)")
+        axes.set_title(title, weight="bold")
+        label_ends(axes, labels)
+    return figure
+
+
+def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figure:
+    """The share of jobs that waited longer: measured, and by Erlang C where there is a steady state."""
+    with house_style():
+        figure = Figure(figsize=(11, 5))
+        axes = inches(figure, 0.9, 0.75, 6.7, 3.4)
+        latency_axis(axes, axes.xaxis, [8.0])
+        least = 0.5 / max(len(jobs) for jobs in found.values())
+        _share_axis(axes, least)
+        axes.axvline(RULE_MS, color="black", lw=1.4)
+        axes.text(RULE_MS, 1.6, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
+        left, right = axes.get_xlim()
+        for (threads, jobs), colour in zip(found.items(), MORE_COLOURS, strict=False):
+            times = sorted(1000 * wait for wait in waits(jobs))
+            shares = [1 - count / len(times) for count in range(len(times) + 1)]
+            axes.step([left, *times, right], [*shares, 0], where="post", color=colour, lw=2.6)
+            _name(axes, times, f"{threads} threads", colour)
+            _erlang(axes, OpenLoad(int(threads), rate, demand), least, colour)
+        axes.set_xlabel("pick-up latency (logarithmic)")
+        figure.text(
+            0.02, 0.945, "Share of jobs that waited longer (dashed: Erlang C)", weight="bold", size=13
+        )
+    return figure
+
+
+def _name(axes: Axes, times: Sequence[float], text: str, colour: str) -> None:
+    """Write beside a curve what it is of: high up, or lower down if it has left the chart there."""
+    high, low = times[-round(0.3 * len(times))], times[-max(1, round(0.02 * len(times)))]
+    x, share = (high, 0.3) if high > 10 else (low, 0.02)
+    axes.text(1.12 * max(x, axes.get_xlim()[0]), share, text, color=colour, size=11, va="center")
+
+
+def _share_axis(axes: Axes, least: float) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(least, 1.3)
+    axes.yaxis.set_major_locator(FixedLocator([share for share in (1.0, 0.1, 0.01, 0.001) if share > least]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _erlang(axes: Axes, load: OpenLoad, least: float, colour: str) -> None:
+    if load.utilisation >= 1:
+        return
+    left, right = axes.get_xlim()
+    moments = [left * (right / left) ** (n / 300) for n in range(301)]
+    shares = [load.share_waiting_over(ms / 1000) for ms in moments]
+    line = [(ms, share) for ms, share in zip(moments, shares, strict=True) if share > least]
+    if line:
+        axes.plot(*zip(*line, strict=True), color=colour, lw=1.6, ls=(0, (4, 2)))
