@@ -1,0 +1,165 @@
+"""What chapter 3 alone needs: two experiments with servers, and their pictures."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import requests
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from loadtests.judging.samples import RULE_MS
+from loadtests.report.chartparts import COLOURS, EndLabel, house_style, inches, label_ends, rule_line
+from loadtests.servers.stack import Stack, StackSettings
+from workbook.words import in_words
+
+Seen = Mapping[str, Any]
+
+GIVE_UP = 60.0  # seconds; nothing here takes as long
+
+# ---- a deadline, and a timeout
+
+
+def patience(seconds: float, watched: float) -> dict[str, dict[str, float]]:
+    """How long clients wait for a feed that hangs and for one that drips; seconds by client and kind.
+
+    "timeout" is `requests` with a timeout of so many seconds, which is left after `watched` seconds;
+    "deadline" is the reader with a deadline of as many. All four at the same time.
+    """
+    settings = StackSettings(app="sync", slots=2, deadline=seconds)
+    with Stack(settings) as stack, ThreadPoolExecutor() as pool:
+        clients: dict[str, Callable[[str], float]] = {
+            "timeout": lambda feed: _read(feed, seconds, watched),
+            "deadline": lambda feed: _ask("POST", f"{stack.url}/feeds", time.monotonic(), feed),
+        }
+        waits = {
+            client: {
+                kind: pool.submit(wait, f"{stack.feeds_url}/feeds/{kind}/1.xml") for kind in ("hang", "drip")
+            }
+            for client, wait in clients.items()
+        }
+        return {
+            client: {kind: round(future.result(), 3) for kind, future in of.items()}
+            for client, of in waits.items()
+        }
+
+
+def _read(url: str, timeout: float, watched: float) -> float:
+    """Seconds until `requests` has the document, or gives up; or until we stop it."""
+    began = time.monotonic()
+    try:
+        with requests.get(url, timeout=timeout, stream=True) as answer:
+            for _ in answer.iter_content(1):
+                if time.monotonic() - began >= watched:
+                    break
+    except requests.RequestException:
+        pass  # it has given up
+    return time.monotonic() - began
+
+
+def _ask(method: str, url: str, intended: float, feed: str = "") -> float:
+    """Ask a reader; seconds from when that was intended to the answer."""
+    data = {"url": feed} if feed else None
+    requests.request(method, url, data=data, allow_redirects=False, timeout=GIVE_UP).raise_for_status()
+    return time.monotonic() - intended
+
+
+def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, watched: float) -> Figure:
+    """How long each client waited; an arrow where it would still wait."""
+    names = {"timeout": f"requests, timeout={seconds:g}", "deadline": f"the reader, deadline {seconds:g} s"}
+    rows = [(f"{names[client]}: {kind}", of[kind]) for client, of in waits.items() for kind in of]
+    with house_style():
+        figure = Figure(figsize=(10, 3.6))
+        axes = inches(figure, 2.9, 0.75, 6.6, 2.0)
+        axes.set_xlim(0, watched + 2.2)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel("seconds until it was over")
+        for place, (_, took) in enumerate(rows):
+            over = took < watched
+            axes.barh(place, took, height=0.55, color=COLOURS["queued" if over else "sync"])
+            said = in_words(took) if over else "still waits: left alone"
+            axes.text(took + 0.12, place, said, va="center", size=11)
+        axes.axvline(RULE_MS / 1000, color="black", lw=1.4)
+        axes.text(RULE_MS / 1000, -0.6, "500 ms: the rule", ha="center", va="bottom", size=11)
+        axes.set_title("How long does a client wait for a feed that never comes?", weight="bold", pad=24)
+    return figure
+
+
+# ---- visitors who ask for nothing slow
+
+
+def bystanders(slots: int, deadline: float, waves: Sequence[int], every: float) -> dict[str, Any]:
+    """Visitors look at the list, one each `every` seconds, while feeds that hang are submitted in waves.
+
+    So many feeds in each wave; the next one begins a second after the deadline of the one before. All looks
+    are sent when they are due, however long others still wait. Times in seconds from the first look on:
+    `waves` has [begin, feeds], `looks` and `feeds` have [when it was due, how long it took].
+    """
+    begins = [1 + number * (deadline + 1) for number in range(len(waves))]
+    feeds = [begin for begin, count in zip(begins, waves, strict=True) for _ in range(count)]
+    looks = [number * every for number in range(round((begins[-1] + deadline + 1) / every))]
+    with (
+        Stack(StackSettings(app="sync", slots=slots, deadline=deadline)) as stack,
+        ThreadPoolExecutor(99) as pool,
+    ):
+        for _ in range(5 * slots):  # a slot's first page takes longer than the others
+            _ask("GET", stack.url, time.monotonic())
+        due = [(at, "look", "") for at in looks]
+        due += [(at, "feed", f"{stack.feeds_url}/feeds/hang/{n}.xml") for n, at in enumerate(feeds)]
+        began, answers = time.monotonic(), []
+        for at, what, feed in sorted(due):
+            time.sleep(max(0.0, began + at - time.monotonic()))
+            request = ("POST", f"{stack.url}/feeds") if feed else ("GET", stack.url)
+            answers.append((at, what, pool.submit(_ask, *request, began + at, feed)))
+        took = [(what, [round(at, 3), round(future.result(), 4)]) for at, what, future in answers]
+    return {
+        "slots": slots,
+        "deadline": deadline,
+        "waves": [[begin, count] for begin, count in zip(begins, waves, strict=True)],
+        "looks": [each for what, each in took if what == "look"],
+        "feeds": [each for what, each in took if what == "feed"],
+    }
+
+
+def looks_during(seen: Seen, wave: int) -> list[float]:
+    """How long those looks took, in seconds, that were due while the feeds of a wave (0, 1, ...) hung."""
+    begin, _ = seen["waves"][wave]
+    return [took for at, took in seen["looks"] if begin < at < begin + seen["deadline"]]
+
+
+def bystanders_figure(seen: Seen) -> Figure:
+    """Above, which slots a feed that hangs holds; below, how long each look took, and what was to expect."""
+    end = max(at for at, _ in seen["looks"])
+    with house_style():
+        figure = Figure(figsize=(11, 6.4))
+        above = inches(figure, 0.9, 4.35, 7.6, 1.4)
+        above.set_title(f"Feeds that hang, in {seen['slots']} slots", weight="bold")
+        above.set_xlim(0, end)
+        above.set_ylim(0.4, seen["slots"] + 0.6)
+        above.set_yticks(range(1, seen["slots"] + 1))
+        above.set_ylabel("slot")
+        above.tick_params(labelbottom=False)
+        below = inches(figure, 0.9, 0.75, 7.6, 2.95)
+        below.set_title("Pages that ask for nothing slow: how long each took", weight="bold")
+        below.set_xlim(0, end)
+        below.set_ylim(-40 * seen["deadline"], 1150 * seen["deadline"])
+        below.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1000:g} s"))
+        below.set_xlabel("seconds since the first page, and when each was asked for")
+        labels = [rule_line(below, RULE_MS)]
+        for begin, count in seen["waves"]:
+            until = begin + seen["deadline"]
+            for slot in range(1, count + 1):
+                above.barh(slot, until - begin, left=begin, height=0.7, color=COLOURS["sync"])
+            below.axvspan(begin, until, color="#f0f0f0", lw=0, zorder=0)
+            if count >= seen["slots"]:
+                wait = 1000 * seen["deadline"]
+                below.plot([begin, until], [wait, 0], color="black", ls=(0, (4, 2)), lw=1.4)
+                labels.append(EndLabel(begin, wait, "until the deadline", "black"))
+        xs, ys = zip(*seen["looks"], strict=True)
+        below.plot(xs, [1000 * took for took in ys], ".", color=COLOURS["queued"], ms=8)
+        labels.append(EndLabel(xs[-1], 1000 * ys[-1], "a page", COLOURS["queued"]))
+        label_ends(below, labels)
+    return figure
