@@ -1,0 +1,128 @@
+"""The synchronous reader's endpoint with async and await, for chapter 9: a twin, and not a third reader.
+
+    python chapter09_async.py --feeds http://127.0.0.1:9000 --deadline 5
+
+POST /feeds waits for the feed's server as sync_app does, and parses with the readers' own parser; but one
+thread waits for any number of servers at a time. What is left out favours it: feeds are kept in memory, pages
+have no templates, and it fetches from the one server that it was told of.
+"""
+
+import argparse
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from html import escape
+
+import aiohttp
+from aiohttp import web
+
+from feedreader.errors import FetchFailed
+from feedreader.fetching import Document
+from feedreader.parsing import parse_feed
+
+BACKLOG = 4096  # connections not accepted yet
+SHOWN = 20
+FORM = '<form method="post" action="/feeds"><input name="url"><button>Read</button></form>'
+
+
+class Twin:
+    """The reader: its routes, and the feeds that it knows, by number.
+
+    `longer`: every feed is parsed as if it had so many times as many entries. `in_thread`: parse in a thread
+    instead of the loop.
+    """
+
+    def __init__(self, feeds: str, deadline: float, longer: int = 1, in_thread: bool = False) -> None:
+        self._server = feeds
+        self._deadline = deadline
+        self._longer = longer
+        self._in_thread = in_thread
+        self._feeds: dict[int, tuple[str, list[str]]] = {}  # title, and those of the entries
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.cleanup_ctx.append(self._with_client)
+        app.add_routes(
+            [
+                web.get("/", self.index),
+                web.post("/feeds", self.create_feed),
+                web.get(r"/feeds/{number:\d+}", self.feed_page),
+            ]
+        )
+        return app
+
+    async def index(self, request: web.Request) -> web.Response:
+        newest = sorted(self._feeds, reverse=True)[:SHOWN]
+        items = "".join(f'<li><a href="/feeds/{n}">{escape(self._feeds[n][0])}</a>' for n in newest)
+        return _page(f"{FORM}<ul>{items}</ul>")
+
+    async def create_feed(self, request: web.Request) -> web.Response:
+        """Take the address of a feed; sends the visitor to the feed's page."""
+        url = str((await request.post()).get("url", ""))
+        if not url.startswith(f"{self._server}/"):
+            raise web.HTTPBadRequest(text=f"This reader fetches from {self._server} alone.\n")
+        feed = await self._fetch(url)  # the visitor waits for somebody else's server; the thread does not
+        number = len(self._feeds) + 1
+        self._feeds[number] = feed
+        return web.Response(status=303, headers={"Location": f"/feeds/{number}"})
+
+    async def feed_page(self, request: web.Request) -> web.Response:
+        feed = self._feeds.get(int(request.match_info["number"]))
+        if feed is None:
+            raise web.HTTPNotFound
+        title, entries = feed
+        articles = "".join(f"<article><h2>{escape(entry)}</h2></article>" for entry in entries)
+        return _page(f"<h1>{escape(title)}</h1>{articles}")
+
+    async def _fetch(self, url: str) -> tuple[str, list[str]]:
+        try:
+            async with asyncio.timeout(self._deadline), self._client.get(url) as answer:
+                body = await answer.read()
+        except (TimeoutError, aiohttp.ClientError):
+            return f"{url} could not be fetched", []
+        document = Document(url, answer.headers.get("Content-Type", ""), lengthened(body, self._longer))
+        try:
+            if self._in_thread:
+                parsed = await asyncio.to_thread(parse_feed, document)
+            else:
+                parsed = parse_feed(document)  # nobody else is served meanwhile
+        except FetchFailed as failure:
+            return str(failure), []
+        return parsed.title, [entry.title for entry in parsed.entries[:50]]
+
+    async def _with_client(self, app: web.Application) -> AsyncIterator[None]:
+        # No limit to the connections: it is to wait for as many servers as there are visitors.
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._client:
+            yield
+
+
+def _page(main: str) -> web.Response:
+    return web.Response(text=f"<!doctype html><title>Feed reader</title>{main}", content_type="text/html")
+
+
+def lengthened(body: bytes, times: int) -> bytes:
+    """A feed in RSS 2.0 with its entries `times` over; any other as it is."""
+    start, end = body.find(b"<item>"), body.rfind(b"</item>") + len(b"</item>")
+    return body if times == 1 or start < 0 else body[:start] + body[start:end] * times + body[end:]
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(description="The asynchronous twin of the synchronous reader.")
+    parser.add_argument("--feeds", required=True, help="the feed server; nothing else is fetched")
+    parser.add_argument("--deadline", type=float, default=5.0, help="seconds that a fetch may take")
+    parser.add_argument("--longer", type=int, default=1, help="times as many entries in each feed")
+    parser.add_argument("--in-thread", action="store_true", help="parse in a thread")
+    options = parser.parse_args()
+    listening = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    twin = Twin(options.feeds, options.deadline, options.longer, options.in_thread)
+    print(f"Async reader listening at: http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    web.run_app(
+        twin.app(), sock=listening, print=None, access_log=None, backlog=BACKLOG, shutdown_timeout=1.0
+    )
+
+
+if __name__ == "__main__":
+    main()
