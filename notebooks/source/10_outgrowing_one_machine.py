@@ -1,0 +1,232 @@
+# ---
+# about: PostgreSQL, workers and load generators on several machines, another engine; and which figure says when
+# minutes: 45
+# needs: nothing more; procrastinate for measuring the last experiment yourself
+# ---
+
+# %% [markdown]
+# # 10. Outgrowing one machine
+#
+# **The question:** which figure says that one machine is no longer enough, and what changes when you go?
+#
+# So far everything ran on one machine: a web server, a worker, and a database that is a file. There are four ways to grow, and each answers to
+# another figure: another database, more workers, more load generators to measure with, another engine than this project's queue.
+
+# %%
+from workbook import begin, check, experiment, in_words, predict, score
+
+begin(10)
+
+# %%
+import math
+
+from loadtests.theory import workers_needed
+from loadtests.wording import figure
+from workbook.chapter10 import drains, engines, enqueue_rates, has_engine, theory, two_generators
+from workbook.chapter10_pictures import drains_figure
+
+# %% [markdown]
+# ## The same lines, another URL
+#
+# ```python
+# queue = Queue("sqlite:///reader.db")
+# queue = Queue("postgresql+psycopg://reader@db.example/reader")
+# ```
+#
+# SQLite is a library that writes into a file: no server, nothing to operate. One transaction writes at a time, and all
+# processes are on the machine of the file. PostgreSQL is a server, which many machines can reach, and in which many write at a time.
+#
+# One process enqueues 400 jobs, each in a transaction of its own that has to reach the disk before the call returns. **Write down what you
+# expect:** how many a second, into each of the two?
+
+# %%
+predict("enqueued, SQLite", per_second=100)
+predict("enqueued, PostgreSQL", per_second=1000)
+
+# %%
+rates = experiment("enqueue", enqueue_rates, jobs=400)
+score("enqueued, SQLite", rates["sqlite"])
+score("enqueued, PostgreSQL", rates["postgresql"])
+
+# %% [markdown]
+# A visitor who adds a feed needs one such transaction. Compare with the forty visitors of chapter 1, who sent some seven feeds a
+# second: the rate at which jobs come is hardly ever the reason to leave SQLite. And on one machine the two
+# are not far apart: both have to wait for its disk.
+#
+# ## Workers on several machines
+#
+# What PostgreSQL buys is that workers need not be where the database is. Here, the machines are processes: one, two and four
+# workers, each with 4 threads, at one table. 120 jobs are waiting, and each waits itself for 0.1 s, as a fetch waits. In theory that
+# takes $B / W$ rounds, jobs over threads, rounded up, of 0.1 s each.
+#
+# **Write down what you expect:** with four workers, how long until all is done, in each of the two databases?
+
+# %%
+predict("four workers, SQLite", seconds=4)
+predict("four workers, PostgreSQL", seconds=2)
+
+# %%
+done = experiment("several-workers", drains, jobs=120, threads=4, workers=(1, 2, 4))
+score("four workers, SQLite", done["sqlite"]["4"])
+score("four workers, PostgreSQL", done["postgresql"]["4"])
+
+# %%
+drains_figure(done, lambda workers: theory(jobs=120, threads=4, workers=workers))
+
+# %% [markdown]
+# ## What you see
+#
+# Each doubling halves the time, with both databases, and both lie a little above the theory. These jobs wait, and while a job
+# waits it asks nothing of the database: each costs it two short writes, a claim and an end. So a single writer is enough for
+# workers by the dozen. What SQLite can't do is not in the picture: to be reached from another machine. (A file on a network disk is
+# no way out; SQLite's own documentation warns of it, since its locks can't be relied on there.)
+#
+# What the picture does not show either: real machines. Their clocks differ, and a lease is a time (use NTP; `jobqueue doctor` compares). The network
+# goes away now and then; a worker that is cut off loses its leases, and its jobs are done elsewhere, perhaps for the second time. That is what
+# *at least once* is for. And every worker holds connections:
+#
+# $$ \text{connections} = \text{processes} \times (\text{threads} + 3) $$
+#
+# at most: two for the queue, one that listens, and one for each thread whose job has a session. PostgreSQL allows 100 unless told otherwise.
+#
+# ## Several load generators
+#
+# A load generator is a program, too, and has one core. When that is busy, it measures itself: chapter 8's rules call such a run *not fit*. Locust
+# then spreads its users over processes, a *master* and *workers*, on one machine with `--processes 2`, or on several with
+# `--master` and `--worker`. Its own statistics are added up in buckets; this project's plugin has every worker send its
+# rows to the master, which lays them on one clock and judges them as if one process had sent them.
+#
+# Here two processes put 20 users on the queued reader, on PostgreSQL:
+
+# %%
+merged = experiment("two-generators", two_generators, users=20, seconds=6, processes=2)
+print(f"{merged['processes']} processes, {merged['users']} users, {merged['rows']} rows in one file")
+submit = merged["submit"]
+print(
+    f"POST /feeds: {submit['count']} counted, p50 {figure(submit, 'p50_ms')}, p95 {figure(submit, 'p95_ms')}"
+)
+
+# %% [markdown]
+# Between machines the rows are as good as the clocks agree. A latency is measured by one clock, so it is right in any case; what is off is *when*
+# it was.
+#
+# ## Another engine in its place
+#
+# This project's queue is small, and young. Its README says where it ends: tens of thousands of jobs a second all day long; several languages;
+# workflows, in which jobs wait for others' results. There are established engines for that. One that is near to it is
+# *Procrastinate*: jobs in PostgreSQL, too. With a broker of its own there is *Celery*.
+#
+# The same reader's job on both, in `notebooks/workbook/chapter10_engines.py`:
+#
+# ```python
+# job(Feed)                                                            # jobqueue: an object with perform()
+# queue.enqueue(feed, session=session)
+#
+# @app.task(name="fetch", retry=RetryStrategy(max_attempts=25, exponential_wait=2))
+# def fetch(feed_id):                                                  # Procrastinate: a function with a name
+#     with Session(engine) as session:
+#         session.get_one(Feed, feed_id).fetch()
+#
+# fetch.configure(connection=session.connection().connection.driver_connection).defer(feed_id=feed.id)
+# ```
+#
+# 60 feeds that come at once are added, each with its job in the same transaction; then a worker is started, which fetches 8 at a
+# time. **Write down what you expect:** how long does each of the two take, from the first feed that is fetched to the last?
+
+# %%
+predict("60 feeds, Procrastinate", seconds=5)
+predict("60 feeds, jobqueue", seconds=2)
+
+# %% [markdown]
+# If Procrastinate is not installed (`.venv/bin/pip install procrastinate`), the next cell takes the recorded figures.
+
+# %%
+only_read = None if has_engine() else True
+other = experiment("another-engine", engines, recorded=only_read, feeds=60, at_a_time=8)
+score("60 feeds, Procrastinate", other["procrastinate"]["from the first to the last"])
+score("60 feeds, jobqueue", other["jobqueue"]["from the first to the last"])
+for engine, times in other.items():
+    print(f"{engine:13}", ", ".join(f"{what} {in_words(seconds)}" for what, seconds in times.items()))
+
+# %% [markdown]
+# ## What changes, and what it buys
+#
+# With either, most of that time is spent on the feeds themselves: they are downloaded, parsed and stored. **A queue is not what makes a reader
+# slow, and another one will not make it fast.** What changes is the rest:
+#
+# | | jobqueue | Procrastinate | Celery, with a broker |
+# |---|---|---|---|
+# | to operate | the database that you have | the same, if it is PostgreSQL | a broker besides (Redis, RabbitMQ) |
+# | the job in your transaction | `session=` | `connection=` | no: a job may be sent for a feed that is never committed |
+# | a worker that died | its lease ends, another takes the job | *stalled* jobs, which you look for and retry | `acks_late` and the broker's time-out, when asked for |
+# | a failed job | retried, 25 times | when you ask for it | when you ask for it |
+# | asynchronous tasks | no | yes | no |
+# | periodic jobs | a recipe | yes | yes |
+# | results, workflows | no | no | yes |
+# | known to your next colleague | if they know Delayed Job | perhaps | surely |
+#
+# All that the chapters before this one have taught goes along. Whatever the engine: the visitor gets an answer now and the content later;
+# $\lambda \cdot D < W$ or the backlog grows; a job may run twice; a hang needs a deadline.
+#
+# ## Which figure says when
+#
+# | what you see | what it means | where to go |
+# |---|---|---|
+# | λ · D comes near to the number of threads | the workers are full | more threads; then more worker processes, here |
+# | the machine's CPU over 80 %, the jobs' own work | the machine is full | workers on another machine, and so PostgreSQL |
+# | "database is locked", or enqueueing takes tens of ms | too many writers for one file | PostgreSQL |
+# | the machine may not be a single point of failure | none of these figures | PostgreSQL with a standby, two machines for everything |
+# | over some thousand jobs a second all day long | the table itself is the work | a broker |
+# | the load generator is not fit | you measure the generator | `--processes`, then `--master` |
+#
+# And where none of these holds: stay. Each step brings something that must be backed up, watched and upgraded.
+#
+# ## Exercises
+#
+# **Exercise 10.1.** 40 feeds come a second, and each takes 0.9 s on average. A machine runs one worker with 16 threads. How many machines
+# are needed at the least? (`workers_needed(rate, demand)` counts threads.)
+
+# %% tags=["exercise"]
+# solution:
+machines = math.ceil(workers_needed(40, 0.9) / 16)
+# end
+
+# %%
+check(
+    "1",
+    machines,
+    lambda machines: machines * 16 > 40 * 0.9 > (machines - 1) * 16 and machines == int(machines),
+    hint="λ·D threads at the very least, and one more: how many machines hold as many?",
+)
+
+# %% [markdown]
+# **Exercise 10.2.** Write `connections(machines, processes, threads)`: how many connections the workers may need in all. Do six machines with
+# two worker processes of 16 threads each fit into PostgreSQL's 100?
+
+
+# %% tags=["exercise"]
+def connections(machines, processes, threads):
+    # solution:
+    return machines * processes * (threads + 3)
+    # end
+
+
+# %%
+check(
+    "2",
+    connections,
+    lambda connections: connections(1, 1, 20) == 23 and connections(6, 2, 16) == 228,
+    hint="The formula above is for the processes of one machine.",
+)
+
+# %% [markdown]
+# **Go on.** Give the workers jobs that compute instead of waiting. How many workers help then, on two cores? And what would you have to show before
+# somebody else takes on a new server for you?
+#
+# ## What to remember
+#
+# * A queue is outgrown by its work, not by its table: look at λ · D, at the CPU, at the time that one transaction takes.
+# * PostgreSQL buys several machines; on one it is hardly faster than a file.
+# * Another engine is another set of duties. What a queue does to a request's latency stays the same.
+#
+# That was the last chapter. The next page sums up your predictions.
