@@ -1,0 +1,123 @@
+"""The pictures of chapter 5."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+from loadtests.judging.samples import RULE_MS
+from loadtests.report.chartparts import (
+    COLOURS,
+    EndLabel,
+    even_ticks,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+    rule_line,
+)
+from loadtests.wording import SHORT, duration
+from loadtests.wording import figure as stated
+from workbook.chapter05 import KINDS, seen_at
+
+Visits = Mapping[str, Sequence[Mapping[str, float]]]
+Rates = Mapping[str, Mapping[str, float]]
+
+
+def staircase_figure(seen: Visits) -> Figure:
+    """When the answer and when the content came, against how long the feed's server took."""
+    with house_style():
+        figure = Figure(figsize=(11, 5))
+        axes = inches(figure, 0.9, 0.75, 6.9, 3.7)
+        far = 1.08 * max(visit["delay"] for visit in seen["sync"])
+        moments = [n * far / 500 for n in range(1, 501)]
+        axes.set_xlim(0, 1000 * far)
+        axes.set_ylim(0, 1150 * max(visit["content"] for visits in seen.values() for visit in visits))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MultipleLocator(500))
+            axis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1000:g} s"))
+        ends = {"sync": _line(axes, moments, moments, COLOURS["sync"])}
+        ends["queued"] = _line(axes, moments, list(map(seen_at, moments)), COLOURS["queued"])
+        labels = [rule_line(axes, RULE_MS)]
+        for app, visits in seen.items():
+            _marks(axes, visits, "content", "o", COLOURS[app])
+            what = "answer and content" if app == "sync" else "content"
+            labels.append(EndLabel(*ends[app], f"{SHORT[app]}: {what}", COLOURS[app]))
+        _marks(axes, seen["queued"], "answer", "s", COLOURS["queued"])
+        last = 1000 * seen["queued"][-1]["answer"]
+        labels.append(EndLabel(1000 * seen["queued"][-1]["delay"], last, "queued: answer", COLOURS["queued"]))
+        axes.set_xlabel("how long the feed's server takes")
+        axes.set_title("Time since the feed was submitted (lines: expected)", weight="bold")
+        label_ends(axes, labels)
+    return figure
+
+
+def _line(axes: Axes, xs: Sequence[float], ys: Sequence[float], colour: str) -> tuple[float, float]:
+    """Draw a line of seconds in ms; returns its end."""
+    axes.plot([1000 * x for x in xs], [1000 * y for y in ys], color=colour, lw=1.6)
+    return 1000 * xs[-1], 1000 * ys[-1]
+
+
+def _marks(axes: Axes, visits: Sequence[Mapping[str, float]], key: str, marker: str, colour: str) -> None:
+    xs, ys = [1000 * visit["delay"] for visit in visits], [1000 * visit[key] for visit in visits]
+    axes.plot(xs, ys, marker, color=colour, ms=8, clip_on=False)
+
+
+def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
+    """For each app a bar for its answers and one for the contents: from the median to p95."""
+    steps = {step["app"]: step for step in results["steps"]}
+    names = {"submit": "answer", "content": "content"}
+    shown = [(app, group, steps[app][group]) for app in ("sync", "queued") for group in names]
+    with house_style():
+        figure = Figure(figsize=(12, 4))
+        axes = inches(figure, 2.3, 0.75, 5.9, 2.65)
+        latency_axis(axes, axes.xaxis, [each[key] for *_, each in shown for key in ("p50_ms", "p95_ms")])
+        axes.set_ylim(3.6, -0.6)
+        axes.axvline(RULE_MS, color="black", lw=1.4)
+        axes.text(RULE_MS, -0.66, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
+        for place, (app, _, each) in enumerate(shown):
+            half, most = each["p50_ms"], each["p95_ms"]
+            axes.plot([half, most], [place, place], color=COLOURS[app], lw=7, alpha=0.45)
+            axes.plot([half], [place], "o", color=COLOURS[app], ms=10)
+            end = ">" if "p95_ms" in each["lower_bounds"] else "|"
+            axes.plot([most], [place], end, color=COLOURS[app], ms=14, mew=2.5)
+            more = " or more" if end == ">" else ""
+            said = f"half within {stated(each, 'p50_ms')}, 95 % within {duration(most)}{more}"
+            across = axes.get_yaxis_transform()
+            axes.text(1.02, place, said, color=COLOURS[app], size=11, va="center", transform=across)
+        axes.set_yticks(range(len(shown)), [f"{SHORT[app]}: {names[group]}" for app, group, _ in shown])
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("time since the feed was submitted (logarithmic)")
+        figure.text(0.02, 0.93, f"With {results['settings']['users'][0]} users", weight="bold", size=13)
+    return figure
+
+
+def requests_figure(rates: Rates) -> Figure:
+    """A bar for each app: the requests a second that the same users sent it, by kind."""
+    with house_style():
+        figure = Figure(figsize=(11, 3.5))
+        axes = inches(figure, 1.5, 0.75, 8.3, 1.6)
+        most = max(sum(of.values()) for of in rates.values())
+        axes.set_xlim(0, 1.02 * most)
+        axes.set_ylim(1.5, -0.5)
+        even_ticks(axes.xaxis, 8)
+        apps = [app for app in SHORT if app in rates]
+        for place, app in enumerate(apps):
+            left = 0.0
+            for kind, rate in rates[app].items():
+                _, colour, ink = KINDS[kind]
+                axes.barh(place, rate, left=left, color=colour, height=0.66, edgecolor="white", lw=0.8)
+                if rate > 0.04 * most:  # room for the number
+                    middle = left + rate / 2
+                    axes.text(middle, place, f"{rate:.0f}", color=ink, size=11, ha="center", va="center")
+                left += rate
+            axes.text(left, place, f" {left:.0f} in all", size=11, va="center")
+        axes.set_yticks(range(len(apps)), [SHORT[app] for app in apps])
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("requests a second")
+        figure.text(0.02, 0.9, "The same users, and what they ask of each reader", weight="bold", size=13)
+        for place, (name, colour, _) in enumerate(KINDS.values()):
+            figure.text(0.137 + 0.155 * place, 0.75, f"■ {name}", color=colour, size=12)
+    return figure
