@@ -60,8 +60,6 @@ def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series
     from loadtests.report.chartparts import COLOURS
     from loadtests.wording import SHORT
 
-    settings = results["settings"]
-    window = settings["warmup_s"], settings["warmup_s"] + settings["measure_s"]
     steps = {step["app"]: step for step in reversed(results["steps"])}
     return [
         Series(
@@ -69,7 +67,7 @@ def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series
             COLOURS[app],
             [row for row in rows_of(results, steps[app]) if row.group == group],
             steps[app]["ended_s"],
-            window,
+            (steps[app]["window_s"][0], steps[app]["window_s"][1]),
         )
         for app in SHORT
         if app in steps
