@@ -158,6 +158,7 @@ def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_pat
             process.kill()
 
 
+@pytest.mark.slow
 def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None:
     """After Ctrl-C in the second step the first one is reported; the exit status is 130."""
     out = tmp_path / "out"

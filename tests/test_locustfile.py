@@ -52,6 +52,7 @@ def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_p
     assert len(about["lag"]) > 10
 
 
+@pytest.mark.slow
 def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path: Path) -> None:
     """Little's law over the rows finds the users, their random first delay included."""
     run = headless(

@@ -178,11 +178,12 @@ def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
 # -- from end to end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("database", "measures"),
     [
         ("sqlite", list(MEASURES)),
-        pytest.param("postgresql", ["enqueue", "drain", "idle"], marks=pytest.mark.slow),
+        ("postgresql", ["enqueue", "drain", "idle"]),
     ],
 )
 def test_a_quick_run_measures_and_writes_it_all_down(

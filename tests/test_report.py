@@ -246,6 +246,7 @@ def test_open_load_alone_makes_a_report(tmp_path):
     assert (tmp_path / "figures" / "timeline.svg").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_so(tmp_path):
     """Before its verdict."""
     results = make_run(tmp_path, users=(5,), theory=False, floor=False) | {"interrupted": True}
@@ -253,6 +254,7 @@ def test_an_interrupted_run_says_so(tmp_path):
     assert told.index("Interrupted.") < told.index(results["verdict"]["sentence"])
 
 
+@pytest.mark.slow
 def test_a_run_without_a_fit_step_makes_a_report(tmp_path):
     """It says what went wrong instead of what it found."""
     results = make_run(tmp_path, users=(5,), unfit={("sync", 5), ("queued", 5)}, theory=False)
@@ -260,6 +262,7 @@ def test_a_run_without_a_fit_step_makes_a_report(tmp_path):
     assert page.h1.get_text() == "No step of this run is fit for a verdict"
 
 
+@pytest.mark.slow
 def test_texts_from_outside_are_escaped(tmp_path):
     """The name of a processor is no markup."""
     results = make_run(tmp_path, users=(5,), theory=False, floor=False)

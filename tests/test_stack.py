@@ -15,7 +15,7 @@ from loadtests.errors import UsageError
 from loadtests.servers.stack import Stack, StackSettings, check_database
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("app", ["sync", "queued"])
 def test_a_stack_serves_feeds_and_leaves_nothing_behind(
     app: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
