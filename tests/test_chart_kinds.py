@@ -18,6 +18,8 @@ from loadtests.report.chart_theory import predicted, theory_figure, throughput_f
 from loadtests.report.chartparts import COLOURS
 from loadtests.report.selection import burst_step, curves, naive_figure, queue_step, usual
 
+pytestmark = pytest.mark.slow
+
 KEYS = ("p50_ms", "p95_ms", "p99_ms")
 
 

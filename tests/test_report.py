@@ -11,6 +11,8 @@ from synthetic_run import make_run
 import loadtests
 from loadtests.report.report import headline, write_report
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = json.loads((Path(loadtests.__file__).parent / "results.schema.json").read_text())
 
 
