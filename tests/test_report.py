@@ -67,7 +67,6 @@ def test_the_verdict_comes_first(page, results):
     assert "Not fit for a verdict" in told
 
 
-@pytest.mark.slow
 def test_the_headline_is_what_the_verdict_says(tmp_path):
     """The most users within the rule, with the default settings; what more slots carry is beside it."""
     results = make_run(tmp_path, users=(2, 400), apps=("queued",), slots=(1, 64), floor=False)
@@ -208,7 +207,6 @@ def test_prediction_stands_beside_measurement(page, results):
 # ---- what may be missing -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_report_can_be_written_without_the_rows(tmp_path, results):
     """Someone sent only results.json: the pictures of single requests are left out, and the page says so."""
     told = words(read(write_report(results, tmp_path)))
@@ -218,7 +216,6 @@ def test_a_report_can_be_written_without_the_rows(tmp_path, results):
     assert not {"timeline", "ecdf"} & names
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("app", ["sync", "queued", "host"])
 def test_one_app_alone_makes_a_report(tmp_path, app):
     """`--app` and `--host` leave no empty headings and no empty places of the other app."""
@@ -237,7 +234,6 @@ def test_one_app_alone_makes_a_report(tmp_path, app):
     assert "fit for both apps" not in told
 
 
-@pytest.mark.slow
 def test_open_load_alone_makes_a_report(tmp_path):
     """Nobody asked for users: visits a second are the headline, and the largest rate is looked at closely."""
     results = make_run(tmp_path, users=(), rates=(2.0, 8.0))
@@ -248,7 +244,6 @@ def test_open_load_alone_makes_a_report(tmp_path):
     assert (tmp_path / "figures" / "timeline.svg").exists()
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_says_so(tmp_path):
     """Before its verdict."""
     results = make_run(tmp_path, users=(5,), theory=False, floor=False) | {"interrupted": True}
@@ -256,7 +251,6 @@ def test_an_interrupted_run_says_so(tmp_path):
     assert told.index("Interrupted.") < told.index(results["verdict"]["sentence"])
 
 
-@pytest.mark.slow
 def test_a_run_without_a_fit_step_makes_a_report(tmp_path):
     """It says what went wrong instead of what it found."""
     results = make_run(tmp_path, users=(5,), unfit={("sync", 5), ("queued", 5)}, theory=False)
@@ -264,7 +258,6 @@ def test_a_run_without_a_fit_step_makes_a_report(tmp_path):
     assert page.h1.get_text() == "No step of this run is fit for a verdict"
 
 
-@pytest.mark.slow
 def test_texts_from_outside_are_escaped(tmp_path):
     """The name of a processor is no markup."""
     results = make_run(tmp_path, users=(5,), theory=False, floor=False)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from loadtests.arguments import number as number_in
 from loadtests.bench.plan import Plan
 from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import DEFAULT_MIX, parse_mix, written_mix
@@ -208,10 +209,7 @@ def _seconds(text: str) -> float:
 
 
 def _number(text: str, most: float, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
+    number = number_in(text)
     if not 0 < number <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0, of {most:g} at most")
     return number

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from loadtests.arguments import number as number_in
 from loadtests.bench.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.comparison import WORSE_PERCENT, compare
 from loadtests.comparing.comparisontext import text_table
@@ -89,10 +90,7 @@ def _seconds(text: str) -> float:
 
 
 def _number(text: str, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = number_in(text)
     if not 0 <= number < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not {what}, 0 or above")
     return number

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import psutil
 
+from loadtests.arguments import number as number_in
 from loadtests.errors import ProcessError, UsageError
 from loadtests.judging.fitness import MOST_GENERATOR_CPU, MOST_HOST_CPU, MOST_LAG_MS
 from loadtests.judging.samples import Row, in_window, nearest_rank, read_rows, summarise
@@ -243,10 +244,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
+    seconds = number_in(text)
     if not 1 <= seconds <= 600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 600")
     return seconds

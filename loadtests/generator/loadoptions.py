@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
 from loadtests.judging.samples import RULE_MS
@@ -221,10 +222,7 @@ def whole(text: str) -> int:
 
 def not_negative(text: str) -> float:
     """A number that is not negative, from an option."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = number_in(text)
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
     return number

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.judging.verdict import MOST_OVER, TOLD_FIRST, held
 from loadtests.report.figures import pictures
@@ -265,10 +266,7 @@ def _above_zero(text: str) -> float:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = number_in(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
     return value
