@@ -98,11 +98,13 @@ $(VENV)/pip.stamp: requirements/pip.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.txt
 	@touch $@
 
-# One stamp for each set of requirements: a change of the file installs it again.
+# One stamp for each set of requirements: a change of the file installs it again. (What setuptools warns of is that an
+# editable install is one.)
 $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 	@echo "Installing requirements/$*.txt (once, about a minute) ..."
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --no-index -e .
 	@touch $@
 
 # What make test installs holds all that the others need. The tests call several makes at once, and these find

@@ -32,6 +32,7 @@ from loadtests.servers.slotmeter import FOLDER
 from loadtests.wording import APPS
 
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
+WORKING = "Starting job worker"  # what a worker says
 READY_SECONDS = 60.0  # hundreds of slots take a while
 
 
@@ -59,6 +60,7 @@ class StackSettings:
 class Stack:
     """One reader with its feed server and workers. A context manager; or start() and stop().
 
+    Another reader, or another queue, in place of ours: override web_command() and worker_command().
     Raises ProcessError if something does not start, with what it said.
     """
 
@@ -68,6 +70,7 @@ class Stack:
     database_url: str = ""
     processes: dict[str, Process] = field(default_factory=dict)
     slots_folder: Path = Path()  # where the web server counts: see loadtests/servers/slotmeter.py
+    folder: Path = Path()  # of the logs and SQLite's file
     _exits: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def start(self) -> Self:
@@ -92,79 +95,80 @@ class Stack:
     ) -> None:
         self.stop()
 
+    def web_command(self) -> list[str]:
+        """What serves the reader."""
+        return gunicorn_command(self.settings, f"{self.settings.app}_app.app:create_app()")
+
+    def worker_command(self) -> list[str]:
+        """What performs the jobs; when it does, it says "Starting job worker"."""
+        return [
+            *(sys.executable, "-m", "jobqueue", "work", "--database", self.database_url),
+            *("--import", "queued_app.jobs", "--threads", str(self.settings.threads)),
+        ]
+
+    def start_worker(self) -> Process:
+        """One more worker; returns before it is at work: `wait_for(WORKING)`."""
+        number = sum(name.startswith("worker") for name in self.processes) + 1
+        return self._run(f"worker {number}", self.worker_command(), self._environment())
+
     def _start(self) -> None:
         settings, enter = self.settings, self._exits.enter_context
-        folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
-        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
+        self.folder.mkdir(parents=True, exist_ok=True)
         server = enter(database_server(settings.database))
-        self.database_url = enter(fresh_database(server, folder))
+        self.database_url = enter(fresh_database(server, self.folder))
 
-        feeds = self._run("feed server", folder, _feedserver_command(settings))
+        feeds = self._run("feed server", _feedserver_command(settings))
         self.feeds_url = feeds.wait_for_address()
-        environment = {
-            "FEEDREADER_DATABASE": self.database_url,
-            "FEEDREADER_DEADLINE": str(settings.deadline),
-            "FEEDREADER_ALLOW": self.feeds_url.removeprefix("http://"),
-            "FEEDREADER_JOBS_PASSWORD": settings.jobs_password,
-        }
         self.slots_folder = Path(enter(tempfile.TemporaryDirectory(prefix="slots-")))
-        counting = {FOLDER: str(self.slots_folder)}
-        app = self._run("web server", folder, _gunicorn_command(settings), environment | counting)
-        workers = [
-            self._run(f"worker {number}", folder, _worker_command(settings, self.database_url), environment)
-            for number in range(1, settings.workers + 1 if settings.app == "queued" else 1)
-        ]
+        app = self._run(
+            "web server", self.web_command(), self._environment() | {FOLDER: str(self.slots_folder)}
+        )
+        workers = [self.start_worker() for _ in range(settings.workers if settings.app == "queued" else 0)]
         self.url = app.wait_for_address()
         processes = settings.slots if settings.slot_kind == "processes" else 1
         app.wait_for(r"Slot ready", READY_SECONDS, processes)
         _wait_until_healthy(self.url, app)
         for worker in workers:
-            worker.wait_for(r"Starting job worker")
+            worker.wait_for(WORKING)
 
-    def _run(
-        self, name: str, folder: Path, command: Sequence[str], environment: dict[str, str] | None = None
-    ) -> Process:
-        log = folder / f"{name.replace(' ', '-')}.log"
+    def _environment(self) -> dict[str, str]:
+        """The settings of the reader and its workers: see feedreader/settings.py."""
+        return {
+            "FEEDREADER_DATABASE": self.database_url,
+            "FEEDREADER_DEADLINE": str(self.settings.deadline),
+            "FEEDREADER_ALLOW": self.feeds_url.removeprefix("http://"),
+            "FEEDREADER_JOBS_PASSWORD": self.settings.jobs_password,
+        }
+
+    def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
+        log = self.folder / f"{name.replace(' ', '-')}.log"
         process = self._exits.enter_context(Process(name, command, log, environment, self.settings.cpus))
         self.processes[name] = process
         return process
 
 
 def _feedserver_command(settings: StackSettings) -> list[str]:
-    command = [
-        "-m",
-        "loadtests",
-        "feedserver",
-        "--port",
-        str(settings.feeds_port),
-        "--seed",
-        str(settings.seed),
+    return [
+        *(sys.executable, "-m", "loadtests", "feedserver"),
+        *("--port", str(settings.feeds_port), "--seed", str(settings.seed)),
+        *(["--mix", settings.mix] if settings.mix else []),
     ]
-    return [sys.executable, *command, *(["--mix", settings.mix] if settings.mix else [])]
 
 
-def _gunicorn_command(settings: StackSettings) -> list[str]:
+def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> list[str]:
+    """gunicorn with our configuration, and what the settings say of slots; it serves what `factory` makes."""
     config = Path(__file__).with_name("gunicorn.conf.py")
+    slots = str(settings.slots)
     return [
-        *(sys.executable, "-m", "gunicorn", f"{settings.app}_app.app:create_app()"),
+        *(sys.executable, "-m", "gunicorn", factory, "--config", f"file:{config}"),
+        *("--bind", f"127.0.0.1:{settings.port}"),
         *(
-            "--config",
-            f"file:{config}",
-            "--bind",
-            f"127.0.0.1:{settings.port}",
-        ),
-        *(
-            ("--workers", str(settings.slots))
+            ("--workers", slots)
             if settings.slot_kind == "processes"
-            else ("--worker-class", "gthread", "--workers", "1", "--threads", str(settings.slots))
+            else ("--worker-class", "gthread", "--workers", "1", "--threads", slots)
         ),
-    ]
-
-
-def _worker_command(settings: StackSettings, database_url: str) -> list[str]:
-    return [
-        *(sys.executable, "-m", "jobqueue", "work", "--database", database_url),
-        *("--import", "queued_app.jobs", "--threads", str(settings.threads)),
+        *options,
     ]
 
 
