@@ -75,12 +75,20 @@ def test_complete_measures_only_what_is_missing_or_differs(chapter: Chapter, cap
 
 
 def test_a_recording_of_something_else_is_not_passed_off(chapter: Chapter) -> None:
-    """The message shows both settings."""
+    """The message names what differs, wherever in the settings it is."""
     chapter(mode="record")
-    experiment("many-users", measured, users=4)
+    experiment("many-users", lambda plan, rows: 1, plan=Plan(users=(4,)), rows=True)
     chapter(mode="recorded")
-    with pytest.raises(WorkbookError, match=r"made with users=4, and the cell now says users=5"):
-        experiment("many-users", measured, users=5)
+    with pytest.raises(WorkbookError, match=r"settings: plan\.users: recorded \[4\], here \[5, 6\]\. "):
+        experiment("many-users", measured, plan=Plan(users=(5, 6)), rows=True)
+    with pytest.raises(WorkbookError, match=r"rows: recorded true, here not given\. .*recorded=False"):
+        experiment("many-users", measured, plan=Plan(users=(4,)))
+
+
+def test_a_result_in_the_place_of_a_function_is_answered_with_a_sentence() -> None:
+    """The slip of who writes make() for make; nothing is measured or recorded."""
+    with pytest.raises(WorkbookError, match=r"takes the function and its settings"):
+        experiment("many-users", measured(users=4), users=4)
 
 
 def test_a_missing_recording_is_said_with_those_that_are_there(chapter: Chapter) -> None:

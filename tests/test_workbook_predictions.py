@@ -6,6 +6,7 @@ from typing import Any
 
 import notebooks_path  # noqa: F401
 import pytest
+import workbook.predictions
 from workbook import WorkbookError, in_words, predict, score, summary
 from workbook.predictions import Prediction
 
@@ -18,17 +19,18 @@ Chapter = Callable[..., None]
 
 def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
     """The score names both figures, in their unit, and the factor."""
-    score("submit", 2.0)
+    score("submit", seconds=2.0)
     predict("submit", seconds=4)
     predict("browse", seconds=0.02)
     predict("over the rule", percent=30)
-    score("submit", 11.0)
-    score("submit", 11.0, at_least=True)
-    score("browse", 0.018)
-    score("browse", None)
-    score("over the rule", 28)
+    score("submit", seconds=11.0)
+    score("submit", seconds=11.0, at_least=True)
+    score("browse", seconds=0.018)
+    score("browse", seconds=None)
+    score("over the rule", percent=28)
     assert capsys.readouterr().out.splitlines() == [
-        "submit: no prediction was noted; run the cell with predict() first.",
+        "submit: no prediction of that name was noted; run the cell with predict() first."
+        " (Noted: none in this chapter.)",
         "Noted: submit, 4.0 s.",
         "Noted: browse, 20 ms.",
         "Noted: over the rule, 30 %.",
@@ -45,8 +47,8 @@ def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
     [
         (3, 3, False, "well said"),
         (0, 0, False, "well said"),
-        (0, 2, False, "off"),
-        (2, 0, False, "off"),
+        (0, 2, False, "off, and by no factor, since one of the two is 0"),
+        (2, 0, False, "off, and by no factor, since one of the two is 0"),
         (1, 8, False, "off by a factor of 8.0"),
         (8, 1, False, "off by a factor of 8.0"),
         (9, 8, True, "well said"),
@@ -74,11 +76,44 @@ def test_a_prediction_is_one_figure(said: dict[str, float]) -> None:
         predict("submit", **said)
 
 
+@pytest.mark.parametrize("call", [predict, score])
+def test_a_figure_without_a_unit_is_refused(call: Callable[..., None]) -> None:
+    """As one writes it at first: predict("submit", 4)."""
+    with pytest.raises(WorkbookError, match=r'with its unit, for instance \w+\("submit", seconds='):
+        call("submit", 4)
+
+
+def test_times_are_scored_in_the_unit_of_the_measurement(capsys: Captured) -> None:
+    """Whoever says milliseconds or hours is not wrong for that."""
+    predict("submit", ms=20)
+    score("submit", seconds=0.018)
+    predict("25 attempts", hours=24)
+    score("25 attempts", days=20.4)
+    said = capsys.readouterr().out
+    assert "submit: you said 20 ms, it was 18 ms: well said." in said
+    assert "25 attempts: you said 1 day, it was 20.4 days: off by a factor of 20." in said
+
+
+def test_another_unit_is_not_scored() -> None:
+    """The message says what to write instead, and the prediction stays as it was."""
+    predict("submit", percent=5)
+    with pytest.raises(WorkbookError, match=r'predict\("submit", seconds=\.\.\.\), run its cell again'):
+        score("submit", seconds=1.8)
+    assert workbook.predictions.read() == [Prediction(3, "submit", "percent", 5)]
+
+
+def test_a_misspelt_name_is_answered_with_those_that_were_noted(capsys: Captured) -> None:
+    """So that one sees which."""
+    predict("submmit", seconds=4)
+    score("submit", seconds=11)
+    assert "(Noted: submmit.)" in capsys.readouterr().out
+
+
 def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -> None:
     """It keeps its place on the last page; the same name in another chapter is another prediction."""
     predict("first", seconds=1)
     predict("second", users=24)
-    score("first", 5)
+    score("first", seconds=5)
     predict("first", seconds=2)
     capsys.readouterr()
     assert summary() is None
@@ -92,20 +127,20 @@ def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -
 def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) -> None:
     """In the chapters' order, with a count of the good ones, and a picture with a line for each."""
     predict("knee", users=24)
-    score("knee", 26)
+    score("knee", users=26)
     chapter(1)
     predict("submit", seconds=1)
-    score("submit", 6.2)
+    score("submit", seconds=6.2)
     predict("never measured", seconds=1)
     predict("lost jobs", jobs=3)
-    score("lost jobs", 0)
+    score("lost jobs", jobs=0)
     capsys.readouterr()
     figure = summary()
     assert capsys.readouterr().out.splitlines() == [
         "                          you said            it was  off by",
         " 1  submit                   1.0 s             6.2 s  6.2",
         " 1  never measured           1.0 s      not measured",
-        " 1  lost jobs               3 jobs            0 jobs  all",
+        " 1  lost jobs               3 jobs            0 jobs  -",
         " 3  knee                  24 users          26 users  1.1",
         "",
         "1 of 3 were off by a factor of less than 1.5.",
@@ -128,7 +163,7 @@ def test_notes_that_cannot_be_read_are_no_riddle(tmp_path: Path) -> None:
     """The message says which file to delete."""
     (tmp_path / "predictions.json").write_text("{")
     with pytest.raises(WorkbookError, match="Delete the file"):
-        score("submit", 1)
+        score("submit", seconds=1)
 
 
 @pytest.mark.parametrize(

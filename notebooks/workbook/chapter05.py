@@ -8,18 +8,14 @@ from contextlib import closing
 from functools import partial
 from itertools import count
 from typing import Any
-from urllib.parse import urljoin
-
-import requests
 
 from jobqueue import Queue
 from loadtests.feedserver.kinds import delay_of
 from loadtests.judging.samples import in_window
 from loadtests.servers.stack import Stack, StackSettings
-from workbook.readers import rows_of, submit
+from workbook.readers import read, rows_of, submit
 
 FIRST_POLL, LONGEST_POLL, GROWTH = 0.3, 5.0, 1.5  # seconds; as in the page's own script
-PATIENCE = 60.0  # seconds for one request
 WORK_OFF_SECONDS = 2.0
 STAGGER = 0.05  # seconds between two visitors
 FEEDS = 2000  # among which one with a certain delay is looked for
@@ -64,7 +60,7 @@ def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[s
     for app in apps:
         settings = StackSettings(app=app, slots=len(delays))
         with Stack(settings) as stack, ThreadPoolExecutor(len(delays)) as visitors:
-            visit = partial(read, stack.url)
+            visit = partial(read, stack.url, pauses)
             # A process's first requests are slow: nobody looks at those.
             list(
                 visitors.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * len(feeds))))
@@ -79,29 +75,6 @@ def feed_taking(seconds: float) -> tuple[str, int]:
     """Kind and number of a feed whose server takes nearly so long."""
     kind = "typical" if seconds < 2 else "slow"
     return kind, min(range(FEEDS), key=lambda n: abs(delay_of(kind, n) - seconds))
-
-
-def read(reader: str, feed: str, after: float = 0.0) -> dict[str, float]:
-    """Submit a feed as a form would, and open its page as a browser would, until the content is there.
-
-    It begins `after` so many seconds.
-    """
-    time.sleep(after)
-    with requests.Session() as visitor:
-        began = time.perf_counter()
-        form = {"url": feed}
-        answer = visitor.post(f"{reader}/feeds", data=form, allow_redirects=False, timeout=PATIENCE)
-        answered = time.perf_counter() - began
-        answer.raise_for_status()
-        page = urljoin(reader, answer.headers["location"])
-        if "data-poll=" in visitor.get(page, timeout=PATIENCE).text:  # it is still being fetched
-            for pause in pauses():
-                time.sleep(pause)
-                state = visitor.get(f"{page}.json", timeout=PATIENCE)
-                if state.json()["status"] != "pending":
-                    break
-            visitor.get(page, timeout=PATIENCE)
-        return {"answer": answered, "content": time.perf_counter() - began}
 
 
 # ---- many visitors

@@ -1,118 +1,136 @@
-"""The reader's job on two engines, for chapter 10: as processes of their own.
+"""The same reader on two engines, for chapter 10: jobqueue, and Procrastinate in its place."""
 
-    python chapter10_engines.py jobqueue URL add FEEDS_URL 50     # prints {"seconds": ...}
-    python chapter10_engines.py procrastinate URL work 8          # until it is ended
-
-URL is of a PostgreSQL database. Both engines get the same feeds, each in the transaction that adds the feed.
-"""
-
-import asyncio
-import json
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from pathlib import Path
 
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
+import requests
+import sqlalchemy as sa
 
-from feedreader.database import make_engine
-from feedreader.models import Feed, create_tables
+from loadtests.errors import ProcessError
+from loadtests.feedserver.kinds import delay_of
+from loadtests.servers.processes import Process
+from loadtests.servers.stack import WORKING, Stack, StackSettings, gunicorn_command
+from workbook.readers import PATIENCE_SECONDS, read, submit
+from workbook.session import NOTEBOOKS
 
-Enqueue = Callable[[Feed, Session], object]
-
-
-# ---- jobqueue
-
-
-def jobqueue_enqueue(engine: Engine) -> Enqueue:
-    from jobqueue import Queue, job
-
-    job(Feed)
-    queue = Queue(engine)
-    queue.create_tables()
-    return lambda feed, session: queue.enqueue(feed, session=session)
-
-
-def jobqueue_work(engine: Engine, at_a_time: int) -> None:
-    from jobqueue import Queue, Worker, job
-
-    job(Feed)
-    Worker(Queue(engine), threads=at_a_time).run()
+PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
+POLL_SECONDS, POLLS = 0.05, 400
+SOON_SECONDS = 0.01
+FEEDS = 500  # among which the quickest of the slow ones is looked for
 
 
-# ---- Procrastinate
+@dataclass
+class EngineStack(Stack):
+    """The queued reader on PostgreSQL, with jobqueue or with Procrastinate in its place.
+
+    With either, a worker that is silent for two seconds counts as dead.
+    """
+
+    engine: str = "jobqueue"
+
+    def web_command(self) -> list[str]:
+        if self.engine == "jobqueue":
+            return super().web_command()
+        factory = "workbook.chapter10_procrastinate:create_app()"
+        return gunicorn_command(self.settings, factory, "--pythonpath", str(NOTEBOOKS))
+
+    def worker_command(self) -> list[str]:
+        if self.engine == "jobqueue":
+            return [*super().worker_command(), "--lease", "2"]
+        return self.tool("work", str(self.settings.threads))
+
+    def tool(self, *arguments: str) -> list[str]:
+        """A command of Procrastinate, for this reader."""
+        return [sys.executable, str(PROCRASTINATE), *arguments]
+
+    def ready(self) -> int:
+        """How many feeds have been fetched."""
+        engine = sa.create_engine(self.database_url, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            query = sa.text("SELECT count(*) FROM feeds WHERE status = 'ready'")
+            return int(connection.execute(query).scalar_one())
 
 
-def fetch_task(app: Any, engine: Engine) -> Any:
-    """The task: a function with a name, where jobqueue has an object with a method."""
-    from procrastinate import RetryStrategy
+def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str, list[dict[str, float]]]:
+    """So many visitors at a time add typical feeds to the queued reader, on each engine the same ones.
 
-    @app.task(name="fetch", retry=RetryStrategy(max_attempts=25, exponential_wait=2))
-    def fetch(feed_id: int) -> None:
-        with Session(engine) as session:
-            session.get_one(Feed, feed_id).fetch()
-
-    return fetch
-
-
-def procrastinate_enqueue(engine: Engine) -> Enqueue:
-    from procrastinate import App, SyncPsycopgConnector
-
-    app = App(connector=SyncPsycopgConnector(conninfo=dsn(engine)))
-    app.open()
-    app.schema_manager.apply_schema()
-    fetch = fetch_task(app, engine)
-
-    def enqueue(feed: Feed, session: Session) -> None:
-        session.flush()  # the feed gets its number
-        connection = session.connection().connection.driver_connection
-        fetch.configure(connection=connection).defer(feed_id=feed.id)
-
-    return enqueue
+    Returns by engine, for each feed in seconds: its own "delay", and when the "answer" and the "content"
+    came, for which visitors ask 20 times a second.
+    """
+    found = {}
+    for engine in engines:
+        settings = _settings(slots=2 * visitors, threads=visitors)
+        with EngineStack(settings, engine=engine) as stack, ThreadPoolExecutor(visitors) as pool:
+            visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, POLLS))
+            # First requests are slow, whatever the engine: nobody looks at those.
+            list(pool.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * visitors))))
+            visits = list(pool.map(visit, (f"{stack.feeds_url}/feeds/typical/{n}.xml" for n in range(feeds))))
+        found[engine] = [{"delay": delay_of("typical", n), **each} for n, each in enumerate(visits)]
+        print(f"{engine}: {feeds} feeds, {visitors} at a time")
+    return found
 
 
-def procrastinate_work(engine: Engine, at_a_time: int) -> None:
-    from procrastinate import App, PsycopgConnector
+def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str, float | None]]:
+    """Kill the only worker while it fetches a feed, and start another one at once; on each engine.
 
-    async def work() -> None:
-        app = App(connector=PsycopgConnector(conninfo=dsn(engine)))
-        fetch_task(app, engine)
-        async with app.open_async():
-            await app.run_worker_async(concurrency=at_a_time, delete_jobs="successful")
-
-    asyncio.run(work())
-
-
-def dsn(engine: Engine) -> str:
-    """The engine's URL as psycopg itself takes it."""
-    return engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-# ---- both
-
-
-def add(engine: Engine, enqueue: Enqueue, feeds: str, count: int) -> float:
-    """Add feeds as the queued reader does, each with its job in one transaction; returns seconds."""
-    began = time.perf_counter()
-    for number in range(count):
-        with Session(engine) as session:
-            feed = Feed.subscribe(session, f"{feeds}/feeds/fast/{number}.xml")
-            enqueue(feed, session)
-            session.commit()
-    return time.perf_counter() - began
+    Returns how many seconds after the kill the feed was there, "by itself": None if it was not after
+    `watched` seconds. Then somebody has the stalled jobs done again, and it was there "after that was asked".
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    for engine in engines:
+        settings = _settings(slots=2, threads=4)
+        with EngineStack(settings, engine=engine) as stack:
+            feed = min(range(FEEDS), key=lambda n: delay_of("slow", n))
+            submit(stack.url, f"{stack.feeds_url}/feeds/slow/{feed}.xml")
+            _wait_until(lambda stack=stack: _fetching(stack.feeds_url), "The fetch did not begin.")
+            for process in stack.processes["worker 1"].tree():
+                process.kill()
+            killed = time.monotonic()
+            stack.start_worker().wait_for(WORKING)
+            by_itself = _seconds_until(lambda stack=stack: stack.ready() == 1, watched)
+            found[engine] = {"by itself": None if by_itself is None else time.monotonic() - killed}
+            if by_itself is None:
+                found[engine]["after somebody asked"] = _retried(stack)
+    return found
 
 
-def main() -> None:
-    name, url, work, *rest = sys.argv[1:]
-    engine = make_engine(url)
-    create_tables(engine)
-    if work == "add":
-        enqueue = {"jobqueue": jobqueue_enqueue, "procrastinate": procrastinate_enqueue}[name](engine)
-        print(json.dumps({"seconds": add(engine, enqueue, rest[0], int(rest[1]))}), flush=True)
-    else:
-        {"jobqueue": jobqueue_work, "procrastinate": procrastinate_work}[name](engine, int(rest[0]))
+def _retried(stack: EngineStack) -> float | None:
+    """Have stalled jobs done again; returns seconds until the feed was there."""
+    asked = time.monotonic()
+    environment = {"FEEDREADER_DATABASE": stack.database_url}
+    with Process("retry", stack.tool("retry-stalled"), stack.folder / "retry.log", environment) as retry:
+        retry.wait_with(lambda: None, PATIENCE_SECONDS)
+    _wait_until(lambda: stack.ready() == 1, "The feed was not fetched, even so.")
+    return time.monotonic() - asked
 
 
-if __name__ == "__main__":
-    main()
+def _settings(slots: int, threads: int) -> StackSettings:
+    return StackSettings(
+        app="queued", database="postgresql", slots=slots, slot_kind="threads", threads=threads
+    )
+
+
+def _fetching(feeds_url: str) -> bool:
+    stats = requests.get(f"{feeds_url}/stats", timeout=PATIENCE_SECONDS).json()
+    return bool(stats["in_flight"]["slow"])
+
+
+def _wait_until(holds: Callable[[], bool], complaint: str) -> None:
+    if _seconds_until(holds, PATIENCE_SECONDS) is None:
+        raise ProcessError(f"{complaint} It was waited for {PATIENCE_SECONDS:g} s.")
+
+
+def _seconds_until(holds: Callable[[], bool], most: float) -> float | None:
+    """How long it took until `holds`; None if it still does not after `most` seconds."""
+    began = time.monotonic()
+    while not holds():
+        if time.monotonic() > began + most:
+            return None
+        time.sleep(SOON_SECONDS)
+    return time.monotonic() - began

@@ -1,9 +1,11 @@
-"""The picture of chapter 10: how long a backlog takes with more and more workers."""
+"""The pictures of chapter 10: a backlog with more and more workers, and the reader on two engines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
 from matplotlib.figure import Figure
 
+from loadtests.judging.samples import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -12,11 +14,14 @@ from loadtests.report.chartparts import (
     house_style,
     inches,
     label_ends,
+    latency_axis,
     number_axis,
 )
+from loadtests.wording import duration
 from workbook.words import in_words
 
 DATABASES = {"sqlite": ("SQLite", "#007A5A", "o"), "postgresql": ("PostgreSQL", COLOURS["queued"], "s")}
+ENGINES = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
 
 
 def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int], float]) -> Figure:
@@ -39,4 +44,36 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
             axes.plot(workers, seconds, marker=marker, color=colour, ms=8, lw=1.6)
             labels.append(EndLabel(workers[-1], seconds[-1], f"{name}: {in_words(seconds[-1])}", colour))
         label_ends(axes, labels)
+    return figure
+
+
+def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """A dot for each feed: when its answer came, and its content, with each engine; lines: the medians."""
+    rows = [(engine, what) for what in ("answer", "content") for engine in visits]
+    with house_style():
+        figure = Figure(figsize=(11, 4.3))
+        head(
+            figure, "The same reader on two engines", f"{len(visits['jobqueue'])} feeds; lines: half of them"
+        )
+        axes = inches(figure, 2.3, 0.75, 7.3, 2.3)
+        latency_axis(
+            axes, axes.xaxis, [1000 * each[what] for engine, what in rows for each in visits[engine]]
+        )
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.axvline(RULE_MS, color="black", lw=1.4)
+        axes.text(RULE_MS, -0.7, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
+        for place, (engine, what) in enumerate(rows):
+            times = [1000 * each[what] for each in visits[engine]]
+            spread = [
+                place + 0.22 * (n % 5 - 2) / 2 for n in range(len(times))
+            ]  # or they would hide each other
+            axes.plot(times, spread, "o", color=ENGINES[engine], ms=5, alpha=0.45, mew=0)
+            half = median(times)
+            axes.plot([half, half], [place - 0.36, place + 0.36], color=ENGINES[engine], lw=2.5)
+            across = axes.get_yaxis_transform()
+            said = in_words(half / 1000)
+            axes.text(1.02, place, said, color=ENGINES[engine], size=11, va="center", transform=across)
+        axes.set_yticks(range(len(rows)), [f"{what}, {engine}" for engine, what in rows])
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("time since the feed was submitted (logarithmic)")
     return figure

@@ -8,13 +8,15 @@ from typing import Any
 from workbook.session import session
 
 Right = Callable[[Any], bool | str]
+NO_ANSWER = "There is no answer in its cell."
 
 
 def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
-    """Print whether an answer is right, and if not the hint.
+    """Print whether an answer is right, and if not the hint: but none before there is an answer.
 
     `right` takes the answer and returns True or False, or what is wrong with it; or it is the `seal` of the
-    right word. An answer that is still `...` is none. Never raises: the notebook goes on.
+    right word. An answer that is still `...` is none, nor is a tuple with one in it. Never raises: the
+    notebook goes on.
     """
     label = f"Exercise {session().chapter}.{name}"
     problem = _problem(name, answer, right, hint)
@@ -23,15 +25,15 @@ def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
 
 
 def _problem(name: str, answer: Any, right: Right | str, hint: str) -> str | None:
-    if answer is ...:
-        return hint
+    if any(part is ... for part in (answer if isinstance(answer, tuple) else (answer,))):
+        return NO_ANSWER
     if isinstance(right, str):
         return None if seal(name, answer) == right else hint
     try:
         found = right(answer)
     except Exception as error:
         if "ellipsis" in str(error):  # the answer is a function whose body is still `...`
-            return hint
+            return NO_ANSWER
         return f"{hint} (Your answer ends in {type(error).__name__}: {error}.)"
     if isinstance(found, str):
         return found

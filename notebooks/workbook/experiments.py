@@ -40,6 +40,11 @@ def experiment(
     plain = _plain(settings)
     if mode == "recorded" or (mode == "complete" and _fits(file, plain)):
         return _replay(name, file, plain)
+    if not callable(make):
+        raise WorkbookError(
+            f"experiment({name!r}, ...) takes the function and its settings, not what the function returns: "
+            ' for instance experiment("some-name", bench, plan=plan).'
+        )
     began, heard = time.monotonic(), _Heard(sys.stdout)
     with contextlib.redirect_stdout(heard):
         result = _plain(make(**settings))
@@ -58,10 +63,10 @@ def _replay(name: str, file: Path, settings: Any) -> Any:
             " To measure it here and now, add recorded=False."
         )
     recording = _read(file)
-    if recording["settings"] != settings:
+    if differences := _differences(recording["settings"], settings):
         raise WorkbookError(
-            f"The recording of {name!r} was made with {_written(recording['settings'])}, and the cell now"
-            f" says {_written(settings)}. To measure that here and now, add recorded=False."
+            f"The recording of {name!r} was made with other settings: {'; '.join(differences)}."
+            " To measure with yours, here and now, add recorded=False."
         )
     print(recording["printed"], end="")
     print(
@@ -118,9 +123,23 @@ def _as_json(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is none of them")
 
 
-def _written(settings: Any) -> str:
-    text = ", ".join(f"{name}={json.dumps(value)}" for name, value in settings.items()) or "no settings"
-    return text if len(text) < 300 else text[:300] + " ..."
+def _differences(recorded: Any, settings: Any, path: str = "") -> list[str]:
+    """What differs, each setting by its name: "plan.users: recorded [40], here [10]"."""
+    if isinstance(recorded, dict) and isinstance(settings, dict):
+        names = [*recorded, *(name for name in settings if name not in recorded)]
+        return [
+            said
+            for name in names
+            for said in _differences(recorded.get(name, ...), settings.get(name, ...), f"{path}.{name}")
+        ]
+    if recorded == settings:
+        return []
+    return [f"{path.removeprefix('.')}: recorded {_written(recorded)}, here {_written(settings)}"]
+
+
+def _written(value: Any) -> str:
+    text = "not given" if value is ... else json.dumps(value)
+    return text if len(text) < 100 else text[:100] + " ..."
 
 
 class _Heard(io.TextIOBase):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WELL_SAID = 1.5  # a factor; below it a prediction counts as good
+TIMES = {"ms": 1e-3, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0, "weeks": 604800.0}
 
 
 @dataclass(frozen=True)
@@ -52,49 +53,69 @@ class Prediction:
         if factor < WELL_SAID:
             return "well said"
         if math.isinf(factor):
-            return "off"
+            return "off, and by no factor, since one of the two is 0"
         return f"off by a factor of {'at least ' if self.at_least else ''}{times(factor)}"
 
 
 def times(factor: float) -> str:
-    """A factor in words: "1.0", "6.4", "121"; "all" where one of the two was nothing."""
+    """A factor in words: "1.0", "6.4", "121"; "-" where there is none, since one of the two was 0."""
     if math.isinf(factor):
-        return "all"
+        return "-"
     return f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
-def predict(name: str, **said: float) -> None:
+def predict(name: str, /, *figures: float, **said: float) -> None:
     """Write down what you expect, before you look: predict("submit", seconds=4). A new one replaces the old.
 
     The keyword is the unit: seconds, percent, per_second, users, jobs, or any other word.
-    Raises WorkbookError if it is not one number from 0 up.
+    Raises WorkbookError if it is not one number from 0 up, with a unit.
     """
-    if len(said) != 1:
+    if figures or len(said) != 1:
         raise WorkbookError(f'Write one figure with its unit, for instance predict("{name}", seconds=2).')
     ((unit, value),) = said.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise WorkbookError(f"{value!r} is no prediction: write a number, such as {unit}=2.")
-    if unit == "seconds" and value == 0:
-        raise WorkbookError("Nothing takes 0 seconds: write a number of seconds above 0.")
+        raise WorkbookError(f"{value!r} is no prediction: write a number from 0 up, such as {unit}=2.")
+    if unit in TIMES and value == 0:
+        raise WorkbookError(f"Nothing takes 0 {unit}: write a number above 0.")
     prediction = Prediction(session().chapter, name, unit, value)
     _write({_key(each): each for each in read()} | {_key(prediction): prediction})
     print(f"Noted: {name}, {in_words(value, unit)}.")
 
 
-def score(name: str, measured: float | None, at_least: bool = False) -> None:
-    """Say how far the prediction was from what was `measured`, in its unit (None: nothing was measured).
+def score(name: str, /, *figures: float, at_least: bool = False, **measured: float | None) -> None:
+    """Say how far the prediction was from what was measured: score("submit", seconds=11).
 
-    `at_least`: the measurement is a lower bound.
+    The keyword is the unit; times are converted to it. None: nothing was measured. `at_least`: the
+    measurement is a lower bound. Raises WorkbookError if the prediction was made in another unit.
     """
+    if figures or len(measured) != 1:
+        raise WorkbookError(f'Give one figure with its unit, for instance score("{name}", seconds=11).')
+    ((unit, value),) = measured.items()
     predictions = {_key(each): each for each in read()}
     wanted = (session().chapter, name)
     said = predictions.get(wanted)
     if said is None:
-        print(f"{name}: no prediction was noted; run the cell with predict() first.")
+        others = [each.name for each in predictions.values() if each.chapter == wanted[0]]
+        print(
+            f"{name}: no prediction of that name was noted; run the cell with predict() first."
+            f" (Noted: {', '.join(others) or 'none in this chapter'}.)"
+        )
         return
-    scored = Prediction(*wanted, said.unit, said.said, measured, at_least)
+    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least)
     _write(predictions | {wanted: scored})
     print(f"{name}: {_sentence(scored)}")
+
+
+def _converted(each: Prediction, unit: str) -> float:
+    """What was said, in this unit."""
+    if each.unit == unit:
+        return each.said
+    if each.unit in TIMES and unit in TIMES:
+        return each.said * TIMES[each.unit] / TIMES[unit]
+    raise WorkbookError(
+        f"You predicted {in_words(each.said, each.unit)}, and this is measured in another unit: change the"
+        f' prediction to predict("{each.name}", {unit}=...), run its cell again, and then this one.'
+    )
 
 
 def _sentence(each: Prediction) -> str:

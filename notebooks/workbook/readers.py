@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from workbook.session import WorkbookError, session
 from workbook.words import in_words
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from loadtests.bench.plan import Plan
     from loadtests.judging.samples import Row
     from loadtests.report.chart_rows import Series
+
+PATIENCE_SECONDS = 60.0  # for one request
 
 
 def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
@@ -79,8 +82,41 @@ def submit(reader: str, feed: str) -> float:
     import requests
 
     began = time.perf_counter()
-    answer = requests.post(f"{reader}/feeds", data={"url": feed}, allow_redirects=False, timeout=60)
+    answer = requests.post(
+        f"{reader}/feeds", data={"url": feed}, allow_redirects=False, timeout=PATIENCE_SECONDS
+    )
     seconds = time.perf_counter() - began
     answer.raise_for_status()
     print(f"{feed.rsplit('/feeds/')[1]:16} answered in {in_words(seconds)}")
     return seconds
+
+
+def read(
+    reader: str, pauses: Callable[[], Iterable[float]], feed: str, after: float = 0.0
+) -> dict[str, float]:
+    """Submit a feed as a form would, and open its page as a browser would, until the content is there.
+
+    It begins `after` so many seconds, and asks for the content again after each of the `pauses()`.
+    Returns when the "answer" came, and the "content", in seconds. Raises WorkbookError if the content has not
+    come after the last pause.
+    """
+    import requests
+
+    time.sleep(after)
+    with requests.Session() as visitor:
+        began = time.perf_counter()
+        form = {"url": feed}
+        answer = visitor.post(f"{reader}/feeds", data=form, allow_redirects=False, timeout=PATIENCE_SECONDS)
+        answered = time.perf_counter() - began
+        answer.raise_for_status()
+        page = urljoin(reader, answer.headers["location"])
+        if "data-poll=" in visitor.get(page, timeout=PATIENCE_SECONDS).text:  # it is still being fetched
+            for pause in pauses():
+                time.sleep(pause)
+                state = visitor.get(f"{page}.json", timeout=PATIENCE_SECONDS)
+                if state.json()["status"] != "pending":
+                    break
+            else:
+                raise WorkbookError(f"{feed} was not fetched: does a worker run?")
+            visitor.get(page, timeout=PATIENCE_SECONDS)
+        return {"answer": answered, "content": time.perf_counter() - began}
