@@ -4,12 +4,15 @@ Nothing is measured here: `make chapters ARGS=--check` runs starters and solutio
 """
 
 import ast
+import copy
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import nbformat
 import pytest
+from matplotlib.pyplot import imread, imsave
 from notebooks_path import NOTEBOOKS
 
 # isort: split
@@ -114,6 +117,27 @@ def test_the_first_chapter_comes_out_of_its_recordings_as_it_is_kept(which: str,
     notebook = chapters.starter(first) if which == "starter" else chapters.solution(first)
     build.execute(notebook, path.parent, "recorded", tmp_path / "predictions.json")
     assert build.printed(notebook) == build.printed(kept(path))
+
+
+def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
+    """Another cell, another word printed, another picture; a pixel more or less is none."""
+    kept_one = kept(CHAPTERS[0].starter)
+    assert build.stale(kept_one, kept(CHAPTERS[0].starter)) == []
+    assert build.stale(kept_one, kept(CHAPTERS[0].solution)) == ["its cells are not those of its source"]
+    for number, cell in enumerate(kept_one.cells, 1):
+        for output in cell.get("outputs", []):
+            changed = copy.deepcopy(kept_one)
+            if output.output_type == "stream":
+                changed.cells[number - 1].outputs[0].text += "!"
+                assert build.stale(kept_one, changed) == [f"cell {number} prints something else"]
+    pictures = [png for cell in kept_one.cells for png in build.pictures(cell)]
+    assert not build.alike(pictures[0], pictures[1])
+    pixels = imread(BytesIO(pictures[0]))
+    for dots, same in ((1, True), (10_000, False)):
+        pixels.reshape(-1, pixels.shape[-1])[:dots, :3] = 0.5
+        changed_picture = BytesIO()
+        imsave(changed_picture, pixels)
+        assert build.alike(pictures[0], changed_picture.getvalue()) is same
 
 
 # ---- the form

@@ -101,9 +101,8 @@ drains_figure(done, lambda workers: theory(jobs=120, threads=4, workers=workers)
 # %%
 merged = experiment("two-generators", two_generators, users=20, seconds=6, processes=2)
 print(f"{merged['processes']} processes, {merged['users']} users, {merged['rows']} rows in one file")
-submit = merged["submit"]
 print(
-    f"POST /feeds: {submit['count']} counted, p50 {figure(submit, 'p50_ms')}, p95 {figure(submit, 'p95_ms')}"
+    f"POST /feeds: {merged['submit']['count']} counted, half of them within {figure(merged['submit'], 'p50_ms')}"
 )
 
 # %% [markdown]

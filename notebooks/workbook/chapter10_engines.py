@@ -18,6 +18,7 @@ from loadtests.servers.processes import Process
 from loadtests.servers.stack import WORKING, Stack, StackSettings, gunicorn_command
 from workbook.readers import PATIENCE_SECONDS, read, submit
 from workbook.session import NOTEBOOKS
+from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
 POLL_SECONDS, POLLS = 0.05, 400
@@ -97,7 +98,16 @@ def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str,
             found[engine] = {"by itself": None if by_itself is None else time.monotonic() - killed}
             if by_itself is None:
                 found[engine]["after somebody asked"] = _retried(stack)
+            said = (
+                f"{when}: {in_words(seconds) if seconds else 'not'}"
+                for when, seconds in found[engine].items()
+            )
+            print(f"{engine:13} the feed was there {', '.join(said)}")
     return found
+
+
+def _after(seconds: float | None) -> str:
+    return "never, as long as it was watched" if seconds is None else f"after {in_words(seconds)}"
 
 
 def _retried(stack: EngineStack) -> float | None:

@@ -53,7 +53,9 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
     with house_style():
         figure = Figure(figsize=(11, 4.3))
         head(
-            figure, "The same reader on two engines", f"{len(visits['jobqueue'])} feeds; lines: half of them"
+            figure,
+            "The same reader on two engines",
+            f"{len(visits['jobqueue'])} feeds; lines: by then half of them had come",
         )
         axes = inches(figure, 2.3, 0.75, 7.3, 2.3)
         latency_axis(
