@@ -19,41 +19,41 @@ from workbook import begin, check, experiment, predict, score
 
 begin(4)
 
+from workbook import chapter04 as lab
+from workbook.chapter04 import do, sql
+from workbook.chapter04_checks import claims_the_right_jobs, finishes_its_own_only
+
 # %% [markdown]
 # ## A table and ten lines
 #
-# A job is a row. A worker that has *claimed* it writes its name into `locked_by`; when the job is done, the row is deleted.
-# `sql(db, statement, name=value)` executes one statement, and each statement is a transaction of its own: it is committed when
-# it returns.
+# A job is a row of
+#
+# ```sql
+# CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)
+# ```
+#
+# A worker that has *claimed* a job writes its name into `locked_by`; when the job is done, the row is deleted. So a worker looks
+# for a job that nobody has, and claims it. `sql(db, statement, name=value)` executes one statement, and each statement is a
+# transaction of its own: it is committed when it returns.
+
 
 # %%
-from workbook import chapter04 as lab
-from workbook.chapter04 import do, sql
-
-
-def fill(engine, count):
-    with engine.connect() as db:
-        sql(db, "DROP TABLE IF EXISTS jobs")
-        sql(db, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
-        for n in range(1, count + 1):
-            sql(db, "INSERT INTO jobs (id, handler) VALUES (:n, 'count me')", n=n)
-
-
 def look(db):
     return sql(db, "SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1").scalar()
 
 
-# %% [markdown]
-# And the worker: look for a job that nobody has, claim it, do it, delete it, until there is none. `do(id)` takes 3 ms.
-
-
-# %%
 def look_then_claim(db, worker):
     if (id := look(db)) is not None:
         sql(db, "UPDATE jobs SET locked_by = :worker WHERE id = :id", worker=worker, id=id)
     return id
 
 
+# %% [markdown]
+# Then it does the job (`do(id)` takes 3 ms), deletes it, and goes on until there is none. One worker, on an SQLite file that goes
+# with this kernel:
+
+
+# %%
 def work_off(db, claim, worker):
     done = []
     while (id := claim(db, worker)) is not None:
@@ -63,12 +63,8 @@ def work_off(db, claim, worker):
     return done
 
 
-# %% [markdown]
-# One worker, on an SQLite file that goes with this kernel:
-
-# %%
 engine = lab.scratch()
-fill(engine, 5)
+lab.fill(engine, 5)
 with engine.connect() as db:
     print("done:", work_off(db, look_then_claim, "A"))
     print("left:", sql(db, "SELECT count(*) FROM jobs").scalar())
@@ -82,7 +78,7 @@ with engine.connect() as db:
 # of them, carried out by hand:
 
 # %%
-fill(engine, 5)
+lab.fill(engine, 5)
 with engine.connect() as a, engine.connect() as b:
     seen_by_a = look(a)
     seen_by_b = look(b)
@@ -103,43 +99,34 @@ with engine.connect() as a, engine.connect() as b:
 # the kind called check-then-act).
 #
 # How often does it happen when nobody arranges it? Four workers, threads with a connection each, begin at the same moment with
-# 200 jobs on SQLite. **Write down what you expect:** how many runs will there be too many?
+# 200 jobs on SQLite. **Write down what you expect:** how many runs will there be too many? (A job that ran three times has two.)
 
 # %%
 predict("runs too many, look then claim", runs=5)
 
-
 # %%
-def races(kind, claims, workers, count):
-    runs = {}
-    with lab.database(kind) as engine:
-        for name, claim in claims.items():
-            fill(engine, count)
-            runs[name] = lab.race(engine, work_off, claim, workers)
-            print(f"{kind}, {name}: {lab.extra(runs[name])} runs too many")
-    return runs
-
-
 claims = {"look, then claim": look_then_claim}
-on_sqlite = experiment("look-then-claim", lambda **how: races("sqlite", claims, **how), workers=4, count=200)
-
-# %%
-score("runs too many, look then claim", lab.extra(on_sqlite["look, then claim"]))
-lab.runs_figure(on_sqlite, "SQLite, four workers: how often each job ran")
+looking = experiment(
+    "look-then-claim", lambda **how: lab.races("sqlite", work_off, claims, **how), workers=4, count=200
+)
+score("runs too many, look then claim", runs=lab.extra(looking["look, then claim"]))
+lab.runs_figure(looking, "SQLite, four workers: how often each job ran")
 
 # %% [markdown]
 # ## What you see
 #
-# Job 1 is nearly always among them, since all four begin at the same moment; the others are wherever two workers happened to
-# look at once. It is not often: SQLite lets one of them write at a time, and that keeps them apart a little.
+# Job 1 is nearly always among them; the others are wherever two workers happened to look at once. It is not often: SQLite lets
+# one of them write at a time, and that keeps them apart a little.
 #
 # That it is not often makes it worse. Say that a claim's gap is 0.2 ms, and that another worker looks every 50 ms. Its look falls
-# into the gap with probability $0.2 / 50 = 0.4\,\%$: no test finds it, and a million jobs a day are 4,000 letters sent twice.
+# into the gap with probability $0.2 / 50 = 0.4\,\%$: a test with ten jobs finds it once in 25 runs, and a million jobs a day are
+# 4,000 letters sent twice.
 #
 # ## Look and claim in one
 #
-# Between the two halves of *one statement* nobody comes on SQLite: it has one write lock for the whole file, and an `UPDATE`
-# has it before it begins to look. `RETURNING` says which row it was.
+# On SQLite nobody comes between the two halves of *one statement*: there is one write lock for the whole file, and an `UPDATE`
+# has it before it begins to look (if it is the first statement of its transaction, as here; a transaction that reads first must
+# begin with `BEGIN IMMEDIATE`). `RETURNING`, in SQLite from 3.35 on, says which row it was.
 
 
 # %%
@@ -153,28 +140,29 @@ def one_update(db, worker):
     ).scalar()
 
 
-claims["one UPDATE"] = one_update
-one = {"one UPDATE": one_update}
-on_sqlite |= experiment("one-update", lambda **how: races("sqlite", one, **how), workers=4, count=200)
+in_one = {"one UPDATE": one_update}
+updating = experiment(
+    "one-update", lambda **how: lab.races("sqlite", work_off, in_one, **how), workers=4, count=200
+)
 
 # %% [markdown]
-# That is the whole queue for SQLite: a table, one statement, and a loop.
+# That is the heart of a queue on SQLite: a table, one statement, and a loop.
 #
 # ## The same on PostgreSQL
 #
-# The four workers move to PostgreSQL, which lets many write at a time. It gets the same statement, character by character.
-# **Write down** how many of its runs will be too many.
+# The four workers move to PostgreSQL, which lets many write at a time. It gets the same statement, character by character, and
+# two more to compare it with:
 #
-# And a second figure. Worker A has claimed job 1, and its transaction is not yet committed. Worker B asks for a job
-# with a statement that ends in `FOR UPDATE SKIP LOCKED` (below). How long does B wait, if A commits after 300 ms?
+# * **checked** looks again whether the row is still free, in the outer `WHERE`;
+# * **`SKIP LOCKED`** has `FOR UPDATE SKIP LOCKED` at the end of its `SELECT`, which locks the row while it looks, and passes over
+#   rows that others have locked.
+#
+# **Write down** how many runs of the same statement will be too many. And a second figure: worker A has claimed job 1, and its
+# transaction is not yet committed. Worker B asks for a job with `SKIP LOCKED`. How long does B wait, if A commits after 300 ms?
 
 # %%
 predict("runs too many, one UPDATE on PostgreSQL", runs=0)
 predict("B's wait with SKIP LOCKED", seconds=0.3)
-
-# %% [markdown]
-# Two more statements to compare it with. The first one looks again whether the row is still free, in the outer `WHERE`. The
-# second one locks the row while it looks, and passes over rows that others have locked.
 
 
 # %%
@@ -186,75 +174,52 @@ def checked_update(db, worker):
 
 def skip_locked(db, worker):
     pick = "SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
-    return sql(
-        db, f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) RETURNING id", worker=worker
-    ).scalar()
+    update = f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) RETURNING id"
+    return sql(db, update, worker=worker).scalar()
 
 
 # %%
-claims |= {"UPDATE, checked": checked_update, "SKIP LOCKED": skip_locked}
-on_postgresql = experiment(
-    "on-postgresql", lambda **how: races("postgresql", claims, **how), workers=4, count=200
+both = {"look, then claim": look_then_claim, "one UPDATE": one_update}
+four = both | {"UPDATE, checked": checked_update, "SKIP LOCKED": skip_locked}
+many = experiment(
+    "on-postgresql", lambda **how: lab.races("postgresql", work_off, four, **how), workers=4, count=200
 )
-
-# %%
-score("runs too many, one UPDATE on PostgreSQL", lab.extra(on_postgresql["one UPDATE"]))
-lab.runs_figure(on_postgresql, "PostgreSQL, four workers: how often each job ran")
+score("runs too many, one UPDATE on PostgreSQL", runs=lab.extra(many["one UPDATE"]))
+lab.runs_figure(many, "PostgreSQL, four workers: how often each job ran")
 
 # %% [markdown]
-# Here many write at a time, and run into one another far more often. And one statement is not enough. To see why, slow it down: A's claim stays uncommitted for 300 ms, and B asks
-# meanwhile. Three jobs are in the table, and no luck is involved.
+# Here many write at a time, and run into one another far more often. And one statement is not enough. To see why, slow it down:
+# A's claim stays uncommitted for 300 ms, and B asks meanwhile. Three jobs are in the table, and no luck is involved.
 
 # %%
-tried = {"sqlite": {name: claims[name] for name in ("look, then claim", "one UPDATE")}, "postgresql": claims}
-found = experiment("overlap", lambda hold: lab.overlaps(tried, fill, hold), hold=0.3)
-score("B's wait with SKIP LOCKED", found[-1]["waited"])
+found = experiment("overlap", lambda hold: lab.overlaps({"sqlite": both, "postgresql": four}, hold), hold=0.3)
+score("B's wait with SKIP LOCKED", seconds=found[-1]["waited"])
 lab.overlap_figure(found, 0.3)
 
 # %% [markdown]
 # ## Why
 #
-# * **SQLite, one `UPDATE`.** B waits for the write lock. When it has the lock it begins to look, and job 1 is taken.
+# * **SQLite.** B waits for the write lock. (There is no line for it: B asks again after growing pauses, and so comes a little after
+#   A's commit.) *Look, then claim* has looked before: only its `UPDATE` waits, and then does not look again. *One `UPDATE`* begins
+#   to look when it has the lock, and by then job 1 is taken.
 # * **PostgreSQL, one `UPDATE`.** A statement sees what was committed when it *began* (the isolation level *read
 #   committed*). B's `SELECT` has found job 1 before it meets A's lock on that row. Then B waits, and when A has committed it tests
 #   its outer `WHERE` once more on the new row. That says `id = 1`, which still holds. So B overwrites A's name.
-# * **Checked.** The same, but the outer `WHERE` no longer holds. B has lost its row, does not look for another one,
-#   and returns with nothing although two jobs wait. Right, but all workers stand in line for one row.
+# * **Checked.** The same, but the outer `WHERE` no longer holds. B has lost its row, does not look for another one, and returns
+#   with nothing although two jobs wait. No job runs twice, but our worker takes "lost" for "empty" and goes home: see the runs
+#   by worker in the race above. (So does a worker with one `UPDATE`, if its row was deleted while it waited.)
 # * **`SKIP LOCKED`.** The `SELECT` locks the row that it finds, and passes over those that are locked. B has job 2, at once.
 #
 # SQLite has no such clause and needs none: with one writer at a time, there are no locked rows to pass over.
 #
 # ## What jobqueue does
 #
-# `jobqueue` has the same two statements, made from one expression. Its own workers, four on each database:
+# `jobqueue` claims with one statement, too. Its own workers, four on each database, and its statement for PostgreSQL (on SQLite
+# without the line that skips, and without the array):
 
 # %%
-from dataclasses import dataclass
-
-from jobqueue import job
-
-done = []
-
-
-@job
-@dataclass
-class Note:
-    number: int
-
-    def perform(self):
-        done.append(self.number)
-
-
-# %%
-library = experiment(
-    "jobqueue",
-    lambda workers, count: lab.the_library([Note(n) for n in range(1, count + 1)], done, workers),
-    workers=4,
-    count=200,
-)
-for kind, of in library.items():
-    print(f"{kind}: {len(of['runs'])} jobs ran, {lab.extra(of['runs'])} runs too many")
-lab.show_sql(library["postgresql"]["sql"])
+statements = experiment("jobqueue", lab.the_library, workers=4, count=200)
+lab.show_sql(statements["postgresql"])
 
 # %% [markdown]
 # Find yours in it: the `UPDATE`, the `SELECT` in its middle, `SKIP LOCKED`, `RETURNING`. What else is in it, each for a
@@ -264,11 +229,16 @@ lab.show_sql(library["postgresql"]["sql"])
 # |---|---|
 # | `run_at <= now` | jobs that are to run later, and the retries of failed ones |
 # | `ORDER BY priority, run_at, id` | urgent ones first; then whoever has been due for longest |
-# | an index of the waiting rows in that order | a claim reads one row, however long the backlog is |
-# | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever |
+# | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (another statement gives it back, chapter 7) |
 # | `attempts + 1` | also an attempt that kills its worker is counted, since it is counted before it begins |
+# | `CASE WHEN true` | this is a claim of one job; in a batch only jobs that failed before are counted at once |
 # | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
-# | `LIMIT` as a parameter | many short jobs in one transaction |
+# | `LIMIT` as a parameter | a worker may claim several short jobs at once, with one commit |
+# | `ANY (array(...))` | the inner `SELECT` runs once, so that its `LIMIT` holds |
+# | `length(last_error)` | whether the job has failed before, without reading the whole text |
+#
+# An index of the waiting rows in that order serves the claim. It does not read the backlog of due jobs, only what it passes over:
+# more urgent jobs that are not due yet, and rows that others have locked.
 #
 # Chapter 7 kills workers to show what the lease and the count are good for.
 #
@@ -292,7 +262,7 @@ def claim_due(db, worker, now):
 check(
     "1",
     claim_due,
-    lab.claims_the_right_jobs,
+    claims_the_right_jobs,
     hint="Begin with one_update. Two things change within its SELECT: WHERE and ORDER BY.",
 )
 
@@ -315,7 +285,7 @@ def finish(db, id, worker):
 check(
     "2",
     finish,
-    lab.finishes_its_own_only,
+    finishes_its_own_only,
     hint="Who has the job stands in its row: ask for it in the same statement that deletes.",
 )
 

@@ -1,4 +1,4 @@
-"""What chapter 4 alone needs: databases to try on, workers in each other's way, pictures, and its checks."""
+"""What chapter 4 alone needs: databases to try on, workers in each other's way, and pictures."""
 
 import textwrap
 import threading
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from tempfile import TemporaryDirectory
@@ -15,12 +16,13 @@ from typing import Any
 from matplotlib.figure import Figure
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
 
-from jobqueue import Queue, Worker, claiming
+from jobqueue import Queue, Worker, claiming, job
 from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
 from loadtests.servers.postgres import running_postgres
 
 Claim = Callable[[Connection, str], int | None]  # takes a job for the worker of that name; its id, or None
-Runs = Mapping[Any, int]  # how often each job ran
+WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until nothing is left; the jobs that it did
+Done = Sequence[Sequence[int]]  # for each worker the jobs that it did, in order
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
 _folders: list["TemporaryDirectory[str]"] = []  # of scratch(); removed when the kernel ends
@@ -65,13 +67,31 @@ def _open(url: str) -> Engine:
     return engine
 
 
-def race(
-    engine: Engine, work_off: Callable[[Connection, Claim, str], list[int]], claim: Claim, workers: int
-) -> dict[int, int]:
-    """So many threads, each with a connection of its own, begin at once and work until nothing is left.
+def fill(engine: Engine, count: int) -> None:
+    """A new table with so many jobs."""
+    with engine.connect() as db:
+        sql(db, "DROP TABLE IF EXISTS jobs")
+        sql(db, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
+        for n in range(1, count + 1):
+            sql(db, "INSERT INTO jobs (id, handler) VALUES (:n, 'count me')", n=n)
 
-    Returns how often each job ran.
-    """
+
+def races(
+    kind: str, work_off: WorkOff, claims: Mapping[str, Claim], workers: int, count: int
+) -> dict[str, Done]:
+    """race() for each way of claiming, on one kind of database with so many jobs; prints what came out."""
+    done = {}
+    with database(kind) as engine:
+        for name, claim in claims.items():
+            fill(engine, count)
+            done[name] = race(engine, work_off, claim, workers)
+            shares = ", ".join(str(len(of)) for of in done[name])
+            print(f"{NAMES[kind]}, {name}: {extra(done[name])} runs too many; runs by worker: {shares}")
+    return done
+
+
+def race(engine: Engine, work_off: WorkOff, claim: Claim, workers: int) -> Done:
+    """So many threads, each with a connection of its own, begin at once and work until nothing is left."""
     barrier = threading.Barrier(workers)
 
     def run(number: int) -> list[int]:
@@ -80,13 +100,17 @@ def race(
             return work_off(db, claim, f"worker {number}")
 
     with ThreadPoolExecutor(workers) as pool:
-        done = list(pool.map(run, range(1, workers + 1)))
+        return list(pool.map(run, range(1, workers + 1)))
+
+
+def runs(done: Done) -> dict[int, int]:
+    """How often each job ran."""
     return dict(sorted(Counter(chain(*done)).items()))
 
 
-def extra(runs: Runs) -> int:
+def extra(done: Done) -> int:
     """How many runs there were too many: each job but its first."""
-    return sum(runs.values()) - len(runs)
+    return sum(times - 1 for times in runs(done).values())
 
 
 def overlap(engine: Engine, claim: Claim, hold: float) -> dict[str, Any]:
@@ -107,9 +131,7 @@ def overlap(engine: Engine, claim: Claim, hold: float) -> dict[str, Any]:
     return {"A": got, "B": theirs, "waited": waited}
 
 
-def overlaps(
-    tried: Mapping[str, Mapping[str, Claim]], fill: Callable[[Engine, int], object], hold: float
-) -> list[dict[str, Any]]:
+def overlaps(tried: Mapping[str, Mapping[str, Claim]], hold: float) -> list[dict[str, Any]]:
     """overlap() on each kind of database for each way of claiming, with three jobs there."""
     found = []
     for kind, claims in tried.items():
@@ -120,25 +142,40 @@ def overlaps(
     return found
 
 
-def the_library(jobs: Sequence[Any], done: list[int], workers: int) -> dict[str, dict[str, Any]]:
-    """jobqueue's own workers on either database: how often each job ran, and its claim as SQL.
+_noted: list[int] = []  # the numbers of the notes, as they ran
 
-    A job says that it ran by adding its number to `done`.
+
+@job
+@dataclass
+class Note:
+    """A job of jobqueue: it notes that it ran."""
+
+    number: int
+
+    def perform(self) -> None:
+        """Note it."""
+        _noted.append(self.number)
+
+
+def the_library(workers: int, count: int) -> dict[str, str]:
+    """jobqueue's own workers on either database with so many jobs; prints what came out.
+
+    Returns its claim as it is sent to each database.
     """
-    found = {}
-    for kind in NAMES:
+    statements = {}
+    for kind, name in NAMES.items():
         with database(kind) as engine:
             queue = Queue(engine.url)
             queue.create_tables()
-            queue.enqueue_many(jobs)
-            statement = _claim_as_sql(queue)
-            done.clear()
+            queue.enqueue_many([Note(n) for n in range(1, count + 1)])
+            statements[kind] = _claim_as_sql(queue)
+            _noted.clear()
             with ThreadPoolExecutor(workers) as pool:
                 for each in [pool.submit(Worker(queue).work_off) for _ in range(workers)]:
                     each.result()
             queue.close()
-        found[kind] = {"runs": dict(sorted(Counter(done).items())), "sql": statement}
-    return found
+        print(f"{name}, jobqueue: {len(runs([_noted]))} jobs ran, {extra([_noted])} runs too many")
+    return statements
 
 
 def _claim_as_sql(queue: Queue) -> str:
@@ -162,23 +199,24 @@ def show_sql(statement: str) -> None:
 # ---- pictures
 
 
-def runs_figure(races: Mapping[str, Runs], title: str) -> Figure:
+def runs_figure(races: Mapping[str, Done], title: str) -> Figure:
     """How often each job ran: a lane for each way of claiming, a bar for each job."""
-    most = max(2, *(times for runs in races.values() for times in runs.values()))
+    counts = {name: runs(done) for name, done in races.items()}
+    most = max(2, *(times for of in counts.values() for times in of.values()))
     with house_style():
         height = 1.05 + 1.15 * len(races)
         figure = Figure(figsize=(10.5, height))
         figure.text(0.02, 1 - 0.3 / height, title, size=13, weight="bold", va="center")
-        for lane, (name, runs) in enumerate(races.items()):
+        for lane, (name, of) in enumerate(counts.items()):
             bottom = 0.7 + 1.15 * (len(races) - 1 - lane)
             axes = inches(figure, 0.75, bottom, 6.6, 0.75)
             axes.bar(
-                [int(job) for job in runs],
-                list(runs.values()),
+                list(of),
+                list(of.values()),
                 width=1.0,
-                color=[TWICE if times > 1 else ONCE for times in runs.values()],
+                color=[TWICE if times > 1 else ONCE for times in of.values()],
             )
-            axes.set_xlim(0, len(runs) + 1)
+            axes.set_xlim(0, len(of) + 1)
             axes.set_ylim(0, most)
             axes.set_yticks(range(most + 1) if most < 6 else (0, 1, most))
             axes.set_ylabel("runs")
@@ -186,8 +224,10 @@ def runs_figure(races: Mapping[str, Runs], title: str) -> Figure:
                 axes.set_xticklabels([])
             else:
                 axes.set_xlabel("job, by its number")
-            many = sum(times > 1 for times in runs.values())
-            said = f"{many} of {len(runs)} jobs ran twice or more" if many else f"all {len(runs)} ran once"
+            many = sum(times > 1 for times in of.values())
+            said = (
+                f"{extra(races[name])} runs too many, of {many} jobs" if many else f"all {len(of)} ran once"
+            )
             style = {"transform": axes.transAxes, "color": TWICE if many else ONCE, "size": 11}
             axes.text(1.02, 0.62, name, va="center", **{**style, "weight": "bold"})
             axes.text(1.02, 0.25, said, va="center", **style)
@@ -201,7 +241,7 @@ def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
         figure = Figure(figsize=(11.5, 1.55 + 0.55 * rows))
         axes = inches(figure, 3.1, 0.75, 4.6, 0.55 * rows)
         axes.set_title(
-            f"A has claimed job 1, and commits after {1000 * hold:.0f} ms. B asks at 0 ms.",
+            f"A has claimed job 1, and commits after {1000 * hold:.0f} ms. B asks for a job at 0 ms.",
             weight="bold",
             x=-0.62,
         )
@@ -229,53 +269,3 @@ def _outcome(each: Mapping[str, Any]) -> tuple[str, str]:
     if each["B"] is None:
         return "B has nothing, though two jobs wait", GREY
     return f"B has job {each['B']}", ONCE
-
-
-# ---- checks of the exercises
-
-
-def _table(*rows: tuple[Any, ...]) -> Connection:
-    """A table of jobs in memory: id, priority, run_at, locked_by."""
-    db = create_engine("sqlite://", isolation_level="AUTOCOMMIT").connect()
-    db.exec_driver_sql("CREATE TABLE jobs (id INTEGER PRIMARY KEY, priority, run_at, locked_by TEXT)")
-    for row in rows:
-        db.exec_driver_sql("INSERT INTO jobs (id, priority, run_at, locked_by) VALUES (?, ?, ?, ?)", row)
-    return db
-
-
-def claims_the_right_jobs(claim_due: Callable[[Connection, str, float], Any]) -> bool | str:
-    """For a check: does it claim what is due, in the right order, each once, and then nothing?"""
-    db = _table((1, 0, 10, None), (2, -5, 90, None), (3, 0, 5, None), (4, -5, 20, None), (5, 0, 1, "Z"))
-    first = claim_due(db, "A", 50)
-    if first is ...:
-        return False
-    wrong = {2: "It took a job whose run_at is still to come.", 5: "It took a job that another worker has."}
-    if first != 4:
-        return wrong.get(first, "The lowest number in priority goes first, whatever its run_at.")
-    if claim_due(db, "B", 50) != 3:
-        return "Of equal priority, the one that has been due for longest goes first."
-    if [claim_due(db, "A", 50), claim_due(db, "B", 50)] != [1, None]:
-        return "After these one job is due, and then none: the answer is None."
-    holders = [tuple(row) for row in sql(db, "SELECT id, locked_by FROM jobs ORDER BY id")]
-    if holders != [(1, "A"), (2, None), (3, "B"), (4, "A"), (5, "Z")]:
-        return "Each claimed row names the worker that has it, and no other row is changed."
-    return True
-
-
-def finishes_its_own_only(finish: Callable[[Connection, int, str], Any]) -> bool | str:
-    """For a check: does it delete the job of the worker that has it, and say whether it did?"""
-    db = _table((1, 0, 0, "B"), (2, 0, 0, "A"), (3, 0, 0, None))
-    late = finish(db, 1, "A")
-    if late is ...:
-        return False
-
-    def left() -> list[int]:
-        return list(sql(db, "SELECT id FROM jobs ORDER BY id").scalars())
-
-    if left() != [1, 2, 3]:
-        return "A finished a job that is B's by now."
-    if late is not False:
-        return "It must say False when the job is not this worker's any more."
-    if finish(db, 1, "B") is not True or left() != [2, 3]:
-        return "B has that job: it is deleted, and the answer is True."
-    return finish(db, 1, "B") is False and finish(db, 3, "A") is False
