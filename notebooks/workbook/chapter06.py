@@ -211,12 +211,17 @@ def begun(jobs: Jobs, queue: str, by: float) -> float:
     return 100 * sum(ours) / len(ours)
 
 
-def simulated_waits(jobs: Jobs, threads: int) -> list[float]:
-    """What the same jobs wait if a queue takes no time: in order of arrival, for the next free thread."""
+def of_queue(jobs: Jobs, queue: str) -> list[Done]:
+    """Those of one queue."""
+    return [each for each in jobs if each["queue"] == queue]
+
+
+def simulated(jobs: Jobs, threads: int) -> list[Done]:
+    """The same jobs if a queue took no time: each begins, in order of arrival, on the next free thread."""
     free = [0.0] * threads
-    found = []
+    found: list[Done] = []
     for each in jobs:
         began = max(each["due"], free[0])
         heapq.heapreplace(free, began + each["seconds"])
-        found.append(began - each["due"])
+        found.append({**each, "began": began, "ended": began + each["seconds"]})
     return found

@@ -22,38 +22,70 @@ from loadtests.theory import OpenLoad
 from loadtests.wording import duration
 from workbook.chapter06 import Jobs, backlog, waits
 
+ENDED = 0.02  # share of the picture: what is less of it in which nothing arrives is not made grey
+Corners = Sequence[tuple[float, float]]
+
 
 def backlog_figure(
-    lines: Mapping[str, Jobs], title: str, until: float, fluid: Sequence[tuple[float, float]] = ()
+    lines: Mapping[str, Jobs],
+    title: str,
+    until: float,
+    dashed: Mapping[str, Corners] | None = None,
+    enlarged: Sequence[str] = (),
 ) -> Figure:
-    """Jobs that wait against time, a line for each name; `fluid`: the corners of what is expected.
+    """Jobs that wait against time, a line for each name; `dashed`: the corners of what is expected.
 
-    Behind `until`, where nothing arrives any more, it is grey.
+    Behind `until`, where nothing arrives any more, it is grey. The `enlarged` lines are also drawn below, on
+    a scale of their own.
     """
     end = max(each["ended"] for jobs in lines.values() for each in jobs)
+    colours = dict(zip(lines, MORE_COLOURS, strict=False))
+    below = 2.3 if enlarged else 0.0
     with house_style():
-        figure = Figure(figsize=(11, 4.6))
-        axes = inches(figure, 0.8, 0.75, 7.3, 3.3)
-        axes.set_xlim(0, end)
-        axes.axvspan(until, end, color="#f0f0f0", lw=0, zorder=0)
-        labels, most = [], max([1.0, *(height for _, height in fluid)])
-        for (name, jobs), colour in zip(lines.items(), MORE_COLOURS, strict=False):
-            moments = sorted({0.0, *(each[key] for each in jobs for key in ("due", "began"))})
-            heights = [backlog(jobs, moment) for moment in moments]
-            most = max(most, *heights)
-            axes.plot(moments, heights, color=colour, lw=2.2, drawstyle="steps-post")
-            top = max(range(len(heights)), key=heights.__getitem__)
-            labels.append(EndLabel(moments[top], heights[top], f"{name}: up to {heights[top]}", colour))
-        if fluid:
-            axes.plot(*zip(*fluid, strict=True), color=GREY, lw=2, ls=(0, (4, 2)))
-            labels.append(EndLabel(*max(fluid, key=lambda corner: corner[1]), "dashed: expected", GREY))
-        axes.set_ylim(0, 1.12 * most)
-        even_ticks(axes.yaxis, 6, integer=True)
-        axes.xaxis.set_major_locator(FixedLocator(range(ceil(end))))
-        axes.set_xlabel("seconds since the start (grey: nothing arrives any more)")
-        axes.set_title(title, weight="bold")
-        label_ends(axes, labels)
+        figure = Figure(figsize=(11, 4.6 + below))
+        upper = inches(figure, 0.8, 0.75 + below, 7.3, 3.3)
+        _backlogs(upper, lines, colours, until, end, dashed or {})
+        upper.set_title(title, weight="bold")
+        lower = upper
+        if enlarged:
+            lower = inches(figure, 0.8, 0.75, 7.3, 1.75)
+            _backlogs(lower, {name: lines[name] for name in enlarged}, colours, until, end, {}, width=1.3)
+            upper.set_xticklabels([])
+            lower.set_title("enlarged", size=11, pad=4)
+        grey = " (grey: nothing arrives any more)" if end - until > ENDED * end else ""
+        lower.set_xlabel(f"seconds since the start{grey}")
     return figure
+
+
+def _backlogs(
+    axes: Axes,
+    lines: Mapping[str, Jobs],
+    colours: Mapping[str, str],
+    until: float,
+    end: float,
+    dashed: Mapping[str, Corners],
+    width: float = 2.2,
+) -> None:
+    axes.set_xlim(0, end)
+    if end - until > ENDED * end:
+        axes.axvspan(until, end, color="#f0f0f0", lw=0, zorder=0)
+    labels, most = [], 1.0
+    for name, jobs in lines.items():
+        moments = sorted({0.0, *(each[key] for each in jobs for key in ("due", "began"))})
+        heights = [backlog(jobs, moment) for moment in moments]
+        most = max(most, *heights)
+        axes.plot(moments, heights, color=colours[name], lw=width, drawstyle="steps-post")
+        top = max(range(len(heights)), key=heights.__getitem__)
+        labels.append(EndLabel(moments[top], heights[top], f"{name}: up to {heights[top]}", colours[name]))
+    for name, corners in dashed.items():
+        axes.plot(*zip(*corners, strict=True), color=GREY, lw=2, ls=(0, (4, 2)))
+        top_corner = max(corners, key=lambda corner: corner[1])
+        most = max(most, top_corner[1])
+        labels.append(EndLabel(*top_corner, f"dashed: {name}", GREY))
+    axes.set_ylim(0, 1.12 * most)
+    even_ticks(axes.yaxis, 6 if most > 20 else 4, integer=True)
+    axes.xaxis.set_major_locator(FixedLocator(range(ceil(end))))
+    label_ends(axes, labels)
 
 
 def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figure:
@@ -61,7 +93,7 @@ def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figur
     with house_style():
         figure = Figure(figsize=(11, 5))
         axes = inches(figure, 0.9, 0.75, 6.7, 3.4)
-        latency_axis(axes, axes.xaxis, [8.0])
+        latency_axis(axes, axes.xaxis, [2.0])
         least = 0.5 / max(len(jobs) for jobs in found.values())
         _share_axis(axes, least)
         axes.axvline(RULE_MS, color="black", lw=1.4)

@@ -1,0 +1,44 @@
+"""What chapter 6 prints beside its pictures."""
+
+from collections.abc import Mapping
+from statistics import mean
+
+from loadtests.theory import OpenLoad, drain_time, workers_needed
+from workbook.chapter06 import Jobs, busy, drained, of_queue, simulated, waits
+from workbook.words import in_words
+
+
+def show_busy(found: Mapping[str, Jobs], rate: float, demand: float, seconds: float) -> None:
+    """How much is asked of each number of threads, and how much of the time they were at work."""
+    print(f"needed: {workers_needed(rate, demand)} threads")
+    for threads, jobs in found.items():
+        asked, were = rate * demand / int(threads), busy(jobs, seconds) / int(threads)
+        print(f"{threads} threads: asked of them {100 * asked:4.0f} %, busy {100 * were:4.0f} % of the time")
+
+
+def show_pick_ups(found: Mapping[str, Jobs], rate: float, demand: float) -> None:
+    """Mean pick-up latencies by the formula, in the simulation and measured, where there is a formula."""
+    for threads, jobs in found.items():
+        load = OpenLoad(int(threads), rate, demand)
+        if load.utilisation < 1:
+            said = _compared(load.wait, mean(waits(simulated(jobs, load.slots))), mean(waits(jobs)))
+            print(f"{threads} threads: pick-up {said}")
+
+
+def show_drained(jobs: Jobs, burst: int, at: float, threads: int, rate: float, demand: float) -> None:
+    """How long a burst of so many jobs takes to drain: by the formula, in the simulation and measured."""
+    by_formula = drain_time(burst, threads, demand, rate)
+    print(f"drained {_compared(by_formula, drained(simulated(jobs, threads), at), drained(jobs, at))}")
+
+
+def show_waits(shared: Jobs, own: object) -> None:
+    """Mean pick-up latencies with shared workers, and with own ones; nothing as long as there are none."""
+    if isinstance(own, Mapping) and "jobs" in own:
+        for kind in ("urgent", "ordinary"):
+            before, now = (in_words(mean(waits(of_queue(jobs, kind)))) for jobs in (shared, own["jobs"]))
+            print(f"{kind} jobs: picked up after {before} on average by shared workers, {now} by their own")
+
+
+def _compared(formula: float, simulation: float, measured: float) -> str:
+    by_formula, in_simulation, here = map(in_words, (formula, simulation, measured))
+    return f"by the formula {by_formula}, simulated {in_simulation}, measured {here}"

@@ -1,0 +1,37 @@
+"""Chapter 6: what its simulation and its tables say of jobs whose times are known."""
+
+import notebooks_path  # noqa: F401
+import pytest
+
+# isort: split
+from workbook import chapter06, chapter06_tables
+
+JOBS = [
+    {"queue": "default", "due": due, "seconds": 2.0, "began": due + 3, "ended": due + 5}
+    for due in (0.0, 1.0, 1.5)
+]
+
+
+def test_a_simulated_queue_takes_no_time() -> None:
+    """In order of arrival, each job begins on the thread that is free first."""
+    assert [each["began"] for each in chapter06.simulated(JOBS, 1)] == [0, 2, 4]
+    assert [each["began"] for each in chapter06.simulated(JOBS, 2)] == [0, 1, 2]
+    assert [each["ended"] for each in chapter06.simulated(JOBS, 3)] == [2, 3, 3.5]
+
+
+def test_formula_simulation_and_measurement_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    """Pick-ups only for as many threads as keep up."""
+    chapter06_tables.show_pick_ups({"1": JOBS, "2": JOBS}, rate=1, demand=1)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "2 threads: pick-up by the formula 333 ms, simulated 167 ms, measured 3.0 s"
+
+
+def test_waits_are_compared_when_there_is_something_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    """A starter has no answer to exercise 6.3 yet."""
+    shared = [each | {"queue": queue} for each in JOBS for queue in ("urgent", "ordinary")]
+    chapter06_tables.show_waits(shared, ...)
+    assert capsys.readouterr().out == ""
+    chapter06_tables.show_waits(shared, {"jobs": chapter06.simulated(shared, 6)})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "urgent jobs: picked up after 3.0 s on average by shared workers, 0.0 ms by their own"
+    assert second.startswith("ordinary jobs: ")
