@@ -19,13 +19,17 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue
 from loadtests.servers.processes import Process
-from workbook.chapter07_jobs import Base, Pay, Payment, Poison, SendMail, noted
+from workbook.chapter07_jobs import GO_ON, Base, Pay, Payment, Poison, SendMail, noted
 from workbook.session import NOTEBOOKS, WorkbookError
 from workbook.words import in_words
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.01
 BEFORE_THE_KILL = 1.2  # seconds of it in the picture
+NOT_OPEN = (
+    "No worker has the job: run the cell that starts two workers (with recorded=False, if the chapter shows"
+    " recordings), and then this one again."
+)
 
 # What jobqueue logs of failures and dead workers is what this chapter is about.
 logging.getLogger("jobqueue").setLevel(logging.ERROR)
@@ -143,21 +147,23 @@ class Lab:
                 time.sleep(LOOK_SECONDS)
             if (row := self._look()) and row.locked_by:
                 return _pid(row)
-        raise WorkbookError(
-            "No worker has the job: run the cell that starts two workers, and then this one again."
-        )
+        raise WorkbookError(NOT_OPEN)
 
-    def afterwards(self) -> dict[str, Any]:
-        """From the moment of the kill until the job is done: what happened. Ends all workers.
+    def afterwards(self, number: int) -> dict[str, Any]:
+        """From the moment of signal `number` until the job is done: what happened. Ends all workers.
 
-        All moments are seconds since the kill. Raises WorkbookError if the job does not come back.
+        All moments are seconds since the signal. A worker that was only stopped goes on in the end, and what
+        it says is printed. Raises WorkbookError if the job does not come back.
         """
+        if not self._workers:
+            raise WorkbookError(NOT_OPEN)
         killed = time.time()
         self._wait(lambda: not self._look(), "the job to come back", 10 * self.lease + READY_SECONDS)
         begun, done = self.happened("ada", "begun"), self.happened("ada", "done")
         ends = {each["pid"]: each["at"] - killed for each in done}
         story = {
             "lease": self.lease,
+            "signal": signal.Signals(number).name,
             "beats": [[letter, at - killed] for letter, at in self._beats],
             "attempts": [
                 {
@@ -169,8 +175,22 @@ class Lab:
             ],
             "mails": [each["at"] - killed for each in self.happened("ada", "mail")],
         }
+        self._wake_the_stopped()
         self.close()
         return story
+
+    def _wake_the_stopped(self) -> None:
+        """Let workers go on that SIGSTOP has stopped, and print what they say when their attempt ends."""
+        for worker in self._workers:
+            stopped = [each for each in worker.tree() if each.status() == psutil.STATUS_STOPPED]
+            if not stopped:
+                continue
+            (Path(self.folder) / GO_ON).touch()
+            for process in stopped:
+                process.resume()
+            said = worker.wait_for(r"job \d+ is somebody else's.*", READY_SECONDS).group()
+            letter = next(self._letters[each.pid] for each in stopped if each.pid in self._letters)
+            print(f"worker {letter}, which goes on after SIGCONT, says: {said}")
 
     def _look(self) -> Job | None:
         """The job as it is now; its heartbeat is kept."""
@@ -237,7 +257,6 @@ def die_at_points(lease: float) -> list[dict[str, Any]]:
                 name = f"{kind} {first}"
                 effects = len(lab.happened(name, "mail")) if kind == "mail" else lab.payments(name)
                 begun = len(lab.happened(name, "begun"))
-                print(f"{kind}, its first worker {first} the effect: begun {begun} times, effects {effects}")
                 found.append({"kind": kind, "first": first, "begun": begun, "effects": effects})
     return found
 
@@ -251,10 +270,9 @@ def poison(lease: float, max_attempts: int, others: int) -> dict[str, Any]:
         (row,) = lab.queue.jobs()
         return {
             "workers that died": died,
-            "begun": len(lab.happened("poison", "begun")),
             "attempts": row.attempts,
             "failed for good": row.failed_at is not None,
-            "last_error": re.sub(r"host:\S+ pid:\d+ \w+", "(name)", row.last_error or ""),
+            "last_error": re.sub(r"host:\S+ pid:\d+ \w+", "(host and process id)", row.last_error or ""),
             "mails": sum(each["what"] == "mail" for each in noted(lab.folder)),
         }
 
@@ -269,9 +287,3 @@ def _work_through(lab: Lab) -> int:
         )
         died += not worker.is_running()
     return died
-
-
-def workers_left() -> int:
-    """How many processes of this kernel are at work on a queue."""
-    left = psutil.Process().children(recursive=True)
-    return sum("jobqueue" in " ".join(process.cmdline()) for process in left if process.is_running())
