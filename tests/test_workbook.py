@@ -17,6 +17,7 @@ pytest_plugins = ["workbook_fixtures"]
 pytestmark = pytest.mark.usefixtures("chapter")
 
 Captured = pytest.CaptureFixture[str]
+UNANSWERED = "Exercise 3.2: not yet. There is no answer in its cell."
 
 
 def answer_of(right: Any, answer: Any, capsys: Captured) -> str:
@@ -30,7 +31,13 @@ def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Cap
     """By a condition, by a tolerance, or by a seal; nothing answered is no error."""
     assert answer_of(right, 7, capsys) == "Exercise 3.2: right."
     assert answer_of(right, 8, capsys) == "Exercise 3.2: not yet. Think of N*."
-    assert answer_of(right, ..., capsys) == "Exercise 3.2: not yet. Think of N*."
+    assert answer_of(right, ..., capsys) == UNANSWERED
+
+
+@pytest.mark.parametrize("answer", [..., (7, ...), lambda n: ...])
+def test_an_exercise_without_an_answer_gives_no_hint(answer: Any, capsys: Captured) -> None:
+    """Or it would stand below the exercise before anybody has thought; nor if one part is missing."""
+    assert answer_of(lambda answer: answer(1) + 1 == 2, answer, capsys) == UNANSWERED
 
 
 def test_a_check_may_say_what_is_wrong(capsys: Captured) -> None:
@@ -40,12 +47,11 @@ def test_a_check_may_say_what_is_wrong(capsys: Captured) -> None:
 
 
 def test_an_answer_that_breaks_the_check_is_no_traceback(capsys: Captured) -> None:
-    """The error is named; a function that is not written yet has only the hint."""
+    """The error is named after the hint."""
     right = lambda answer: answer(1) + 1 == 2  # noqa: E731
     assert answer_of(right, "x", capsys).endswith(
         "(Your answer ends in TypeError: 'str' object is not callable.)"
     )
-    assert answer_of(right, lambda n: ..., capsys) == "Exercise 3.2: not yet. Think of N*."
 
 
 def test_a_seal_knows_its_exercise_and_no_letter_case() -> None:
