@@ -1,6 +1,8 @@
 """What chapter 9 alone needs: the async twin under load, while it parses, and when a process ends."""
 
 import contextlib
+import io
+import random
 import sys
 import tempfile
 import threading
@@ -8,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby, repeat
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import psutil
@@ -18,13 +22,18 @@ import sqlalchemy as sa
 from loadtests.bench.plan import Plan
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
+from loadtests.judging.samples import Row, in_window
+from loadtests.predicting.workload import submitters_among
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
-from workbook.readers import bench
+from loadtests.wording import figure
+from workbook.readers import bench, read, rows_of
+from workbook.words import in_words
 
 TWIN = Path(__file__).with_name("chapter09_async.py")
 WAYS = {"sync": "threads", "host": "async", "queued": "queue"}  # what the three are called here
 FEEDS = 2000  # whose delays stand for those of the mix
+SEED = Plan().seed  # of the visitors in a bench that names none
 SOON_SECONDS = 0.02
 READY_SECONDS = 10.0
 
@@ -39,17 +48,13 @@ class Twin:
     url: str
     feeds_url: str
     process: Process
-
-    @property
-    def memory_mib(self) -> float:
-        """What it takes now."""
-        return sum(own_memory(process) for process in self.process.tree()) / 2**20
+    again: Callable[[], "Twin"]  # starts another one, which knows nothing of this one
 
 
-def own_memory(process: psutil.Process) -> int:
-    """Bytes of a process, what it shares with others counted in part (where the system tells)."""
-    memory = process.memory_full_info()
-    return int(getattr(memory, "pss", memory.uss))
+def memory_of(processes: Sequence[Process]) -> float:
+    """MiB of all of them, what they share with others counted in part (where the system tells)."""
+    infos = [each.memory_full_info() for process in processes for each in process.tree()]
+    return sum(getattr(info, "pss", info.uss) for info in infos) / 2**20
 
 
 @contextlib.contextmanager
@@ -61,12 +66,17 @@ def running_twin(deadline: float, mix: str = "", longer: int = 1, in_thread: boo
         command += ["--mix", mix] if mix else []
         feeds = exits.enter_context(Process("feed server", command, folder / "feeds.log"))
         feeds_url = feeds.wait_for_address()
-        command = [sys.executable, str(TWIN), "--feeds", feeds_url, "--deadline", str(deadline)]
-        command += ["--longer", str(longer), *(["--in-thread"] if in_thread else [])]
-        twin = exits.enter_context(Process("async reader", command, folder / "twin.log"))
-        url = twin.wait_for_address()
-        _wait_until(lambda: _answers(url), "The async reader does not answer.")
-        yield Twin(url, feeds_url, twin)
+        ours = [sys.executable, str(TWIN), "--feeds", feeds_url, "--deadline", str(deadline)]
+        ours += ["--longer", str(longer), *(["--in-thread"] if in_thread else [])]
+        logs = (folder / f"twin-{number}.log" for number in range(9))
+
+        def start() -> Twin:
+            process = exits.enter_context(Process("async reader", ours, next(logs)))
+            url = process.wait_for_address()
+            _wait_until(lambda: _answers(url), "The async reader does not answer.")
+            return Twin(url, feeds_url, process, start)
+
+        yield start()
 
 
 def _answers(url: str) -> bool:
@@ -85,11 +95,13 @@ def _wait_until(holds: Callable[[], bool], complaint: str) -> None:
 
 
 def async_bench(plan: Plan) -> dict[str, Any]:
-    """`bench` of the twin, with all rows, and what memory it took in the end, as "memory_mib"."""
+    """`bench` of the twin, with all rows."""
     with running_twin(plan.deadline, written_mix(plan.mix)) as twin:
         target = replace(plan, apps=("host",), host=twin.url, feeds=twin.feeds_url)
-        results = bench(target, rows=True)
-        return {**results, "memory_mib": round(twin.memory_mib, 1)}
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            results = bench(target, rows=True)
+        print(said.getvalue().replace("  your app", "async twin"), end="")
+    return results
 
 
 # ---- three ways, compared
@@ -104,6 +116,61 @@ def steps_of(*benches: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def feeds_alone(deadline: float, count: int = FEEDS) -> list[float]:
     """How long so many feeds of the mix take, each given up after `deadline`; seconds."""
     return [min(deadline, delay_of(kind_of(n), n)) for n in range(count)]
+
+
+def submitted(results: Mapping[str, Any], app: str) -> list[tuple[Row, float]]:
+    """Each POST /feeds of an app's step that is counted, and how long its feed takes by itself, in seconds.
+
+    Which feed it was is not in the rows, but in the visitors' random numbers, as loadtests/feeds.py draws
+    them: a pause before the first visit, and then for each a feed and a pause.
+    """
+    step, settings = steps_of(results)[app], results["settings"]
+    of_user = sorted(
+        (row for row in rows_of(results, step) if row.group == "submit"),
+        key=lambda row: (row.user, row.intended_s),
+    )
+    delays = {}
+    for user, rows in groupby(of_user, key=lambda row: row.user):
+        drawn = random.Random(f"{SEED} Submitter {user}")
+        for row in rows:
+            drawn.random()
+            n = drawn.randrange(1_000_000_000)
+            delays[row] = min(settings["deadline_s"], delay_of(kind_of(n, settings["mix"]), n))
+    return [(row, delays[row]) for row in in_window(of_user, *step["window_s"])]
+
+
+def compare(*benches: Mapping[str, Any]) -> None:
+    """Print what each way gave: medians, what it added to the feeds, and how many waited at a time."""
+    for results in benches:
+        for app, step in steps_of(results).items():
+            groups = (f"{group} {figure(step[group], 'p50_ms')}" for group in ("submit", "browse", "content"))
+            print(f"{WAYS[app]:7}  p50: {', '.join(groups)}")
+            if app != "queued":
+                print(f"         {_beside_the_feeds(results, app)}")
+
+
+def _beside_the_feeds(results: Mapping[str, Any], app: str) -> str:
+    settings, pairs = results["settings"], submitted(results, app)
+    ended, demand = steps_of(results)[app]["ended_s"], mean(delay for _, delay in pairs)
+    added = median(row.waited_ms(ended) / 1000 - delay for row, delay in pairs)
+    visitors = submitters_among(settings["users"][0], settings["submitters"])
+    expected = visitors * demand / (demand + settings["think_s"])
+    return (
+        f"its feeds alone: mean D = {demand:.2f} s; it adds {in_words(added)} (median);"
+        f" waiting at a time: expected {expected:.1f}, counted {waiting(results, app):.1f}"
+    )
+
+
+def waiting(results: Mapping[str, Any], app: str) -> float:
+    """How many visitors waited for the answer to POST /feeds at a time, on average of the counted time."""
+    step = steps_of(results)[app]
+    start, end = step["window_s"]
+    stays = [
+        (row.intended_s, end if row.done_s is None else row.done_s)
+        for row in rows_of(results, step)
+        if row.group == "submit"
+    ]
+    return sum(max(0.0, min(done, end) - max(begun, start)) for begun, done in stays) / (end - start)
 
 
 # ---- one loop
@@ -151,21 +218,32 @@ def slowest(seen: Mapping[str, Any]) -> float:
 # ---- when a process ends
 
 
-def crash(visitors: int) -> dict[str, dict[str, int]]:
+def crash(visitors: int) -> dict[str, dict[str, float]]:
     """Let so many visitors add a feed that hangs, and kill every process of the reader while it is fetched.
 
-    Returns for the synchronous and the queued reader: how many visitors had been answered, how many of the
-    feeds are in the database, and how many jobs, which a worker will do when it is started again.
+    One good feed has been read before. Returns for each way how many visitors had been answered, how many
+    feeds the reader knows after a restart, how many jobs a worker will find then; and how many KiB more of
+    memory it took for each fetch that was under way.
     """
-    found = {}
-    for app in ("sync", "queued"):
-        settings = StackSettings(app=app, slots=visitors, slot_kind="threads", deadline=30)
-        with Stack(settings) as stack:
-            ours = [process for name, process in stack.processes.items() if name != "feed server"]
-            answered = _killed(stack.url, stack.feeds_url, visitors, ours)
-            tables = {name: _count(stack.database_url, name) for name in ("feeds", "jobs")}
-            found[app] = {"visitors answered": answered, **tables}
-    return found
+    with ThreadPoolExecutor() as pool:  # none disturbs another: all do nothing but wait
+        killed = {app: pool.submit(_reader_killed, app, visitors) for app in ("sync", "queued")}
+        killed["host"] = pool.submit(_twin_killed, visitors)
+        return {app: killed[app].result() for app in WAYS}
+
+
+def _reader_killed(app: str, visitors: int) -> dict[str, float]:
+    settings = StackSettings(app=app, slots=visitors, slot_kind="threads", threads=visitors, deadline=30)
+    with Stack(settings) as stack:
+        ours = [process for name, process in stack.processes.items() if name != "feed server"]
+        seen = _killed(stack.url, stack.feeds_url, visitors, ours)
+        return {**seen, **{table: _count(stack.database_url, table) for table in ("feeds", "jobs")}}
+
+
+def _twin_killed(visitors: int) -> dict[str, float]:
+    with running_twin(deadline=30) as twin:
+        seen = _killed(twin.url, twin.feeds_url, visitors, [twin.process])
+        listed = requests.get(twin.again().url, timeout=READY_SECONDS).text.count("<li>")
+        return {**seen, "feeds": listed, "jobs": 0}  # it has none
 
 
 def _count(database: str, table: str) -> int:
@@ -177,8 +255,8 @@ def _count(database: str, table: str) -> int:
         return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -> int:
-    """How many were answered before the processes were killed, with all fetches under way."""
+def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -> dict[str, float]:
+    """Kill the processes with all fetches under way; how many were "answered" before, and "kib_each"."""
     answers: list[int] = []
 
     def add(number: int) -> None:
@@ -188,19 +266,32 @@ def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -
                 requests.post(f"{url}/feeds", data=feed, allow_redirects=False, timeout=60).status_code
             )
 
+    read(url, lambda: repeat(0.05), f"{feeds}/feeds/fast/1.xml")
+    before = memory_of(processes)
     threads = [threading.Thread(target=add, args=[number], daemon=True) for number in range(visitors)]
     for thread in threads:
         thread.start()
     _wait_until(lambda: _under_way(feeds) == visitors, "The fetches did not begin.")
+    more = memory_of(processes) - before
     for process in processes:
         for each in process.tree():
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
     for thread in threads:
         thread.join()
-    return answers.count(303)
+    return {"answered": answers.count(303), "kib_each": round(1024 * more / visitors)}
 
 
 def _under_way(feeds: str) -> int:
     stats: dict[str, dict[str, int]] = requests.get(f"{feeds}/stats", timeout=READY_SECONDS).json()
     return stats["in_flight"]["hang"]
+
+
+def tell(left: Mapping[str, Mapping[str, float]]) -> None:
+    """Print what `crash` has found, a line for each way."""
+    print("         answered  after a restart: feeds  jobs  memory for each fetch under way")
+    for app, found in left.items():
+        print(
+            f"{WAYS[app]:7}  {found['answered']:8}  {found['feeds']:22}  {found['jobs']:4}"
+            f"  {found['kib_each']:5.0f} KiB"
+        )

@@ -5,8 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from loadtests.judging.samples import RULE_MS, Row
-from loadtests.report.chart_rows import Series
+from loadtests.judging.samples import RULE_MS, in_window
+from loadtests.report.chart_rows import not_yet_answered
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -16,25 +16,52 @@ from loadtests.report.chartparts import (
     label_ends,
     latency_axis,
     rule_line,
+    share_axis,
 )
-from workbook.chapter09 import WAYS, feeds_alone, steps_of
+from loadtests.wording import duration
+from workbook.chapter09 import WAYS, steps_of, submitted
 from workbook.readers import rows_of
 
 WAY_COLOURS = {"sync": COLOURS["sync"], "host": "#007A5A", "queued": COLOURS["queued"]}
+LINES: dict[str, Any] = {  # threads and async lie on each other
+    "sync": {"lw": 3, "zorder": 3},
+    "host": {"lw": 2.5, "ls": (0, (3, 2)), "zorder": 4},
+    "queued": {"lw": 3, "zorder": 3},
+}
 
 
-def ways_series(*benches: Mapping[str, Any], deadline: float) -> list[Series]:
-    """The POST /feeds of each way, and how long the feeds themselves take, for `ecdf_figure`."""
-    series = []
-    for results in benches:
-        for app, step in steps_of(results).items():
-            rows = [row for row in rows_of(results, step) if row.group == "submit"]
-            window = (step["window_s"][0], step["window_s"][1])
-            series.append(Series(WAYS[app], WAY_COLOURS[app], rows, step["ended_s"], window))
-    alone = [
-        Row(n, "submit", "/feeds", 0.0, 0.0, wait, 200, "") for n, wait in enumerate(feeds_alone(deadline))
-    ]
-    return [Series("feeds alone", GREY, alone, deadline), *series]
+def ways_figure(both: Mapping[str, Any], twin: Mapping[str, Any]) -> Figure:
+    """The share of POST /feeds not yet answered, each way; and that of the very feeds, by themselves."""
+    found = {
+        app: not_yet_answered(in_window(_submits(results, step), *step["window_s"]))
+        for results in (both, twin)
+        for app, step in steps_of(results).items()
+    }
+    alone = sorted(
+        1000 * each for pairs in (submitted(both, "sync"), submitted(twin, "host")) for _, each in pairs
+    )
+    with house_style():
+        figure = Figure(figsize=(11, 4.9))
+        what = "how many of the POST /feeds are not answered yet, so long after they were meant to begin"
+        head(figure, "Threads and async answer when the feed's server does", what)
+        axes = inches(figure, 0.95, 0.75, 7.6, 3.1)
+        latency_axis(axes, axes.xaxis, [*alone, *(ms for times, _ in found.values() for ms in times)])
+        share_axis(axes)
+        axes.set_xlabel("time (logarithmic)")
+        left, _ = axes.get_xlim()
+        axes.axvline(RULE_MS, color="black", lw=1.4)
+        axes.text(RULE_MS, 1.05, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
+        after = [1 - count / len(alone) for count in range(len(alone) + 1)]
+        axes.step([left, *alone], after, where="post", color="#c4c4c4", lw=9, label="these feeds alone")
+        for app, (times, shares) in found.items():
+            line = {"color": WAY_COLOURS[app], "label": WAYS[app], **LINES[app]}
+            axes.step([left, *times], shares, where="post", **line)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    return figure
+
+
+def _submits(results: Mapping[str, Any], step: Mapping[str, Any]) -> list[Any]:
+    return [row for row in rows_of(results, step) if row.group == "submit"]
 
 
 def loop_figure(seen: Mapping[str, Any]) -> Figure:
