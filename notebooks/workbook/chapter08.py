@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ProcessError
-from loadtests.generator.outcome import UNFIT
+from loadtests.generator.outcome import BROKEN, KEPT, UNFIT
+from loadtests.judging.rule import MOST_OVER
 from loadtests.judging.samples import Row, Summary, in_window, nearest_rank, summarise
 from loadtests.report.chart_rows import Series
 from loadtests.servers.processes import Process
+from loadtests.theory import ClosedLoad, OpenLoad
+from loadtests.wording import duration, figure, percent
 from workbook.readers import rows_of
 from workbook.session import WorkbookError, session
 
@@ -128,16 +131,44 @@ def judged(tool: Series, naive: bool = False) -> Summary:
     return summarise(in_window(tool.rows, *tool.window), tool.ended, naive=naive)
 
 
+def tell(looks: Mapping[str, Any], *names: str) -> None:
+    """Print what each of these tools has found, with its interval, and what its exit status says."""
+    tools = tools_of(looks)
+    for name in names:
+        seen = judged(tools[name])
+        low, high = seen["share_ci"] or (0.0, 1.0)
+        print(
+            f"{name:6} of {seen['count']} requests {percent(seen['share_over_500ms'] or 0)} over 500 ms,"
+            f" 95 % interval {percent(low)} to {percent(high)}; p99 {figure(seen, 'p99_ms')}\n"
+            f"       the rule is {verdict(looks['steps'][name]['exit_status'], low, high)}"
+        )
+
+
+def verdict(status: int, low: float, high: float) -> str:
+    """What an exit status says of the share that was found, and whether its interval says more."""
+    if status == KEPT:
+        return "kept" if high <= MOST_OVER else "kept in this sample; the interval reaches beyond 1 %"
+    if status == BROKEN:
+        return "broken" if low > MOST_OVER else "broken in this sample; the interval reaches below 1 %"
+    return "not to be judged: the run was not fit"
+
+
+# ---- open or closed
+
+
+def closed_and_open(people: Sequence[int], slots: int, think: float, demand: float) -> None:
+    """Print throughput and mean response of so many people: the same ones, or others at their rate."""
+    for users in people:
+        waits = ClosedLoad(slots=slots, users=users, think=think, demand=demand)
+        comes = OpenLoad(slots=slots, rate=users / (think + demand), demand=demand)
+        grows = "grows without end" if math.isinf(comes.response) else f"{comes.response:.1f} s"
+        print(
+            f"{users:2} people   closed: {waits.throughput:4.1f} requests/s, mean {waits.response:.1f} s"
+            f"   open: {comes.rate:4.1f} requests/s, mean {grows}"
+        )
+
+
 # ---- what is counted
-
-
-def locust_bucket(ms: float) -> int:
-    """The response time that Locust keeps of one in `ms`: whole ms below 100 ms, then two digits.
-
-    As `bucket_response_time` in locust/stats.py (2.47) has it; it holds few numbers that way.
-    """
-    digits = 0 if ms < 100 else -1 if ms < 1000 else -2 if ms < 10_000 else -3
-    return int(round(ms, digits))
 
 
 UNLUCKY = 0.1  # share of the requests of `minute`
@@ -160,6 +191,18 @@ def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
         status = 0 if not answered else 503 if bad and unlucky == "refused" else 200
         rows.append(Row(number, "look", "/", begun, begun, done if answered else None, status, ""))
     return rows
+
+
+def servers(*unlucky: str) -> None:
+    """Print what two ways of counting say of each `minute`."""
+    for how in unlucky:
+        rows = minute(how)
+        back = [row.waited_ms(MINUTE) for row in rows if row.done_s is not None]
+        seen = summarise(rows, ended=MINUTE)
+        print(
+            f"{how:10}  p95 of what came back: {duration(nearest_rank(back, 95)):>6}"
+            f"   p95 {figure(seen, 'p95_ms'):>8}, {percent(seen['share_over_500ms'] or 0)} over 500 ms"
+        )
 
 
 # ---- how many requests it takes

@@ -24,6 +24,7 @@ from workbook.chapter08 import COLOURS, TRUE_P95_MS
 from workbook.words import in_words
 
 SENT_COLOUR = "#A3478A"
+SHOWN = 100  # runs of each length
 
 
 def two_clocks_figure(tool: Series) -> Figure:
@@ -44,12 +45,15 @@ def two_clocks_figure(tool: Series) -> Figure:
         latency_axis(axes, axes.yaxis, [*intended, *sent, 1.0])
         times = [row.intended_s for row in rows]
         axes.plot(times, intended, "o", ms=6, color=tool.colour, alpha=0.7)
-        axes.plot(times, sent, "x", ms=5, color=SENT_COLOUR, alpha=0.9)
+        for slow, size in ((False, 4), (True, 10)):
+            chosen = [(at, ms) for at, ms in zip(times, sent, strict=True) if (ms > RULE_MS) == slow]
+            xs, ys = [at for at, _ in chosen], [ms for _, ms in chosen]
+            axes.plot(xs, ys, "D", ms=size, mec=SENT_COLOUR, mfc="white" if slow else "none", zorder=3)
         slowest = nearest_rank(intended, 95), nearest_rank(sent, 50)
         right = axes.get_xlim()[1]
         labels = [
             EndLabel(right, slowest[0], "● from when it was meant to begin", tool.colour),
-            EndLabel(right, slowest[1], "× from when it was sent", SENT_COLOUR),
+            EndLabel(right, slowest[1], "◇ from when it was sent", SENT_COLOUR),
             rule_line(axes, RULE_MS),
         ]
         label_ends(axes, labels)
@@ -64,13 +68,14 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
         head(
             figure,
             "A short run says anything: the p95 of many runs against one server",
-            "each dot a run, simulated; orange: it says that the server breaks its promise, which it keeps",
+            f"{len(next(iter(runs.values())))} simulated runs of each length, {SHOWN} of them shown; orange:"
+            " it says that the server breaks its promise, which it keeps",
         )
         axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
         number_axis(axes, runs, "requests in a run (logarithmic); below: share of the runs that is wrong")
         axes.set_ylim(200, 800)
         for requests, found in runs.items():
-            for p95 in found[:100]:
+            for p95 in found[:SHOWN]:
                 colour = COLOURS["closed"] if p95 > RULE_MS else COLOURS["open"]
                 x = requests * math.exp(source.uniform(-0.12, 0.12))
                 axes.plot([x], [p95], "o", ms=4, color=colour, alpha=0.6, mew=0)
