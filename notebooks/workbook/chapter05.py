@@ -1,5 +1,7 @@
 """What chapter 5 alone needs."""
 
+import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +12,23 @@ from itertools import count
 from typing import Any
 
 from jobqueue import Queue
+from loadtests.bench.plan import RAMP_USERS_PER_S, SUBMITTERS, Plan
 from loadtests.feedserver.kinds import delay_of
 from loadtests.judging.samples import in_window
+from loadtests.predicting.simulation import Period, simulate_closed
+from loadtests.predicting.workload import Workload
 from loadtests.servers.stack import Stack, StackSettings
+from loadtests.wording import SHORT
 from workbook.readers import read, rows_of, submit
+from workbook.words import in_words
 
 FIRST_POLL, LONGEST_POLL, GROWTH = 0.3, 5.0, 1.5  # seconds; as in the page's own script
 WORK_OFF_SECONDS = 2.0
 STAGGER = 0.05  # seconds between two visitors
 FEEDS = 2000  # among which one with a certain delay is looked for
+READY_SECONDS = 60.0  # the readers wait so long for one another
+QUICK = 0.003  # seconds that a page takes: of no weight beside a feed
+STEPS = 200  # simulated
 
 # What requests ask for, in words, with a colour of Okabe and Ito's palette and one for a number on it.
 KINDS = {
@@ -53,22 +63,26 @@ def seen_at(done: float) -> float:
 def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[str, float]]]:
     """Submit feeds whose servers take about so many seconds, all at once, with a slot for each of them.
 
-    Returns for each app and feed its delay, and when the answer and when the content came, in seconds.
+    All apps at the same time, each with a stack of its own. Returns for each app and feed its delay, and when
+    the answer and when the content came, in seconds.
     """
-    feeds = [feed_taking(delay) for delay in delays]
-    seen = {}
-    for app in apps:
-        settings = StackSettings(app=app, slots=len(delays))
-        with Stack(settings) as stack, ThreadPoolExecutor(len(delays)) as visitors:
+    feeds, ready = [feed_taking(delay) for delay in delays], threading.Barrier(len(apps))
+
+    def visits(app: str) -> list[dict[str, float]]:
+        settings = StackSettings(app=app, slots=len(feeds))
+        with Stack(settings) as stack, ThreadPoolExecutor(len(feeds)) as visitors:
             visit = partial(read, stack.url, pauses)
             # A process's first requests are slow: nobody looks at those.
             list(
                 visitors.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * len(feeds))))
             )
+            ready.wait(READY_SECONDS)
             addresses = [f"{stack.feeds_url}/feeds/{kind}/{n}.xml" for kind, n in feeds]
-            visits = list(visitors.map(visit, addresses, count(0.0, STAGGER)))
-        seen[app] = [{"delay": delay_of(*feed), **found} for feed, found in zip(feeds, visits, strict=True)]
-    return seen
+            found = list(visitors.map(visit, addresses, count(0.0, STAGGER)))
+        return [{"delay": delay_of(*feed), **times} for feed, times in zip(feeds, found, strict=True)]
+
+    with ThreadPoolExecutor(len(apps)) as readers:
+        return dict(zip(apps, readers.map(visits, apps), strict=True))
 
 
 def feed_taking(seconds: float) -> tuple[str, int]:
@@ -88,6 +102,57 @@ def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]
         counts = Counter(row.group for row in in_window(rows_of(results, step), start, end))
         rates[step["app"]] = {kind: counts[kind] / (end - start) for kind in KINDS}
     return rates
+
+
+def show_rates(
+    plan: Plan,
+    times: Mapping[str, Sequence[float]],
+    expected: Mapping[str, float],
+    results: Mapping[str, Any],
+) -> None:
+    """Print the feeds a second: expected, in steps as short as the measured ones, and measured.
+
+    `times`: how long each app's feeds hold a slot, or keep a visitor waiting where nobody waits for one.
+    """
+    rates, (users,), (slots,) = requests_a_second(results), plan.users, plan.slots
+    steps = {step["app"]: step for step in results["steps"]}
+    print(f"feeds a second  expected  steps so short  measured   Little's law: {users} users are")
+    for app, rate in expected.items():
+        low, high = short_steps(plan, times[app], slots if app == "sync" else users)
+        chance, measured = f"{low:.1f} to {high:.1f}", rates[app]["submit"]
+        law = steps[app]["little"]["users"]
+        print(f"{SHORT[app]:14}  {rate:8.1f}  {chance:>14}  {measured:8.1f}   {law:.1f}")
+
+
+def short_steps(plan: Plan, times: Sequence[float], slots: int) -> tuple[float, float]:
+    """What chance does to steps as short as those of the plan: 95 % of simulated ones lie between.
+
+    In feeds a second, if each of its feeds holds one of so many slots for one of these times.
+    """
+    (users,) = plan.users
+    work = Workload(plan.think, SUBMITTERS, post=max(times), page=QUICK, browse=QUICK)
+    period = Period(plan.warmup + users / RAMP_USERS_PER_S, plan.measure, RAMP_USERS_PER_S, repeats=1)
+
+    def draw(source: random.Random) -> float:
+        return source.choice(times)
+
+    steps = [simulate_closed(work, slots, users, period, {"post": draw}, seed) for seed in range(STEPS)]
+    rates = sorted(len(step.posts) / plan.measure for step in steps)
+    beyond = round(0.025 * STEPS)
+    return rates[beyond], rates[-1 - beyond]
+
+
+def show_processes(results: Mapping[str, Any]) -> None:
+    """Print what the reader's own processes took, and the CPU for each feed."""
+    rates = requests_a_second(results)
+    for step in sorted(results["steps"], key=lambda step: tuple(SHORT).index(step["app"])):
+        ours = {name: of for name, of in step["processes"].items() if name.startswith(("web", "worker"))}
+        for name, took in ours.items():
+            said = f"{took['memory_mib']:4.0f} MiB, {took['cpu_percent']:4.1f} % of a core"
+            print(f"{SHORT[step['app']]:11}  {name:10}  {said}")
+        cpu = sum(took["cpu_percent"] for took in ours.values()) / 100
+        each = in_words(cpu / rates[step["app"]]["submit"])
+        print(f"{'':11}  CPU, divided by the feeds: about {each}")
 
 
 # ---- a queue that nobody works off

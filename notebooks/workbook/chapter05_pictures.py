@@ -1,6 +1,8 @@
 """The pictures of chapter 5."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, islice, pairwise
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -20,10 +22,11 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import SHORT, duration
 from loadtests.wording import figure as stated
-from workbook.chapter05 import KINDS, seen_at
+from workbook.chapter05 import KINDS, pauses, seen_at
 
 Visits = Mapping[str, Sequence[Mapping[str, float]]]
 Rates = Mapping[str, Mapping[str, float]]
+POLLS = tuple(accumulate(islice(pauses(), 12)))  # when a page asks: seconds
 
 
 def staircase_figure(seen: Visits) -> Figure:
@@ -32,32 +35,52 @@ def staircase_figure(seen: Visits) -> Figure:
         figure = Figure(figsize=(11, 5))
         axes = inches(figure, 0.9, 0.75, 6.9, 3.7)
         far = 1.08 * max(visit["delay"] for visit in seen["sync"])
-        moments = [n * far / 500 for n in range(1, 501)]
+        top = 1150 * max(visit["content"] for visits in seen.values() for visit in visits)
         axes.set_xlim(0, 1000 * far)
-        axes.set_ylim(0, 1150 * max(visit["content"] for visits in seen.values() for visit in visits))
+        axes.set_ylim(-0.06 * top, top)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MultipleLocator(500))
             axis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1000:g} s"))
-        ends = {"sync": _line(axes, moments, moments, COLOURS["sync"])}
-        ends["queued"] = _line(axes, moments, list(map(seen_at, moments)), COLOURS["queued"])
+        edges = [0.0, *(poll for poll in POLLS if poll < far), far]
+        stairs = [(moment, seen_at(end)) for start, end in pairwise(edges) for moment in (start, end)]
+        flat = median(visit["answer"] for visit in seen["queued"])
         labels = [rule_line(axes, RULE_MS)]
+        for app, points, text in (
+            ("sync", [(0.0, 0.0), (far, far)], "answer and content"),
+            ("queued", stairs, "content"),
+            ("queued", [(0.0, flat), (far, flat)], "answer"),
+        ):
+            end = _line(axes, points, COLOURS[app])
+            labels.append(EndLabel(*end, f"{SHORT[app]}: {text}", COLOURS[app]))
         for app, visits in seen.items():
             _marks(axes, visits, "content", "o", COLOURS[app])
-            what = "answer and content" if app == "sync" else "content"
-            labels.append(EndLabel(*ends[app], f"{SHORT[app]}: {what}", COLOURS[app]))
         _marks(axes, seen["queued"], "answer", "s", COLOURS["queued"])
-        last = 1000 * seen["queued"][-1]["answer"]
-        labels.append(EndLabel(1000 * seen["queued"][-1]["delay"], last, "queued: answer", COLOURS["queued"]))
+        _missed(axes, seen["queued"])
         axes.set_xlabel("how long the feed's server takes")
-        axes.set_title("Time since the feed was submitted (lines: expected)", weight="bold")
+        axes.set_title(
+            "Time since the feed was submitted (lines: expected; the flat one: the median)", weight="bold"
+        )
         label_ends(axes, labels)
     return figure
 
 
-def _line(axes: Axes, xs: Sequence[float], ys: Sequence[float], colour: str) -> tuple[float, float]:
+def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> tuple[float, float]:
     """Draw a line of seconds in ms; returns its end."""
+    xs, ys = zip(*points, strict=True)
     axes.plot([1000 * x for x in xs], [1000 * y for y in ys], color=colour, lw=1.6)
     return 1000 * xs[-1], 1000 * ys[-1]
+
+
+def _missed(axes: Axes, visits: Sequence[Mapping[str, float]]) -> None:
+    """Say of a content that came a poll later than the feed alone would have it why it did."""
+    for visit in visits:
+        poll, after = seen_at(visit["delay"]), seen_at(seen_at(visit["delay"]) + 0.001)
+        if visit["content"] > (poll + after) / 2:
+            where = 1000 * visit["delay"], 1000 * visit["content"]
+            style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "size": 11}
+            axes.annotate(
+                f"missed the poll at {poll:.2g} s", where, xytext=(0, 9), color=COLOURS["queued"], **style
+            )
 
 
 def _marks(axes: Axes, visits: Sequence[Mapping[str, float]], key: str, marker: str, colour: str) -> None:
@@ -66,10 +89,10 @@ def _marks(axes: Axes, visits: Sequence[Mapping[str, float]], key: str, marker: 
 
 
 def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
-    """For each app a bar for its answers and one for the contents: from the median to p95."""
+    """A bar for each app's answers, below them one for its contents: from the median to p95."""
     steps = {step["app"]: step for step in results["steps"]}
     names = {"submit": "answer", "content": "content"}
-    shown = [(app, group, steps[app][group]) for app in ("sync", "queued") for group in names]
+    shown = [(app, group, steps[app][group]) for group in names for app in ("sync", "queued")]
     with house_style():
         figure = Figure(figsize=(12, 4))
         axes = inches(figure, 2.3, 0.75, 5.9, 2.65)
@@ -87,10 +110,13 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
             said = f"half within {stated(each, 'p50_ms')}, 95 % within {duration(most)}{more}"
             across = axes.get_yaxis_transform()
             axes.text(1.02, place, said, color=COLOURS[app], size=11, va="center", transform=across)
-        axes.set_yticks(range(len(shown)), [f"{SHORT[app]}: {names[group]}" for app, group, _ in shown])
+        axes.set_yticks(range(len(shown)), [f"{names[group]}, {SHORT[app]}" for app, group, _ in shown])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("time since the feed was submitted (logarithmic)")
         figure.text(0.02, 0.93, f"With {results['settings']['users'][0]} users", weight="bold", size=13)
+        if any("p95_ms" in each["lower_bounds"] for *_, each in shown):
+            said = "▶ at least: some still waited at the end"
+            axes.text(1.02, 3.6, said, size=11, va="bottom", transform=axes.get_yaxis_transform())
     return figure
 
 
@@ -109,15 +135,17 @@ def requests_figure(rates: Rates) -> Figure:
             for kind, rate in rates[app].items():
                 _, colour, ink = KINDS[kind]
                 axes.barh(place, rate, left=left, color=colour, height=0.66, edgecolor="white", lw=0.8)
-                if rate > 0.04 * most:  # room for the number
+                if rate > 0.05 * most:  # room for the number
                     middle = left + rate / 2
-                    axes.text(middle, place, f"{rate:.0f}", color=ink, size=11, ha="center", va="center")
+                    axes.text(middle, place, f"{rate:.1f}", color=ink, size=11, ha="center", va="center")
                 left += rate
-            axes.text(left, place, f" {left:.0f} in all", size=11, va="center")
+            axes.text(left, place, f" {left:.1f} in all", size=11, va="center")
         axes.set_yticks(range(len(apps)), [SHORT[app] for app in apps])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("requests a second")
         figure.text(0.02, 0.9, "The same users, and what they ask of each reader", weight="bold", size=13)
-        for place, (name, colour, _) in enumerate(KINDS.values()):
-            figure.text(0.137 + 0.155 * place, 0.75, f"■ {name}", color=colour, size=12)
+        across = 0.137
+        for name, colour, _ in KINDS.values():
+            figure.text(across, 0.75, f"■ {name}", color=colour, size=12)
+            across += 0.045 + 0.0085 * len(name)
     return figure
