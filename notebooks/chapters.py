@@ -28,6 +28,7 @@ CONTENTS, PREDICTIONS = "00_contents", "11_your_predictions"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# solution:\n(.*?)^ *# end(?:\n|\Z)", re.MULTILINE | re.DOTALL)
 EXERCISE = "exercise"
+NOTHING = "nothing more"  # than `make notebooks` installs
 
 
 class SourceError(Exception):
@@ -103,12 +104,13 @@ def solution(of: Chapter) -> nbformat.NotebookNode:
 
 
 def contents(chapters: Iterable[Chapter]) -> nbformat.NotebookNode:
-    """The table of contents, made from what the sources say of themselves."""
-    rows = [
-        f"| [{each.title}]({each.name}.ipynb) | {each.about} | {each.minutes} | {each.needs} |"
-        for each in chapters
-    ]
-    table = ["| chapter | what it is about | minutes | needs |", "|---|---|---|---|", *rows]
+    """The table of contents, from what the sources say of themselves; what they need only if one does."""
+    chapters = list(chapters)
+    rows = [f"| [{each.title}]({each.name}.ipynb) | {each.about} | {each.minutes} |" for each in chapters]
+    table = ["| chapter | what it is about | minutes |", "|---|---|---|", *rows]
+    if any(each.needs != NOTHING for each in chapters):
+        needs = ["needs", "---", *(each.needs for each in chapters)]
+        table = [f"{row} {need} |" for row, need in zip(table, needs, strict=True)]
     notebook = _notebook(SOURCES / f"{CONTENTS}.py")
     for cell in notebook.cells:
         cell.source = cell.source.replace("(the chapters)", "\n".join(table))

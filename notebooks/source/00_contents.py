@@ -8,18 +8,21 @@
 #
 # (the chapters)
 #
-# Begin with chapter 1. The chapters build on each other up to 3; after that take them in any order.
-# At the end, [your predictions](11_your_predictions.ipynb) shows how well you foresaw it all.
+# Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 8 in any order; 9 leans on 7 and 8,
+# 10 on 4, 6 and 8. At the end, [your predictions](11_your_predictions.ipynb) shows how well you foresaw it all.
 #
 # ## How to use it
 #
+# * `make notebooks`, in the project's folder, installs what the chapters need (once, with a network), and opens this page. It runs on
+#   Linux and macOS; on Windows within WSL.
 # * Run the cells from the top: Shift-Enter. The first one looks whether all is there.
 # * Change the numbers in the cells with `predict(...)` to yours *before* you run what comes after.
-# * An exercise is a cell with `...` in it. The cell below it checks your answer and gives a hint until it is right.
+# * An exercise is a cell with `...` in it. The cell below it checks your answer, and gives a hint if it is wrong.
 # * You need not run anything: every figure is in the page already. To run a chapter without starting servers, write
 #   `begin(1, recorded=True)` in its first cell; its experiments then come from recordings, and you can draw the figures
 #   in other ways.
-# * All servers listen on this machine alone, and end with the notebook's kernel: restart it, and they are gone.
+# * All servers listen on this machine alone, and are gone when their cell is done. (Only chapter 7's workers live longer: until
+#   you have killed them, or the kernel ends.)
 # * Measure with nothing else running. An experiment that the machine was too busy for says that it is not fit to
 #   judge by; run that cell again.
 #
