@@ -125,7 +125,7 @@ def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -
 
 
 def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) -> None:
-    """In the chapters' order, with a count of the good ones, and a picture with a line for each."""
+    """In the chapters' order, with a count of the good ones, and a picture with a mark for each."""
     predict("knee", users=24)
     score("knee", users=26)
     chapter(1)
@@ -143,13 +143,16 @@ def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) 
         " 1  lost jobs               3 jobs            0 jobs  -",
         " 3  knee                  24 users          26 users  1.1",
         "",
-        "1 of 3 were off by a factor of less than 1.5.",
+        "1 of 3 were off by a factor of less than 1.5; -: no factor, since one of the two is 0.",
     ]
     assert figure is not None
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
-        "1. submit: 1.0 s, was 6.2 s",
-        "1. lost jobs: 3 jobs, was 0 jobs",
-        "3. knee: 24 users, was 26 users",
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["chapter 1", "chapter 3"]
+    marks = [line for line in axes.get_lines() if line.get_marker() in {"o", ">", "<"}]
+    assert [(mark.get_marker(), float(round(mark.get_xdata()[0], 2))) for mark in marks] == [
+        ("o", 0.16),
+        (">", 100),
+        ("o", 0.92),
     ]
 
 

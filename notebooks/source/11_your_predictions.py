@@ -15,8 +15,8 @@ begin()
 summary()
 
 # %% [markdown]
-# Look for a pattern. Most people are right about means at low load, and far off in three places: beyond the knee,
-# where waiting grows without a change in the work; in tails, which a mean does not show; and at bystanders, who share
-# a resource with the slow requests without knowing of them. Where were you off, and in which direction?
+# Look for a pattern. Where were you off, and in which direction? Typical are three places: beyond the knee, where waiting grows without
+# a change in the work; tails, which a mean does not show; and bystanders, who share a resource with the slow requests without
+# knowing of them.
 #
 # [Contents](00_contents.ipynb)

@@ -2,55 +2,50 @@
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import COLOURS, GREY, house_style
+from loadtests.report.chartparts import GREY, head, house_style, inches
 from workbook.predictions import WELL_SAID, Prediction
-from workbook.words import in_words
 
 MOST = 100.0  # factors beyond it are drawn at the edge, as arrows
+GOOD, OFF = "#007A5A", "#D55E00"
+ROW_INCHES = 0.42
 
 
 def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
-    """Each prediction as a mark: how many times too large (right) or too small (left) it was."""
-    rows = len(predictions)
+    """How many times too small (left) or too large (right) each prediction was; a row for each chapter."""
+    chapters = [(number, list(each)) for number, each in groupby(predictions, key=lambda each: each.chapter)]
+    rows = len(chapters)
     with house_style():
-        figure = Figure(figsize=(11, 1.5 + 0.4 * rows), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(11, 2.0 + ROW_INCHES * rows))
+        key = f"green: off by less than a factor of {WELL_SAID}; arrows: by over {MOST:g}, or one is 0"
+        head(figure, "What you said, against what was measured", key)
+        axes = inches(figure, 1.4, 0.75, 9.0, ROW_INCHES * rows)
         axes.set_xscale("log")
-        axes.set_xlim(1 / (1.6 * MOST), 1.6 * MOST)
-        axes.set_ylim(rows - 0.3, -0.8)
+        axes.set_xlim(1 / (1.4 * MOST), 1.4 * MOST)
+        axes.set_ylim(rows - 0.5, -0.5)
         axes.axvspan(1 / WELL_SAID, WELL_SAID, color="#e3efe3", zorder=0)
         axes.axvline(1, color=GREY, lw=1.4)
-        for place, each in enumerate(predictions):
-            _mark(axes, place, each)
-        axes.set_yticks(range(rows), [_label(each) for each in predictions])
-        ticks = (0.01, 0.1, 1, 10, 100)
+        for row, (_, each) in enumerate(chapters):
+            if row:
+                axes.axhline(row - 0.5, color="#e4e4e4", lw=0.8)
+            for place, prediction in enumerate(each):
+                _mark(axes, row + 0.8 * ((place + 0.5) / len(each) - 0.5), prediction)
+        axes.set_yticks(range(rows), [f"chapter {number}" for number, _ in chapters])
         names = ("100 times\ntoo small", "10 times", "right", "10 times", "100 times\ntoo large")
-        axes.set_xticks(ticks, names)
+        axes.set_xticks((0.01, 0.1, 1, 10, 100), names)
         axes.xaxis.minorticks_off()
         axes.grid(axis="y", visible=False)
-        axes.set_title("What you said, against what was measured (green: well said)", weight="bold")
     return figure
 
 
-def _mark(axes, place: int, each: Prediction) -> None:  # type: ignore[no-untyped-def]
+def _mark(axes: Axes, y: float, each: Prediction) -> None:
+    factor = each.factor or 1.0
     assert each.measured is not None
-    if each.said == each.measured:
-        ratio = 1.0
-    elif each.measured == 0 or each.said == 0:
-        ratio = math.inf if each.measured == 0 else 0.0
-    else:
-        ratio = each.said / each.measured
+    ratio = factor if each.said > each.measured else 1 / factor
     shown = min(MOST, max(1 / MOST, ratio))
-    marker = "o" if shown == ratio else (">" if ratio > shown else "<")
-    colour = COLOURS["queued"] if (each.factor or 0) < WELL_SAID else COLOURS["sync"]
-    axes.plot([1, shown], [place, place], color=colour, lw=2)
-    axes.plot([shown], [place], marker=marker, color=colour, ms=9)
-
-
-def _label(each: Prediction) -> str:
-    bound = "≥ " if each.at_least else ""
-    said, measured = in_words(each.said, each.unit), in_words(each.measured or 0, each.unit)
-    return f"{each.chapter}. {each.name}: {said}, was {bound}{measured}"
+    marker = "o" if math.isclose(shown, ratio) else (">" if ratio > shown else "<")
+    axes.plot([shown], [y], marker=marker, color=GOOD if factor < WELL_SAID else OFF, ms=8, alpha=0.85, mew=0)

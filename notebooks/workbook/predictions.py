@@ -148,7 +148,9 @@ def summary() -> "Figure | None":
     if not scored:
         return None
     good = sum((each.factor or 0) < WELL_SAID for each in scored)
-    print(f"\n{good} of {len(scored)} were off by a factor of less than {WELL_SAID}.")
+    none = any(math.isinf(each.factor or 0) for each in scored)
+    said = "; -: no factor, since one of the two is 0" if none else ""
+    print(f"\n{good} of {len(scored)} were off by a factor of less than {WELL_SAID}{said}.")
     from workbook.pictures import predictions_figure
 
     return predictions_figure(scored)
