@@ -71,6 +71,7 @@ def make_curve(
         "demand_ms": {"submit": 1000 * demand},
         "service_scv": scv,
         "knee_users": knee_users if model == "closed" else None,
+        "per_user_per_s": 1 / (demand + settings["think_s"]) if model == "closed" else None,
         "saturation_per_s": None if model == "closed" else slots / demand / settings["submitters"],
         "loads": fine,
         **{key: [each[key] for each in predictions] for key in predictions[0]},

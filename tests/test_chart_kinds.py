@@ -89,15 +89,35 @@ def test_where_there_is_no_steady_state_nothing_is_predicted(whole):
 
 
 def test_throughput_has_both_asymptotic_bounds(whole):
-    """A line through 0, and c/D."""
+    """A line through 0, as the users ask, and from the knee on c/D."""
     figure = throughput_figure(curves(whole, "closed"))
     (sync,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
     slope, level = [line for line in figure.axes[0].lines if line.get_gid() == "bound"]
     assert (slope.get_xdata()[0], slope.get_ydata()[0]) == (0, 0)
-    assert slope.get_ydata()[1] / slope.get_xdata()[1] == pytest.approx(
-        sync["most_per_s"][0] / sync["loads"][0]
-    )
-    assert set(level.get_ydata()) == {max(sync["most_per_s"])}
+    assert slope.get_ydata()[1] / slope.get_xdata()[1] == pytest.approx(sync["per_user_per_s"])
+    assert level.get_ydata() == pytest.approx([max(sync["most_per_s"])] * len(level.get_ydata()))
+    assert level.get_xdata()[0] == sync["knee_users"]
+    assert level.get_ydata()[0] == pytest.approx(sync["knee_users"] * sync["per_user_per_s"])
+
+
+def test_throughput_of_a_run_that_does_not_say_what_users_ask_for_has_both_bounds_too(whole):
+    """It was measured before that was kept."""
+    (sync,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
+    older = {key: value for key, value in sync.items() if key != "per_user_per_s"}
+    slope, _ = [line for line in throughput_figure([older]).axes[0].lines if line.get_gid() == "bound"]
+    asked = slope.get_ydata()[1] / slope.get_xdata()[1]
+    assert asked == pytest.approx(sync["per_user_per_s"], rel=0.01)
+
+
+def test_throughput_promises_intervals_only_where_some_are_drawn(whole):
+    """Steps that were measured once have none."""
+    (sync,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
+    once = [
+        each
+        | {"measured": {key: value | {"low": None, "high": None} for key, value in each["measured"].items()}}
+        for each in sync["at"]
+    ]
+    assert not [text for text in texts(throughput_figure([sync | {"at": once}])) if "interval" in text]
 
 
 def test_open_load_shows_corrected_and_naive_side_by_side(whole):
@@ -210,6 +230,18 @@ def test_the_timeline_shows_every_submit_once(rows, series):
         unfinished = sum(row.unfinished for row in submits)
         failed = sum(row.failed for row in submits)
         assert marks == [len(submits) - unfinished - failed, failed, unfinished]
+
+
+def test_a_timeline_ends_with_the_last_request_and_explains_only_the_marks_it_has():
+    """The time in which the last answers are waited for would be an empty half."""
+    answered = Row(1, "submit", "POST /feeds", 7.5, 7.5, 7.6, 201, "")
+    figure = timeline_figure([Series("queued", COLOURS["queued"], [answered], 16.0, (1.0, 6.0))], "one")
+    assert figure.axes[0].get_xlim() == (0, 7.5)
+    assert "dot: answered" in texts(figure)
+    waiting = Row(1, "submit", "POST /feeds", 2.0, 2.0, None, 0, "")
+    figure = timeline_figure([Series("queued", COLOURS["queued"], [waiting], 16.0, (1.0, 6.0))], "one")
+    assert figure.axes[0].get_xlim() == (0, 6)
+    assert "triangle: unanswered at the end, so at least that long" in texts(figure)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6])

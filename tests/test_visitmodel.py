@@ -8,7 +8,13 @@ from queue_simulator import Readers, exponential, interval
 from test_theory import DEMAND, SLOTS, TABLE, THINK
 
 from loadtests.predicting.numerics import PlusExponential
-from loadtests.predicting.visitmodel import knee_users, predict_closed, predict_open, saturation
+from loadtests.predicting.visitmodel import (
+    asked_per_user,
+    knee_users,
+    predict_closed,
+    predict_open,
+    saturation,
+)
 from loadtests.predicting.workload import Workload, submitters_among
 from loadtests.theory import ClosedLoad, OpenLoad, knee
 
@@ -151,6 +157,15 @@ def test_the_knee_counts_browsers_too() -> None:
     """With one kind of visit it is the textbook's; browsers who ask for little move it out."""
     assert knee_users(ALONE, SLOTS) == pytest.approx(knee(DEMAND, SLOTS, THINK)) == pytest.approx(24)
     assert knee_users(SYNC, 8) == pytest.approx(8 / (0.7 * 1.108 / 3.108 + 0.3 * 0.006 / 2.006))
+
+
+def test_the_two_bounds_of_the_throughput_meet_at_the_knee():
+    """So many users ask for c/D, with the mean demand of the requests of both kinds of visit."""
+    rates = 0.7 / 3.108, 0.3 / 2.006  # visits a second, a user
+    requests = rates[0] * SYNC.submit_visit.requests + rates[1]
+    assert asked_per_user(SYNC) == pytest.approx(requests)
+    demand = (rates[0] * 1.108 + rates[1] * 0.006) / requests
+    assert knee_users(SYNC, 8) * asked_per_user(SYNC) == pytest.approx(8 / demand)
 
 
 def test_more_visits_than_the_slots_carry_have_no_distribution() -> None:

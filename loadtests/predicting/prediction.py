@@ -20,7 +20,14 @@ from loadtests.predicting.simulation import (
     simulate_closed,
     simulate_open,
 )
-from loadtests.predicting.visitmodel import Prediction, knee_users, predict_closed, predict_open, saturation
+from loadtests.predicting.visitmodel import (
+    Prediction,
+    asked_per_user,
+    knee_users,
+    predict_closed,
+    predict_open,
+    saturation,
+)
 from loadtests.predicting.workload import Workload
 from loadtests.theory import OpenLoad
 
@@ -167,6 +174,7 @@ def _curve(results: Record, app: str, model: str, slots: int) -> Json | None:
         "demand_ms": {kind: 1000 * mean for kind, mean in found.mean.items()},
         "service_scv": found.scv_of_all,
         "knee_users": knee_users(curve.work(0.0), slots) if model == "closed" else None,
+        "per_user_per_s": asked_per_user(curve.work(0.0)) if model == "closed" else None,
         "saturation_per_s": saturation(curve.work(0.0), slots) if model == "open" else None,
         "loads": loads,
         **{figure: [each[figure] for each in predicted] for figure in PREDICTED},

@@ -24,6 +24,7 @@ from loadtests.theory import ClosedLoad, OpenLoad
 
 __all__ = [
     "Prediction",
+    "asked_per_user",
     "closed_load",
     "knee_users",
     "open_load",
@@ -122,6 +123,15 @@ def knee_users(work: Workload, slots: int) -> float:
     for share, visit in ((work.submitters, work.submit_visit), (1 - work.submitters, work.browse_visit)):
         busy += share * visit.demand / (work.think + visit.pause + visit.demand)
     return slots / busy
+
+
+def asked_per_user(work: Workload) -> float:
+    """Requests a second, of any kind, that a user asks for on average while nobody waits for a slot.
+
+    N times this and the slots' own bound meet at N*.
+    """
+    kinds = ((work.submitters, work.submit_visit), (1 - work.submitters, work.browse_visit))
+    return sum(share * visit.requests / (work.think + visit.pause + visit.demand) for share, visit in kinds)
 
 
 def saturation(work: Workload, slots: int) -> float:

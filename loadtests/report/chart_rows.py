@@ -5,7 +5,7 @@ groups of any locustfile.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,13 @@ from loadtests.wording import SHORT, duration, percent
 
 # For groups that are no apps: Okabe and Ito's palette, without its yellow, which a projector swallows.
 MORE_COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3478A", "#8A5A00", "#4D4D4D")
+
+# What the key says, the marker, its size, and of which rows it is.
+MARKS: tuple[tuple[str, str, int, Callable[[Row], bool]], ...] = (
+    ("dot: answered", ".", 40, lambda row: not row.failed and not row.unfinished and not row.dropped),
+    ("cross: failed", "x", 40, lambda row: row.failed or row.dropped),
+    ("triangle: unanswered at the end, so at least that long", "^", 50, lambda row: row.unfinished),
+)
 
 
 @dataclass(frozen=True)
@@ -61,15 +68,16 @@ def app_series(rows: Mapping[str, Iterable[Row]], steps: Mapping[str, Mapping[st
 def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_MS) -> Figure:
     """Every request as a mark: when it was meant to begin, how long it took. A panel for each series.
 
-    A triangle was unanswered at the end: it took at least that long. Two panels beside each other, the next
-    two below.
+    A triangle was unanswered at the end: it took at least that long. The axis ends with the last request or
+    the last that was counted. Two panels beside each other, the next two below.
     """
     across = min(2, len(series)) or 1
     down = -(-len(series) // across) or 1
     width = (11.3 - 0.9 * (across - 1)) / across
-    key = "dot: answered    triangle: unanswered at the end, so at least that long    cross: failed"
+    shown = [row for each in series for row in each.rows]
+    key = "    ".join(said for said, _, _, chosen in MARKS if any(map(chosen, shown)))
     waits = [[row.waited_ms(each.ended) for row in each.rows] for each in series]
-    end = max((each.ended for each in series), default=1.0)
+    end = max((_last_s(each) for each in series), default=1.0)
     with house_style():
         figure = Figure(figsize=(14, 1.15 + 4.85 * down))
         head(figure, title, key)
@@ -77,6 +85,7 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
             left = 0.95 + place % across * (width + 0.9)
             axes = inches(figure, left, 0.75 + (down - 1 - place // across) * 4.85, width, 3.75)
             seconds_axis(axes, end, each.window)
+            axes.set_xlabel("sent, in seconds since the start (grey: not counted)")
             latency_axis(axes, axes.yaxis, [ms for one in waits for ms in one])
             _marks(axes, each.rows, waits[place], each.colour)
             label = rule_line(axes, rule_ms)
@@ -100,12 +109,15 @@ def shortened(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
+def _last_s(series: Series) -> float:
+    """When a panel ends: nothing was sent, and nothing counted, after that."""
+    last = max((row.intended_s for row in series.rows), default=0.0)
+    counted = min(series.window[1], series.ended)
+    return max(last, counted) or 1.0
+
+
 def _marks(axes: Axes, rows: Sequence[Row], waits: Sequence[float], colour: str) -> None:
-    for marker, size, chosen in (
-        (".", 40, lambda row: not row.failed and not row.unfinished and not row.dropped),
-        ("x", 40, lambda row: row.failed or row.dropped),
-        ("^", 50, lambda row: row.unfinished),
-    ):
+    for _, marker, size, chosen in MARKS:
         points = [(row.intended_s, ms) for row, ms in zip(rows, waits, strict=True) if chosen(row)]
         xs, ys = [x for x, _ in points], [y for _, y in points]
         # As pixels even in an SVG file: thousands of marks would make it too large to send.
