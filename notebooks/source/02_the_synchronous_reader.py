@@ -21,15 +21,14 @@ from workbook import begin, bench, check, experiment, predict, score
 
 begin(2)
 
-# %%
 from dataclasses import replace
 from statistics import mean
 
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of
-from loadtests.report.chart_theory import throughput_figure
-from loadtests.theory import ClosedLoad, OpenLoad, knee
-from workbook.chapter02 import latencies_figure, prediction_of, states_figure
+from loadtests.theory import ClosedLoad, knee
+from workbook.chapter02 import feeds_per_s, held_by_a_visit, print_loads, print_utilisation
+from workbook.chapter02_pictures import latencies_figure, states_figure, throughput_figure
 
 # %% [markdown]
 # ## A few letters
@@ -37,13 +36,16 @@ from workbook.chapter02 import latencies_figure, prediction_of, states_figure
 # | | is | here |
 # |---|---|---|
 # | $c$ | the *slots*: how many requests the server works on at a time | 4 |
-# | $D$ | the *demand*: for how long a request holds a slot, on average | to be found |
-# | $N$ | the visitors. Each sends a request, waits for the answer, thinks, and sends the next | 11, 22, 44 |
-# | $Z$ | the *think time*: from an answer to the next request, on average | 1 s |
-# | $X$ | the *throughput*: requests answered a second | to be found |
-# | $R$ | the *response time*: from a request to its answer, the wait for a slot included | to be found |
+# | $D$ | the *demand*: for how long a visit holds a slot, on average | to be found |
+# | $N$ | the visitors who submit. Each submits a feed, opens its page, thinks, and begins again | 8, 15, 31 |
+# | $Z$ | the *think time*, on average | 1 s |
+# | $X$ | the *throughput*: visits a second | to be found |
+# | $R$ | the *response time*: from the submit to its answer, the wait for a slot included | to be found |
 #
-# One law ties them together, *Little's law*: what is inside is what comes in a second, times how long it stays. It
+# Of ten visitors seven submit: these are 8 of 11, 15 of 22 and 31 of 44. The others browse, and think for 1 s too. Their pages,
+# and the page after a submit, wait for the same slots, but hold them for milliseconds only: $D$ is nearly all the submit's.
+#
+# One law ties the letters together, *Little's law*: what is inside is what comes in a second, times how long it stays. It
 # holds for any system that does not fill up without end, and for any part of it:
 #
 # * inside the slots: $X \cdot D$ of them are busy on average, so the *utilisation* is $U = X \cdot D / c$;
@@ -58,37 +60,30 @@ print(f"D = {demand:.2f} s, and the little that the reader's own code takes")
 # %% [markdown]
 # **Write down what you expect,** from what you know of web servers, without computing anything yet:
 #
-# * With 44 visitors in place of 22, how many times as many answers does the server give in a second?
-# * With 44 visitors, how long does the answer to `POST /feeds` take on average?
+# * With 44 visitors in place of 22, how many times as many feeds are added in a second?
+# * With 44 visitors, how long does the answer to a submit, `POST /feeds`, take on average?
 # * With 22 visitors, how busy are the 4 slots, in percent?
 
 # %%
-predict("answers a second, 44 visitors against 22", times=2)
+predict("feeds a second, 44 visitors against 22", times=2)
 predict("mean answer, 44 visitors", seconds=0.7)
 predict("slots busy, 22 visitors", percent=60)
 
 # %% [markdown]
-# Measure it. Of ten visitors seven submit feeds, the others browse. Three steps, some 15 seconds each.
+# Measure it: three steps, some 15 seconds each.
 
 # %%
 plan = Plan(
     users=(11, 22, 44), apps=("sync",), slots=(4,), think=1.0, mix={"typical": 100}, warmup=2, measure=5
 )
-results = experiment("knee", bench, plan=plan)
-steps = sorted(results["steps"], key=lambda step: step["users"])
-few, some, many = steps
-
-# %%
-score("answers a second, 44 visitors against 22", many["achieved_per_s"] / some["achieved_per_s"])
-score(
-    "mean answer, 44 visitors",
-    many["submit"]["mean_ms"] / 1000,
-    at_least="mean_ms" in many["submit"]["lower_bounds"],
-)
-score("slots busy, 22 visitors", 100 * some["server"]["utilisation"])
-
-# %%
-throughput_figure([prediction_of(results)])
+results = experiment("knee", bench, plan=plan, rows=True)
+steps = {step["users"]: step for step in results["steps"]}
+feeds, answer = feeds_per_s(results), steps[44]["submit"]
+score("feeds a second, 44 visitors against 22", times=feeds[44] / feeds[22])
+at_least = "mean_ms" in answer["lower_bounds"]
+score("mean answer, 44 visitors", seconds=answer["mean_ms"] / 1000, at_least=at_least)
+score("slots busy, 22 visitors", percent=100 * steps[22]["server"]["utilisation"])
+throughput_figure(results)
 
 # %% [markdown]
 # ## Two straight lines
@@ -96,38 +91,31 @@ throughput_figure([prediction_of(results)])
 # The dotted lines are all that one needs to know beforehand.
 #
 # * **Few visitors** never wait, and each needs $D + Z$ for a round. They can't ask for more than $X = N / (D + Z)$.
-# * **The slots** can't do more than $c$ requests in $D$ seconds, however many visitors come: $X \le c / D$.
+# * **The slots** can't do more than $c$ visits in $D$ seconds, however many visitors come: $X \le c / D$.
 #
 # Where the two meet is the *knee*:
 #
 # $$ N^* = \frac{c \, (D + Z)}{D} $$
 #
-# Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula was
-# measured: four slots, the think time, and how slow the feeds are. (It counts those who submit. Of ten visitors these are
-# seven, and the other three hold a slot for so short a time that they hardly count. The picture counts all requests: the
-# submits, the pages after them, and browsing; its $D$ is the mean of them all.)
+# Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula has to
+# be measured: four slots, the think time, and how slow the feeds are. (It is about means. Within five seconds visitors may
+# think less by chance, and a mark lie above its line.) The picture takes $D$ as it was measured:
 
 # %%
-submitters = knee(demand, slots=4, think=1)
-print(f"computed beforehand:           {submitters:.1f} who submit, so {submitters / 0.7:.1f} visitors")
-print(f"with the demand as it was measured:            {prediction_of(results)['knee_users']:.1f} visitors")
+held = held_by_a_visit(results)
+for name, seconds in (("computed beforehand", demand), ("as it was measured", held)):
+    print(f"D {name}: {seconds:.3f} s, so the knee is at {knee(seconds, slots=4, think=1):.1f} who submit")
 
 # %% [markdown]
-# The measured demand is a little larger, by the milliseconds of the reader's own code, and so the knee is a little lower.
+# The two differ by the milliseconds of the reader's own code, and by which feeds happened to be asked for.
 #
 # ## Does Little's law hold?
 #
-# The whole first: per second the visits fill $X \cdot R$ seconds and the thinking between them $X \cdot Z$. From the rows of
-# every step the load generator adds up both, and finds so many visitors. Then the slots: $X$ requests a second of all
-# kinds, each of which holds a slot for $D$ seconds on average, beside the share of time that the slots were seen busy.
+# In the slots: $X$ requests of all kinds a second, each of which holds a slot for $D$ seconds on average, beside the share
+# of time that the slots were seen busy. The load generator counts the requests, the server's slots time them.
 
 # %%
-for step in steps:
-    served, held_ms = step["server"]["served"], step["server"]["demand_ms"]
-    of_any = sum(served[kind] * held_ms[kind] for kind in served) / sum(served.values()) / 1000
-    law, seen = step["achieved_per_s"] * of_any / 4, step["server"]["utilisation"]
-    print(f"{step['users']} visitors, by the law {step['little']['users']:.1f}", end="   ")
-    print(f"U by the law {100 * law:.0f} %, seen {100 * seen:.0f} %")
+print_utilisation(results)
 
 # %% [markdown]
 # It is a law, not a model: nothing was assumed about how the times are spread. What is left are the ends of so short a window: a
@@ -139,13 +127,15 @@ for step in steps:
 # ## At the knee, why does anybody wait?
 #
 # There the visitors ask for no more than the slots can do. If they came in turn, nobody would wait. They come by chance:
-# now two at a time, now six within a moment, and a slot that was idle for a second can't make up for it. If think times and
-# demands are exponential, the *machine repairman's model*, M/M/c//N, says how often so many are there:
+# now two at a time, now six within a moment, and a slot that was idle for a second can't make up for it.
+#
+# The *machine repairman's model*, M/M/c//N, says for which share of the time so many requests are at the server. Each M stands
+# for *exponential* times, of thinking and of demands: times of pure chance, of which many are short and one in twenty is over
+# three times the mean. Here a submit and its page are taken together as one request:
 
 # %%
-held = (some["server"]["demand_ms"]["submit"] + some["server"]["demand_ms"]["page"]) / 1000
 at_the_knee = ClosedLoad(slots=4, users=15, think=1, demand=held)
-states_figure(at_the_knee, "15 who submit, and 4 slots: how often so many requests are there")
+states_figure(at_the_knee, "15 who submit, and 4 slots: how many requests are at the server")
 
 # %% [markdown]
 # So slots are idle for part of the time, while at other times there is a line. Utilisation is a mean, and says nothing
@@ -153,36 +143,33 @@ states_figure(at_the_knee, "15 who submit, and 4 slots: how often so many reques
 #
 # ## How long do they wait?
 #
-# The same model gives the response time, its mean and its percentiles. Here is what it predicts, and what was measured:
+# The same model, with the page and the browsers in the line too, gives the response time, its mean and its percentiles. Here is
+# what it predicts for the submit, and what was measured:
 
 # %%
 latencies_figure(results)
 
 # %% [markdown]
-# **The means** fit, as far as steps of five seconds can tell. The grey bars say how far chance drives such a step:
-# they come from a simulation, the same visitors and feeds two hundred times over.
+# **The means** fit, as far as steps of five seconds can tell: of simulated ones, with the same visitors and feeds, 95 % fall
+# within the grey bars.
 #
-# **The 95th percentiles** are predicted too high: the bars lie nearly all below the line. The model takes the demand to be
-# exponential, which now and then is four times its mean. Our feeds vary less. Means are robust against such an
-# assumption; tails are not. Chapter 3 is about feeds that vary more.
+# **The 95th percentiles** are predicted too high. The model takes the demand to be exponential, so even for a single visitor,
+# who never waits, it predicts three times the mean. Our feeds vary less. Here the mean answer hardly depends on that: few wait
+# long, and beyond the knee the slots alone decide. The mean *wait* does depend on it: chapter 3 is about feeds that vary more.
 #
 # ## Why does it not break down?
 #
 # Twice the knee, and all that happens is that everybody waits longer. Our visitors wait for an answer before they think, and
 # then send the next request: the longer they wait, the less they send. This *closed load* brakes itself. The public
 # does not: new visitors come whether or not others still wait (*open load*). Computed for a submit and its page, taken
-# together as one request:
+# together as one request, so that $R$ is that of both:
 
 # %%
-for number in (15, 31, 300):
-    load = ClosedLoad(slots=4, users=number, think=1, demand=held)
-    print(f"closed, {number:3} who submit: X = {load.throughput:4.1f} a second, R = {load.response:5.2f} s")
-for rate in (6, 9, 10, 11, 12):
-    load = OpenLoad(slots=4, rate=rate, demand=held)
-    print(f"open, {rate:2} visits a second: U = {100 * load.utilisation:3.0f} %, R = {load.response:5.2f} s")
+print_loads(submitters=(15, 31, 300), rates=(6, 9, 10, 11, 12), demand=held)
 
 # %% [markdown]
-# "inf" is meant as it stands: from 100 % on the line grows for as long as the visitors come. Chapter 8 measures that.
+# "inf" is meant as it stands: if more is asked of the slots than they can do, the line grows for as long as the visitors
+# come. Chapter 8 compares the two kinds of load.
 #
 # ## Exercises
 #
@@ -204,15 +191,12 @@ check(
 
 # %% [markdown]
 # **Exercise 2.2.** 31 visitors submit, and think for 1 s; a fetch takes `demand`. Find the smallest number of slots with which
-# at most 5 % of their requests have to wait for one. `ClosedLoad(...).share_waiting_over(0)` is the share of those that wait.
+# at most 5 % of their requests have to wait for one. `ClosedLoad(slots, 31, 1, demand).share_waiting_over(0)` is the share of
+# those that wait.
 
 # %% tags=["exercise"]
 # solution:
-waiting = {
-    slots: ClosedLoad(slots=slots, users=31, think=1, demand=demand).share_waiting_over(0)
-    for slots in range(1, 32)
-}
-enough = min(slots for slots, share in waiting.items() if share <= 0.05)
+enough = min(c for c in range(1, 32) if ClosedLoad(c, 31, 1, demand).share_waiting_over(0) <= 0.05)
 # end
 
 # %%
@@ -227,12 +211,12 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 2.3.** Give the reader 13 slots, and measure 44 visitors once more, all else as in `plan`: call the
-# experiment "enough-slots". Before you run it: which share of the submits will take over 500 ms? It was nearly all of them.
+# **Exercise 2.3.** Give the reader so many slots, `slots=(enough,)`, and measure 44 visitors once more, all else as in `plan`.
+# Call the experiment "enough-slots"; it needs no `rows`.
 
 # %% tags=["exercise"]
 # solution:
-better = experiment("enough-slots", bench, plan=replace(plan, users=(44,), slots=(13,)))
+better = experiment("enough-slots", bench, plan=replace(plan, users=(44,), slots=(enough,)))
 # end
 
 # %%
@@ -240,16 +224,16 @@ check(
     "3",
     better,
     lambda better: (
-        [(step["app"], step["slots"], step["users"]) for step in better["steps"]] == [("sync", 13, 44)]
+        [(step["app"], step["slots"], step["users"]) for step in better["steps"]] == [("sync", enough, 44)]
     ),
     hint='It begins: experiment("enough-slots", bench, plan=replace(plan, ...',
 )
 
 # %% [markdown]
-# Look into `better["steps"][0]["submit"]["share_over_500ms"]`. Nobody waits for a slot any more, and still it is far above
-# 1 %: one feed in six or seven takes longer than that by itself. Slots shorten the wait for a slot, never the work.
+# Look at `better["steps"][0]["submit"]["share_over_500ms"]`. Hardly anybody waits for a slot any more, and still it is far above
+# the 1 % that this project allows: of the feeds themselves one in six takes longer. Slots shorten the wait, never the work.
 #
-# **Go on.** Half the demand, or twice the slots: which helps 31 submitters more? (`ClosedLoad` knows; the answer has two
+# **Go on.** Half the demand, or twice the slots: which helps 31 who submit more? (`ClosedLoad` knows; the answer has two
 # parts.) And what does `think=0` mean for the knee?
 #
 # ## What to remember

@@ -9,28 +9,23 @@
 #
 # **The question:** what does a feed that never answers do to those who did not ask for it?
 #
-# Chapter 2 predicted the synchronous reader well, since its feeds were harmless: all of them took about as long. Now a few of
+# Chapter 2 predicted the synchronous reader well, since its feeds were harmless: none of them took over 2 s. Now a few of
 # them never answer. You will see how long a client waits for such a feed, when the other visitors begin to notice,
-# and why the mean, on which most dashboards are built, does not.
+# and which figures tell of it. The median does not; the mean does, but is a time that hardly anybody waited.
 
 # %%
-from workbook import begin, check, experiment, in_words, predict, score
+from workbook import begin, check, experiment, predict, score
 
 begin(3)
 
-# %%
-from statistics import fmean
-
-from loadtests.feedserver.kinds import delay_of, kind_of
 from loadtests.judging.samples import nearest_rank
 from workbook.chapter03 import bystanders, bystanders_figure, looks_during, patience, patience_figure
 from workbook.chapter03_tails import (
     deadlines_figure,
-    formula_for,
+    print_feeds,
     row_of,
     same_mean,
     waits_figure,
-    waits_of,
     with_deadline,
 )
 
@@ -39,31 +34,24 @@ from workbook.chapter03_tails import (
 #
 # A client that waits for ever is given a limit. There are two kinds, and they sound alike:
 #
-# ```python
-# requests.get(url, timeout=2)   # a timeout: 2 s for the connection, and then 2 s for each read
-# FEEDREADER_DEADLINE=2          # a deadline: our reader's; 2 s for all of it
-# ```
+# * a *timeout*, as in `requests.get(url, timeout=2)`: 2 s for the connection, and then 2 s for each read;
+# * a *deadline*, as our reader has one (the environment variable `FEEDREADER_DEADLINE=2`): 2 s for all of it.
 #
 # And there are two ways in which a feed never comes. One *hangs*: its server takes the request, and says nothing. The
 # other *drips*: it sends a byte a second, and a feed has thousands.
 #
-# **Write down what you expect:** after how many seconds has the client given up the feed that drips?
+# **Write down what you expect:** after how many seconds has the client with the timeout given up the feed that drips?
 
 # %%
 predict("a feed that drips, timeout of 2 s", seconds=2)
-predict("a feed that drips, deadline of 2 s", seconds=2)
 
 # %% [markdown]
-# All four at the same time; after 6 seconds we stop watching whoever still waits.
+# Now both clients with both feeds, all four at the same time; after 6 seconds we stop watching whoever still waits.
 
 # %%
 waits = experiment("patience", patience, seconds=2, watched=6)
-
-# %%
-score("a feed that drips, timeout of 2 s", waits["timeout"]["drip"], at_least=waits["timeout"]["drip"] >= 6)
-score("a feed that drips, deadline of 2 s", waits["deadline"]["drip"])
-
-# %%
+dripped = waits["timeout"]["drip"]
+score("a feed that drips, timeout of 2 s", seconds=dripped, at_least=dripped >= 6)
 patience_figure(waits, seconds=2, watched=6)
 
 # %% [markdown]
@@ -85,12 +73,8 @@ predict("a page, 4 of 4 slots hang", seconds=0.7)
 
 # %%
 seen = experiment("bystanders", bystanders, slots=4, deadline=3, waves=(3, 4), every=0.1)
-
-# %%
-score("a page, 3 of 4 slots hang", max(looks_during(seen, 0)))
-score("a page, 4 of 4 slots hang", max(looks_during(seen, 1)))
-
-# %%
+score("a page, 3 of 4 slots hang", seconds=max(looks_during(seen, 0)))
+score("a page, 4 of 4 slots hang", seconds=max(looks_during(seen, 1)))
 bystanders_figure(seen)
 
 # %% [markdown]
@@ -98,69 +82,55 @@ bystanders_figure(seen)
 # comes then waits until the first slot is free again: the dashed line, what is left of the deadline. Nobody in that line asked
 # for anything slow, and the server's processor is idle.
 #
-# Between "all is well" and "all is down" lies one hanging feed. And a figure that is taken over all visitors knows little of it:
+# Between "all is well" and "all is down" lies one hanging feed. What do figures over all these visitors tell of it?
 
 # %%
-looks = [took for _, took in seen["looks"]]
-print(
-    f"mean {in_words(fmean(looks))}",
-    *(f"p{n} {in_words(nearest_rank(looks, n))}" for n in (50, 95, 99)),
-    sep="   ",
-)
+print(row_of([took for _, took in seen["looks"]]))
 
 # %% [markdown]
 # The median is that of a healthy server. The mean is a time that hardly anybody waited: most waited for much less, some for much
-# more.
+# more. The 95th and 99th percentiles tell.
 #
 # ## Why means lie
 #
 # Take only the feeds, with nobody waiting for a slot. Typical ones; and the same if 2 of 100 hang, with a deadline of 5 s:
 
 # %%
-for mix in ({"typical": 100}, {"typical": 98, "hang": 2}):
-    delays = [min(5.0, delay_of(kind_of(n, mix), n)) for n in range(10_000)]
-    said = (f"p{percent} {in_words(nearest_rank(delays, percent))}" for percent in (50, 95, 99))
-    print(f"{mix.get('hang', 0)} of 100 hang: mean {in_words(fmean(delays))}", *said, sep="   ")
+print_feeds([{"typical": 100}, {"typical": 98, "hang": 2}], deadline=5)
 
 # %% [markdown]
-# The mean rises by a tenth of a second. Nothing between the median and the 95th percentile tells you anything. The 99th is
-# at the deadline. What you call the *tail*, the slowest few in a hundred, is where a dependency's trouble shows first.
+# The mean rises by a tenth of a second, the median and the 95th percentile hardly move, and the 99th is at the deadline. What is
+# called the *tail*, the slowest few in a hundred, is where a dependency's trouble shows first if it strikes a few.
 #
 # A mean can even stay where it is. Here are three kinds of feeds with the *same* mean demand, 0.27 s, for the same 20
-# visitors and 4 slots: all take 0.27 s; their times are exponential; or 95 of 100 come at once and 5 hang, until a deadline of
-# 5 s. Simulated, one after the other. **Write down what you expect:** the 95th percentile of the wait for a
+# visitors, of whom 14 submit, and 4 slots: all take 0.27 s; their times are exponential; or 95 of 100 come at once and 5 hang,
+# until a deadline of 5 s. Simulated, one after the other. **Write down what you expect:** the 95th percentile of the wait for a
 # slot, if a few hang: how many times what it is if all are alike?
 
 # %%
 predict("p95 of the wait, a few hang against all alike", times=1)
 
 # %%
-demand = 0.02 + 0.05 * 5  # the reader's own code, and the feeds that hang
-simulated = {
-    name: waits_of(post, demand, slots=4, users=20, think=1)
-    for name, post in same_mean(share=0.05, deadline=5).items()
-}
+simulated = same_mean(share=0.05, deadline=5, slots=4, users=20, think=1)
 for name, each in simulated.items():
-    print(f"{name:12} {row_of(each)}")
-
-# %%
+    print(f"{name:12} {row_of(each.waits)}")
 alike, _, hanging = (nearest_rank(each.waits, 95) for each in simulated.values())
-score("p95 of the wait, a few hang against all alike", hanging / alike)
-waits_figure(simulated, formula_for(demand, slots=4, users=20, think=1))
+score("p95 of the wait, a few hang against all alike", times=hanging / alike)
+waits_figure(simulated, demand=0.27, slots=4, users=20, think=1)
 
 # %% [markdown]
-# Everybody stands in that line: those who submit, and those who browse. The slots are about equally busy in all three cases,
-# since $X \cdot D / c$ has only the mean in it. The line is not the same. If a few feeds hang, fewer visitors have to wait
-# at all, but those who do wait for seconds: a slot that is held for 5 s is out of service for 5 s, and now and then
-# that happens to all four at once.
+# The slots are about equally busy in all three cases, since $X \cdot D / c$ has only the mean in it. The line is not the same.
+# If a few feeds hang, fewer have to wait at all, but a third of those wait for over a second: now and then feeds that hang hold
+# all four slots at once.
 #
-# The dotted curve is chapter 2's formula, M/M/c//N. It lies on the simulation that has exponential times, as it should,
-# and is far off for feeds that hang. Where feeds can hang, don't ask it for a percentile: simulate, or measure.
+# The dotted curve is chapter 2's formula, M/M/c//N, for the 14 who submit (their think time is longer by the wait of the page
+# that follows). It lies close to the simulation that has exponential times, and is far off for feeds that hang. Where feeds
+# can hang, don't ask it for a percentile: simulate, or measure.
 #
 # ## Which deadline?
 #
 # A hanging feed holds a slot for as long as the deadline lets it. So make it short? Not all slow feeds hang. In chapter 1's mix 15
-# of 100 take 2 to 6 s, and then come. Its forty visitors and eight slots again, with other deadlines:
+# of 100 take 2 to 6 s, and then come. Its forty visitors and eight slots again, simulated with other deadlines:
 
 # %%
 deadlines_figure((1, 2, 3, 5, 10, 30))
@@ -189,14 +159,15 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.2.** A document comes in pieces; `gaps` are the seconds before each of them, all shorter than the timeout. Write
-# `with_timeout(gaps, timeout)` and `bounded(gaps, deadline)`: how long does a client wait, until it has the document or gives up?
+# **Exercise 3.2.** A document comes in pieces; `gaps` are the seconds before each of them. Write `with_timeout(gaps, timeout)`
+# and `bounded(gaps, deadline)`: how long does a client wait, until it has the whole document or gives up?
 
 
 # %% tags=["exercise"]
 def with_timeout(gaps, timeout):
     # solution:
-    return sum(gaps)  # none of them is as long as the timeout, which therefore does nothing
+    whole = [gap for n, gap in enumerate(gaps) if max(gaps[: n + 1]) <= timeout]
+    return sum(whole) + (timeout if len(whole) < len(gaps) else 0)
     # end
 
 
@@ -211,9 +182,11 @@ check(
     "2",
     (with_timeout, bounded),
     lambda both: (
-        both[0]([1, 1.5, 1], 2) == 3.5 and both[1]([1, 1.5, 1], 2) == 2 and both[1]([0.2, 0.3], 2) == 0.5
+        [both[0](gaps, 2) - 0 for gaps in ([1, 1.5, 1], [1, 9], [1, 9, 1])] == [3.5, 3, 3]
+        and [both[1](gaps, 2) - 0 for gaps in ([1, 1.5, 1], [1, 9], [0.25, 0.5])] == [2, 2, 0.75]
     ),
-    hint="The timeout begins anew with each piece. The deadline does not.",
+    hint="The timeout begins anew with each piece, and ends the wait at the first that is late. The deadline"
+    " never begins anew.",
 )
 
 # %% [markdown]
@@ -222,8 +195,7 @@ check(
 
 # %% tags=["exercise"]
 # solution:
-quarters = [quarter / 4 for quarter in range(1, 21)]
-longest = max(seconds for seconds in quarters if with_deadline(seconds)["wait_p95"] <= 0.5)
+longest = max(n / 4 for n in range(1, 21) if with_deadline(n / 4)["wait_p95"] <= 0.5)
 # end
 
 # %%
@@ -237,13 +209,22 @@ check(
 )
 
 # %% [markdown]
-# **Go on.** Measure chapter 1's forty visitors with the deadline that you found. How many slots would do the same as the shorter
-# deadline? If they all submitted the same feed, would the reader have to fetch it once for each?
+# **Go on.** Measure chapter 1's forty visitors with the deadline that you found:
+#
+# ```python
+# from loadtests.bench.plan import Plan
+# from workbook import bench
+#
+# bench(Plan(users=(40,), apps=("sync",), measure=5, deadline=longest))
+# ```
+#
+# How many slots would do the same as the shorter deadline? If they all submitted the same feed, would the reader have to fetch
+# it once for each?
 #
 # ## What to remember
 #
 # * A timeout bounds each read, a deadline the whole. Only a deadline says for how long a slot can be held.
-# * The mean hides the tail, and the tail fills the slots. Look at the 99th percentile, and at the share over 500 ms.
+# * The mean tells little of the tail, and the tail fills the slots. Look at the 99th percentile, and at the share over 500 ms.
 # * Who waits need not be who asked: one hanging feed more than there are slots to spare, and all visitors stand still.
 #
 # **Next:** the fetch has to leave the request. What would hold it meanwhile? Chapter 4 builds a queue from a table and ten lines.

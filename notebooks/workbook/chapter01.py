@@ -1,7 +1,9 @@
 """What chapter 1 alone needs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import requests
 from matplotlib.figure import Figure
 
 from loadtests.judging.samples import RULE_MS
@@ -16,17 +18,24 @@ from loadtests.report.chartparts import (
 )
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import SHORT
-from workbook.readers import submit
+from loadtests.wording import figure as stated
+from workbook.readers import PATIENCE_SECONDS, submit
 from workbook.words import in_words
 
 Waits = Mapping[str, Mapping[str, float]]
+Step = Mapping[str, Any]
+
+FIRST = 3  # requests that are not looked at: a fresh process answers these more slowly
 
 
 def one_visitor(apps: Sequence[str], kinds: Sequence[str], deadline: float) -> dict[str, dict[str, float]]:
     """Submit one feed of each kind to each reader, with nobody else there; seconds by app and kind."""
     waits = {}
     for app in apps:
-        with Stack(StackSettings(app=app, slots=2, deadline=deadline)) as stack:
+        with Stack(StackSettings(app=app, slots=1, deadline=deadline)) as stack:
+            for n in range(FIRST):
+                feed = {"url": f"{stack.feeds_url}/feeds/fast/{1000 + n}.xml"}
+                requests.post(f"{stack.url}/feeds", feed, timeout=PATIENCE_SECONDS).raise_for_status()
             print(f"The {SHORT[app]} reader:")
             waits[app] = {kind: submit(stack.url, f"{stack.feeds_url}/feeds/{kind}/1.xml") for kind in kinds}
     return waits
@@ -44,10 +53,32 @@ def one_visitor_figure(waits: Waits) -> Figure:
         labels = [rule_line(axes, RULE_MS)]
         for app, of in waits.items():
             heights = [1000 * of[kind] for kind in kinds]
-            axes.plot(range(len(kinds)), heights, "o-", color=COLOURS[app], ms=9, lw=1.5)
+            axes.plot(range(len(kinds)), heights, "o", color=COLOURS[app], ms=11)
             said = f"{SHORT[app]}: {in_words(of[kinds[-1]])}"
             labels.append(EndLabel(len(kinds) - 1, heights[-1], said, COLOURS[app]))
         axes.set_xlabel("what the feed's server does")
-        axes.set_title("One visitor adds one feed: time to the answer", weight="bold")
+        axes.set_title("One visitor adds four feeds: time to each answer", weight="bold")
         label_ends(axes, labels)
     return figure
+
+
+def print_content(steps: Sequence[Step]) -> None:
+    """How long it took from submits until the entries were on the page, a line for each reader."""
+    for step in steps:
+        p50, p95 = (stated(step["content"], key, at_least="at least ") for key in ("p50_ms", "p95_ms"))
+        print(f"{SHORT[step['app']]:12} p50 {p50}   p95 {p95}")
+
+
+def print_fetches(steps: Sequence[Step], demand: float, seconds: float) -> None:
+    """How many fetches are under way by the law, and how many slots or threads were busy; by reader.
+
+    By the law with the `demand` of all feeds, and with that of the feeds that these seconds happened to hold.
+    """
+    for step in steps:
+        rate, queue, server = step["submit"]["count"] / seconds, step["queue"], step["server"]
+        if queue:
+            own, used = queue["demand_s"], queue["utilisation"] * step["workers"] * step["threads"]
+        else:
+            own, used = server["demand_ms"]["submit"] / 1000, server["utilisation"] * step["slots"]
+        means = f"{rate * demand:.1f} with D, {rate * own:.1f} with the {own:.2f} s that these feeds took"
+        print(f"{SHORT[step['app']]:12} {rate:.1f} a second; fetches at a time: {means}; seen: {used:.1f}")

@@ -1,35 +1,19 @@
-"""What chapter 2 alone needs."""
+"""What chapter 2 alone needs: figures of its steps, and what chance does to steps so short."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
-
 from loadtests.bench.plan import OVERRUN_SECONDS
-from loadtests.judging.samples import RULE_MS
+from loadtests.judging.samples import Row
 from loadtests.predicting.demands import demands, workload
 from loadtests.predicting.simulation import Period, feed_service, simulate_closed
-from loadtests.report.chartparts import (
-    COLOURS,
-    GREY,
-    EndLabel,
-    even_ticks,
-    house_style,
-    inches,
-    label_ends,
-    latency_axis,
-    mark_load,
-    rule_line,
-)
-from loadtests.theory import ClosedLoad
+from loadtests.theory import ClosedLoad, OpenLoad
+from workbook.readers import rows_of
 from workbook.session import WorkbookError
 
 Results = Mapping[str, Any]
-Limits = Mapping[int, Mapping[str, tuple[float, float]]]  # by users and figure: lowest and highest
 
-FIGURES = {"mean_ms": ("mean", "o", (0, (4, 2)), -0.6), "p95_ms": ("p95", "s", "-", 0.6)}
+LATENCIES = ("mean_ms", "p95_ms")
 
 
 def prediction_of(results: Results) -> Mapping[str, Any]:
@@ -42,6 +26,47 @@ def prediction_of(results: Results) -> Mapping[str, Any]:
             " begin(2, recorded=True) in the first cell."
         )
     return curves[0]
+
+
+def held_by_a_visit(results: Results) -> float:
+    """For how many seconds a submit and its page held a slot, on average over all fit steps."""
+    measured = prediction_of(results)["demand_ms"]
+    return float(measured["submit"] + measured["page"]) / 1000
+
+
+def feeds_per_s(results: Results) -> dict[int, float]:
+    """How many submits were answered a second, by visitors."""
+    return {step["users"]: _ended(rows_of(results, step), step["window_s"]) for step in results["steps"]}
+
+
+def _ended(rows: Sequence[Row], window: Sequence[float]) -> float:
+    begin, end = window
+    ended = [row for row in rows if row.group == "submit" and row.done_s and begin <= row.done_s < end]
+    return len(ended) / (end - begin)
+
+
+def print_utilisation(results: Results) -> None:
+    """Little's law inside the slots, a line for each step: X D / c beside the share of time that was seen."""
+    for step in sorted(results["steps"], key=lambda step: step["users"]):
+        served, held_ms = step["server"]["served"], step["server"]["demand_ms"]
+        demand = sum(served[kind] * held_ms[kind] for kind in served) / sum(served.values()) / 1000
+        law = step["achieved_per_s"] * demand / step["slots"]
+        print(
+            f"{step['users']} visitors: X = {step['achieved_per_s']:.1f} a second, D = {demand:.3f} s, so"
+            f" U = {100 * law:.0f} %; seen {100 * step['server']['utilisation']:.0f} %"
+        )
+
+
+def print_loads(submitters: Sequence[int], rates: Sequence[float], demand: float) -> None:
+    """Throughput and response time of a closed load on 4 slots, and of an open one, as computed."""
+    for number in submitters:
+        load = ClosedLoad(slots=4, users=number, think=1, demand=demand)
+        sent = f"X = {load.throughput:4.1f} a second"
+        print(f"closed, {number:3} who submit: {sent}, R = {load.response:5.2f} s")
+    for rate in rates:
+        arriving = OpenLoad(slots=4, rate=rate, demand=demand)
+        asked = f"asks for {100 * arriving.utilisation:3.0f} % of the slots"
+        print(f"open, {rate:2} visits a second: {asked}, R = {arriving.response:5.2f} s")
 
 
 def short_steps(results: Results, count: int = 200) -> dict[int, dict[str, tuple[float, float]]]:
@@ -68,7 +93,7 @@ def short_steps(results: Results, count: int = 200) -> dict[int, dict[str, tuple
             simulate_closed(work, step["slots"], users, period, draws, seed).figures()
             for seed in range(count)
         ]
-        limits[users] = {key: _middle([run[key] for run in runs if run], percent=95) for key in FIGURES}
+        limits[users] = {key: _middle([run[key] for run in runs if run], percent=95) for key in LATENCIES}
     return limits
 
 
@@ -76,92 +101,3 @@ def _middle(values: Sequence[float], percent: int) -> tuple[float, float]:
     beyond = (100 - percent) / 2 / 100
     ordered = sorted(values)
     return ordered[int(beyond * len(ordered))], ordered[-1 - int(beyond * len(ordered))]
-
-
-def latencies_figure(results: Results) -> Figure:
-    """POST /feeds, measured and as M/M/c//N predicts it; below, how far they are apart, and may be."""
-    curve = prediction_of(results)
-    with house_style():
-        figure = Figure(figsize=(11, 7.6))
-        above = inches(figure, 0.9, 3.35, 7.4, 3.65)
-        above.set_title("POST /feeds: predicted (lines) and measured (marks)", weight="bold")
-        _latencies(above, curve)
-        below = inches(figure, 0.9, 0.75, 7.4, 1.75)
-        below.set_title("Measured minus predicted; bars: 95 % of steps so short, simulated")
-        _residuals(below, curve, short_steps(results))
-    return figure
-
-
-def _users_axis(axes: Axes, curve: Mapping[str, Any]) -> None:
-    users = [each["load"] for each in curve["at"]]
-    axes.set_xlim(0, 1.08 * max(users))
-    axes.set_xticks(users)
-    axes.set_xlabel("visitors")
-
-
-def _latencies(axes: Axes, curve: Mapping[str, Any]) -> None:
-    _users_axis(axes, curve)
-    right = axes.get_xlim()[1]
-    shown = [n for n, load in enumerate(curve["loads"]) if load <= right]
-    loads = [curve["loads"][n] for n in shown]
-    latency_axis(axes, axes.yaxis, [value for key in FIGURES for value in curve[key]])
-    labels = [rule_line(axes, RULE_MS)]
-    for key, (name, marker, dashes, _) in FIGURES.items():
-        heights = [curve[key][n] for n in shown]
-        axes.plot(loads, heights, color=COLOURS["sync"], ls=dashes, lw=2, alpha=0.75)
-        axes.plot(*_measured(curve, key), marker, color=COLOURS["sync"], ms=9)
-        labels.append(EndLabel(loads[-1], heights[-1], name, COLOURS["sync"]))
-    least = [curve["least_mean_ms"][n] for n in shown]
-    axes.plot(loads, least, color=GREY, ls=":", lw=1.6)
-    labels.append(EndLabel(loads[-1], least[-1], "the mean is at least this", GREY))
-    mark_load(axes, curve["knee_users"], f"knee N*: {curve['knee_users']:.0f} visitors", GREY)
-    label_ends(axes, labels)
-
-
-def _measured(curve: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
-    found = [(each["load"], each["measured"][key]) for each in curve["at"] if each["measured"]]
-    return [load for load, _ in found], [value["value"] for _, value in found]
-
-
-def _residuals(axes: Axes, curve: Mapping[str, Any], limits: Limits) -> None:
-    _users_axis(axes, curve)
-    predicted = {(each["load"], key): each["predicted"][key] for each in curve["at"] for key in FIGURES}
-    labels, heights = [], [10.0]
-    for key, (name, marker, _, aside) in FIGURES.items():
-        loads, values = _measured(curve, key)
-        off = [100 * (value / predicted[load, key] - 1) for load, value in zip(loads, values, strict=True)]
-        for load in loads:
-            low, high = (100 * (end / predicted[load, key] - 1) for end in limits[int(load)][key])
-            axes.vlines(load + aside, low, high, color=GREY, lw=8, alpha=0.35)
-            heights += [abs(low), abs(high)]
-        axes.plot([load + aside for load in loads], off, marker, color=COLOURS["sync"], ms=8)
-        labels.append(EndLabel(loads[-1] + aside, off[-1], name, COLOURS["sync"]))
-        heights += map(abs, off)
-    axes.set_ylim(-1.1 * max(heights), 1.1 * max(heights))
-    even_ticks(axes.yaxis, 5)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+.0f} %" if y else "0 %"))
-    axes.axhline(0, color="black", lw=1.2)
-    label_ends(axes, labels)
-
-
-def states_figure(load: ClosedLoad, title: str) -> Figure:
-    """How often so many requests are at the server at a time; in colour where that is more than the slots."""
-    shares = load.probabilities
-    with house_style():
-        figure = Figure(figsize=(10, 4.2))
-        axes = inches(figure, 0.9, 0.75, 8.6, 2.85)
-        colours = [COLOURS["sync"] if k > load.slots else GREY for k in range(len(shares))]
-        axes.bar(range(len(shares)), shares, color=colours, width=0.75)
-        axes.set_ylim(0, 1.45 * max(shares))
-        axes.set_xticks(range(len(shares)))
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
-        axes.grid(axis="x", visible=False)
-        axes.set_xlabel("requests at the server at a time, waiting ones included")
-        free, waiting = sum(shares[: load.slots]), sum(shares[load.slots + 1 :])
-        for x, side, text, colour in (
-            (-0.4, "left", f"{free:.0%} of the time a slot is free", GREY),
-            (len(shares) - 0.6, "right", f"{waiting:.0%} of the time somebody waits", COLOURS["sync"]),
-        ):
-            axes.text(x, 1.3 * max(shares), text.replace("%", " %", 1), ha=side, color=colour, size=12)
-        axes.set_title(title, weight="bold")
-    return figure

@@ -72,15 +72,16 @@ def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, wa
     with house_style():
         figure = Figure(figsize=(10, 3.6))
         axes = inches(figure, 2.9, 0.75, 6.6, 2.0)
-        axes.set_xlim(0, watched + 2.2)
+        axes.set_xlim(0, watched + 2.9)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.grid(axis="y", visible=False)
+        axes.set_xticks(range(int(watched) + 1))
         axes.set_xlabel("seconds until it was over")
         for place, (_, took) in enumerate(rows):
             over = took < watched
             axes.barh(place, took, height=0.55, color=COLOURS["queued" if over else "sync"])
-            said = in_words(took) if over else "still waits: left alone"
+            said = in_words(took) if over else "still waiting when we stopped"
             axes.text(took + 0.12, place, said, va="center", size=11)
         axes.axvline(RULE_MS / 1000, color="black", lw=1.4)
         axes.text(RULE_MS / 1000, -0.6, "500 ms: the rule", ha="center", va="bottom", size=11)
@@ -127,7 +128,7 @@ def bystanders(slots: int, deadline: float, waves: Sequence[int], every: float) 
 def looks_during(seen: Seen, wave: int) -> list[float]:
     """How long those looks took, in seconds, that were due while the feeds of a wave (0, 1, ...) hung."""
     begin, _ = seen["waves"][wave]
-    return [took for at, took in seen["looks"] if begin < at < begin + seen["deadline"]]
+    return [took for at, took in seen["looks"] if begin <= at < begin + seen["deadline"]]
 
 
 def bystanders_figure(seen: Seen) -> Figure:
@@ -143,11 +144,13 @@ def bystanders_figure(seen: Seen) -> Figure:
         above.set_ylabel("slot")
         above.tick_params(labelbottom=False)
         below = inches(figure, 0.9, 0.75, 7.6, 2.95)
-        below.set_title("Pages that ask for nothing slow: how long each took", weight="bold")
+        below.set_title(
+            "Pages that ask for nothing slow: how long each took (grey: feeds hang)", weight="bold"
+        )
         below.set_xlim(0, end)
         below.set_ylim(-40 * seen["deadline"], 1150 * seen["deadline"])
         below.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1000:g} s"))
-        below.set_xlabel("seconds since the first page, and when each was asked for")
+        below.set_xlabel("when a page was asked for, in seconds since the first")
         labels = [rule_line(below, RULE_MS)]
         for begin, count in seen["waves"]:
             until = begin + seen["deadline"]

@@ -44,14 +44,18 @@ LONG = Period(warmup=30, measure=300, requests=40_000)
 # ---- the same mean, and other tails
 
 
-def same_mean(share: float, deadline: float) -> dict[str, Draw]:
-    """Three ways in which feeds can take the same time on average; the last: that share of them hangs."""
+def same_mean(share: float, deadline: float, slots: int, users: int, think: float) -> dict[str, Simulated]:
+    """Three ways in which feeds can take the same time on average, simulated; the last: that share hangs.
+
+    The others of the last way come at once, and take the reader's own time.
+    """
     mean = OWN + share * deadline
-    return {
+    ways: dict[str, Draw] = {
         "all alike": lambda source: mean,
         "exponential": exponential(mean),
         "a few hang": lambda source: OWN + (deadline if source.random() < share else 0.0),
     }
+    return {name: waits_of(post, mean, slots, users, think) for name, post in ways.items()}
 
 
 def waits_of(post: Draw, mean: float, slots: int, users: int, think: float) -> Simulated:
@@ -72,14 +76,18 @@ def formula_for(mean: float, slots: int, users: int, think: float) -> ClosedLoad
     return load
 
 
-def waits_figure(simulated: Mapping[str, Simulated], formula: ClosedLoad) -> Figure:
-    """The share of visitors who still wait for a slot after a time, for each of the ways; and the formula."""
+def waits_figure(
+    simulated: Mapping[str, Simulated], demand: float, slots: int, users: int, think: float
+) -> Figure:
+    """The share of submits that still wait for a slot after a time, for each of the ways; and the formula."""
+    formula = formula_for(demand, slots, users, think)
     colours = dict(zip(simulated, (MORE_COLOURS[2], COLOURS["queued"], COLOURS["sync"]), strict=True))
     with house_style():
         figure = Figure(figsize=(11, 5.6))
         axes = inches(figure, 0.9, 0.75, 7.1, 3.9)
         latency_axis(axes, axes.xaxis, [1000 * max(max(each.waits) for each in simulated.values())])
-        axes.set_xlabel("time since they came (logarithmic)")
+        axes.set_xlabel("time since they came")
+        axes.set_ylabel("still waiting for a slot")
         axes.set_yscale("log")
         axes.set_ylim(0.001, 1.3)
         axes.set_yticks([0.001, 0.01, 0.1, 1], ["0.1 %", "1 %", "10 %", "100 %"])
@@ -93,7 +101,7 @@ def waits_figure(simulated: Mapping[str, Simulated], formula: ClosedLoad) -> Fig
             axes.plot(waits, shares, color=colours[name], lw=2.6)
             over = sum(wait > RULE_MS for wait in waits) / len(waits)
             labels.append(
-                EndLabel(RULE_MS, max(over, 0.001), f"{name}: {percent(over)} over it", colours[name])
+                EndLabel(RULE_MS, max(over, 0.001), f"{name}: {percent(over)} over 500 ms", colours[name])
             )
         left, right = axes.get_xlim()
         times = [left * (right / left) ** (step / 60) for step in range(61)]
@@ -102,16 +110,24 @@ def waits_figure(simulated: Mapping[str, Simulated], formula: ClosedLoad) -> Fig
         labels.append(EndLabel(at, max(0.001, formula.share_waiting_over(at / 1000)), "M/M/c//N", "black"))
         label_ends(axes, labels)
         axes.set_title(
-            "Share of visitors who still wait for a slot: the same mean demand", weight="bold", pad=26
+            "Share of submits that still wait for a slot (simulated; both axes logarithmic)",
+            weight="bold",
+            pad=26,
         )
     return figure
 
 
-def row_of(simulated: Simulated) -> str:
-    """The mean and the percentiles of the waits, in words."""
-    waits = simulated.waits
+def row_of(waits: Sequence[float]) -> str:
+    """The mean and the percentiles of so many seconds, in words."""
     said = [f"mean {in_words(fmean(waits)):>7}"]
     return "   ".join(said + [f"p{n} {in_words(nearest_rank(waits, n)):>7}" for n in (50, 95, 99)])
+
+
+def print_feeds(mixes: Sequence[Mapping[str, float]], deadline: float) -> None:
+    """The mean and the percentiles of how long feeds take, nobody waiting for a slot; a line for each mix."""
+    for mix in mixes:
+        delays = [min(deadline, delay_of(kind_of(n, mix), n)) for n in range(10_000)]
+        print(f"{mix.get('hang', 0)} of 100 hang: {row_of(delays)}")
 
 
 # ---- what a deadline costs
@@ -144,9 +160,9 @@ def deadlines_figure(deadlines: Sequence[float]) -> Figure:
     """Against the deadline: how long everybody waits for a slot, and how many good feeds are given up."""
     found = [with_deadline(seconds) for seconds in deadlines]
     with house_style():
-        figure = Figure(figsize=(12, 4.6))
-        waits = inches(figure, 0.9, 0.75, 3.7, 2.95)
-        waits.set_title("All visitors: wait for a slot, p95", weight="bold")
+        figure = Figure(figsize=(12, 4.4))
+        waits = inches(figure, 0.9, 0.75, 3.9, 2.95)
+        waits.set_title("All visitors: wait for a slot, p95 (simulated)", weight="bold")
         heights = [1000 * each["wait_p95"] for each in found]
         latency_axis(waits, waits.yaxis, heights)
         number_axis(waits, deadlines, "deadline of a fetch, in seconds")
@@ -154,7 +170,7 @@ def deadlines_figure(deadlines: Sequence[float]) -> Figure:
         said = EndLabel(deadlines[-1], heights[-1], duration(heights[-1]), COLOURS["sync"])
         label_ends(waits, [rule_line(waits, RULE_MS), said])
         lost = inches(figure, 7.3, 0.75, 3.7, 2.95)
-        lost.set_title("Good feeds that are given up", weight="bold")
+        lost.set_title("Good feeds given up, of all feeds", weight="bold")
         share_axis(lost)
         lost.set_ylim(-0.006, 0.25)
         lost.set_yticks([0, 0.05, 0.1, 0.15, 0.2])

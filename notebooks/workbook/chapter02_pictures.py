@@ -1,0 +1,177 @@
+"""Chapter 2's pictures: the knee, how many requests are at the server, and how long they wait."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, PercentFormatter
+
+from loadtests.bench.plan import SUBMITTERS
+from loadtests.judging.samples import RULE_MS
+from loadtests.predicting.workload import submitters_among
+from loadtests.report.chart_rows import MORE_COLOURS
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    EndLabel,
+    even_ticks,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+    mark_load,
+    rule_line,
+)
+from loadtests.theory import ClosedLoad, knee
+from workbook.chapter02 import Results, feeds_per_s, held_by_a_visit, prediction_of, short_steps
+
+Limits = Mapping[int, Mapping[str, tuple[float, float]]]  # by users and figure: lowest and highest
+
+FIGURES = {"mean_ms": ("mean", "o", (0, (4, 2)), -0.6), "p95_ms": ("p95", "s", "-", 0.6)}
+
+
+def throughput_figure(results: Results) -> Figure:
+    """Feeds added a second against those who submit: both bounds, M/M/c//N, and what was measured."""
+    settings, held = results["settings"], held_by_a_visit(results)
+    (slots,), think = settings["slots"], settings["think_s"]
+    measured = sorted(
+        (submitters_among(users, settings["submitters"]), rate)
+        for users, rate in feeds_per_s(results).items()
+    )
+    most = round(1.2 * measured[-1][0])
+    with house_style():
+        figure = Figure(figsize=(11, 5))
+        axes = inches(figure, 0.9, 0.75, 7.4, 3.65)
+        axes.set_xlim(0, most)
+        axes.set_ylim(0, 1.35 * slots / held)
+        axes.set_xlabel("visitors who submit")
+        axes.set_ylabel("feeds added a second")
+        even_ticks(axes.xaxis, 8, integer=True)
+        even_ticks(axes.yaxis, 8)
+        end = min(most, 1.35 * slots / held * (held + think))
+        axes.plot([0, end], [0, end / (held + think)], color=GREY, lw=1.6, ls=":")
+        axes.axhline(slots / held, color=GREY, lw=1.6, ls=":")
+        users = range(1, most + 1)
+        predicted = [ClosedLoad(slots, n, think, held).throughput for n in users]
+        axes.plot([0, *users], [0, *predicted], color=COLOURS["sync"], lw=2, alpha=0.75)
+        axes.plot(*zip(*measured, strict=True), "o", color=COLOURS["sync"], ms=9)
+        at = knee(held, slots, think)
+        axes.axvline(at, color=GREY, lw=1.4, ls=(0, (5, 4)), zorder=1.4)
+        axes.text(at + 0.01 * most, 0.04 * slots / held, f"knee N*: {at:.1f} who submit", color=GREY, size=11)
+        labels = [
+            EndLabel(end, end / (held + think), "visitors: N / (D + Z)", GREY),
+            EndLabel(most, slots / held, "slots: c / D", GREY),
+            EndLabel(most, predicted[-1], "predicted", COLOURS["sync"]),
+            EndLabel(*measured[-1], "measured", COLOURS["sync"]),
+        ]
+        label_ends(axes, labels)
+        axes.set_title("How many feeds are added a second, and how many could be", weight="bold")
+    return figure
+
+
+def states_figure(load: ClosedLoad, title: str) -> Figure:
+    """The share of time with so many requests at the server; in colour where no slot is free."""
+    shares = load.probabilities
+    with house_style():
+        figure = Figure(figsize=(10, 4.2))
+        axes = inches(figure, 1.0, 0.75, 8.5, 2.85)
+        colours = [GREY] * load.slots + [MORE_COLOURS[2]] + [COLOURS["sync"]] * (len(shares) - load.slots - 1)
+        axes.bar(range(len(shares)), shares, color=colours, width=0.75)
+        axes.set_ylim(0, 1.45 * max(shares))
+        axes.yaxis.set_major_locator(MultipleLocator(0.05))
+        axes.set_xticks(range(len(shares)))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
+        axes.grid(axis="x", visible=False)
+        axes.set_xlabel("requests at the server at a time, waiting ones included")
+        axes.set_ylabel("share of the time")
+        groups = shares[: load.slots], shares[load.slots : load.slots + 1], shares[load.slots + 1 :]
+        said = "a slot is free", "all are busy, nobody waits", "somebody waits"
+        for place, (each, text) in enumerate(zip(groups, said, strict=True)):
+            colour = colours[(0, load.slots, load.slots + 1)[place]]
+            across = (0.01, 0.33, 0.72)[place]
+            words = f"{sum(each):.0%}".replace("%", " %") + f": {text}"
+            axes.text(across, 0.93, words, transform=axes.transAxes, color=colour, size=12)
+        axes.set_title(title, weight="bold")
+    return figure
+
+
+def latencies_figure(results: Results) -> Figure:
+    """POST /feeds, measured and as M/M/c//N predicts it; below, how far they are apart, and may be."""
+    curve = prediction_of(results)
+    with house_style():
+        figure = Figure(figsize=(11, 7.6))
+        above = inches(figure, 0.9, 3.35, 7.4, 3.65)
+        above.set_title("POST /feeds: predicted (lines) and measured (marks)", weight="bold")
+        _latencies(above, curve)
+        below = inches(figure, 0.9, 0.75, 7.4, 1.75)
+        below.set_title("Measured minus predicted; grey: 95 % of simulated steps, as short as these")
+        _residuals(below, curve, short_steps(results))
+    return figure
+
+
+def _users_axis(axes: Axes, curve: Mapping[str, Any]) -> None:
+    users = [each["load"] for each in curve["at"]]
+    axes.set_xlim(0, 1.08 * max(users))
+    axes.set_xticks(users)
+    axes.set_xlabel("visitors")
+
+
+def _latencies(axes: Axes, curve: Mapping[str, Any]) -> None:
+    _users_axis(axes, curve)
+    right = axes.get_xlim()[1]
+    shown = [n for n, load in enumerate(curve["loads"]) if load <= right and _nearly_whole(load)]
+    loads = [curve["loads"][n] for n in shown]
+    heights = [curve[key][n] for key in FIGURES for n in shown]
+    heights += [value for key in FIGURES for value in _measured(curve, key)[1]]
+    latency_axis(axes, axes.yaxis, heights)
+    axes.set_ylim(min(heights) / 1.6, 1.6 * max(heights))
+    ticks = [ms for ms in (100, 200, 500, 1000, 2000, 5000, 10_000) if ms in _range(axes.get_ylim())]
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    labels = [rule_line(axes, RULE_MS)]
+    for key, (name, marker, dashes, _) in FIGURES.items():
+        heights = [curve[key][n] for n in shown]
+        axes.plot(loads, heights, color=COLOURS["sync"], ls=dashes, lw=2, alpha=0.75)
+        axes.plot(*_measured(curve, key), marker, color=COLOURS["sync"], ms=9)
+        labels.append(EndLabel(loads[-1], heights[-1], name, COLOURS["sync"]))
+    least = [curve["least_mean_ms"][n] for n in shown]
+    axes.plot(loads, least, color=GREY, ls=":", lw=1.6)
+    labels.append(EndLabel(loads[-1], least[-1], "the mean is at least this", GREY))
+    mark_load(axes, curve["knee_users"], f"knee N*: {curve['knee_users']:.0f} visitors", GREY)
+    label_ends(axes, labels)
+
+
+def _nearly_whole(users: float) -> bool:
+    """Is seven tenths of them nearly a whole number? Rounding would draw kinks into a line elsewhere."""
+    submitters = SUBMITTERS * users
+    return abs(submitters - round(submitters)) < 0.25
+
+
+def _range(limits: tuple[float, float]) -> range:
+    return range(int(limits[0]), int(limits[1]) + 1)
+
+
+def _measured(curve: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
+    found = [(each["load"], each["measured"][key]) for each in curve["at"] if each["measured"]]
+    return [load for load, _ in found], [value["value"] for _, value in found]
+
+
+def _residuals(axes: Axes, curve: Mapping[str, Any], limits: Limits) -> None:
+    _users_axis(axes, curve)
+    predicted = {(each["load"], key): each["predicted"][key] for each in curve["at"] for key in FIGURES}
+    labels, heights = [], [10.0]
+    for key, (name, marker, _, aside) in FIGURES.items():
+        loads, values = _measured(curve, key)
+        off = [100 * (value / predicted[load, key] - 1) for load, value in zip(loads, values, strict=True)]
+        for load in loads:
+            low, high = (100 * (end / predicted[load, key] - 1) for end in limits[int(load)][key])
+            axes.vlines(load + aside, low, high, color=GREY, lw=8, alpha=0.35)
+            heights += [abs(low), abs(high)]
+        axes.plot([load + aside for load in loads], off, marker, color=COLOURS["sync"], ms=8)
+        labels.append(EndLabel(loads[-1] + aside, off[-1], name, COLOURS["sync"]))
+        heights += map(abs, off)
+    axes.set_ylim(-1.1 * max(heights), 1.1 * max(heights))
+    even_ticks(axes.yaxis, 5)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+.0f} %" if y else "0 %"))
+    axes.axhline(0, color="black", lw=1.2)
+    label_ends(axes, labels)
