@@ -25,7 +25,10 @@ def test_a_stopped_worker_loses_its_job_and_is_told_so_when_it_goes_on(
     lab = Lab()
     try:
         lab.set_to_work(lease=0.5, workers=2)
-        os.kill(lab.at_work(watch=0.1), signal.SIGSTOP)
+        worker, beats = lab.at_work(watch=0.1), len(lab._beats)
+        # Just after a heartbeat: stopped in the middle of one, it would keep SQLite's write lock.
+        lab._wait(lambda: lab._look() and len(lab._beats) > beats, "a heartbeat")
+        os.kill(worker, signal.SIGSTOP)
         story = lab.afterwards(signal.SIGSTOP)
     finally:
         lab.close()

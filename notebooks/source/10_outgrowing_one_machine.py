@@ -119,15 +119,18 @@ print(
 # jobqueue's place under one name, and the reader stays as it is (`notebooks/workbook/chapter10_procrastinate.py`):
 #
 # ```python
-# job(Feed)                                                            # jobqueue: an object with perform()
+# # jobqueue: an object with perform()
+# job(Feed)
 # queue.enqueue(feed, session=session)
 #
+# # Procrastinate: a function with a name
 # @app.task(name="fetch", retry=RetryStrategy(max_attempts=25, exponential_wait=2))
-# def fetch(feed_id):                                                  # Procrastinate: a function with a name
+# def fetch(feed_id):
 #     with Session(engine) as session:
 #         session.get_one(Feed, feed_id).fetch()
 #
-# connection = session.connection().connection.driver_connection       # the feed and its job: one transaction, as before
+# # and its job in the transaction that adds the feed, as before
+# connection = session.connection().connection.driver_connection
 # fetch.configure(connection=connection).defer(feed_id=feed.id)
 # ```
 #
