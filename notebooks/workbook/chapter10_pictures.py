@@ -29,7 +29,7 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
     workers = [int(number) for number in next(iter(done.values()))]
     with house_style():
         figure = Figure(figsize=(11, 4.7))
-        what = "120 jobs that wait 0.1 s each; every worker has 4 threads"
+        what = "80 jobs that wait 0.1 s each; every worker has 4 threads"
         head(figure, "Twice the workers, half the time, with either database", what)
         axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
         number_axis(axes, workers, "worker processes (logarithmic)")
