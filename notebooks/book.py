@@ -79,12 +79,17 @@ def stage(folder: Path) -> None:
     for page in [*chapters, *solutions]:
         notebook = nbformat.read(HERE / page, as_version=4)
         for cell in notebook.cells:
-            cell.source = re.sub(rf"\b{FIRST}\.ipynb", "index.ipynb", cell.source)
+            cell.source = _with_index(cell.source)
         if page.stem == FIRST:
             toc = contents(chapters[1:], solutions)
             notebook.cells.append(nbformat.v4.new_markdown_cell(toc))
         nbformat.write(notebook, folder / ("index.ipynb" if page.stem == FIRST else page))
-    shutil.copy(HERE / "teachers.md", folder)
+    (folder / "teachers.md").write_text(_with_index((HERE / "teachers.md").read_text()))
+
+
+def _with_index(text: str) -> str:
+    """The same text, with links to the contents as the site has them."""
+    return re.sub(rf"\b{FIRST}\.ipynb", "index.ipynb", text)
 
 
 def contents(chapters: Sequence[Path], solutions: Sequence[Path]) -> str:
