@@ -115,7 +115,8 @@ predict("browse, synchronous", seconds=0.1)
 # %% [markdown]
 # Measure it. Each of the two steps takes less than 20 seconds: a fresh reader, a second in which the visitors come, 3
 # seconds of warm-up, 5 seconds that count, and some time for the requests still under way. The line that is printed
-# of each is of `POST /feeds`: half of the answers came within `p50`, 95 % within `p95`; `over` is the share over 500 ms.
+# of each is of `POST /feeds`: half of the answers came within `p50`, 95 % within `p95`;
+# `over` is the share over 500 ms. So few requests make a rough p95: chapter 8 says how rough.
 
 # %%
 plan = Plan(users=(40,), warmup=3, measure=5, drain=3)

@@ -25,19 +25,22 @@ def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
 
 
 def _problem(name: str, answer: Any, right: Right | str, hint: str) -> str | None:
-    if any(part is ... for part in (answer if isinstance(answer, tuple) else (answer,))):
+    if any(map(_is_missing, answer if isinstance(answer, tuple) else (answer,))):
         return NO_ANSWER
     if isinstance(right, str):
         return None if seal(name, answer) == right else hint
     try:
         found = right(answer)
     except Exception as error:
-        if "ellipsis" in str(error):  # the answer is a function whose body is still `...`
-            return NO_ANSWER
         return f"{hint} (Your answer ends in {type(error).__name__}: {error}.)"
     if isinstance(found, str):
         return found
     return None if found else hint
+
+
+def _is_missing(answer: Any) -> bool:
+    """Whether it is still `...`, or a function that returns that."""
+    return answer is ... or ... in getattr(getattr(answer, "__code__", None), "co_consts", ())
 
 
 def near(value: float, within: float = 0.1) -> Right:
