@@ -228,7 +228,11 @@ def runs_figure(races: Mapping[str, Done], title: str) -> Figure:
             said = (
                 f"{extra(races[name])} runs too many, of {many} jobs" if many else f"all {len(of)} ran once"
             )
-            style = {"transform": axes.transAxes, "color": TWICE if many else ONCE, "size": 11}
+            style: dict[str, Any] = {
+                "transform": axes.transAxes,
+                "color": TWICE if many else ONCE,
+                "size": 11,
+            }
             axes.text(1.02, 0.62, name, va="center", **{**style, "weight": "bold"})
             axes.text(1.02, 0.25, said, va="center", **style)
     return figure

@@ -233,15 +233,19 @@ def killed_at(leases: Sequence[float]) -> list[dict[str, float]]:
     found = []
     for lease in leases:
         with Lab(lease, workers=2) as lab:
-            lab.queue.enqueue(SendMail(lab.folder, "bob", first="takes long"))
-            lab._wait(lambda lab=lab: lab.happened("bob", "mail"), "a worker to begin")
-            os.kill(lab.at_work(watch=0.37 * lease), signal.SIGKILL)
-            killed = time.time()
-            lab._wait(lambda lab=lab: len(lab.happened("bob", "begun")) > 1, "the job to come back")
-            again = lab.happened("bob", "begun")[1]["at"] - killed
+            again = _again_after_a_kill(lab)
         print(f"lease {lease:3g} s: it ran again after {again:.2f} s, {again / lease:.2f} leases")
         found.append({"lease": lease, "again": again})
     return found
+
+
+def _again_after_a_kill(lab: Lab) -> float:
+    lab.queue.enqueue(SendMail(lab.folder, "bob", first="takes long"))
+    lab._wait(lambda: lab.happened("bob", "mail"), "a worker to begin")
+    os.kill(lab.at_work(watch=0.37 * lab.lease), signal.SIGKILL)
+    killed = time.time()
+    lab._wait(lambda: len(lab.happened("bob", "begun")) > 1, "the job to come back")
+    return float(lab.happened("bob", "begun")[1]["at"] - killed)
 
 
 def die_at_points(lease: float) -> list[dict[str, Any]]:
@@ -282,8 +286,7 @@ def _work_through(lab: Lab) -> int:
     died = 0
     while lab.unfinished():
         (worker,) = lab.hire(1)
-        lab._wait(
-            lambda worker=worker: not worker.is_running() or not lab.unfinished(), "the jobs to be done"
-        )
+        is_running = worker.is_running
+        lab._wait(lambda: not (is_running() and lab.unfinished()), "the jobs to be done")  # noqa: B023
         died += not worker.is_running()
     return died

@@ -170,7 +170,7 @@ def waiting(results: Mapping[str, Any], app: str) -> float:
         for row in rows_of(results, step)
         if row.group == "submit"
     ]
-    return sum(max(0.0, min(done, end) - max(begun, start)) for begun, done in stays) / (end - start)
+    return float(sum(max(0.0, min(done, end) - max(begun, start)) for begun, done in stays) / (end - start))
 
 
 # ---- one loop
@@ -212,7 +212,7 @@ def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict
 
 def slowest(seen: Mapping[str, Any]) -> float:
     """The longest wait for the list, in seconds."""
-    return max(wait for _, wait in seen["looks"])
+    return float(max(wait for _, wait in seen["looks"]))
 
 
 # ---- when a process ends

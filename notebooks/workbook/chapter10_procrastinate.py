@@ -32,7 +32,7 @@ HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 0.5, 2.0  # Procrastinate's own: 10 and 
 def fetch_task(app: App, engine: Engine) -> Task:
     """The job: a function with a name, where jobqueue has an object with a method."""
 
-    @app.task(name="fetch", retry=RetryStrategy(max_attempts=25, exponential_wait=2))
+    @app.task(name="fetch", retry=RetryStrategy(max_attempts=25, exponential_wait=2))  # type: ignore[untyped-decorator]
     def fetch(feed_id: int) -> None:
         with Session(engine) as session:
             session.get_one(Feed, feed_id).fetch()
@@ -60,7 +60,7 @@ class Procrastinate:
 
 def create_app() -> Flask:
     """The queued reader, as queued_app makes it, with the other engine."""
-    reader.Queue = Procrastinate  # type: ignore[assignment, misc]
+    vars(reader)["Queue"] = Procrastinate
     return reader.create_app()
 
 
