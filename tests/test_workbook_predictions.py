@@ -106,7 +106,7 @@ def test_a_misspelt_name_is_answered_with_those_that_were_noted(capsys: Captured
     """So that one sees which."""
     predict("submmit", seconds=4)
     score("submit", seconds=11)
-    assert "(Noted: submmit.)" in capsys.readouterr().out
+    assert '(Noted: "submmit".)' in capsys.readouterr().out
 
 
 def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -> None:

@@ -9,7 +9,7 @@
 # (the chapters)
 #
 # Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 8 in any order; 9 leans on 7 and 8,
-# 10 on 4, 6 and 8. At the end, [your predictions](11_your_predictions.ipynb) shows how well you foresaw it all.
+# 10 on 4, 6, 7 and 8. At the end, [your predictions](11_your_predictions.ipynb) shows how well you foresaw it all.
 #
 # ## How to use it
 #

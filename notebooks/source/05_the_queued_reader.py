@@ -61,7 +61,7 @@ staircase_figure(seen)
 #   a poll may miss it, and is a step higher.
 #
 # So while nobody waits for a slot, the content comes *later* with the queue: by up to the pause that is under way (or by one more,
-# if it misses a poll), which is 0.45 s for a feed that takes half a second, and 1.5 s for one that takes three. One may poll more
+# if it misses a poll). The pause under way is 0.45 s long when a feed comes after half a second, and 1.5 s after three. One may poll more
 # often, and pay in requests. Or the server may tell the page (server-sent events, a WebSocket), and pay with a connection
 # held for each page that waits.
 #
@@ -142,10 +142,9 @@ show_rates(plan, {"sync": delays, "queued": waits}, expected, results)
 print(f"The worker, expected: {expected['queued'] * mean(delays):.1f} of its 32 threads are busy")
 
 # %% [markdown]
-# The mean of many such steps would fit; a single one is short. "Steps so short": between these two figures lie 95 of 100 simulated
-# ones; another `seed` in the plan draws other feeds, and gives another figure. Nor do the measured $X$ and $R$ themselves give the 42 who submit: a feed that was submitted before the measured
-# time, or is still under way at its end, counts in one of the two figures only. The last column adds up the seconds that each
-# visitor spent waiting and thinking within that time, as in chapter 2, and there the law holds.
+# "95 % of such steps": between these two figures lie 95 of 100 simulated ones. The queued reader's mean over many of them is what the
+# formula says; the synchronous reader's is a little less, since pages and browsers, which the model leaves out, need slots too. One
+# step is short: another `seed` in the plan draws other feeds, and gives another figure.
 #
 # Two things follow. A comparison "at the same number of users" is not one at the same work: the faster system does more. And a
 # reader that is moved to a queue has to be given workers for *more* than it did before. Visitors of the public, who come whether
@@ -169,7 +168,7 @@ show_processes(results)
 # ## Exercises
 #
 # **Exercise 5.1.** Another page asks at a fixed interval, every `pause` seconds, for the first time after one `pause`. Its feed
-# has come after `done` seconds; one that has come just at a poll is seen by it. Write `seen_every(done, pause)`: when does the
+# has come after `done` seconds (more than 0); one that has come just at a poll is seen by it. Write `seen_every(done, pause)`: when does the
 # visitor see it? (`ceil` is there, from `math`.)
 
 

@@ -87,7 +87,8 @@ backlog_figure(
 # second: that is the dashed line. Chance, and the queue's own milliseconds for each job, move it a little. However little is missing, the
 # wait has no limit but the end of the load.
 #
-# **With 4 and with 8** there are ups and downs, and always a way back to 0.
+# **With 4 and with 8** there are ups and downs, and always a way back to 0. (*Busy* is the time within `perform` in these 6 seconds;
+# claiming and ending a job is not in it, nor what is done afterwards.)
 #
 # $\lambda D = 3$, and 4 are needed (`workers_needed(rate, demand)` computes it). Why not 3? With exactly 3 nothing is left over to work
 # off what chance has piled up: after a bad moment the backlog stays, and the next one comes on top. The *utilisation* $\lambda D / W$ has
@@ -114,7 +115,7 @@ waits_figure(found, RATE, DEMAND)
 #   milder than for ever. Over many such schedules the mean wait for 4 threads is 22 ms; in eight of ten it is between 13 and 33 ms.
 # * From the simulation to the measurement it is **the queue itself**. Even for an idle thread a job must first be claimed: that is what
 #   one sees with 8 threads. And a thread that has ended a job gets the next one when that end has been written to the disk. Each job
-#   occupies its thread for these milliseconds, too, so the threads are a little busier than $\lambda D$ says. With jobs of seconds nobody
+#   occupies its thread for these milliseconds, too, so the threads are occupied for a little longer than $\lambda D$ says. With jobs of seconds nobody
 #   notices.
 #
 # With 8 threads, 38 % utilised, nearly every job finds a free one, and waits for its claim alone. With 4, 75 % utilised, half of them
@@ -173,10 +174,12 @@ FLOOD = {"urgent": 120, "ordinary": 12, "demand": 0.05, "seconds": 3, "seed": 3}
 shared = experiment("shared-workers", flood, workers=[(4, [])], **FLOOD)["jobs"]
 score("ordinary jobs begun meanwhile", percent=begun(shared, "ordinary", by=3))
 
+grows = 120 - 80
 backlog_figure(
     {kind: of_queue(shared, kind) for kind in ("urgent", "ordinary")},
     "Jobs that wait: urgent ones come faster than 4 threads can do them",
     until=3,
+    dashed={"urgent, expected": [(0, 0), (3, 3 * grows), (3 + 3 * grows / 80, 0)]},
 )
 
 # %% [markdown]
@@ -184,8 +187,8 @@ backlog_figure(
 # ordinary job is begun until the last urgent one has been. This is *starvation*. It is no fault of the queue, but what "first" means: whoever is
 # behind gets what is left, and nothing is left.
 #
-# Priorities do not make workers. They choose who waits. It begins well before $\lambda D = W$: if urgent jobs come at the rate
-# $\lambda_u$ and take $D_u$, the ordinary ones live on the $W - \lambda_u D_u$ threads that these leave over. Two remedies: workers of
+# Priorities do not make workers. They choose who waits. Long waits for the ordinary jobs begin well before that: if urgent jobs come at
+# the rate $\lambda_u$ and take $D_u$, the ordinary ones live on the $W - \lambda_u D_u$ threads that these leave over. Two remedies: workers of
 # their own for those who must not starve (exercise 6.3); or fewer urgent jobs, for going first helps only as long as few do.
 #
 # ## Exercises
@@ -252,7 +255,7 @@ check(
     ),
     hint='A worker is (threads, [queues]), so: workers=[(3, ["urgent"]), ...], **FLOOD',
 )
-show_waits(shared, own)
+show_waits(shared, own, by=3)
 
 # %% [markdown]
 # Nearly all ordinary jobs are begun meanwhile, and the urgent ones wait longer than before, for they have lost a thread. When there are no

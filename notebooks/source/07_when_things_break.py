@@ -68,8 +68,9 @@ def break_it(number):
 
 
 story = experiment("kill", break_it, number=signal.SIGKILL)
-score("killed: until the job runs again", seconds=story["attempts"][1]["begun"])
-score("killed: mails that Ada gets", mails=len(story["mails"]))
+if story["signal"] == "SIGKILL":
+    score("killed: until the job runs again", seconds=story["attempts"][1]["begun"])
+    score("killed: mails that Ada gets", mails=len(story["mails"]))
 kill_figure(story)
 
 # %% [markdown]
@@ -101,8 +102,8 @@ leases_figure(leases)
 #
 # Ada has two mails. A had sent hers, and died before it could say so. There is no order of steps that avoids it: if the job is finished first
 # and the mail sent then, a worker that dies in between sends none. The mail server and the queue's table are two systems, and
-# there is always a moment between them. So a queue has to choose: *at most once*, as Celery does unless told `acks_late`, or *at least
-# once*, as `jobqueue` and Delayed Job do.
+# there is always a moment between them. So a queue has to choose: *at most once*, as Celery does unless told `acks_late` (and
+# `task_reject_on_worker_lost`), or *at least once*, as `jobqueue` and Delayed Job do.
 #
 # There is one case in which both steps can be one: when the effect is a row in the *same database* as the queue.
 #
@@ -138,8 +139,8 @@ effects_figure(found)
 #
 # ## A job that fails
 #
-# A worker that dies is rare. A job that raises an exception is daily business: somebody else's server is down. It is tried again,
-# up to 25 times, and waits in between. **Write down:** from the first attempt to the twenty-fifth, how long?
+# A worker that dies is rare. A job that raises an exception is daily business: somebody else's server is down. It is tried up to
+# 25 times in all, and waits in between. **Write down:** from the first attempt to the twenty-fifth, how long?
 #
 # Nobody needs to wait for it. A worker can be told what time it is, so each attempt is made at the moment for which it is queued.
 
@@ -178,8 +179,7 @@ for what, value in after.items():
 # %% [markdown]
 # Two workers died of it, and then it was over. The attempt is counted when a job is *claimed*, in the same statement, before
 # anything can go wrong; the worker that finds it abandoned for the second time sees that no attempt is left, and keeps it as failed.
-# (Short jobs are claimed in batches; there it is counted at the end, and after a crash the rest is claimed one by one: at most one attempt
-# more.)
+# (In a batch of short jobs it is counted at the end: at most one attempt more.)
 #
 # The mails went out, each of them once. After the first death the job ran again at once; from the second on it waits as after any
 # failure, if there are attempts left, and leaves the workers time for others. Had a worker more threads, the jobs of all of them would
@@ -253,7 +253,7 @@ check(
 
 # %% [markdown]
 # **Go on.** Run the cell with `lab.set_to_work` again, then the one with `break_it` with `number=signal.SIGTERM`. How long does the job
-# wait now, and why? (A worker that is asked to stop gives back what it can't finish.) Then both once more with `signal.SIGSTOP`: the
+# wait now, and why? (A worker that is asked to stop gives back what it can't finish, as if it had never had it: no attempt is spent.) Then both once more with `signal.SIGSTOP`: the
 # worker is not dead, only silent. Does the queue know the difference? (In the end the worker goes on, and ends its attempt: what the
 # fence makes of that is printed.) If the chapter shows recordings, both cells need `recorded=False`.
 #

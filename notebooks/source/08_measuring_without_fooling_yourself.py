@@ -94,8 +94,8 @@ print(f"open should have {percent((freeze - 0.5) / T)} over 500 ms, and a p99 of
 tell(looks, "closed", "open")
 
 # %% [markdown]
-# The verdict is the tool's exit status. It judges the share that was found, and leaves its interval to you: look at it before you
-# believe a "kept".
+# From the command line this verdict is a load test's exit status. It judges the share that was found, not its interval: look at that
+# before you believe a "kept".
 #
 # ## From when does a latency count?
 #
@@ -169,7 +169,7 @@ servers("slow", "refused", "unanswered")
 #
 # * **A failure is no latency.** It stays out of the percentiles, and always counts as over the rule.
 # * **An unfinished request is a lower bound** (statistics calls it *censored*): it took at least as long as it had waited. A
-#   percentile that rests on such requests, which were still open at the end, is written "≥".
+#   percentile that rests on such requests, which were still open at the end, is written "≥" (in each of the three the very last ones were).
 # * The figure that survives all three is the **share over 500 ms**. It puts none of the three before another: to one visitor in ten each of
 #   them breaks the promise. The percentiles alone would still prefer the server that refuses. The visitors would prefer the slow one: it serves
 #   them in the end. To see that, look at failures and unfinished requests beside the share.

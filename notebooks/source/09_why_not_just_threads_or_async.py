@@ -73,9 +73,10 @@ ways_figure(both, twin)
 # A line shows how many of the requests are not answered yet. The broad grey one is no measurement of a reader: it is how long the feeds
 # that these very visitors have submitted take *by themselves*.
 #
-# **Threads and async both follow the feeds**, a few milliseconds behind them. That is all that they can do, and they do it: nobody
+# **Threads and async both follow the feeds**, some tens of milliseconds behind them at most. That is all that they can do, and they do it: nobody
 # waits for a slot any more, every visitor waits for a feed. Nothing that waits for the feed can be left of the grey line. The answer of
-# the queued reader does not wait for it.
+# the queued reader does not wait for it. (The cliff at 3 s is the deadline: the feeds that hang are given up there, and those of the slow ones
+# that take longer. They are more than one in twenty, so the 95th percentile is the deadline, whatever one waits in.)
 
 # %%
 compare(both, twin)
@@ -208,8 +209,10 @@ check(
 )
 
 # %% [markdown]
+# The loop serves the list again while a thread parses; they still share one core, and take turns at the interpreter.
+#
 # **Exercise 9.3.** Your page shows the price of a flight, which another company's server tells you within 2 to 3 s, and nobody books without
-# it. Which one word of the table's head would you take for it, `"threads"`, `"async"` or `"queue"`, if there are twenty thousand visitors
+# it. Which column of the table would you take for it, `"threads"`, `"async"` or `"queue"`, if there are twenty thousand visitors
 # at a time?
 
 # %% tags=["exercise"]

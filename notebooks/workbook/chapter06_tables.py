@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from statistics import mean
 
 from loadtests.theory import OpenLoad, drain_time, workers_needed
-from workbook.chapter06 import Jobs, busy, drained, of_queue, simulated, waits
+from workbook.chapter06 import Jobs, begun, busy, drained, of_queue, simulated, waits
 from workbook.words import in_words
 
 
@@ -31,12 +31,14 @@ def show_drained(jobs: Jobs, burst: int, at: float, threads: int, rate: float, d
     print(f"drained {_compared(by_formula, drained(simulated(jobs, threads), at), drained(jobs, at))}")
 
 
-def show_waits(shared: Jobs, own: object) -> None:
-    """Mean pick-up latencies with shared workers, and with own ones; nothing as long as there are none."""
+def show_waits(shared: Jobs, own: object, by: float) -> None:
+    """Mean pick-up latencies, and the share begun by second `by`; nothing as long as there is no answer."""
     if isinstance(own, Mapping) and "jobs" in own:
+        print(f"{'':8}  {'workers':7}  picked up after  begun within {by:g} s")
         for kind in ("urgent", "ordinary"):
-            before, now = (in_words(mean(waits(of_queue(jobs, kind)))) for jobs in (shared, own["jobs"]))
-            print(f"{kind} jobs: picked up after {before} on average by shared workers, {now} by their own")
+            for whose, every in (("shared", shared), ("own", own["jobs"])):
+                after, share = in_words(mean(waits(of_queue(every, kind)))), begun(every, kind, by)
+                print(f"{kind:8}  {whose:7}  {after:>15}  {share:13.0f} %")
 
 
 def _compared(formula: float, simulation: float, measured: float) -> str:

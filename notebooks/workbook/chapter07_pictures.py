@@ -35,12 +35,12 @@ def kill_figure(story: Mapping[str, Any]) -> Figure:
             if at >= -BEFORE_THE_KILL:
                 row = 1 if letter == first["worker"] else 0
                 axes.plot([at, at], [row - 0.25, row + 0.25], color=(ONCE, TWICE)[row], lw=1.8)
-        axes.plot([0], [1], marker="X", ms=15, color="black", zorder=3)
+        marker = r"$\mathbf{\parallel}$" if number == signal.SIGSTOP else "X"
+        axes.plot([0], [1], marker=marker, ms=15, color="black", zorder=3)
         axes.text(0.02 * end, 1.38, f"kill -{number:d}", size=11, weight="bold", va="center")
         axes.text(start, 0.62, " attempt 1", color=TWICE, size=11, va="center")
-        axes.text(
-            again["ended"], -0.42, "attempt 2: a second mail", color=ONCE, size=11, ha="right", va="center"
-        )
+        said = "attempt 2: a second mail" if silent else "attempt 1 again: a second mail"
+        axes.text(again["ended"], -0.42, said, color=ONCE, size=11, ha="right", va="center")
         axes.set_yticks((1, 0), [f"worker {first['worker']}", f"worker {again['worker']}"])
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("seconds since the signal (each upright: a heartbeat)")

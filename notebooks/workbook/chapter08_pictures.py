@@ -72,7 +72,9 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
             " it says that the server breaks its promise, which it keeps",
         )
         axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
-        number_axis(axes, runs, "requests in a run (logarithmic); below: share of the runs that is wrong")
+        number_axis(
+            axes, runs, "requests in a run (logarithmic); at the foot: share of the runs that is wrong"
+        )
         axes.set_ylim(200, 800)
         for requests, found in runs.items():
             for p95 in found[:SHOWN]:

@@ -21,6 +21,7 @@ from loadtests.wording import duration
 from workbook.words import in_words
 
 DATABASES = {"sqlite": ("SQLite", "#007A5A", "o"), "postgresql": ("PostgreSQL", COLOURS["queued"], "s")}
+NAMES = {"jobqueue": "jobqueue", "procrastinate": "Procrastinate"}
 ENGINES = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
 
 
@@ -30,7 +31,7 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
     with house_style():
         figure = Figure(figsize=(11, 4.7))
         what = "80 jobs that wait 0.1 s each; every worker has 4 threads"
-        head(figure, "Twice the workers, half the time, with either database", what)
+        head(figure, "Twice the workers, nearly half the time, with either database", what)
         axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
         number_axis(axes, workers, "worker processes (logarithmic)")
         axes.set_ylim(0, 1.15 * max(max(times.values()) for times in done.values()))
@@ -75,7 +76,7 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
             across = axes.get_yaxis_transform()
             said = in_words(half / 1000)
             axes.text(1.02, place, said, color=ENGINES[engine], size=11, va="center", transform=across)
-        axes.set_yticks(range(len(rows)), [f"{what}, {engine}" for engine, what in rows])
+        axes.set_yticks(range(len(rows)), [f"{what}, {NAMES[engine]}" for engine, what in rows])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("time since the feed was submitted (logarithmic)")
     return figure

@@ -32,7 +32,7 @@ HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 0.5, 2.0  # Procrastinate's own: 10 and 
 def fetch_task(app: App, engine: Engine) -> Task:
     """The job: a function with a name, where jobqueue has an object with a method."""
 
-    @app.task(name="fetch", retry=RetryStrategy(max_attempts=25, exponential_wait=2))  # type: ignore[untyped-decorator]
+    @app.task(name="fetch", retry=RetryStrategy(max_attempts=15, exponential_wait=2))  # type: ignore[untyped-decorator]
     def fetch(feed_id: int) -> None:
         with Session(engine) as session:
             session.get_one(Feed, feed_id).fetch()

@@ -95,7 +95,7 @@ def score(name: str, /, *figures: float, at_least: bool = False, **measured: flo
     wanted = (session().chapter, name)
     said = predictions.get(wanted)
     if said is None:
-        others = [each.name for each in predictions.values() if each.chapter == wanted[0]]
+        others = [f'"{each.name}"' for each in predictions.values() if each.chapter == wanted[0]]
         print(
             f"{name}: no prediction of that name was noted; run the cell with predict() first."
             f" (Noted: {', '.join(others) or 'none in this chapter'}.)"
