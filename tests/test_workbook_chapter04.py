@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 # isort: split
 from workbook.chapter04 import extra, runs, sql
-from workbook.chapter04_checks import GAP, claims_the_right_jobs, finishes_its_own_only
+from workbook.chapter04_checks import GAP, NOTHING, claims_the_right_jobs, finishes_its_own_only
 from workbook.exercises import NO_ANSWER
 
 DUE = "SELECT id FROM jobs WHERE locked_by IS NULL AND run_at <= :now ORDER BY priority, run_at LIMIT 1"
@@ -34,11 +34,17 @@ def whole_result(db: Connection, worker: str, now: float) -> Any:
     return sql(db, update, worker=worker, now=now)
 
 
+def forgets_to_return(db: Connection, worker: str, now: float) -> None:
+    """It claims, and keeps to itself what."""
+    claiming(DUE)(db, worker, now)
+
+
 @pytest.mark.parametrize(
     ("claim", "said"),
     [
         (claiming(DUE), True),
         (lambda db, worker, now: ..., NO_ANSWER),
+        (forgets_to_return, NOTHING),
         (whole_result, "It must return the job's id, or None."),
         (look_then_claim, GAP),
         (claiming(DUE.replace("<=", "<")), "A job whose run_at is :now is due."),
@@ -73,11 +79,17 @@ def unfenced(db: Connection, id: int, worker: str) -> bool:
     return sql(db, "DELETE FROM jobs WHERE id = :id", id=id).rowcount == 1
 
 
+def keeps_it_to_itself(db: Connection, id: int, worker: str) -> None:
+    """It deletes the right job, and does not say so."""
+    deleting(db, id, worker)
+
+
 @pytest.mark.parametrize(
     ("finish", "said"),
     [
         (lambda *which: deleting(*which) == 1, True),
         (lambda *which: ..., NO_ANSWER),
+        (keeps_it_to_itself, "It returned None: is there a `return`?"),
         (deleting, "Return True or False, not a number of rows."),
         (compare_then_delete, GAP),
         (unfenced, "A finished a job that is B's by now."),

@@ -154,7 +154,8 @@ print_content((synchronous, queued))
 # %% [markdown]
 # The queue does not make a fetch faster, and there is a price: the page asks again and again whether the feed has come, with
 # pauses that grow from 0.3 s on, so its visitor sees the entries up to one pause late. The synchronous reader's visitor gets
-# them with the answer, but waits for a slot before. Which is more depends on how full the slots are, and on the feed.
+# them on the page that follows the answer, and waits for a slot before each of the two. Which is more depends on how full
+# the slots are, and on the feed.
 #
 # ## How full were the slots?
 #
@@ -172,7 +173,7 @@ print_fetches((synchronous, queued), demand, plan.measure)
 
 # %% [markdown]
 # The synchronous reader has 8 slots for that, and they were busy nearly all the time: it is full. The queued reader's worker has
-# 32 threads, which nobody waits for in front of a browser. Chapter 2 turns this into a prediction.
+# 32 threads, which no web request waits for. Chapter 2 turns this into a prediction.
 #
 # What the law gives with $D$ and what was seen differ, and in your run by another amount: so few seconds hold only dozens of
 # feeds, of which sometimes none hangs and sometimes four. The second figure takes their own mean in the place of $D$; what is
@@ -180,7 +181,8 @@ print_fetches((synchronous, queued), demand, plan.measure)
 #
 # ## Exercises
 #
-# Put your answer in place of `...`, run the cell, and then the check below it.
+# Put your answer in place of `...`, run the cell, and then the check below it. A `NameError` means that a cell above has not
+# been run.
 #
 # **Exercise 1.1.** How many feeds a second could the synchronous reader take at the very most, with 8 slots and nobody who
 # browses? Use `demand`.
@@ -218,6 +220,7 @@ check(
     more,
     lambda more: (
         [(step["app"], step["slots"], step["users"]) for step in more["steps"]] == [("sync", 32, 40)]
+        and more["settings"]["slot_kind"] == "threads"
     ),
     hint='It begins: experiment("more-slots", bench, plan=replace(plan, ...',
 )

@@ -27,7 +27,7 @@ from statistics import mean
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of
 from loadtests.theory import ClosedLoad, knee
-from workbook.chapter02 import feeds_per_s, held_by_a_visit, print_loads, print_utilisation
+from workbook.chapter02 import feeds_per_s, held_by_a_visit, print_loads, print_utilisation, print_visits
 from workbook.chapter02_pictures import latencies_figure, states_figure, throughput_figure
 
 # %% [markdown]
@@ -40,7 +40,7 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # | $N$ | the visitors who submit. Each submits a feed, opens its page, thinks, and begins again | 8, 15, 31 |
 # | $Z$ | the *think time*, on average | 1 s |
 # | $X$ | the *throughput*: visits a second | to be found |
-# | $R$ | the *response time*: from the submit to its answer, the wait for a slot included | to be found |
+# | $R$ | the *response time* of a visit: from the submit until its page is there, both waits for a slot included | to be found |
 #
 # Of ten visitors seven submit: these are 8 of 11, 15 of 22 and 31 of 44. The others browse, and think for 1 s too. Their pages,
 # and the page after a submit, wait for the same slots, but hold them for milliseconds only: $D$ is nearly all the submit's.
@@ -49,7 +49,7 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # holds for any system that does not fill up without end, and for any part of it:
 #
 # * inside the slots: $X \cdot D$ of them are busy on average, so the *utilisation* is $U = X \cdot D / c$;
-# * inside the whole, where each visitor either waits for an answer or thinks: $N = X \cdot (R + Z)$.
+# * inside the whole, where each visitor who submits is either on a visit or thinks: $N = X \cdot (R + Z)$.
 #
 # The demand is no secret. The feed server is a function of the address, so we need only ask it:
 
@@ -111,15 +111,18 @@ for name, seconds in (("computed beforehand", demand), ("as it was measured", he
 #
 # ## Does Little's law hold?
 #
-# In the slots: $X$ requests of all kinds a second, each of which holds a slot for $D$ seconds on average, beside the share
-# of time that the slots were seen busy. The load generator counts the requests, the server's slots time them.
+# In the slots, with requests of all kinds, the browsers' too: how many a second, times how long each holds a slot on average,
+# over $c$. Beside it the share of time that the slots were seen busy. The load generator counts the requests, the server's
+# slots time them. Then in the whole: as many visitors as the law gives, and as there were.
 
 # %%
 print_utilisation(results)
+print_visits(results)
 
 # %% [markdown]
 # It is a law, not a model: nothing was assumed about how the times are spread. What is left are the ends of so short a window: a
-# request that began before it, or ended after.
+# request, or a visit, that began before it, or ended after. Five seconds are rough for visits: each visitor thinks only a few
+# times in them, and by chance for less or more than the $Z$ of 1 s that the law was given here.
 #
 # Use it the other way round, too. Of $N$, $X$, $R$ and $Z$ three tell the fourth. If a load test's own
 # figures don't fit into the law, then the test is broken, whatever it says of the server.
@@ -143,15 +146,17 @@ states_figure(at_the_knee, "15 who submit, and 4 slots: how many requests are at
 #
 # ## How long do they wait?
 #
-# The same model, with the page and the browsers in the line too, gives the response time, its mean and its percentiles. Here is
-# what it predicts for the submit, and what was measured:
+# The same model, with the page and the browsers in the line too, tells how long the answer to a submit takes, its mean and its
+# percentiles. (The answer is the first part of $R$; the page is the second.) Here is what it predicts, and what was measured:
 
 # %%
 latencies_figure(results)
 
 # %% [markdown]
 # **The means** fit, as far as steps of five seconds can tell: of simulated ones, with the same visitors and feeds, 95 % fall
-# within the grey bars.
+# within the grey bars. The dotted line is what is known without a model: by the two straight lines and Little's law no mean
+# visit can be shorter than $\max(D, \, N D / c - Z)$. What a visit waits, it waits half before the answer and half before
+# the page; the dotted line is the first half and the submit's own time.
 #
 # **The 95th percentiles** are predicted too high. The model takes the demand to be exponential, so even for a single visitor,
 # who never waits, it predicts three times the mean. Our feeds vary less. Here the mean answer hardly depends on that: few wait
@@ -159,10 +164,10 @@ latencies_figure(results)
 #
 # ## Why does it not break down?
 #
-# Twice the knee, and all that happens is that everybody waits longer. Our visitors wait for an answer before they think, and
+# Twice the knee, and all that happens is that everybody waits longer. Our visitors wait for their page before they think, and
 # then send the next request: the longer they wait, the less they send. This *closed load* brakes itself. The public
 # does not: new visitors come whether or not others still wait (*open load*). Computed for a submit and its page, taken
-# together as one request, so that $R$ is that of both:
+# together as one request:
 
 # %%
 print_loads(submitters=(15, 31, 300), rates=(6, 9, 10, 11, 12), demand=held)
@@ -231,7 +236,8 @@ check(
 
 # %% [markdown]
 # Look at `better["steps"][0]["submit"]["share_over_500ms"]`. Hardly anybody waits for a slot any more, and still it is far above
-# the 1 % that this project allows: of the feeds themselves one in six takes longer. Slots shorten the wait, never the work.
+# the 1 % of requests over 500 ms that this project sets itself as its limit: of the feeds themselves one in six takes longer.
+# Slots shorten the wait, never the work.
 #
 # **Go on.** Half the demand, or twice the slots: which helps 31 who submit more? (`ClosedLoad` knows; the answer has two
 # parts.) And what does `think=0` mean for the knee?

@@ -237,8 +237,9 @@ lab.show_sql(statements["postgresql"])
 # | `ANY (array(...))` | the inner `SELECT` runs once, so that its `LIMIT` holds |
 # | `length(last_error)` | whether the job has failed before, without reading the whole text |
 #
-# An index of the waiting rows in that order serves the claim. It does not read the backlog of due jobs, only what it passes over:
-# more urgent jobs that are not due yet, and rows that others have locked.
+# An index of the waiting rows in that order serves the claim. The claim does not read the backlog of due jobs, only what it
+# passes over: more urgent jobs that are not due yet, rows that others have locked, and on PostgreSQL what is left of rows
+# claimed before, until vacuum removes it.
 #
 # Chapter 7 kills workers to show what the lease and the count are good for.
 #

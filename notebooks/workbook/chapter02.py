@@ -7,7 +7,8 @@ from loadtests.bench.plan import OVERRUN_SECONDS
 from loadtests.judging.samples import Row
 from loadtests.predicting.demands import demands, workload
 from loadtests.predicting.simulation import Period, feed_service, simulate_closed
-from loadtests.theory import ClosedLoad, OpenLoad
+from loadtests.predicting.workload import submitters_among
+from loadtests.theory import ClosedLoad, OpenLoad, littles_law
 from workbook.readers import rows_of
 from workbook.session import WorkbookError
 
@@ -46,14 +47,28 @@ def _ended(rows: Sequence[Row], window: Sequence[float]) -> float:
 
 
 def print_utilisation(results: Results) -> None:
-    """Little's law inside the slots, a line for each step: X D / c beside the share of time that was seen."""
+    """Little's law in the slots, with requests of all kinds, a line for each step: U, and what was seen."""
     for step in sorted(results["steps"], key=lambda step: step["users"]):
         served, held_ms = step["server"]["served"], step["server"]["demand_ms"]
         demand = sum(served[kind] * held_ms[kind] for kind in served) / sum(served.values()) / 1000
         law = step["achieved_per_s"] * demand / step["slots"]
         print(
-            f"{step['users']} visitors: X = {step['achieved_per_s']:.1f} a second, D = {demand:.3f} s, so"
+            f"{step['users']} visitors: {step['achieved_per_s']:.1f} requests a second, {demand:.3f} s each:"
             f" U = {100 * law:.0f} %; seen {100 * step['server']['utilisation']:.0f} %"
+        )
+
+
+def print_visits(results: Results) -> None:
+    """Little's law in the whole, a line for each step: N by X (R + Z), and how many visitors submit."""
+    settings, rates = results["settings"], feeds_per_s(results)
+    for step in sorted(results["steps"], key=lambda step: step["users"]):
+        rate, mean_ms = rates[step["users"]], step["content"]["mean_ms"]
+        if mean_ms is None:  # no visit was over
+            continue
+        law = littles_law(rate, mean_ms / 1000, settings["think_s"])
+        print(
+            f"{submitters_among(step['users'], settings['submitters'])} who submit:"
+            f" X = {rate:.1f} visits a second, R = {mean_ms / 1000:.2f} s: N = X (R + Z) = {law:.1f}"
         )
 
 

@@ -1,13 +1,11 @@
 """Chapter 2's pictures: the knee, how many requests are at the server, and how long they wait."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, PercentFormatter
 
-from loadtests.bench.plan import SUBMITTERS
 from loadtests.judging.samples import RULE_MS
 from loadtests.predicting.workload import submitters_among
 from loadtests.report.chart_rows import MORE_COLOURS
@@ -28,7 +26,7 @@ from workbook.chapter02 import Results, feeds_per_s, held_by_a_visit, prediction
 
 Limits = Mapping[int, Mapping[str, tuple[float, float]]]  # by users and figure: lowest and highest
 
-FIGURES = {"mean_ms": ("mean", "o", (0, (4, 2)), -0.6), "p95_ms": ("p95", "s", "-", 0.6)}
+FIGURES = {"mean_ms": ("mean", "o", (0, (4, 2)), -0.42), "p95_ms": ("p95", "s", "-", 0.42)}
 
 
 def throughput_figure(results: Results) -> Figure:
@@ -97,33 +95,40 @@ def states_figure(load: ClosedLoad, title: str) -> Figure:
 
 
 def latencies_figure(results: Results) -> Figure:
-    """POST /feeds, measured and as M/M/c//N predicts it; below, how far they are apart, and may be."""
-    curve = prediction_of(results)
+    """The answer, measured and as M/M/c//N predicts it; below, how far they are apart, and may be."""
     with house_style():
         figure = Figure(figsize=(11, 7.6))
         above = inches(figure, 0.9, 3.35, 7.4, 3.65)
-        above.set_title("POST /feeds: predicted (lines) and measured (marks)", weight="bold")
-        _latencies(above, curve)
+        above.set_title("The answer to POST /feeds: predicted (lines) and measured (marks)", weight="bold")
+        _latencies(above, results)
         below = inches(figure, 0.9, 0.75, 7.4, 1.75)
         below.set_title("Measured minus predicted; grey: 95 % of simulated steps, as short as these")
-        _residuals(below, curve, short_steps(results))
+        _residuals(below, results, short_steps(results))
     return figure
 
 
-def _users_axis(axes: Axes, curve: Mapping[str, Any]) -> None:
-    users = [each["load"] for each in curve["at"]]
-    axes.set_xlim(0, 1.08 * max(users))
-    axes.set_xticks(users)
-    axes.set_xlabel("visitors")
+def _submitters(results: Results, users: float) -> int:
+    """Curves are drawn over those who submit: their number is whole, and its rounding draws no kinks so."""
+    return submitters_among(round(users), results["settings"]["submitters"])
 
 
-def _latencies(axes: Axes, curve: Mapping[str, Any]) -> None:
-    _users_axis(axes, curve)
+def _submitters_axis(axes: Axes, results: Results) -> None:
+    users = [each["load"] for each in prediction_of(results)["at"]]
+    ticks = [_submitters(results, each) for each in users]
+    axes.set_xlim(0, 1.08 * max(ticks))
+    axes.set_xticks(ticks, [f"{each} of {of:g}" for each, of in zip(ticks, users, strict=True)])
+    axes.set_xlabel("visitors who submit, of all visitors")
+
+
+def _latencies(axes: Axes, results: Results) -> None:
+    curve, settings, held = prediction_of(results), results["settings"], held_by_a_visit(results)
+    _submitters_axis(axes, results)
     right = axes.get_xlim()[1]
-    shown = [n for n, load in enumerate(curve["loads"]) if load <= right and _nearly_whole(load)]
-    loads = [curve["loads"][n] for n in shown]
+    places = {_submitters(results, load): n for n, load in enumerate(curve["loads"])}
+    shown = [n for place, n in sorted(places.items()) if 0 < place <= right]
+    loads = [_submitters(results, curve["loads"][n]) for n in shown]
     heights = [curve[key][n] for key in FIGURES for n in shown]
-    heights += [value for key in FIGURES for value in _measured(curve, key)[1]]
+    heights += [value for key in FIGURES for value in _measured(results, key).values()]
     latency_axis(axes, axes.yaxis, heights)
     axes.set_ylim(min(heights) / 1.6, 1.6 * max(heights))
     ticks = [ms for ms in (100, 200, 500, 1000, 2000, 5000, 10_000) if ms in _range(axes.get_ylim())]
@@ -132,43 +137,44 @@ def _latencies(axes: Axes, curve: Mapping[str, Any]) -> None:
     for key, (name, marker, dashes, _) in FIGURES.items():
         heights = [curve[key][n] for n in shown]
         axes.plot(loads, heights, color=COLOURS["sync"], ls=dashes, lw=2, alpha=0.75)
-        axes.plot(*_measured(curve, key), marker, color=COLOURS["sync"], ms=9)
+        marks = {_submitters(results, load): value for load, value in _measured(results, key).items()}
+        axes.plot(list(marks), list(marks.values()), marker, color=COLOURS["sync"], ms=9)
         labels.append(EndLabel(loads[-1], heights[-1], name, COLOURS["sync"]))
-    least = [curve["least_mean_ms"][n] for n in shown]
-    axes.plot(loads, least, color=GREY, ls=":", lw=1.6)
-    labels.append(EndLabel(loads[-1], least[-1], "the mean is at least this", GREY))
-    mark_load(axes, curve["knee_users"], f"knee N*: {curve['knee_users']:.0f} visitors", GREY)
+    (slots,), think = settings["slots"], settings["think_s"]
+    at = knee(held, slots, think)
+    least = [(load, curve["least_mean_ms"][n]) for load, n in zip(loads, shown, strict=True)]
+    bound = sorted([*least, (at, curve["demand_ms"]["submit"])])  # it bends at the knee, between two loads
+    axes.plot(*zip(*bound, strict=True), color=GREY, ls=":", lw=1.6)
+    labels.append(EndLabel(*bound[-1], "the mean is at least this", GREY))
+    mark_load(axes, at, f"knee N*: {at:.1f} who submit", GREY)
     label_ends(axes, labels)
-
-
-def _nearly_whole(users: float) -> bool:
-    """Is seven tenths of them nearly a whole number? Rounding would draw kinks into a line elsewhere."""
-    submitters = SUBMITTERS * users
-    return abs(submitters - round(submitters)) < 0.25
 
 
 def _range(limits: tuple[float, float]) -> range:
     return range(int(limits[0]), int(limits[1]) + 1)
 
 
-def _measured(curve: Mapping[str, Any], key: str) -> tuple[list[float], list[float]]:
-    found = [(each["load"], each["measured"][key]) for each in curve["at"] if each["measured"]]
-    return [load for load, _ in found], [value["value"] for _, value in found]
+def _measured(results: Results, key: str) -> dict[float, float]:
+    """By visitors, all of them."""
+    at = prediction_of(results)["at"]
+    return {each["load"]: each["measured"][key]["value"] for each in at if each["measured"]}
 
 
-def _residuals(axes: Axes, curve: Mapping[str, Any], limits: Limits) -> None:
-    _users_axis(axes, curve)
+def _residuals(axes: Axes, results: Results, limits: Limits) -> None:
+    curve = prediction_of(results)
+    _submitters_axis(axes, results)
     predicted = {(each["load"], key): each["predicted"][key] for each in curve["at"] for key in FIGURES}
     labels, heights = [], [10.0]
     for key, (name, marker, _, aside) in FIGURES.items():
-        loads, values = _measured(curve, key)
-        off = [100 * (value / predicted[load, key] - 1) for load, value in zip(loads, values, strict=True)]
-        for load in loads:
+        measured = _measured(results, key)
+        places = [_submitters(results, load) + aside for load in measured]
+        off = [100 * (value / predicted[load, key] - 1) for load, value in measured.items()]
+        for place, load in zip(places, measured, strict=True):
             low, high = (100 * (end / predicted[load, key] - 1) for end in limits[int(load)][key])
-            axes.vlines(load + aside, low, high, color=GREY, lw=8, alpha=0.35)
+            axes.vlines(place, low, high, color=GREY, lw=8, alpha=0.35)
             heights += [abs(low), abs(high)]
-        axes.plot([load + aside for load in loads], off, marker, color=COLOURS["sync"], ms=8)
-        labels.append(EndLabel(loads[-1] + aside, off[-1], name, COLOURS["sync"]))
+        axes.plot(places, off, marker, color=COLOURS["sync"], ms=8)
+        labels.append(EndLabel(places[-1], off[-1], name, COLOURS["sync"]))
         heights += map(abs, off)
     axes.set_ylim(-1.1 * max(heights), 1.1 * max(heights))
     even_ticks(axes.yaxis, 5)

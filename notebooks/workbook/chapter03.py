@@ -70,7 +70,7 @@ def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, wa
     names = {"timeout": f"requests, timeout={seconds:g}", "deadline": f"the reader, deadline {seconds:g} s"}
     rows = [(f"{names[client]}: {kind}", of[kind]) for client, of in waits.items() for kind in of]
     with house_style():
-        figure = Figure(figsize=(10, 3.6))
+        figure = Figure(figsize=(10, 3.3))
         axes = inches(figure, 2.9, 0.75, 6.6, 2.0)
         axes.set_xlim(0, watched + 2.9)
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -83,9 +83,7 @@ def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, wa
             axes.barh(place, took, height=0.55, color=COLOURS["queued" if over else "sync"])
             said = in_words(took) if over else "still waiting when we stopped"
             axes.text(took + 0.12, place, said, va="center", size=11)
-        axes.axvline(RULE_MS / 1000, color="black", lw=1.4)
-        axes.text(RULE_MS / 1000, -0.6, "500 ms: the rule", ha="center", va="bottom", size=11)
-        axes.set_title("How long does a client wait for a feed that never comes?", weight="bold", pad=24)
+        axes.set_title("How long does a client wait for a feed that never comes?", weight="bold")
     return figure
 
 
@@ -159,10 +157,11 @@ def bystanders_figure(seen: Seen) -> Figure:
             below.axvspan(begin, until, color="#f0f0f0", lw=0, zorder=0)
             if count >= seen["slots"]:
                 wait = 1000 * seen["deadline"]
-                below.plot([begin, until], [wait, 0], color="black", ls=(0, (4, 2)), lw=1.4)
-                labels.append(EndLabel(begin, wait, "until the deadline", "black"))
+                below.plot([begin, until], [wait, 0], color="black", ls=(0, (4, 2)), lw=1.6, zorder=4)
+                middle = ((begin + until) / 2 + 0.02 * end, wait / 2)
+                below.text(*middle, "until the deadline", va="bottom", size=11)
         xs, ys = zip(*seen["looks"], strict=True)
-        below.plot(xs, [1000 * took for took in ys], ".", color=COLOURS["queued"], ms=8)
+        below.plot(xs, [1000 * took for took in ys], ".", color=COLOURS["queued"], ms=9, alpha=0.6)
         labels.append(EndLabel(xs[-1], 1000 * ys[-1], "a page", COLOURS["queued"]))
         label_ends(below, labels)
     return figure

@@ -106,8 +106,9 @@ def waits_figure(
         left, right = axes.get_xlim()
         times = [left * (right / left) ** (step / 60) for step in range(61)]
         axes.plot(times, [formula.share_waiting_over(ms / 1000) for ms in times], ls=":", lw=3, color="black")
-        at = right**0.62
-        labels.append(EndLabel(at, max(0.001, formula.share_waiting_over(at / 1000)), "M/M/c//N", "black"))
+        over = formula.share_waiting_over(RULE_MS / 1000)
+        said = f"M/M/c//N: {percent(over)} over 500 ms"
+        labels.append(EndLabel(RULE_MS, max(over, 0.001), said, "black"))
         label_ends(axes, labels)
         axes.set_title(
             "Share of submits that still wait for a slot (simulated; both axes logarithmic)",

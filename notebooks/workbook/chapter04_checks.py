@@ -30,6 +30,7 @@ TURNS = (  # who claims, which job is the right one, and what is wrong with any 
 )
 LATER = "It took a job whose run_at is still to come."
 HELD = "It took a job that a worker has."
+NOTHING = "It returned None though a job is due: is there a `return`?"
 
 
 def claims_the_right_jobs(claim_due: ClaimDue) -> bool | str:
@@ -45,6 +46,8 @@ def _wrong_with_claim(claim_due: ClaimDue) -> Iterator[str]:
             found = claim_due(db, worker, 50)
         if found is ...:
             yield NO_ANSWER
+        if found is None and right == TURNS[0][1]:  # later on there are other reasons
+            yield NOTHING
         if not isinstance(found, int | None):
             yield "It must return the job's id, or None."
         if len(statements) > 1:
@@ -73,6 +76,8 @@ def _wrong_with_finish(finish: Finish) -> Iterator[str]:
         yield NO_ANSWER
     if left() != [1, 2, 3]:
         yield "A finished a job that is B's by now."
+    if late is None:
+        yield "It returned None: is there a `return`?"
     if not isinstance(late, bool):
         yield "Return True or False, not a number of rows."
     if late:
