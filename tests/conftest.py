@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,15 @@ import sqlalchemy as sa
 from loadtests.servers.postgres import running_postgres
 
 database_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """A program that was started in the background, as by nohup, ignores SIGINT, and so does all that it
+    starts: tests that press Ctrl-C would wait for ever.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ def test_a_job_on_procrastinate_is_in_the_readers_transaction(postgres_database:
         feeds = connection.execute(sa.text("SELECT id FROM feeds")).scalars().all()
         jobs = connection.execute(sa.text("SELECT args FROM procrastinate_jobs")).scalars().all()
     engine.dispose()
+    queue.close()
     assert [{"feed_id": feed} for feed in feeds] == jobs
     assert len(jobs) == 1
 

@@ -52,6 +52,9 @@ class Procrastinate:
         if not self._app.check_connection():
             self._app.schema_manager.apply_schema()
 
+    def close(self) -> None:
+        self._app.close()
+
     def enqueue(self, feed: Feed, *, session: Session) -> None:
         session.flush()  # the feed gets its number
         connection = session.connection().connection.driver_connection
