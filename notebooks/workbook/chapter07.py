@@ -31,8 +31,7 @@ NOT_OPEN = (
     " recordings), and then this one again."
 )
 
-# What jobqueue logs of failures and dead workers is what this chapter is about.
-logging.getLogger("jobqueue").setLevel(logging.ERROR)
+LOG = logging.getLogger("jobqueue")
 
 
 class Lab:
@@ -52,6 +51,9 @@ class Lab:
     def open(self) -> Self:
         """An empty queue, and the workers."""
         self.close()
+        # What jobqueue logs of failures and dead workers is what this chapter is about.
+        self._exits.callback(LOG.setLevel, LOG.level)
+        LOG.setLevel(logging.ERROR)
         try:
             self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
             self.url = f"sqlite:///{self.folder}/jobs.db"
