@@ -60,14 +60,14 @@ book: $(VENV)/book.stamp  ## build the workbook as a site that is read offline: 
 # ---- keep in order ---------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(VENV)/test.stamp  ## run all tests, the linter and the type checker (about 4 minutes)
+test: $(VENV)/test.stamp  ## run the tests, the linter and the type checker (about 4 minutes)
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m mypy
 	@$(RUN) -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
 .PHONY: test-slow
-test-slow: $(VENV)/test.stamp  ## run the tests that make test leaves out since they take long (4 minutes)
+test-slow: $(VENV)/test.stamp  ## run the tests that make test leaves out since they take long (3 minutes)
 	@$(RUN) -m pytest -m slow --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: format

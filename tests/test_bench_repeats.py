@@ -71,6 +71,7 @@ def test_an_interrupted_run_is_gone_on_with(measured: Measure, tmp_path: Path) -
     assert not results["interrupted"] and len(results["steps"]) == 4
 
 
+@pytest.mark.slow
 def test_resume_takes_the_plan_from_the_folder(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,7 @@ def test_no_two_texts_overlap_in_the_main_figure(tmp_path, users, apps, unfit):
     assert cut_off(figure) == []
 
 
+@pytest.mark.slow
 def test_no_two_texts_overlap_in_any_figure(drawn):
     """And none is cut off, in all of a run that has everything."""
     assert len(drawn) == 15

@@ -114,6 +114,7 @@ def many_open_files() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("many_open_files")
+@pytest.mark.slow
 def test_five_thousand_requests_hang_without_slowing_the_fast_ones() -> None:
     """The server stays under 250 MB, answers fast feeds as before, and stops at once in the end."""
 

@@ -149,6 +149,7 @@ def test_the_simulation_has_what_formulas_leave_out() -> None:
     assert at["simulated"]["p50_ms"] < 450 < at["predicted"]["p50_ms"]
 
 
+@pytest.mark.slow
 def test_far_over_the_knee_a_step_is_too_short_for_what_the_formula_says() -> None:
     """Nobody can have waited for longer than the step lasted; the formula's steady state comes later."""
     (curve,) = curves_of(step("sync", 1000))

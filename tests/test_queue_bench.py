@@ -290,6 +290,7 @@ def commands(process: subprocess.Popen[str]) -> str:
     return " ".join(said)
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_benchmark_that_is_killed(tmp_path: Path) -> None:
     """Neither a worker, nor a program, nor the PostgreSQL."""
     with running(tmp_path / "out", "--database", "postgresql", "--only", "idle") as process:
@@ -305,6 +306,7 @@ def _runs(part: str, process: subprocess.Popen[str]) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_an_interrupted_benchmark_keeps_what_it_has_measured(number: signal.Signals, tmp_path: Path) -> None:
     """After Ctrl-C in the second measure the first is written; the exit status is 130."""
     out = tmp_path / "out"

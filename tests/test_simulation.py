@@ -78,6 +78,7 @@ def test_visits_of_one_request_are_the_machine_repairmans_model(users: int) -> N
 
 
 @pytest.mark.parametrize("users", TABLE)
+@pytest.mark.slow
 def test_feeds_that_hang_take_as_long_as_simpy_says(users: int) -> None:
     """And as the checked table says, whose last column comes from so few requests that it may be 12 % off."""
     theirs = [Simulation(SLOTS, [hanging], seed, 6000).closed(users, THINK).responses[0] for seed in range(8)]
@@ -89,6 +90,7 @@ def test_feeds_that_hang_take_as_long_as_simpy_says(users: int) -> None:
 
 
 @pytest.mark.parametrize("rho", OPEN_TABLE)
+@pytest.mark.slow
 def test_visits_of_one_request_under_open_load_are_erlangs_model(rho: float) -> None:
     """And with feeds that hang they are what the checked table simulated."""
     load = OpenLoad(SLOTS, rho * SLOTS / DEMAND, DEMAND)

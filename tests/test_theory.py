@@ -166,6 +166,7 @@ def test_a_percentile_is_where_the_share_over_it_is_what_is_left(load, percent):
 
 @given(closed_loads)
 @settings(max_examples=8, deadline=None)
+@pytest.mark.slow
 def test_the_mean_is_the_area_under_the_share_over(load):
     """The distribution comes from the arrival theorem, the mean from Little's law: two ways to one figure."""
     end = load.percentile(99.99) * 1.5
@@ -199,6 +200,7 @@ def test_open_load_agrees_with_a_simulation(rho):
 
 
 @pytest.mark.parametrize("rho", OPEN_TABLE)
+@pytest.mark.slow
 def test_with_feeds_that_hang_allen_cunneen_is_near_and_erlang_c_is_not(rho):
     """The table's simulation lies 3 to 18 % under Allen-Cunneen, and 1.3 to 3.5 times over Erlang C."""
     erlang, allen_cunneen, simulated = OPEN_TABLE[rho]

@@ -106,6 +106,7 @@ def test_open_load_of_readers_is_near_a_simulation_while_the_slots_have_time_to_
     assert between([run.throughput for run in runs], about.throughput, rel=0.02)
 
 
+@pytest.mark.slow
 def test_near_saturation_open_load_needs_the_spread_of_the_requests() -> None:
     """At rho 0.9 the mean request's wait is less than half of the wait; Allen-Cunneen is within 15 %."""
     rate = 0.9 * saturation(SYNC, 8)
