@@ -17,6 +17,8 @@ from loadtests.report.charts import main_figure, save
 from loadtests.report.figures import pictures
 from loadtests.report.selection import curves, usual
 
+pytestmark = pytest.mark.slow  # every figure of a whole run is drawn, in each process that tests it
+
 KEYS = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -177,7 +179,6 @@ def test_no_two_texts_overlap_in_the_main_figure(tmp_path, users, apps, unfit):
     assert cut_off(figure) == []
 
 
-@pytest.mark.slow
 def test_no_two_texts_overlap_in_any_figure(drawn):
     """And none is cut off, in all of a run that has everything."""
     assert len(drawn) == 15
