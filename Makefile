@@ -51,7 +51,7 @@ diff:  ## show the lesson: what a queue changes in the app
 
 .PHONY: notebooks
 notebooks: $(VENV)/notebooks.stamp  ## open the workbook's contents in JupyterLab
-	@cd notebooks && ../$(VENV)/bin/jupyter lab 00_contents.ipynb $(ARGS)
+	@cd notebooks && ../$(VENV)/bin/jupyter lab $(ARGS)
 
 .PHONY: book
 book: $(VENV)/book.stamp  ## build the workbook as a site that is read offline: var/book/index.html
