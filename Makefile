@@ -49,11 +49,10 @@ locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: make locust 
 diff:  ## show the lesson: what a queue changes in the app
 	@diff -u sync_app/app.py queued_app/app.py || test $$? -eq 1
 
-# (Without a question about news on the first page, and without traffic that leaves this machine.)
+# notebooks/jupyter/: the contents come first, no question about news, no traffic that leaves this machine.
 .PHONY: notebooks
 notebooks: $(VENV)/notebooks.stamp  ## open the workbook's contents in JupyterLab
-	@cd notebooks && ../$(VENV)/bin/jupyter lab --LabApp.default_url=/lab/tree/00_contents.ipynb \
-		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
+	@cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/notebooks/jupyter" ../$(VENV)/bin/jupyter lab $(ARGS)
 
 .PHONY: book
 book: $(VENV)/book.stamp  ## build the workbook as a site that is read offline: var/book/index.html
