@@ -20,22 +20,19 @@ import requests
 import sqlalchemy as sa
 
 from loadtests.bench.plan import Plan
-from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
 from loadtests.judging.samples import Row, in_window
 from loadtests.predicting.workload import submitters_among
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import figure
-from workbook.readers import bench, read, rows_of
+from workbook.readers import PATIENCE_SECONDS, bench, read, rows_of, under_way, wait_until
 from workbook.words import in_words
 
 TWIN = Path(__file__).with_name("chapter09_async.py")
 WAYS = {"sync": "threads", "host": "async", "queued": "queue"}  # what the three are called here
 FEEDS = 2000  # whose delays stand for those of the mix
 SEED = Plan().seed  # of the visitors in a bench that names none
-SOON_SECONDS = 0.02
-READY_SECONDS = 10.0
 
 
 # ---- the twin
@@ -73,7 +70,7 @@ def running_twin(deadline: float, mix: str = "", longer: int = 1, in_thread: boo
         def start() -> Twin:
             process = exits.enter_context(Process("async reader", ours, next(logs)))
             url = process.wait_for_address()
-            _wait_until(lambda: _answers(url), "The async reader does not answer.")
+            wait_until(lambda: _answers(url), "The async reader does not answer.")
             return Twin(url, feeds_url, process, start)
 
         yield start()
@@ -81,17 +78,9 @@ def running_twin(deadline: float, mix: str = "", longer: int = 1, in_thread: boo
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=READY_SECONDS).ok
+        return requests.get(url, timeout=PATIENCE_SECONDS).ok
     except requests.ConnectionError:
         return False
-
-
-def _wait_until(holds: Callable[[], bool], complaint: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            raise ProcessError(f"{complaint} It was waited for {READY_SECONDS:g} s.")
-        time.sleep(SOON_SECONDS)
 
 
 def async_bench(plan: Plan) -> dict[str, Any]:
@@ -242,7 +231,7 @@ def _reader_killed(app: str, visitors: int) -> dict[str, float]:
 def _twin_killed(visitors: int) -> dict[str, float]:
     with running_twin(deadline=30) as twin:
         seen = _killed(twin.url, twin.feeds_url, visitors, [twin.process])
-        listed = requests.get(twin.again().url, timeout=READY_SECONDS).text.count("<li>")
+        listed = requests.get(twin.again().url, timeout=PATIENCE_SECONDS).text.count("<li>")
         return {**seen, "feeds": listed, "jobs": 0}  # it has none
 
 
@@ -271,7 +260,7 @@ def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -
     threads = [threading.Thread(target=add, args=[number], daemon=True) for number in range(visitors)]
     for thread in threads:
         thread.start()
-    _wait_until(lambda: _under_way(feeds) == visitors, "The fetches did not begin.")
+    wait_until(lambda: under_way(feeds, "hang") == visitors, "The fetches did not begin.")
     more = memory_of(processes) - before
     for process in processes:
         for each in process.tree():
@@ -280,11 +269,6 @@ def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -
     for thread in threads:
         thread.join()
     return {"answered": answers.count(303), "kib_each": round(1024 * more / visitors)}
-
-
-def _under_way(feeds: str) -> int:
-    stats: dict[str, dict[str, int]] = requests.get(f"{feeds}/stats", timeout=READY_SECONDS).json()
-    return stats["in_flight"]["hang"]
 
 
 def tell(left: Mapping[str, Mapping[str, float]]) -> None:

@@ -2,27 +2,24 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from pathlib import Path
 
-import requests
 import sqlalchemy as sa
 
-from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import delay_of
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import WORKING, Stack, StackSettings, gunicorn_command
-from workbook.readers import PATIENCE_SECONDS, read, submit
+from workbook.readers import PATIENCE_SECONDS, comes_true, read, submit, under_way, wait_until
 from workbook.session import NOTEBOOKS
 from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
 POLL_SECONDS, POLLS = 0.05, 400
-SOON_SECONDS = 0.01
 FEEDS = 500  # among which the quickest of the slow ones is looked for
 
 
@@ -94,12 +91,12 @@ def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str,
 def _killed(stack: EngineStack, watched: float) -> dict[str, float | None]:
     feed = min(range(FEEDS), key=lambda n: delay_of("slow", n))
     submit(stack.url, f"{stack.feeds_url}/feeds/slow/{feed}.xml")
-    _wait_until(lambda: _fetching(stack.feeds_url), "The fetch did not begin.")
+    wait_until(lambda: under_way(stack.feeds_url, "slow") == 1, "The fetch did not begin.")
     for process in stack.processes["worker 1"].tree():
         process.kill()
     killed = time.monotonic()
     stack.start_worker().wait_for(WORKING)
-    if _seconds_until(lambda: stack.ready() == 1, watched) is not None:
+    if comes_true(lambda: stack.ready() == 1, watched):
         took = time.monotonic() - killed
         print(f"  the feed was there by itself, {in_words(took)} after the kill")
         return {"by itself": took}
@@ -114,7 +111,7 @@ def _retried(stack: EngineStack) -> float:
     environment = {"FEEDREADER_DATABASE": stack.database_url}
     with Process("retry", stack.tool("retry-stalled"), stack.folder / "retry.log", environment) as retry:
         retry.wait_with(lambda: None, PATIENCE_SECONDS)
-    _wait_until(lambda: stack.ready() == 1, "The feed was not fetched, even so.")
+    wait_until(lambda: stack.ready() == 1, "The feed was not fetched, even so.")
     return time.monotonic() - asked
 
 
@@ -122,23 +119,3 @@ def _settings(slots: int, threads: int) -> StackSettings:
     return StackSettings(
         app="queued", database="postgresql", slots=slots, slot_kind="threads", threads=threads
     )
-
-
-def _fetching(feeds_url: str) -> bool:
-    stats = requests.get(f"{feeds_url}/stats", timeout=PATIENCE_SECONDS).json()
-    return bool(stats["in_flight"]["slow"])
-
-
-def _wait_until(holds: Callable[[], bool], complaint: str) -> None:
-    if _seconds_until(holds, PATIENCE_SECONDS) is None:
-        raise ProcessError(f"{complaint} It was waited for {PATIENCE_SECONDS:g} s.")
-
-
-def _seconds_until(holds: Callable[[], bool], most: float) -> float | None:
-    """How long it took until `holds`; None if it still does not after `most` seconds."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() > began + most:
-            return None
-        time.sleep(SOON_SECONDS)
-    return time.monotonic() - began

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from loadtests.judging.samples import Row
     from loadtests.report.chart_rows import Series
 
-PATIENCE_SECONDS = 60.0  # for one request
+PATIENCE_SECONDS = 60.0  # for one request, and for whatever has to happen
+SOON_SECONDS = 0.01
 
 
 def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
@@ -120,3 +121,29 @@ def read(
                 raise WorkbookError(f"{feed} was not fetched: does a worker run?")
             visitor.get(page, timeout=PATIENCE_SECONDS)
         return {"answer": answered, "content": time.perf_counter() - began}
+
+
+def under_way(feed_server: str, kind: str) -> int:
+    """How many feeds of a kind a feed server is being asked for at this moment."""
+    import requests
+
+    stats = requests.get(f"{feed_server}/stats", timeout=PATIENCE_SECONDS).json()
+    return int(stats["in_flight"][kind])
+
+
+def comes_true(holds: Callable[[], bool], within: float) -> bool:
+    """Wait for a condition, for at most so many seconds; returns whether it came true."""
+    deadline = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(SOON_SECONDS)
+    return True
+
+
+def wait_until(holds: Callable[[], bool], complaint: str) -> None:
+    """Wait for a condition that must come true. Raises ProcessError, which begins with the complaint."""
+    from loadtests.errors import ProcessError
+
+    if not comes_true(holds, PATIENCE_SECONDS):
+        raise ProcessError(f"{complaint} It was waited for {PATIENCE_SECONDS:g} s.")
