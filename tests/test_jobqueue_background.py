@@ -40,7 +40,8 @@ def test_start_returns_when_the_workers_work(
     again = start()
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr == (
-        f"jobqueue: supervisor pid:{state.supervisor} runs already; another one needs another --state\n"
+        f"jobqueue: supervisor pid:{state.supervisor} is already running; a second one needs another"
+        " --state\n"
     )
     queue.enqueue(Append(str(tmp_path / "done.txt"), "done"))
     wait_until(lambda: lines_of(tmp_path / "done.txt"), "the job")
@@ -75,7 +76,7 @@ def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_p
     failed = start("--import", "once")
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.startswith("jobqueue: the workers did not start; jobqueue.log says:\n")
-    assert "jobqueue: can't import what is needed: not once more\n" in failed.stderr
+    assert "jobqueue: import failed: not once more\n" in failed.stderr
     assert order("status")[0] == 1
 
 
@@ -145,7 +146,8 @@ def test_without_a_supervisor_the_commands_say_so(order: Command, arguments: lis
     """Exit status 1, and what to do."""
     told = order(*arguments)
     assert told[0] == 1
-    assert "no supervisor runs with the state file jobqueue.state; start one: jobqueue start\n" in told[1]
+    nobody = "no supervisor is running with the state file jobqueue.state; start one: jobqueue start\n"
+    assert nobody in told[1]
     assert order("status", "--json") == (1, '{"running": false}\n')
 
 

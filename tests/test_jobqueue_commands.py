@@ -21,7 +21,7 @@ def test_looking_makes_no_file(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["stats", "--database", "sqlite:///job.db"]) == 2
     assert capsys.readouterr().err == (
-        "jobqueue: there is no file job.db: see to --database, or make it: jobqueue migrate\n"
+        "jobqueue: there is no file job.db: check --database, or create it: jobqueue migrate\n"
     )
     assert cli.main(["stats", "--database", "sqlite:///file:job.db?mode=ro&uri=true"]) == 1
     assert "unable to open database file" in capsys.readouterr().err
@@ -33,7 +33,7 @@ def test_tables_that_are_not_there_are_explained(database_url: str, command: Com
     (tmp_path / "test.db").touch()
     answer = command("stats")
     assert (answer.status, answer.out) == (2, "")
-    assert "are not there, or not up to date: run jobqueue migrate\n" in answer.err
+    assert "are missing or out of date: run jobqueue migrate\n" in answer.err
 
 
 @pytest.mark.usefixtures("queue", "command")

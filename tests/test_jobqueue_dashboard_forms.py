@@ -29,7 +29,8 @@ def states(queue: Queue) -> dict[int, str]:
 def test_a_failed_job_can_be_retried(queue: Queue, visitor: Visitor) -> None:
     """With all its attempts; from the list, to which one comes back."""
     id = enqueue(queue, "failed")
-    assert visitor.do("/failed", f"Retry job {id}") == ("/jobs/failed", f"Job {id} waits for a worker now.")
+    said = f"Job {id} is now waiting for a worker."
+    assert visitor.do("/failed", f"Retry job {id}") == ("/jobs/failed", said)
     job = looking.get(queue, id)
     assert (job.state, job.attempts, job.run_at >= NOW) == ("waiting", 0, True)
 
@@ -37,7 +38,8 @@ def test_a_failed_job_can_be_retried(queue: Queue, visitor: Visitor) -> None:
 def test_a_job_that_is_scheduled_can_run_now(queue: Queue, visitor: Visitor) -> None:
     """From its own page."""
     id = enqueue(queue, "scheduled")
-    assert visitor.do(f"/{id}", f"Run now job {id}") == ("/jobs/waiting", f"Job {id} waits for a worker now.")
+    said = f"Job {id} is now waiting for a worker."
+    assert visitor.do(f"/{id}", f"Run now job {id}") == ("/jobs/waiting", said)
     assert looking.stats(queue).total("due") == 1
 
 
@@ -47,7 +49,7 @@ def test_a_job_can_be_deleted_after_a_second_thought(queue: Queue, visitor: Visi
     id = enqueue(queue, state)
     assert visitor.show(f"/{id}").select_one("details:not([open]) button")
     where, said = visitor.do(f"/{id}", f"Yes, delete job {id}")
-    assert (where, said) == (f"/jobs/{'waiting' if state == 'due' else state}", f"Job {id} is deleted.")
+    assert (where, said) == (f"/jobs/{'waiting' if state == 'due' else state}", f"Job {id} was deleted.")
     assert states(queue) == {}
 
 
@@ -63,7 +65,7 @@ def test_one_comes_back_to_the_place_one_was_at(queue: Queue, visitor: Visitor) 
 def test_nobody_can_put_words_into_its_mouth(visitor: Visitor, said: str) -> None:
     """A link to the dashboard can't make it say other things than its own."""
     assert not visitor.show(f"/failed?said={said}&count=<b>").select(".said")
-    assert "Job 0 is deleted." in visitor.get("/failed?said=delete&count=x").text
+    assert "Job 0 was deleted." in visitor.get("/failed?said=delete&count=x").text
 
 
 @pytest.mark.parametrize("button", ["Retry job {}", "Yes, delete job {}"])
@@ -84,7 +86,7 @@ def test_a_job_that_runs_in_the_meantime_is_left_alone(queue: Queue, visitor: Vi
     action, fields = visitor.form("/due", f"Run now job {id}")
     change(queue, id, locked_by="host:silver pid:8", locked_at=NOW)
     answer = visitor.browser.post(action, data=fields)
-    assert answer.status_code == 409 and f"Job {id} runs at this moment" in answer.text
+    assert answer.status_code == 409 and f"Job {id} is running" in answer.text
 
 
 def test_a_job_whose_key_is_taken_can_not_be_retried(queue: Queue, visitor: Visitor) -> None:
@@ -100,7 +102,7 @@ def test_all_failed_jobs_can_be_retried(queue: Queue, visitor: Visitor) -> None:
     """Those that did not fail are left as they are."""
     for state in ("failed", "failed", "scheduled", "running"):
         enqueue(queue, state)
-    said = "Failed jobs that wait for a worker now: 2."
+    said = "Failed jobs now waiting for a worker: 2."
     assert visitor.do("/failed", "Retry all failed jobs") == ("/jobs/failed", said)
     assert states(queue) == {1: "waiting", 2: "waiting", 3: "waiting", 4: "running"}
     assert looking.stats(queue).total("due") == 2 and looking.get(queue, 1).attempts == 0
@@ -111,7 +113,7 @@ def test_all_failed_jobs_can_be_deleted(queue: Queue, visitor: Visitor) -> None:
     for state in ("failed", "failed", "due"):
         enqueue(queue, state)
     assert visitor.show("/failed").select_one(".actions details:not([open]) button")
-    said = "Failed jobs that are deleted: 2."
+    said = "Failed jobs deleted: 2."
     assert visitor.do("/failed", "Yes, delete all failed jobs") == ("/jobs/failed", said)
     assert states(queue) == {3: "waiting"}
 

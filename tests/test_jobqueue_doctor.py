@@ -24,7 +24,7 @@ def test_a_healthy_queue_is_told_so(queue: Queue, command: Command) -> None:
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert "ok    tables                  up to date" in lines
-    assert "warn  workers                 none is there, so nothing runs: start one with" in lines
+    assert "warn  workers                 none is alive, so nothing runs: start one with" in lines
     assert lines[-1].endswith(" checks ok, 1 warning, 0 failed")
     assert max(map(len, lines)) <= 80
     said = command("doctor", "--json")

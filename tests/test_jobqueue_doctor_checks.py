@@ -51,7 +51,7 @@ MOUNTS = r"""22 27 0:21 / / rw - ext4 /dev/root rw
         ),
         (doctor_sqlite.free_disk(1000), "fail", "0.0 GiB are free"),
         (doctor_sqlite.write_ahead_log(0), "ok", "0.0 MiB"),
-        (doctor_sqlite.write_ahead_log(GIB), "warn", "1024.0 MiB: a long reading transaction"),
+        (doctor_sqlite.write_ahead_log(GIB), "warn", "1024.0 MiB: a long read transaction"),
         (doctor_sqlite.file_system(Path("/home/jobs.db"), MOUNTS), "ok", "ext4"),
         (doctor_sqlite.file_system(Path("/srv/jobs.db"), MOUNTS), "fail", "nfs4: SQLite's locks fail"),
         (doctor_sqlite.file_system(Path("/mnt/jobs.db"), MOUNTS), "fail", "fuse.sshfs"),
@@ -61,7 +61,7 @@ MOUNTS = r"""22 27 0:21 / / rw - ext4 /dev/root rw
             "fail",
             "tmpfs: in memory, so all",
         ),
-        (doctor_sqlite.file_system(Path("/jobs.db"), ""), "ok", "unknown: see to it that it is a local disk"),
+        (doctor_sqlite.file_system(Path("/jobs.db"), ""), "ok", "unknown: make sure that it is a local disk"),
     ],
 )
 def test_what_hurts_on_sqlite(finding: Finding, level: str, words: str) -> None:
@@ -117,11 +117,11 @@ def test_an_sqlite_file_without_a_path_or_mounts_is_examined_as_far_as_it_goes(
         ),
         (doctor_postgresql.dead_rows(10, 99_000), "ok", "99,000 dead rows, 10 live ones"),
         (doctor_postgresql.dead_rows(10, 101_000), "warn", "101,000 dead rows, 10 live ones: vacuum falls"),
-        (doctor_postgresql.time_zones(0), "ok", "all moments have one"),
+        (doctor_postgresql.time_zones(0), "ok", "all columns have one"),
         (
             doctor_postgresql.time_zones(5),
             "fail",
-            "5 columns of jobs without: make them so: ALTER TABLE jobs",
+            "5 columns of jobs without one: convert them: ALTER TABLE jobs",
         ),
     ],
 )

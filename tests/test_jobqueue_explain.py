@@ -49,15 +49,15 @@ def test_a_job_that_is_to_run_later(queue: Queue, command: Command) -> None:
     """In how long. That there is no worker holds too; 80 columns are enough for both."""
     id = queue.enqueue(Say("x"), now=NOON, run_at=timedelta(days=36500))
     assert reasons(queue, id) == {
-        "not_due": "it is to run at 2125-10-31 12:00:00 UTC (in 36500 days);"
+        "not_due": "it is due at 2125-10-31 12:00:00 UTC (in 36500 days);"
         f" jobqueue retry {id} lets it run now",
-        "no_worker": "no worker is there: start one with jobqueue work --queue default --import MODULE",
+        "no_worker": "no worker is running: start one with jobqueue work --queue default --import MODULE",
     }
     status, out, _ = command("explain", id)
     assert status == 0
     lines = out.splitlines()
     assert lines[0] == f"job {id}, Say(text='x'): waiting"
-    assert lines[1].startswith("- it is to run at") and lines[2].startswith("  ")
+    assert lines[1].startswith("- it is due at") and lines[2].startswith("  ")
     assert max(map(len, lines)) <= 80
 
 
@@ -67,8 +67,8 @@ def test_a_job_that_is_retried(queue: Queue) -> None:
     Worker(queue).work_off(now=NOON)
     seen(queue, SILVER, NOON)
     assert reasons(queue, id, NOON) == {
-        "not_due": f"it is to run at 2025-11-24 12:00:06 UTC (in 6 s); jobqueue retry {id} lets it run now",
-        "retry": "it has 1 of 3 attempts behind it, and is retried. The last one: RuntimeError: flaky",
+        "not_due": f"it is due at 2025-11-24 12:00:06 UTC (in 6 s); jobqueue retry {id} lets it run now",
+        "retry": "it has used 1 of 3 attempts, and will be retried. Last error: RuntimeError: flaky",
     }
     due = reasons(queue, id, NOON + 7 * SECOND)
     assert list(due) == ["retry", "next"]
@@ -79,14 +79,14 @@ def test_a_job_whose_queue_has_no_worker(queue: Queue) -> None:
     id = queue.enqueue(Say("x"), queue="mail", now=NOON)
     start = "start one with jobqueue work --queue mail --import MODULE"
     seen(queue, SILVER, NOON - MINUTE)
-    assert reasons(queue, id) == {"no_worker": f"no worker is there (1 worker fell silent): {start}"}
+    assert reasons(queue, id) == {"no_worker": f"no worker is running (1 worker fell silent): {start}"}
     seen(queue, GOLD, NOON, queues="images,maildir")
     assert reasons(queue, id) == {
-        "no_worker_on_queue": f"1 worker is there, but serves other queues than mail: {start}"
+        "no_worker_on_queue": f"1 worker is running, but serves queues other than mail: {start}"
     }
     seen(queue, name_of(3), NOON, queues="images")
     assert reasons(queue, id) == {
-        "no_worker_on_queue": f"2 workers are there, but serve other queues than mail: {start}"
+        "no_worker_on_queue": f"2 workers are running, but serve queues other than mail: {start}"
     }
 
 
@@ -95,7 +95,7 @@ def test_a_job_that_is_next(queue: Queue) -> None:
     id = queue.enqueue(Say("x"), now=NOON)
     seen(queue, SILVER, NOON, threads=4)
     assert reasons(queue, id) == {
-        "next": "it is next, and will be taken at any moment, by 1 worker with 4 threads"
+        "next": "it is next, and will be claimed at any moment, by 1 worker with 4 threads"
     }
 
 
@@ -124,10 +124,10 @@ def test_a_job_behind_others(queue: Queue) -> None:
         queue.enqueue(Say("before"), **{"now": NOON - SECOND, **options})  # type: ignore[arg-type]
     id = queue.enqueue(Say("x"), queue="mail", now=NOON - SECOND)
     queue.enqueue(Say("after"), queue="mail", now=NOON - SECOND)
-    text = "3 due jobs will be taken before it, by 1 worker with 2 threads"
+    text = "3 due jobs will be claimed before it, by 1 worker with 2 threads"
     assert reasons(queue, id) == {"behind": text}
     seen(queue, GOLD, NOON)  # serves all, so it may take the other one first
-    assert reasons(queue, id)["behind"] == "4 due jobs will be taken before it, by 2 workers with 3 threads"
+    assert reasons(queue, id)["behind"] == "4 due jobs will be claimed before it, by 2 workers with 3 threads"
 
 
 def test_a_job_whose_workers_are_busy(queue: Queue) -> None:
@@ -148,8 +148,8 @@ def test_a_job_that_runs(queue: Queue) -> None:
     seen(queue, SILVER, NOON, lease=60.0)
     claimed(queue, SILVER, NOON)
     assert reasons(queue, id, NOON + 5 * SECOND) == {
-        "running": f"it runs: {SILVER} has had it for 5 s, was last heard of 5 s ago, and renews its lease;"
-        " if it falls silent, others get the job at 2025-11-24 12:01:00 UTC"
+        "running": f"it is running: {SILVER} has held it for 5 s, was last heard from 5 s ago, and renews its"
+        " lease; if that worker falls silent, the job goes to others at 2025-11-24 12:01:00 UTC"
     }
     claimed(queue, GOLD, NOON)  # finds nothing
     assert explain(queue, id, NOON).state == "running"
@@ -162,7 +162,7 @@ def test_a_job_in_a_batch(queue: Queue) -> None:
     claimed(queue, SILVER, NOON, limit=3, batch=True)
     found = reasons(queue, ids[2])
     assert list(found) == ["running", "batch"]
-    assert found["batch"].startswith("its worker has 3 jobs for 1 thread: it may wait behind others")
+    assert found["batch"].startswith("its worker holds 3 jobs for 1 thread: it may be waiting behind others")
 
 
 @pytest.mark.parametrize("own", [20.0, None])
@@ -176,20 +176,20 @@ def test_a_job_that_its_worker_should_have_ended(queue: Queue, own: float | None
         connection.execute(update(jobs).values(locked_at=beat))
     found = reasons(queue, id, beat)
     assert list(found) == ["running", "stuck"]
-    assert found["stuck"].startswith("it has had longer than its max_run_time of 20 s")
+    assert found["stuck"].startswith("it has been held for longer than its max_run_time of 20 s")
 
 
 def test_a_job_of_a_worker_that_fell_silent(queue: Queue) -> None:
     """Others free it, if there are any. A worker that left no row has the queue's lease."""
     id = queue.enqueue(Say("x"), now=NOON)
     claimed(queue, SILVER, NOON)
-    over = f"{SILVER}, which has it, was last heard of 31 s ago; its lease is over, and "
+    over = f"{SILVER}, which holds it, was last heard from 31 s ago; its lease has expired, and "
     late = NOON + 31 * SECOND
     assert list(reasons(queue, id, NOON + 30 * SECOND)) == ["running"]
-    text = over + "no worker is there to run it: start one with jobqueue work"
+    text = over + "no worker is running: start one with jobqueue work"
     assert reasons(queue, id, late) == {"lease_over": text}
     seen(queue, GOLD, late)
-    assert reasons(queue, id, late) == {"lease_over": over + "another worker is about to give it to others"}
+    assert reasons(queue, id, late) == {"lease_over": over + "another worker is about to free it"}
 
 
 def test_a_job_that_this_program_can_not_load(

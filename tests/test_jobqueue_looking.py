@@ -157,7 +157,7 @@ def test_list_can_be_narrowed(queue: Queue, command: Command) -> None:
     assert ids("--state", "running") == []
     assert ids("--queue", "mail", "--state", "waiting") == [due, late]
     assert ids("--limit", 1) == [no]
-    assert command("list", "--limit", 2).out.endswith("the first 2; there are more: --limit N\n")
+    assert command("list", "--limit", 2).out.endswith("only the first 2 are shown; for more: --limit N\n")
     assert "invalid choice: 'done'" in command("list", "--state", "done").err
 
 
@@ -207,9 +207,9 @@ def test_check_tells_monitoring_whether_a_job_is_late(queue: Queue, command: Com
     for minutes in (1, 10, 20):
         queue.enqueue(Say("x"), queue="mail", now=NOON - minutes * MINUTE)
     failed(queue, "no", now=NOON - HOUR)
-    late = "LATE: 2 jobs have been due for longer than 60 s, at most for 20 min\n"
+    late = "LATE: 2 jobs have been due for longer than 60 s, the oldest for 20 min\n"
     assert command("check", "--max-age", 60) == (1, late, "")
-    one = "LATE: 1 job in the queue mail has been due for longer than 660 s, at most for 20 min\n"
+    one = "LATE: 1 job in the queue mail has been due for longer than 660 s, the oldest for 20 min\n"
     assert command("check", "--max-age", 660, "--queue", "mail") == (1, one, "")
     fine = "fine: no job in the queue images has been due for longer than 1 s\n"
     assert command("check", "--max-age", 1, "--queue", "images") == (0, fine, "")
@@ -220,7 +220,7 @@ def test_check_tells_monitoring_whether_a_job_is_late(queue: Queue, command: Com
 
 def test_check_needs_an_age(queue: Queue, command: Command) -> None:
     """Nobody else knows what late is."""
-    line = "jobqueue: say how long a job may be due and not run: --max-age SECONDS\n"
+    line = "jobqueue: say how long a job may wait after it is due: --max-age SECONDS\n"
     assert command("check") == (2, "", line)
     assert "--max-age: '0' is not a number" in command("check", "--max-age", 0).err
 

@@ -23,7 +23,7 @@ def test_jobs_are_retried_by_id(queue: Queue, command: Command) -> None:
     answer = command("retry", bad, 99, runs)
     assert answer == (
         1,
-        f"job {bad} is due now\njob {runs} runs already\n",
+        f"job {bad} is due now\njob {runs} is already running\n",
         "jobqueue: there is no job 99: it has succeeded, or it was deleted\n",
     )
     job = queue.jobs()[0]
@@ -40,7 +40,8 @@ def test_a_unique_job_is_not_retried_beside_another_one(queue: Queue, command: C
     other = failed(queue, "no")
     status, out, err = command("retry", "--failed")
     assert (status, out) == (1, "retried 1 failed job\n")
-    assert err == "jobqueue: some were left, for other jobs have their unique keys: see list --state failed\n"
+    some = "some were not retried: other jobs have their unique keys; see list --state failed"
+    assert err == f"jobqueue: {some}\n"
     assert {job.id: job.state for job in queue.jobs()}[other] == "waiting"
 
 
@@ -63,7 +64,7 @@ def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
     second = queue.enqueue(Say("x"))
     assert command("delete", first, second, second) == (
         1,
-        f"deleted job {first}; what runs of it goes on to its end\ndeleted job {second}\n",
+        f"deleted job {first}; its running attempt goes on to its end\ndeleted job {second}\n",
         f"jobqueue: there is no job {second}: it has succeeded, or it was deleted\n",
     )
     assert queue.jobs() == []
@@ -72,11 +73,11 @@ def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
 def test_which_jobs_are_meant_must_be_clear(queue: Queue, command: Command) -> None:
     """Exit status 2, and nothing is done."""
     id = failed(queue, "no")
-    either = "jobqueue: name either the jobs by their ids, or --failed for all that failed for good\n"
+    either = "jobqueue: give either job ids, or --failed for all jobs that failed for good\n"
     for name in ("retry", "delete"):
         assert command(name) == (2, "", either)
         assert command(name, id, "--failed") == (2, "", either)
-        line = "jobqueue: --queue goes with --failed; a job's id says which one it is\n"
+        line = "jobqueue: --queue goes with --failed, not with job ids\n"
         assert command(name, id, "--queue", "default") == (2, "", line)
     assert [job.state for job in queue.jobs()] == ["failed"]
 

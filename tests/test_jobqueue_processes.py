@@ -41,7 +41,8 @@ def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptur
     assert len(tries) == 2
     freer.turn(2.6)
     assert freer.next_moments() == []
-    assert caplog.messages == ["the jobs of a worker could not be freed: they come back with their lease"]
+    message = "the jobs of a worker could not be freed: they come back when their lease expires"
+    assert caplog.messages == [message]
 
 
 def test_freeing_is_given_up_when_the_supervisor_ends() -> None:

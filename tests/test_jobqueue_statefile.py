@@ -39,7 +39,7 @@ def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> No
     first = StateFile(path)
     first.hold()
     first.write(a_state())
-    with pytest.raises(AlreadySupervised, match="a supervisor runs already"):
+    with pytest.raises(AlreadySupervised, match="a supervisor is already running"):
         StateFile(path).hold()
     assert StateFile(path).read() == a_state()
     first.release()
@@ -92,7 +92,7 @@ def test_what_can_not_be_read_or_written_is_explained(tmp_path: Path) -> None:
     (tmp_path / "jobqueue.state.orders").mkdir()
     with pytest.raises(JobQueueError, match=r"orders can't be made: "):
         StateFile(path).hold()
-    with pytest.raises(JobQueueError, match=r"the supervisor can't be told \("):
+    with pytest.raises(JobQueueError, match=r"the supervisor can't be reached \("):
         StateFile(path).order("stop")
 
 
@@ -142,7 +142,7 @@ def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(
     status, text = order("stop")
     assert status == 1 and f"has not stopped; see its log, or: kill -9 {os.getpid()}" in text
     status, text = order("scale", "2")
-    assert status == 1 and "there are not 2 workers: see jobqueue status, and the log" in text
+    assert status == 1 and "the number of workers is not 2: see jobqueue status, and the log" in text
     assert deaf.read_orders() == ["stop", "2"]
     deaf.release()
 
@@ -154,6 +154,6 @@ def test_status_goes_without_the_database(tmp_path: Path, order: Command) -> Non
     running.write(a_state(database="sqlite:////no/such/folder/jobs.db"))
     status, text = order("status")
     assert status == 1
-    assert "what the workers have done is not known: unable to open database file" in text
+    assert "can't read what the workers have done: unable to open database file" in text
     assert "with workers: 0 of 1" in text
     running.release()

@@ -98,14 +98,14 @@ def test_workers_that_can_not_start_are_tried_ever_more_rarely(
     """At once, then after 1, 2, 4 ... seconds. The log says why."""
     (tmp_path / "broken.py").write_text("import no_such_module")
     supervisor = start_supervisor(1, "--import", "broken", wait=False)
-    supervisor.wait_for(r"can't import what is needed: No module named 'no_such_module'")
+    supervisor.wait_for(r"import failed: No module named 'no_such_module'")
     supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts at once")
     supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts in 1 s")
     (worker,) = supervisor.status()["workers"]
     assert (worker["pid"], worker["state"], worker["restarts"]) == (None, "waiting", 2)
     status, text = order("status")
     assert status == 1
-    assert "workers: 0 of 1\n  one waits to be started again, restarts: 2\n" in text
+    assert "workers: 0 of 1\n  one waits to be restarted, restarts: 2\n" in text
     supervisor.signal(signal.SIGTERM)
     assert supervisor.exit_status() == 0
 

@@ -1,4 +1,4 @@
-"""What one may leave out when one lifts jobqueue out: command line, supervisor, dashboard, metrics.
+"""The optional parts of jobqueue: command line, supervisor, dashboard, metrics.
 
-The queue itself imports nothing from here.
+The queue itself imports nothing from here, so a copy of it may leave this package out.
 """

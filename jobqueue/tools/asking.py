@@ -1,4 +1,4 @@
-"""What the commands have in common by which one looks at a queue: options, and how they open it."""
+"""Options, and how the queue is opened: shared by the commands that inspect or mend a queue."""
 
 import argparse
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from jobqueue.errors import JobQueueError
 from jobqueue.migrating import missing
 from jobqueue.tools.options import open_queue
 
-LARGEST_ID = 2**63 - 1  # of a database's integers
+LARGEST_ID = 2**63 - 1  # the databases' largest integer
 
 
 def add_json(command: argparse.ArgumentParser) -> None:
-    """--json: for programs."""
-    command.add_argument("--json", action="store_true", help="for programs; moments are in UTC")
+    """--json: output for programs."""
+    command.add_argument("--json", action="store_true", help="print JSON; times are in UTC")
 
 
 def add_name(command: argparse.ArgumentParser) -> None:
@@ -27,35 +27,36 @@ def add_name(command: argparse.ArgumentParser) -> None:
 
 
 def job_id(text: str) -> int:
-    """A job's id. Raises ArgumentTypeError."""
+    """Parse a job's id. Raises ArgumentTypeError."""
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
     if not 0 < value <= LARGEST_ID:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a job's id, which is a number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a job's id (a whole number from 1)")
     return value
 
 
 @contextmanager
 def opened(options: argparse.Namespace, *, with_tables: bool = True) -> Iterator[Queue]:
-    """The queue that --database names, closed in the end. Raises JobQueueError when its file is not there,
-    for looking at it must not make it; `with_tables` also when its tables are not there or not up to date.
+    """The queue named by --database, closed on exit.
+
+    Raises JobQueueError when its SQLite file is missing, since inspecting a queue must not create it; with
+    `with_tables`, also when its tables are missing or out of date.
     """
     with closing(open_queue(options)) as queue:
         path = sqlite_path(queue.engine)
         if path and not path.exists():
-            raise JobQueueError(f"there is no file {path}: see to --database, or make it: jobqueue migrate")
+            raise JobQueueError(f"there is no file {path}: check --database, or create it: jobqueue migrate")
         if with_tables:
             with queue.engine.connect() as connection:
                 lacking = missing(connection)
             if lacking:
                 raise JobQueueError(
-                    f"the tables in {queue.engine.url!r} are not there, or not up to date:"
-                    " run jobqueue migrate"
+                    f"the tables in {queue.engine.url!r} are missing or out of date: run jobqueue migrate"
                 )
         yield queue
 
 
 def sqlite_path(engine: Engine) -> Path | None:
-    """SQLite's file; None for PostgreSQL, and for a file that is named by a URI of SQLite's own."""
+    """The SQLite file; None for PostgreSQL, and for a file named by an SQLite URI."""
     name = engine.url.database
     if is_postgresql(engine) or not name or name.startswith("file:"):
         return None

@@ -1,6 +1,6 @@
 """The command line: `jobqueue COMMAND`, or `python -m jobqueue COMMAND`.
 
-Each module of COMMANDS adds some.
+Each module in COMMANDS adds its own.
 """
 
 import argparse
@@ -31,13 +31,13 @@ DISTRIBUTION = "jobqueue-500ms"
 
 
 class Version(argparse.Action):
-    """Prints the version. A copy of the library that was not installed has none."""
+    """Prints the version; a copy that was not installed has none."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
         super().__init__(option_strings, dest, nargs=0, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely asked for
+        from importlib.metadata import PackageNotFoundError, version  # slow to import, rarely needed
 
         try:
             said = f"{DISTRIBUTION} {version(DISTRIBUTION)}"
@@ -48,9 +48,11 @@ class Version(argparse.Action):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 fine, 1 no, or the database failed, 2 bad usage."""
+    """Run a command; returns the exit status: 0 success, 1 the answer is no or the database failed, 2 bad
+    usage, 130 interrupted.
+    """
     parser = argparse.ArgumentParser(prog="jobqueue", description="A job queue in a database table.")
-    parser.add_argument("--version", action=Version, help="say which one this is")
+    parser.add_argument("--version", action=Version, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add_commands(commands)
@@ -60,16 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
         return status
-    except BrokenPipeError:  # whoever reads has read enough: `| head`. What is left to say goes nowhere
+    except BrokenPipeError:  # the reader has closed the pipe, as head does: discard the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return 130  # as shells have it
+        return 130  # 128 + SIGINT, as in shells
     except JobQueueError as error:
         print(f"jobqueue: {error}", file=sys.stderr)
         return 2
-    except (ImportError, NoSuchModuleError) as error:  # also a database driver that is not installed
-        print(f"jobqueue: can't import what is needed: {error}", file=sys.stderr)
+    except (ImportError, NoSuchModuleError) as error:  # also when a database driver is not installed
+        print(f"jobqueue: import failed: {error}", file=sys.stderr)
         return 2
     except DBAPIError as error:
         url = make_url(options.database)  # its repr hides the password

@@ -1,12 +1,12 @@
-"""The dashboard: the queue in a browser. A Flask blueprint, the one file of jobqueue that imports Flask.
+"""The dashboard: the queue in a browser, as a Flask blueprint. No other file of jobqueue imports Flask.
 
     app.register_blueprint(dashboard(queue, password=os.environ["JOBS_PASSWORD"]))    # at /jobs
 
-How much waits and for how long, who works, and every job; failed ones can be retried and deleted. Metrics for
-Prometheus are at /jobs/metrics. JavaScript adds fresh numbers and rates; all else works without.
+It shows the backlog and its age, the workers, and every job; jobs can be retried and deleted. Metrics for
+Prometheus are at /jobs/metrics. JavaScript adds live numbers and rates; everything else works without it.
 
-Jobs and errors may hold anything, and whoever gets in may delete jobs. So all text is escaped, HEADERS let no
-script run but ours, nobody gets in unless it is said who, and changes are POSTs from our own forms only.
+Jobs and errors may contain anything, and a visitor may delete jobs. So all text is escaped, HEADERS allow no
+script but ours, access must be granted explicitly, and only POSTs from our own forms change anything.
 """
 
 import hmac
@@ -33,19 +33,19 @@ from jobqueue.tools.spans import ago, span
 
 logger = logging.getLogger("jobqueue")
 
-JOBS_SHOWN = 50  # on one page
+JOBS_SHOWN = 50  # per page
 COOKIE = "jobqueue_browser"
 JOB = f"<int(max={2**63 - 1}):id>"
 STATE = f"<any({', '.join(get_args(looking.State))}):state>"
 STATUS = {NoSuchJob: 404, AlreadyQueued: 409}
-SAID = {  # what a page says about the form that led to it
-    "retry": "Job {} waits for a worker now.",
-    "delete": "Job {} is deleted.",
-    "retry-all": "Failed jobs that wait for a worker now: {}.",
-    "delete-all": "Failed jobs that are deleted: {}.",
+SAID = {  # shown after a form was submitted
+    "retry": "Job {} is now waiting for a worker.",
+    "delete": "Job {} was deleted.",
+    "retry-all": "Failed jobs now waiting for a worker: {}.",
+    "delete-all": "Failed jobs deleted: {}.",
 }
 HEADERS = {
-    # Style and script are files: an app whose own policy forbids inline ones imposes that on these pages too.
+    # Style and script are files, since an app's own policy may forbid inline ones on these pages too.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
@@ -57,7 +57,7 @@ HEADERS = {
 
 
 class Refused(JobQueueError):
-    """The dashboard does not do this."""
+    """The dashboard refuses this request."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -73,9 +73,9 @@ def dashboard(
 ) -> Blueprint:
     """A blueprint for /jobs, or for another `url_prefix` given to register_blueprint().
 
-    Say who may use it, in one of three ways: whoever knows the `password` (HTTP Basic, with any user name);
-    whoever `allow()` lets in, which is called within each request; or everybody, `open_to_all`. Raises
-    JobQueueError otherwise: such a mistake is noticed when the app starts, not when somebody looks in vain.
+    Access is granted in exactly one of three ways: by `password` (HTTP Basic, with any user name); by
+    `allow()`, which is called within each request; or to everybody, `open_to_all`. Otherwise this raises
+    JobQueueError, so that the mistake is noticed when the app starts.
     """
     if [bool(password), allow is not None, open_to_all].count(True) != 1:
         raise JobQueueError(
@@ -100,39 +100,39 @@ def dashboard(
 
 
 class _Site:
-    """The pages of one queue's dashboard, and who may see them."""
+    """The pages of one queue's dashboard, and access to them."""
 
     def __init__(self, queue: Queue, password: str | None, allow: Callable[[], bool] | None):
         self._queue = queue
         self._password = (password or "").encode()
         self._allow = allow
 
-    # -- who may
+    # -- access
 
     def guard(self) -> Response | None:
-        """Before each request: stop those who may not, and forms that are not our own."""
+        """Before each request: refuse visitors without access, and forms that are not ours."""
         given = request.authorization.password if request.authorization else None
         if self._password and not hmac.compare_digest((given or "").encode(), self._password):
             challenge = {"WWW-Authenticate": 'Basic realm="jobs", charset="UTF-8"'}
-            return Response("The jobs are shown to those who know the password.\n", 401, challenge)
+            return Response("A password is needed to see the jobs.\n", 401, challenge)
         if self._allow and not self._allow():
-            raise Refused(403, "The jobs are not shown to you.")
+            raise Refused(403, "You have no access to the jobs.")
         if request.method == "POST":
             token = request.form.get("token", "")
             browser = request.cookies.get(COOKIE)
             ours = browser and hmac.compare_digest(token.encode(), self._token(browser).encode())
             if not ours or _comes_from_another_site():
-                raise Refused(403, "This form is too old, or another site's. Load its page again.")
+                raise Refused(403, "This form is too old, or from another site. Load its page again.")
         return None
 
     def _token(self, browser: str) -> str:
-        """What our forms carry. Other sites don't know this browser's cookie; and if they can set one, as
-        another host of our domain can, they still don't know the password.
+        """The token in our forms. Other sites don't know this browser's cookie; and if they can set one, as
+        another host of our domain can, they still don't know the password, if there is one.
         """
         return hmac.new(self._password, browser.encode(), "sha256").hexdigest()
 
     def _page(self, template: str, status: int = 200, here: str | None = None, **context: Any) -> Response:
-        """A page; `here` is the link above it that is marked as where the visitor is."""
+        """A page; `here` is the navigation link that is marked as current."""
         browser = request.cookies.get(COOKIE) or secrets.token_urlsafe()
         context |= {"token": self._token(browser), "now": datetime.now(UTC), "span": span, "ago": ago}
         response = make_response(render_template(f"jobqueue/{template}.html", here=here, **context), status)
@@ -144,7 +144,7 @@ class _Site:
     # -- pages
 
     def overview(self) -> Response:
-        """How much waits and for how long, what was done, and who works."""
+        """The backlog and its age, what was done, and the workers."""
         stats = looking.stats(self._queue)
         pickup = {share: looking.pickup_latency(stats.done, share / 100) for share in (50, 99)}
         return self._page(
@@ -152,7 +152,7 @@ class _Site:
         )
 
     def listed(self, state: looking.State) -> Response:
-        """Jobs in this state, a page of them, of one queue or of all."""
+        """A page of the jobs in this state, of one queue or of all."""
         place = _place()
         found = looking.find(
             self._queue,
@@ -166,13 +166,13 @@ class _Site:
         return self._page("jobs", here=state, state=state, place=place, jobs=shown, more=more, said=said)
 
     def job(self, id: int) -> Response:
-        """All there is to know about one job."""
+        """Everything about one job."""
         job = looking.get(self._queue, id)
         columns = {column.name: getattr(job, column.name) for column in Job.__table__.columns}
         return self._page("job", job=job, columns=columns)
 
     def metrics(self) -> Response:
-        """For Prometheus, which can be told a password."""
+        """For Prometheus, which can send a password."""
         try:
             from jobqueue.tools import metrics
         except ImportError as error:
@@ -182,10 +182,10 @@ class _Site:
     # -- forms
 
     def retry(self, id: int) -> ResponseReturnValue:
-        """Let a job run now."""
+        """Make a job due now."""
         state = looking.get(self._queue, id).state
         if not looking.retry(self._queue, id):
-            raise Refused(409, f"job {id} runs at this moment")
+            raise Refused(409, f"job {id} is running")
         return _back(state, "retry", id)
 
     def delete(self, id: int) -> ResponseReturnValue:
@@ -195,32 +195,32 @@ class _Site:
         return _back(state, "delete", id)
 
     def all_failed(self, what: str) -> ResponseReturnValue:
-        """Retry or delete all failed jobs; but none that had not failed yet when the visitor saw them."""
+        """Retry or delete all jobs that had failed when the visitor's page was made."""
         do = {"retry": failures.retry_all, "delete": failures.delete_all}[what]
         count = do(self._queue, until=_when_seen(), name=_place()["queue"])
         return _back("failed", f"{what}-all", count)
 
-    # -- what went wrong
+    # -- errors
 
     def refuse(self, error: Exception) -> Response:
-        """A page that says why not."""
+        """A page that says why the request is refused."""
         status = error.status if isinstance(error, Refused) else STATUS.get(type(error), 500)
         return self._page("message", status, title="This can't be done", message=str(error))
 
     def no_database(self, error: DBAPIError) -> Response:
-        """A page instead of a traceback; the log has the rest."""
+        """A page instead of a traceback; the error is also logged."""
         logger.error("the dashboard can't read the queue: %s", complaint(error))
         return self._page("message", 503, title="The database does not answer", message=complaint(error))
 
 
 def add_headers(response: Response) -> Response:
-    """What every answer says about how it may be used."""
+    """Add HEADERS to every response."""
     response.headers.update(HEADERS)
     return response
 
 
 def _comes_from_another_site() -> bool:
-    """Whether another site's page made the browser send this. Programs such as curl say nothing."""
+    """Whether another site's page made the browser send this. Programs such as curl send neither header."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site not in ("same-origin", "none")
@@ -228,7 +228,7 @@ def _comes_from_another_site() -> bool:
 
 
 def _place() -> dict[str, Any]:
-    """Where in the lists the visitor is: of which queue (None: all), on which page."""
+    """The visitor's place in a list: the queue (None: all) and the page."""
     page = request.args.get("page", 1, type=int)
     return {"queue": request.args.get("queue"), "page": min(max(page, 1), 10**9)}
 
@@ -242,5 +242,5 @@ def _when_seen() -> datetime:
 
 
 def _back(state: str, said: str, count: int) -> ResponseReturnValue:
-    """To the list that the form was in. 303: with GET, so that a reload does not post again."""
+    """Redirect to the list of this state. 303: with GET, so that a reload does not post again."""
     return redirect(url_for(".listed", state=state, said=said, count=count, **_place()), 303)

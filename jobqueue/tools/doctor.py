@@ -1,6 +1,6 @@
-"""`jobqueue doctor`: are there settings that will hurt? Each with its figure, and what to do.
+"""`jobqueue doctor`: find harmful settings, each with its figure and what to do.
 
-What is looked at: the files doctor_*.py. Look from a machine on which a worker runs, for its clock counts.
+The checks are in doctor_*.py. Run it on a worker's machine, since it compares clocks.
 """
 
 import argparse
@@ -23,18 +23,18 @@ from jobqueue.tools.printing import plural, say, say_json
 def add_commands(commands: Commands) -> None:
     command = commands.add_parser(
         "doctor",
-        help="are there settings that will hurt?",
-        description="Look for settings that will hurt; run it where a worker runs."
+        help="look for harmful settings",
+        description="Look for harmful settings. Run it on a machine where a worker runs."
         " Exit status 1: a check failed.",
     )
     add_database(command)
-    add_number(command, "--http-deadline", "S", "seconds after which your jobs' requests end", None)
+    add_number(command, "--http-deadline", "S", "seconds after which your jobs' HTTP requests time out", None)
     add_json(command)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say what was found; returns 0, or 1 when a check failed."""
+    """Print the findings; returns 0, or 1 when a check failed."""
     with opened(options, with_tables=False) as queue:
         findings = examine(queue, options.http_deadline)
     failed = sum(finding.level == "fail" for finding in findings)
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine(queue: Queue, deadline: float | None = None, now: datetime | None = None) -> list[Finding]:
-    """All findings, of this kind of database and of the workers; `deadline` is that of HTTP, in seconds."""
+    """All findings about the database and the workers; `deadline` is the HTTP deadline, in seconds."""
     with queue.engine.connect() as connection:
         findings = list(_database(connection, queue))
         lacking = missing(connection)
@@ -64,7 +64,7 @@ def examine(queue: Queue, deadline: float | None = None, now: datetime | None = 
 
 
 def tables(lacking: list[str]) -> Finding:
-    """`lacking`: the statements that would bring them up to date."""
+    """`lacking`: the statements that would bring the tables up to date."""
     if lacking:
         text = f"not up to date, {plural(len(lacking), 'statement')} to execute: run jobqueue migrate"
         return Finding("fail", "tables", text)

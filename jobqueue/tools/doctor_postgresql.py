@@ -1,4 +1,4 @@
-"""What `jobqueue doctor` looks at on PostgreSQL: durability, clocks, connections, and what vacuum does."""
+"""What `jobqueue doctor` checks on PostgreSQL: durability, clocks, connections, and vacuum."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from jobqueue.tools.printing import plural
 from jobqueue.tools.spans import span
 
 OLDEST = 12_00_00  # the first with MATERIALIZED
-LOOKS = 5  # at the server's clock, of which the quickest counts
+LOOKS = 5  # readings of the server's clock, of which the quickest counts
 LONG_IDLE_SECONDS = 60.0
-SKEW_SECONDS = 1.0  # that nobody notices: jobs start so much too early or too late
+SKEW_SECONDS = 1.0  # harmless: jobs start that much too early or too late
 MANY_DEAD_ROWS = 100_000
 LIMITS = ("max_connections", "superuser_reserved_connections")
 CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
@@ -30,12 +30,12 @@ WHERE table_schema = current_schema() AND table_name = 'jobs' AND data_type = 't
 
 
 def examine(connection: Connection, lease: float) -> Iterator[Finding]:
-    """Look at the server. `lease` is in seconds."""
+    """Check the server. `lease` is in seconds."""
     yield version(int(_show(connection, "server_version_num")))
     for name, danger in (
-        ("fsync", "a crash of the machine may ruin the whole database"),
-        ("full_page_writes", "a crash of the machine may ruin the whole database"),
-        ("synchronous_commit", "jobs committed last are lost in a crash of the server"),
+        ("fsync", "a crash of the machine may corrupt the whole database"),
+        ("full_page_writes", "a crash of the machine may corrupt the whole database"),
+        ("synchronous_commit", "the last committed jobs may be lost when the server crashes"),
         ("autovacuum", "finished jobs are never cleaned up, and claims become slower and slower"),
     ):
         yield setting(name, _show(connection, name), danger)
@@ -51,7 +51,7 @@ def examine(connection: Connection, lease: float) -> Iterator[Finding]:
 
 
 def version(found: int) -> Finding:
-    """As in server_version_num."""
+    """`found` is in the form of server_version_num."""
     figure = f"{found // 10_000}.{found % 10_000}"
     if found < OLDEST:
         return Finding("fail", "PostgreSQL's version", f"{figure}: the queue needs 12 or newer; update it")
@@ -70,8 +70,8 @@ def clock_skew(
     here: Callable[[], datetime] = lambda: datetime.now(UTC),
     measure: Callable[[], float] = time.monotonic,
 ) -> tuple[float, float]:
-    """By how many seconds the server's clock is ahead of this machine's, and how many seconds it took to ask,
-    half of which may be wrong; both of the quickest of LOOKS questions.
+    """How many seconds the server's clock is ahead of this machine's, and the round-trip time of that
+    reading, half of which is its uncertainty; both from the quickest of LOOKS readings.
     """
     looks = []
     for _ in range(LOOKS):
@@ -84,14 +84,14 @@ def clock_skew(
 
 
 def clock(skew: float, trip: float, lease: float) -> Finding:
-    """All in seconds. Who is ahead by a lease takes all other workers for dead, and runs their jobs again."""
+    """All in seconds. A worker whose clock is a lease ahead presumes the others dead, and runs their jobs."""
     figure = f"the server's is {abs(skew):.3f} s {'ahead' if skew > 0 else 'behind'}, ± {trip / 2:.3f} s"
-    advice = "jobs start too early or too late, and leases end so; set the clocks by NTP on all machines"
+    advice = "jobs start, and leases expire, too early or too late; use NTP on all machines"
     return judge("clock", abs(skew) - trip / 2, SKEW_SECONDS, lease / 3, figure, advice)
 
 
 def connections(used: int, limit: int) -> Finding:
-    advice = "each worker needs 3 and one for each thread with a session; raise max_connections"
+    advice = "each worker needs 3, plus one for each thread with a session; raise max_connections"
     figure = f"{used} of {limit} are used"
     return judge("connections", used, 0.8 * limit, 0.95 * limit, figure, advice)
 
@@ -107,18 +107,18 @@ def idle_in_transaction(count: int, longest: float) -> Finding:
 
 def dead_rows(live: int, dead: int) -> Finding:
     figure = f"{dead:,} dead rows, {live:,} live ones"
-    advice = "vacuum falls behind; see to autovacuum, or VACUUM jobs"
+    advice = "vacuum falls behind; tune autovacuum, or run VACUUM jobs"
     return judge("bloat", dead, max(live, MANY_DEAD_ROWS), float("inf"), figure, advice)
 
 
 def time_zones(columns: int) -> Finding:
-    """How many columns of the table of jobs, which another program may have made, have none."""
+    """`columns`: how many columns of the table jobs, which another program may have created, lack one."""
     if columns:
         advice = (
-            "make them so: ALTER TABLE jobs ALTER run_at TYPE timestamptz USING run_at AT TIME ZONE 'UTC'"
+            "convert them: ALTER TABLE jobs ALTER run_at TYPE timestamptz USING run_at AT TIME ZONE 'UTC'"
         )
-        return Finding("fail", "time zones", f"{plural(columns, 'column')} of jobs without: {advice}")
-    return Finding("ok", "time zones", "all moments have one")
+        return Finding("fail", "time zones", f"{plural(columns, 'column')} of jobs without one: {advice}")
+    return Finding("ok", "time zones", "all columns have one")
 
 
 def _show(connection: Connection, setting: str) -> str:

@@ -1,4 +1,4 @@
-"""What `jobqueue doctor` looks at on SQLite: durability, waiting for locks, and where the file lies."""
+"""What `jobqueue doctor` checks on SQLite: durability, waiting for locks, and where the file is."""
 
 import shutil
 import sqlite3
@@ -14,11 +14,11 @@ SHORTEST_TIMEOUT_MS = 5_000
 GIB = 2**30
 NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "beegfs", "gpfs", "fuse.", "vbox")
 IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
-MOUNTS = Path("/proc/self/mountinfo")  # Linux has it
+MOUNTS = Path("/proc/self/mountinfo")  # on Linux only
 
 
 def examine(connection: Connection, path: Path | None) -> Iterator[Finding]:
-    """Look at SQLite and its file, on one of the queue's connections: others may have other settings."""
+    """Check SQLite and its file, on one of the queue's connections: others may have other settings."""
     yield version(sqlite3.sqlite_version_info)
     yield journal_mode(_pragma(connection, "journal_mode"))
     yield synchronous(int(_pragma(connection, "synchronous")))
@@ -51,7 +51,7 @@ def synchronous(level: int) -> Finding:
     name = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}.get(level, str(level))
     if level >= 2:
         return Finding("ok", "synchronous", f"{name}: a committed job survives a power cut")
-    text = f"{name}: committed jobs may be lost in a power cut; let the queue open the file by itself"
+    text = f"{name}: committed jobs may be lost in a power cut; let the queue open the file itself"
     return Finding("fail", "synchronous", text)
 
 
@@ -63,7 +63,7 @@ def busy_timeout(milliseconds: int) -> Finding:
 
 
 def free_pages(free: int, size: int) -> Finding:
-    """Both in bytes."""
+    """Both are in bytes."""
     mostly = size > 0.1 * GIB and free > size / 2
     text = f"{free / GIB:.1f} of {size / GIB:.1f} GiB in the file are free"
     if mostly:
@@ -72,7 +72,7 @@ def free_pages(free: int, size: int) -> Finding:
 
 
 def file_system(path: Path, mounts: str) -> Finding:
-    """`mounts` is Linux' /proc/self/mountinfo, empty elsewhere."""
+    """`mounts` is the text of Linux's /proc/self/mountinfo, empty elsewhere."""
     kind = _file_system_of(path.resolve(), mounts)
     if kind.startswith(NETWORK):
         text = f"{kind}: SQLite's locks fail across a network; use a local disk, or PostgreSQL"
@@ -81,18 +81,18 @@ def file_system(path: Path, mounts: str) -> Finding:
         return Finding(
             "fail", "file system", f"{kind}: in memory, so all jobs are lost at a restart; use a disk"
         )
-    return Finding("ok", "file system", kind or "unknown: see to it that it is a local disk")
+    return Finding("ok", "file system", kind or "unknown: make sure that it is a local disk")
 
 
 def free_disk(free: int) -> Finding:
-    """In bytes."""
+    """`free` is in bytes."""
     text = f"{free / GIB:.1f} GiB are free"
     return judge("disk", -free, -GIB, -0.1 * GIB, text, "on a full disk nothing can be enqueued or finished")
 
 
 def write_ahead_log(size: int) -> Finding:
-    """In bytes."""
-    advice = "a long reading transaction keeps it from being emptied, and makes all reads slow: end that"
+    """`size` is in bytes."""
+    advice = "a long read transaction keeps it from being reset, and slows all reads: end it"
     return judge("write-ahead log", size, 0.25 * GIB, float("inf"), f"{size / 2**20:.1f} MiB", advice)
 
 
@@ -101,7 +101,7 @@ def _pragma(connection: Connection, name: str) -> str:
 
 
 def _file_system_of(path: Path, mounts: str) -> str:
-    """The kind of file system of the innermost mount point; of several on one point, the last."""
+    """The file system type of the innermost mount point; of several mounts on one point, the last."""
     found = (0, "")
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")

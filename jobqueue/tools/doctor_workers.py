@@ -1,17 +1,17 @@
-"""What `jobqueue doctor` looks at on both databases: the workers, their limits, and the jobs they hold.
+"""What `jobqueue doctor` checks on both databases: the workers, their limits, and the jobs they hold.
 
-The order HTTP deadline < max_run_time < lease, and what each part of it buys:
+What each part of the order HTTP deadline < max_run_time < lease buys:
 
-HTTP deadline < max_run_time: a request that hangs ends with the client's own exact error. The other way round
-max_run_time ends the attempt first, but nobody can stop its thread: that hangs on for the rest of the
-deadline, and whatever it does then happens beside the next attempt.
+HTTP deadline < max_run_time: a request that hangs ends with the client's own precise error. In the reverse
+order max_run_time ends the attempt first, but its thread can't be stopped: it hangs until the deadline, and
+whatever it still does happens alongside the next attempt.
 
-max_run_time < lease: the attempt is given up, and by the order's first part has really ended, before anybody
-else may have the job, even if its worker can't renew the lease because it is cut off from the database. A
-worker that is not cut off renews its leases ten times in each, so for it a job may well take longer than a
-lease, as by default. The other way round all is well until that moment; then the cut-off worker and the one
-that is given the job run it at the same time. The fence sees to it that only one of them writes its end; what
-they do outside the database, they both do.
+max_run_time < lease: the attempt is given up (and, by the first part, has really ended) before another worker
+can claim the job, even when its own worker is cut off from the database and can't renew the lease. A worker
+that is not cut off sends ten heartbeats per lease, so its jobs may well take longer than a lease, as the
+defaults allow. In the reverse order all is well until a worker is cut off: then it and the worker that claims
+the job next run it at the same time. The fence lets only one of them record the outcome, but what they do
+outside the database is done twice.
 """
 
 import re
@@ -28,12 +28,12 @@ from jobqueue.tools.looking import Stats, is_silent, serves
 from jobqueue.tools.printing import plural
 
 J = jobs.c
-AHEAD_SECONDS = 2.0  # of this machine's clock, that nobody notices
+AHEAD_SECONDS = 2.0  # of this machine's clock: harmless
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that jobs which wait or run have as their own max_run_time: the least and the most."""
+    """The least and the most of several max_run_times, in seconds."""
 
     least: float
     most: float
@@ -42,7 +42,7 @@ class Limits:
 def examine(
     connection: Connection, stats: Stats, lease: timedelta, deadline: float | None, now: datetime
 ) -> Iterator[Finding]:
-    """Look at the workers. `lease` is that of a worker without options; `deadline` is HTTP's, in seconds."""
+    """Check the workers. `lease` is the default one; `deadline` is the HTTP deadline, in seconds."""
     alive = [worker for worker in stats.workers if not is_silent(worker, now)]
     yield there(len(alive), len(stats.workers) - len(alive))
     yield served(stats, alive)
@@ -57,7 +57,7 @@ def examine(
 
 def there(alive: int, silent: int) -> Finding:
     if not alive:
-        return Finding("warn", "workers", "none is there, so nothing runs: start one with jobqueue work")
+        return Finding("warn", "workers", "none is alive, so nothing runs: start one with jobqueue work")
     figure = f"{alive} alive"
     if silent:
         text = f"{figure}, and {silent} silent for longer than their leases: did they die?"
@@ -68,23 +68,23 @@ def there(alive: int, silent: int) -> Finding:
 def served(stats: Stats, alive: Sequence[WorkerRow]) -> Finding:
     alone = [q for q in stats.queues if q.due and not any(serves(worker, q.name) for worker in alive)]
     if not alone:
-        return Finding("ok", "queues", "all that have due jobs are served")
+        return Finding("ok", "queues", "all with due jobs are served")
     which = ", ".join(f"{queue.name} ({plural(queue.due, 'due job')})" for queue in alone)
     return Finding("fail", "queues", f"no worker serves {which}: start one with jobqueue work --queue NAME")
 
 
 def held_by_the_silent(late: int, helped: bool) -> Finding:
-    """`late`: jobs that are held by workers which are silent."""
+    """`late`: how many jobs silent workers hold; `helped`: whether any worker is alive."""
     if not late:
         return Finding("ok", "leases held", "by workers that are alive")
     figure = f"{plural(late, 'job')} held by workers that fell silent"
     if helped:
         return Finding("warn", "leases held", f"{figure}: another worker is about to free them")
-    return Finding("fail", "leases held", f"{figure}: start a worker, which frees them")
+    return Finding("fail", "leases held", f"{figure}: start a worker to free them")
 
 
 def hosts(workers: Sequence[str], sqlite: bool) -> Finding:
-    """Names of workers that are alive."""
+    """`workers`: the names of those that are alive."""
     found = {_place(name)[0] for name in workers}
     if sqlite and len(found) > 1:
         text = f"{len(found)} share SQLite's file, whose locks fail across a network: use PostgreSQL"
@@ -93,35 +93,35 @@ def hosts(workers: Sequence[str], sqlite: bool) -> Finding:
 
 
 def names(workers: Sequence[str]) -> Finding:
-    """Two that share host and process id are containers. The rest of their names tells them apart; people
-    who read their logs can't.
+    """Workers with the same host name and process id are containers. The rest of their names tells them
+    apart, but a reader of their logs can't.
     """
     twice = [place for place, count in Counter(map(_place, workers)).items() if count > 1]
     if twice:
         which = ", ".join(f"host:{host} pid:{pid}" for host, pid in twice)
-        return Finding("warn", "names", f"several workers are {which}: give containers names of their own")
+        return Finding("warn", "names", f"several workers are {which}: give each container its own host name")
     return Finding("ok", "names", "each worker has its own host and pid")
 
 
 def clocks(alive: Sequence[WorkerRow], now: datetime) -> Finding:
-    """A worker that was heard of in the future has another clock than this machine."""
+    """A worker last heard from in the future has a clock that is ahead of this machine's."""
     ahead, name = max(((worker.seen_at - now).total_seconds(), worker.name) for worker in alive)
     if ahead <= AHEAD_SECONDS:
         return Finding("ok", "workers' clocks", "none is ahead of this machine's")
     least = min(worker.lease for worker in alive)
-    figure = f"that of {name} is {ahead:.1f} s ahead"
-    advice = "it runs jobs too early, and takes other workers for dead; set the clocks by NTP"
+    figure = f"the clock of {name} is {ahead:.1f} s ahead"
+    advice = "it runs jobs too early, and presumes other workers dead; use NTP on all machines"
     return judge("workers' clocks", ahead, AHEAD_SECONDS, least / 3, figure, advice)
 
 
 def leases(alive: Sequence[WorkerRow]) -> Finding:
-    """Whoever frees the jobs of the silent goes by its own lease, and each beats ten times in its own."""
+    """A worker judges others' silence by its own lease, and sends ten heartbeats per its own lease."""
     least, most = min(worker.lease for worker in alive), max(worker.lease for worker in alive)
     if least == most:
         return Finding("ok", "leases", f"{least:g} s, for all workers")
     figure = f"from {least:g} s to {most:g} s: give all workers the same --lease"
     if least <= most / 3:
-        text = f"{figure}; those with the short one take the others for dead between two heartbeats"
+        text = f"{figure}; those with the shortest presume the others dead before their leases end"
         return Finding("fail", "leases", text)
     return Finding("warn", "leases", figure)
 
@@ -146,14 +146,14 @@ def order(alive: Sequence[WorkerRow], own: Limits | None, deadline: float | None
 def _before(name: str, limits: Limits, deadline: float | None, how: str) -> Finding:
     check = f"deadline < {name}"
     if deadline is None:
-        return Finding("ok", check, "not checked: say what your HTTP clients' is with --http-deadline S")
+        return Finding("ok", check, "not checked: give your HTTP clients' deadline as --http-deadline S")
     if deadline < limits.least:
         return Finding("ok", check, f"{deadline:g} s < {limits.least:g} s")
     return Finding(
         "fail",
         check,
-        f"{deadline:g} s, and {limits.least:g} s: a job that is ended goes on in its thread, beside its next"
-        f" attempt; {how} above {deadline:g}, or shorten the deadline",
+        f"{deadline:g} s is not below {limits.least:g} s: a job that was ended goes on in its thread, beside"
+        f" its next attempt; {how} above {deadline:g}, or shorten the deadline",
     )
 
 
@@ -164,13 +164,13 @@ def _after(name: str, limits: Limits, lease: float, how: str) -> Finding:
     return Finding(
         "warn",
         check,
-        f"{limits.most:g} s, and {lease:g} s: heartbeats renew the lease, but a worker that is cut off from"
-        f" the database may run a job while another one does; if that must not be, {how} below {lease:g}",
+        f"{limits.most:g} s is not below {lease:g} s: heartbeats renew the lease, but a worker that is cut"
+        f" off from the database may run a job while another does; to rule that out, {how} below {lease:g}",
     )
 
 
 def _limits(connection: Connection) -> Limits | None:
-    """None when no job that waits or runs has a limit of its own."""
+    """Of waiting and running jobs; None when none has its own max_run_time."""
     least, most = connection.execute(
         select(func.min(J.max_run_time), func.max(J.max_run_time)).where(J.failed_at.is_(None))
     ).one()
@@ -182,6 +182,6 @@ def _late(connection: Connection, lease: timedelta, now: datetime) -> int:
 
 
 def _place(name: str) -> tuple[str, str]:
-    """Host and process id, of a worker's name."""
+    """Host name and process id, from a worker's name."""
     found = re.match(r"host:(\S+) pid:(\d+) ", name)
     return (found[1], found[2]) if found else (name, "")

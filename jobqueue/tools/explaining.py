@@ -1,4 +1,4 @@
-"""`jobqueue explain ID`: why is this job not running? Every reason that holds, and what to do."""
+"""`jobqueue explain ID`: why is this job not running? Every reason that applies, and what to do."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from jobqueue.tools.spans import ago, span
 from jobqueue.tools.verifying import why_not
 
 J = jobs.c
-STUCK = timedelta(seconds=10)  # in which any worker with a free thread would have claimed a job that is due
+STUCK = timedelta(seconds=10)  # enough for any worker with a free thread to claim a due job
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason why a job does not run; `code` is for programs."""
+    """One reason why a job is not running; `code` is for programs."""
 
     code: str
     text: str
@@ -34,11 +34,11 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a job does not run, or that it does. `state` is as in `jobqueue list`, or "gone"."""
+    """Why a job is not running, or that it is. `state` is as in `jobqueue list`, or "gone"."""
 
     id: int
     state: str
-    job: str  # as one would write it in Python; empty when it is gone
+    job: str  # as written in Python; empty when it is gone
     reasons: list[Reason]
 
 
@@ -46,7 +46,7 @@ def add_commands(commands: Commands) -> None:
     command = commands.add_parser(
         "explain",
         help="why is a job not running?",
-        description="Say why a job is not running, and what to do. With --import also whether this code could"
+        description="Say why a job is not running, and what to do; with --import, also whether this code can"
         " load it. Exit status 1: there is no such job.",
     )
     add_database(command)
@@ -57,7 +57,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Explain a job; returns 0, or 1 when there is none."""
+    """Explain a job; returns 0, or 1 when there is no such job."""
     import_jobs(options)
     with opened(options) as queue:
         found = explain(queue, options.id)
@@ -74,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def explain(queue: Queue, id: int, now: datetime | None = None) -> Explanation:
-    """Why the job does not run. Only a program that has registered jobs says whether it could be loaded."""
+    """Why the job is not running. Whether it can be loaded is checked only in a program that has registered
+    jobs.
+    """
     now = now or datetime.now(UTC)
     try:
         job = looking.get(queue, id)
@@ -109,13 +111,13 @@ def _failed(job: Job, now: datetime) -> Reason:
 
 
 def _not_yet(job: Job, now: datetime) -> list[Reason]:
-    """What is known of its last attempt, and of its run_at."""
+    """Its run_at, if that is still to come, and its last error."""
     reasons = []
     if job.run_at > now:
-        text = f"it is to run {_moment(job.run_at, now)}; jobqueue retry {job.id} lets it run now"
+        text = f"it is due {_moment(job.run_at, now)}; jobqueue retry {job.id} lets it run now"
         reasons.append(Reason("not_due", text))
     if job.last_error:
-        text = f"it has {_attempts(job)} behind it, and is retried. The last one: {last_line(job.last_error)}"
+        text = f"it has used {_attempts(job)}, and will be retried. Last error: {last_line(job.last_error)}"
         reasons.append(Reason("retry", text))
     return reasons
 
@@ -123,38 +125,38 @@ def _not_yet(job: Job, now: datetime) -> list[Reason]:
 def _running(
     job: Job, stats: Stats, alive: Sequence[WorkerRow], lease: timedelta, now: datetime
 ) -> list[Reason]:
-    """Who has it, until when, and whether that goes well."""
+    """Which worker holds it, until when, and whether all is well."""
     worker = next((worker for worker in stats.workers if worker.name == job.locked_by), None)
     if worker:
         lease = timedelta(seconds=worker.lease)
     beat = cast(datetime, job.locked_at)
-    heard = f"was last heard of {ago(beat, now)}"
+    heard = f"was last heard from {ago(beat, now)}"
     if beat + lease < now:
         helper = (
-            "another worker is about to give it to others"
+            "another worker is about to free it"
             if alive
-            else "no worker is there to run it: start one with jobqueue work"
+            else "no worker is running: start one with jobqueue work"
         )
-        text = f"{job.locked_by}, which has it, {heard}; its lease is over, and {helper}"
+        text = f"{job.locked_by}, which holds it, {heard}; its lease has expired, and {helper}"
         return [Reason("lease_over", text)]
     until = f"{beat + lease:%F %T} UTC"
     reasons = [
         Reason(
             "running",
-            f"it runs: {job.locked_by} has had it for {_since(job.updated_at, now)}, {heard}, and renews its"
-            f" lease; if it falls silent, others get the job at {until}",
+            f"it is running: {job.locked_by} has held it for {_since(job.updated_at, now)}, {heard}, and"
+            f" renews its lease; if that worker falls silent, the job goes to others at {until}",
         )
     ]
     if worker and (held := stats.held.get(worker.name, 0)) > worker.threads:
         text = (
-            f"its worker has {held} jobs for {plural(worker.threads, 'thread')}: it may"
-            " wait behind others, which take milliseconds; if they do not, it is given back"
+            f"its worker holds {held} jobs for {plural(worker.threads, 'thread')}: it may be waiting"
+            " behind others, which take milliseconds; if they take longer, it is given back"
         )
         reasons.append(Reason("batch", text))
     limit = job.max_run_time or (worker and worker.max_run_time)
     if limit and now - job.updated_at > timedelta(seconds=limit) + STUCK:
         text = (
-            f"it has had longer than its max_run_time of {limit:g} s, after which its worker should have"
+            f"it has been held for longer than its max_run_time of {limit:g} s, and its worker should have"
             " ended it: the worker seems stuck; restart it"
         )
         reasons.append(Reason("stuck", text))
@@ -164,24 +166,24 @@ def _running(
 def _nobody(job: Job, alive: int, silent: int) -> Reason:
     start = f"start one with jobqueue work --queue {job.queue} --import MODULE"
     if alive:
-        is_there = "1 worker is" if alive == 1 else f"{alive} workers are"
-        text = f"{is_there} there, but serve{'s' * (alive == 1)} other queues than {job.queue}: {start}"
+        are = "1 worker is" if alive == 1 else f"{alive} workers are"
+        text = f"{are} running, but serve{'s' * (alive == 1)} queues other than {job.queue}: {start}"
         return Reason("no_worker_on_queue", text)
     gone = f" ({plural(silent, 'worker')} fell silent)" if silent else ""
-    return Reason("no_worker", f"no worker is there{gone}: {start}")
+    return Reason("no_worker", f"no worker is running{gone}: {start}")
 
 
 def _in_line(
     queue: Queue, job: Job, serving: Sequence[WorkerRow], held: Mapping[str, int], now: datetime
 ) -> list[Reason]:
-    """What keeps those who could take it."""
+    """What keeps the workers that serve its queue from claiming it."""
     threads = sum(worker.threads for worker in serving)
     free = sum(max(0, worker.threads - held.get(worker.name, 0)) for worker in serving)
     who = f"{plural(len(serving), 'worker')} with {plural(threads, 'thread')}"
     before = _count_before(queue, job, serving, now)
     reasons = []
     if before:
-        text = f"{plural(before, 'due job')} will be taken before it, by {who}"
+        text = f"{plural(before, 'due job')} will be claimed before it, by {who}"
         reasons.append(Reason("behind", text))
     if not free:
         text = f"all threads are busy: its queue has {who}; start more, or give them more --threads"
@@ -193,17 +195,17 @@ def _in_line(
         )
         reasons.append(Reason("stuck", text))
     elif not before:
-        reasons.append(Reason("next", f"it is next, and will be taken at any moment, by {who}"))
+        reasons.append(Reason("next", f"it is next, and will be claimed at any moment, by {who}"))
     return reasons
 
 
 def _count_before(queue: Queue, job: Job, serving: Sequence[WorkerRow], now: datetime) -> int:
-    """How many due jobs are more urgent, of all that its workers serve."""
+    """How many due jobs come before it in the queues that its workers serve."""
     order = tuple_(J.priority, J.run_at, J.id)
     its = tuple_(literal(job.priority), literal(job.run_at, J.run_at.type), literal(job.id, J.id.type))
     before = select(func.count()).where(waiting, J.run_at <= now, order < its)
     names = {name for worker in serving for name in worker.queues.split(",")}
-    if "" not in names:  # nobody serves all
+    if "" not in names:  # no worker serves all queues
         before = before.where(J.queue.in_(names))
     with queue.engine.connect() as connection:
         return connection.scalar(before) or 0

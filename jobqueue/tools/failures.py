@@ -1,4 +1,4 @@
-"""All jobs that failed for good, retried or deleted at once: one statement, however many they are."""
+"""Retry or delete all jobs that failed for good, in one statement however many there are."""
 
 from datetime import UTC, datetime
 
@@ -13,11 +13,11 @@ J = jobs.c
 
 
 def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: datetime | None = None) -> int:
-    """Give all attempts again to the jobs that had failed by `until`, in the queue of this name or in all;
+    """Retry the jobs that had failed by `until`, with all their attempts again, in the named queue or in all;
     returns how many.
 
-    Of jobs with the same unique key the newest is retried, and none while another one with it is queued.
-    Raises AlreadyQueued when another one is queued at the very moment.
+    Of jobs with the same unique key the newest is retried, and none while another job with that key is
+    queued. Raises AlreadyQueued when one is enqueued at the same moment.
     """
     now = now or datetime.now(UTC)
     failed = _failed(until, name)
@@ -41,7 +41,7 @@ def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: da
 
 
 def delete_all(queue: Queue, *, until: datetime, name: str | None = None) -> int:
-    """Delete the jobs that had failed by `until`, in the queue of this name or in all; returns how many."""
+    """Delete the jobs that had failed by `until`, in the named queue or in all; returns how many."""
     with queue.writer.begin() as connection:
         return connection.execute(delete(jobs).where(_failed(until, name))).rowcount
 

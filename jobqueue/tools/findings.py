@@ -1,4 +1,4 @@
-"""What `jobqueue doctor` finds: one line each, with a figure, and what to do."""
+"""What `jobqueue doctor` finds: each with a figure, and what to do."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ COLUMN = 30  # where the text begins
 
 @dataclass(frozen=True)
 class Finding:
-    """`fail`: jobs may be lost, run twice at a time, or not run. `warn`: this will hurt one day."""
+    """`fail`: jobs may be lost, run twice at once, or not run. `warn`: this will cause trouble one day."""
 
     level: Level
     check: str
@@ -24,6 +24,6 @@ class Finding:
 def judge(
     check: str, value: float, warn_above: float, fail_above: float, figure: str, advice: str
 ) -> Finding:
-    """A figure that is the worse the higher it is; the advice is given when it is too high."""
+    """Judge a value of which higher is worse; `advice` is added when it is too high."""
     level: Level = "fail" if value > fail_above else "warn" if value > warn_above else "ok"
     return Finding(level, check, figure if level == "ok" else f"{figure}: {advice}")

@@ -1,4 +1,4 @@
-"""Processes forked by one that obeys signals, and signals that end its waiting."""
+"""Forking in a process that handles signals, and waiting that a signal interrupts."""
 
 import logging
 import os
@@ -25,16 +25,16 @@ def ending(exit_code: int) -> str:
 
 
 def exit_code(pid: int) -> int | None:
-    """The exit status of a child, or its signal below 0; None while it runs."""
+    """A child's exit status, or minus the signal that killed it; None while it runs."""
     ended, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if ended else None
 
 
 class Forker:
-    """Calls `note` with each of the `obeyed` signals, and forks processes that obey them no longer.
+    """Calls `note` with each of the `obeyed` signals, and forks processes that no longer do so.
 
-    Those of `ignored` do nothing in a forked process: a terminal, for instance, sends its Ctrl-C to all
-    processes, and it is for the one that forked them to decide what that means.
+    The `ignored` ones do nothing in a forked process: a terminal, for instance, sends Ctrl-C to all
+    processes, and the parent decides what it means.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Forker:
         self._obeyed = set(obeyed)
         self._ignored = set(ignored)
         self._wake_read, self._wake_write = os.pipe()
-        # The write end of the lifeline is nobody else's, so that its end of file is our end.
+        # Only this process keeps the lifeline's write end, so its readers see EOF when this process ends.
         self.lifeline, self._life = os.pipe()
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
@@ -55,19 +55,19 @@ class Forker:
             signal.signal(number, lambda number, _frame: note(number))
 
     def wait(self, pipes: Iterable[int], timeout: float | None) -> None:
-        """Until a signal comes, one of the pipes can be read, or `timeout` seconds have passed."""
+        """Wait until a signal arrives, one of the pipes can be read, or `timeout` seconds have passed."""
         select.select([self._wake_read, *pipes], [], [], timeout)
         with suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 
     def fork(self, run: Callable[[], int]) -> int:
-        """Call `run` in a new process, which ends with what it returns; returns the process id, or 0 when the
+        """Call `run` in a new process, whose exit status is its result; returns the process id, or 0 when the
         system refuses.
 
-        The new process leaves by SystemExit, or whatever `run` raises: through the frames of its parent, up
-        to where every program ends.
+        In the new process this raises SystemExit, or whatever `run` raises: it ends by unwinding the frames
+        that it inherited from its parent.
         """
-        sys.stdout.flush()  # or both would write what waits there
+        sys.stdout.flush()  # or both processes would write what is buffered
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._obeyed)  # no signal meets a half-made process
         try:
             pid = os.fork()
@@ -86,7 +86,7 @@ class Forker:
         for end in (self._wake_read, self._wake_write, self._life):
             os.close(end)
         for number in self._obeyed:
-            # Not SIG_IGN: the programs that a job starts would inherit that.
+            # Not SIG_IGN, which programs started by a job would inherit.
             signal.signal(number, _do_nothing if number in self._ignored else signal.SIG_DFL)
 
 

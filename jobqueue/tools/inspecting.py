@@ -1,4 +1,4 @@
-"""`jobqueue stats`, `list`, `show` and `check`: how the queue is."""
+"""`jobqueue stats`, `list`, `show` and `check`: inspect the queue."""
 
 import argparse
 import re
@@ -34,20 +34,22 @@ SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def add_commands(commands: Commands) -> None:
-    command = commands.add_parser("stats", help="how many jobs there are, and who works on them")
+    command = commands.add_parser("stats", help="count the jobs, and show the workers")
     add_database(command)
     add_json(command)
     command.set_defaults(run=stats)
 
-    command = commands.add_parser("list", help="the jobs, in the order in which they would run")
+    command = commands.add_parser("list", help="list jobs in the order in which they would run")
     add_database(command)
     add_name(command)
-    command.add_argument("--state", choices=get_args(looking.State), help="only those; due ones also wait")
-    add_number(command, "--limit", "N", "how many at most", 100, int)
+    command.add_argument(
+        "--state", choices=get_args(looking.State), help="only these; due ones also count as waiting"
+    )
+    add_number(command, "--limit", "N", "show at most this many", 100, int)
     add_json(command)
     command.set_defaults(run=list_jobs)
 
-    command = commands.add_parser("show", help="all that is known of a job")
+    command = commands.add_parser("show", help="show everything about a job")
     add_database(command)
     command.add_argument("id", metavar="ID", type=job_id)
     add_json(command)
@@ -60,13 +62,13 @@ def add_commands(commands: Commands) -> None:
     )
     add_database(command)
     add_name(command)
-    add_number(command, "--max-age", "S", "seconds that a job may be due and not run", None)
+    add_number(command, "--max-age", "S", "seconds that a job may wait after it is due", None)
     add_json(command)
     command.set_defaults(run=check)
 
 
 def stats(options: argparse.Namespace) -> int:
-    """Say how the queue is; returns 0."""
+    """Print the state of the queue; returns 0."""
     now = datetime.now(UTC)
     with opened(options) as queue:
         found = looking.stats(queue, now)
@@ -97,7 +99,7 @@ def stats(options: argparse.Namespace) -> int:
 
 
 def list_jobs(options: argparse.Namespace) -> int:
-    """Say which jobs there are; returns 0."""
+    """Print a table of jobs; returns 0."""
     now = datetime.now(UTC)
     limit = options.limit
     with opened(options) as queue:
@@ -120,12 +122,12 @@ def list_jobs(options: argparse.Namespace) -> int:
     ]
     say(table(headings, rows, shrink=("queue", "job")) if rows else "no jobs")
     if len(found) > limit:
-        say(f"the first {limit}; there are more: --limit N")
+        say(f"only the first {limit} are shown; for more: --limit N")
     return 0
 
 
 def show(options: argparse.Namespace) -> int:
-    """Say all that is known of a job; returns 0, or 1 when there is none."""
+    """Print everything about a job; returns 0, or 1 when there is no such job."""
     now = datetime.now(UTC)
     with opened(options) as queue:
         try:
@@ -144,10 +146,10 @@ def show(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Say whether a job is late; returns 0, or 1 when one is."""
+    """Say whether any job is late; returns 0, or 1 when one is."""
     now = datetime.now(UTC)
     if options.max_age is None:
-        raise JobQueueError("say how long a job may be due and not run: --max-age SECONDS")
+        raise JobQueueError("say how long a job may wait after it is due: --max-age SECONDS")
     with opened(options) as queue:
         oldest, late = overdue(queue, timedelta(seconds=options.max_age), options.name, now)
     where = f" in the queue {plain(options.name)}" if options.name else ""
@@ -157,7 +159,7 @@ def check(options: argparse.Namespace) -> int:
         have = "has" if late == 1 else "have"
         say(
             f"LATE: {plural(late, 'job')}{where} {have} been due for longer than {options.max_age:g} s,"
-            f" at most for {span(oldest)}"
+            f" the oldest for {span(oldest)}"
         )
     else:
         say(f"fine: no job{where} has been due for longer than {options.max_age:g} s")
@@ -165,11 +167,11 @@ def check(options: argparse.Namespace) -> int:
 
 
 def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
-    """For how many seconds the job that is due for longest has been so; how many for longer than `age`."""
+    """For how many seconds the oldest due job has been due, and how many have been for longer than `age`."""
     with queue.engine.connect() as connection:
         first = claiming.next_run_at(connection, [] if name is None else [name])
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
-        if oldest <= age.total_seconds():  # nearly always, and it costs nothing, however long the queue
+        if oldest <= age.total_seconds():  # the usual case, which is cheap however long the queue
             return oldest, 0
         late = select(func.count()).where(waiting, jobs.c.run_at < now - age)
         which = late if name is None else late.where(jobs.c.queue == name)
@@ -177,7 +179,7 @@ def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tu
 
 
 def _when(job: Job) -> datetime:
-    """When it failed, began to run, or is to run."""
+    """When it failed, was claimed, or is due."""
     return job.failed_at or (job.updated_at if job.locked_by else job.run_at)
 
 
@@ -194,7 +196,7 @@ def _workers(found: looking.Stats, now: datetime) -> str:
 
 
 def _worker(worker: WorkerRow, held: Mapping[str, int], now: datetime) -> dict[str, Any]:
-    """For JSON."""
+    """A worker, for JSON."""
     columns = {column.name: getattr(worker, column.name) for column in workers.columns}
     del columns["waits"]
     host, pid = _host_and_pid(worker.name)
@@ -210,7 +212,7 @@ def _worker(worker: WorkerRow, held: Mapping[str, int], now: datetime) -> dict[s
 
 
 def _host_and_pid(name: str) -> tuple[str, int | None]:
-    """Of a worker, whose name has both; a name that somebody else made up is all host."""
+    """From a worker's name; a name of another form is taken for the host."""
     found = re.fullmatch(r"host:(\S+) pid:(\d+) \S+", name)
     return (found[1], int(found[2])) if found else (name, None)
 

@@ -1,4 +1,4 @@
-"""Looking at the queue and putting it right: what the commands, the dashboard and the metrics share."""
+"""Inspecting and mending the queue: shared by the commands, the dashboard and the metrics."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,27 +20,27 @@ State = Literal["waiting", "due", "running", "failed"]
 
 @dataclass(frozen=True)
 class QueueStats:
-    """One named queue at a moment. Jobs that are due are also waiting."""
+    """One named queue at one moment. `waiting` includes the jobs that are due."""
 
     name: str
     waiting: int
     due: int
     running: int
     failed: int
-    oldest_due_seconds: float  # how long the job that is due for longest has been so; 0 when none is due
+    oldest_due_seconds: float  # how long the oldest due job has been due; 0 when none is
 
 
 @dataclass(frozen=True)
 class Stats:
-    """The whole queue at a moment: each named queue, the workers, and what has been done so far."""
+    """The whole queue at one moment: each named queue, the workers, and what has been done so far."""
 
     queues: list[QueueStats]
-    workers: list[WorkerRow]  # those that are there; not the sum of those that are gone
-    done: Tally  # by all workers, also those that are gone
-    held: dict[str, int]  # by the name in jobs.locked_by: how many jobs it has claimed and not ended
+    workers: list[WorkerRow]  # current ones; without the row GONE, the sum of former ones
+    done: Tally  # by all workers, current and former
+    held: dict[str, int]  # by worker name: how many jobs it has claimed and not settled
 
     def total(self, field: str) -> Any:
-        """The sum over all queues of one of the counts."""
+        """The sum of one of the counts over all queues."""
         return sum(getattr(queue, field) for queue in self.queues)
 
     @property
@@ -49,7 +49,7 @@ class Stats:
 
 
 def stats(queue: Queue, now: datetime | None = None) -> Stats:
-    """How the queue is: counts a row for each job, so a backlog of a million takes a moment."""
+    """The state of the queue. Reads a row for each job, so a backlog of a million takes a moment."""
     now = now or datetime.now(UTC)
     due = and_(waiting, J.run_at <= now)
 
@@ -78,20 +78,20 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
 
 
 def is_silent(worker: WorkerRow, now: datetime) -> bool:
-    """Whether it has not been heard of for its lease: it is taken for dead, and its jobs go to others."""
+    """Whether it has been silent for longer than its lease: it is presumed dead, and others get its jobs."""
     return now - worker.seen_at > timedelta(seconds=worker.lease)
 
 
 def serves(worker: WorkerRow, name: str) -> bool:
-    """Whether the worker performs jobs of the queue of this name."""
+    """Whether the worker performs jobs of the named queue."""
     return not worker.queues or name in worker.queues.split(",")
 
 
 def pickup_latency(done: Tally, share: float) -> float | None:
-    """Seconds within which this share of the jobs was claimed after they were due; None if none was.
+    """Seconds within which this share of the jobs was claimed after being due; None if none was.
 
-    Estimated from the histogram as Prometheus' histogram_quantile() does: linear within a bucket, and the
-    highest bound, 300 s, for all that took longer.
+    Estimated from the histogram as Prometheus's histogram_quantile() does: linear within a bucket, and the
+    highest bound, 300 s, for whatever took longer.
     """
     rank = share * sum(done.waits)
     below = 0
@@ -111,8 +111,8 @@ def find(
     offset: int = 0,
     now: datetime | None = None,
 ) -> list[Job]:
-    """Jobs in the order in which they would run, those that failed for good newest first; `limit` of them,
-    after the first `offset`.
+    """Jobs in the order in which they would run (with `state` "failed", the latest failure first): at most
+    `limit`, after skipping `offset`.
     """
     wanted = select(Job).where(*_in_state(state, now or datetime.now(UTC)))
     if name is not None:
@@ -124,7 +124,7 @@ def find(
 
 
 def get(queue: Queue, id: int) -> Job:
-    """The job. Raises NoSuchJob."""
+    """The job with this id. Raises NoSuchJob."""
     with Session(queue.engine) as session:
         job = session.get(Job, id)
     if job is None:
@@ -133,10 +133,10 @@ def get(queue: Queue, id: int) -> Job:
 
 
 def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
-    """Let a job run now: one that failed for good gets all its attempts again, one that waits does not wait
-    any longer, one that runs is left alone; returns whether anything was changed.
+    """Make a job due now: one that failed for good gets all its attempts again, a running one is left alone;
+    returns whether anything changed.
 
-    Raises NoSuchJob, and AlreadyQueued when another job has its key.
+    Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
     """
     now = now or datetime.now(UTC)
     with Session(queue.writer) as session:
@@ -161,7 +161,7 @@ def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
 
 
 def delete(queue: Queue, id: int) -> None:
-    """Delete a job, whatever its state. One that runs goes on to its end. Raises NoSuchJob."""
+    """Delete a job, whatever its state. A running attempt goes on to its end. Raises NoSuchJob."""
     with queue.writer.begin() as connection:
         if not connection.execute(jobs.delete().where(J.id == id)).rowcount:
             raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")

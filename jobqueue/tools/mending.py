@@ -1,4 +1,4 @@
-"""`jobqueue retry`, `delete` and `clear`: put the queue right."""
+"""`jobqueue retry`, `delete` and `clear`: mend the queue."""
 
 import argparse
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from jobqueue.tools.printing import complain, plain, plural, say
 
 def add_commands(commands: Commands) -> None:
     for name, text, run in (
-        ("retry", "let failed jobs run again, and waiting ones now", retry),
-        ("delete", "delete jobs; one that runs goes on to its end", delete),
+        ("retry", "retry failed jobs, and run waiting ones now", retry),
+        ("delete", "delete jobs; a running attempt goes on to its end", delete),
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add_database(command)
@@ -27,15 +27,15 @@ def add_commands(commands: Commands) -> None:
         add_name(command)
         command.set_defaults(run=run)
 
-    command = commands.add_parser("clear", help="delete all jobs, also those that failed")
+    command = commands.add_parser("clear", help="delete all jobs, including failed ones")
     add_database(command)
     add_name(command)
-    command.add_argument("--yes", action="store_true", help="do it; otherwise only say how many")
+    command.add_argument("--yes", action="store_true", help="delete them; without it, only count them")
     command.set_defaults(run=clear)
 
 
 def retry(options: argparse.Namespace) -> int:
-    """Let jobs run now; returns 0, or 1 when one could not be."""
+    """Make jobs due now; returns 0, or 1 when one could not be retried."""
     now = datetime.now(UTC)
     if not _all_failed(options):
         return _each(options, lambda queue, id: _retry(queue, id, now))
@@ -44,12 +44,12 @@ def retry(options: argparse.Namespace) -> int:
         left = len(looking.find(queue, state="failed", name=options.name, limit=1))
     say(f"retried {plural(count, 'failed job')}")
     if left:
-        return complain("some were left, for other jobs have their unique keys: see list --state failed")
+        return complain("some were not retried: other jobs have their unique keys; see list --state failed")
     return 0
 
 
 def delete(options: argparse.Namespace) -> int:
-    """Delete jobs; returns 0, or 1 when one was not there."""
+    """Delete jobs; returns 0, or 1 when one did not exist."""
     if not _all_failed(options):
         return _each(options, _delete)
     with opened(options) as queue:
@@ -72,11 +72,13 @@ def clear(options: argparse.Namespace) -> int:
 
 
 def _all_failed(options: argparse.Namespace) -> bool:
-    """Whether all failed jobs are meant, and not those of some ids. Raises JobQueueError."""
+    """Whether --failed was given rather than ids. Raises JobQueueError for both, neither, or ids with
+    --queue.
+    """
     if bool(options.ids) == options.failed:
-        raise JobQueueError("name either the jobs by their ids, or --failed for all that failed for good")
+        raise JobQueueError("give either job ids, or --failed for all jobs that failed for good")
     if options.ids and options.name is not None:
-        raise JobQueueError("--queue goes with --failed; a job's id says which one it is")
+        raise JobQueueError("--queue goes with --failed, not with job ids")
     return bool(options.failed)
 
 
@@ -94,10 +96,10 @@ def _each(options: argparse.Namespace, act: Callable[[Queue, int], str]) -> int:
 def _retry(queue: Queue, id: int, now: datetime) -> str:
     if looking.retry(queue, id, now):
         return f"job {id} is due now"
-    return f"job {id} runs already"
+    return f"job {id} is already running"
 
 
 def _delete(queue: Queue, id: int) -> str:
     state = looking.get(queue, id).state
     looking.delete(queue, id)
-    return f"deleted job {id}" + ("; what runs of it goes on to its end" if state == "running" else "")
+    return f"deleted job {id}" + ("; its running attempt goes on to its end" if state == "running" else "")

@@ -1,13 +1,13 @@
 """The queue's state for Prometheus, in its text format.
 
 jobqueue_jobs{queue,state}          jobs: due, scheduled (due later), running, failed (for good)
-jobqueue_oldest_due_seconds{queue}  how long the job that is due for longest has been so
-jobqueue_workers                    workers that were heard of within their lease
-jobqueue_attempts_total{outcome}    attempts of all workers there ever were: succeeded, failed
+jobqueue_oldest_due_seconds{queue}  how long the oldest due job has been due
+jobqueue_workers                    workers heard from within their lease
+jobqueue_attempts_total{outcome}    attempts of all workers, current and former: succeeded, failed
 jobqueue_pickup_seconds             histogram: from the moment a job is due to its claim by a worker
 
-The workers are other processes, perhaps on other machines. So all of this is read from the database when it
-is asked for: whichever process is asked, the answer is the same.
+The workers are other processes, perhaps on other machines, so all of this is read from the database at each
+scrape: whichever process is asked, the answer is the same.
 """
 
 from collections.abc import Iterator
@@ -25,35 +25,35 @@ from jobqueue import Queue
 from jobqueue.presence import WAIT_BOUNDS, Tally
 from jobqueue.tools import looking
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST  # of the answer to Prometheus
+CONTENT_TYPE = CONTENT_TYPE_LATEST  # of the response to Prometheus
 
 
 def metrics(queue: Queue, now: datetime | None = None) -> bytes:
-    """The queue as it is now, as Prometheus reads it. Counts a row for each job: see looking.stats()."""
+    """The state of the queue, in Prometheus's text format. Reads a row for each job: see looking.stats()."""
     registry = CollectorRegistry()
     registry.register(QueueCollector(queue, now))
     return generate_latest(registry)
 
 
 class QueueCollector(Collector):
-    """Reads the database at each scrape. Register it with a registry of your own, or call metrics()."""
+    """Reads the database at each scrape. Register it with your own registry, or call metrics()."""
 
     def __init__(self, queue: Queue, now: datetime | None = None):
         self._queue = queue
         self._now = now
 
     def describe(self) -> list[Metric]:
-        """Nothing: a registry would otherwise read the database when this is registered."""
+        """Nothing: otherwise registering this would read the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, from one look at the database."""
+        """The metrics, from one reading of the database."""
         now = self._now or datetime.now(UTC)
         stats = looking.stats(self._queue, now)
         jobs = GaugeMetricFamily("jobqueue_jobs", "Jobs in the table.", labels=["queue", "state"])
         oldest = GaugeMetricFamily(
             "jobqueue_oldest_due_seconds",
-            "How long the job that is due for longest has been so.",
+            "How long the oldest due job has been due.",
             labels=["queue"],
         )
         for each in stats.queues:
@@ -68,7 +68,7 @@ class QueueCollector(Collector):
         alive = sum(not looking.is_silent(worker, now) for worker in stats.workers)
         yield jobs
         yield oldest
-        yield GaugeMetricFamily("jobqueue_workers", "Workers heard of within their lease.", alive)
+        yield GaugeMetricFamily("jobqueue_workers", "Workers heard from within their lease.", alive)
         yield attempts
         yield HistogramMetricFamily(
             "jobqueue_pickup_seconds",
@@ -79,6 +79,6 @@ class QueueCollector(Collector):
 
 
 def _cumulative(done: Tally) -> list[tuple[str, float]]:
-    """Prometheus counts in each bucket all that is in the smaller ones too."""
+    """Prometheus's buckets are cumulative: each includes the smaller ones."""
     bounds = [*map(str, WAIT_BOUNDS), "+Inf"]
     return list(zip(bounds, accumulate(done.waits), strict=True))

@@ -1,4 +1,4 @@
-"""`jobqueue schema` prints the tables' DDL, `jobqueue migrate` makes them or brings older ones up to date."""
+"""`jobqueue schema` prints the tables' DDL; `jobqueue migrate` creates them or brings them up to date."""
 
 import argparse
 from contextlib import closing
@@ -12,13 +12,13 @@ from jobqueue.tools.printing import plural, say
 
 
 def add_commands(commands: Commands) -> None:
-    text = "print the SQL that makes the tables"
-    command = commands.add_parser("schema", help=text, description="Print it, without connecting.")
+    text = "print the SQL that creates the tables"
+    command = commands.add_parser("schema", help=text, description="Print the SQL, without connecting.")
     add_database(command)
     command.set_defaults(run=print_schema)
 
-    text = "make the tables, or bring older ones up to date"
-    command = commands.add_parser("migrate", help=text, description="Safe to run twice, and at once.")
+    text = "create the tables, or bring them up to date"
+    command = commands.add_parser("migrate", help=text, description="Safe to repeat and to run concurrently.")
     add_database(command)
     command.set_defaults(run=migrate_tables)
 
@@ -31,7 +31,7 @@ def print_schema(options: argparse.Namespace) -> int:
 
 
 def migrate_tables(options: argparse.Namespace) -> int:
-    """Make what the tables lack, and say what; returns 0."""
+    """Create what the tables lack, and print the SQL; returns 0."""
     with closing(open_queue(options)) as queue, queue.writer.begin() as connection:
         statements = migrate(connection)
     for statement in statements:
@@ -42,7 +42,7 @@ def migrate_tables(options: argparse.Namespace) -> int:
 
 
 def _dialect(options: argparse.Namespace) -> Dialect:
-    """Of the database that --database names. PostgreSQL's driver need not be installed."""
+    """The dialect of the database named by --database. PostgreSQL's driver need not be installed."""
     if (options.database or "").startswith(("postgresql:", "postgresql+")):
         return postgresql.dialect()  # type: ignore[no-untyped-call]
     with closing(open_queue(options)) as queue:

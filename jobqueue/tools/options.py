@@ -1,4 +1,4 @@
-"""The options that several commands have, and what they stand for."""
+"""The options shared by several commands, and what they name."""
 
 import argparse
 import importlib
@@ -12,23 +12,23 @@ from jobqueue import Queue
 from jobqueue.errors import JobQueueError
 
 DATABASE_VARIABLE = "JOBQUEUE_DATABASE"
-MOST = 1e9  # seconds, 30 years: more is a mistake, and too much for dates and clocks
+MOST = 1e9  # seconds, 30 years: more is a mistake, and overflows dates and clocks
 
-Commands = Any  # what add_subparsers() returns: argparse keeps its class to itself
+Commands = Any  # what add_subparsers() returns: its class is private to argparse
 
 
 def add_database(command: argparse.ArgumentParser) -> None:
-    """--database: which queue."""
+    """--database: the queue."""
     command.add_argument(
         "--database",
         metavar="URL",
         default=os.environ.get(DATABASE_VARIABLE),
-        help=f"such as sqlite:///jobs.db (else the variable {DATABASE_VARIABLE})",
+        help=f"such as sqlite:///jobs.db (default: the variable {DATABASE_VARIABLE})",
     )
 
 
 def add_imports(command: argparse.ArgumentParser) -> None:
-    """--import: what registers the jobs."""
+    """--import: the modules that register the jobs."""
     command.add_argument(
         "--import",
         metavar="MODULE",
@@ -47,13 +47,13 @@ def add_number(
     default: float | None,
     kind: type[int] | type[float] = float,
 ) -> None:
-    """An option that is a number above 0."""
+    """Add an option whose value is a number above 0."""
     shown = text if default is None else f"{text} ({default:g})"
     command.add_argument(flag, metavar=metavar, help=shown, default=default, type=partial(_number, kind))
 
 
 def open_queue(options: argparse.Namespace, **settings: Any) -> Queue:
-    """The queue that --database names. Raises JobQueueError when it names none."""
+    """The queue named by --database. Raises JobQueueError when none is named."""
     if not options.database:
         raise JobQueueError(
             f"name the database: --database sqlite:///jobs.db, or the variable {DATABASE_VARIABLE}"
@@ -62,7 +62,7 @@ def open_queue(options: argparse.Namespace, **settings: Any) -> Queue:
 
 
 def import_jobs(options: argparse.Namespace) -> None:
-    """Import what --import names, also from the current folder. Raises ImportError."""
+    """Import the modules named by --import, also from the current folder. Raises ImportError."""
     sys.path.insert(0, str(Path.cwd()))
     for module in options.imports:
         importlib.import_module(module)
@@ -74,5 +74,5 @@ def _number(kind: type[int] | type[float], text: str) -> float:
     except ValueError:
         value = 0
     if not 0 < value <= MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from above 0 to {MOST:g}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, up to {MOST:g}")
     return value

@@ -1,6 +1,6 @@
-"""How answers look at a terminal: tables that fit 80 columns, and jobs on one line; or as JSON.
+"""Output for a terminal, as tables that fit 80 columns and jobs on one line; or as JSON.
 
-What stands in a row may be anybody's. So nothing of it reaches the terminal that would steer it.
+A row may contain anything, so characters that would control the terminal are escaped.
 """
 
 import json
@@ -15,28 +15,28 @@ from jobqueue.tools.spans import ago
 
 WIDTH = 80
 GAP = "  "
-NARROWEST = 8  # characters, of a column that is made narrower
+NARROWEST = 8  # characters that a narrowed column keeps
 
 
 def say(text: str) -> None:
-    """Print it; what standard output has no characters for, as escapes."""
+    """Print the text; characters that standard output can't encode are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def complain(what: object) -> int:
-    """Say on standard error why a command could not do what it was told; returns its exit status, 1."""
+    """Say on standard error why a command failed; returns its exit status, 1."""
     print(f"jobqueue: {what}", file=sys.stderr)
     return 1
 
 
 def say_json(value: Any) -> None:
-    """Print it as JSON; moments in ISO 8601."""
+    """Print the value as JSON; times in ISO 8601."""
     print(json.dumps(value, indent=2, default=datetime.isoformat))
 
 
 def plain(text: object, keep: str = "") -> str:
-    r"""The text without characters that steer a terminal, shown as escapes; those of `keep` are left.
+    r"""The text with non-printable characters escaped, except those in `keep`.
 
     >>> plain("caf\xe9\x1b[2J")
     'café\\x1b[2J'
@@ -47,7 +47,7 @@ def plain(text: object, keep: str = "") -> str:
 
 
 def paragraph(text: str, mark: str = "") -> str:
-    """The text in lines that fit, with a mark before the first, under which the others are indented."""
+    """The text wrapped to WIDTH, with `mark` before the first line and the others indented by its width."""
     return fill(
         plain(text),
         WIDTH,
@@ -59,7 +59,7 @@ def paragraph(text: str, mark: str = "") -> str:
 
 
 def shown(value: object, now: datetime) -> str:
-    """A column's value; a moment also relative to now."""
+    """A column's value; a time also relative to `now`."""
     if value is None:
         return "-"
     if isinstance(value, datetime):
@@ -68,7 +68,7 @@ def shown(value: object, now: datetime) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """The count and the word, with an s unless there is one.
+    """The count and the word, with an s unless the count is 1.
 
     >>> plural(1, "job"), plural(2_000, "job")
     ('1 job', '2,000 jobs')
@@ -77,12 +77,12 @@ def plural(count: int, word: str) -> str:
 
 
 def short(text: str, width: int) -> str:
-    """The text's beginning, if it is longer than `width`."""
+    """The text, cut to `width` characters if it is longer."""
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], shrink: Collection[str] = ()) -> str:
-    """Columns under their headings, numbers to the right; those to `shrink` are made as narrow as must be."""
+    """Columns under their headings, numbers to the right; those in `shrink` are narrowed as far as needed."""
     cells = [list(headings), *([plain(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
@@ -101,7 +101,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], shrink: Col
 
 
 def call(handler: str) -> str:
-    """A handler as one would write it in Python; one that is not jobqueue's, as it is.
+    """A handler as written in Python; one that jobqueue did not write is unchanged.
 
     >>> call('{"job":"Resize","arguments":{"id":8}}'), call('{"job":"Feed","key":[3]}'), call("--- !ruby")
     ('Resize(id=8)', 'Feed[3]', '--- !ruby')
@@ -117,7 +117,7 @@ def call(handler: str) -> str:
 
 
 def last_line(error: str | None) -> str:
-    """What went wrong, of a traceback: its last line."""
+    """The last line of a traceback, which says what went wrong."""
     return plain((error or "").strip().rpartition("\n")[2])
 
 

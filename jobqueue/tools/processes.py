@@ -1,6 +1,6 @@
-"""The processes that a supervisor has: workers, and one that frees the jobs of workers that died.
+"""A supervisor's processes: workers, and one that frees the jobs of workers that died.
 
-All moments are seconds on the monotonic clock.
+Times are seconds on the monotonic clock, except `started_at`.
 """
 
 import logging
@@ -17,13 +17,13 @@ from jobqueue.tools.statefile import WorkerState
 logger = logging.getLogger("jobqueue")
 
 LONGEST_DELAY = 60.0  # all in seconds
-LIVED_LONG = 60.0  # a worker that dies after that is started again at once
-KILL_MARGIN = 5.0  # between the moment at which a worker should have stopped and its end by force
+LIVED_LONG = 60.0  # a worker that dies after this is restarted at once
+KILL_MARGIN = 5.0  # from when a worker should have stopped until it is killed
 TRY_AGAIN = 1.0
 
 
 def restart_delay(deaths: int) -> float:
-    """Seconds until a worker is started again that has died so many times in a row.
+    """Seconds before restarting a worker that has died `deaths` times in a row.
 
     >>> [restart_delay(deaths) for deaths in (1, 2, 3, 4, 7, 8, 1000)]
     [0.0, 1.0, 2.0, 4.0, 32.0, 60.0, 60.0]
@@ -33,22 +33,22 @@ def restart_delay(deaths: int) -> float:
 
 @dataclass
 class Place:
-    """The place of one worker process, which is filled again when that dies."""
+    """A place for one worker process, filled again when that dies."""
 
-    pid: int = 0  # 0: there is none
-    pipe: int = -1  # through which it tells its name
-    name: str = ""  # empty until it works
+    pid: int = 0  # 0: no process
+    pipe: int = -1  # from which its name can be read
+    name: str = ""  # empty until it is working
     started: float = 0.0
     started_at: datetime | None = None
     start_at: float = 0.0  # when to start the next one
-    kill_at: float | None = None  # when to kill it, since it has been asked to stop
-    leaving: bool = False  # nobody will take its place
-    outdated: bool = False  # somebody is to take its place
+    kill_at: float | None = None  # when to kill it, once it has been asked to stop
+    leaving: bool = False  # not to be filled again
+    outdated: bool = False  # to be replaced by a new worker
     deaths: int = 0  # in a row
     restarts: int = 0
 
     def state(self) -> WorkerState:
-        """How it is, for the state file."""
+        """Its state, for the state file."""
         if not self.pid or not self.started_at:
             return WorkerState(None, "", "waiting", None, self.restarts)
         state = "stopping" if self.kill_at else "working" if self.name else "starting"
@@ -56,7 +56,7 @@ class Place:
         return WorkerState(self.pid, self.name, state, since, self.restarts)
 
     def hear(self) -> None:
-        """Take the worker's name from the pipe, if it is there."""
+        """Read the worker's name from the pipe, if it has arrived."""
         if self.pipe >= 0:
             try:
                 self.name = os.read(self.pipe, 512).decode()
@@ -66,7 +66,7 @@ class Place:
             self.pipe = -1
 
     def ask_to_stop(self, now: float, stop_timeout: float, *, at_once: bool = False) -> None:
-        """Ask the worker, if there is one, to stop in order or at once; it will be killed if it does not."""
+        """Ask the worker, if there is one, to stop, gracefully or at once; see kill_if_late()."""
         if self.pid:
             self._send(signal.SIGQUIT if at_once else signal.SIGTERM)
             self.kill_at = now + KILL_MARGIN + (0.0 if at_once else stop_timeout)
@@ -79,7 +79,7 @@ class Place:
             self.kill_at = now + TRY_AGAIN
 
     def empty(self, how: str, now: float) -> None:
-        """The worker has ended: decide when the next one starts, and say so."""
+        """Note that the worker has ended; decide when the next one starts, and log it."""
         if self.kill_at:
             logger.info("worker pid:%d has stopped", self.pid)
             self.start_at = now
@@ -94,16 +94,15 @@ class Place:
         self.pid, self.name, self.kill_at, self.outdated = 0, "", None, False
 
     def _send(self, number: int) -> None:
-        with suppress(
-            ProcessLookupError
-        ):  # macOS says so of a process that has ended, and was not waited for
+        # macOS raises it for a process that has ended but was not waited for.
+        with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
 
 class Freer:
-    """Has the jobs of dead workers freed, by one process for all; tries for `patience` seconds.
+    """Frees the jobs of dead workers, in one process for all of them; tries for `patience` seconds.
 
-    `fork` forks, and `free` is what the process does: it is given the workers' names, with how they ended.
+    `fork` starts the process; `free` is what it runs, given the workers' names mapped to how they ended.
     """
 
     def __init__(
@@ -116,17 +115,17 @@ class Freer:
         self._fork = fork
         self._free = free
         self._dead: dict[str, tuple[str, float]] = {}  # by name: how they ended, and when
-        self._told: dict[str, str] = {}  # those of them of whom the process was told
+        self._told: dict[str, str] = {}  # those that the process was given
         self._pid = 0
         self._start_at = 0.0
 
     def add(self, name: str, how: str, now: float) -> None:
-        """A worker is dead."""
+        """Note that a worker has died."""
         self._dead[name] = how, now
         self._start_at = now
 
     def turn(self, now: float) -> None:
-        """Do what there is to do now."""
+        """Do what is due at `now`."""
         if self._pid and (code := exit_code(self._pid)) is not None:
             self._pid = 0
             if code == 0:
@@ -134,19 +133,19 @@ class Freer:
                     self._dead.pop(name, None)
             self._start_at = now if code == 0 else now + TRY_AGAIN
         for name in [name for name, (_, since) in self._dead.items() if since + self.patience <= now]:
-            logger.error("the jobs of %s could not be freed: they come back with their lease", name)
+            logger.error("the jobs of %s could not be freed: they come back when their lease expires", name)
             del self._dead[name]
         if self._dead and not self._pid and self._start_at <= now:
             self._told = {name: how for name, (how, _) in self._dead.items()}
-            self._start_at = now + TRY_AGAIN  # if the system has no process for us
+            self._start_at = now + TRY_AGAIN  # in case the fork fails
             self._pid = self._fork(lambda: self._free(self._told))
 
     def next_moments(self) -> list[float]:
-        """When there may be something to do; empty when nothing is left."""
+        """When turn() may next have something to do; empty when nothing is left."""
         moments = [since + self.patience for _, since in self._dead.values()]
         return [*moments, self._start_at] if self._dead and not self._pid else moments
 
     def end(self) -> None:
-        """Give up."""
+        """Give up: kill the process."""
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)

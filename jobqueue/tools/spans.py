@@ -1,10 +1,10 @@
-"""How long something takes or is ago, for people."""
+"""Durations and ages, for people."""
 
 from datetime import datetime
 
 
 def span(seconds: float) -> str:
-    """In one unit, the largest of which there are at least two, rounded down.
+    """A duration in the largest unit of which there are at least two, rounded down; in ms below a second.
 
     >>> [span(seconds) for seconds in (0, 0.025, 119.9, 120, 7_200, 200_000)]
     ['0 s', '25 ms', '119 s', '2 min', '2 h', '2 days']
@@ -18,6 +18,6 @@ def span(seconds: float) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """For instance "5 min ago" or "in 5 min"."""
+    """Such as "5 min ago" or "in 5 min"."""
     seconds = int((now - moment).total_seconds())
     return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"

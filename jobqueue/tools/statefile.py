@@ -1,8 +1,7 @@
-"""The file by which a supervisor is found, and a named pipe beside it through which it is given orders.
+"""The file by which a supervisor is found, and the named pipe beside it by which it is given orders.
 
-A supervisor keeps the file locked as long as it lives. The system takes the lock away when the process
-ends, however it ends, so that a file left behind, or a process id that is another program's by now,
-deceives nobody.
+A supervisor holds a lock on the file for as long as it lives. The system drops the lock when the process
+ends, however it ends, so neither a stale file nor a reused process id is taken for a supervisor.
 """
 
 import errno
@@ -21,23 +20,23 @@ from jobqueue.errors import JobQueueError
 
 logger = logging.getLogger("jobqueue")
 
-BEGINNING = '{"supervisor": '  # of every state file; a file of another kind is never overwritten
-PATIENCE = 0.5  # seconds in which somebody else who only looks has let go of the lock
+BEGINNING = '{"supervisor": '  # of every state file; any other file is never overwritten
+PATIENCE = 0.5  # seconds within which a mere reader has released the lock
 ASK_SECONDS = 0.01
 
 
 class AlreadySupervised(JobQueueError):
-    """A supervisor runs already."""
+    """A supervisor is already running."""
 
 
 @dataclass(frozen=True)
 class WorkerState:
     """A worker process, as its supervisor sees it."""
 
-    pid: int | None  # None while it waits to be started again
-    name: str  # as in jobs.locked_by; empty until it works
-    state: str  # starting, working, stopping, or waiting (to be started again)
-    started_at: str | None  # in ISO 8601, as all moments here
+    pid: int | None  # None while it waits to be restarted
+    name: str  # as in jobs.locked_by; empty until it is working
+    state: str  # starting, working, stopping, or waiting (to be restarted)
+    started_at: str | None  # in ISO 8601, like all times here
     restarts: int
 
 
@@ -49,28 +48,28 @@ class State:
     started_at: str
     wanted: int  # how many workers
     stop_timeout: float  # seconds that a worker may take to stop
-    database: str | None  # None when the URL has a password, which does not belong into a file
+    database: str | None  # None when the URL has a password, which does not belong in a file
     workers: tuple[WorkerState, ...]
 
     def working(self) -> int:
-        """How many workers do their work."""
+        """How many workers are working."""
         return sum(worker.state == "working" for worker in self.workers)
 
 
 class StateFile:
-    """A supervisor's file; the lock on it is the proof that the supervisor is alive."""
+    """A supervisor's file; the lock on it proves that the supervisor is alive."""
 
     def __init__(self, path: Path):
         self.path = path
-        self._pipe = path.with_name(path.name + ".orders")  # a named pipe, so that no process id is trusted
-        self._file = self.orders = -1  # `orders` can be read when there are some
+        self._pipe = path.with_name(path.name + ".orders")  # not signals: so no process id is trusted
+        self._file = self.orders = -1  # `orders`: readable when there are any
         self._written = b""
 
-    # -- what the supervisor does
+    # -- for the supervisor
 
     def hold(self) -> None:
-        """Lock the file, and empty it. Raises AlreadySupervised, and JobQueueError for a file of another
-        kind.
+        """Lock the file, empty it, and make the pipe. Raises AlreadySupervised; and JobQueueError for a file
+        of another kind, or when a file can't be written.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -82,13 +81,13 @@ class StateFile:
                 ) from error
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_at_path(file):  # and not one that its supervisor has just deleted
+                if self._is_at_path(file):  # not one that its supervisor has just deleted
                     break
             os.close(file)
             if time.monotonic() > deadline:
                 raise AlreadySupervised(
-                    f"a supervisor runs already, and holds {self.path}: see jobqueue status;"
-                    " another one needs another --state"
+                    f"a supervisor is already running, and holds {self.path}: see jobqueue status;"
+                    " a second one needs another --state"
                 )
             time.sleep(ASK_SECONDS)
         there = os.pread(file, 1 << 20, 0).decode(errors="replace")
@@ -100,44 +99,44 @@ class StateFile:
         try:
             self._pipe.unlink(missing_ok=True)
             os.mkfifo(self._pipe, 0o600)
-            # Also for writing: else its end of file would come whenever somebody has given an order.
+            # Also for writing: otherwise this end would see EOF after each order.
             self.orders = os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise JobQueueError(f"the named pipe {self._pipe} can't be made: {error.strerror}") from error
 
     def write(self, state: State) -> None:
-        """Write it down, if it is new."""
+        """Write the state, if it has changed."""
         text = json.dumps(asdict(state)).encode()
         if text != self._written:
-            # In place, for the lock is on this file. Who reads in between reads again: see read().
+            # In place, since the lock is on this file. A reader that sees half of it tries again: see read().
             try:
                 os.pwrite(self._file, text, 0)
                 os.ftruncate(self._file, len(text))
                 self._written = text
-            except OSError as error:  # a full disk is no reason to leave the workers alone
+            except OSError as error:  # a full disk is no reason to abandon the workers
                 logger.error("the state file %s can't be written: %s", self.path, error.strerror)
 
     def read_orders(self) -> list[str]:
-        """The orders that were given since."""
+        """The orders given since the last call."""
         with suppress(BlockingIOError):
             return os.read(self.orders, 4096).decode(errors="replace").splitlines()
         return []
 
     def close(self) -> None:
-        """Let a process that has been forked from the supervisor let go of the file."""
+        """Close the file and the pipe; a forked process that does so leaves the supervisor its lock."""
         os.close(self._file)
         os.close(self.orders)
 
     def release(self) -> None:
-        """Delete the file and the pipe, and give up the lock."""
+        """Delete the file and the pipe, and release the lock."""
         self._pipe.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         self.close()
 
-    # -- what everybody else does
+    # -- for all other processes
 
     def read(self) -> State | None:
-        """What the supervisor wrote last; None when none runs. Raises JobQueueError."""
+        """What the supervisor last wrote; None when none is running. Raises JobQueueError."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -155,13 +154,15 @@ class StateFile:
             time.sleep(ASK_SECONDS)
 
     def order(self, text: str) -> bool:
-        """Give the supervisor an order; returns False when there is none. Raises JobQueueError."""
+        """Give the supervisor an order; returns False when none is running. Raises JobQueueError."""
         try:
             pipe = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in {errno.ENOENT, errno.ENXIO}:  # no pipe, or nobody who reads it
+            if error.errno in {errno.ENOENT, errno.ENXIO}:  # no pipe, or no reader
                 return False
-            raise JobQueueError(f"the supervisor can't be told ({self._pipe}): {error.strerror}") from error
+            raise JobQueueError(
+                f"the supervisor can't be reached ({self._pipe}): {error.strerror}"
+            ) from error
         os.write(pipe, f"{text}\n".encode())
         os.close(pipe)
         return True
@@ -186,7 +187,7 @@ class StateFile:
 
 
 def without_password(url: URL) -> str | None:
-    """The URL as the state file may hold it, good in every folder; None if it has a password."""
+    """The URL for the state file, valid in every folder; None if it has a password."""
     if url.password is not None:
         return None
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith("file:"):

@@ -32,8 +32,8 @@ def add_commands(commands: Commands) -> None:
     command = add(
         "start",
         help="start workers in the background",
-        description="Start a supervisor in the background, which starts workers, and starts those again that"
-        " die. Returns when they work.",
+        description="Start a supervisor in the background, which starts workers and restarts those that die."
+        " Returns once they are working.",
     )
     add_database(command)
     command.add_argument(
@@ -49,8 +49,8 @@ def add_commands(commands: Commands) -> None:
     command = add(
         "scale",
         help="change the number of workers",
-        description="Change the number of workers under the supervisor; those too many stop in order."
-        " Returns when it is reached.",
+        description="Change the number of workers under the supervisor; surplus workers stop gracefully."
+        " Returns once the number is reached.",
     )
     command.add_argument("processes", metavar="N", type=processes, help="worker processes")
     _add_state(command)
@@ -58,19 +58,19 @@ def add_commands(commands: Commands) -> None:
 
     command = add(
         "status",
-        help="say how the workers are",
-        description="Exit status 0 when all are there, 1 when the supervisor or some of them are not.",
+        help="show the state of the workers",
+        description="Exit status 0: all workers are working. 1: some are not, or there is no supervisor.",
     )
     add_database(command)
     _add_state(command)
-    command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(run=status)
 
     command = add(
         "stop",
         help="stop the workers and their supervisor",
-        description="The jobs that run are finished, or given back after the --stop-timeout of the workers."
-        " Returns when all are gone.",
+        description="Running jobs are finished, or given back after the workers' --stop-timeout."
+        " Returns once all processes are gone.",
     )
     _add_state(command)
     command.add_argument("--now", action="store_true", help="give the jobs back at once")
@@ -78,11 +78,11 @@ def add_commands(commands: Commands) -> None:
 
 
 def start(options: argparse.Namespace) -> int:
-    """Start a supervisor in the background; returns 0 when all its workers work, 1 when they don't."""
+    """Start a supervisor in the background; returns 0 when all its workers are working, 1 otherwise."""
     file = StateFile(options.state)
     if there := file.read():
-        return _complain(f"{_described(there)} runs already; another one needs another --state")
-    prepare(options).queue.close()  # what is wrong with the database or the modules is said here and now
+        return _complain(f"{_described(there)} is already running; a second one needs another --state")
+    prepare(options).queue.close()  # report errors of the database or the modules right here
     command = [sys.executable, "-m", "jobqueue", "work", f"--processes={options.processes}"]
     command += [f"--state={options.state}", *arguments_for(options)]
     try:
@@ -96,7 +96,8 @@ def start(options: argparse.Namespace) -> int:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, DATABASE_VARIABLE: options.database},  # not where all can see its password
+            # Not an argument, which would show its password to everybody.
+            env={**os.environ, DATABASE_VARIABLE: options.database},
             start_new_session=True,
         )
     started = False
@@ -104,7 +105,7 @@ def start(options: argparse.Namespace) -> int:
         _wait(lambda: supervisor.poll() is not None or _settled(file.read()), START_SECONDS)
         state = file.read()
         started = bool(supervisor.poll() is None and state and state.working() == state.wanted)
-    finally:  # also at Ctrl-C
+    finally:  # also on Ctrl-C
         if not started:
             supervisor.terminate()
             supervisor.wait()
@@ -116,7 +117,7 @@ def start(options: argparse.Namespace) -> int:
 
 
 def scale(options: argparse.Namespace) -> int:
-    """Change the number of workers; returns 0 when it is reached, 1 when it is not."""
+    """Change the number of workers; returns 0 once it is reached, 1 when it is not."""
     file = StateFile(options.state)
     state = file.read()
     if state is None or not file.order(str(options.processes)):
@@ -128,13 +129,15 @@ def scale(options: argparse.Namespace) -> int:
         return now is None or there == (options.processes,) * 3
 
     if not _wait(reached, START_SECONDS + state.stop_timeout) or file.read() is None:
-        return _complain(f"there are not {options.processes} workers: see jobqueue status, and the log")
+        return _complain(
+            f"the number of workers is not {options.processes}: see jobqueue status, and the log"
+        )
     print(f"workers: {options.processes}")
     return 0
 
 
 def status(options: argparse.Namespace) -> int:
-    """Say how the workers are; returns 0 when all are there, 1 otherwise."""
+    """Print the state of the workers; returns 0 when all are working, 1 otherwise."""
     state = StateFile(options.state).read()
     if state is None:
         print(json.dumps({"running": False}) if options.json else _nobody(options))
@@ -160,7 +163,7 @@ def status(options: argparse.Namespace) -> int:
 
 
 def stop(options: argparse.Namespace) -> int:
-    """Stop workers and supervisor; returns 0 when they are gone, 1 when they are not."""
+    """Stop the workers and their supervisor; returns 0 once they are gone, 1 when they are not in time."""
     file = StateFile(options.state)
     state = file.read()
     if state is None or not file.order("stop now" if options.now else "stop"):
@@ -178,7 +181,7 @@ def _add_state(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         default=STATE,
-        help=f"by which the supervisor is found ({STATE})",
+        help=f"the supervisor's state file ({STATE})",
     )
 
 
@@ -188,7 +191,7 @@ def _complain(message: str) -> int:
 
 
 def _nobody(options: argparse.Namespace) -> str:
-    return f"no supervisor runs with the state file {options.state}; start one: jobqueue start"
+    return f"no supervisor is running with the state file {options.state}; start one: jobqueue start"
 
 
 def _described(state: State) -> str:
@@ -196,7 +199,7 @@ def _described(state: State) -> str:
 
 
 def _wait(condition: Callable[[], object], seconds: float) -> bool:
-    """Until the condition is true; returns whether it was in time."""
+    """Wait until the condition is true; returns whether it became so in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -206,7 +209,7 @@ def _wait(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def _settled(state: State | None) -> bool:
-    """Whether all workers work, or one has died."""
+    """Whether all workers are working, or one has died."""
     return state is not None and (
         state.working() == state.wanted or any(worker.restarts for worker in state.workers)
     )
@@ -219,7 +222,7 @@ def _done(url: str) -> dict[str, presence.Tally]:
         with queue.engine.connect() as connection:
             return presence.tallies(connection)
     except DBAPIError as error:
-        _complain(f"what the workers have done is not known: {complaint(error)}")
+        _complain(f"can't read what the workers have done: {complaint(error)}")
         return {}
     finally:
         queue.close()
@@ -230,9 +233,9 @@ def _age(since: str | None, now: datetime) -> int:
 
 
 def _line(row: dict[str, Any]) -> str:
-    """A worker, for people."""
+    """A worker, on one line."""
     if row["pid"] is None:
-        return f"one waits to be started again, restarts: {row['restarts']}"
+        return f"one waits to be restarted, restarts: {row['restarts']}"
     words = f"pid:{row['pid']} {row['state']} for {timedelta(seconds=row['seconds'])}"
     done = "" if row["succeeded"] is None else f", succeeded: {row['succeeded']}, failed: {row['failed']}"
     return f"{words}, restarts: {row['restarts']}{done}"

@@ -1,13 +1,13 @@
-"""Keeps a number of worker processes at work: starts them again when they die, frees their jobs, stops them.
+"""Keeps a number of worker processes running: restarts them when they die, frees their jobs, stops them.
 
-The supervisor forks. It has imported jobqueue and no module of the user's, so that a new worker is there in
-some tens of ms instead of the time that a new interpreter takes; and each worker imports the user's modules
-itself, so that one that is started again runs new code. What makes forking safe: the supervisor has one
-thread and never opens a database. Whatever needs one, also the freeing of a dead worker's jobs, is done by a
-process of its own; so a database that is slow or away never holds the supervisor up, either.
+The supervisor forks. It has imported jobqueue but none of the user's modules, so a new worker starts in some
+tens of ms, not the time that a new interpreter takes; and each worker imports the user's modules itself, so a
+restarted one runs new code. Forking is safe because the supervisor has one thread and never opens a database.
+Whatever needs one, such as freeing a dead worker's jobs, runs in a separate process, so a slow or unreachable
+database never holds the supervisor up either.
 
-A worker tells its name, the one in jobs.locked_by, through a pipe before it claims its first job: containers
-share host names and process ids, so that these alone would free another worker's jobs.
+A worker sends its name, the one in jobs.locked_by, through a pipe before it claims its first job: containers
+share host names and process ids, so freeing jobs by these alone could free another worker's.
 """
 
 import logging
@@ -28,12 +28,12 @@ Tell = Callable[[str], None]
 
 
 class Supervisor:
-    """Supervises `wanted` processes that do `work(tell, lifeline)`: it calls tell(name) when it begins, ends
-    in order at a TERM or when the lifeline ends, at once at a QUIT, and returns its exit status.
+    """Supervises `wanted` processes that run `work(tell, lifeline)`: it calls tell(name) when it starts,
+    stops gracefully on TERM or when the lifeline ends, at once on QUIT, and returns its exit status.
 
-    `free(dead)` frees the jobs of dead workers: it is given their names, with how they ended. Both are called
-    in processes of their own. `stop_timeout` and `lease` are the workers', in seconds; `database` is what the
-    state file may say about it.
+    `free(dead)` frees the jobs of dead workers: `dead` maps their names to how they ended. Both run in
+    separate processes. `stop_timeout` and `lease` are the workers', in seconds; `database` is the URL for the
+    state file.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class Supervisor:
         self._work = work
         self._database = database
         self._file = state
-        self._freer = Freer(self._fork, free, patience=lease)  # after that, others free them
+        self._freer = Freer(self._fork, free, patience=lease)  # after a lease, other workers free them
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
         self._places: list[Place] = []
-        self._stops = 0  # 1: stop in order, 2: at once
-        self._passed_on = 0  # how much of that the workers have been told
+        self._stops = 0  # 1: stop gracefully, 2: at once
+        self._passed_on = 0  # how many of them were passed on to the workers
         self._renew = False
 
     def run(self) -> None:
-        """Supervise until a signal; returns when all workers are gone. Raises JobQueueError when another
-        supervisor has the state file.
+        """Supervise until a signal or an order to stop; returns once all workers are gone. Raises
+        JobQueueError when another supervisor holds the state file.
         """
         if self._file:
             self._file.hold()
@@ -79,16 +79,16 @@ class Supervisor:
             self._file.release()
 
     def _note(self, number: int) -> None:
-        """In a signal handler: remember it. (CHLD needs no more than to wake us.)"""
+        """Remember a signal, in its handler. (CHLD only has to wake us.)"""
         if number in {signal.SIGTERM, signal.SIGINT} or (number == signal.SIGHUP and os.isatty(0)):
             self._stops = min(self._stops + 1, 2)
         elif number == signal.SIGQUIT:
             self._stops = 2
-        elif number == signal.SIGHUP:  # and not because its terminal was closed
+        elif number == signal.SIGHUP:  # and not because a terminal was closed
             self._renew = True
 
     def _turn(self, now: float) -> None:
-        """Do all that there is to do now."""
+        """Do everything that is due at `now`."""
         for place in self._places:
             self._look_after(place, now)
         self._freer.turn(now)
@@ -106,7 +106,7 @@ class Supervisor:
             self._file.write(self._state())
 
     def _wait(self) -> None:
-        """Until there may be something to do."""
+        """Wait until there may be something to do."""
         moments = [place.kill_at if place.pid else place.start_at for place in self._places]
         until = min((moment for moment in [*moments, *self._freer.next_moments()] if moment), default=None)
         timeout = None if until is None else max(0.0, until - time.monotonic())
@@ -114,10 +114,10 @@ class Supervisor:
         self._forker.wait([*pipes, self._file.orders] if self._file else pipes, timeout)
 
     def _look_after(self, place: Place, now: float) -> None:
-        """Hear what the worker says, and see whether it still lives."""
+        """Read the worker's name, and see whether it is still alive."""
         place.kill_if_late(now)
         code = exit_code(place.pid) if place.pid else None
-        place.hear()  # after that look: one that is dead has said all that it will ever say
+        place.hear()  # after exit_code(): a dead worker has sent all that it ever will
         if code is not None:
             how = ending(code)
             if place.name and code != 0:
@@ -142,9 +142,9 @@ class Supervisor:
             place.ask_to_stop(now, self.stop_timeout)
 
     def _renew_one(self, now: float) -> None:
-        """Ask one of the outdated workers to stop, when all others work."""
+        """Ask one of the outdated workers to stop, once all workers are working."""
         if self._renew:
-            logger.info("new workers take the place of the old ones, one after another")
+            logger.info("replacing the workers, one after another")
             for place in self._places:
                 place.outdated = place.pid > 0
             self._renew = False
@@ -153,7 +153,7 @@ class Supervisor:
                 place.ask_to_stop(now, self.stop_timeout)
 
     def _stop_all(self, now: float) -> None:
-        """Pass on what we were told, once."""
+        """Pass each request to stop on to the workers, once."""
         if self._passed_on < self._stops:
             at_once = self._stops > 1
             logger.info("stopping %s", "at once" if at_once else f"within {self.stop_timeout:g} s")
@@ -168,12 +168,12 @@ class Supervisor:
         os.set_blocking(place.pipe, False)
 
         def tell(name: str) -> None:
-            with suppress(BrokenPipeError):  # the supervisor is gone: the lifeline says so, too
+            with suppress(BrokenPipeError):  # the supervisor is gone, as the lifeline tells too
                 os.write(told, name.encode())
             os.close(told)
 
         place.started, place.started_at = now, datetime.now(UTC)
-        place.start_at = now + TRY_AGAIN  # if the system has no process for us
+        place.start_at = now + TRY_AGAIN  # in case the fork fails
         place.pid = self._fork(lambda: self._work(tell, self._forker.lifeline))
         os.close(told)
 

@@ -1,7 +1,7 @@
-"""`jobqueue verify`: would every queued payload still load with this code? To be asked before a deployment.
+"""`jobqueue verify`: would every queued job still load with this code? Run it before a deployment.
 
-It loads each as a worker would, and performs none. A job that has a class of its own is made by its __init__,
-and one that is a mapped object is read from the database.
+It loads each job as a worker would, and performs none: a mapped object is read from the database, any other
+is created by the __init__ of its class.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from jobqueue.tools.options import Commands, add_database, add_imports, import_j
 from jobqueue.tools.printing import paragraph, plural, say, say_json
 
 J = jobs.c
-PAGE = 500  # jobs that are in memory at a time
-MOST_REASONS = 50  # that are told apart; so memory stays bounded whatever the errors say
+PAGE = 500  # jobs in memory at a time
+MOST_REASONS = 50  # that are kept apart, so that memory is bounded whatever the errors say
 MOST_EXAMPLES = 5
 
 
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How many jobs were looked at, and which would not load."""
+    """How many jobs were checked, and which would not load."""
 
     checked: int
     groups: list[Group]
@@ -63,7 +63,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say which jobs would not load; returns 0, or 1 when there are any. Raises JobQueueError."""
+    """Print which jobs would not load; returns 0, or 1 when there are any. Raises JobQueueError."""
     if not options.imports:
         raise JobQueueError("name the modules that register your jobs, as for the worker: --import MODULE")
     import_jobs(options)
@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def verify(queue: Queue) -> Verdict:
-    """Try to load every job that waits or runs, page by page; those that would not are grouped by reason, the
-    largest group first.
+    """Try to load every waiting or running job, page by page; those that would not load are grouped by
+    reason, the largest group first.
     """
     groups: dict[str, Group] = {}
     checked, last = 0, 0
@@ -99,7 +99,7 @@ def verify(queue: Queue) -> Verdict:
 
 
 def why_not(handler: str, session: Session) -> str | None:
-    """Why a worker with this code could not load it; None when it could. Nothing is written."""
+    """Why a worker with this code could not load the job; None when it could. Nothing is written."""
     try:
         known, body = parse(handler)
     except HandlerError as error:
@@ -108,23 +108,23 @@ def why_not(handler: str, session: Session) -> str | None:
         if not known.mapped:
             known.load(body, None)
             return None
-        with session.begin_nested():  # on PostgreSQL, an error would be the end of the transaction
+        with session.begin_nested():  # on PostgreSQL, an error would abort the transaction
             known.load(body, session)
     except HandlerError as error:
         return str(error)
     except DBAPIError as error:
         return f"{known.name} can't be read from the database: {complaint(error)}"
-    except Exception as error:  # of the class itself: the attempt would fail with it
+    except Exception as error:  # from the class itself: the attempt would fail with it
         return f"{known.name} raises {type(error).__name__}: {error}"
     return None
 
 
 def _check_page(queue: Queue, last: int, groups: dict[str, Group]) -> Sequence[Any]:
-    """Check the jobs after the last one; returns those of this page."""
+    """Check the next page of jobs, those after the id `last`; returns its rows."""
     page = select(J.id, J.handler).where(J.failed_at.is_(None), J.id > last).order_by(J.id).limit(PAGE)
     with Session(queue.engine) as session:
         if is_postgresql(queue.engine):
-            # As SQLite does: see jobs and their mapped objects as they were at one moment.
+            # As on SQLite: read jobs and their mapped objects from one snapshot.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         rows = session.execute(page).all()
         for id, handler in rows:
@@ -140,7 +140,7 @@ def _check_page(queue: Queue, last: int, groups: dict[str, Group]) -> Sequence[A
 
 
 def _without_key(why: str, handler: str) -> str:
-    """The reason without what is this job's alone, so that alike jobs are alike."""
+    """The reason without what is specific to this job, so that similar jobs are grouped."""
     try:
         known, body = parse(handler)
     except HandlerError:

@@ -22,7 +22,7 @@ from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
 from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
 
-MOST_PROCESSES = 1000  # more is a mistake, and the end of the machine
+MOST_PROCESSES = 1000  # more is a mistake, and too much for the machine
 
 logger = logging.getLogger("jobqueue")
 
@@ -31,8 +31,8 @@ def add_commands(commands: Commands) -> None:
     command = commands.add_parser(
         "work",
         help="perform jobs until stopped",
-        description="Perform jobs until TERM or Ctrl-C: then finish what runs, and give back the rest."
-        " A second signal: at once.",
+        description="Perform jobs until TERM or Ctrl-C; then finish running jobs, and give back the rest."
+        " A second signal: give them back at once.",
     )
     add_database(command)
     command.add_argument(
@@ -40,20 +40,20 @@ def add_commands(commands: Commands) -> None:
         metavar="P",
         type=processes,
         default=1,
-        help="worker processes (1); a supervisor of several starts those again that die",
+        help="worker processes (1); with several, a supervisor restarts those that die",
     )
     command.add_argument(
         "--state",
         metavar="FILE",
         type=Path,
-        help="supervise even one; jobqueue status, scale and stop find it by this file",
+        help="supervise even one worker; jobqueue status, scale and stop use this file",
     )
     add_options(command)
     command.set_defaults(run=work)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """What a worker can be told, in the foreground or in the background."""
+    """Add the options of a worker, in the foreground or in the background."""
     add_imports(command)
     command.add_argument(
         "--queue",
@@ -64,15 +64,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="only jobs of this queue; repeat for more (all)",
     )
     add_number(command, "--threads", "N", "jobs performed at a time", 1, int)
-    add_number(command, "--poll-interval", "S", "seconds between an idle worker's looks", POLL_INTERVAL)
+    add_number(command, "--poll-interval", "S", "seconds between an idle worker's polls", POLL_INTERVAL)
     add_number(command, "--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
-    add_number(command, "--stop-timeout", "S", "seconds that running jobs may go on after TERM", STOP_TIMEOUT)
+    add_number(command, "--stop-timeout", "S", "seconds that running jobs may take after TERM", STOP_TIMEOUT)
     lease = LEASE.total_seconds()
     add_number(command, "--lease", "S", "seconds of silence before a worker's jobs go to others", lease)
 
 
 def arguments_for(options: argparse.Namespace) -> list[str]:
-    """The command line that says the same as these options, as far as they are those of add_options()."""
+    """The options of add_options(), as command-line arguments."""
     parser = argparse.ArgumentParser()
     add_options(parser)
     flags = {"imports": "--import", "queues": "--queue"}
@@ -103,16 +103,16 @@ def work(options: argparse.Namespace) -> int:
 
 
 def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.info) -> Worker:
-    """A worker that has all that it needs: its modules, a database that answers, the tables."""
+    """A worker that is ready: its modules are imported, the database answers, the tables exist."""
     queue = open_queue(options, lease=timedelta(seconds=options.lease))
     import_jobs(options)
     if not registry:
         raise JobQueueError(
-            "no job is registered here: name the module that defines your jobs, --import your.module"
+            "no job is registered: name the module that defines your jobs with --import your.module"
         )
     queue.create_tables()
-    # Between two statements a thread may hold the database's lock and wait for its turn at the interpreter,
-    # 5 ms by default each time; other processes wait for the lock as long.
+    # Between two statements a thread may hold the database's lock while it waits for the GIL, by default 5 ms
+    # each time; other processes wait for the lock as long.
     sys.setswitchinterval(0.0005)
     return Worker(
         queue,
@@ -126,8 +126,8 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
 
 
 def _supervise(options: argparse.Namespace) -> int:
-    url = open_queue(options).engine.url  # no connection, but the driver is there when workers are forked
-    several = "%(asctime)s pid:%(process)d %(message)s"  # write into one log
+    url = open_queue(options).engine.url  # no connection, but imports the driver before the forks
+    several = "%(asctime)s pid:%(process)d %(message)s"  # several processes write to one log
     logging.basicConfig(stream=sys.stdout, format=several, level=logging.INFO, force=True)
     Supervisor(
         options.processes,
@@ -142,13 +142,13 @@ def _supervise(options: argparse.Namespace) -> int:
 
 
 def _work_supervised(options: argparse.Namespace, tell: Tell, lifeline: int) -> int:
-    """In a process of its own, until the supervisor says so, or is gone."""
+    """Work, in a separate process, until the supervisor stops it or is gone."""
     worker = prepare(options)
     asked = threading.Lock()
 
     def stop_in_order(*_: object) -> None:
-        # Once: that a TERM comes both from the supervisor and from whoever stops a whole process group, as
-        # systemd does, does not mean "at once".
+        # Only once: TERM may come both from the supervisor and from whatever stops all processes together, as
+        # systemd does; that does not mean "at once".
         if asked.acquire(blocking=False):
             worker.stop()
 
@@ -160,7 +160,7 @@ def _work_supervised(options: argparse.Namespace, tell: Tell, lifeline: int) -> 
         os.read(lifeline, 1)
         logger.warning("the supervisor is gone: this worker stops")
         stop_in_order()
-        time.sleep(options.stop_timeout + KILL_MARGIN)  # then somebody would have killed us
+        time.sleep(options.stop_timeout + KILL_MARGIN)  # by then the supervisor would have killed us
         os._exit(1)
 
     signal.signal(signal.SIGTERM, stop_in_order)
@@ -172,7 +172,7 @@ def _work_supervised(options: argparse.Namespace, tell: Tell, lifeline: int) -> 
 
 
 def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
-    """In a process of its own: free the jobs of these workers, whose endings are told."""
+    """Free the jobs of these workers, in a separate process; `dead` maps their names to how they ended."""
     queue = open_queue(options)
     now = datetime.now(UTC)
     with queue.writer.begin() as connection:

@@ -1,12 +1,12 @@
-// Keeps the overview up to date, and tells how fast jobs are done.
+// Keeps the overview up to date, and shows how fast jobs are done.
 //
-// The sums of what was done are in the database, and each answer may come from another web process. So a rate is
-// the difference between two answers, divided by the time between them, and the server says both.
+// The totals are in the database, and each response may come from another web process. So a rate is the difference
+// between the totals of two responses, divided by the time between them; the server sends both.
 "use strict";
 
 const EVERY_MS = 2000;
-const LOOK_SHARE = 10; // at most a tenth of the time is spent on looking, however long a backlog makes it
-const WINDOW_S = 20; // long enough that it matters little that workers write down their sums once a second
+const LOOK_SHARE = 10; // requests take at most a tenth of the time, however slow a backlog makes them
+const WINDOW_S = 20; // much longer than the second between two times that a worker writes its totals
 const address = location.origin + location.pathname; // not location.href, which may hold a password
 const rate = document.getElementById("rate");
 let looks = [];
@@ -15,7 +15,7 @@ function remember({ dataset }) {
   const look = { at: +dataset.at, succeeded: +dataset.succeeded, failed: +dataset.failed };
   const last = looks.at(-1);
   if (last && (look.at < last.at || look.succeeded < last.succeeded || look.failed < last.failed)) {
-    looks = []; // the clocks of two servers differ, or somebody has emptied the tables
+    looks = []; // the clocks of two servers differ, or the tables were emptied
   }
   looks = [...looks.filter((each) => each === last || each.at >= look.at - WINDOW_S), look];
 }
@@ -25,7 +25,7 @@ function tellRate() {
   const seconds = last.at - first.at;
   const aSecond = (field) => ((last[field] - first[field]) / seconds).toFixed(1);
   rate.textContent = seconds
-    ? `${aSecond("succeeded")} succeeded and ${aSecond("failed")} failed a second, in the last ${seconds.toFixed(0)} s.`
+    ? `${aSecond("succeeded")} succeeded and ${aSecond("failed")} failed per second (last ${seconds.toFixed(0)} s).`
     : "";
 }
 
@@ -42,13 +42,13 @@ async function look() {
   const page = await fetchPage();
   const sums = page?.getElementById("done");
   if (!sums) {
-    rate.textContent = "The server does not answer: what stands here is out of date.";
+    rate.textContent = "The server does not answer: this page is out of date.";
     return;
   }
   remember(sums);
   tellRate();
   for (const part of document.querySelectorAll("[data-live]")) {
-    if (!part.contains(document.activeElement)) { // nobody's keyboard loses its place
+    if (!part.contains(document.activeElement)) { // so that keyboard focus is not lost
       part.replaceWith(page.getElementById(part.id));
     }
   }
