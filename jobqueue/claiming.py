@@ -1,7 +1,6 @@
-"""The SQL of claiming: one statement takes the jobs that are due, and most urgent. And when the next one is.
+"""The SQL of claiming: take the most urgent of the jobs that are due, and find out when the next one is.
 
-Each function takes its transaction's connection, and `now`. The statements are built once: then there is
-nothing to do but to look up their text.
+Each function takes a transaction. Statements are built once and cached.
 """
 
 from collections.abc import Sequence
@@ -37,7 +36,7 @@ RELEASED = {J.locked_at: null(), J.locked_by: null(), J.updated_at: NOW}
 
 
 class Claimed(NamedTuple):
-    """A job that this worker has: what it needs in order to run it, and the fence to finish it."""
+    """A claimed job: what its worker needs to run it, and the fence to settle it."""
 
     id: int
     counted: int  # attempts in the row: with `id` and the worker's name, the fence
@@ -47,7 +46,7 @@ class Claimed(NamedTuple):
     priority: int
     run_at: datetime
     queue: str
-    alone: bool  # its attempt was counted when it was claimed; a batch's attempts are counted when they end
+    alone: bool  # its attempt was counted at the claim; in a batch, attempts are counted when they end
 
     @property
     def attempts(self) -> int:
@@ -64,16 +63,16 @@ def claim(
     *,
     batch: bool = False,
 ) -> list[Claimed]:
-    """Take up to `limit` jobs that are due, the most urgent first; returns them in that order.
+    """Claim up to `limit` jobs that are due; returns them, the most urgent first.
 
-    The attempt is counted here, so that a job which kills its worker runs out of attempts. In a `batch` some
-    jobs wait behind others, and must not pay for these: there the attempts of jobs that nothing has gone
-    wrong with so far are counted when they end. If the worker dies instead, reap() writes a last_error, and
-    next time they are claimed alone.
+    The attempt is counted at the claim, so that a job that kills its worker runs out of attempts. In a
+    `batch`, jobs wait behind others whose crash must not cost them an attempt: there an attempt is counted
+    when it ends, unless the job has a last_error or max_attempts is 1. If the worker dies first, reap()
+    writes a last_error, and the job is claimed alone from then on.
     """
     postgresql = is_postgresql(connection)
     values = {"now": now, "limit": limit, "worker": worker, **_names(queues, postgresql)}
-    # All rows are read before the COMMIT (SQLite), and sorted, since RETURNING promises no order.
+    # Read all rows before the COMMIT (SQLite requires it), and sort them: RETURNING guarantees no order.
     taken = rows(connection, _claim(postgresql, bool(queues), batch), values)
     claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in taken if _is_sound(row)]
     if len(claimed) < len(taken):
@@ -83,11 +82,11 @@ def claim(
     return sorted(claimed, key=lambda job: (job.priority, job.run_at, job.id))
 
 
-UNSOUND = "A value in this row is not of its column's kind: nobody but jobqueue should write here."
+UNSOUND = "A value in this row has the wrong type for its column: only jobqueue should write to this table."
 
 
 def _is_sound(row: Sequence[Any]) -> bool:
-    """Whether the values are of the right kinds. SQLite stores whatever it is given."""
+    """Whether the values have the types of their columns, which SQLite does not enforce."""
     _, attempts, handler, max_attempts, max_run_time, priority, run_at, _, _ = row
     return (
         type(priority) is int
@@ -106,7 +105,7 @@ def _bury_unsound(postgresql: bool) -> Update:
 
 
 def _goes_alone(row: Sequence[Any]) -> bool:
-    return row[-1] is not None or row[3] == 1  # last_error, max_attempts: as below
+    return row[-1] is not None or row[3] == 1  # last_error's length, max_attempts: see _claim()
 
 
 @cache
@@ -116,14 +115,14 @@ def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
         .where(waiting, J.run_at <= NOW, *_in_queues(postgresql, by_queue))
         .order_by(J.priority, J.run_at, J.id)
         .limit(bindparam("limit"))
-        # PostgreSQL: two workers never wait for one another. SQLite leaves it out.
+        # PostgreSQL: two workers never wait for each other. SQLAlchemy omits it for SQLite.
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    # An array is made once, and its rows are found by their ids: otherwise PostgreSQL's planner may ignore
-    # the LIMIT, or read the whole table.
+    # PostgreSQL builds an array once, then finds its rows by id. Otherwise its planner may ignore the LIMIT
+    # or scan the whole table.
     picked = J.id == any_(func.array(pick)) if postgresql else J.id.in_(pick)
-    # At most one attempt: even a crash must count, so such a job never waits behind others.
+    # With a single attempt even a crash must count, so such a job never waits behind others.
     alone = or_(J.last_error.is_not(None), J.max_attempts == 1) if batch else true()
     returned = (J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue)
     return (
@@ -132,13 +131,13 @@ def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
         .values(
             locked_at=NOW, locked_by=WORKER, attempts=J.attempts + case((alone, 1), else_=0), updated_at=NOW
         )
-        # Not `last_error IS NOT NULL`: that is always true in a RETURNING of SQLite 3.40.
+        # Not `last_error IS NOT NULL`: in a RETURNING, SQLite 3.40 always makes that true.
         .returning(*returned, func.length(J.last_error).label("error_length"))
     )
 
 
 def next_run_at(connection: Transaction, queues: Sequence[str] = ()) -> datetime | None:
-    """When the next waiting job is due (it may be in the past); None when none waits."""
+    """When the next waiting job is due, possibly in the past; None if no job waits."""
     postgresql = is_postgresql(connection)
     [(moment,)] = rows(connection, _next_run_at(postgresql, bool(queues)), _names(queues, postgresql))
     return cast(datetime | None, moment)
@@ -149,8 +148,8 @@ def _next_run_at(postgresql: bool, by_queue: bool) -> Any:
     earliest = func.min(J.run_at, type_=J.run_at.type)
     if by_queue:
         return select(earliest).where(waiting, *_in_queues(postgresql, by_queue))
-    # The index has the jobs by priority, and then by run_at: this looks at the first one of each priority,
-    # however many there are. (PostgreSQL's wiki calls it a loose index scan.)
+    # The index orders jobs by priority, then run_at, so this reads only the first job of each priority,
+    # however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
     first = select(func.min(J.priority).label("priority")).where(waiting).cte("priorities", recursive=True)
     after = select(func.min(J.priority)).where(waiting, J.priority > first.c.priority).scalar_subquery()
     priorities = first.union_all(select(after).where(first.c.priority.is_not(None)))

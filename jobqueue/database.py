@@ -1,4 +1,4 @@
-"""How the queue opens a database. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
+"""Opens the queue's database. SQLite needs a few settings; PostgreSQL is used as it comes."""
 
 import json
 import os
@@ -35,7 +35,7 @@ from sqlalchemy.types import TypeEngine
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
-ASK_SECONDS = 0.001  # how often a writer asks whether it may write
+ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 
 
 class HasDialect(Protocol):
@@ -48,15 +48,15 @@ class HasDialect(Protocol):
 def open_engine(database: str | URL | Engine) -> Engine:
     """An engine for the queue's own transactions.
 
-    A PostgreSQL engine is used as it is. For SQLite the queue always makes connections of its own to the same
-    file, since they need settings that an application's may not have. Raises DatabaseError for a database in
-    memory, which one connection alone can see, and for one of another kind.
+    A PostgreSQL engine is used unchanged. For SQLite the queue always opens its own connections to the same
+    file, since they need settings that an application's may not have. Raises DatabaseError for an in-memory
+    database, which only one connection can see, and for any other kind of database.
     """
     try:
         url = database.url if isinstance(database, Engine) else make_url(database)
     except ArgumentError as error:
         raise DatabaseError(
-            f"{database!r} is not a database URL; write for instance sqlite:///jobs.db"
+            f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
         ) from error
     backend = url.get_backend_name()
     if backend == "postgresql":
@@ -69,10 +69,10 @@ def open_engine(database: str | URL | Engine) -> Engine:
         )
     if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise DatabaseError(
-            "A queue can't live in SQLite's memory, which only one connection sees;"
+            "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    engine = create_engine(url, pool_size=0)  # 0: no limit; there are as many as there are threads at work
+    engine = create_engine(url, pool_size=0)  # 0: no limit; each thread at work needs one
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
@@ -80,17 +80,17 @@ def open_engine(database: str | URL | Engine) -> Engine:
 
 
 def writer(engine: Engine) -> Engine:
-    """The same engine for transactions that write.
+    """The same engine, for transactions that write.
 
-    On SQLite these begin with BEGIN IMMEDIATE: they queue up for the write lock at their beginning. A
-    transaction that reads first and then wants to write fails at once with "database is locked", whatever the
-    timeout, if somebody else wrote in between.
+    On SQLite these begin with BEGIN IMMEDIATE, and so wait for the write lock at the start. A transaction
+    that reads first and writes later fails at once with "database is locked", whatever the timeout, if
+    another connection has written in between.
     """
     return engine.execution_options(sqlite_begin="IMMEDIATE")
 
 
 def is_writer(connection: Connection | Engine) -> bool:
-    """Whether its transactions begin as writer() says."""
+    """Whether its transactions begin as those of writer() do."""
     return connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE"
 
 
@@ -101,8 +101,8 @@ def is_postgresql(connection: HasDialect) -> bool:
 
 @cache
 def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any]) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING, as each of the two databases spells it."""
-    # Imported here: the other database's dialect would double the time that `import jobqueue` takes.
+    """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
+    # Imported here: the other database's dialect would double the time `import jobqueue` takes.
     if postgresql:
         from sqlalchemy.dialects.postgresql import insert
     else:
@@ -112,7 +112,7 @@ def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any])
 
 
 def each_of(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAlias:
-    """The elements of a parameter that is a list, as rows of `key` and `value`."""
+    """The elements of a list parameter, as rows of `key` and `value`."""
     if not postgresql:
         return func.json_each(bindparam(name, type_=Text())).table_valued("key", column("value", kind))
     array = func.unnest(bindparam(name, type_=ARRAY(kind)))
@@ -120,24 +120,24 @@ def each_of(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAl
 
 
 def among(values: ColumnElement[Any], name: str, postgresql: bool) -> ColumnElement[bool]:
-    """Whether a value is in a parameter that is a list."""
+    """Whether a value is in a list parameter."""
     if postgresql:
         return values == any_(bindparam(name, type_=ARRAY(values.type)))
     return values.in_(select(each_of(name, values.type, postgresql).c.value))
 
 
 def as_list(values: Sequence[Any], postgresql: bool) -> Any:
-    """A parameter that is a list. (SQLite gets it as JSON.)"""
+    """The value of a list parameter: a list, or JSON for SQLite."""
     return list(values) if postgresql else json.dumps(list(values))
 
 
 def complaint(error: DBAPIError) -> str:
-    """What the database said, on one line."""
+    """The database's error message, on one line."""
     return " ".join(str(error.orig).split())
 
 
 def _forget_in_children(engine: Engine) -> Engine:
-    """After a fork, the child makes connections of its own: the parent's are neither used nor closed."""
+    """Have a forked child open its own connections: it neither uses nor closes the parent's."""
     known, inherited = weakref.ref(engine), []
 
     def forget() -> None:
@@ -150,13 +150,11 @@ def _forget_in_children(engine: Engine) -> Engine:
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
-    dbapi_connection.isolation_level = (
-        None  # we say BEGIN ourselves; the sqlite3 module would say it too late
-    )
+    dbapi_connection.isolation_level = None  # we send BEGIN ourselves; sqlite3 would send it too late
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    # Readers and the writer don't wait for one another. The first to open a new file switches it, for which
-    # SQLite does not wait by itself: several processes that start together would fail.
+    # Readers and the writer don't wait for each other. The first to open a new file switches it to WAL;
+    # SQLite doesn't wait for the lock this takes, so processes that start together would fail.
     _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # a committed job survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -164,7 +162,7 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 
 
 def begin_sqlite(cursor: Any, *, write: bool) -> None:
-    """Begin a transaction; one that writes waits for the write lock, and needs be_impatient()."""
+    """Begin a transaction. One that writes waits for the write lock here, and needs be_impatient() first."""
     if write:
         _execute_when_free(cursor, "BEGIN IMMEDIATE")
     else:
@@ -172,7 +170,7 @@ def begin_sqlite(cursor: Any, *, write: bool) -> None:
 
 
 def be_impatient(cursor: Any, impatient: bool) -> None:
-    """Let SQLite itself not wait for locks, or let it do so again."""
+    """Turn SQLite's own waiting for locks off, or on again."""
     cursor.execute(f"PRAGMA busy_timeout = {0 if impatient else BUSY_TIMEOUT_MS}")
 
 
@@ -192,8 +190,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _execute_when_free(cursor: Any, statement: str) -> None:
-    """Wait for the lock, and ask often. SQLite's own busy_timeout asks ever more rarely, in the end ten times
-    a second, so that whoever has waited long is passed by those who have just come.
+    """Retry often until the lock is free. SQLite's own busy_timeout retries less and less often, in the end
+    ten times a second, so that newcomers overtake those that have waited long.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
@@ -207,6 +205,6 @@ def _execute_when_free(cursor: Any, statement: str) -> None:
 
 
 def _reset_sqlite(dbapi_connection: Any, *_: object) -> None:
-    # A COMMIT that fails leaves SQLite's transaction open, and SQLAlchemy thinks that it has ended: the
-    # connection would go back to the pool with the write lock.
+    # A failed COMMIT leaves SQLite's transaction open, but SQLAlchemy believes it has ended: the connection
+    # would return to the pool holding the write lock.
     dbapi_connection.rollback()

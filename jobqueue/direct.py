@@ -1,8 +1,8 @@
 """The queue's own connections, for transactions that must be fast.
 
-SQLAlchemy builds the statements and compiles each of them once; the driver executes them. That leaves out
-what SQLAlchemy does at each execution, which takes longer than a queue's statements do. In a transaction of
-the caller's the same statements are executed by SQLAlchemy, as always.
+SQLAlchemy builds the statements and compiles each of them once; the driver executes them. That skips
+SQLAlchemy's work at each execution, which takes longer than the queue's statements do. In a caller's
+transaction SQLAlchemy executes the same statements as usual.
 """
 
 import os
@@ -18,19 +18,19 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from jobqueue.database import be_impatient, begin_sqlite, is_writer
 
-# PostgreSQL: plan each statement once, not at each execution; and always along the indexes, which have the
-# jobs in the order in which they are claimed. A table that was never analysed misleads the planner.
+# PostgreSQL: plan each statement once, not at each execution, and always use the indexes, which hold the
+# jobs in claiming order. A table that was never analysed misleads the planner.
 STEADY_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
 }
-STALE_SECONDS = 5.0  # a connection that was not used for so long may have been cut off meanwhile
+STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
 
 
 class Kept:
-    """One connection that is kept for many transactions, and replaced when it has failed. For one thread.
+    """A connection kept for many transactions, and replaced when it fails. For one thread at a time.
 
     `with kept.begin() as transaction:` commits at the end of the block. Raises DBAPIError.
     """
@@ -38,7 +38,7 @@ class Kept:
     def __init__(self, engine: Engine, home: "list[Kept] | None" = None):
         self.dialect = engine.dialect
         self._engine = engine
-        self._home = home  # where it goes after each transaction
+        self._home = home  # the list it returns to after each transaction
         self._sqlite = engine.dialect.name == "sqlite"
         self._write = is_writer(engine)
         self._connection: PoolProxiedConnection | None = None
@@ -51,7 +51,7 @@ class Kept:
 
     def __enter__(self) -> "Kept":
         if time.monotonic() - self._used_at > STALE_SECONDS or not self._is_open():
-            self.close()  # its pool finds out whether it is still alive
+            self.close()  # the pool checks whether it is still alive
         try:
             if self._connection is None:
                 self._connect()
@@ -76,13 +76,13 @@ class Kept:
             self._home.append(self)
 
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> "tuple[Any, _Prepared]":
-        """Execute in the transaction; returns the driver's cursor."""
+        """Execute in the transaction; returns the driver's cursor and the prepared statement."""
         prepared = _prepare(statement, self.dialect, tuple(values))
         self._cursor.execute(prepared.sql, prepared.bind(values))
         return self._cursor, prepared
 
     def close(self) -> None:
-        """Give the connection back to the engine's pool; begin() gets another one."""
+        """Return the connection to the engine's pool; the next transaction takes another one."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -92,7 +92,7 @@ class Kept:
             else:
                 self._cursor.execute(";".join(f"RESET {name}" for name in STEADY_PLANS))
                 self._driver.commit()
-        except self.dialect.loaded_dbapi.Error as error:  # it was cut off
+        except self.dialect.loaded_dbapi.Error as error:  # the connection was cut off
             connection.invalidate(error)
         else:
             connection.close()
@@ -107,8 +107,8 @@ class Kept:
             self._cursor.execute(";".join(f"SET {name} = {value}" for name, value in STEADY_PLANS.items()))
 
     def _is_open(self) -> bool:
-        """Whether the server has not said goodbye meanwhile, as PostgreSQL does when it stops. Otherwise
-        there is nothing to read between two transactions.
+        """Whether the connection still looks open. PostgreSQL sends a message when it stops; otherwise there
+        is nothing to read between transactions.
         """
         if self._connection is None or self._sqlite or not hasattr(self._driver, "fileno"):
             return True
@@ -117,7 +117,7 @@ class Kept:
         return not poll.poll(0)
 
     def _replace(self, error: BaseException) -> None:
-        """Let go of a connection in an unknown state. Raises DBAPIError for an error of the driver's."""
+        """Discard a connection in an unknown state. Raises DBAPIError if the error is the driver's."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate(error)
@@ -138,21 +138,21 @@ def rows(transaction: Transaction, statement: Executable, values: Mapping[str, A
 
 
 def count(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> int:
-    """Execute a statement; returns how many rows it touched. Raises DBAPIError."""
+    """Execute a statement; returns how many rows it affected. Raises DBAPIError."""
     if isinstance(transaction, Kept):
         return int(transaction.execute(statement, values)[0].rowcount)
     return transaction.execute(statement, values).rowcount
 
 
 def inserted_id(transaction: Transaction, statement: Executable, values: Mapping[str, Any]) -> int:
-    """Execute an INSERT into SQLite; returns the row's id. (Cheaper than RETURNING.) Raises DBAPIError."""
+    """Execute an INSERT on SQLite; returns the row's id, more cheaply than RETURNING. Raises DBAPIError."""
     if isinstance(transaction, Kept):
         return int(transaction.execute(statement, values)[0].lastrowid)
     return transaction.execute(statement, values).lastrowid
 
 
 class Spares:
-    """Kept connections for any number of threads, each of which takes one for a transaction."""
+    """Kept connections for any number of threads; each transaction takes one."""
 
     def __init__(self, engine: Engine):
         self._engine = engine
@@ -170,13 +170,13 @@ class Spares:
             return Kept(self._engine, self._spare)
 
     def close(self) -> None:
-        """Close those that no thread uses at the moment."""
+        """Close the connections that are not in use."""
         while self._spare:
             self._spare.pop().close()
 
 
 class _Prepared:
-    """A statement's text for a driver, and how its values and its results are converted."""
+    """A statement's text for the driver, with the converters of its values and results."""
 
     def __init__(self, statement: Executable, dialect: Dialect, names: tuple[str, ...]):
         compiled = statement.compile(dialect=dialect, column_keys=names)  # type: ignore[attr-defined]
@@ -201,9 +201,9 @@ class _Prepared:
         return bound if self._order is None else [bound[name] for name in self._order]
 
     def results(self, cursor: Any) -> list[Any]:
-        """The cursor's rows, as SQLAlchemy would give them."""
+        """The cursor's rows, as SQLAlchemy would return them."""
         if self._converted is None:
-            kinds = [column[1] for column in cursor.description]  # the driver's own names of the types
+            kinds = [column[1] for column in cursor.description]  # the driver's type codes
             found = [
                 kind.dialect_impl(self._dialect).result_processor(self._dialect, known)
                 for kind, known in zip(self._types, kinds, strict=True)
@@ -221,4 +221,4 @@ class _Prepared:
         return converted
 
 
-_prepare = cache(_Prepared)  # the queue's statements are few, and live as long as the program
+_prepare = cache(_Prepared)  # never evicted: the queue has few statements

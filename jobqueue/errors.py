@@ -1,4 +1,4 @@
-"""What the queue raises. One base class; each docstring is the default message."""
+"""The queue's exceptions. They share a base class; each docstring is the default message."""
 
 
 class JobQueueError(Exception):
@@ -21,11 +21,11 @@ class NotSerializable(JobQueueError):
 
 
 class AlreadyQueued(JobQueueError):
-    """A job with this unique key waits or runs already."""
+    """A job with this unique key is already waiting or running."""
 
     def __init__(self, message: str | None = None, *, id: int | None = None):
         super().__init__(message)
-        self.id = id  # of the job that is there
+        self.id = id  # of the job already queued
 
 
 class NoSuchJob(JobQueueError):

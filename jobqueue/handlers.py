@@ -1,7 +1,7 @@
-"""From an object with perform() to the text in the row, and back.
+"""Converts an object with perform() to the text in its row, and back.
 
-A row names a class by the name under which this program registered it, and holds its arguments as JSON.
-Nothing is imported, unpickled or evaluated because a row says so: a row can't attack a worker.
+A row holds the name under which this program registered the class, and the arguments as JSON. A row can't
+make a worker import, unpickle or evaluate anything, and so can't attack it.
 """
 
 import inspect
@@ -18,21 +18,21 @@ from jobqueue.errors import HandlerError, NotAJob, NotSerializable
 
 T = TypeVar("T")
 
-# Methods that a job may have besides perform(), as in Delayed Job, and the arguments they are called with.
+# The optional methods of a job, as in Delayed Job, and the arguments they are called with.
 HOOKS = {
     "enqueue": ("job",),  # before it is queued: may change the row, for instance its priority
     "before": ("job",),
     "success": ("job",),
     "error": ("job", "exception"),  # after each attempt that failed
-    "failure": ("job",),  # after the last of them
+    "failure": ("job",),  # after the last attempt, if that failed too
     "after": ("job",),  # after each attempt
 }
 as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class Performable(Protocol):
-    """Anything that can be queued: perform(), or perform(session) for writes that commit together with the
-    job's end.
+    """An object that can be queued: it has perform(), or perform(session) for writes that commit together
+    with the job's end.
     """
 
     @property
@@ -41,24 +41,24 @@ class Performable(Protocol):
 
 @dataclass(frozen=True)
 class JobClass:
-    """A registered class, and what there is to know about it before one of its jobs can run."""
+    """A registered class, and what is known about it before any of its jobs runs."""
 
     name: str
     cls: type[Any]
     mapped: bool  # stored as its primary key, and loaded from the database
     takes_session: bool
-    hooks: frozenset[str]  # names of those of HOOKS that it has
+    hooks: frozenset[str]  # those of HOOKS that it has
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """The arguments that make a new object. Not looked at before the first job is queued: @dataclass may
-        stand above @job. Raises NotSerializable.
+        """The names of the constructor's arguments. Read only when the first job is queued, since @dataclass
+        may stand above @job. Raises NotSerializable.
         """
         return _parameters(self.cls)
 
     def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
-        """The object that the row's body describes. Raises HandlerError when it doesn't fit or is no longer
-        there.
+        """The object that the row's body describes. Raises HandlerError if the body doesn't fit the class, or
+        if the object is no longer in the database.
         """
         try:
             if not self.mapped:
@@ -72,7 +72,7 @@ class JobClass:
         return found  # type: ignore[no-any-return]
 
     def call(self, target: Performable, session: Session | scoped_session[Any] | None) -> None:
-        """Perform it, with the session if it takes one."""
+        """Call perform(), with the session if it takes one."""
         if self.takes_session:
             target.perform(session=session)
         else:
@@ -91,9 +91,10 @@ def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
     """Register a class with a perform() method, under its own name or another; returns the class.
 
     Use it as a decorator, `@job` or `@job(name="images.resize")`, or as a function for a class that you did
-    not write: `job(Feed)`. An SQLAlchemy mapped class is stored as its primary key; a dataclass, and any
-    other class, as those of its attributes that __init__ takes. Raises NotAJob when there is no perform(),
-    when it is not an ordinary function, or when another class has the name.
+    not write: `job(Feed)`. An object of an SQLAlchemy mapped class is stored as its primary key; one of a
+    dataclass, or of any other class, as the attributes named like the arguments of __init__. Raises NotAJob
+    if perform() is missing or not an ordinary function, if a hook can't take its arguments, or if another
+    class has the name.
     """
     if cls is None:
         return lambda decorated: _register(decorated, name or decorated.__name__)
@@ -104,7 +105,7 @@ def dump(performable: Performable) -> str:
     """The text for the row. Raises NotAJob or NotSerializable."""
     cls = type(performable)
     if isinstance(performable, type):
-        raise NotAJob(f"{performable!r} is a class: queue an object of it, with its arguments")
+        raise NotAJob(f"{performable!r} is a class: enqueue an instance of it, with its arguments")
     known = _by_class.get(cls)
     if known is None:
         raise NotAJob(
@@ -116,9 +117,9 @@ def dump(performable: Performable) -> str:
         body = {"job": known.name, "arguments": _arguments_of(performable, known)}
     try:
         text = as_json(body)
-        text.encode()  # a lone surrogate is a ValueError here, and not in the database's driver
+        text.encode()  # a lone surrogate raises ValueError here, rather than in the database driver
         if json.loads(text) != body:
-            raise ValueError("its tuples, or keys that are not strings, would come back as something else")
+            raise ValueError("tuples, and keys that are not strings, don't survive a round trip through JSON")
     except (TypeError, ValueError, RecursionError) as error:
         raise NotSerializable(
             f"{cls.__name__} can't be queued: {error}. {NotSerializable.__doc__}"
@@ -132,7 +133,7 @@ def hook(performable: Performable, name: str) -> Callable[..., object] | None:
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
-    """The registered class that a row's text names, and the text's body. Raises HandlerError."""
+    """The registered class that a row's text names, and its body. Raises HandlerError."""
     try:
         body = json.loads(handler)
         name = body["job"]
@@ -151,13 +152,13 @@ def _register(cls: type[Any], name: str) -> type[Any]:
     if not callable(getattr(cls, "perform", None)):
         raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-    if any(is_kind(cls.perform) for is_kind in kinds):  # a call would do nothing, and so "succeed"
-        raise NotAJob(f"{cls.__name__}.perform() must be an ordinary function, not async and without yield")
+    if any(is_kind(cls.perform) for is_kind in kinds):  # calling it would do nothing, and "succeed"
+        raise NotAJob(f"{cls.__name__}.perform() must be an ordinary function, not async or a generator")
     other = registry.get(name)
-    # The same class once more (a notebook cell run again, a module reloaded) replaces the one before.
+    # The same class registered again (a notebook cell rerun, a module reloaded) replaces the earlier one.
     if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
         raise NotAJob(
-            f'Another job is registered as {name!r}: {other.cls!r}. Choose a name: @job(name="...")'
+            f'Another job is registered as {name!r}: {other.cls!r}. Choose another name: @job(name="...")'
         )
     mapped = isinstance(sa.inspect(cls, raiseerr=False), Mapper)
     known = JobClass(
@@ -172,27 +173,27 @@ def _register(cls: type[Any], name: str) -> type[Any]:
 
 
 def _parameters(cls: type[Any]) -> tuple[str, ...]:
-    """The arguments that make a new object, which it keeps as attributes of these names."""
+    """The names of the constructor's arguments, which are also the object's attributes."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = inspect.signature(cls).parameters.values()
     for parameter in parameters:
         if parameter.kind not in named:
             raise NotSerializable(
-                f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which has no name to be"
-                " kept under; let it take each argument by its name"
+                f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which is not a named"
+                " argument; let it take each argument by name"
             )
     return tuple(parameter.name for parameter in parameters)
 
 
 def _hooks(cls: type[Any]) -> frozenset[str]:
-    found = {name for name in HOOKS if inspect.isfunction(getattr(cls, name, None))}  # a column is no hook
+    found = {name for name in HOOKS if inspect.isfunction(getattr(cls, name, None))}  # a column is not a hook
     for name in found:
         try:
             inspect.signature(getattr(cls, name)).bind("self", *HOOKS[name])
         except TypeError as error:
             raise NotAJob(
                 f"{cls.__name__}.{name}() is a hook: jobqueue calls it as {name}({', '.join(HOOKS[name])})."
-                " Let it take that, or give it another name"
+                " Give it this signature, or rename it"
             ) from error
     return frozenset(found)
 
@@ -202,7 +203,7 @@ def _arguments_of(performable: object, known: JobClass) -> dict[str, Any]:
         return {name: getattr(performable, name) for name in known.parameters}
     except AttributeError as error:
         raise NotSerializable(
-            f"{known.name} can't be queued: {error}; keep each argument of __init__ under its own name"
+            f"{known.name} can't be queued: {error}; store each argument of __init__ under its own name"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Calls a job's hooks: the methods of HOOKS in handlers.py that its class has."""
+"""Calls a job's hooks: those of HOOKS in handlers.py that its class has."""
 
 import logging
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ logger = logging.getLogger("jobqueue")
 
 @contextmanager
 def around(target: Performable, job: Claimed) -> Iterator[None]:
-    """before(), then what is inside; error(), and failure() when no attempt is left; in any case after().
+    """Call before() and run the block; call error() if either raises, failure() too if no attempt is left,
+    and after() in any case.
 
-    What before() raises fails the attempt. What the others raise is logged: the attempt went as it went.
+    An exception in before() fails the attempt. One in the other hooks is logged, and changes nothing.
     """
     try:
         if before := hook(target, "before"):
@@ -30,7 +31,7 @@ def around(target: Performable, job: Claimed) -> Iterator[None]:
 
 
 def success(target: Performable, job: Claimed) -> None:
-    """success(), inside of around() when the work is done; what it raises fails the attempt."""
+    """Call success(), inside around() once the work is done; an exception in it fails the attempt."""
     if succeed := hook(target, "success"):
         succeed(job)
 

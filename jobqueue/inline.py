@@ -1,6 +1,6 @@
-"""Inline mode, for the tests of code that enqueues: a job is performed at once, by whoever enqueues it.
+"""Inline mode, for tests of code that enqueues: a job is performed at once, in the call that enqueues it.
 
-It goes through its row's text and back first, so that a job which could not be queued fails here too.
+It is first converted to its row's text and back, so that a job that could not be queued fails here too.
 """
 
 from typing import Any
@@ -16,12 +16,12 @@ from jobqueue.handlers import parse
 def perform(
     row: dict[str, Any], engine: Engine, transaction: Session | scoped_session[Any] | Connection | None
 ) -> int:
-    """Perform the job in the caller's transaction, or one of its own, and raise what it raises; returns 0,
-    since there is no row.
+    """Perform the job in the caller's transaction, or in one of its own; returns 0, since there is no row.
+    Raises whatever the job raises.
     """
     if transaction is None or isinstance(transaction, Connection):
         if transaction is not None and not transaction.in_transaction():
-            transaction.begin()  # the caller's to commit: the session would begin, and commit, one of its own
+            transaction.begin()  # for the caller to commit: the session would begin and commit its own
         with Session(transaction or engine, join_transaction_mode="create_savepoint") as session:
             _perform(row, session)
             session.commit()

@@ -1,4 +1,4 @@
-"""The SQL of enqueueing. Each function takes its transaction's connection."""
+"""The SQL of enqueueing. Each function takes a transaction."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +12,7 @@ from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import CHANNEL, jobs, unique
 
 J = jobs.c
-MOST_ROWS = 5_000  # that one statement inserts
+MOST_ROWS = 5_000  # inserted by one statement
 
 INSERT = insert(jobs)
 WITH_KEY = select(J.id).where(unique, J.unique_key == bindparam("key"))
@@ -20,7 +20,7 @@ NOTIFY = select(func.pg_notify(CHANNEL, ""))
 
 
 def add(connection: Transaction, row: dict[str, Any]) -> int:
-    """Insert a job; returns its id. Idle workers hear of it when the transaction commits."""
+    """Insert a job; returns its id. Idle workers learn of it when the transaction commits."""
     if is_postgresql(connection):
         [(id, _)] = rows(connection, _insert_and_notify(tuple(row)), row)
         return int(id)
@@ -28,23 +28,23 @@ def add(connection: Transaction, row: dict[str, Any]) -> int:
 
 
 def add_unique(connection: Transaction, row: dict[str, Any], *, keep: bool) -> int:
-    """Insert a job unless one with its unique key waits or runs; returns its id.
+    """Insert a job unless one with its unique key is waiting or running; returns its id.
 
-    If there is one: returns that one's id if `keep`, and raises AlreadyQueued otherwise.
+    If there is one, returns that job's id if `keep`, and raises AlreadyQueued otherwise.
     """
     insertion = insert_unless_there(jobs, is_postgresql(connection), J.id)
     while True:
         for (id,) in rows(connection, insertion, row):
             notify(connection)
             return int(id)
-        for (id,) in rows(connection, WITH_KEY, {"key": row["unique_key"]}):  # none: it has just ended
+        for (id,) in rows(connection, WITH_KEY, {"key": row["unique_key"]}):  # no row: it has just ended
             if keep:
                 return int(id)
             raise AlreadyQueued(f"job {id} has the unique key {row['unique_key']!r}, not ended yet", id=id)
 
 
 def add_many(connection: Transaction, row: dict[str, Any], handlers: Sequence[str]) -> None:
-    """Insert a job for each handler, in this order, all else as in `row`."""
+    """Insert a job for each handler, in this order, with the other columns from `row`."""
     postgresql = is_postgresql(connection)
     statement = _insert_each(postgresql, tuple(row))
     for start in range(0, len(handlers), MOST_ROWS):
@@ -54,7 +54,7 @@ def add_many(connection: Transaction, row: dict[str, Any], handlers: Sequence[st
 
 
 def notify(connection: Transaction) -> None:
-    """Let idle workers hear that there may be something to do. (On SQLite they see that the file changed.)"""
+    """Tell idle workers that there may be jobs. (On SQLite they see that the file has changed.)"""
     if is_postgresql(connection):
         rows(connection, NOTIFY, {})
 
@@ -69,7 +69,7 @@ def _insert_and_notify(columns: tuple[str, ...]) -> Any:
 
 @cache
 def _insert_each(postgresql: bool, columns: tuple[str, ...]) -> Any:
-    """INSERT ... SELECT: one parameter holds all handlers, many times faster than a row for each."""
+    """INSERT ... SELECT with all handlers in one parameter: many times faster than inserting row by row."""
     values = [bindparam(name, type_=J[name].type) for name in columns]
     each = each_of("handlers", Text(), postgresql)
     rows = select(each.c.value, *values).order_by(each.c.key)

@@ -1,6 +1,6 @@
-"""What a worker has to do with the database: settle, claim, beat, and tell what it has done.
+"""A worker's transactions: settle, claim, send heartbeats, and report what it has done.
 
-For the one thread that runs the worker. Each method is a transaction, and raises DBAPIError.
+For the one thread that runs the worker. Methods that use the database raise DBAPIError.
 """
 
 import logging
@@ -19,12 +19,12 @@ from jobqueue.slots import BatchSize, deal
 logger = logging.getLogger("jobqueue")
 
 BEATS = 10  # heartbeats in a lease
-TELL_SECONDS = 1.0  # between two times that a busy worker writes down how much it has done
+TELL_SECONDS = 1.0  # how often a busy worker reports what it has done
 
 
 class Ledger:
-    """A worker's dealings with the queue. `batch` is how many jobs it claims for a slot; `more` is whether
-    there was more than the last claim could take.
+    """A worker's transactions with the queue. `batch` is how many jobs it claims for a slot; `more` is
+    whether the last claim may have left due jobs behind.
     """
 
     def __init__(
@@ -43,15 +43,13 @@ class Ledger:
 
     @property
     def next_beat(self) -> float:
-        """When beat() is due, on the monotonic clock in seconds: BEATS times a lease, and when something was
-        done that nobody was told of.
+        """When beat() is due, on the monotonic clock in seconds: BEATS times per lease, and sooner if there
+        is something to report.
         """
         return min(self._next_beat, self._next_tell) if self._tally else self._next_beat
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
-        """In one transaction, settle what was performed and claim jobs for so many slots; returns for each
-        slot its jobs.
-        """
+        """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         limit = slots * self.batch.size
         tell = bool(self._tally) and time.monotonic() >= self._next_tell
         claimed: list[Claimed] = []
@@ -78,19 +76,19 @@ class Ledger:
         return hands
 
     def due_in(self, now: datetime) -> float:
-        """In how many seconds the next waiting job is due: a read, which needs no lock."""
+        """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
         with self._reading.begin() as transaction:
             due = claiming.next_run_at(transaction, self._queues)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime) -> None:
-        """Give back jobs that were claimed and not finished, as if they had never been claimed."""
+        """Give back jobs that were claimed but not finished, as if they had never been claimed."""
         with self._writing.begin() as transaction:
             settling.release(transaction, self._me.name, unfinished, now)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
-        """Tell what this worker has done; BEATS times a lease also renew what it holds, and free what dead
-        workers held.
+        """Renew the leases of `held` and report what this worker has done; BEATS times per lease, also free
+        the jobs of dead workers.
         """
         with self._writing.begin() as transaction:
             settling.renew(transaction, self._me.name, held, now)
@@ -101,16 +99,16 @@ class Ledger:
             self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
-        """Free what dead workers held."""
+        """Free the jobs of dead workers, and remove their rows."""
         with self._writing.begin() as transaction:
-            # One beat early, so that what a dead worker held is back within the lease.
+            # One beat early, so that a dead worker's jobs are back within the lease.
             freed = settling.reap(transaction, self._queue.lease * (1 - 1 / BEATS), now)
             presence.forget_the_silent(transaction, self._queue.lease, now)
         if freed:
-            logger.warning("freed %d jobs of workers that were not heard of for %s", freed, self._queue.lease)
+            logger.warning("freed %d jobs of workers silent for %s", freed, self._queue.lease)
 
     def leave(self, now: datetime) -> None:
-        """Say for the last time what this worker has done."""
+        """Report for the last time what this worker has done, and remove its row."""
         with self._writing.begin() as transaction:
             presence.be_seen(transaction, self._me, self._tally, now)
             presence.leave(transaction, self._me.name, now)
@@ -135,4 +133,4 @@ class Ledger:
             logger.warning("job %d failed: %s (%s)", job.id, reason, of)
         for outcome in lost:
             id = outcome.job.id
-            logger.warning("job %d is somebody else's by now: this worker had lost its lease", id)
+            logger.warning("job %d was not settled: this worker had lost its lease", id)

@@ -1,13 +1,13 @@
-"""How fast a worker is, in Delayed Job's words."""
+"""A worker's throughput, in Delayed Job's words."""
 
 import time
 from collections.abc import Callable
 
-REPORT_SECONDS = 5.0  # a busy worker says this often how many jobs it has processed; an idle one at once
+REPORT_SECONDS = 5.0  # how often a busy worker reports; an idle one reports at once
 
 
 class Meter:
-    """Says what Delayed Job's worker says: how many jobs, how fast."""
+    """Reports as Delayed Job's worker does: how many jobs, and how fast."""
 
     def __init__(self, say: Callable[[str], None]):
         self._say = say
@@ -15,12 +15,12 @@ class Meter:
         self._since = time.monotonic()
 
     def count(self, done: int, failed: int) -> None:
-        """So many jobs were performed, so many of these failed."""
+        """Add `done` performed jobs, of which `failed` failed."""
         self._done += done
         self._failed += failed
 
     def report(self, *, idle: bool) -> None:
-        """Say what was counted, if anything: an idle worker at once, a busy one every few seconds."""
+        """Report the counts, if any: an idle worker at once, a busy one every REPORT_SECONDS."""
         elapsed = time.monotonic() - self._since
         if not idle and elapsed < REPORT_SECONDS:
             return

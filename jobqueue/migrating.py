@@ -1,7 +1,7 @@
-"""Make the tables, and bring older ones up to date.
+"""Creates the tables, and brings older ones up to date.
 
-There are no numbered versions: what the tables lack is read off the tables themselves. So it does not matter
-which version made them, and running it twice changes nothing.
+There are no numbered versions: what is missing is read off the tables themselves. So it does not matter which
+version created them, and a second run changes nothing.
 """
 
 from sqlalchemy import Connection, Dialect, inspect, text
@@ -14,11 +14,11 @@ ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 
 
 def migrate(connection: Connection) -> list[str]:
-    """Create what is missing: tables, columns, indexes; returns the statements that were executed.
+    """Create missing tables, columns and indexes; returns the statements executed.
 
-    Any number of processes may do it at once, in a transaction that writes.
+    Any number of processes may call it at once, each in a transaction that writes.
     """
-    if is_postgresql(connection):  # on SQLite, the write lock sees to it
+    if is_postgresql(connection):  # on SQLite the write lock does this
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     statements = missing(connection)
     for statement in statements:
@@ -27,7 +27,7 @@ def migrate(connection: Connection) -> list[str]:
 
 
 def missing(connection: Connection) -> list[str]:
-    """The statements that would bring the tables up to date; none when they are."""
+    """The statements that would bring the tables up to date; none if they already are."""
     inspector = inspect(connection)
     names = set(inspector.get_table_names())
     dialect = connection.dialect
@@ -48,7 +48,7 @@ def missing(connection: Connection) -> list[str]:
 
 
 def schema(dialect: Dialect) -> list[str]:
-    """The statements that make the tables in an empty database of this kind."""
+    """The statements that create the tables in an empty database."""
     tables = [_ddl(CreateTable(table), dialect) for table in Base.metadata.sorted_tables]
     return tables + [_create_index(name, dialect) for name in INDEXES]
 

@@ -1,4 +1,4 @@
-"""Run one claimed job, say how it went, and write that down."""
+"""Performs a claimed job, and settles the outcomes of jobs."""
 
 import traceback
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ MAX_ERROR_CHARACTERS = 50_000
 
 
 class Outcome(NamedTuple):
-    """How a job went: `error` is the traceback, or None; `settled` when the job's own transaction has
-    finished it already.
+    """How a job went: `error` is the traceback, or None; `settled` is whether the job's own transaction has
+    already finished it.
     """
 
     job: Claimed
@@ -29,8 +29,8 @@ class Outcome(NamedTuple):
 
 
 def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
-    """Run the job; returns its outcome and never raises because of the job. (KeyboardInterrupt is not the
-    job's.)
+    """Run the job; returns its outcome, whatever the job raises. (KeyboardInterrupt is not the job's, and
+    propagates.)
     """
     try:
         known, body = parse(job.handler)
@@ -50,7 +50,7 @@ def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
 
 
 def settle(connection: Transaction, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
-    """Write down how jobs went; returns the outcomes of which nothing was written: their lease was lost."""
+    """Settle jobs in the database; returns the outcomes not written because the lease was lost."""
     unsettled = [outcome for outcome in outcomes if not outcome.settled]
     succeeded = [outcome.job for outcome in unsettled if outcome.error is None]
     finished = settling.finish(connection, worker, succeeded) if succeeded else set()
@@ -72,7 +72,7 @@ def error_text(error: BaseException) -> str:
     """The error's traceback, or the end of a very long one, as text that every database can store."""
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception:  # one that Python itself can't print: a SyntaxError with strange attributes
+    except Exception:  # Python itself can't print it: a SyntaxError with strange attributes
         text = f"{type(error).__name__}, whose traceback can't be printed"
     text = text[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -81,14 +81,14 @@ def error_text(error: BaseException) -> str:
 def _perform_in_session(
     queue: Queue, worker: str, job: Claimed, known: JobClass, body: dict[str, object]
 ) -> bool:
-    """What the job has written, and not committed itself, is committed together with the job's end. Returns
-    whether it was; False when there was nothing to commit. Raises LeaseLost, which rolls it back.
+    """Run the job, and commit what it has not committed itself together with the job's end. Returns whether
+    it did; False if there was nothing to commit. Raises LeaseLost, which rolls back the job's writes.
     """
     with Session(queue.writer, expire_on_commit=False) as session:
         if known.takes_session:
             target = known.load(body, session)
         else:
-            # No transaction stays open while perform() waits for somebody.
+            # Loaded in a session that ends here: no transaction is open while perform() waits for others.
             with Session(queue.engine) as reading:
                 target = known.load(body, reading)
                 reading.expunge(target)

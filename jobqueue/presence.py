@@ -1,6 +1,6 @@
-"""Who works on the queue: one row for each worker, which it keeps up to date, and what it has done so far.
+"""The queue's workers: each keeps one row up to date, with what it has done so far.
 
-The queue does not need these rows. People do: for `jobqueue status`, the dashboard and the metrics.
+The queue itself does not need these rows; `jobqueue status`, the dashboard and the metrics do.
 """
 
 import json
@@ -22,9 +22,10 @@ WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30
 
 @dataclass
 class Tally:
-    """What a worker has done: attempts that succeeded and failed, and how long jobs had waited for it.
+    """What a worker has done: attempts that succeeded and failed, and the pick-up latencies of its jobs.
 
-    `waits` counts jobs by WAIT_BOUNDS, the last number those above; `waited` is the sum, in seconds.
+    `waits` counts jobs by WAIT_BOUNDS, the last number those above all bounds; `waited` is the sum of their
+    latencies, in seconds.
     """
 
     succeeded: int = 0
@@ -61,8 +62,8 @@ class Self:
 
 
 def be_seen(connection: Transaction, me: Self, more: Tally, now: datetime) -> None:
-    """Write the worker's row: it is alive at `now`, and has done `more` since it last said so."""
-    # Its first time; or others have taken it for dead, and counted what it had done.
+    """Update the worker's row: it is alive at `now`, and has done `more` since the last update."""
+    # There is no row at first, nor after others have taken this worker for dead and moved its counts to GONE.
     new = {**vars(me), "seen_at": now, **_columns(Tally())}
     count(connection, insert_unless_there(workers, is_postgresql(connection)), new)
     [done] = rows(connection, DONE, {"name": me.name})
@@ -70,20 +71,20 @@ def be_seen(connection: Transaction, me: Self, more: Tally, now: datetime) -> No
 
 
 def leave(connection: Transaction, name: str, now: datetime) -> None:
-    """Take a worker's row away, and add what it has done to the row of those who are gone."""
+    """Delete a worker's row, and add its counts to the row GONE."""
     for done in rows(connection, LEAVE, {"name": name}):
         gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=now)
         be_seen(connection, gone, _tally(*done), now)
 
 
 def forget_the_silent(connection: Transaction, lease: timedelta, now: datetime) -> None:
-    """Take away the rows of workers that have not been heard of for `lease`."""
+    """Delete the rows of workers that have been silent for `lease`, as leave() does."""
     for (name,) in rows(connection, SILENT, {"before": now - lease}):
         leave(connection, name, now)
 
 
 def tallies(connection: Transaction) -> dict[str, Tally]:
-    """What each worker has done, by name; what all those did who are gone is under GONE."""
+    """What each worker has done, by name; under GONE, the total of those that have ended."""
     return {name: _tally(*done) for name, *done in rows(connection, ALL, {})}
 
 
@@ -93,10 +94,10 @@ DONE = select(*WHAT_IT_DID).where(W.name == bindparam("name")).with_for_update()
 LEAVE = delete(workers).where(W.name == bindparam("name")).returning(*WHAT_IT_DID)
 SEEN = (
     update(workers)
-    .where(W.name == bindparam("name_"))  # SQLAlchemy keeps the columns' own names for what is set
+    .where(W.name == bindparam("name_"))  # SQLAlchemy reserves the columns' own names for values()
     .values({W.seen_at: bindparam("now"), **{column: bindparam(column.name) for column in WHAT_IT_DID}})
 )
-# In one order: two workers that take rows away at once never wait for one another in a circle.
+# In a fixed order, so that two workers that delete rows at the same time can't deadlock.
 SILENT = select(W.name).where(W.name != GONE, W.seen_at < bindparam("before")).order_by(W.name)
 
 

@@ -1,4 +1,4 @@
-"""The queue as its users see it: make the tables, enqueue, look."""
+"""The queue as its users see it: create the tables, enqueue, look at jobs."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -24,9 +24,9 @@ Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes
 class Queue:
     """A job queue in a table of a database.
 
-    `database` is a URL or an SQLAlchemy Engine, SQLite or PostgreSQL. `lease` is how long a worker may be
-    silent before its jobs are given to others. With `inline`, for tests of code that enqueues, every job is
-    performed at once by whoever enqueues it. Raises DatabaseError for a database that can't hold a queue.
+    `database` is a URL or an SQLAlchemy Engine, for SQLite or PostgreSQL. `lease` is how long a worker may be
+    silent before its jobs go to others. With `inline`, for tests of code that enqueues, enqueueing a job
+    performs it at once. Raises DatabaseError for a database that can't hold a queue.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
     >>> queue.create_tables()                     # doctest: +SKIP
@@ -37,7 +37,7 @@ class Queue:
     def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE, inline: bool = False):
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
-        # An engine that is the caller's has a pool that is the caller's: nothing of it is kept.
+        # A caller's engine has the caller's pool: none of its connections are kept.
         self._writing = self.writer if self.engine is database else Spares(self.writer)
         self.lease = lease
         self.inline = inline
@@ -46,7 +46,7 @@ class Queue:
         return f"<Queue {self.engine.url!r}>"
 
     def create_tables(self) -> None:
-        """Create the queue's tables, or bring older ones up to date. Any number of processes may do it at
+        """Create the queue's tables, or bring older ones up to date. Any number of processes may call it at
         once.
         """
         with self.writer.begin() as connection:
@@ -72,10 +72,11 @@ class Queue:
         session's transaction: job and data commit together or not at all. Lower `priority` runs first.
         `run_at` is an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
 
-        While a job with a `unique_key` waits or runs, another one with the same key raises AlreadyQueued, or
-        with `if_queued="keep"` the id of the one that is there is returned.
+        While a job with a `unique_key` is waiting or running, enqueueing another one with the same key raises
+        AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there.
 
-        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime or a limit of nothing.
+        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime or a limit that is not
+        positive.
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
@@ -101,9 +102,9 @@ class Queue:
         max_run_time: float | None = None,
         now: datetime | None = None,
     ) -> int:
-        """Add many jobs, all or none; returns how many. The rest is as for enqueue().
+        """Add many jobs, all or none; returns how many. The options are those of enqueue().
 
-        Of equal priority, the first one given runs first.
+        Jobs of equal priority run in the order given.
         """
         row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
         _flush(session)
@@ -122,20 +123,20 @@ class Queue:
         return len(rows)
 
     def _transaction(self, session: Callers | None) -> AbstractContextManager[Transaction]:
-        """The caller's transaction, which is the caller's to commit; or one of the queue's own."""
+        """The caller's transaction, which the caller commits, or one of the queue's own."""
         if session is None:
             return self._writing.begin()
         return nullcontext(session if isinstance(session, Connection) else session.connection())
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
-        """The jobs in the table, in the order in which they would run; at most `limit` of them."""
+        """The jobs in the table, at most `limit` of them, in the order in which they would run."""
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
 
     def clear(self, queue: str | None = None) -> int:
         """Delete all jobs, or those of one queue, failed ones included; returns how many.
 
-        A job that runs goes on to its end; what it would write in the transaction that finishes it is lost.
+        A running job goes on to its end, but its writes in the transaction that finishes it are rolled back.
         """
         which = [] if queue is None else [Job.queue == queue]
         with self.writer.begin() as connection:
@@ -168,7 +169,7 @@ def _row(
         )
     if max_attempts < 1:
         raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
-    if max_run_time is not None and not max_run_time > 0:  # "not >": NaN, too, is no number of seconds
+    if max_run_time is not None and not max_run_time > 0:  # "not >" refuses NaN, too
         raise ValueError(f"max_run_time must be more than 0 seconds, not {max_run_time}")
     now = in_utc(now or datetime.now(UTC))
     return {
@@ -186,7 +187,7 @@ def _row(
 
 def _flush(session: Callers | None) -> None:
     if session is not None and not isinstance(session, Connection):
-        session.flush()  # a mapped object that is new gets its primary key
+        session.flush()  # gives a new mapped object its primary key
 
 
 def _without_handler(row: dict[str, Any]) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def _without_handler(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(job: Performable, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the job's handler, and with what the job's enqueue() hook has changed."""
+    """The row with the job's handler, and with the changes made by its enqueue() hook."""
     row = {**row, "handler": dump(job)}
     if enqueue := hook(job, "enqueue"):
         record = Job(**row)

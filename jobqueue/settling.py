@@ -1,7 +1,7 @@
-"""The SQL of settling: how claimed jobs went, leases, and what dead workers held.
+"""The SQL of settling: the outcomes of claimed jobs, their leases, and the jobs of dead workers.
 
-Each function takes its transaction's connection, and `now`. Settling is fenced: it touches a row only while
-this worker has this attempt of it.
+Each function takes a transaction. Settling is fenced: it touches a row only while this worker holds this
+attempt of it.
 """
 
 from collections import defaultdict
@@ -68,24 +68,24 @@ def release(connection: Transaction, worker: str, unfinished: Sequence[Claimed],
 
 
 def renew(connection: Transaction, worker: str, held: Sequence[Claimed], now: datetime) -> None:
-    """Heartbeat: renew the leases that this worker still has. One that was lost stays lost."""
+    """Heartbeat: renew the leases that this worker still has. A lost lease stays lost."""
     statement = _renew(is_postgresql(connection))
     for values in _fences(connection, worker, held):
         count(connection, statement, {**values, "now": now})
 
 
 def reap(connection: Transaction, lease: timedelta, now: datetime) -> int:
-    """Free the jobs whose worker has not been heard of for `lease`; returns how many.
+    """Free the jobs of workers that have been silent for `lease`; returns how many.
 
-    They run again at once, from the second attempt on after backoff(), so that a job which kills its workers
-    leaves them time for others. An attempt that was counted stays so: such a job runs out of attempts.
+    They run again at once, or after backoff() if two or more attempts were counted, so that a job that kills
+    its workers leaves them time for others. Counted attempts stay counted: such a job runs out of them.
     """
-    how = "was not heard of for longer than its lease: it died, or lost the database."
+    how = "was silent for longer than its lease: it died, or lost its connection to the database."
     return _free(connection, FREE_THE_SILENT, {"before": now - lease, "how": how, "now": now})
 
 
 def free(connection: Transaction, worker: str, how: str, now: datetime) -> int:
-    """Free the jobs of a worker that is known to have died, as reap() does; returns how many."""
+    """Free the jobs of a worker known to have died, as reap() does; returns how many."""
     return _free(connection, FREE_THOSE_OF, {"worker": worker, "how": how, "now": now})
 
 
@@ -97,7 +97,7 @@ def _free(connection: Transaction, statement: Update, values: dict[str, Any]) ->
     return freed
 
 
-BACKED_OFF = range(2, MAX_ATTEMPTS + 1)  # attempts; SQL has no common way to add seconds to a time
+BACKED_OFF = range(2, MAX_ATTEMPTS + 1)  # attempts; SQL has no portable way to add seconds to a time
 FREE = (
     update(jobs)
     .where(running)
@@ -162,7 +162,7 @@ def _still_ours(postgresql: bool) -> ColumnElement[bool]:
 
 
 def _fences(connection: Transaction, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
-    """The parameters of _still_ours(), once for each number of attempts: nearly always once."""
+    """The parameters of _still_ours(), one set for each number of attempts: nearly always one."""
     ids: defaultdict[int, list[int]] = defaultdict(list)
     for job in claimed:
         ids[job.counted].append(job.id)

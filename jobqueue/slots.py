@@ -10,18 +10,18 @@ from jobqueue.claiming import Claimed
 from jobqueue.performing import Outcome, error_text
 
 MOST_AT_ONCE = 500
-BATCH_SECONDS = 0.02  # a batch is as many jobs as take about so long
+BATCH_SECONDS = 0.02  # a batch is as many jobs as take about this long
 
 
 class BatchSize:
-    """How many jobs to claim at once for a thread: many when they take microseconds, one when seconds."""
+    """How many jobs to claim at once for a thread: many if they take microseconds, one if seconds."""
 
     def __init__(self, most: int = MOST_AT_ONCE):
         self.size = 1
         self._most = most
 
     def learn(self, jobs: int, seconds: float) -> None:
-        """So many jobs took so long: shrink at once, grow step by step."""
+        """Learn from a batch's duration: shrink at once, grow step by step."""
         fit = int(BATCH_SECONDS * jobs / max(seconds, 1e-9))
         grown = self.size * 4 if jobs >= self.size else self.size
         self.size = max(1, min(fit, grown, self._most))
@@ -31,9 +31,9 @@ class BatchSize:
 
 
 def deal(claimed: Sequence[Claimed], slots: int) -> tuple[list[list[Claimed]], list[Claimed]]:
-    """Deal jobs out to that many slots; returns each slot's jobs, and those that there is no room for.
+    """Deal jobs out to `slots` slots; returns each slot's jobs, and the jobs for which there is no room.
 
-    A job that is to be alone has a slot to itself; the others share those that are left.
+    An `alone` job gets a slot to itself; the others share the remaining slots.
     """
     together = [job for job in claimed if not job.alone]
     alone = [job for job in claimed if job.alone]
@@ -48,7 +48,7 @@ def deal(claimed: Sequence[Claimed], slots: int) -> tuple[list[list[Claimed]], l
 class Slot:
     """A thread that performs the jobs it is given, one after another, and calls `done` when all have ended.
 
-    A thread can't be stopped from outside: a slot whose job hangs is left to itself, and a new one takes its
+    A thread can't be stopped from outside: a slot whose job hangs is abandoned, and a new one takes its
     place. Everything but the work happens under a lock.
     """
 
@@ -66,12 +66,12 @@ class Slot:
 
     @property
     def free(self) -> bool:
-        """Whether it has nothing to do, and all outcomes were taken."""
+        """Whether it has nothing to do, and all outcomes have been taken."""
         with self._lock:
             return not (self._waiting or self._current or self._outcomes)
 
     def start(self, jobs: Sequence[Claimed]) -> None:
-        """Begin to perform these jobs."""
+        """Start performing these jobs."""
         with self._lock:
             self._waiting.extend(jobs)
             self._given, self._given_at = len(jobs), time.monotonic()
@@ -79,13 +79,13 @@ class Slot:
         self._wake.put(True)
 
     def held(self) -> list[Claimed]:
-        """The jobs that it has not ended, or whose outcome was not taken yet."""
+        """The jobs that have not ended, or whose outcomes have not been taken."""
         with self._lock:
             current = [self._current] if self._current else []
             return [*current, *self._waiting, *(outcome.job for outcome in self._outcomes)]
 
     def take_outcomes(self, batch: BatchSize) -> list[Outcome]:
-        """How jobs went that have ended; when all have, `batch` learns how long they took."""
+        """Take the outcomes of jobs that have ended; once all have, `batch` learns how long they took."""
         with self._lock:
             taken, self._outcomes = self._outcomes, []
             if taken and not self._current and not self._waiting:
@@ -93,7 +93,7 @@ class Slot:
         return taken
 
     def take_waiting(self, patience: float) -> list[Claimed]:
-        """The jobs that have not begun, if those before them take longer than `patience` seconds."""
+        """Take back the jobs that have not begun, if those ahead take longer than `patience` seconds."""
         with self._lock:
             if not self._waiting or time.monotonic() - self._given_at < patience:
                 return []
@@ -103,15 +103,15 @@ class Slot:
         return taken
 
     def deadline(self, max_run_time: float, patience: float = float("inf")) -> float:
-        """When the job that runs has run too long, on the monotonic clock: for itself, or for `patience` if
-        others wait behind it. Never, if there is none.
+        """When the running job will have run too long, on the monotonic clock: by its own limit, or by
+        `patience` if others wait behind it. Infinity if no job is running.
         """
         with self._lock:
             ends_at = self._ends_at(max_run_time)
             return min(ends_at, self._given_at + patience) if self._waiting else ends_at
 
     def abandon(self, max_run_time: float) -> Claimed | None:
-        """Take away the job that runs, if it has run too long; returns it, or None. end() the slot then."""
+        """Take away the running job if it has run too long; returns it, or None. Then call end()."""
         with self._lock:
             if time.monotonic() < self._ends_at(max_run_time):
                 return None
@@ -124,7 +124,7 @@ class Slot:
         return self._began_at + (self._current.max_run_time or max_run_time)
 
     def end(self) -> None:
-        """Let the thread end when it has done what it is doing."""
+        """Let the thread end once it has nothing left to do."""
         self._wake.put(False)
 
     def _loop(self) -> None:

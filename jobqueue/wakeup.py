@@ -1,7 +1,7 @@
-"""Hearing at once of new jobs. Behind it there is always the worker's slow poll, so nothing depends on it.
+"""Wakes the worker as soon as there are new jobs. Nothing depends on it: the worker also polls slowly.
 
 SQLite: `PRAGMA data_version` tells whether another connection has committed; it costs a few microseconds.
-PostgreSQL: LISTEN, on a connection of its own; whoever enqueues has said NOTIFY in the same transaction.
+PostgreSQL: LISTEN, on a connection of its own; enqueueing sends NOTIFY in the same transaction.
 """
 
 import logging
@@ -18,15 +18,15 @@ from jobqueue.schema import CHANNEL
 
 logger = logging.getLogger("jobqueue")
 
-LOOK_SECONDS = 0.015  # between two looks at SQLite's data_version
-LISTEN_SECONDS = 0.2  # for which a wait for notifications lasts at most, so that it ends soon when told to
-CHECK_SECONDS = 10.0  # between two proofs that PostgreSQL still answers the listener
+LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
+LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
+CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
 SILENCE_SECONDS = 3 * CHECK_SECONDS
 RECONNECT_SECONDS = 1.0
 
 
 class Watcher:
-    """A thread that calls `ring` when jobs may have come. A watcher whose database went away tries again."""
+    """A thread that calls `ring` when there may be new jobs. If the database goes away, it reconnects."""
 
     def __init__(self, queue: Queue, ring: Callable[[], None]):
         self._queue = queue
@@ -43,7 +43,7 @@ class Watcher:
         self._thread.join(2 * LISTEN_SECONDS)
 
     def is_dead(self) -> bool:
-        """Whether nothing was heard of its connection for long: it hangs, and must be replaced."""
+        """Whether its connection has been silent for too long: it hangs, and the watcher must be replaced."""
         return time.monotonic() - self._alive_at > SILENCE_SECONDS
 
     def _loop(self) -> None:
@@ -51,15 +51,15 @@ class Watcher:
             try:
                 with self._queue.engine.connect() as connection:
                     driver = connection.connection.driver_connection
-                    connection.detach()  # it is never another's, whatever state it is in
+                    connection.detach()  # it never returns to the pool, whatever its state
                     self._watch(driver)
-            except Exception as error:  # of SQLAlchemy, or of the driver itself
+            except Exception as error:  # from SQLAlchemy, or from the driver itself
                 if self._ended.is_set():
                     return
                 said = (
                     complaint(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
                 )
-                logger.warning("not told of new jobs for a moment, polling: %s", said)
+                logger.warning("not notified of new jobs for a moment, polling: %s", said)
                 self._ended.wait(RECONNECT_SECONDS)
 
     def _watch_file(self, driver: Any) -> None:
@@ -73,7 +73,7 @@ class Watcher:
                 self._ring()
 
     def _listen(self, driver: Any) -> None:
-        if not hasattr(driver, "notifies"):  # not psycopg 3: look often instead
+        if not hasattr(driver, "notifies"):  # not psycopg 3: poll often instead
             while not self._ended.wait(10 * LOOK_SECONDS):
                 self._alive_at = time.monotonic()
                 self._ring()
@@ -81,7 +81,7 @@ class Watcher:
         driver.rollback()
         driver.autocommit = True
         driver.execute(f"LISTEN {CHANNEL}")
-        self._ring()  # for what was said before
+        self._ring()  # for notifications sent before LISTEN
         while not self._ended.is_set():
             if time.monotonic() - self._alive_at > CHECK_SECONDS:
                 driver.execute("SELECT 1")

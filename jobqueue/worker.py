@@ -1,8 +1,7 @@
-"""The worker: claims jobs, has threads perform them, and settles how they went.
+"""The worker: claims jobs, has threads perform them, and settles their outcomes.
 
-One thread, the one that calls run(), speaks to the database; the others perform. So the end of many jobs
-and the claim of the next ones are one transaction, a hung job blocks nobody, and leases are renewed however
-long a job takes.
+The thread that calls run() talks to the database; the others perform jobs. So one transaction settles many
+jobs and claims the next ones, a hung job blocks no other, and leases are renewed however long a job takes.
 """
 
 import logging
@@ -35,16 +34,16 @@ POLL_INTERVAL = 1.0  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
-PATIENCE = 0.05  # for which a job may hold back others that were claimed with it
+PATIENCE = 0.05  # how long a job may hold up others claimed with it
 
 
 class Worker:
     """Performs the jobs of a queue, `threads` of them at a time.
 
-    `queues` limits it to the queues of these names. `poll_interval` is how often an idle worker looks for
-    jobs that it was not told of, `max_run_time` how long one attempt may take, `stop_timeout` how long
-    running jobs may go on after stop(): all in seconds. `max_batch` is how many short jobs it claims at once
-    for a thread, at most. `say` is given the lines that Delayed Job's worker prints.
+    `queues` limits it to the queues with these names. `poll_interval` is how often an idle worker looks for
+    jobs that it was not notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long
+    running jobs may go on after stop(): all in seconds. `max_batch` is the most short jobs that it claims at
+    once for a thread. `say` is called with the lines that Delayed Job's worker prints.
     """
 
     def __init__(
@@ -81,11 +80,11 @@ class Worker:
         )
         self._say = say
         self._perform = partial(perform, queue, self.name)
-        self._bell: SimpleQueue[None] = SimpleQueue()  # rung by all that run() may wait for
-        self._ring = partial(self._bell.put, None)  # allowed in a signal handler
+        self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
+        self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self._slots: list[Slot] = []
         self._batch = BatchSize(max_batch)
-        self._outcomes: list[Outcome] = []  # performed, and not yet settled in the database
+        self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
         self._meter = Meter(say)
         self._ledger = Ledger(queue, me, self.queues, self._batch, self._meter)
@@ -93,10 +92,10 @@ class Worker:
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
 
-        `now` is the moment at which they are due and finished, for tests that don't wait. Nobody ends a hung
-        job here, and nobody renews the lease of one that takes longer than it: run() does both.
+        `now` replaces the current time, for tests that don't wait. Unlike run(), this ends no hung job, and
+        renews no lease, however long a job takes.
         """
-        self._batch.reset()  # it may have run() before
+        self._batch.reset()  # an earlier run() may have changed it
         succeeded = failed = 0
         outcomes: list[Outcome] = []
         self._ledger.reap(now or datetime.now(UTC))
@@ -123,9 +122,9 @@ class Worker:
     def run(self) -> None:
         """Perform jobs until stop() is called, from another thread or a signal handler.
 
-        Then no more is claimed, what runs may go on for `stop_timeout` seconds, and the rest is given back
-        with its attempt not counted. A second stop() gives it back at once. A database that goes away is
-        waited for.
+        Then it claims no more, lets running jobs go on for `stop_timeout` seconds, and gives back the rest
+        with their attempts not counted. A second stop() gives them back at once. If the database goes away,
+        run() waits for it.
         """
         self._say(f"*** Starting job worker {self.host}")
         self._slots = [self._new_slot() for _ in range(self.threads)]
@@ -142,7 +141,7 @@ class Worker:
             self._say(f"*** Exiting job worker {self.host}")
 
     def stop(self) -> None:
-        """Ask run() to return. May be called from a signal handler; a second call means at once."""
+        """Ask run() to return; a second call means at once. May be called from a signal handler."""
         self._stops += 1
         self._ring()
 
@@ -160,7 +159,7 @@ class Worker:
                 self._watcher.end()
                 self._watcher = Watcher(self.queue, self._ring)
         free = [slot for slot in self._slots if slot.free] if not self._stops else []
-        # An idle worker looks first: a read, so that it stays away from SQLite's write lock.
+        # An idle worker first looks for due jobs, with a read that leaves SQLite's write lock alone.
         look = bool(free) and not self._outcomes and not self._ledger.more
         due_in = self._ledger.due_in(now) if look else 0.0
         hands: list[list[Claimed]] = []
@@ -172,22 +171,22 @@ class Worker:
         self._meter.report(idle=not hands and len(free) == self.threads)
         idle = len(hands) < len(free)
         if idle and (hands or not look):
-            return 0.0  # there is nothing left that is due: look when the next one will be
+            return 0.0  # nothing due is left: look when the next job is due
         until = [self._ledger.next_beat]
         until += [slot.deadline(self.max_run_time, PATIENCE) for slot in self._slots]
         wait = min(until) - time.monotonic()
         if idle:
-            # What is due, and could not be claimed, is about to be another worker's.
+            # A job that is due but could not be claimed is being claimed by another worker.
             wait = min(wait, due_in if due_in > 0 else self.poll_interval, self.poll_interval)
         return max(0.0, wait)
 
     def _collect(self, wait: float) -> None:
-        """Wait until the bell rings or `wait` seconds have passed; take the outcomes of all that has ended.
+        """Wait until the bell rings or `wait` seconds have passed; take the outcomes of jobs that have ended.
 
-        Outcomes don't travel in the queue, but stay in their slots: Ctrl-C, at whatever moment, loses none.
+        Outcomes stay in their slots until then, and don't pass through the bell: Ctrl-C never loses one.
         """
         with suppress(Empty):
-            # A signal that arrives just before the wait begins does not end it: so no wait is long.
+            # A signal that arrives just before the wait begins does not end it, so no wait is long.
             self._bell.get(timeout=min(wait, LONGEST_WAIT))
             while True:
                 self._bell.get_nowait()
@@ -199,7 +198,7 @@ class Worker:
         return performing + [outcome.job for outcome in self._outcomes]
 
     def _end_hung_jobs(self) -> None:
-        """Fail the jobs that are over their max_run_time, and put new threads in the place of theirs."""
+        """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
                 limit = hung.max_run_time or self.max_run_time
@@ -215,8 +214,8 @@ class Worker:
     # -- around the loop
 
     def _survive(self, turn: Callable[[], float]) -> float:
-        """Take a turn; when the database is away, say so and try again in a second. What was performed is not
-        forgotten.
+        """Take a turn; if the database does not answer, log that and have the loop try again in a second.
+        Outcomes not yet settled are kept.
         """
         try:
             return turn()
@@ -225,7 +224,7 @@ class Worker:
             return RECONNECT_SECONDS
 
     def _finish_running(self) -> None:
-        """Wait for what runs, settle it, and give back the rest."""
+        """Wait for running jobs, settle them, and give back the rest."""
         self._stops = max(self._stops, 1)  # run() also ends by an exception, such as Ctrl-C without a handler
         deadline = time.monotonic() + self.stop_timeout
         while self._stops < 2 and time.monotonic() < deadline and any(not slot.free for slot in self._slots):
@@ -241,7 +240,7 @@ class Worker:
                 self._say(f"gave back {len(unfinished)} jobs that had not finished")
             self._ledger.leave(now)
         except DBAPIError as error:
-            logger.error("the database did not answer; jobs come back with their lease: %s", complaint(error))
+            logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
         for slot in self._slots:
             slot.end()
         self._meter.report(idle=True)

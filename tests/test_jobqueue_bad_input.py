@@ -42,7 +42,7 @@ def test_a_misspelt_if_queued_is_refused(queue: Queue) -> None:
 
 def test_a_class_is_no_job(queue: Queue) -> None:
     """Its object is."""
-    with pytest.raises(NotAJob, match="is a class: queue an object of it"):
+    with pytest.raises(NotAJob, match="is a class: enqueue an instance of it"):
         queue.enqueue(Say)  # type: ignore[arg-type]
 
 
@@ -104,7 +104,7 @@ def test_a_row_with_a_value_of_the_wrong_kind_fails_and_stops_no_worker(tmp_path
     running = RunningWorker(queue)
     try:
         wait_until(lambda: said == ["good"] and queue.jobs()[0].failed_at, "the good job's end")
-        assert "not of its column's kind" in (queue.jobs()[0].last_error or "")
+        assert "wrong type for its column" in (queue.jobs()[0].last_error or "")
         assert repr(queue.jobs()[0])
     finally:
         running.stop()

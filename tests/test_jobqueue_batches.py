@@ -448,7 +448,7 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
     assert reap(queue, now) == 2
     jobs = by_id(queue)
     assert {(job.attempts, job.locked_by, job.failed_at) for job in jobs.values()} == {(0, None, None)}
-    assert all("The worker dead was not heard of" in (job.last_error or "") for job in jobs.values())
+    assert all("The worker dead was silent" in (job.last_error or "") for job in jobs.values())
     assert [(job.id, job.alone, job.attempts) for job in claim(queue, "b", now=now)] == [
         (id, True, 1) for id in ids
     ]

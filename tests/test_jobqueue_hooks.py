@@ -256,7 +256,7 @@ def test_a_hook_that_can_not_be_called_is_refused(name: str, hook: Callable[...,
     with pytest.raises(NotAJob) as error:
         job(cls)
     assert str(error.value) == (
-        f"Odd.{name}() is a hook: jobqueue calls it as {call}. Let it take that, or give it another name"
+        f"Odd.{name}() is a hook: jobqueue calls it as {call}. Give it this signature, or rename it"
     )
 
 

@@ -222,7 +222,7 @@ def test_a_worker_can_be_stopped_while_the_database_is_away(
     running.stop()
     running.wait()
     come_back()
-    assert "did not answer; jobs come back with their lease" in caplog.text
+    assert "did not answer; jobs are freed after the lease" in caplog.text
     assert (only_job(queue).attempts, only_job(queue).locked_by) == (1, running.worker.name)
 
 
