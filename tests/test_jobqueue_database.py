@@ -93,7 +93,7 @@ def test_a_queue_in_sqlites_memory_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("database", "message"),
     [
-        ("jobs.db", "'jobs.db' is not a database URL; write for instance sqlite:///jobs.db"),
+        ("jobs.db", "'jobs.db' is not a database URL; use, for example, sqlite:///jobs.db"),
         ("mysql+pymysql://h/x", "A queue needs SQLite or PostgreSQL, not mysql"),
         ("oracle://h/x", "A queue needs SQLite or PostgreSQL, not oracle"),
     ],

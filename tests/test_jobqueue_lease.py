@@ -42,7 +42,7 @@ def test_a_job_comes_back_when_its_lease_has_expired(queue: Queue) -> None:
     job = only_job(queue)
     assert (job.attempts, job.locked_by, job.locked_at, job.failed_at) == (1, None, None, None)
     assert (job.run_at, job.updated_at) == (NOON, NOON + LEASE + TICK)
-    assert "The worker dead was not heard of for longer than its lease" in (job.last_error or "")
+    assert "The worker dead was silent for longer than its lease" in (job.last_error or "")
     assert reap(queue, NOON + 2 * LEASE) == 0
 
 
@@ -68,7 +68,7 @@ def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None
         assert only_job(queue).failed_at == (now if attempt == 3 else None)
         assert (only_job(queue).run_at > now) == (attempt > 1)
         now = max(now, only_job(queue).run_at)
-    assert "The worker victim 3 was not heard of" in (only_job(queue).last_error or "")
+    assert "The worker victim 3 was silent" in (only_job(queue).last_error or "")
     assert Worker(queue).work_off(now=now + timedelta(days=1)) == (0, 0)
 
 
@@ -171,7 +171,7 @@ def test_a_worker_that_lost_its_lease_says_so_and_goes_on(
     Worker(queue).work_off()
     job = only_job(queue)
     assert (job.locked_by, job.attempts, said) == ("other", 2, ["next"])
-    assert f"job {job_id} is somebody else's by now: this worker had lost its lease" in caplog.messages
+    assert f"job {job_id} was not settled: this worker had lost its lease" in caplog.messages
 
 
 def test_the_job_of_a_killed_worker_runs_again(

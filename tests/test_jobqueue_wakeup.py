@@ -193,7 +193,7 @@ def test_a_listener_whose_connection_is_cut_listens_again(
     wait_until(lambda: len(rings) == 2 and listeners() - {first}, "a new listener")
     queue.enqueue(Say("new"))
     wait_until(lambda: len(rings) == 3, "a ring")
-    assert "not told of new jobs for a moment, polling: " in caplog.text
+    assert "not notified of new jobs for a moment, polling: " in caplog.text
     watcher.end()
     queue.close()
 
