@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
+unexport PYTHONDONTWRITEBYTECODE  # set in some containers: every process that is started would compile all it imports
 
 .PHONY: help
 help:  ## print this list
@@ -60,16 +61,19 @@ book: $(VENV)/book.stamp  ## build the workbook as a site that is read offline: 
 
 # ---- keep in order ---------------------------------------------------------------------------------------
 
-.PHONY: test
-test: $(VENV)/test.stamp  ## run the tests, the linter and the type checker (about 4 minutes)
+.PHONY: check
+check: $(VENV)/test.stamp  ## run the linter and the type checker
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m mypy
-	@$(RUN) -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
-.PHONY: test-slow
-test-slow: $(VENV)/test.stamp  ## run the tests that make test leaves out since they take long (3 minutes)
-	@$(RUN) -m pytest -m slow --numprocesses 4 --dist worksteal $(ARGS)
+.PHONY: test
+test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
+	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+
+.PHONY: test-live
+test-live: $(VENV)/test.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
+	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: format
 format: $(VENV)/test.stamp  ## format the code

@@ -1,11 +1,13 @@
-"""What all tests share: a fresh database on each backend, and waiting for a condition."""
+"""What all tests share: an empty database on each backend, waiting for a condition, the rule of `live`."""
 
 import contextlib
 import itertools
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -13,7 +15,36 @@ import sqlalchemy as sa
 
 from loadtests.servers.postgres import running_postgres
 
-database_numbers = itertools.count(1)
+# No test cuts the power, so nothing has to reach the disk. All test processes share the connections.
+POSTGRES_SETTINGS = ("fsync=off", "max_connections=400")
+STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+
+server_key = pytest.StashKey[str]()
+schema_numbers = itertools.count(1)
+forbidding: list[str] = []  # the test that runs now, if it may not start a process
+
+
+# ---- a test that starts a process is marked live
+
+
+def forbid(event: str, _arguments: object) -> None:
+    """The interpreter's audit hook: fail a test that starts a process without being marked live."""
+    if event in STARTS_A_PROCESS and forbidding:
+        pytest.fail(f"{forbidding[0]} starts a process, so it must be marked: @pytest.mark.live")
+
+
+sys.addaudithook(forbid)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hold a test to its mark, and its fixtures too."""
+    if not item.get_closest_marker("live"):
+        forbidding.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        forbidding.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,11 +56,31 @@ def ctrl_c() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# ---- databases
+
+
+def server_of(config: pytest.Config) -> str:
+    """The URL of the run's PostgreSQL, which is started when it is first asked for."""
+    if server_key not in config.stash:
+        stack = contextlib.ExitStack()
+        config.add_cleanup(stack.close)
+        test = [forbidding.pop()] if forbidding else []  # the server is the run's, and no test's
+        config.stash[server_key] = stack.enter_context(running_postgres(*POSTGRES_SETTINGS))
+        forbidding.extend(test)
+    return config.stash[server_key]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """pytest-xdist: its processes share one server, which the one that starts them owns."""
+    node.workerinput["postgres_url"] = server_of(node.config)
+
+
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of a real PostgreSQL, started when the first test asks for it."""
-    with running_postgres() as url:
-        yield url
+def postgres_url(pytestconfig: pytest.Config) -> str:
+    """The URL of a real PostgreSQL."""
+    shared: dict[str, str] = getattr(pytestconfig, "workerinput", {})
+    return shared.get("postgres_url") or server_of(pytestconfig)
 
 
 def administer(url: str, *statements: str) -> None:
@@ -40,13 +91,27 @@ def administer(url: str, *statements: str) -> None:
             connection.exec_driver_sql(statement)
 
 
+@pytest.fixture(scope="session")
+def own_database(postgres_url: str, worker_id: str) -> sa.URL:
+    """The PostgreSQL database of this test process: ending all its connections hurts no other process."""
+    administer(postgres_url, f"CREATE DATABASE {worker_id}")
+    return sa.make_url(postgres_url).set(database=worker_id)
+
+
 @pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[str]:
-    """The URL of an empty PostgreSQL database, dropped after the test whoever is still connected."""
-    name = f"test_{next(database_numbers)}"
-    administer(postgres_url, f"CREATE DATABASE {name}")
-    yield sa.make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
-    administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_database(own_database: sa.URL) -> Iterator[str]:
+    """The URL of an empty PostgreSQL schema, dropped after the test, whose connections are ended."""
+    name = f"test_{next(schema_numbers)}"
+    everything = own_database.render_as_string(hide_password=False)
+    administer(everything, f"CREATE SCHEMA {name}")
+    url = own_database.update_query_dict({"options": f"-csearch_path={name}"})
+    yield url.render_as_string(hide_password=False)
+    administer(
+        everything,
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        f"DROP SCHEMA {name} CASCADE",
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

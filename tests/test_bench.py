@@ -29,6 +29,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.live
 def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) -> None:
     """Rows, results.json as its schema says, figures, a report; the exit status is the verdict's."""
     done = bench("--users", "3", *SHORT, "--out", str(tmp_path / "out"))
@@ -55,7 +56,7 @@ def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) ->
     assert not list((tmp_path / "out").rglob("*.db*"))
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
     """`--database postgresql` needs nothing installed."""
     done = bench(
@@ -67,7 +68,7 @@ def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
     assert results["steps"][0]["submit"]["count"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) -> None:
     """A step for each rate, number of slots and repeat; visits come whether or not earlier ones were
     answered; the pipeline's files are there too.
@@ -92,7 +93,7 @@ def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) ->
     assert "5 visits a second" in (tmp_path / "summary.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_a_bench_measures_a_server_that_is_running_already(tmp_path: Path) -> None:
     """Nothing is started but the load; and the report speaks of that server."""
     with Stack(StackSettings(app="queued", slots=2, mix="fast=100")) as stack:
@@ -133,12 +134,10 @@ def commands(process: subprocess.Popen[str]) -> str:
     return " ".join(lines)
 
 
-SLOW = pytest.mark.slow
-
-
+@pytest.mark.live
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=SLOW), pytest.param(signal.SIGINT, marks=SLOW)],
+    [signal.SIGKILL, signal.SIGTERM, signal.SIGINT],
 )
 def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_path: Path) -> None:
     """Web server, worker, feed server and Locust are gone, also after kill -9."""
@@ -158,7 +157,7 @@ def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_pat
             process.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None:
     """After Ctrl-C in the second step the first one is reported; the exit status is 130."""
     out = tmp_path / "out"

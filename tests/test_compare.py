@@ -253,6 +253,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
     assert "Can't write" in capsys.readouterr().err
 
 
+@pytest.mark.live
 def test_the_command_ends_with_the_status_and_help_fits_a_terminal(tmp_path: Path) -> None:
     """As a pipeline calls it."""
     a, b = plain(tmp_path / "a", 200), plain(tmp_path / "b", 400)

@@ -16,7 +16,7 @@ from loadtests.generator.loadoptions import Load
 from loadtests.judging.samples import read_rows
 from loadtests.servers.processes import Process
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.live
 
 HERE = Path(__file__).parent
 USERS = HERE / "plugin_locustfile.py"

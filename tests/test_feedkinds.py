@@ -23,6 +23,7 @@ print(hashlib.sha256(b"".join(document("fast", n).body for n in range(6))).hexdi
 """
 
 
+@pytest.mark.live
 def test_an_address_behaves_the_same_in_every_process() -> None:
     """Two processes whose `hash` differs agree on kinds, delays and documents: predictions hold."""
     fates = {

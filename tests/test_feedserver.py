@@ -184,6 +184,7 @@ def test_options_that_cannot_be_used_are_explained(
     assert err.startswith(complaint) and err.count("\n") == 1
 
 
+@pytest.mark.live
 def test_a_low_limit_of_open_files_is_told() -> None:
     """The server still starts, and says how many connections will fit."""
     command = f"ulimit -n 256 && exec {sys.executable} -m loadtests.feedserver.server --port 0"

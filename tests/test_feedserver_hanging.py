@@ -113,8 +113,8 @@ def many_open_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.live
 @pytest.mark.usefixtures("many_open_files")
-@pytest.mark.slow
 def test_five_thousand_requests_hang_without_slowing_the_fast_ones() -> None:
     """The server stays under 250 MB, answers fast feeds as before, and stops at once in the end."""
 
@@ -141,6 +141,7 @@ def test_five_thousand_requests_hang_without_slowing_the_fast_ones() -> None:
     assert crowded_ms < 3 * alone_ms + 5
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_stops_at_a_signal_with_clients_hanging(signum: signal.Signals) -> None:
     """It exits with 0, and has nothing to say about it, nor about the connections that ended before."""

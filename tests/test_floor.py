@@ -26,12 +26,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield process.wait_for_address()
 
 
+@pytest.mark.live
 def test_the_null_server_answers_every_request_of_a_connection(server: str) -> None:
     """A connection is kept."""
     with requests.Session() as session:
         assert [session.get(f"{server}/{n}", timeout=10).text for n in range(3)] == ["ok\n"] * 3
 
 
+@pytest.mark.live
 def test_the_null_server_waits_for_the_rest_of_a_request(server: str) -> None:
     """A request that comes in pieces is one request; two that come in one piece are two."""
     host, port = server.removeprefix("http://").split(":")
@@ -97,6 +99,7 @@ def test_a_generator_that_nobody_could_look_at_is_no_result() -> None:
         floor.result_of(100, 2, rows(100), {"started_at": 0.0, "ended_s": 3.0, "lag": [[1.5, 0.1]]}, [])
 
 
+@pytest.mark.live
 def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rate that was unfit once may have been disturbed."""
     fit, unfit = judged(rows(100)), judged(rows(100), late_ms=50)
@@ -114,7 +117,7 @@ def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.Monk
     assert found["highest_fit_per_s"] == 200
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_the_command_measures_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

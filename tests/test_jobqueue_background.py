@@ -25,6 +25,7 @@ StartSupervisor = Callable[..., Any]
 Command = Callable[..., tuple[int, str]]
 
 
+@pytest.mark.live
 def test_start_returns_when_the_workers_work(
     queue: Queue, database_url: str, start: Start, order: Command, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_start_returns_when_the_workers_work(
     assert {path.name for path in tmp_path.glob("jobqueue.*")} == {"jobqueue.log"}
 
 
+@pytest.mark.live
 def test_start_says_what_is_wrong_before_it_goes_to_the_background(
     order: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +69,7 @@ def test_start_says_what_is_wrong_before_it_goes_to_the_background(
     assert order("status")[0] == 1
 
 
+@pytest.mark.live
 def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_path: Path) -> None:
     """Here a module can be imported once, by `start` itself. The supervisor is stopped again."""
     (tmp_path / "once.py").write_text(
@@ -80,6 +83,7 @@ def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_p
     assert order("status")[0] == 1
 
 
+@pytest.mark.live
 def test_scale_starts_workers_and_stops_them(
     queue: Queue, start_supervisor: StartSupervisor, order: Command
 ) -> None:
@@ -95,6 +99,7 @@ def test_scale_starts_workers_and_stops_them(
     assert "was killed" not in supervisor.output()
 
 
+@pytest.mark.live
 def test_status_says_how_the_workers_are(
     queue: Queue, database_url: str, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
@@ -122,6 +127,7 @@ def test_status_says_how_the_workers_are(
     assert second.startswith(f"  pid:{worker.pid} working for 0:00:") and "restarts: 0" in second
 
 
+@pytest.mark.live
 def test_stop_waits_until_all_are_gone(
     queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ print(succeeded, failed)
 """
 
 
+@pytest.mark.live
 def test_processes_perform_each_job_exactly_once(
     queue: Queue, database_url: str, tmp_path: Path, at_once: Callable[..., list[str]]
 ) -> None:

@@ -112,6 +112,7 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], arguments: lis
     assert "None" not in output and "[]" not in output
 
 
+@pytest.mark.live
 def test_without_a_command_usage_is_shown() -> None:
     """As a process of its own: status 2, no traceback."""
     ran = subprocess.run(
@@ -126,6 +127,7 @@ def test_without_a_command_usage_is_shown() -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.live
 def test_a_worker_process_does_what_its_options_say_and_ends_in_order(
     queue: Queue, tmp_path: Path, start_worker: Callable[..., Any]
 ) -> None:
@@ -145,6 +147,7 @@ def test_a_worker_process_does_what_its_options_say_and_ends_in_order(
     assert process.output().splitlines()[-1].startswith("*** Exiting job worker host:")
 
 
+@pytest.mark.live
 def test_a_worker_process_makes_its_table(queue: Queue, start_worker: Callable[..., Any]) -> None:
     """The first worker on an empty database needs no other command before it. Ctrl-C ends it in order."""
     jobs.drop(queue.engine)

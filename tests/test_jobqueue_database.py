@@ -21,6 +21,7 @@ queue.create_tables()
 """
 
 
+@pytest.mark.live
 def test_tables_are_created_once_by_whoever_is_first(
     database_url: str, at_once: Callable[..., list[str]]
 ) -> None:

@@ -311,6 +311,7 @@ def in_a_child(function: Callable[[], object]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.live
 def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(queue: Queue) -> None:
     """A web server that forks its workers after the application was loaded, and had enqueued something."""
     queue.enqueue(Say("parent"))
@@ -329,6 +330,7 @@ def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(queue:
     assert len(queue.jobs()) == 4
 
 
+@pytest.mark.live
 def test_after_a_fork_the_pool_of_the_parent_is_not_used_either(queue: Queue) -> None:
     """It had looked at the queue, too: that connection waits in the engine's pool."""
     queue.enqueue(Say("parent"))

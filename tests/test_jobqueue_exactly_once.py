@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import wait_until
 from jobs_for_tests import (
     Article,
@@ -128,6 +129,7 @@ def test_the_session_is_handed_over_by_name(queue: Queue) -> None:
     assert lines(queue) == ["line 0", "line 1"]
 
 
+@pytest.mark.live
 def test_after_a_kill_the_effect_is_there_exactly_once(
     queue: Queue,
     open_queue: Callable[..., Queue],

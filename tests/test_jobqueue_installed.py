@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from setuptools.config.pyprojecttoml import read_configuration
 
+pytestmark = pytest.mark.live
+
 ROOT = Path(__file__).parent.parent
 SQLALCHEMY = ("SQLAlchemy", "typing_extensions", "greenlet")  # with what it needs itself
 

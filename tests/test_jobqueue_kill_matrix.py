@@ -28,6 +28,8 @@ from worker_at_a_point import (
 
 from jobqueue import Queue, Worker
 
+pytestmark = pytest.mark.live
+
 pytest_plugins = ["queue_fixtures"]
 
 StartWorker = Callable[..., Any]

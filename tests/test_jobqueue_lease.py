@@ -174,6 +174,7 @@ def test_a_worker_that_lost_its_lease_says_so_and_goes_on(
     assert f"job {job_id} was not settled: this worker had lost its lease" in caplog.messages
 
 
+@pytest.mark.live
 def test_the_job_of_a_killed_worker_runs_again(
     queue: Queue,
     open_queue: Callable[..., Queue],

@@ -14,6 +14,8 @@ from worker_at_a_point import BATCHES
 
 from jobqueue import Job, Queue, Worker, settling
 
+pytestmark = pytest.mark.live
+
 pytest_plugins = ["queue_fixtures"]
 
 StartWorker = Callable[..., Any]

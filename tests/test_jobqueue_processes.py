@@ -24,6 +24,7 @@ def test_endings_are_told_in_words() -> None:
     assert ending(-200) == "was killed by signal 200"
 
 
+@pytest.mark.live
 def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """While the database is away. When the lease has expired, other workers free the jobs."""
     tries = []
@@ -45,6 +46,7 @@ def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptur
     assert caplog.messages == [message]
 
 
+@pytest.mark.live
 def test_freeing_is_given_up_when_the_supervisor_ends() -> None:
     """A database that hangs does not keep it. (A process that waits for its input stands for that.)"""
     reading, ours = os.pipe()

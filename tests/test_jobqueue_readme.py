@@ -57,6 +57,7 @@ def ends(tmp_path: Path) -> Iterator[dict[str, str]]:
     os.close(ours)
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(("title", "database"), RUNS)
 def test_a_section_does_what_it_says(
     title: str, database: str, tmp_path: Path, request: pytest.FixtureRequest, ends: dict[str, str]

@@ -93,6 +93,7 @@ def test_ctrl_c_ends_run_in_order_without_a_signal_handler(queue: Queue) -> None
     assert (job.attempts, job.locked_by) == (0, None)
 
 
+@pytest.mark.live
 def test_a_worker_process_gives_back_its_job_and_exits(
     queue: Queue, start_worker: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ from jobs_for_tests import Append, HangAtFirst, KillItsWorker, WaitForFile, line
 
 from jobqueue import Queue
 
+pytestmark = pytest.mark.live
+
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 
 # The same command line, by a program that does not wait as long before it kills,

@@ -93,6 +93,7 @@ for n in range(20):
 """
 
 
+@pytest.mark.live
 def test_of_processes_that_race_exactly_one_adds_the_job(
     queue: Queue, database_url: str, at_once: Callable[..., list[str]]
 ) -> None:

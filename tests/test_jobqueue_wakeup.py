@@ -67,6 +67,7 @@ queue.enqueue(Say(sys.argv[2]))
 """
 
 
+@pytest.mark.live
 def test_it_hears_of_a_job_from_another_process(
     queue: Queue, idle: Callable[..., Any], at_once: Callable[..., list[str]], database_url: str
 ) -> None:

@@ -86,7 +86,7 @@ def pipeline(reader: Reader, text: str) -> None:
     assert (reader.folder / "summary.md").read_text().startswith("### ")
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_the_guide_from_the_locustfile_to_the_rows(reader: Reader, server: str) -> None:
     """In its order: files are written, commands typed, and the console sees what they left."""
     kinds = [block.language for block in BLOCKS]
@@ -102,7 +102,7 @@ def test_the_guide_from_the_locustfile_to_the_rows(reader: Reader, server: str) 
             reader.go_through(Block(language, text))
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_a_reader_that_runs_is_measured(reader: Reader, tmp_path: Path) -> None:
     """Both commands of the guide, shortened, on a reader that the test has started."""
     (text,) = (text for language, text in BLOCKS if language == "sh")

@@ -16,6 +16,8 @@ from loadtests.judging.samples import Row, read_rows
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
 
+pytestmark = pytest.mark.live
+
 FEEDS = "loadtests/feeds.py"
 QUICK = ("--kind", "fast", "--think", "0.1", "--run-time", "2s")
 SIX = ("--users", "6", "--spawn-rate", "6")
@@ -52,7 +54,6 @@ def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_p
     assert len(about["lag"]) > 10
 
 
-@pytest.mark.slow
 def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path: Path) -> None:
     """Little's law over the rows finds the users, their random first delay included."""
     run = headless(
@@ -85,7 +86,6 @@ def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start
     assert all(row.sent_s == row.intended_s for row in rows if row.group == "poll")
 
 
-@pytest.mark.slow
 def test_two_processes_submit_different_feeds(reader: tuple[str, ...], tmp_path: Path) -> None:
     """Their rows are one file, and every request is counted once."""
     run = headless(FEEDS, tmp_path, *reader, *QUICK, *SIX, *two_processes())
@@ -104,7 +104,6 @@ def test_what_is_in_flight_at_the_end_is_a_row(tmp_path: Path) -> None:
     assert [row for row in rows if row.group == "content" and row.unfinished]
 
 
-@pytest.mark.slow
 def test_the_same_seed_submits_the_same_feeds(tmp_path: Path) -> None:
     """What a server is asked for, and in which order, depends on the seed and on nothing else."""
 
@@ -179,7 +178,6 @@ def has_rows(page: str) -> bool:
     return len(requests.get(f"{page}/stats/requests", timeout=20).json()["stats"]) > 3
 
 
-@pytest.mark.slow
 def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> None:
     """A test in closed load, one in open load, said in the form; each has rows and a verdict of its own."""
     assert "No test has ended yet" in text_of(f"{page}/verdict")

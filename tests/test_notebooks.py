@@ -109,8 +109,8 @@ def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
     assert any("image/png" in output.get("data", {}) for output in outputs_of(page))
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("which", ["starter", "solution"])
-@pytest.mark.slow
 def test_the_first_chapter_comes_out_of_its_recordings_as_it_is_kept(which: str, tmp_path: Path) -> None:
     """Its printed words, all of them, without starting a stack."""
     first = CHAPTERS[0]
@@ -289,6 +289,7 @@ def test_a_chapter_is_named_by_its_number_or_its_name(name: str) -> None:
         build._chosen(CHAPTERS, ["77"])
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("which", ["starter", "solution"])
 def test_the_example_in_the_authors_page_is_a_chapter(which: str, tmp_path: Path) -> None:
     """As it stands there: the starter's checks say "not yet", the solution's "right"."""

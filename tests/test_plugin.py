@@ -10,6 +10,8 @@ from locust_runs import counted_by_locust, headless
 
 from loadtests.servers.processes import Process
 
+pytestmark = pytest.mark.live
+
 HERE = Path(__file__).parent
 USERS = HERE / "plugin_locustfile.py"
 TRUTH = HERE / "truth_locustfile.py"
@@ -111,7 +113,6 @@ def test_each_step_is_reported_apart(null_server: str, tmp_path: Path) -> None:
     assert "have no impact" not in run.err  # Locust's words on --users that a shape ignores
 
 
-@pytest.mark.slow
 def test_open_load_has_steps_too(null_server: str, tmp_path: Path) -> None:
     """Rates, by the schedule: as many rows in each stage as its seed has planned, some 20 and some 80."""
     steps = ("--model", "open", "--steps", "20,80", "--step-seconds", "1", "--seed", "3")

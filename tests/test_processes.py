@@ -14,6 +14,8 @@ from conftest import still_running, wait_until
 from loadtests.errors import ProcessError
 from loadtests.servers.processes import GUARD, Process
 
+pytestmark = pytest.mark.live
+
 # A command with a child of its own that ignores TERM; both print their pids.
 STUBBORN = """
 import os, signal, subprocess, sys, time

@@ -178,7 +178,7 @@ def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
 # -- from end to end
 
 
-@pytest.mark.slow
+@pytest.mark.live
 @pytest.mark.parametrize(
     ("database", "measures"),
     [
@@ -208,7 +208,7 @@ def test_a_quick_run_measures_and_writes_it_all_down(
     assert {path.name for path in out.iterdir()} == {"results.json", "figures"}  # no database, no log
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_json_is_what_results_json_holds(tmp_path: Path) -> None:
     """And nothing else is on standard output; both databases, unless one is named."""
     done = queue("--quick", "--only", "bulk", "--json", "--out", str(tmp_path / "out"))
@@ -290,7 +290,7 @@ def commands(process: subprocess.Popen[str]) -> str:
     return " ".join(said)
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_nothing_outlives_a_benchmark_that_is_killed(tmp_path: Path) -> None:
     """Neither a worker, nor a program, nor the PostgreSQL."""
     with running(tmp_path / "out", "--database", "postgresql", "--only", "idle") as process:
@@ -305,8 +305,8 @@ def _runs(part: str, process: subprocess.Popen[str]) -> bool:
     return part in commands(process)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-@pytest.mark.slow
+@pytest.mark.live
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_benchmark_keeps_what_it_has_measured(number: signal.Signals, tmp_path: Path) -> None:
     """After Ctrl-C in the second measure the first is written; the exit status is 130."""
     out = tmp_path / "out"
@@ -322,6 +322,7 @@ def test_an_interrupted_benchmark_keeps_what_it_has_measured(number: signal.Sign
     assert {path.name for path in out.iterdir()} == {"results.json", "figures"}
 
 
+@pytest.mark.live
 def test_a_process_that_fails_is_named_and_what_was_measured_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_readers_own_policy_fits_the_dashboard(environment: pytest.MonkeyPat
     assert "Feed reader" not in answer.text
 
 
+@pytest.mark.live
 def test_make_queued_prints_an_address_that_opens_it() -> None:
     """With a password that is made up for this run; once the reader is asked to stop, it stops."""
     command = [sys.executable, "-m", "loadtests", "stack", "queued", "--port", "0", "--feeds-port", "0"]

@@ -58,7 +58,7 @@ def test_every_command_has_a_test_here() -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_make_bench_passes_its_arguments(tmp_path: Path) -> None:
     """`make bench` runs the bench; ARGS reach it. (make's own status is 2 whatever the bench's was.)"""
     done = run(f'make bench ARGS="{SHORT} --app queued --out {tmp_path / "out"}"')
@@ -73,12 +73,14 @@ def test_the_options_of_the_readme_make_a_plan(options: str) -> None:
     assert len(plan.steps()) == (6 if "open" in options else 16)
 
 
+@pytest.mark.live
 def test_the_loads_own_help_is_printed() -> None:
     """What the plugin adds to Locust's options."""
     done = run(f"{sys.executable} -m locust -f loadtests/feeds.py --help-load")
     assert done.returncode == 0 and "--rate" in done.stdout
 
 
+@pytest.mark.live
 def test_make_bench_explains_its_options() -> None:
     """Help, and status 0."""
     done = run("make bench ARGS=--help")
@@ -86,6 +88,7 @@ def test_make_bench_explains_its_options() -> None:
     assert "--users N,N" in done.stdout
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("app", ["sync", "queued"])
 def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, tmp_path: Path) -> None:
     """A terminal's Ctrl-C reaches make and all below it."""
@@ -112,7 +115,7 @@ def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, 
                 os.killpg(make.pid, signal.SIGKILL)
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_make_bench_queue_passes_its_arguments(tmp_path: Path) -> None:
     """It measures what it is told to, says so, and writes it down."""
     done = run(f'make bench-queue ARGS="--quick --only import --out {tmp_path / "out"}"')
@@ -120,7 +123,7 @@ def test_make_bench_queue_passes_its_arguments(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "results.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_locust_runs_on_a_reader_that_it_starts() -> None:
     """The README's command, with less time."""
     (command,) = (line for line in COMMANDS if "--headless" in line)
@@ -128,6 +131,7 @@ def test_locust_runs_on_a_reader_that_it_starts() -> None:
     assert "From every request, unrounded" in done.stdout, done.stderr
 
 
+@pytest.mark.live
 def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
     """The README's command comes as far as its page."""
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "feeds.py"), "--app", "queued"]
@@ -137,12 +141,14 @@ def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
         process.wait_for("Starting web interface", timeout=60)
 
 
+@pytest.mark.live
 def test_the_make_targets_of_the_readme_exist() -> None:
     """`make notebooks` opens JupyterLab and `make test` is what runs this: both are only looked at."""
     for target in ("notebooks", "test", "bench", "bench-full", "sync", "queued", "diff"):
         assert run(f"make --dry-run {target}").returncode == 0
 
 
+@pytest.mark.live
 def test_the_python_code_does_what_it_says(tmp_path: Path) -> None:
     """It runs as it stands, in an empty folder."""
     (code,) = (block for language, block in BLOCKS if language == "python")
@@ -152,6 +158,7 @@ def test_the_python_code_does_what_it_says(tmp_path: Path) -> None:
     assert done.stdout == "Hello, world!\n(1, 0)\n"
 
 
+@pytest.mark.live
 def test_the_diff_is_what_make_diff_shows() -> None:
     """The two lines in the README are the two lines of the lesson."""
     (shown,) = (block for language, block in BLOCKS if language == "diff")
@@ -166,6 +173,7 @@ def test_links_lead_somewhere(name: str) -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+@pytest.mark.live
 def test_make_alone_lists_every_target_with_its_help() -> None:
     """A target without a help line is missing from the list, and fails here."""
     listed = re.findall(r"^  ([a-z-]+) {2,}\S", run("make").stdout, re.MULTILINE)

@@ -26,6 +26,7 @@ def figures_agree(some: list[float], others: list[float]) -> bool:
     return low < 0 < high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [20, 32, 60])
 def test_the_closed_load_of_readers_is_the_one_that_simpy_simulates(users: int) -> None:
     """Below, at and above the knee, with the real mix: the wait, its share, response, requests a second."""
@@ -47,6 +48,7 @@ def test_the_closed_load_of_readers_is_the_one_that_simpy_simulates(users: int) 
     assert figures_agree(*shares)
 
 
+@pytest.mark.slow
 def test_the_open_load_of_readers_who_poll_is_the_one_that_simpy_simulates() -> None:
     """The queued app: POST, page, two polls after pauses, page; others browse."""
     work = Workload(
@@ -61,6 +63,7 @@ def test_the_open_load_of_readers_who_poll_is_the_one_that_simpy_simulates() -> 
     assert figures_agree([run.throughput for run in theirs], [run.throughput for run in ours])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", TABLE)
 def test_visits_of_one_request_are_the_machine_repairmans_model(users: int) -> None:
     """Where M/M/c//N is exact the simulation agrees with it."""

@@ -15,6 +15,7 @@ from loadtests.errors import UsageError
 from loadtests.servers.stack import Stack, StackSettings, check_database
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("app", ["sync", "queued"])
 def test_a_stack_serves_feeds_and_leaves_nothing_behind(
@@ -37,6 +38,7 @@ def test_a_stack_serves_feeds_and_leaves_nothing_behind(
     assert not list(tmp_path.glob("*.db*"))
 
 
+@pytest.mark.live
 def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -> None:
     """The command prints both addresses, and ends with status 0 on Ctrl-C."""
     command = [sys.executable, "-m", "loadtests", "stack", "sync", "--port", "0", "--feeds-port", "0"]
@@ -54,6 +56,7 @@ def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -
     assert not still_running(children)
 
 
+@pytest.mark.live
 def test_a_port_in_use_is_said_plainly() -> None:
     """No traceback: the port is named, and the exit status is not zero."""
     with socket.socket() as taken:

@@ -69,6 +69,7 @@ def test_closed_load_agrees_with_the_checked_table(users):
     assert load.percentile(95) == pytest.approx(p95, abs=0.0006)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", TABLE)
 def test_closed_load_agrees_with_a_simulation(users):
     """Mean, p95, share over 500 ms and throughput lie in the simulation's interval over eight repeats."""
@@ -85,6 +86,7 @@ def test_closed_load_agrees_with_a_simulation(users):
         assert high - low < 0.3 * formula, f"{name}: so wide an interval shows nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", TABLE)
 def test_the_mean_hardly_depends_on_how_service_times_are_spread_but_it_does(users):
     """Constant service is a little faster than the formula, and feeds that hang a little slower, as tabled.
@@ -188,6 +190,7 @@ def test_open_load_agrees_with_the_checked_table(rho):
     assert load.wait_allen_cunneen(1, HANGING_SCV) + DEMAND == pytest.approx(allen_cunneen, rel=0.003)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", OPEN_TABLE)
 def test_open_load_agrees_with_a_simulation(rho):
     load = OpenLoad(SLOTS, rho * SLOTS / DEMAND, DEMAND)
@@ -210,6 +213,7 @@ def test_with_feeds_that_hang_allen_cunneen_is_near_and_erlang_c_is_not(rho):
     assert 0.8 < simulated / allen_cunneen < 1
 
 
+@pytest.mark.slow
 def test_the_median_hides_the_feeds_that_hang():
     """At rho 0.7 half of the requests take about 0.05 s, while 28 % exceed 500 ms: state the share."""
     responses = open_repeats(0.7)

@@ -20,6 +20,8 @@ import truth_server as truth
 from loadtests.judging.samples import RULE_MS, Row, Summary, in_window, nearest_rank, read_rows, summarise
 from loadtests.servers.processes import Process
 
+pytestmark = pytest.mark.live
+
 HERE = Path(__file__).parent
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 
@@ -105,7 +107,6 @@ def disagreements(
     return wrong
 
 
-@pytest.mark.slow
 def test_percentiles_and_share_are_those_of_the_known_distribution(server: str, tmp_path: Path) -> None:
     """A thousand requests of a lognormal latency: each 95 % interval holds the truth."""
     [run] = load(server, tmp_path, "Lognormal --model open --rate 200 --run-time 5s --stop-timeout 5")
@@ -115,7 +116,6 @@ def test_percentiles_and_share_are_those_of_the_known_distribution(server: str, 
     assert not disagreements(summary, run, truth.lognormal_quantile_ms, truth.lognormal_share_over)
 
 
-@pytest.mark.slow
 def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: str, tmp_path: Path) -> None:
     """Frozen for a third of the time, behind four connections.
 
@@ -156,7 +156,6 @@ def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: s
     assert slow <= 4 * 3  # each user once a freeze
 
 
-@pytest.mark.slow
 def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -> None:
     """Three of ten requests fail at once: the percentiles are those of the rest, and failures are over the
     rule.
@@ -176,7 +175,6 @@ def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -
     assert nearest_rank(everything, 50) < 0.75 * (summary["p50_ms"] or 0)
 
 
-@pytest.mark.slow
 def test_hangs_at_the_end_are_not_lost(server: str, tmp_path: Path) -> None:
     """From some moment on no answer comes: every request is a row, and those that hang are over the rule."""
     [run] = load(server, tmp_path, "Hanging --model open --rate 60 --run-time 3s --stop-timeout 1")

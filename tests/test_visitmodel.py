@@ -54,6 +54,7 @@ def test_visits_of_one_request_are_the_checked_table(users: int) -> None:
     assert about.least_mean == pytest.approx(plain.least_response)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("users", [20, 32, 60])
 def test_closed_load_of_readers_is_within_a_few_percent_of_a_simulation(users: int) -> None:
     """Below, at and above the knee: the mean and p95 within 4 %, the shares within 6 points, X within 4 %.
@@ -95,6 +96,7 @@ def test_closed_load_of_readers_who_poll_is_within_a_few_percent_of_a_simulation
     assert between([run.throughput for run in runs], about.throughput, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rho", "rel"), [(0.5, 0.02), (0.7, 0.08)])
 def test_open_load_of_readers_is_near_a_simulation_while_the_slots_have_time_to_spare(rho, rel) -> None:
     """Then the wait, which the model takes too short (it is that of equal requests), is little."""

@@ -50,7 +50,7 @@ def test_an_answer_that_breaks_the_check_is_no_traceback(capsys: Captured) -> No
     """The error is named after the hint."""
     right = lambda answer: answer(1) + 1 == 2  # noqa: E731
     assert answer_of(right, "x", capsys).endswith(
-        "(Your answer ends in TypeError: 'str' object is not callable.)"
+        "(Your answer raised TypeError: 'str' object is not callable.)"
     )
 
 
@@ -117,6 +117,7 @@ def test_a_missing_module_is_told_how_to_install_it() -> None:
     assert ".venv/bin/pip install celery. Then restart the kernel." in advice(error)
 
 
+@pytest.mark.live
 def test_only_the_standard_library_is_imported_before_begin() -> None:
     """Else a kernel without our packages could not say so."""
     code = "import workbook, sys; print([n for n in sys.modules if n in ('loadtests', 'numpy', 'requests')])"

@@ -48,9 +48,9 @@ def forgets_to_return(db: Connection, worker: str, now: float) -> None:
         (whole_result, "It must return the job's id, or None."),
         (look_then_claim, GAP),
         (claiming(DUE.replace("<=", "<")), "A job whose run_at is :now is due."),
-        (claiming(DUE.replace("<= :now", "<= :now + 50")), "It took a job whose run_at is still to come."),
-        (claiming(DUE.replace("locked_by IS NULL AND ", "")), "It took a job that a worker has."),
-        (claiming(DUE.replace("priority, run_at", "run_at")), "The lowest number in priority goes first"),
+        (claiming(DUE.replace("<= :now", "<= :now + 50")), "It took a job whose run_at is in the future."),
+        (claiming(DUE.replace("locked_by IS NULL AND ", "")), "It took a job that a worker already has."),
+        (claiming(DUE.replace("priority, run_at", "run_at")), "The lowest priority number goes first"),
         (claiming(DUE.replace(", run_at LIMIT", " LIMIT")), "Of equal priority"),
     ],
 )
@@ -89,10 +89,10 @@ def keeps_it_to_itself(db: Connection, id: int, worker: str) -> None:
     [
         (lambda *which: deleting(*which) == 1, True),
         (lambda *which: ..., NO_ANSWER),
-        (keeps_it_to_itself, "It returned None: is there a `return`?"),
+        (keeps_it_to_itself, "It returned None: is a `return` missing?"),
         (deleting, "Return True or False, not a number of rows."),
         (compare_then_delete, GAP),
-        (unfenced, "A finished a job that is B's by now."),
+        (unfenced, "A finished a job that is now B's."),
     ],
 )
 def test_a_finish_is_right_or_told_what_is_wrong(finish: Callable[..., Any], said: bool | str) -> None:

@@ -18,6 +18,7 @@ def test_a_lab_without_workers_says_what_to_run(look: object) -> None:
         look(Lab())  # type: ignore[operator]
 
 
+@pytest.mark.live
 def test_a_stopped_worker_loses_its_job_and_is_told_so_when_it_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

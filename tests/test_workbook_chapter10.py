@@ -33,7 +33,7 @@ def test_a_job_on_procrastinate_is_in_the_readers_transaction(postgres_database:
     assert len(jobs) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_the_reader_shows_the_same_on_both_engines() -> None:
     """Every feed is fetched, and its content comes after the answer and after the feed's own time."""
     found = same_visitors(engines=("jobqueue", "procrastinate"), visitors=2, feeds=4)

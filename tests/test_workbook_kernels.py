@@ -16,7 +16,7 @@ from conftest import still_running, wait_until
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.live
 
 BEGIN = "from workbook import begin, experiment\nbegin(3)"
 HOLD = """

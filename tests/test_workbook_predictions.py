@@ -47,8 +47,8 @@ def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
     [
         (3, 3, False, "well said"),
         (0, 0, False, "well said"),
-        (0, 2, False, "off, and by no factor, since one of the two is 0"),
-        (2, 0, False, "off, and by no factor, since one of the two is 0"),
+        (0, 2, False, "off (no factor: one of the two is 0)"),
+        (2, 0, False, "off (no factor: one of the two is 0)"),
         (1, 8, False, "off by a factor of 8.0"),
         (8, 1, False, "off by a factor of 8.0"),
         (9, 8, True, "well said"),

@@ -49,8 +49,7 @@ def main(command: list[str]) -> int:
 
     if cpus := {int(number) for number in os.environ.pop("GUARD_CPUS", "").split(",") if number}:
         os.sched_setaffinity(0, cpus)  # what it starts inherits this
-    inherited = [int(fd) for fd in os.environ.pop("GUARD_PASS_FDS", "").split(",") if fd]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=inherited)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     while child.poll() is None and not stopping:
         ready, _, _ = select.select([0, wake_read], [], [])
         if wake_read in ready:

