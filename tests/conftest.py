@@ -114,6 +114,21 @@ def postgres_database(own_database: sa.URL) -> Iterator[str]:
     )
 
 
+@pytest.fixture(scope="session")
+def durable_postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL as it comes, for tests that look at its settings: these are live."""
+    with running_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def durable_database(durable_postgres: str) -> str:
+    """The URL of an empty database of that server."""
+    name = f"test_{next(schema_numbers)}"
+    administer(durable_postgres, f"CREATE DATABASE {name}")
+    return sa.make_url(durable_postgres).set(database=name).render_as_string(hide_password=False)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database: every test that takes this runs on SQLite and on PostgreSQL."""

@@ -1,40 +1,24 @@
 """`jobqueue doctor` finds the settings that hurt, on real databases and with real workers' rows."""
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from commands_for_tests import HOUR, MINUTE, NOON, SECOND, Command, claimed, name_of, seen
-from conftest import administer
 from jobs_for_tests import Say
 from sqlalchemy import text
 
 from jobqueue import Queue
 from jobqueue.tools import doctor, doctor_postgresql
 from jobqueue.tools.findings import Finding
-from loadtests.servers.postgres import running_postgres
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 pytestmark = pytest.mark.live
 
-numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def durable_postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL with the settings it comes with: all other tests share one with fsync off."""
-    with running_postgres() as url:
-        yield url
-
 
 @pytest.fixture
-def postgres_database(durable_postgres: str) -> str:
-    """The URL of an empty database of that server."""
-    name = f"test_{next(numbers)}"
-    administer(durable_postgres, f"CREATE DATABASE {name}")
-    return sa.make_url(durable_postgres).set(database=name).render_as_string(hide_password=False)
+def postgres_database(durable_database: str) -> str:
+    """The doctor wants a server that waits for its disk, unlike the one that all other tests share."""
+    return durable_database
 
 
 def found(queue: Queue, deadline: float | None = None) -> dict[str, Finding]:

@@ -67,7 +67,7 @@ def test_a_section_does_what_it_says(
     folder.mkdir()
     url = f"sqlite:///{folder}/jobs.db"
     if database == "postgresql":
-        url = request.getfixturevalue("postgres_database")
+        url = request.getfixturevalue("durable_database")
     reader = Reader(folder, url)
     (folder / "jobs.py").write_text(GREET)
     if any("$ jobqueue start" in block.text for block in SECTIONS[title]):
