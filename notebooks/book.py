@@ -1,9 +1,9 @@
-"""Build the workbook as a site: `make book`. It opens from a file, and loads nothing from elsewhere.
+"""Build the workbook as a site that opens from a file and loads nothing from elsewhere: `make book`.
 
     python notebooks/book.py [--out var/book]
 
-The kept notebooks are put beside the site's own files in a temporary folder, and Sphinx makes pages of them:
-nothing is executed.
+The committed notebooks and the site's own files are copied to a temporary folder, where Sphinx turns them
+into pages. Nothing is executed.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TOC = """```{{toctree}}
 def main(argv: Sequence[str] | None = None) -> int:
     """Build the site; returns Sphinx's exit status."""
     parser = argparse.ArgumentParser(prog="make book", description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the pages; default var/book")
+    parser.add_argument("--out", type=Path, default=OUT, help="output folder; default var/book")
     options = parser.parse_args(argv)
     from sphinx.cmd.build import build_main
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def problems(site: Path) -> list[str]:
-    """What keeps a site from being read offline, a line each: loads from elsewhere, dead links."""
+    """What keeps a site from being read offline, one line each: external loads and dead links."""
     found = []
     for page in sorted(site.rglob("*.html")):
         text = re.sub(r"<(style|script)\b[^>]*>.*?</\1>", _tag_alone, page.read_text(), flags=re.DOTALL)
@@ -67,7 +67,7 @@ def _tag_alone(element: re.Match[str]) -> str:
 
 
 def stage(folder: Path) -> None:
-    """Put into `folder` what Sphinx needs: its settings, and the pages, the contents as index."""
+    """Copy what Sphinx needs into `folder`: its settings, and the pages, with the contents as the index."""
     import nbformat
 
     shutil.copy(HERE / "site" / "conf.py", folder)
@@ -88,12 +88,12 @@ def stage(folder: Path) -> None:
 
 
 def _with_index(text: str) -> str:
-    """The same text, with links to the contents as the site has them."""
+    """The text, with links to the contents pointing at the site's index."""
     return re.sub(rf"\b{FIRST}\.ipynb", "index.ipynb", text)
 
 
 def contents(chapters: Sequence[Path], solutions: Sequence[Path]) -> str:
-    """What Sphinx's navigation holds, in three groups."""
+    """The table of contents for Sphinx's navigation, in three groups."""
     groups = {"Chapters": chapters, "For teachers": [Path("teachers.md")], "Solutions": solutions}
     return "\n\n".join(
         TOC.format(caption=caption, pages="\n".join(str(page.with_suffix("")) for page in pages))

@@ -1,12 +1,12 @@
 """Build the workbook: from notebooks/source/*.py to executed starter and solution notebooks.
 
-    python notebooks/build.py [CHAPTER ...]       # `make chapters`: what is not recorded yet is measured
-    python notebooks/build.py --record CHAPTER    # measure it all anew, and record it
-    python notebooks/build.py --check             # build nothing: does it hold, run live?
-    python notebooks/build.py --check --recorded  # without a stack; and is what is kept stale?
+    python notebooks/build.py [CHAPTER ...]       # `make chapters`: measure only what is not recorded yet
+    python notebooks/build.py --record CHAPTER    # measure and record everything anew
+    python notebooks/build.py --check             # write nothing: do the exercise checks hold, run live?
+    python notebooks/build.py --check --recorded  # the same from recordings; also reports stale notebooks
 
-The notebooks that are kept are drawn from the recordings in notebooks/data/, so that they and the recordings
-agree, and a new word in a text does not change a figure.
+The committed notebooks are executed from the recordings in notebooks/data/, so the two agree, and editing a
+text changes no figure.
 """
 
 import argparse
@@ -40,14 +40,14 @@ from chapters import (
 )
 
 DATA = HERE / "data"
-MOST_SECONDS = 60  # for a starter, live, on two quiet cores; its solution may take twice that
-MOST_PIXELS = 0.001  # the share of them that may differ
+MOST_SECONDS = 60  # for a live starter on two idle cores; its solution may take twice as long
+MOST_PIXELS = 0.001  # share of the pixels that may differ
 CELL_SECONDS = 240
 NOT_YET, RIGHT = re.compile(r"^Exercise \S+: not yet\.", re.M), re.compile(r"^Exercise \S+: right\.$", re.M)
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, mode: str, notes: Path) -> float:
-    """Run all cells in `folder`; returns seconds. Predictions go to `notes`, not to the reader's own.
+    """Run all cells in `folder`; returns the seconds taken. Predictions go to `notes`, not the reader's file.
 
     Raises CellExecutionError if a cell fails.
     """
@@ -66,7 +66,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, mode: str, notes: Pat
 
 
 def build(chapter: Chapter, record: bool) -> None:
-    """Make what is missing of the recordings (or all of them), and from these both notebooks."""
+    """Make the missing recordings (with `record`, all of them), and both notebooks from them."""
     with tempfile.TemporaryDirectory() as temporary:
         notes = Path(temporary) / "predictions.json"
         if record:
@@ -81,7 +81,7 @@ def build(chapter: Chapter, record: bool) -> None:
 
 
 def build_pages(chapters: Sequence[Chapter]) -> None:
-    """Make the contents and the last page, whose built copy shows the author's predictions."""
+    """Build the contents and the last page, which shows the author's predictions."""
     nbformat.write(contents(chapters), HERE / f"{CONTENTS}.ipynb")
     last = predictions()
     with tempfile.TemporaryDirectory() as temporary:
@@ -92,7 +92,7 @@ def build_pages(chapters: Sequence[Chapter]) -> None:
 
 
 def noted(chapters: Sequence[Chapter]) -> list[dict[str, object]]:
-    """The predictions of these chapters as their sources make them, with what was recorded."""
+    """The predictions in these chapters' sources, with the recorded results."""
     files = [_notes(chapter) for chapter in chapters]
     return [each for file in files if file.exists() for each in json.loads(file.read_text())]
 
@@ -102,10 +102,10 @@ def _notes(chapter: Chapter) -> Path:
 
 
 def check(chapter: Chapter, mode: str, only: str | None = None) -> list[str]:
-    """Run starter and solution afresh, or `only` one; returns what is wrong, and prints how long each took.
+    """Run the starter and the solution, or `only` one of them; returns the problems, and prints the times.
 
-    From recordings they must come out as they are kept. Too slow is said, and is nothing wrong: so may the
-    machine be.
+    From recordings, they must come out like the committed notebooks. A slow run is reported, but is not a
+    problem: the machine may be slow.
     """
     problems = []
     cases = (
@@ -137,7 +137,7 @@ def check(chapter: Chapter, mode: str, only: str | None = None) -> list[str]:
 
 
 def stale(kept: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> list[str]:
-    """What a kept notebook prints or draws otherwise than one that was executed now."""
+    """Where a committed notebook differs from one that was just executed."""
     if [cell.source for cell in kept.cells] != [cell.source for cell in executed.cells]:
         return ["its cells are not those of its source"]
     found = []
@@ -157,7 +157,7 @@ def pictures(cell: nbformat.NotebookNode) -> list[bytes]:
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Whether two pictures differ in hardly a pixel: another machine may round otherwise."""
+    """Whether two pictures are equal but for a few pixels: another machine may round differently."""
     first, second = (imread(BytesIO(each)) for each in (one, other))
     if first.shape != second.shape:
         return False
@@ -165,7 +165,7 @@ def alike(one: bytes, other: bytes) -> bool:
 
 
 def printed(notebook: nbformat.NotebookNode) -> str:
-    """All that the cells of an executed notebook printed."""
+    """Everything the cells of an executed notebook printed."""
     return "".join(map(printed_by, notebook.cells))
 
 
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--record", action="store_true", help="measure and record all experiments anew")
     parser.add_argument("--check", action="store_true", help="run starters and solutions, write nothing")
     parser.add_argument("--recorded", action="store_true", help="check from the recordings, without a stack")
-    parser.add_argument("--only", choices=["starter", "solution"], help="check these alone")
+    parser.add_argument("--only", choices=["starter", "solution"], help="check only these")
     options = parser.parse_args(argv)
     try:
         everything = all_chapters()
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _chosen(chapters: Sequence[Chapter], names: Sequence[str]) -> list[Chapter]:
-    """Those that are named, by name or by number; all if none is. Raises SourceError for an unknown name."""
+    """The chapters with these names or numbers, or all of them. Raises SourceError for an unknown name."""
     known = {key: each for each in chapters for key in (each.name, str(each.number), f"{each.number:02}")}
     if unknown := [name for name in names if name not in known]:
         raise SourceError(f"no chapter {unknown[0]}: there are {', '.join(each.name for each in chapters)}")
@@ -214,7 +214,7 @@ def _one_by_one(chapters: Sequence[Chapter], act: Callable[[Chapter], object]) -
 def _check_all(chapters: Sequence[Chapter], mode: str, only: str | None) -> int:
     failed, began = 0, time.monotonic()
     for chapter in chapters:
-        for attempt in ("", ", once more")[: 2 if mode == "live" else 1]:  # it may have had a busy moment
+        for attempt in ("", ", once more")[: 2 if mode == "live" else 1]:  # the machine may have been busy
             print(f"{chapter.name}{attempt}", flush=True)
             problems = check(chapter, mode, only)
             print("".join(f"  {problem}\n" for problem in problems), end="", flush=True)

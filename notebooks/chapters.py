@@ -1,4 +1,4 @@
-"""From a chapter's source to its two notebooks: the starter and the solution. Pure.
+"""Turn a chapter's source into its two notebooks, the starter and the solution. Writes nothing.
 
 A source is a Python script in jupytext's percent format, which diffs well:
 
@@ -7,8 +7,8 @@ A source is a Python script in jupytext's percent format, which diffs well:
     busy = rate * demand
     # end
 
-The solution notebook has the cell as it is; in the starter all between the markers becomes `busy = ...`.
-WRITING.md tells the rest.
+The solution keeps the answer; in the starter everything between the markers becomes `busy = ...`.
+See WRITING.md.
 """
 
 import ast
@@ -32,18 +32,18 @@ NOTHING = "nothing more"  # than `make notebooks` installs
 
 
 class SourceError(Exception):
-    """A source that is not in the form; the message says where and what."""
+    """A malformed source; the message says which one, and what is wrong."""
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A source, and what its header says of it."""
+    """A source, with its title and header."""
 
     source: Path
     title: str  # "1. The 500 ms rule"
     about: str  # one line
     minutes: int  # for reading, running and the exercises
-    needs: str  # beside `make notebooks`
+    needs: str  # beyond `make notebooks`
 
     @property
     def name(self) -> str:
@@ -64,25 +64,25 @@ class Chapter:
 
 
 def all_chapters() -> list[Chapter]:
-    """The chapters whose sources are there, in order. Raises SourceError."""
+    """All chapters that have a source, in order. Raises SourceError."""
     names = sorted(SOURCES.glob("*.py"))
     return [chapter(source) for source in names if source.stem not in (CONTENTS, PREDICTIONS)]
 
 
 def chapter(source: Path) -> Chapter:
-    """What a source says of itself, in its header and its title. Raises SourceError."""
+    """Read a source's header and title. Raises SourceError."""
     first, *cells = jupytext.read(source).cells
     header = yaml.safe_load(first.source.strip("-\n")) if first.cell_type == "raw" else {}
     if missing := {"about", "minutes", "needs"} - set(header):
         raise SourceError(f"{source.name}: the header lacks {', '.join(sorted(missing))} (see WRITING.md)")
     title = re.match(r"# (.*)", cells[0].source)
     if not title:
-        raise SourceError(f"{source.name}: the first cell begins with the title: # 1. Its title")
+        raise SourceError(f"{source.name}: the first cell must begin with the title: # 1. Its title")
     return Chapter(source, title[1], str(header["about"]), int(header["minutes"]), str(header["needs"]))
 
 
 def starter(of: Chapter) -> nbformat.NotebookNode:
-    """The notebook that a reader opens, not executed: answers left out."""
+    """The notebook a reader opens, without answers; not executed."""
     notebook = _notebook(of.source)
     for cell in notebook.cells:
         if is_exercise(cell):
@@ -92,7 +92,7 @@ def starter(of: Chapter) -> nbformat.NotebookNode:
 
 
 def solution(of: Chapter) -> nbformat.NotebookNode:
-    """The same with the answers, not executed."""
+    """The notebook with the answers; not executed."""
     notebook = _notebook(of.source)
     for cell in notebook.cells:
         if is_exercise(cell):
@@ -104,7 +104,7 @@ def solution(of: Chapter) -> nbformat.NotebookNode:
 
 
 def contents(chapters: Iterable[Chapter]) -> nbformat.NotebookNode:
-    """The table of contents, from what the sources say of themselves; what they need only if one does."""
+    """The table of contents, from the sources' headers; with a column of needs if any chapter has some."""
     chapters = list(chapters)
     rows = [f"| [{each.title}]({each.name}.ipynb) | {each.about} | {each.minutes} |" for each in chapters]
     table = ["| chapter | what it is about | minutes |", "|---|---|---|", *rows]
@@ -128,7 +128,7 @@ def is_exercise(cell: nbformat.NotebookNode) -> bool:
 
 
 def without_answers(code: str) -> str:
-    """A cell as the reader finds it. Raises SourceError if there is no answer in it to leave out."""
+    """An exercise cell without its answer. Raises SourceError if it has none."""
     left, answers = ANSWER.subn(lambda found: _blank(found[1], found[2]), code)
     if not answers:
         raise SourceError(f"an exercise without `# solution:` and `# end`:\n{code}")
@@ -136,7 +136,7 @@ def without_answers(code: str) -> str:
 
 
 def _blank(indent: str, answer: str) -> str:
-    """What stands in an answer's place: `name = ...` for each name it sets; in a function `return ...`."""
+    """What replaces an answer: `name = ...` for each name it sets, or `return ...` in a function."""
     if indent:
         return f"{indent}return ...  # your answer\n"
     names: dict[str, None] = {}
@@ -160,7 +160,7 @@ def _finished(
     cells: list[nbformat.NotebookNode],
     more: list[nbformat.NotebookNode],
 ) -> nbformat.NotebookNode:
-    """With cells that keep their ids from build to build, and no metadata but tags."""
+    """Give the cells ids that are stable across builds, and drop all metadata but tags."""
     notebook.cells = [*cells, *more]
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02}"

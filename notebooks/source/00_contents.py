@@ -3,27 +3,28 @@
 #
 # **What happens to a web request's latency when the work inside it is slow, and what does a queue change?**
 #
-# Each chapter asks a question. You write down what you expect, run a small experiment on real servers on this
-# machine, look at the picture, and read why it came out so. Exercises follow; each has a check, and a solution.
+# Each chapter asks a question. You write down what you expect, run a small experiment on real servers on this machine,
+# look at the picture, and read why it came out that way. Exercises follow; each has a check, and a solution.
 #
 # (the chapters)
 #
-# Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 8 in any order; 9 leans on 7 and 8,
-# 10 on 4, 6, 7 and 8. At the end, [your predictions](11_your_predictions.ipynb) shows how well you foresaw it all.
+# Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 8 in any order; 9 builds on 7 and
+# 8, and 10 on 4, 6, 7 and 8. At the end, [your predictions](11_your_predictions.ipynb) shows how well you predicted it
+# all.
 #
 # ## How to use it
 #
-# * `make notebooks`, in the project's folder, installs what the chapters need (once, with a network), and opens this page. It runs on
-#   Linux and macOS; on Windows within WSL.
-# * Run the cells from the top: Shift-Enter. The first one looks whether all is there.
-# * Change the numbers in the cells with `predict(...)` to yours *before* you run what comes after.
+# * `make notebooks`, in the project's folder, installs what the chapters need (once, with a network), and opens this
+#   page. It runs on Linux and macOS; on Windows, use WSL.
+# * Run the cells from the top, with Shift-Enter. The first one checks that everything is there.
+# * Change the numbers in the cells with `predict(...)` to your own *before* you run what follows.
 # * An exercise is a cell with `...` in it. The cell below it checks your answer, and gives a hint if it is wrong.
-# * You need not run anything: every figure is in the page already. To run a chapter without starting servers, write
-#   `begin(1, recorded=True)` in its first cell; its experiments then come from recordings, and you can draw the figures
-#   in other ways.
-# * All servers listen on this machine alone, and are gone when their cell is done. (Only chapter 7's workers live longer: until
-#   you have killed them, or the kernel ends.)
-# * Measure with nothing else running. An experiment that the machine was too busy for says that it is not fit to
+# * You don't have to run anything: every figure is in the page already. To run a chapter without starting servers,
+#   write `begin(1, recorded=True)` in its first cell; its experiments then come from recordings, and you can draw the
+#   figures in other ways.
+# * All servers listen on this machine only, and are gone when their cell is done. (Only chapter 7's workers live
+#   longer: until you kill them, or the kernel ends.)
+# * Measure with nothing else running. If the machine was too busy for an experiment, it says that it is not fit to
 #   judge by; run that cell again.
 #
 # For a class: [the teacher's page](teachers.md).

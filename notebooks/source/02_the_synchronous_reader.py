@@ -7,12 +7,12 @@
 # %% [markdown]
 # # 2. The synchronous reader
 #
-# **The question:** how many visitors can a web server serve before they wait for each other, and can one know it before
+# **The question:** how many visitors can a web server serve before they wait for each other, and can you know it before
 # they come?
 #
-# In chapter 1 forty visitors filled eight slots, and everybody waited. Some of their feeds took seconds, or hung. This time
-# nothing is wrong with any feed: each one's server answers after about a third of a second. The visitors think for 1 second
-# on average between two visits, and the reader has 4 slots, so that few visitors are enough to fill it.
+# In chapter 1 forty visitors filled eight slots, and everybody waited. Some of their feeds took seconds, or hung. This
+# time nothing is wrong with any feed: each one's server answers after about a third of a second. The visitors think for
+# 1 second on average between two visits, and the reader has 4 slots, so that a few visitors are enough to fill it.
 #
 # You will compute from these few figures what the reader can do, and then measure it.
 
@@ -36,22 +36,23 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # | | is | here |
 # |---|---|---|
 # | $c$ | the *slots*: how many requests the server works on at a time | 4 |
-# | $D$ | the *demand*: for how long a visit holds a slot, on average | to be found |
+# | $D$ | the *demand*: how long a visit holds a slot, on average | to be found |
 # | $N$ | the visitors who submit. Each submits a feed, opens its page, thinks, and begins again | 8, 15, 31 |
 # | $Z$ | the *think time*, on average | 1 s |
 # | $X$ | the *throughput*: visits a second | to be found |
 # | $R$ | the *response time* of a visit: from the submit until its page is there, both waits for a slot included | to be found |
 #
-# Of ten visitors seven submit: these are 8 of 11, 15 of 22 and 31 of 44. The others browse, and think for 1 s too. Their pages,
-# and the page after a submit, wait for the same slots, but hold them for milliseconds only: $D$ is nearly all the submit's.
+# Of ten visitors seven submit: that is 8 of 11, 15 of 22 and 31 of 44. The others browse, and think for 1 s too. Their
+# pages, and the page after a submit, wait for the same slots, but hold them for only milliseconds: nearly all of $D$ is
+# the submit's.
 #
-# One law ties the letters together, *Little's law*: what is inside is what comes in a second, times how long it stays. It
-# holds for any system that does not fill up without end, and for any part of it:
+# One law ties the letters together, *Little's law*: the number inside is the number that come in per second, times how
+# long each stays. It holds for any system that does not fill up without end, and for any part of it:
 #
 # * inside the slots: $X \cdot D$ of them are busy on average, so the *utilisation* is $U = X \cdot D / c$;
-# * inside the whole, where each visitor who submits is either on a visit or thinks: $N = X \cdot (R + Z)$.
+# * inside the whole, where each visitor who submits is either on a visit or thinking: $N = X \cdot (R + Z)$.
 #
-# The demand is no secret. The feed server is a function of the address, so we need only ask it:
+# The demand is no secret. How long the feed server takes is a function of the address, so we only need to ask it:
 
 # %%
 demand = mean(delay_of("typical", n) for n in range(10_000))
@@ -88,18 +89,18 @@ throughput_figure(results)
 # %% [markdown]
 # ## Two straight lines
 #
-# The dotted lines are all that one needs to know beforehand.
+# The dotted lines are all you need to know beforehand.
 #
-# * **Few visitors** never wait, and each needs $D + Z$ for a round. They can't ask for more than $X = N / (D + Z)$.
+# * **A few visitors** never wait, and each needs $D + Z$ for a round. They can't ask for more than $X = N / (D + Z)$.
 # * **The slots** can't do more than $c$ visits in $D$ seconds, however many visitors come: $X \le c / D$.
 #
 # Where the two meet is the *knee*:
 #
 # $$ N^* = \frac{c \, (D + Z)}{D} $$
 #
-# Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula has to
-# be measured: four slots, the think time, and how slow the feeds are. (It is about means. Within five seconds visitors may
-# think less by chance, and a mark lie above its line.) The picture takes $D$ as it was measured:
+# Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula
+# has to be measured: four slots, the think time, and how slow the feeds are. (It is about means. In five seconds
+# visitors may happen to think less, and a mark may lie above its line.) The picture uses the measured $D$:
 
 # %%
 held = held_by_a_visit(results)
@@ -111,30 +112,32 @@ for name, seconds in (("computed beforehand", demand), ("as it was measured", he
 #
 # ## Does Little's law hold?
 #
-# In the slots, with requests of all kinds, the browsers' too: how many a second, times how long each holds a slot on average,
-# over $c$. Beside it the share of time that the slots were seen busy. The load generator counts the requests, the server's
-# slots time them. Then in the whole: as many visitors as the law gives, and as there were.
+# First for the slots, with requests of all kinds, the browsers' too: how many a second, times how long each holds a
+# slot on average, over $c$. Next to it is the share of time that the slots were seen busy. The load generator counts
+# the requests; the server's slots time them. Then for the whole: the number of visitors that the law gives, and the
+# number there were.
 
 # %%
 print_utilisation(results)
 print_visits(results)
 
 # %% [markdown]
-# It is a law, not a model: nothing was assumed about how the times are spread. What is left are the ends of so short a window: a
-# request, or a visit, that began before it, or ended after. Five seconds are rough for visits: each visitor thinks only a few
-# times in them, and by chance for less or more than the $Z$ of 1 s that the law was given here.
+# It is a law, not a model: nothing was assumed about how the times are distributed. What difference remains comes from
+# the ends of such a short window: a request, or a visit, that began before it, or ended after. For visits five seconds
+# are rough: each visitor thinks only a few times in them, and by chance for less or more than the $Z$ of 1 s that the
+# law was given here.
 #
-# Use it the other way round, too. Of $N$, $X$, $R$ and $Z$ three tell the fourth. If a load test's own
-# figures don't fit into the law, then the test is broken, whatever it says of the server.
+# Use it the other way round, too. Any three of $N$, $X$, $R$ and $Z$ give the fourth. If a load test's own figures
+# don't obey the law, the test is broken, whatever it says about the server.
 #
 # ## At the knee, why does anybody wait?
 #
-# There the visitors ask for no more than the slots can do. If they came in turn, nobody would wait. They come by chance:
-# now two at a time, now six within a moment, and a slot that was idle for a second can't make up for it.
+# There the visitors ask for no more than the slots can do. If they took turns, nobody would wait. But they come at
+# random: now two at a time, now six within a moment, and a slot that was idle for a second can't make up for it.
 #
-# The *machine repairman's model*, M/M/c//N, says for which share of the time so many requests are at the server. Each M stands
-# for *exponential* times, of thinking and of demands: times of pure chance, of which many are short and one in twenty is over
-# three times the mean. Here a submit and its page are taken together as one request:
+# The *machine repairman model*, M/M/c//N, says for what share of the time each number of requests is at the server.
+# Each M stands for *exponential* times, of thinking and of demands: purely random times, of which many are short and
+# one in twenty is over three times the mean. Here a submit and its page are taken together as one request:
 
 # %%
 at_the_knee = ClosedLoad(slots=4, users=15, think=1, demand=held)
@@ -142,44 +145,47 @@ states_figure(at_the_knee, "15 who submit, and 4 slots: how many requests are at
 
 # %% [markdown]
 # So slots are idle for part of the time, while at other times there is a line. Utilisation is a mean, and says nothing
-# of when. That is why waiting begins long before a server is full, and why "the slots are 90 % busy" is no good news.
+# about when. That is why waiting begins long before a server is full, and why "the slots are 90 % busy" is not good
+# news.
 #
 # ## How long do they wait?
 #
-# The same model, with the page and the browsers in the line too, tells how long the answer to a submit takes, its mean and its
-# percentiles. (The answer is the first part of $R$; the page is the second.) Here is what it predicts, and what was measured:
+# The same model, with the page and the browsers in the line too, gives the mean and the percentiles of how long the
+# answer to a submit takes. (The answer is the first part of $R$; the page is the second.) Here is what it predicts, and
+# what was measured:
 
 # %%
 latencies_figure(results)
 
 # %% [markdown]
-# **The means** fit, as far as steps of five seconds can tell: of simulated ones, with the same visitors and feeds, 95 % fall
-# within the grey bars. The dotted line is what is known without a model: by the two straight lines and Little's law no mean
-# visit can be shorter than $\max(D, \, N D / c - Z)$. What a visit waits, it waits half before the answer and half before
-# the page; the dotted line is the first half and the submit's own time.
+# **The means** fit, as far as steps of five seconds can tell: of simulated steps, with the same visitors and feeds,
+# 95 % fall inside the grey bars. The dotted line is what is known without a model: by the two straight lines and
+# Little's law no mean visit can be shorter than $\max(D, \, N D / c - Z)$. A visit does half of its waiting before the
+# answer and half before the page; the dotted line is the first half and the submit's own time.
 #
-# **The 95th percentiles** are predicted too high. The model takes the demand to be exponential, so even for a single visitor,
-# who never waits, it predicts three times the mean. Our feeds vary less. Here the mean answer hardly depends on that: few wait
-# long, and beyond the knee the slots alone decide. The mean *wait* does depend on it: chapter 3 is about feeds that vary more.
+# **The 95th percentiles** are predicted too high. The model assumes that the demand is exponential, so even for a
+# single visitor, who never waits, it predicts three times the mean. Our feeds vary less. Here the mean answer time
+# hardly depends on that: few wait long, and beyond the knee the slots alone decide. The mean *wait* does depend on it:
+# chapter 3 is about feeds that vary more.
 #
 # ## Why does it not break down?
 #
-# Twice the knee, and all that happens is that everybody waits longer. Our visitors wait for their page before they think, and
-# then send the next request: the longer they wait, the less they send. This *closed load* brakes itself. The public
-# does not: new visitors come whether or not others still wait (*open load*). Computed for a submit and its page, taken
-# together as one request:
+# Twice the knee, and all that happens is that everybody waits longer. Our visitors wait for their page before they
+# think, and then send the next request: the longer they wait, the less they send. This *closed load* slows itself down.
+# The public does not: new visitors come whether or not others are still waiting (*open load*). Computed for a submit
+# and its page, taken together as one request:
 
 # %%
 print_loads(submitters=(15, 31, 300), rates=(6, 9, 10, 11, 12), demand=held)
 
 # %% [markdown]
-# "inf" is meant as it stands: if more is asked of the slots than they can do, the line grows for as long as the visitors
-# come. Chapter 8 compares the two kinds of load.
+# "inf" is meant literally: if more is asked of the slots than they can do, the line grows for as long as visitors come.
+# Chapter 8 compares the two kinds of load.
 #
 # ## Exercises
 #
-# **Exercise 2.1.** In chapter 1 the reader had 8 slots, a fetch held one for 1.12 s on average, and the visitors thought
-# for 2 s. How many who submit would have been its knee? (There were 28.)
+# **Exercise 2.1.** In chapter 1 the reader had 8 slots, a fetch held one for 1.12 s on average, and the visitors
+# thought for 2 s. At how many who submit would its knee have been? (There were 28.)
 
 # %% tags=["exercise"]
 # solution:
@@ -195,9 +201,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 2.2.** 31 visitors submit, and think for 1 s; a fetch takes `demand`. Find the smallest number of slots with which
-# at most 5 % of their requests have to wait for one. `ClosedLoad(slots, 31, 1, demand).share_waiting_over(0)` is the share of
-# those that wait.
+# **Exercise 2.2.** 31 visitors submit, and think for 1 s; a fetch takes `demand`. Find the smallest number of slots
+# with which at most 5 % of their requests have to wait for one.
+# `ClosedLoad(slots, 31, 1, demand).share_waiting_over(0)` is the share that waits.
 
 # %% tags=["exercise"]
 # solution:
@@ -216,8 +222,8 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 2.3.** Give the reader so many slots, `slots=(enough,)`, and measure 44 visitors once more, all else as in `plan`.
-# Call the experiment "enough-slots"; it needs no `rows`.
+# **Exercise 2.3.** Give the reader that many slots, `slots=(enough,)`, and measure 44 visitors once more, everything
+# else as in `plan`. Call the experiment "enough-slots"; it needs no `rows`.
 
 # %% tags=["exercise"]
 # solution:
@@ -235,17 +241,18 @@ check(
 )
 
 # %% [markdown]
-# Look at `better["steps"][0]["submit"]["share_over_500ms"]`. Hardly anybody waits for a slot any more, and still it is far above
-# the 1 % of requests over 500 ms that this project sets itself as its limit: of the feeds themselves one in six takes longer.
-# Slots shorten the wait, never the work.
+# Look at `better["steps"][0]["submit"]["share_over_500ms"]`. Hardly anybody waits for a slot any more, and yet it is
+# far above the 1 % of requests over 500 ms that this project sets as its limit: of the feeds themselves one in six
+# takes longer. Slots shorten the wait, never the work.
 #
-# **Go on.** Half the demand, or twice the slots: which helps 31 who submit more? (`ClosedLoad` knows; the answer has two
-# parts.) And what does `think=0` mean for the knee?
+# **Go on.** Half the demand, or twice the slots: which is of more help to 31 who submit? (`ClosedLoad` knows; the
+# answer has two parts.) And what does `think=0` mean for the knee?
 #
 # ## What to remember
 #
-# * Little's law, $N = X \cdot (R + Z)$, holds always; the knee, $N^* = c (D + Z) / D$, can be known before anybody comes.
-# * Waiting begins before the knee, since visitors come by chance. A mean utilisation hides it.
+# * Little's law, $N = X \cdot (R + Z)$, always holds; the knee, $N^* = c (D + Z) / D$, can be known before anybody
+#   comes.
+# * Waiting begins before the knee, since visitors come at random. A mean utilisation hides it.
 # * Beyond the knee closed users wait, and therefore send less. The public does not.
 #
-# **Next:** all feeds were harmless here. What does it take to bring such a server down: how many feeds that hang?
+# **Next:** all feeds were harmless here. How many hanging feeds does it take to bring such a server down?

@@ -9,9 +9,9 @@
 #
 # **The question:** what does a feed that never answers do to those who did not ask for it?
 #
-# Chapter 2 predicted the synchronous reader's means well, since its feeds were harmless: none of them took over 2 s. Now a few
-# of them never answer. You will see how long a client waits for such a feed, when the other visitors begin to notice,
-# and which figures tell of it. The median does not; the mean does, but is a time that hardly anybody waited.
+# Chapter 2 predicted the synchronous reader's means well, since its feeds were harmless: none of them took over 2 s.
+# Now a few of them never answer. You will see how long a client waits for such a feed, when the other visitors begin to
+# notice, and which figures show it. The median does not; the mean does, but is a time that hardly anybody waited.
 
 # %%
 from workbook import begin, check, experiment, predict, score
@@ -32,10 +32,10 @@ from workbook.chapter03_tails import (
 # %% [markdown]
 # ## How long is never?
 #
-# A client that waits for ever is given a limit. There are two kinds, and they sound alike:
+# To keep a client from waiting for ever, you give it a limit. There are two kinds, and they sound alike:
 #
 # * a *timeout*, as in `requests.get(url, timeout=2)`: 2 s for the connection, and then 2 s for each read;
-# * a *deadline*, as our reader has one (the environment variable `FEEDREADER_DEADLINE=2`): 2 s for all of it.
+# * a *deadline*, such as our reader has (the environment variable `FEEDREADER_DEADLINE=2`): 2 s for all of it.
 #
 # And there are two ways in which a feed never comes. One *hangs*: its server takes the request, and says nothing. The
 # other *drips*: it sends a byte a second, and a feed has thousands.
@@ -46,7 +46,7 @@ from workbook.chapter03_tails import (
 predict("a feed that drips, timeout of 2 s", seconds=2)
 
 # %% [markdown]
-# Now both clients with both feeds, all four at the same time; after 6 seconds we stop watching whoever still waits.
+# Now both clients with both feeds, all four at the same time; after 6 seconds we stop watching those still waiting.
 
 # %%
 waits = experiment("patience", patience, seconds=2, watched=6)
@@ -55,15 +55,16 @@ score("a feed that drips, timeout of 2 s", seconds=dripped, at_least=dripped >= 
 patience_figure(waits, seconds=2, watched=6)
 
 # %% [markdown]
-# **A timeout bounds one read.** Each byte that drips in begins the two seconds anew. So it holds against a server that
-# hangs, and not against one that is slow in small pieces; such a feed would keep this client for hours. **A deadline bounds the
-# whole.** Our reader sets a clock when it begins, and when time is up it cuts the connection, whatever is waited for on it.
-# No argument of `requests` does that: see `feedreader/dialing.py`.
+# **A timeout bounds one read.** Each byte that drips in restarts the two seconds. So it helps against a server that
+# hangs, but not against one that is slow in small pieces; such a feed would keep this client for hours. **A deadline
+# bounds the whole.** Our reader starts a clock when it begins, and when time is up it cuts the connection, whatever it
+# is waiting for. No argument of `requests` does that: see `feedreader/dialing.py`.
 #
 # ## Four slots, three hanging feeds
 #
-# The reader keeps its deadline, 3 seconds now, and has 4 slots. Visitors look at its list of feeds, ten of them a second,
-# which asks for nothing slow. Meanwhile three feeds that hang are submitted at once. When these have been given up, four are.
+# The reader keeps its deadline, 3 seconds now, and has 4 slots. Visitors look at its list of feeds, ten of them a
+# second, which needs nothing slow. Meanwhile three feeds that hang are submitted at once. When these have been given
+# up, four are.
 #
 # **Write down what you expect:** how long does a visitor wait for the list, at worst, while three feeds hang? While four do?
 
@@ -78,35 +79,36 @@ score("a page, 4 of 4 slots hang", seconds=max(looks_during(seen, 1)))
 bystanders_figure(seen)
 
 # %% [markdown]
-# **Three feeds hang, and nobody notices.** One slot is enough for all these pages. **The fourth stops everything.** Whoever
-# comes then waits until the first slot is free again: the dashed line, what is left of the deadline. Nobody in that line asked
-# for anything slow, and the server's processor is idle.
+# **Three feeds hang, and nobody notices.** One slot is enough for all these pages. **The fourth stops everything.**
+# Anybody who comes then waits until the first slot is free again: the dashed line, what is left of the deadline. Nobody
+# waiting asked for anything slow, and the server's processor is idle.
 #
-# Between "all is well" and "all is down" lies one hanging feed. What do figures over all these visitors tell of it?
+# Between "all is well" and "all is down" lies one hanging feed. What do figures over all these visitors say about it?
 
 # %%
 print(row_of([took for _, took in seen["looks"]]))
 
 # %% [markdown]
-# The median is that of a healthy server. The mean is a time that hardly anybody waited: most waited for much less, some for much
-# more. The 95th and 99th percentiles tell.
+# The median is that of a healthy server. The mean is a time that hardly anybody waited: most waited for much less, some
+# for much more. The 95th and 99th percentiles show it.
 #
 # ## Why means lie
 #
-# Take only the feeds, with nobody waiting for a slot. Typical ones; and the same if 2 of 100 hang, with a deadline of 5 s:
+# Take only the feeds, with nobody waiting for a slot: all of them typical, and then with 2 of 100 that hang, with a
+# deadline of 5 s:
 
 # %%
 print_feeds([{"typical": 100}, {"typical": 98, "hang": 2}], deadline=5)
 
 # %% [markdown]
-# The mean rises by a tenth of a second. The median hardly moves, the 95th percentile by less than the mean, and the 99th is at
-# the deadline. What is called the *tail*, the slowest few in a hundred, is where a dependency's trouble shows first if it
-# strikes a few.
+# The mean rises by a tenth of a second. The median hardly moves, the 95th percentile by less than the mean, and the
+# 99th is at the deadline. The *tail*, the slowest few in a hundred, is where a dependency's trouble shows first if it
+# hits only a few.
 #
-# A mean can even stay where it is. Here are three kinds of feeds with the *same* mean demand, 0.27 s, for the same 20
-# visitors, of whom 14 submit, and 4 slots: all take 0.27 s; their times are exponential; or 95 of 100 come at once and 5 hang,
-# until a deadline of 5 s. Simulated, one after the other. **Write down what you expect:** the 95th percentile of the wait for a
-# slot, if a few hang: how many times what it is if all are alike?
+# A mean can even stay the same. Here are three kinds of feeds with the *same* mean demand, 0.27 s, for the same 20
+# visitors, of whom 14 submit, and 4 slots: all take 0.27 s; their times are exponential; or 95 of 100 come at once and
+# 5 hang, until a deadline of 5 s. Simulated, one after the other. **Write down what you expect:** the 95th percentile
+# of the wait for a slot, if a few hang: how many times what it is if all are alike?
 
 # %%
 predict("p95 of the wait, a few hang against all alike", times=1)
@@ -120,31 +122,32 @@ score("p95 of the wait, a few hang against all alike", times=hanging / alike)
 waits_figure(simulated, demand=0.27, slots=4, users=20, think=1)
 
 # %% [markdown]
-# The slots are about equally busy in all three cases, since $X \cdot D / c$ has only the mean in it. The line is not the same.
-# If a few feeds hang, fewer have to wait at all, but a third of those wait for over a second: now and then feeds that hang hold
-# all four slots at once.
+# The slots are about equally busy in all three cases, since $X \cdot D / c$ has only the mean in it. The line is not
+# the same. If a few feeds hang, fewer visitors have to wait at all, but a third of those wait for over a second: now
+# and then hanging feeds hold all four slots at once.
 #
-# The dotted curve is chapter 2's formula, M/M/c//N, for the 14 who submit (their think time is longer by the wait of the page
-# that follows). It lies close to the simulation that has exponential times, and is far off for feeds that hang. Where feeds
-# can hang, don't ask it for a percentile: simulate, or measure.
+# The dotted curve is chapter 2's formula, M/M/c//N, for the 14 who submit (the wait for the page that follows is added
+# to their think time). It lies close to the simulation with exponential times, and is far off for feeds that hang.
+# Where feeds can hang, don't ask it for a percentile: simulate, or measure.
 #
 # ## Which deadline?
 #
-# A hanging feed holds a slot for as long as the deadline lets it. So make it short? Not all slow feeds hang. In chapter 1's mix 15
-# of 100 take 2 to 6 s, and then come. Its forty visitors and eight slots again, simulated with other deadlines:
+# A hanging feed holds a slot for as long as the deadline allows. So should it be short? Not all slow feeds hang. In
+# chapter 1's mix 15 of 100 take 2 to 6 s, and then come. Its forty visitors and eight slots again, simulated with other
+# deadlines:
 
 # %%
 deadlines_figure((1, 2, 3, 5, 10, 30))
 
 # %% [markdown]
-# Each deadline costs something. A long one is paid by everybody, in waiting for a slot. A short one is paid by those whose
-# feeds are slow but good. In a web request there is no right one; a job in a queue can have a long one, since it holds
+# Each deadline costs something. Everybody pays for a long one, by waiting for a slot. Those whose feeds are slow but
+# good pay for a short one. In a web request no deadline is right; a job in a queue can have a long one, since it holds
 # no request slot. That is chapter 5.
 #
 # ## Exercises
 #
-# **Exercise 3.1.** A reader gets 10 feeds a second, of which 5 % hang; its deadline is 5 s. How many slots do these feeds hold
-# on average? (Little's law, for the feeds that hang alone.)
+# **Exercise 3.1.** A reader gets 10 feeds a second, of which 5 % hang; its deadline is 5 s. How many slots do these
+# feeds hold on average? (Little's law, for only the feeds that hang.)
 
 # %% tags=["exercise"]
 # solution:
@@ -160,8 +163,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.2.** A document comes in pieces; `gaps` are the seconds before each of them. Write `with_timeout(gaps, timeout)`
-# and `bounded(gaps, deadline)`: how long does a client wait, until it has the whole document or gives up?
+# **Exercise 3.2.** A document comes in pieces; `gaps` are the seconds before each of them. Write
+# `with_timeout(gaps, timeout)` and `bounded(gaps, deadline)`: how long does a client wait until it has the whole
+# document or gives up?
 
 
 # %% tags=["exercise"]
@@ -191,8 +195,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.3.** With chapter 1's visitors, which is the longest deadline, in steps of a quarter of a second, with which 95 % of
-# them wait for a slot for at most 300 ms? `with_deadline(4.0)["wait_p95"]` simulates one; each takes a moment.
+# **Exercise 3.3.** With chapter 1's visitors, what is the longest deadline, in steps of a quarter of a second, with
+# which 95 % of them wait at most 300 ms for a slot? `with_deadline(4.0)["wait_p95"]` simulates one; each takes a
+# moment.
 
 # %% tags=["exercise"]
 # solution:
@@ -221,16 +226,18 @@ check(
 # measured = bench(Plan(users=(40,), apps=("sync",), measure=5, deadline=longest))
 # ```
 #
-# It prints the line of those who submit, whose own feeds are slow. Look at `measured["steps"][0]["browse"]["p95_ms"]`: those who
-# browse wait for nothing but slots.
+# It prints the line of those who submit, whose own feeds are slow. Look at `measured["steps"][0]["browse"]["p95_ms"]`:
+# those who browse wait only for slots.
 #
-# How many slots would do the same as the shorter deadline? If they all submitted the same feed, would the reader have to fetch
-# it once for each?
+# How many slots would achieve the same as the shorter deadline? If all the visitors submitted the same feed, would the
+# reader have to fetch it once for each?
 #
 # ## What to remember
 #
-# * A timeout bounds each read, a deadline the whole. Only a deadline says for how long a slot can be held.
-# * The mean tells little of the tail, and the tail fills the slots. Look at the 99th percentile, and at the share over 500 ms.
-# * Who waits need not be who asked: one hanging feed more than there are slots to spare, and all visitors stand still.
+# * A timeout bounds each read, a deadline the whole. Only a deadline limits how long a slot can be held.
+# * The mean says little about the tail, and the tail fills the slots. Look at the 99th percentile, and at the share
+#   over 500 ms.
+# * Those who wait need not be those who asked: one hanging feed more than there are slots to spare, and all visitors
+#   stand still.
 #
 # **Next:** the fetch has to leave the request. What would hold it meanwhile? Chapter 4 builds a queue from a table and ten lines.

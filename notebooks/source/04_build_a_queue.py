@@ -7,12 +7,12 @@
 # %% [markdown]
 # # 4. Build a queue
 #
-# **The question:** a queue is a table, and a worker takes rows from it. What is there to get wrong, and how few lines does it
+# **The question:** a queue is a table, and a worker takes rows from it. What can go wrong, and how few lines does it
 # take to get it right?
 #
 # You will build one, in SQL that you can read at a glance. It works; with a second worker it does some jobs twice, and
-# nothing says so. Then you close the gap, first on SQLite, then on PostgreSQL, where the same statement is not enough. At the
-# end you read the statement of `jobqueue`, the library of this project, and see what it does besides.
+# nothing says so. Then you close the gap, first on SQLite, then on PostgreSQL, where the same statement is not enough.
+# At the end you read the statement that `jobqueue`, this project's library, uses, and see what else it does.
 
 # %%
 from workbook import begin, check, experiment, predict, score
@@ -32,9 +32,9 @@ from workbook.chapter04_checks import claims_the_right_jobs, finishes_its_own_on
 # CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)
 # ```
 #
-# A worker that has *claimed* a job writes its name into `locked_by`; when the job is done, the row is deleted. So a worker looks
-# for a job that nobody has, and claims it. `sql(db, statement, name=value)` executes one statement, and each statement is a
-# transaction of its own: it is committed when it returns.
+# A worker that has *claimed* a job writes its name into `locked_by`; when the job is done, the row is deleted. So a
+# worker looks for a job that nobody has, and claims it. `sql(db, statement, name=value)` executes one statement, and
+# each statement is its own transaction: it is committed when it returns.
 
 
 # %%
@@ -49,8 +49,8 @@ def look_then_claim(db, worker):
 
 
 # %% [markdown]
-# Then it does the job (`do(id)` takes 3 ms), deletes it, and goes on until there is none. One worker, on an SQLite file that goes
-# with this kernel:
+# Then it does the job (`do(id)` takes 3 ms), deletes it, and goes on until none is left. One worker, on an SQLite file
+# that is removed when this kernel ends:
 
 
 # %%
@@ -70,7 +70,7 @@ with engine.connect() as db:
     print("left:", sql(db, "SELECT count(*) FROM jobs").scalar())
 
 # %% [markdown]
-# Each job once, in order, and nothing is left. A test of one worker passes, and always will.
+# Each job ran once, in order, and nothing is left. A test with one worker passes, and always will.
 #
 # ## Two workers, step by step
 #
@@ -95,11 +95,12 @@ with engine.connect() as a, engine.connect() as b:
 # | 4 | does job 1 | claims job 1 | B |
 # | 5 | | does job 1 | B |
 #
-# No step failed. The gap is between looking and claiming: what A has seen is no longer true when A acts on it (a *race*, of
+# No step failed. The gap is between looking and claiming: what A saw is no longer true when A acts on it (a *race*, of
 # the kind called check-then-act).
 #
-# How often does it happen when nobody arranges it? Four workers, threads with a connection each, begin at the same moment with
-# 200 jobs on SQLite. **Write down what you expect:** how many runs will there be too many? (A job that ran three times has two.)
+# How often does it happen when nobody arranges it? Four workers, threads with a connection each, begin at the same
+# moment with 200 jobs on SQLite. **Write down what you expect:** how many runs will be too many? (A job that ran three
+# times has two.)
 
 # %%
 predict("runs too many, look then claim", runs=5)
@@ -115,18 +116,18 @@ lab.runs_figure(looking, "SQLite, four workers: how often each job ran")
 # %% [markdown]
 # ## What you see
 #
-# Job 1 is nearly always among them; the others are wherever two workers happened to look at once. It is not often: SQLite lets
-# one of them write at a time, and that keeps them apart a little.
+# Job 1 is nearly always among them; the others are wherever two workers happened to look at once. It does not happen
+# often: SQLite lets only one of them write at a time, which keeps them apart a little.
 #
-# That it is not often makes it worse. Say that a claim's gap is 0.2 ms, and that another worker looks every 50 ms. Its look falls
-# into the gap with probability $0.2 / 50 = 0.4\,\%$: a test with ten jobs finds it once in 25 runs, and a million jobs a day are
-# 4,000 letters sent twice.
+# That it is rare makes it worse. Say that a claim's gap is 0.2 ms, and that another worker looks every 50 ms. Its look
+# falls into the gap with probability $0.2 / 50 = 0.4\,\%$: a test with ten jobs finds it once in 25 runs, and with a
+# million jobs a day 4,000 letters are sent twice.
 #
 # ## Look and claim in one
 #
-# On SQLite nobody comes between the two halves of *one statement*: there is one write lock for the whole file, and an `UPDATE`
-# has it before it begins to look (if it is the first statement of its transaction, as here; a transaction that reads first must
-# begin with `BEGIN IMMEDIATE`). `RETURNING`, in SQLite from 3.35 on, says which row it was.
+# On SQLite nobody can come between the two halves of *one statement*: there is one write lock for the whole file, and
+# an `UPDATE` holds it before it begins to look (if it is the first statement of its transaction, as here; a transaction
+# that reads first must begin with `BEGIN IMMEDIATE`). `RETURNING`, available since SQLite 3.35, says which row it was.
 
 
 # %%
@@ -150,15 +151,16 @@ updating = experiment(
 #
 # ## The same on PostgreSQL
 #
-# The four workers move to PostgreSQL, which lets many write at a time. It gets the same statement, character by character, and
-# two more to compare it with:
+# The four workers move to PostgreSQL, which lets many write at a time. It gets the same statement, character for
+# character, and two more to compare it with:
 #
-# * **checked** looks again whether the row is still free, in the outer `WHERE`;
-# * **`SKIP LOCKED`** has `FOR UPDATE SKIP LOCKED` at the end of its `SELECT`, which locks the row while it looks, and passes over
-#   rows that others have locked.
+# * **checked** checks again in the outer `WHERE` that the row is still free;
+# * **`SKIP LOCKED`** has `FOR UPDATE SKIP LOCKED` at the end of its `SELECT`, which locks the row while it looks, and
+#   skips rows that others have locked.
 #
-# **Write down** how many runs of the same statement will be too many. And a second figure: worker A has claimed job 1, and its
-# transaction is not yet committed. Worker B asks for a job with `SKIP LOCKED`. How long does B wait, if A commits after 300 ms?
+# **Write down** how many runs will be too many with the same statement. And a second figure: worker A has claimed job
+# 1, and its transaction is not yet committed. Worker B asks for a job with `SKIP LOCKED`. How long does B wait, if A
+# commits after 300 ms?
 
 # %%
 predict("runs too many, one UPDATE on PostgreSQL", runs=0)
@@ -188,8 +190,8 @@ score("runs too many, one UPDATE on PostgreSQL", runs=lab.extra(many["one UPDATE
 lab.runs_figure(many, "PostgreSQL, four workers: how often each job ran")
 
 # %% [markdown]
-# Here many write at a time, and run into one another far more often. And one statement is not enough. To see why, slow it down:
-# A's claim stays uncommitted for 300 ms, and B asks meanwhile. Three jobs are in the table, and no luck is involved.
+# Here many write at a time, and collide far more often. And one statement is not enough. To see why, slow it down: A's
+# claim stays uncommitted for 300 ms, and B asks meanwhile. Three jobs are in the table, and no luck is involved.
 
 # %%
 found = experiment("overlap", lambda hold: lab.overlaps({"sqlite": both, "postgresql": four}, hold), hold=0.3)
@@ -199,49 +201,51 @@ lab.overlap_figure(found, 0.3)
 # %% [markdown]
 # ## Why
 #
-# * **SQLite.** B waits for the write lock. (There is no line for it: B asks again after growing pauses, and so comes a little after
-#   A's commit.) *Look, then claim* has looked before: only its `UPDATE` waits, and then does not look again. *One `UPDATE`* begins
-#   to look when it has the lock, and by then job 1 is taken.
+# * **SQLite.** B waits for the write lock. (There is no queue for it: B asks again after growing pauses, and so gets it
+#   a little after A's commit.) *Look, then claim* has already looked: only its `UPDATE` waits, and then does not look
+#   again. *One `UPDATE`* begins to look once it has the lock, and by then job 1 is taken.
 # * **PostgreSQL, one `UPDATE`.** A statement sees what was committed when it *began* (the isolation level *read
-#   committed*). B's `SELECT` has found job 1 before it meets A's lock on that row. Then B waits, and when A has committed it tests
-#   its outer `WHERE` once more on the new row. That says `id = 1`, which still holds. So B overwrites A's name.
-# * **Checked.** The same, but the outer `WHERE` no longer holds. B has lost its row, does not look for another one, and returns
-#   with nothing although two jobs wait. No job runs twice, but our worker takes "lost" for "empty" and goes home: see the runs
-#   by worker in the race above. (So does a worker with one `UPDATE`, if its row was deleted while it waited.)
-# * **`SKIP LOCKED`.** The `SELECT` locks the row that it finds, and passes over those that are locked. B has job 2, at once.
+#   committed*). B's `SELECT` has found job 1 before it meets A's lock on that row. Then B waits, and once A has
+#   committed, B tests its outer `WHERE` again on the new row. That says `id = 1`, which still holds. So B overwrites
+#   A's name.
+# * **Checked.** The same, but the outer `WHERE` no longer holds. B has lost its row, does not look for another one, and
+#   returns nothing although two jobs are waiting. No job runs twice, but our worker mistakes "lost" for "empty" and
+#   goes home: see the runs by worker in the race above. (So does a worker with one `UPDATE`, if its row was deleted
+#   while it waited.)
+# * **`SKIP LOCKED`.** The `SELECT` locks the row that it finds, and skips those that are locked. B has job 2, at once.
 #
-# SQLite has no such clause and needs none: with one writer at a time, there are no locked rows to pass over.
+# SQLite has no such clause and needs none: with one writer at a time, there are no locked rows to skip.
 #
 # ## What jobqueue does
 #
-# `jobqueue` claims with one statement, too. Its own workers, four on each database, and its statement for PostgreSQL (on SQLite
-# without the line that skips, and without the array):
+# `jobqueue` claims with one statement, too. Here are its own workers, four on each database, and its statement for
+# PostgreSQL (on SQLite it lacks the line that skips, and the array):
 
 # %%
 statements = experiment("jobqueue", lab.the_library, workers=4, count=200)
 lab.show_sql(statements["postgresql"])
 
 # %% [markdown]
-# Find yours in it: the `UPDATE`, the `SELECT` in its middle, `SKIP LOCKED`, `RETURNING`. What else is in it, each for a
-# reason that one meets in the first month of running a queue (the file is `jobqueue/claiming.py`):
+# Find yours in it: the `UPDATE`, the `SELECT` in its middle, `SKIP LOCKED`, `RETURNING`. Everything else is there for a
+# reason that you meet in the first month of running a queue (the file is `jobqueue/claiming.py`):
 #
 # | in the statement | for |
 # |---|---|
-# | `run_at <= now` | jobs that are to run later, and the retries of failed ones |
-# | `ORDER BY priority, run_at, id` | urgent ones first; then whoever has been due for longest |
+# | `run_at <= now` | jobs scheduled for later, and retries of failed ones |
+# | `ORDER BY priority, run_at, id` | urgent ones first; then those that have been due longest |
 # | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (another statement gives it back, chapter 7) |
-# | `attempts + 1` | also an attempt that kills its worker is counted, since it is counted before it begins |
-# | `CASE WHEN true` | this is a claim of one job; in a batch only jobs that failed before are counted at once |
+# | `attempts + 1` | an attempt is counted before it begins, so one that kills its worker counts too |
+# | `CASE WHEN true` | this claims one job; in a batch only jobs that failed before are counted when claimed |
 # | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
 # | `LIMIT` as a parameter | a worker may claim several short jobs at once, with one commit |
 # | `ANY (array(...))` | the inner `SELECT` runs once, so that its `LIMIT` holds |
 # | `length(last_error)` | whether the job has failed before, without reading the whole text |
 #
-# An index of the waiting rows in that order serves the claim. The claim does not read the backlog of due jobs, only what it
-# passes over: more urgent jobs that are not due yet, rows that others have locked, and on PostgreSQL what is left of rows
-# claimed before, until vacuum removes it.
+# An index of the waiting rows in that order serves the claim. The claim does not read the backlog of due jobs, only
+# what it skips: more urgent jobs that are not due yet, rows that others have locked, and on PostgreSQL the dead
+# versions of rows claimed before, until vacuum removes them.
 #
-# Chapter 7 kills workers to show what the lease and the count are good for.
+# Chapter 7 kills workers to show what the lease and the count are for.
 #
 # ## Exercises
 #
@@ -268,10 +272,10 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 4.2.** Worker A was taken for dead, its job was given to B, and now A comes back and says that it has done it. Our
-# `work_off` would delete the row under B's hands. Write `finish(db, id, worker)`: it deletes the job only if it is still this
-# worker's, and returns True or False. (This condition is called the *fence*; `.rowcount` says how many rows a statement
-# has changed.)
+# **Exercise 4.2.** Worker A was presumed dead, its job was given to B, and now A comes back and says that it has done
+# it. Our `work_off` would delete the row while B is working on it. Write `finish(db, id, worker)`: it deletes the job
+# only if it is still this worker's, and returns True or False. (This condition is called the *fence*; `.rowcount` says
+# how many rows a statement has changed.)
 
 
 # %% tags=["exercise"]
@@ -291,12 +295,13 @@ check(
 )
 
 # %% [markdown]
-# **Go on.** Race `skip_locked` with 1, 2 and 8 workers, and take the time: when do more workers stop to help? What would two
+# **Go on.** Race `skip_locked` with 1, 2 and 8 workers, and time it: when do more workers stop helping? What would two
 # workers do to your `finish` if both were called A, and what does `jobqueue` use instead of a name alone?
 #
 # ## What to remember
 #
-# * A queue is a table and a claim. Looking and claiming must be one step, or a job is sometimes done twice, silently.
+# * A queue is a table and a claim. Looking and claiming must be one step, or a job is sometimes done twice, and nothing
+#   says so.
 # * On SQLite one `UPDATE ... RETURNING` is that step. On PostgreSQL the row must be locked while looking: `FOR UPDATE SKIP LOCKED`.
 # * A race that a test does not find is still there. Arrange the bad order by hand, and look.
 #

@@ -9,9 +9,9 @@
 #
 # **The question:** the queued reader answers at once, whatever the feed's server does. Who pays for that, and with what?
 #
-# Chapter 1 showed the gain. A fair comparison has a second column. In this chapter you look at the time to the *content* beside
-# the time to the answer, at the requests that were not there before, at the work that a faster reader is given, and at
-# the process that does the work.
+# Chapter 1 showed the gain. A fair comparison also shows the cost. In this chapter you look at the time to the
+# *content* as well as the time to the answer, at the requests that were not there before, at the extra work that a
+# faster reader is given, and at the process that does the work.
 
 # %%
 from workbook import begin, bench, check, experiment, predict, score
@@ -30,13 +30,13 @@ from workbook.chapter05_pictures import answer_and_content_figure, requests_figu
 # %% [markdown]
 # ## When nobody waits for a slot
 #
-# First without any crowd: seven feeds, whose servers take from 0.15 to 1.6 seconds, and a *request slot* for each of them.
-# Nobody waits for anybody else.
+# First, without a crowd: seven feeds, whose servers take from 0.15 to 1.6 seconds, and a *request slot* for each of
+# them. Nobody waits for anybody else.
 #
 # The synchronous reader answers when it has the feed, and the page with the entries follows at once. The queued reader
-# answers at once with a page that says "being fetched". How does that page learn that the feed has come? It asks
-# (this is *polling*): a script in the page asks the reader first after 0.3 s, then at intervals that are each half as long again as the
-# one before, up to 5 s.
+# answers at once with a page that says "being fetched". How does that page learn that the feed has come? It asks (this
+# is *polling*): a script in the page asks the reader first after 0.3 s, then at intervals each half as long again as
+# the one before, up to 5 s.
 #
 # **Write down what you expect.** A feed's server takes 0.9 s. After how many seconds does the visitor see the entries?
 
@@ -56,22 +56,22 @@ staircase_figure(seen)
 #
 # * **The flat line**, at the bottom: the queued reader's answer. It does not depend on the feed's server.
 # * **The diagonal**: with the synchronous reader the answer takes as long as the feed does, and the content is there with it.
-# * **The stairs**: with the queued reader the content is seen at the first poll after the feed has come. A step
-#   is as long as a pause between two polls. The worker's own milliseconds come on top, so a feed that comes just before
-#   a poll may miss it, and is a step higher.
+# * **The stairs**: with the queued reader the content is seen at the first poll after the feed has come. A step is as
+#   long as a pause between two polls. The worker's own milliseconds are added, so a feed that comes just before a poll
+#   may miss it, and is a step higher.
 #
-# So while nobody waits for a slot, the content comes *later* with the queue: by up to the pause that is under way (or by one more,
-# if it misses a poll). The pause under way is 0.45 s long when a feed comes after half a second, and 1.5 s after three. One may poll more
-# often, and pay in requests. Or the server may tell the page (server-sent events, a WebSocket), and pay with a connection
-# held for each page that waits.
+# So while nobody waits for a slot, the content comes *later* with the queue: by up to the current pause (or by one
+# more, if it misses a poll). The current pause is 0.45 s long when a feed comes after half a second, and 1.5 s after
+# three. You can poll more often, and pay in requests. Or the server can notify the page (server-sent events, a
+# WebSocket), and pay with a connection held for each waiting page.
 #
 # ## When many wait
 #
-# Now sixty users. As in chapter 1, seven of ten submit a feed, wait for its content, think for 2 seconds on average, and
-# submit the next. The others browse. Each reader has 8 slots; the queued one has a worker with 32 threads besides.
+# Now sixty users. As in chapter 1, seven of ten submit a feed, wait for its content, think for 2 seconds on average,
+# and submit the next. The others browse. Each reader has 8 slots; the queued one also has a worker with 32 threads.
 #
-# **Write down what you expect:** the median time to the content; how many feeds a second the queued reader is given by these
-# users, if the synchronous one is given some seven; and which share of all requests to the queued reader are polls.
+# **Write down what you expect:** the median time to the content; how many feeds a second these users give the queued
+# reader, if they give the synchronous one some seven; and what share of all requests to the queued reader are polls.
 
 # %%
 predict("content with 60 users, synchronous", seconds=2)
@@ -98,14 +98,15 @@ answer_and_content_figure(results)
 # %% [markdown]
 # ## What you see
 #
-# With the synchronous reader the content is the answer and one more wait in the same line: the page with the entries needs a slot,
-# too. With the queued reader the two have come apart: its answers lie far to the left of the line at 500 ms, most of its contents
-# to the right. The rule is about the answer.
+# With the synchronous reader the content takes the answer's time and one more wait in the same line: the page with the
+# entries needs a slot, too. With the queued reader the two have come apart: its answers lie far to the left of the line
+# at 500 ms, most of its contents to the right. The rule is about the answer.
 #
-# And the median content now comes *sooner* with the queue, although the page has to ask for it. The eight slots are full, so the
-# synchronous reader's visitors wait for a slot before their feed is fetched at all. The queued reader's worker has 32 threads, and
-# nobody waits for one of these. (It is not the queue that is faster, but 32 that are more than 8. Chapter 9 gives the synchronous
-# reader 64 slots.) The slowest contents stay slow: a feed that hangs takes its deadline with either.
+# And the median content now comes *sooner* with the queue, although the page has to ask for it. The eight slots are
+# full, so the synchronous reader's visitors wait for a slot before their feed is fetched at all. The queued reader's
+# worker has 32 threads, and nobody waits for one of these. (That is not because the queue is faster, but because 32 are
+# more than 8. Chapter 9 gives the synchronous reader 64 slots.) The slowest contents stay slow: a feed that hangs takes
+# its whole deadline with either.
 #
 # **In short:** later by a pause while there is room, sooner when the slots are full.
 #
@@ -117,19 +118,18 @@ answer_and_content_figure(results)
 requests_figure(rates)
 
 # %% [markdown]
-# **Polls** are the requests that the queue has brought with it. Each is cheap, but there are many: a visitor
-# who waits for a slow feed sends four to six. **Pages** are opened twice for each feed: one that says "being fetched", and one with
-# the entries.
+# **Polls** are the requests that the queue adds. Each is cheap, but there are many: a visitor who waits for a slow feed
+# sends four to six. **Pages** are opened twice for each feed: one that says "being fetched", and one with the entries.
 #
-# **More feeds** are less expected. These users are a *closed load*: each waits for the content before going on. Whoever is served
-# sooner comes back sooner; browsers, too, who wait for no slot any more. With $N$ users who submit, think time $Z$, and time to
-# content $R$, the reader is given
+# **More feeds** are less expected. These users are a *closed load*: each waits for the content before going on. Those
+# who are served sooner come back sooner; so do browsers, who no longer wait for a slot. With $N$ users who submit,
+# think time $Z$, and time to content $R$, the reader is given
 #
 # $$ X = \frac{N}{R + Z} $$
 #
 # feeds a second. Before anything is measured, $R$ can be computed for both: from the model of chapter 2 for the
-# synchronous reader with its 8 slots (without browsers, and without the page's own wait for a slot), and from the stairs, taken
-# over ten thousand feeds of the mix, for the queued one.
+# synchronous reader with its 8 slots (without browsers, and without the page's own wait for a slot), and from the
+# stairs, averaged over ten thousand feeds of the mix, for the queued one.
 
 # %%
 delays = [min(plan.deadline, delay_of(kind_of(n), n)) for n in range(10_000)]
@@ -142,34 +142,36 @@ show_rates(plan, {"sync": delays, "queued": waits}, expected, results)
 print(f"The worker, expected: {expected['queued'] * mean(delays):.1f} of its 32 threads are busy")
 
 # %% [markdown]
-# "95 % of such steps": between these two figures lie 95 of 100 simulated ones. The queued reader's mean over many of them is what the
-# formula says; the synchronous reader's is a little less, since pages and browsers, which the model leaves out, need slots too. One
-# step is short: another `seed` in the plan draws other feeds, and gives another figure.
+# "95 % of such steps": 95 of 100 simulated steps lie between these two figures. The queued reader's mean over many of
+# them is what the formula says; the synchronous reader's is a little less, since pages and browsers, which the model
+# leaves out, need slots too. One step is short: another `seed` in the plan draws other feeds, and gives another figure.
 #
-# Two things follow. A comparison "at the same number of users" is not one at the same work: the faster system does more. And a
-# reader that is moved to a queue has to be given workers for *more* than it did before. Visitors of the public, who come whether
-# or not others were served, behave otherwise (*open load*, chapter 8).
+# Two things follow. A comparison "at the same number of users" is not one at the same work: the faster system does
+# more. And a reader that moves to a queue needs workers for *more* than it did before. The public, who come whether or
+# not others have been served, behave differently (*open load*, chapter 8).
 #
 # ## The process that does the work
 #
-# The feeds are fetched by another process now. What does that one take, and what does a feed cost?
+# The feeds are now fetched by another process. What does it need, and what does a feed cost?
 
 # %%
 show_processes(results)
 
 # %% [markdown]
-# The worker is one Python program with its libraries, and so is each of the web server's 8 processes. (What these have in common is
-# counted once.) Fetching and parsing have moved from the web server to the worker; the polls, the pages that are shown twice, and
-# the job itself (written, claimed, deleted) have come on top. (The browsers' requests are in the CPU, too.) On this load neither
-# reader is short of CPU: what the synchronous one has too little of is slots, that is, places to wait in.
+# The worker is one Python program with its libraries, and so is each of the web server's 8 processes. (What these have
+# in common is counted once.) Fetching and parsing have moved from the web server to the worker; the polls, the pages
+# that are shown twice, and the job itself (written, claimed, deleted) are extra. (The browsers' requests are in the CPU
+# figures, too.) Under this load neither reader is short of CPU: what the synchronous one lacks is slots, that is,
+# places to wait in.
 #
-# What is not in any figure: one more program to deploy, to watch and to restart, and a page that must be able to say "not yet".
+# What no figure shows: one more program to deploy, to watch and to restart, and a page that must be able to say "not
+# yet".
 #
 # ## Exercises
 #
-# **Exercise 5.1.** Another page asks at a fixed interval, every `pause` seconds, for the first time after one `pause`. Its feed
-# has come after `done` seconds (more than 0); one that has come just at a poll is seen by it. Write `seen_every(done, pause)`: when does the
-# visitor see it? (`ceil` is there, from `math`.)
+# **Exercise 5.1.** Another page polls at a fixed interval, every `pause` seconds, for the first time after one `pause`.
+# Its feed has come after `done` seconds (more than 0); one that comes exactly at a poll is seen by it. Write
+# `seen_every(done, pause)`: when does the visitor see it? (`ceil` is there, from `math`.)
 
 
 # %% tags=["exercise"]
@@ -188,8 +190,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 5.2.** With how many users, submitters and browsers together, would the queued reader be given only as many feeds a
-# second as is expected of the synchronous one with 60, `expected["sync"]`? The queued reader's time to content is one of `waits`.
+# **Exercise 5.2.** With how many users, submitters and browsers together, would the queued reader be given only as many
+# feeds a second as are expected for the synchronous one with 60, `expected["sync"]`? The queued reader's time to
+# content is one of `waits`.
 
 # %% tags=["exercise"]
 # solution:
@@ -205,9 +208,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 5.3.** Is a flat line good news? Start the queued reader without any worker, and submit ten feeds:
-# the experiment is called "no-worker", it calls `submit_some`, with `workers=0` and `feeds=10`. Then compare with the rule what it
-# prints, and look at `jobs_left`.
+# **Exercise 5.3.** Is a flat line good news? Start the queued reader without any worker, and submit ten feeds: the
+# experiment is called "no-worker", it calls `submit_some`, with `workers=0` and `feeds=10`. Then compare what it prints
+# with the rule, and look at `jobs_left`.
 
 # %% tags=["exercise"]
 # solution:
@@ -223,18 +226,19 @@ check(
 )
 
 # %% [markdown]
-# Every answer keeps the rule, and nobody ever gets any content. Whoever watches the latency of the answers alone sees a
-# perfect system. Watch the age of the oldest job that is due as well (`jobqueue check --max-age 300` does), and how many have
-# failed for good: these are due no more.
+# Every answer keeps the rule, and nobody ever gets any content. If you watch only the latency of the answers, you see a
+# perfect system. Also watch the age of the oldest job that is due (`jobqueue check --max-age 300` does), and how many
+# have failed for good: those are no longer due.
 #
-# **Go on.** In which of your own programs could a page say "not yet"? In which must the answer be the content, say because
-# another program waits for it?
+# **Go on.** In which of your own programs could a page say "not yet"? In which must the answer be the content, say
+# because another program is waiting for it?
 #
 # ## What to remember
 #
 # * A queue makes the answer independent of the work, not the content. The content comes later by a poll, or sooner if it had to wait for a slot.
-# * Content that comes sooner brings more work: the same users come back sooner. Polls come on top.
-# * A flat line says that jobs are written down. Watch the age of the oldest job that is due, and how many have failed for good.
+# * Content that comes sooner brings more work: the same users come back sooner. Polls add to it.
+# * A flat line says that jobs are being recorded. Watch the age of the oldest job that is due, and how many have failed
+#   for good.
 #
-# Twelve feeds a second were expected, of a good second each, and there are 32 threads: is that enough, and how would one know? That
-# is chapter 6.
+# Twelve feeds a second were expected, of a good second each, and there are 32 threads: is that enough, and how would
+# you know? That is chapter 6.

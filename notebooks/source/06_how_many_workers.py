@@ -7,11 +7,11 @@
 # %% [markdown]
 # # 6. How many workers?
 #
-# **The question:** jobs come in at a certain rate, and each takes a certain time. How many workers does that need, and what happens when
-# they are too few, or just enough?
+# **The question:** jobs come in at a certain rate, and each takes a certain time. How many workers does that need, and
+# what happens when there are too few, or just enough?
 #
-# There is one inequality to know, and three things that it does not tell: how long a job waits although the workers are
-# enough, how long it takes to catch up after a burst, and who waits when not all can be served.
+# There is one inequality to know, and three things that it does not say: how long a job waits even though there are
+# enough workers, how long it takes to catch up after a burst, and who waits when not all can be served.
 #
 # All of it is measured on `jobqueue` itself, on SQLite, in this notebook's own process.
 
@@ -31,15 +31,15 @@ from workbook.chapter06_tables import show_busy, show_drained, show_pick_ups, sh
 # %% [markdown]
 # ## Enough, or not enough
 #
-# Jobs come at a rate of $\lambda$ a second, and each keeps a worker busy for $D$ seconds on average. So $\lambda D$ workers are busy on average
-# (Little's law again), and this needs more than so many of them:
+# Jobs come at a rate of $\lambda$ a second, and each keeps a worker busy for $D$ seconds on average. So $\lambda D$
+# workers are busy on average (Little's law again), and it takes more than that many to keep up:
 #
 # $$ \lambda \cdot D < W $$
 #
 # A *worker*, in this formula, is whatever performs one job at a time. In `jobqueue` that is a thread: a worker
 # process with 4 threads counts as $W = 4$ (if its jobs wait; for jobs that compute, count cores and processes instead).
 #
-# Our jobs do nothing but wait, as those do that fetch something from somebody else's server (left out here: they note when they
+# Our jobs only wait, like those that fetch something from somebody else's server (left out here: they note when they
 # begin and end):
 #
 # ```python
@@ -52,14 +52,14 @@ from workbook.chapter06_tables import show_busy, show_drained, show_pick_ups, sh
 #         time.sleep(self.seconds)
 # ```
 #
-# 60 of them come in a second, at moments of pure chance (*Poisson arrivals*), and they take 50 ms on average, some more and
-# some less (*exponential* times). After 6 seconds no more arrive. Three workers get the same schedule, one after the other:
-# with 2 threads, with 4, and with 8.
+# 60 of them arrive per second, at purely random moments (*Poisson arrivals*), and they take 50 ms on average, some more
+# and some less (*exponential* times). After 6 seconds no more arrive. Three workers get the same schedule, one after
+# the other: with 2 threads, with 4, and with 8.
 #
-# All jobs are put into the queue beforehand, each due at its moment, so what it costs to insert one is not measured. Their number and
+# All jobs are enqueued beforehand, each due at its moment, so the cost of enqueueing is not measured. Their number and
 # mean are exactly 60 &times; 6 and 50 ms. Each is claimed alone.
 #
-# **Write down what you expect.** How many jobs wait after 6 seconds, with 2 threads? And how long does a job
+# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And how long does a job
 # wait on average until it is begun (its *pick-up latency*), with 4?
 
 # %%
@@ -83,26 +83,27 @@ backlog_figure(
 )
 
 # %% [markdown]
-# **With 2 threads** the backlog grows as long as jobs arrive. 2 threads do $W/D$ = 40 jobs a second, 60 come, so 20 more wait with each
-# second: that is the dashed line. Chance, and the queue's own milliseconds for each job, move it a little. However little is missing, the
-# wait has no limit but the end of the load.
+# **With 2 threads** the backlog grows as long as jobs arrive. 2 threads do $W/D$ = 40 jobs a second, 60 come, so every
+# second 20 more are waiting: that is the dashed line. Chance, and the queue's own milliseconds for each job, move the
+# curve a little. However small the shortfall, the wait has no limit but the end of the load.
 #
-# **With 4 and with 8** there are ups and downs, and always a way back to 0. (*Busy* is the time within `perform` in these 6 seconds;
-# claiming and ending a job is not in it, nor what is done afterwards.)
+# **With 4 and with 8** there are ups and downs, and always a way back to 0. (*Busy* is the time spent in `perform`
+# during these 6 seconds; it excludes claiming and finishing a job, and anything done after the 6 seconds.)
 #
-# $\lambda D = 3$, and 4 are needed (`workers_needed(rate, demand)` computes it). Why not 3? With exactly 3 nothing is left over to work
-# off what chance has piled up: after a bad moment the backlog stays, and the next one comes on top. The *utilisation* $\lambda D / W$ has
-# to stay below 1, and not equal it.
+# $\lambda D = 3$, and 4 are needed (`workers_needed(rate, demand)` computes it). Why not 3? With exactly 3 there is no
+# capacity left to work off what chance has piled up: after a bad moment the backlog stays, and the next one adds to it.
+# The *utilisation* $\lambda D / W$ has to stay below 1; it must not equal it.
 #
 # ## Enough is not comfortable
 #
-# Both 4 and 8 threads are enough. Do they make a difference to those who wait? A job waits when it finds all
-# threads busy. For chance arrivals and exponential times Erlang's formula C (1917) tells how often that is, and the mean wait:
+# Both 4 and 8 threads are enough. Does it make a difference to those who wait? A job waits when it finds all threads
+# busy. For random arrivals and exponential times Erlang's C formula (1917) gives how often that happens, and the mean
+# wait:
 #
 # $$ W_q = C(W, \lambda D) \cdot \frac{D}{W - \lambda D} $$
 #
-# It is made for a load that goes on for ever, and our 360 jobs are few. So there is a third figure between the two: the very same
-# jobs in a simulation, in which a queue takes no time at all.
+# It is for a load that goes on for ever, and our 360 jobs are few. So between formula and measurement there is a third
+# figure: the very same jobs in a simulation, in which a queue takes no time at all.
 
 # %%
 show_pick_ups(found, RATE, DEMAND)
@@ -111,23 +112,25 @@ waits_figure(found, RATE, DEMAND)
 # %% [markdown]
 # Where a curve crosses 10 %, one job in ten waited longer than that. 2 threads have no dashed curve: they never get into a steady state.
 #
-# * From the formula to the simulation: six seconds that begin with an empty queue, and with exactly 360 jobs of 50 ms on average, are
-#   milder than for ever. Over many such schedules the mean wait for 4 threads is 22 ms; in eight of ten it is between 13 and 33 ms.
-# * From the simulation to the measurement it is **the queue itself**. Even for an idle thread a job must first be claimed: that is what
-#   one sees with 8 threads. And a thread that has ended a job gets the next one when that end has been written to the disk. Each job
-#   occupies its thread for these milliseconds, too, so the threads are occupied for a little longer than $\lambda D$ says. With jobs of seconds nobody
-#   notices.
+# * From the formula to the simulation: six seconds that begin with an empty queue, and with exactly 360 jobs of 50 ms
+#   on average, are milder than a load without end. Over many such schedules the mean wait for 4 threads is 22 ms; in
+#   eight of ten it is between 13 and 33 ms.
+# * From the simulation to the measurement it is **the queue itself**. Even for an idle thread a job must first be
+#   claimed: that is what you see with 8 threads. And a thread that has finished a job gets the next one only once the
+#   end of the job has been written to disk. Each job occupies its thread for these milliseconds, too, so the threads
+#   are occupied for a little longer than $\lambda D$ says. With jobs that take seconds nobody notices.
 #
-# With 8 threads, 38 % utilised, nearly every job finds a free one, and waits for its claim alone. With 4, 75 % utilised, half of them
-# find none, by formula and simulation. **A worker that is idle much of the time is not wasted: that is what short waits are made of.** How
-# much one wants depends on who waits. A mail may be sent a minute later; the visitor of chapter 5 looks at the page.
+# With 8 threads, 38 % utilised, nearly every job finds a free one, and waits only for its claim. With 4, 75 % utilised,
+# half of them find none, by formula and simulation. **A worker that is idle much of the time is not wasted: that is
+# what short waits are made of.** How much idle time you want depends on who is waiting. A mail can be sent a minute
+# later; the visitor of chapter 5 is looking at the page.
 #
 # ## After a burst
 #
-# A load that 4 threads bear easily: 40 jobs a second of 50 ms, so $\lambda D = 2$. At second 1 somebody imports a list, and 80
-# more jobs are there at once. 4 threads do 80 jobs a second.
+# A load that 4 threads handle easily: 40 jobs a second of 50 ms, so $\lambda D = 2$. At second 1 somebody imports a
+# list, and 80 more jobs are there at once. 4 threads do 80 jobs a second.
 #
-# **Write down what you expect:** how long until no job waits?
+# **Write down what you expect:** how long until no job is waiting?
 
 # %%
 predict("until the burst is drained", seconds=1)
@@ -146,23 +149,25 @@ backlog_figure(
 )
 
 # %% [markdown]
-# Of the 80 jobs a second that the threads do, 40 go to those that keep coming. Only what is left works the backlog off:
+# Of the 80 jobs a second that the threads do, 40 go to the jobs that keep coming. Only the rest reduces the backlog:
 #
 # $$ t = \frac{B}{W/D - \lambda} $$
 #
-# (`drain_time` computes it.) That is twice as long as the burst alone would take, and it grows without bound as $\lambda D$ approaches $W$.
-# Whoever plans for a utilisation of 95 % needs twenty times as long as the burst alone, ten times as long as here, after every hiccup: a
-# deployment, a restart, a feed server that hung. This is the second reason for idle workers, and often the better one.
+# (`drain_time` computes it.) That is twice as long as the burst alone would take, and it grows without bound as
+# $\lambda D$ approaches $W$. If you plan for a utilisation of 95 %, you need twenty times as long as the burst alone,
+# ten times as long as here, after every hiccup: a deployment, a restart, a feed server that hung. This is the second
+# reason for idle workers, and often the better one.
 #
-# The formula is a *fluid limit*: jobs as water. From it to the simulation is chance, from there to the measurement the queue's own
-# milliseconds: if the threads do 5 % fewer jobs than 80 a second, 10 % fewer are left for the backlog.
+# The formula is a *fluid limit*: it treats jobs as water. The difference between it and the simulation is chance; the
+# difference between simulation and measurement is the queue's own milliseconds: if the threads do 5 % fewer jobs than
+# 80 a second, 10 % fewer are left for the backlog.
 #
 # ## Who waits?
 #
-# When not all can be served, somebody has to wait, and `priority` says who: lower numbers run first (as in Delayed Job; in Procrastinate
-# and Celery on RabbitMQ higher ones do). Now 120 *urgent* jobs a second come for 3 seconds, which is more than 4 threads can do (80), and
-# 12 *ordinary* ones a second besides. So of ten jobs six can be done in time. Each kind has a queue of its name, and a worker is written
-# `(threads, [queues])`: where none is named, it serves all.
+# When not all can be served, somebody has to wait, and `priority` says who: lower numbers run first (as in Delayed Job;
+# in Procrastinate and Celery on RabbitMQ higher ones do). Now 120 *urgent* jobs a second come for 3 seconds, which is
+# more than 4 threads can do (80), along with 12 *ordinary* ones a second. So of ten jobs six can be done in time. Each
+# kind has a queue named after it, and a worker is written `(threads, [queues])`: if no queue is named, it serves all.
 #
 # **Write down what you expect.** What percentage of the ordinary jobs is begun within these 3 seconds?
 
@@ -183,18 +188,19 @@ backlog_figure(
 )
 
 # %% [markdown]
-# At most some ordinary jobs of the first moments find a free thread. Then there is always an urgent one to be had, and no
-# ordinary job is begun until the last urgent one has been. This is *starvation*. It is no fault of the queue, but what "first" means: whoever is
-# behind gets what is left, and nothing is left.
+# At most a few ordinary jobs find a free thread, in the first moments. Then there is always an urgent one waiting, and
+# no ordinary job is begun until the last urgent one has been. This is *starvation*. It is not a fault of the queue, but
+# what "first" means: those behind get what is left, and nothing is left.
 #
-# Priorities do not make workers. They choose who waits. Long waits for the ordinary jobs begin well before that: if urgent jobs come at
-# the rate $\lambda_u$ and take $D_u$, the ordinary ones live on the $W - \lambda_u D_u$ threads that these leave over. Two remedies: workers of
-# their own for those who must not starve (exercise 6.3); or fewer urgent jobs, for going first helps only as long as few do.
+# Priorities do not create workers. They choose who waits. Long waits for the ordinary jobs begin well before
+# starvation: if urgent jobs come at the rate $\lambda_u$ and take $D_u$, the ordinary ones have to make do with the
+# $W - \lambda_u D_u$ threads that these leave. Two remedies: dedicated workers for jobs that must not starve (exercise
+# 6.3); or fewer urgent jobs, since going first helps only as long as few do.
 #
 # ## Exercises
 #
-# **Exercise 6.1.** 79 jobs a second of 0.1 s each: $\lambda D = 7.9$, and 8 threads keep up. Now one in twenty of them hangs, until it is given
-# up after 5 s, and not tried again. How many threads are needed?
+# **Exercise 6.1.** 79 jobs a second of 0.1 s each: $\lambda D = 7.9$, and 8 threads keep up. Now one in twenty of them
+# hangs, until it is given up after 5 s, and is not retried. How many threads are needed?
 
 # %% tags=["exercise"]
 # solution:
@@ -210,9 +216,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 6.2.** After a burst of `backlog` jobs, with `rate` more a second of `demand` seconds each, all shall be
-# gone `within` so many seconds, by the formula. Write `threads_for(backlog, rate, demand, within)`: the least whole number of threads.
-# (`ceil` is there, from `math`.)
+# **Exercise 6.2.** After a burst of `backlog` jobs, with `rate` more a second of `demand` seconds each, the backlog
+# must be gone in `within` seconds, by the formula. Write `threads_for(backlog, rate, demand, within)`: the smallest
+# whole number of threads. (`ceil` is there, from `math`.)
 
 
 # %% tags=["exercise"]
@@ -235,9 +241,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 6.3.** Give the ordinary jobs a worker of their own, and no thread more than before: 3 threads that serve the queue
-# `"urgent"` alone, and 1 for `"ordinary"`, in this order. It is the experiment "shared-workers" with other `workers`, and not only its
-# `["jobs"]`; call it "own-worker".
+# **Exercise 6.3.** Give the ordinary jobs a worker of their own, without adding a thread: 3 threads that serve only the
+# queue `"urgent"`, and 1 for `"ordinary"`, in this order. It is the experiment "shared-workers" with other `workers`,
+# and with all that it returns, not only its `["jobs"]`; call it "own-worker".
 
 # %% tags=["exercise"]
 # solution:
@@ -258,16 +264,17 @@ check(
 show_waits(shared, own, by=3)
 
 # %% [markdown]
-# Nearly all ordinary jobs are begun meanwhile, and the urgent ones wait longer than before, for they have lost a thread. When there are no
-# ordinary jobs, that one idles. Somebody always pays; now you chose who.
+# Nearly all ordinary jobs are begun meanwhile, and the urgent ones wait longer than before, because they have lost a
+# thread. When there are no ordinary jobs, that thread idles. Somebody always pays; now you have chosen who.
 #
-# **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer has failed) change in exercise 6.1? And how many threads would
-# the visitors of chapter 5 need, with some twelve feeds a second of a good second each, so that a burst of 100 feeds is gone within 10 seconds?
+# **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer fails) change in exercise 6.1? And how
+# many threads would the visitors of chapter 5 need, with some twelve feeds a second of a good second each, so that a
+# burst of 100 feeds is gone within 10 seconds?
 #
 # ## What to remember
 #
 # * $\lambda D < W$, or the backlog grows as long as the load lasts. $D$ is the mean, hanging jobs included.
 # * A backlog drains at $W/D - \lambda$. Idle workers are what short waits and quick recoveries are made of.
-# * Priorities choose who waits. Whoever must not starve needs a worker of its own.
+# * Priorities choose who waits. Jobs that must not starve need a worker of their own.
 #
-# So far every worker has lived. What becomes of a job when its worker is killed in the middle of it? That is chapter 7.
+# So far every worker has survived. Chapter 7 asks what becomes of a job when its worker is killed in the middle of it.

@@ -10,8 +10,8 @@
 # **The question:** a worker is killed in the middle of a job. What becomes of the job, and what must the job be like for
 # that to be harmless?
 #
-# You will kill a real worker with your own hands, watch another one take over, and count what the job has done. Then you
-# meet a job that always fails, and one that kills every worker which touches it.
+# You will kill a real worker yourself, watch another one take over, and count what the job has done. Then you meet a
+# job that always fails, and one that kills every worker that touches it.
 
 # %%
 from workbook import begin, check, experiment, predict, score
@@ -30,22 +30,22 @@ from workbook.chapter07_pictures import effects_figure, kill_figure, leases_figu
 # %% [markdown]
 # ## A dead worker says nothing
 #
-# When a worker claims a job, it writes its name and the time into the job's row. If it dies it can't take them away, and nobody
-# else can know whether it is dead or only slow. So the claim is a *lease*: it holds as long as the worker keeps saying
-# that it is alive. `jobqueue` workers do so ten times in each lease (a *heartbeat*: they renew the time in the row). When
-# a row has been silent for nearly a lease, any other worker gives it back to the queue.
+# When a worker claims a job, it writes its name and the time into the job's row. If it dies it can't remove them, and
+# nobody else can know whether it is dead or only slow. So the claim is a *lease*: it holds as long as the worker keeps
+# saying that it is alive. `jobqueue` workers do so ten times per lease (a *heartbeat*: they renew the time in the row).
+# When a row has been silent for nearly a lease, any other worker gives it back to the queue.
 #
-# The lease is 30 s unless you say otherwise; here it is 3 s, so that you need not wait. Start two workers, processes of their own,
-# and a job: it sends a mail to Ada, and its first attempt is then busy for an hour (the second will
-# be brief).
+# The lease is 30 s unless you say otherwise; here it is 3 s, so that you don't have to wait. Start two workers, each
+# its own process, and a job: it sends a mail to Ada, and its first attempt is then busy for an hour (the second will be
+# brief).
 
 # %%
 lab = Lab()
 looks = experiment("at-work", lab.set_to_work, lease=3, workers=2)
 
 # %% [markdown]
-# The job takes longer than a lease, and still it is worker A's: the row is never silent for much longer than a tenth of
-# the lease, 300 ms.
+# The job takes longer than a lease, and yet it is still worker A's: the row is never silent for much longer than a
+# tenth of the lease, 300 ms.
 #
 # Below you kill worker A with signal 9, as the system does when memory runs out. No `except`, no `finally`
 # and no exit handler of A's will run. **Write down** after how many seconds the job will run again, and how many mails Ada
@@ -76,15 +76,17 @@ kill_figure(story)
 # %% [markdown]
 # ## What you see
 #
-# A's heartbeats end at the kill. The row keeps A's name, and nothing happens: B can't know better. When the lease has nearly
-# run out, B takes the name away, claims the job, and runs it *from its beginning*. A job has no memory of how far it came.
+# A's heartbeats end at the kill. The row keeps A's name, and nothing happens: B can't know better. When the lease has
+# nearly run out, B removes the name, claims the job, and runs it *from the beginning*. A job has no memory of how far
+# it got.
 #
 # How long is the silence? The last heartbeat was up to a tenth of the lease $L$ before the kill. A row counts as abandoned when it is
 # silent for $0.9\,L$, and the others look for such rows every $0.1\,L$. So the job is back in the queue after
 #
 # $$ 0.8\,L \le t \le L $$
 #
-# and it runs when a thread is free. (All this if the machines' clocks agree: each compares the time in the row with its own.)
+# and it runs when a thread is free. (All this assumes that the machines' clocks agree: each compares the time in the
+# row with its own.)
 #
 # Four leases, each with two fresh workers and a kill:
 
@@ -93,17 +95,18 @@ leases = experiment("leases", killed_at, leases=[0.5, 1, 2, 3])
 leases_figure(leases)
 
 # %% [markdown]
-# So why not a very short lease? Because a worker that is *not* dead may be silent too: its machine swaps, its network is away
-# for some seconds. If that lasts longer than the lease, the job is given to another worker while the first one still runs it.
-# `jobqueue` lets only one of them write its end (the *fence*: the row must still have this worker's name and this attempt's
-# number), but what both do elsewhere is done twice.
+# So why not a very short lease? Because a worker that is *not* dead may be silent too: its machine swaps, or its
+# network is gone for some seconds. If that lasts longer than the lease, the job is given to another worker while the
+# first one still runs it. `jobqueue` lets only one of them record the outcome (the *fence*: the row must still have
+# this worker's name and this attempt's number), but whatever both do elsewhere is done twice.
 #
 # ## At least once
 #
-# Ada has two mails. A had sent hers, and died before it could say so. There is no order of steps that avoids it: if the job is finished first
-# and the mail sent then, a worker that dies in between sends none. The mail server and the queue's table are two systems, and
-# there is always a moment between them. So a queue has to choose: *at most once*, as Celery does unless told `acks_late` (and
-# `task_reject_on_worker_lost`), or *at least once*, as `jobqueue` and Delayed Job do.
+# Ada has two mails. A had sent its mail, and died before it could say so. No order of steps avoids this: if the job is
+# finished first and the mail sent afterwards, a worker that dies in between sends none. The mail server and the queue's
+# table are two systems, and there is always a moment between them. So a queue has to choose: *at most once*, as Celery
+# does unless you set `acks_late` (and `task_reject_on_worker_lost`), or *at least once*, as `jobqueue` and Delayed Job
+# do.
 #
 # There is one case in which both steps can be one: when the effect is a row in the *same database* as the queue.
 #
@@ -118,8 +121,8 @@ leases_figure(leases)
 # ```
 #
 # Both kinds of job are now begun by a worker that dies at once: before the effect, or just after it. (For the payment,
-# after means that the `INSERT` is done, and not yet committed.) Then another worker comes. **Write down** how many payments there will be
-# in the table, of the order whose worker died after the `INSERT`.
+# "after" means that the `INSERT` is done, but not yet committed.) Then another worker comes. **Write down** how many
+# payments there will be in the table for the order whose worker died after the `INSERT`.
 
 # %%
 predict("died after: payments in the table", payments=2)
@@ -131,18 +134,21 @@ effects_figure(found)
 
 # %% [markdown]
 # All four jobs were begun twice. Three effects are there once, for different reasons. Two had not happened when the
-# worker died. The payment had, but its transaction died with its worker; the database threw it away, and the second attempt made
-# it. Effect and end of the job are committed together, or neither is: *exactly-once effects*, though the job ran twice.
+# worker died. The payment had, but its transaction died with its worker; the database rolled it back, and the second
+# attempt made it. The effect and the end of the job are committed together, or neither is: *exactly-once effects*,
+# though the job ran twice.
 #
-# Nobody can promise that the job *runs* exactly once, and nobody can promise it of mails. What helps there is to make the
-# second time harmless (*idempotent*), as in exercise 7.3.
+# Nobody can promise that the job *runs* exactly once, and nobody can promise it for mails. What helps there is to make
+# the second time harmless (*idempotent*), as in exercise 7.3.
 #
 # ## A job that fails
 #
-# A worker that dies is rare. A job that raises an exception is daily business: somebody else's server is down. It is tried up to
-# 25 times in all, and waits in between. **Write down:** from the first attempt to the twenty-fifth, how long?
+# A worker that dies is rare. A job that raises an exception is an everyday event: somebody else's server is down. It is
+# tried up to 25 times in all, and waits in between. **Write down:** from the first attempt to the twenty-fifth, how
+# long?
 #
-# Nobody needs to wait for it. A worker can be told what time it is, so each attempt is made at the moment for which it is queued.
+# You don't have to wait for it. A worker can be told what time it is, so each attempt is made at the moment for which
+# it is scheduled.
 
 # %%
 predict("25 attempts", days=1)
@@ -159,17 +165,18 @@ score("25 attempts", days=moments[-1] / 86_400)
 retries_figure(moments)
 
 # %% [markdown]
-# After $n$ failed attempts a job waits $5 + n^4$ seconds (Delayed Job's formula). The first retries come within a minute, for a server
-# that is restarting; the later ones are for an outage over a weekend. A fixed pause can't have both: a short one gives up
-# too early, a long one makes everybody wait who could go on in a minute. `jobqueue` adds no chance to it (no *jitter*): a thousand jobs
-# that failed together come back together. After the last attempt the job is not thrown away: it stays with its traceback until
-# somebody says `jobqueue retry`, or `delete`.
+# After $n$ failed attempts a job waits $5 + n^4$ seconds (Delayed Job's formula). The first retries come within a
+# minute, for a server that is restarting; the later ones are for an outage over a weekend. A fixed pause can't do both:
+# with a short one the job gives up too early, and a long one makes jobs wait that could have succeeded in a minute.
+# `jobqueue` adds no randomness to it (no *jitter*): a thousand jobs that failed together come back together. After the
+# last attempt the job is not thrown away: it stays, with its traceback, until somebody runs `jobqueue retry`, or
+# `delete`.
 #
 # ## A poison job
 #
-# And a job that does not fail in order, but kills its worker each time: it needs more memory than there is. Its worker never gets
-# to count the attempt. If that were counted at the end of an attempt, the job would kill workers for ever. Here it may have
-# two attempts, ten mails wait behind it, and a worker that dies is replaced.
+# Then there is the job that does not raise an exception, but kills its worker each time: it needs more memory than
+# there is. Its worker never gets to the end of the attempt. If attempts were counted at the end, the job would kill
+# workers for ever. Here it may have two attempts, ten mails wait behind it, and a worker that dies is replaced.
 
 # %%
 after = experiment("poison", poison, lease=0.5, max_attempts=2, others=10)
@@ -177,21 +184,21 @@ for what, value in after.items():
     print(f"{what}: {value}")
 
 # %% [markdown]
-# Two workers died of it, and then it was over. The attempt is counted when a job is *claimed*, in the same statement, before
-# anything can go wrong; the worker that finds it abandoned for the second time sees that no attempt is left, and keeps it as failed.
-# (In a batch of short jobs it is counted at the end: at most one attempt more.)
+# It killed two workers, and then it was over. The attempt is counted when a job is *claimed*, in the same statement,
+# before anything can go wrong; the worker that finds it abandoned for the second time sees that no attempt is left, and
+# keeps it as failed. (In a batch of short jobs it is counted at the end: at most one more attempt.)
 #
-# The mails went out, each of them once. After the first death the job ran again at once; from the second on it waits as after any
-# failure, if there are attempts left, and leaves the workers time for others. Had a worker more threads, the jobs of all of them would
-# have died with it, each with an attempt spent.
+# The mails went out, each of them once. After the first death the job ran again at once; from the second on it waits as
+# after any failure, if there are attempts left, and leaves the workers time for others. If a worker had more threads,
+# the jobs in all of them would die with it, each with an attempt spent.
 #
-# A job that *hangs* is the third kind. It neither fails nor dies, and its worker's heartbeats go on. For it there is
-# `max_run_time`: when that is over the attempt has failed, and a new thread takes over. Python can't end the old one: it goes on, with
-# its effects, beside the next attempt, which is one more way to run twice.
+# A job that *hangs* is the third kind. It neither fails nor dies, and its worker's heartbeats go on. For this there is
+# `max_run_time`: when it is over, the attempt has failed, and a new thread takes over. Python can't end the old thread:
+# it goes on, with its effects, alongside the next attempt, which is one more way to run twice.
 #
 # ## Exercises
 #
-# **Exercise 7.1.** After how many failed attempts does a job wait for more than a day, for the first time?
+# **Exercise 7.1.** After how many failed attempts does a job wait for more than a day for the first time?
 
 # %% tags=["exercise"]
 # solution:
@@ -207,8 +214,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 7.2.** Now and then one of your machines is silent for 12 s, and its workers live on. And when one dies, its jobs have to be
-# running again within 60 s. Choose a lease, in seconds, with which the first does no harm and the second holds.
+# **Exercise 7.2.** Now and then one of your machines is silent for 12 s, while its workers live on. And when one dies,
+# its jobs have to be running again within 60 s. Choose a lease, in seconds, with which the first does no harm and the
+# second holds.
 
 # %% tags=["exercise"]
 # solution:
@@ -229,9 +237,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 7.3.** Make the second mail harmless. The mail server keeps what it has taken in a dict, `mailbox`. Write
-# `send(mailbox, key, text)` so that a second call with the same key changes nothing, and return the mailbox. The key must
-# be the same at each attempt: the order's number, say, and not the time.
+# **Exercise 7.3.** Make the second mail harmless. The mail server keeps what it has accepted in a dict, `mailbox`.
+# Write `send(mailbox, key, text)` so that a second call with the same key changes nothing, and return the mailbox. The
+# key must be the same at each attempt: the order's number, say, not the time.
 
 
 # %% tags=["exercise"]
@@ -252,16 +260,18 @@ check(
 )
 
 # %% [markdown]
-# **Go on.** Run the cell with `lab.set_to_work` again, then the one with `break_it` with `number=signal.SIGTERM`. How long does the job
-# wait now, and why? (A worker that is asked to stop gives back what it can't finish, as if it had never had it: no attempt is spent.) Then both once more with `signal.SIGSTOP`: the
-# worker is not dead, only silent. Does the queue know the difference? (In the end the worker goes on, and ends its attempt: what the
-# fence makes of that is printed.) If the chapter shows recordings, both cells need `recorded=False`.
+# **Go on.** Run the cell with `lab.set_to_work` again, then the one with `break_it` with `number=signal.SIGTERM`. How
+# long does the job wait now, and why? (A worker that is asked to stop gives back what it can't finish, as if it had
+# never had it: no attempt is spent.) Then run both once more with `signal.SIGSTOP`: the worker is not dead, only
+# silent. Does the queue know the difference? (In the end the worker goes on, and ends its attempt: what the fence makes
+# of that is printed.) If the chapter shows recordings, both cells need `recorded=False`.
 #
 # ## What to remember
 #
-# * A dead worker is known by its silence only. Its job is back in the queue within a lease, and runs again from the beginning.
-# * A queue promises at most once or at least once. With the latter, make jobs idempotent, or let effect and end be one transaction:
-#   `perform(self, session)`.
-# * Retry ever more rarely, count an attempt before it begins, and keep what has failed for good.
+# * A dead worker is known only by its silence. Its job is back in the queue within a lease, and runs again from the
+#   beginning.
+# * A queue promises at most once or at least once. With the latter, make jobs idempotent, or commit the effect and the
+#   end of the job in one transaction: `perform(self, session)`.
+# * Retry at growing intervals, count an attempt before it begins, and keep what has failed for good.
 #
-# Chapter 8 doubts the figures: how does one measure all this without fooling oneself?
+# Chapter 8 doubts the figures: how do you measure all this without fooling yourself?

@@ -1,5 +1,5 @@
 # ---
-# about: eight ways in which a load test says something that is not so, and how to see it
+# about: eight ways in which a load test can mislead you, and how to notice
 # minutes: 45
 # needs: nothing more
 # ---
@@ -13,8 +13,8 @@
 #
 # **The question:** a load test has printed a percentile. What must be true of the test for that figure to be true?
 #
-# The seven chapters before this one rest on measured figures. Here the tools are measured: first on a server whose
-# behaviour we know to the millisecond, then on rows that we make up ourselves, so that the right answer is known.
+# The seven chapters before this one rest on measured figures. Here the tools themselves are measured: first on a server
+# whose behaviour we know to the millisecond, then on rows that we make up, so that the right answer is known.
 
 # %%
 from workbook import begin, check, experiment, predict, score
@@ -35,18 +35,18 @@ from workbook.chapter08_pictures import runs_figure, two_clocks_figure
 # %% [markdown]
 # ## A server that freezes
 #
-# A server answers in 5 ms. Once it stands still for 2 seconds, as real ones do in a garbage collection, behind a lock, or
-# while a backup runs. Nothing is lost: what comes in meanwhile is answered afterwards.
+# A server answers in 5 ms. Once, it stands still for 2 seconds, as real ones do during a garbage collection, behind a
+# lock, or while a backup runs. Nothing is lost: requests that come in meanwhile are answered afterwards.
 #
-# Three tools look at it at the same time, for some 8 seconds, 40 times a second each. First two of them:
+# Three tools load it at the same time, for some 8 seconds, 40 times a second each. First, two of them:
 #
-# * **closed**: one user asks, waits for the answer, and asks again 25 ms after it last asked, or as soon as a late answer is there.
-#   Most load tests work like that, with more users.
-# * **open**: the moments at which somebody comes are drawn beforehand, and somebody comes at each of them, whoever
-#   still waits. The public works like that.
+# * **closed**: one user asks, waits for the answer, and asks again 25 ms after it last asked, or as soon as a late
+#   answer is there. Most load tests work like this, with more users.
+# * **open**: the moments at which somebody comes are drawn beforehand, and somebody comes at each of them, whether or
+#   not others are still waiting. The public works like this.
 #
-# **Write down what you expect.** Which 99th percentile will each of the two report? And in the second, which share of the requests
-# will have taken over 500 ms?
+# **Write down what you expect.** What 99th percentile will each of the two report? And with the second, what share of
+# the requests will have taken over 500 ms?
 
 # %%
 predict("p99, closed", seconds=1)
@@ -67,23 +67,25 @@ timeline_figure(
 # %% [markdown]
 # ## What you see
 #
-# The closed tool has seen the freeze: as one single request of two seconds. Its user waited for that answer, and *did not ask
-# meanwhile*. All requests that would have been slow were never sent. The server's trouble decided which requests were
-# measured. This is called *coordinated omission* (Gil Tene): the tool and the server agree on what to leave out.
+# The closed tool saw the freeze as one single request of two seconds. Its user waited for that answer, and *did not ask
+# meanwhile*. All the other requests that would have been slow were never sent. The server's trouble decided which
+# requests were measured. This is called *coordinated omission* (Gil Tene): the tool and the server agree on what to
+# leave out.
 #
-# In the open tool's picture there is a slope (a straight line, bent by the logarithmic axis): who came at the beginning of the freeze
-# waited for all of it, who came at its end hardly at all. The people in front of a browser are in this picture.
+# The open tool's picture shows a slope (a straight line, bent by the logarithmic axis): those who came at the beginning
+# of the freeze waited for all of it, those who came at its end hardly at all. The people in front of a browser are in
+# this picture.
 #
 # ## What it should have been
 #
-# No simulation is needed. People come evenly over $T$ seconds, and for $F$ of them the server stands still. Who comes
-# $u$ seconds before it goes on waits $u$ seconds. So, as long as $t < F$ and $(1 - p)\,T < F$, the share that waits
-# for longer than $t$ is
+# No simulation is needed. People come evenly over $T$ seconds, and for $F$ of these the server stands still. Those who
+# come $u$ seconds before it resumes wait $u$ seconds. So, as long as $t < F$ and $(1 - p)\,T < F$, the share that waits
+# longer than $t$ is
 #
 # $$ P(R > t) = \frac{F - t}{T}, \qquad \text{and the quantile } p \text{ is at} \quad F - (1 - p)\,T. $$
 #
-# The closed tool sends $\lambda (T - F)$ requests and one more, and only this one is slow. The rule of this project is that at most
-# 1 % of the requests may take over 500 ms:
+# The closed tool sends $\lambda (T - F)$ requests and one more, and only that one is slow. The rule of this project is
+# that at most 1 % of the requests may take over 500 ms:
 
 # %%
 freeze, rate = 2, 40
@@ -94,14 +96,14 @@ print(f"open should have {percent((freeze - 0.5) / T)} over 500 ms, and a p99 of
 tell(looks, "closed", "open")
 
 # %% [markdown]
-# From the command line this verdict is a load test's exit status. It judges the share that was found, not its interval: look at that
-# before you believe a "kept".
+# From the command line this verdict is a load test's exit status. It judges the share that was found, not its interval:
+# look at the interval before you believe a "kept".
 #
 # ## From when does a latency count?
 #
-# A schedule alone is not enough. The third tool had the same schedule, but one connection only: a visit that comes while it
-# is busy has to wait for it, *inside the tool*. Each row holds both moments, when the request was meant to begin
-# and when it was sent:
+# A schedule alone is not enough. The third tool had the same schedule, but only one connection: a visit that comes
+# while it is busy has to wait for it, *inside the tool*. Each row holds both moments, when the request was meant to
+# begin and when it was sent:
 
 # %%
 late, naive = judged(tools["one connection"]), judged(tools["one connection"], naive=True)
@@ -110,33 +112,35 @@ for name, seen in (("from when it was meant to begin", late), ("from when it was
 two_clocks_figure(tools["one connection"])
 
 # %% [markdown]
-# Timed from the sending, the tool with a schedule sees no more than the closed one: one slow request. So this project counts every
-# latency from the *intended* start, and keeps the naive one only to show the difference. Ask of any tool: what does it do
-# when it is late?
+# Timed from the moment of sending, the tool with a schedule sees no more than the closed one: one slow request. So this
+# project measures every latency from the *intended* start, and keeps the naive one only to show the difference. Ask of
+# any tool: what does it do when it is late?
 #
-# Even so this tool finds more over 500 ms than the open one. After the freeze its own line has to be worked off one by one, which makes
-# visits late that would not have been. An honest clock does not repair a tool with too few connections.
+# Even so, this tool finds more over 500 ms than the open one. After the freeze its own line has to be worked off one by
+# one, which delays visits that would not have been late. An honest clock does not fix a tool with too few connections.
 #
 # ## Open or closed?
 #
-# Neither is wrong; they are different questions. Eight request slots, each request holds one for 0.9 s on average. With 10, 20, 40 and
-# 80 people, who think for 2 s: *closed*, they wait before they think again; *open*, others like them come at the rate
-# that these people would have if nobody ever waited.
+# Neither is wrong; they are different questions. Take eight request slots; each request holds one for 0.9 s on average.
+# There are 10, 20, 40 and 80 people, who think for 2 s: *closed*, they wait before they think again; *open*, others
+# like them come at the rate that these people would have if nobody ever waited.
 
 # %%
 closed_and_open(people=(10, 20, 40, 80), slots=8, think=2, demand=0.9)
 
 # %% [markdown]
-# **Closed load can't make the line grow without end**: who waits sends nothing, so it never holds more than the users. That is true of the twenty people of an office who use a program all day,
-# and of a pool of workers. It is not true of the public, where each newcomer knows nothing of those who wait.
-# If you don't know who your users are, measure open.
+# **Closed load can't make the line grow without end**: those who wait send nothing, so the line never holds more than
+# the users. That is true of twenty people in an office who use a program all day, and of a pool of workers. It is not
+# true of the public, where each newcomer knows nothing of those who are waiting. If you don't know who your users are,
+# measure open.
 #
 # ## Warm-up
 #
-# A server that has just been started is not the one that you ask about: it is either slower (nothing is in a cache, no connection is open)
-# or, with long requests, faster, because nobody waits yet. The second one is easily overlooked. Forty people, as above, simulated
-# from an empty server on (but each opens a page afterwards, which takes 1 ms, and waits for a slot, too; the figures are those of
-# the long request alone); 5 seconds are measured, after a warm-up that is left out:
+# A server that has just started is not the one you are asking about: it is either slower (nothing is cached, no
+# connection is open) or, with long requests, faster, because nobody is waiting yet. The second case is easily
+# overlooked. Forty people, as above, simulated from an empty server on (but each opens a page afterwards, which takes 1
+# ms and also waits for a slot; the figures are those of the long request alone); 5 seconds are measured, after a
+# warm-up that is left out:
 
 # %%
 work = Workload(think=2, submitters=1, post=0.9, page=0.001, browse=0.001)
@@ -145,45 +149,50 @@ for warmup in (0, 30):
     print(f"warm-up {warmup:2} s   p50 {duration(seen['p50_ms']):>6}   p95 {duration(seen['p95_ms']):>6}")
 
 # %% [markdown]
-# How long is enough? Until the first half of what is measured looks like the second. `make bench` compares the two, and marks a step
-# that is not steady.
+# How long is enough? Until the first half of the measured time looks like the second. `make bench` compares the two,
+# and marks a step that is not steady.
 #
 # ## Percentiles out of buckets
 #
-# A tool that holds few numbers rounds them. Locust keeps two digits of each response time, and its percentiles come out
-# of these. 494.9 ms reads "490"; whatever took from 495 to 505 ms reads "500"; 505.1 ms reads "510". So a percentile of "500 ms" does not
-# say on which side of the rule the true one lies. A verdict needs the unrounded times.
+# A tool that stores few numbers rounds them. Locust keeps two digits of each response time, and computes its
+# percentiles from these. 494.9 ms reads "490"; anything from 495 to 505 ms reads "500"; 505.1 ms reads "510". So a
+# percentile of "500 ms" does not say on which side of the rule the true one lies. A verdict needs the unrounded times.
 #
 # ## What is counted
 #
-# A minute of 600 requests, made up. Nine of ten are good, some 150 ms. The tenth, always the same ones, is unlucky in
-# one of three ways: *slow*, it takes 3 to 5 s; *refused*, an overloaded server says 503 after 2 ms; *unanswered*,
-# it still waits when the test ends. Which of the three would you call the best server?
+# A minute of 600 made-up requests. Nine in ten are good, some 150 ms. One in ten, always the same ones, is unlucky in
+# one of three ways: *slow*, it takes 3 to 5 s; *refused*, an overloaded server says 503 after 2 ms; *unanswered*, it is
+# still waiting when the test ends. Which of the three would you call the best server?
 
 # %%
 servers("slow", "refused", "unanswered")
 
 # %% [markdown]
-# A tool that takes the percentile of whatever came back prefers the two servers that did *not* serve a tenth of their visitors. Fast failures
-# flatter, and requests that are never answered can't be seen by who waits for answers. So here:
+# A tool that takes the percentile of whatever came back prefers the two servers that did *not* serve a tenth of their
+# visitors. Fast failures flatter, and a tool that waits for answers can't see requests that are never answered. So
+# here:
 #
-# * **A failure is no latency.** It stays out of the percentiles, and always counts as over the rule.
-# * **An unfinished request is a lower bound** (statistics calls it *censored*): it took at least as long as it had waited. A
-#   percentile that rests on such requests, which were still open at the end, is written "≥" (in each of the three the very last ones were).
-# * The figure that survives all three is the **share over 500 ms**. It puts none of the three before another: to one visitor in ten each of
-#   them breaks the promise. The percentiles alone would still prefer the server that refuses. The visitors would prefer the slow one: it serves
-#   them in the end. To see that, look at failures and unfinished requests beside the share.
+# * **A failure has no latency.** It stays out of the percentiles, and always counts as over the rule.
+# * **An unfinished request is a lower bound** (statistics calls it *right-censored*): it took at least as long as it
+#   had waited. A percentile that rests on such requests, still open at the end, is written "≥" (in each of the three,
+#   the very last ones were).
+# * The figure that survives all three is the **share over 500 ms**. It ranks none of the three above another: each of
+#   them breaks the promise to one visitor in ten. The percentiles alone would still prefer the server that refuses. The
+#   visitors would prefer the slow one: it serves them in the end. To see that, look at failures and unfinished requests
+#   along with the share.
 #
 # ## Was it the server?
 #
-# A load generator and a machine that are too busy measure themselves. So a step here is *not fit*, and has no verdict, if the generator
-# sent its requests late (over 10 ms at the 99th percentile) or used over 80 % of its core; if the machine was over 80 % busy; or
-# if Little's law, $N = X (R + Z)$ over all rows, finds other than the users that were asked for (by more than 5 %, and what chance allows).
+# If the load generator or the machine is too busy, a test measures these instead of the server. So a step here is *not
+# fit*, and gets no verdict, if the generator sent its requests late (over 10 ms at the 99th percentile) or used over
+# 80 % of its core; if the machine was over 80 % busy; or if Little's law, $N = X (R + Z)$ over all rows, gives a
+# different number of users from the one asked for (by more than 5 %, and what chance allows).
 #
 # ## How many requests?
 #
-# A promise: "95 % of our answers take at most 500 ms". A server keeps it: its true 95th percentile is 478 ms. You measure it with 100
-# requests, and look at the p95 of these. **How often will that be over 500 ms**, and call the server wrongly broken?
+# A promise: "95 % of our answers take at most 500 ms". A server keeps it: its true 95th percentile is 478 ms. You
+# measure it with 100 requests, and look at their p95. **How often will that be over 500 ms**, and wrongly call the
+# promise broken?
 
 # %%
 predict("wrong verdicts, runs of 100 requests", percent=2)
@@ -196,14 +205,14 @@ score(
 runs_figure(runs)
 
 # %% [markdown]
-# The p95 of 100 requests is one of them, the sixth slowest. To write down a percentile without its interval is to hide that. (How often it
-# errs depends on the server's tail. And that runs of 20 err less often is no merit: the p95 of 20 is the second slowest, which
-# reads low more often than not, and would pass a server that breaks its promise, too.)
+# The p95 of 100 requests is one of them, the sixth slowest. Reporting a percentile without its interval hides that.
+# (How often it errs depends on the server's tail. That runs of 20 err less often is no merit: the p95 of 20 is the
+# second slowest, which reads low more often than not, and would also pass a server that breaks its promise.)
 #
-# An interval needs no assumption on how latencies are distributed. Each request is below the true percentile with probability
-# $p$, so the number of those below is binomial; the ranks between which the percentile lies with 95 % follow from that.
-# For a share, the same reasoning gives the interval of Clopper and Pearson. So many requests it takes at least, for one that is bounded on
-# both sides:
+# An interval needs no assumption about how latencies are distributed. Each request is below the true percentile with
+# probability $p$, so the number of those below is binomial; the ranks between which the percentile lies with 95 %
+# follow from that. For a share, the same reasoning gives the Clopper-Pearson interval. An interval that is bounded on
+# both sides takes at least this many requests:
 
 # %%
 for p in (50, 90, 95, 99):
@@ -212,19 +221,21 @@ for p in (50, 90, 95, 99):
     print(f"p{p} has a 95 % interval from {least:3} requests on: {tail}^{least} = {tail**least:.4f}")
 
 # %% [markdown]
-# The reason is in the last column: if all $n$ requests happen to be below the percentile (chance: $p^n$), nothing bounds it from above. That
-# chance has to be at most 2.5 %. (Or 5 %, if nothing but the upper bound is asked for: then p95 needs 59.)
+# The reason is in the last column: if all $n$ requests happen to be below the percentile (chance: $p^n$), nothing
+# bounds it from above. That chance has to be at most 2.5 %. (Or 5 %, if only the upper bound is wanted: then p95 needs
+# 59.)
 #
-# Go back to the two intervals at the top of this chapter, those of the closed and of the open tool. They do not even overlap. Each is
-# computed exactly, and one of them does not hold the truth: an interval knows of chance, and of nothing else. It can't know of
-# requests that were never sent. And it takes the requests for independent, while the slow ones of the open tool all come from *one*
-# freeze. Whether there is one freeze a minute or one an hour, these ten seconds can't say. For that, measure longer, and repeat:
-# the differences between repeats hold what a single run does not know.
+# Go back to the two intervals at the top of this chapter, those of the closed and of the open tool. They do not even
+# overlap. Each is computed exactly, and one of them does not contain the truth: an interval accounts for chance, and
+# for nothing else. It can't know about requests that were never sent. And it assumes that requests are independent,
+# while the slow ones of the open tool all come from *one* freeze. Whether there is one freeze a minute or one an hour,
+# these ten seconds can't say. For that, measure longer, and repeat: the differences between repeats show what a single
+# run can't know.
 #
 # ## Exercises
 #
-# **Exercise 8.1.** Write `over(seconds, freeze)`: which share of the people waits longer than 0.5 s, if they come evenly over so
-# many seconds, and the server freezes once, for `freeze` seconds?
+# **Exercise 8.1.** Write `over(seconds, freeze)`: what share of the people waits longer than 0.5 s, if they come evenly
+# over that many seconds, and the server freezes once, for `freeze` seconds?
 
 
 # %% tags=["exercise"]
@@ -247,7 +258,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 8.2.** Somebody wants to know the 99.9th percentile, with an interval of 95 %. How many requests are needed at
+# **Exercise 8.2.** Somebody wants to know the 99.9th percentile, with a 95 % interval. How many requests are needed at
 # the very least?
 
 # %% tags=["exercise"]
@@ -264,16 +275,16 @@ check(
 )
 
 # %% [markdown]
-# **Go on.** Measure a freeze of 0.4 s: `experiment("short", frozen_server, rate=40, warmup=2, seconds=10, freeze_at=5, freeze=0.4, recorded=False)`.
-# Which of the figures above still shows it?
-# A shop is named on television, and strangers open its page: with which load do you test that? And what does your own monitoring do
-# with a request that was not answered?
+# **Go on.** Measure a freeze of 0.4 s:
+# `experiment("short", frozen_server, rate=40, warmup=2, seconds=10, freeze_at=5, freeze=0.4, recorded=False)`. Which of
+# the figures above still shows it? A shop is mentioned on television, and strangers open its page: with what kind of
+# load do you test that? And what does your own monitoring do with a request that was not answered?
 #
 # ## What to remember
 #
-# * Count from when a request should have begun, and count what failed, was not finished, or was never sent. A tool that waits
-#   for answers stops looking when it matters.
+# * Measure from when a request should have begun, and count what failed, was not finished, or was never sent. A tool
+#   that waits for answers stops looking when it matters.
 # * Closed load asks what a known number of people see; open load asks what the public sees.
 # * A percentile has an interval, or it is a rumour: p95 needs 72 requests, p99 needs 368, and a narrow interval needs many more.
 #
-# Chapter 9 measures the two objections that every reader of chapter 1 has had, threads and async, and uses these rules for it.
+# Chapter 9 measures the two objections that every reader of chapter 1 has had, threads and async, by these rules.

@@ -7,10 +7,11 @@
 # %% [markdown]
 # # 9. "Why not just threads, or async?"
 #
-# **The question:** threads and async make it cheap to wait for somebody else's server. What is then left for a queue to do?
+# **The question:** threads and async make it cheap to wait for somebody else's server. What is left for a queue to do?
 #
-# Whoever has read chapter 1 says it: eight slots are few. Give the server more threads, or write the endpoint with `async` and
-# `await`, and no visitor has to wait for another. The objection is good, and in part it is right. This chapter measures which part.
+# Every reader of chapter 1 says it: eight slots is not many. Give the server more threads, or write the endpoint with
+# `async` and `await`, and no visitor has to wait for another. The objection is good, and partly right. This chapter
+# measures which part.
 
 # %%
 from workbook import begin, bench, check, experiment, predict, score
@@ -27,10 +28,10 @@ from workbook.chapter09_pictures import loop_figure, ways_figure
 # %% [markdown]
 # ## Three ways to wait
 #
-# * **threads**: the synchronous reader as it is, with 64 threads in one process instead of 8 processes. Not a line of it changes; it is an
-#   option of its web server (`python -m loadtests stack sync --slots 64 --slot-kind threads`).
-# * **async**: a twin of its endpoint with aiohttp, in `notebooks/workbook/chapter09_async.py`. One thread, and in it a *loop*: where the
-#   code says `await`, the loop turns to another visitor until the answer is there.
+# * **threads**: the unchanged synchronous reader, with 64 threads in one process instead of 8 processes. Not a line of
+#   code changes; it is an option of its web server (`python -m loadtests stack sync --slots 64 --slot-kind threads`).
+# * **async**: a twin of its endpoint with aiohttp, in `notebooks/workbook/chapter09_async.py`. It has one thread, which
+#   runs a *loop*: where the code says `await`, the loop turns to another visitor until the answer is there.
 #
 #   ```python
 #   async with asyncio.timeout(deadline), client.get(url) as answer:
@@ -42,8 +43,9 @@ from workbook.chapter09_pictures import loop_figure, ways_figure
 # The same hundred visitors come to each: 70 submit feeds and 30 browse. Of the feeds 80 % are typical, 15 % slow, 5 %
 # hang, as in chapter 1; the deadline of a fetch is 3 s. The twin has an advantage: it keeps its feeds in memory, not in a database.
 #
-# **Write down what you expect**: 95 % of the answers to `POST /feeds` take at most how long, with each of the first two? And how long does
-# the median page of those take who only browse? (They are too few here for a 95th percentile: chapter 8.)
+# **Write down what you expect**: 95 % of the answers to `POST /feeds` take at most how long, with each of the first
+# two? And how long does the median page take for those who only browse? (They are too few here for a 95th percentile:
+# see chapter 8.)
 
 # %%
 predict("submit, threads, p95", seconds=1)
@@ -70,13 +72,14 @@ ways_figure(both, twin)
 # %% [markdown]
 # ## What you see
 #
-# A line shows how many of the requests are not answered yet. The broad grey one is no measurement of a reader: it is how long the feeds
-# that these very visitors have submitted take *by themselves*.
+# Each line shows the share of requests not yet answered. The broad grey one is not a measurement of a reader: it is how
+# long the feeds that these very visitors submitted take *by themselves*.
 #
-# **Threads and async both follow the feeds**, some tens of milliseconds behind them at most. That is all that they can do, and they do it: nobody
-# waits for a slot any more, every visitor waits for a feed. Nothing that waits for the feed can be left of the grey line. The answer of
-# the queued reader does not wait for it. (The cliff at 3 s is the deadline: the feeds that hang are given up there, and those of the slow ones
-# that take longer. They are more than one in twenty, so the 95th percentile is the deadline, whatever one waits in.)
+# **Threads and async both follow the feeds**, some tens of milliseconds behind them at most. That is all they can do,
+# and they do it: nobody waits for a slot any more, every visitor waits for a feed. Nothing that waits for the feed can
+# be to the left of the grey line. The queued reader's answer does not wait for it. (The cliff at 3 s is the deadline:
+# the feeds that hang are given up there, and so are the slow ones that take longer. They are more than one in twenty,
+# so the 95th percentile is the deadline, whatever does the waiting.)
 
 # %%
 compare(both, twin)
@@ -84,20 +87,22 @@ D = mean(feeds_alone(plan.deadline))
 print(f"The feeds of the whole mix: mean D = {D:.2f} s")
 
 # %% [markdown]
-# So the objection is right **for the bystanders**. Who browses no longer waits for those who submit, as with the queued reader: more slots,
-# or a loop, end the worst of chapter 1. It is right for the *content*, too: at the median it comes some tenths of a second sooner than with
-# the queue, whose visitors have to ask whether it is there.
+# So the objection is right **for the bystanders**. Those who browse no longer wait for those who submit, just as with
+# the queued reader: more slots, or a loop, end the worst of chapter 1. It is right for the *content*, too: at the
+# median it comes some tenths of a second sooner than with the queue, whose visitors have to ask whether it is there.
 #
-# It is not right **for the visitor who submits**. And as many are waiting as the model of chapter 2 says, whatever they wait in:
-# with slots for all of them $N \cdot D / (D + Z)$ of $N$ visitors. (A short measurement: expect a difference of a fifth now and then.)
+# It is not right **for the visitor who submits**. And as many are waiting as the model of chapter 2 says, in threads or
+# in a loop: with slots for all of them, $N \cdot D / (D + Z)$ of $N$ visitors. (The measurement is short: expect a
+# difference of a fifth now and then.)
 #
 # But not all of the work is waiting.
 #
 # ## When the loop computes
 #
-# The loop turns to another visitor where the code says `await`, and nowhere else. A feed has to be parsed, and parsing is computing. Let the feeds
-# be long, 200 times as many entries as so far: a large site's archive. Their server answers at once. One visitor adds such a feed every
-# 1.5 seconds, and another one looks at the list 20 times a second (timed as chapter 8 demands, from when each look should have begun).
+# The loop turns to another visitor where the code says `await`, and nowhere else. A feed has to be parsed, and parsing
+# is computing. Let the feeds be long, with 200 times as many entries as before: a large site's archive. Their server
+# answers at once. One visitor adds such a feed every 1.5 seconds, and another looks at the list 20 times a second
+# (timed as chapter 8 demands, from when each look should have begun).
 #
 # **Write down what you expect:** what is the longest that the list takes?
 
@@ -110,22 +115,23 @@ score("the list, while a feed is parsed", seconds=slowest(seen))
 loop_figure(seen)
 
 # %% [markdown]
-# Each slope is one parsed feed: all who come while it is parsed wait for its end, as before the freezing server of chapter 8. How high it
-# begins is a matter of the feed: half as long, half as high. Whoever serves strangers' feeds does not choose that.
+# Each slope is one parsed feed: everybody who comes while it is being parsed waits until that is done, as with the
+# freezing server of chapter 8. How high it begins depends on the feed: half as long, half as high. If you serve
+# strangers' feeds, you don't choose that.
 #
-# With 64 threads it would be milder. Only the thread that holds Python's *global interpreter lock* (GIL) runs, and it has to give it up
-# after 5 ms when another one wants it. A request needs several such turns, and all threads share one core. (Free-threaded builds of Python
-# have no such lock.) The queued reader's web server does not parse. Its worker does, in another process, on another core, and can be
-# stopped, or given more cores, by itself.
+# With 64 threads it would be milder. Only the thread that holds Python's *global interpreter lock* (GIL) runs, and it
+# has to give it up after 5 ms when another thread wants it. A request needs several such turns, and all threads share
+# one core. (Free-threaded builds of Python have no such lock.) The queued reader's web server does not parse. Its
+# worker does, in another process, on another core, and can be stopped, or given more cores, by itself.
 #
-# The cure within async is to hand computing to a thread or a process, and to overlook it nowhere. That is a queue already,
-# in memory: with its own workers and backlog, but not yet with a place where it survives.
+# The cure within async is to hand computing to a thread or a process, everywhere, without exception. That is already a
+# queue, in memory: with its own workers and backlog, but with no place to survive in.
 #
 # ## When the process ends
 #
-# One visitor has read a good feed. Then forty add a feed that hangs. While these are being fetched, every process of the reader is killed: out
-# of memory, a machine that goes down, or a deploy that waits for less time than they do. **Write down what you expect:** for how many of
-# the forty is there still somebody who will fetch them, after a restart?
+# One visitor has read a good feed. Then forty add a feed that hangs. While these are being fetched, every process of
+# the reader is killed: out of memory, a machine that goes down, or a deploy that waits for less time than they do.
+# **Write down what you expect:** after a restart, how many of the forty will still be fetched by somebody?
 
 # %%
 predict("still to be fetched, threads", feeds=20)
@@ -140,42 +146,44 @@ score("still to be fetched, queue", feeds=left["queued"]["jobs"])
 tell(left)
 
 # %% [markdown]
-# What a thread or a coroutine has in hand is in the memory of a process, and goes with it. With **threads** it is worse than lost: the feeds are
-# in the database, their pages say "being fetched", and nobody is fetching them. An async reader with that database would show the same. The
-# **async** twin, without one, has forgotten even the good feed. The visitors saw an error, and have to come again themselves. The **queued**
-# reader had answered all of them, and each feed's job is in the table in the same transaction as the feed; chapter 7 has shown what
-# the next worker does with it.
+# What a thread or a coroutine is working on is in the memory of a process, and is lost with it. With **threads** it is
+# worse than lost: the feeds are in the database, their pages say "being fetched", and nobody is fetching them. An async
+# reader with that database would do the same. The **async** twin, which has none, has forgotten even the good feed. The
+# visitors saw an error, and have to try again themselves. The **queued** reader had answered all of them, and each
+# feed's job was committed in the same transaction as the feed; chapter 7 has shown what the next worker does with it.
 #
 # A deploy that waits for the end of all requests loses none of them, and takes as long as the slowest. A crash waits for nobody.
 #
-# The last column is what waiting costs. A thread has its stack, and what its fetch holds; a coroutine only the latter. (The queue's
-# figure has two threads in it, one that answered and one that fetches.) What is not in it they share: a process with its libraries, tens
-# of megabytes, of which a reader with 8 processes has eight. So threads can wait by the thousand, if the server's settings and the pool of database
-# connections let them, and coroutines by the ten thousand. For *waiting*, async is the best there is.
+# The last column is what waiting costs. A thread has its stack, and what its fetch holds; a coroutine has only the
+# latter. (The queue's figure includes two threads, one that answered and one that fetches.) What they share is not
+# included: a process with its libraries, tens of megabytes, of which a reader with 8 processes has eight. So threads
+# can wait by the thousand, if the server's settings and the pool of database connections let them, and coroutines by
+# the ten thousand. For *waiting*, async is the best there is.
 #
 # ## Who fixes what
 #
 # | | more threads | async | queue |
 # |---|---|---|---|
 # | those who browse wait for those who submit | fixed, until the slots are gone | fixed, while nothing computes | fixed |
-# | who submits waits for the feed's server | **as before** | **as before** | fixed: an answer now, the content later |
+# | those who submit wait for the feed's server | **as before** | **as before** | fixed: an answer now, the content later |
 # | the feed's server is down for a minute | an error; the visitor may try again | an error; the visitor may try again | tried again, later |
 # | the process ends | lost | lost | kept |
-# | a thousand feeds at once | most wait for a slot | all are fetched at once, whatever it does to their servers (in the twin; aiohttp's own limit is 100) | a backlog, at the pace of the workers |
+# | a thousand feeds at once | most wait for a slot | all are fetched at once, whatever that does to their servers (in the twin; aiohttp's own limit is 100) | a backlog, at the pace of the workers |
 # | it computes | shares one core | stops everybody | in another process |
 # | what it costs | memory; code that threads may share | another way to write everything, down to the database driver | a worker to run; a page that says "being fetched" |
 #
-# So take threads or async where the visitor *needs* the answer of the slow server: a search, a price, a payment's yes or no before
-# the page goes on. No queue makes it come sooner. Take the queue where the answer may be "we will see to it". And they add up: the web server of the
-# queued reader may have threads, as it had here, and a worker's jobs may be coroutines.
+# So use threads or async where the visitor *needs* the slow server's answer: a search, a price, a payment's yes or no
+# before the page can go on. No queue makes it come sooner. Use the queue where the answer may be "we will see to it".
+# And they combine: the queued reader's web server may have threads, as it had here, and a worker's jobs may be
+# coroutines.
 #
-# What this chapter does not show: an async reader with a database, which would be slower than this twin; and thousands of visitors, for
-# whom the loop's small price for each that waits matters most.
+# What this chapter does not show: an async reader with a database, which would be slower than this twin; and thousands
+# of visitors, with whom the loop's low cost per waiting visitor matters most.
 #
 # ## Exercises
 #
-# **Exercise 9.1.** From how many *submitting* visitors on must they wait for each other, with 64 threads? They think for 2 s. (Chapter 2 has the
-# formula, and `loadtests.theory` the function. `D` stands above.)
+# **Exercise 9.1.** From how many *submitting* visitors on must they wait for each other, with 64 threads? They think
+# for 2 s. (Chapter 2 has the formula, and `loadtests.theory` the function. `D` is computed above.)
 
 # %% tags=["exercise"]
 # solution:
@@ -191,8 +199,8 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 9.2.** Measure the loop again, with the parsing handed to a thread: `in_thread=True`, all else as above. Call the experiment
-# "one-loop-and-a-thread". How long does the list take at most?
+# **Exercise 9.2.** Measure the loop again, with the parsing handed to a thread: `in_thread=True`, everything else as
+# above. Call the experiment "one-loop-and-a-thread". How long does the list take at most?
 
 # %% tags=["exercise"]
 # solution:
@@ -211,9 +219,9 @@ check(
 # %% [markdown]
 # The loop serves the list again while a thread parses; they still share one core, and take turns at the interpreter.
 #
-# **Exercise 9.3.** Your page shows the price of a flight, which another company's server tells you within 2 to 3 s, and nobody books without
-# it. Which column of the table would you take for it, `"threads"`, `"async"` or `"queue"`, if there are twenty thousand visitors
-# at a time?
+# **Exercise 9.3.** Your page shows the price of a flight, which another company's server gives you within 2 to 3 s, and
+# nobody books without it. Which column of the table would you choose, `"threads"`, `"async"` or `"queue"`, if there are
+# twenty thousand visitors at a time?
 
 # %% tags=["exercise"]
 # solution:
@@ -229,7 +237,8 @@ check(
 )
 
 # %% [markdown]
-# **Go on.** Give the twin a database, and retries, and let its fetches survive a restart. At which point have you written a queue?
+# **Go on.** Give the twin a database, and retries, and let its fetches survive a restart. At what point have you
+# written a queue?
 #
 # ## What to remember
 #

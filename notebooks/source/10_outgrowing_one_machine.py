@@ -9,8 +9,9 @@
 #
 # **The question:** which figure says that one machine is no longer enough, and what changes when you go?
 #
-# So far everything ran on one machine: a web server, a worker, and a database that is a file. There are four ways to grow, and each answers to
-# another figure: another database, more workers, more load generators to measure with, another engine than this project's queue.
+# So far everything ran on one machine: a web server, a worker, and a database that is a file. There are four ways to
+# grow, and each goes with a different figure: another database, more workers, more load generators to measure with, an
+# engine other than this project's queue.
 
 # %%
 from workbook import begin, check, experiment, predict, score
@@ -34,11 +35,12 @@ from workbook.chapter10_pictures import drains_figure, engines_figure
 # queue = Queue("postgresql+psycopg://reader@db.example/reader")
 # ```
 #
-# SQLite is a library that writes into a file: no server, nothing to operate. One transaction writes at a time, and all
-# processes are on the machine of the file. PostgreSQL is a server, which many machines can reach, and in which many write at a time.
+# SQLite is a library that writes to a file: no server, nothing to operate. One transaction writes at a time, and all
+# processes are on the machine that has the file. PostgreSQL is a server, which many machines can reach, and in which
+# many can write at a time.
 #
-# One process enqueues 400 jobs, each in a transaction of its own that has to reach the disk before the call returns. **Write down what you
-# expect:** how many a second, into each of the two?
+# One process enqueues 400 jobs, each in its own transaction, which has to reach the disk before the call returns.
+# **Write down what you expect:** how many a second, into each of the two?
 
 # %%
 predict("enqueued, SQLite", per_second=100)
@@ -50,17 +52,17 @@ score("enqueued, SQLite", per_second=rates["sqlite"])
 score("enqueued, PostgreSQL", per_second=rates["postgresql"])
 
 # %% [markdown]
-# A visitor who adds a feed needs one such transaction. Compare with the forty visitors of chapter 1, who sent some seven feeds a
-# second: the rate at which jobs come is hardly ever the reason to leave SQLite. And on one machine PostgreSQL
-# has no advantage here: both have to wait for its disk, and SQLite saves the way to a server.
+# A visitor who adds a feed needs one such transaction. Compare with the forty visitors of chapter 1, who sent some
+# seven feeds a second: the rate at which jobs come is hardly ever the reason to leave SQLite. And on one machine
+# PostgreSQL has no advantage here: both have to wait for its disk, and SQLite saves the trip to a server.
 #
 # ## Workers on several machines
 #
-# What PostgreSQL buys is that workers need not be where the database is. Here, the machines are processes: one, two and four
-# workers, each with 4 threads, at one table. 80 jobs are waiting, and each waits itself for 0.1 s, as a fetch waits. In theory that
-# takes $B / W$ rounds, jobs over threads, rounded up, of 0.1 s each.
+# What PostgreSQL buys is that workers need not be where the database is. Here, processes stand in for machines: one,
+# two and four workers, each with 4 threads, on one table. 80 jobs are in the backlog, and each of them waits for 0.1 s,
+# as a fetch does. In theory that takes $B / W$ rounds, jobs over threads, rounded up, of 0.1 s each.
 #
-# **Write down what you expect:** with four workers, how long until all is done, in each of the two databases?
+# **Write down what you expect:** with four workers, how long until all jobs are done, in each of the two databases?
 
 # %%
 predict("four workers, SQLite", seconds=2)
@@ -76,28 +78,30 @@ drains_figure(done, lambda workers: theory(jobs=80, threads=4, workers=workers))
 # %% [markdown]
 # ## What you see
 #
-# Each doubling nearly halves the time, with both databases. These jobs wait, and while a job waits it asks nothing of the
-# database: each costs it two short writes, a claim and an end. These are what lies over the theory, the more so the more workers
-# write. So a single writer is enough for
-# workers by the dozen. What SQLite can't do is not in the picture: to be reached from another machine. (A file on a network disk is
-# no way out; SQLite's own documentation warns of it, since its locks can't be relied on there.)
+# Each doubling nearly halves the time, with both databases. These jobs wait, and while a job waits it asks nothing of
+# the database: each costs it two short writes, a claim and an end. These are the excess over the theory, and it grows
+# with the number of workers that write. So a single writer is enough for dozens of workers. What SQLite can't do is not
+# in the picture: it can't be reached from another machine. (A file on a network disk is no way out; SQLite's own
+# documentation warns of it, since its locks can't be relied on there.)
 #
-# What the picture does not show either: real machines. Their clocks differ, and a lease is a time (use NTP; `jobqueue doctor` compares). The network
-# goes away now and then; a worker that is cut off loses its leases, and its jobs are done elsewhere, perhaps for the second time. That is what
-# *at least once* is for. And every worker holds connections:
+# Nor does the picture show real machines. Their clocks differ, and a lease is a time (use NTP; `jobqueue doctor`
+# compares the clocks). The network fails now and then; a worker that is cut off loses its leases, and its jobs are done
+# elsewhere, perhaps for the second time. That is what *at least once* means. And every worker holds connections:
 #
 # $$ \text{connections} = \text{processes} \times (\text{threads} + 3) $$
 #
-# at most: two for the queue, one that listens, and one for each thread whose job has a session. PostgreSQL allows 100 unless told otherwise.
+# at most: two for the queue, one that listens, and one for each thread whose job has a session. PostgreSQL allows 100
+# by default.
 #
 # ## Several load generators
 #
-# A load generator is a program, too, and has one core. When that is busy, it measures itself: chapter 8's rules call such a run *not fit*. Locust
-# then spreads its users over processes, a *master* and *workers*, on one machine with `--processes 2`, or on several with
-# `--master` and `--worker`. Its own statistics are added up in buckets; this project's plugin has every worker send its
-# rows to the master, which lays them on one clock and judges them as if one process had sent them.
+# A load generator is a program, too, and uses one core. When that core is busy, the generator measures itself: chapter
+# 8's rules call such a run *not fit*. Locust can then spread its users over processes, a *master* and *workers*, on one
+# machine with `--processes 2`, or on several with `--master` and `--worker`. Its own statistics are added up in
+# buckets; this project's plugin has every worker send its rows to the master, which puts them on one clock and judges
+# them as if one process had sent them.
 #
-# Here two processes put 20 users on the queued reader, on PostgreSQL:
+# Here two processes load the queued reader, on PostgreSQL, with 20 users:
 
 # %%
 merged = experiment("two-generators", two_generators, users=20, seconds=5, processes=2)
@@ -106,17 +110,18 @@ submit = merged["submit"]
 print(f"POST /feeds: {submit['count']} counted, half of them within {figure(submit, 'p50_ms')}")
 
 # %% [markdown]
-# Between machines the rows are as good as the clocks agree. A latency is measured by one clock, so it is right in any case; what is off is *when*
-# it was.
+# Across machines the rows are only as good as the clocks' agreement. A latency is measured by one clock, so it is right
+# in any case; what can be off is *when* it was.
 #
 # ## Another engine in its place
 #
-# This project's queue is small, and young. Its README says where it ends: tens of thousands of jobs a second all day long; several languages;
-# workflows, in which jobs wait for others' results. There are established engines for that. One that is near to it is
-# *Procrastinate*: jobs in PostgreSQL, too. With a broker of its own there is *Celery*.
+# This project's queue is small, and young. Its README says where its limits are: tens of thousands of jobs a second all
+# day long; several languages; workflows, in which jobs wait for others' results. There are established engines for
+# these. A close relative is *Procrastinate*, which also keeps its jobs in PostgreSQL. *Celery* uses a separate broker.
 #
-# All that our reader asks of a queue is `create_tables()` and `enqueue(feed, session=session)`. So Procrastinate takes
-# jobqueue's place under one name, and the reader stays as it is (`notebooks/workbook/chapter10_procrastinate.py`):
+# All that our reader needs of a queue is `create_tables()` and `enqueue(feed, session=session)`. So Procrastinate takes
+# jobqueue's place under the same name, and the reader stays unchanged
+# (`notebooks/workbook/chapter10_procrastinate.py`):
 #
 # ```python
 # # jobqueue: an object with perform()
@@ -134,9 +139,10 @@ print(f"POST /feeds: {submit['count']} counted, half of them within {figure(subm
 # fetch.configure(connection=connection).defer(feed_id=feed.id)
 # ```
 #
-# Eight visitors at a time add 48 typical feeds, half of which take over 0.3 s; one worker fetches 8 at a time. The visitors ask 20 times a
-# second whether the feed is there. Both engines are on PostgreSQL and get the same feeds. **Write down what you expect of the reader on Procrastinate,** at the median: when does the answer to
-# `POST /feeds` come, and when the content?
+# Eight visitors at a time add 48 typical feeds, half of which take over 0.3 s; one worker fetches 8 at a time. The
+# visitors ask 20 times a second whether the feed is there. Both engines run on PostgreSQL and get the same feeds.
+# **Write down what you expect of the reader on Procrastinate,** at the median: when does the answer to `POST /feeds`
+# come, and when does the content?
 
 # %%
 predict("answer, Procrastinate", seconds=0.05)
@@ -154,44 +160,46 @@ engines_figure(visits)
 # %% [markdown]
 # ## What changes, and what it buys
 #
-# For the visitor nothing changes. The content comes when the feed's server has sent it; either engine adds less than a tenth of a second,
-# in which the job is picked up, the feed parsed and stored, and the visitor asks once more. **A queue is not what makes a reader slow, and another one will not
-# make it fast.** What changes are your duties. The transaction, the dead worker and the jobs at a time were tried out here,
-# with Procrastinate 3.10; the rest is what the documentation says.
+# For the visitor nothing changes. The content comes when the feed's server has sent it; either engine adds less than a
+# tenth of a second, in which the job is picked up, the feed parsed and stored, and the visitor polls once more. **The
+# queue is not what makes a reader slow, and another one will not make it fast.** What changes is your duties. The
+# transaction, the dead worker and the jobs at a time were tried out here, with Procrastinate 3.10; the rest is what the
+# documentation says.
 #
 # | | jobqueue | Procrastinate | Celery, with a broker |
 # |---|---|---|---|
-# | to operate | the database that you have | the same, if it is PostgreSQL | a broker besides (Redis, RabbitMQ) |
+# | to operate | the database that you have | the same, if it is PostgreSQL | a broker as well (Redis, RabbitMQ) |
 # | the job in your transaction | `session=` | `connection=` | no: a job may be sent for a feed that is never committed |
-# | a worker that died | its lease ends, another takes the job | see exercise 10.3 | lost, unless `acks_late` was asked for (and `task_reject_on_worker_lost`, if only a child process dies) |
+# | a worker that died | its lease expires, another takes the job | see exercise 10.3 | lost, unless `acks_late` was asked for (and `task_reject_on_worker_lost`, if only a child process dies) |
 # | a failed job | up to 25 attempts | one attempt, unless you ask for more | one attempt, unless you ask for more |
 # | a finished job | its row is deleted | its row is kept, unless `delete_jobs` says otherwise | its message is gone |
-# | synchronous jobs at a time | `--threads` | `concurrency`, and no more than Python's default pool: 4 threads and one for each core, unless you set a larger one, as was done here | `--concurrency` processes |
+# | synchronous jobs at a time | `--threads` | `concurrency`, but no more than Python's default pool: 4 threads and one for each core, unless you set a larger one, as was done here | `--concurrency` processes |
 # | asynchronous tasks | no | yes | no |
 # | periodic jobs | a recipe | yes | yes |
 # | results, workflows | no | no | yes |
 # | known to your next colleague | if they know Delayed Job | perhaps | surely |
 #
-# All that the chapters before this one have taught goes along. Whatever the engine: the visitor gets an answer now and the content later;
-# $\lambda \cdot D < W$ or the backlog grows; a job may run twice, or, if nobody gives it out again, not at all; a hang needs a deadline.
+# Everything that the earlier chapters taught still applies. Whatever the engine: the visitor gets an answer now and the
+# content later; $\lambda \cdot D < W$ or the backlog grows; a job may run twice, or, if nobody hands it out again, not
+# at all; a hang needs a deadline.
 #
 # ## Which figure says when
 #
 # | what you see | what it means | where to go |
 # |---|---|---|
-# | λ · D comes near to the number of threads | the workers are full | more threads; then more worker processes, here |
+# | λ · D comes close to the number of threads | the workers are full | more threads; then more worker processes, here |
 # | the machine's CPU over 80 %, the jobs' own work | the machine is full | workers on another machine, and so PostgreSQL |
-# | "database is locked", or enqueueing takes tens of ms | a transaction that is held open, a slow disk, or too many writers for one file | look for the first two; then PostgreSQL |
-# | the machine may not be a single point of failure | none of these figures | PostgreSQL with a standby, two machines for everything |
+# | "database is locked", or enqueueing takes tens of ms | a transaction that is held open, a slow disk, or too many writers for one file | rule out the first two; then PostgreSQL |
+# | the machine must not be a single point of failure | none of these figures | PostgreSQL with a standby, two machines for everything |
 # | tens of thousands of jobs a second, all day long | the table itself is the work | a broker |
 # | the load generator is not fit | you measure the generator | `--processes`, then `--master` |
 #
-# And where none of these holds: stay. Each step brings something that must be backed up, watched and upgraded.
+# If none of these applies, stay. Each step brings something that must be backed up, watched and upgraded.
 #
 # ## Exercises
 #
-# **Exercise 10.1.** 40 feeds come a second, and each takes 0.9 s on average. A machine runs one worker with 16 threads. How many machines
-# are needed at the least? (`workers_needed(rate, demand)` counts threads.)
+# **Exercise 10.1.** 40 feeds come a second, and each takes 0.9 s on average. A machine runs one worker with 16 threads.
+# How many machines are needed at least? (`workers_needed(rate, demand)` counts threads.)
 
 # %% tags=["exercise"]
 # solution:
@@ -227,10 +235,10 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 10.3.** Kill the only worker while it fetches a feed, and start another one at once, with each of the two engines. With either, a worker
-# counts as dead after two seconds of silence here (unless told otherwise, after 30). With which is the feed fetched by itself within 6 seconds? Call
-# the experiment "worker-killed"; it takes `worker_killed`, `engines=("jobqueue", "procrastinate")` and `watched=6`. Put the name of the engine into
-# `by_itself`, as a text.
+# **Exercise 10.3.** Kill the only worker while it fetches a feed, and start another one at once, with each of the two
+# engines. With either, a worker counts as dead after two seconds of silence here (by default, after 30). With which is
+# the feed fetched by itself within 6 seconds? Call the experiment "worker-killed"; it takes `worker_killed`,
+# `engines=("jobqueue", "procrastinate")` and `watched=6`. Put the name of the engine into `by_itself`, as a string.
 
 # %% tags=["exercise"]
 # solution:
@@ -247,17 +255,19 @@ check(
 )
 
 # %% [markdown]
-# With jobqueue it takes the lease, and then the fetch, which begins anew. With Procrastinate the job stays marked `doing`, by a worker that is no
-# more, until somebody asks for such *stalled* jobs to be retried, as was done in the end; its documentation shows a periodic task for that, which you
-# add to your program. (Even then it waits for up to 5 s: a worker is told of new jobs, and looks for retried ones.) That is no fault: an engine that gives a job to a second worker by itself has decided for you
-# that your job may run twice.
+# With jobqueue it takes the lease, and then the fetch, which starts over. With Procrastinate the job stays marked
+# `doing`, by a worker that no longer exists, until somebody asks for such *stalled* jobs to be retried, as was done in
+# the end; its documentation shows a periodic task for that, which you add to your program. (Even then it waits for up
+# to 5 s: workers are notified of new jobs, but poll for retried ones.) That is not a fault: an engine that gives a job
+# to a second worker by itself has decided for you that your job may run twice.
 #
-# **Go on.** Give the workers jobs that compute instead of waiting. How many workers help then, on two cores? And what would you have to show before
-# somebody else takes on a new server for you?
+# **Go on.** Give the workers jobs that compute instead of waiting. How many workers help then, on two cores? And what
+# would you have to show before somebody else agrees to run a new server for you?
 #
 # ## What to remember
 #
-# * A queue is outgrown by its work, not by its table: look at λ · D, at the CPU, at the time that one transaction takes.
+# * A queue is outgrown by its work, not by its table: look at λ · D, at the CPU, and at the time that one transaction
+#   takes.
 # * PostgreSQL buys several machines; on one it is no faster than a file.
 # * Another engine is another set of duties. What a queue does to a request's latency stays the same.
 #

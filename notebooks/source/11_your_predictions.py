@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Your predictions
 #
-# This page sums up what you said and what was measured, in all chapters. Run it whenever you like.
-# Your predictions are in `predictions.json` beside this notebook; delete that file to begin anew.
+# This page sums up what you predicted and what was measured, in all chapters. Run it whenever you like. Your
+# predictions are in `predictions.json` next to this notebook; delete that file to start over.
 #
-# The page as you found it shows the predictions that stand in the chapters until you change them.
+# Until you run it, this page shows the predictions that the chapters come with.
 
 # %%
 from workbook import begin, summary
@@ -15,8 +15,8 @@ begin()
 summary()
 
 # %% [markdown]
-# Look for a pattern. Where were you off, and in which direction? Typical are three places: beyond the knee, where waiting grows without
-# a change in the work; tails, which a mean does not show; and bystanders, who share a resource with the slow requests without
-# knowing of them.
+# Look for a pattern. Where were you off, and in which direction? Three places are typical: beyond the knee, where
+# waiting grows without a change in the work; tails, which a mean does not show; and bystanders, who share a resource
+# with the slow requests without knowing about them.
 #
 # [Contents](00_contents.ipynb)

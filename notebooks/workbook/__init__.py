@@ -1,6 +1,6 @@
-"""What the chapters need beside the load tests: predictions, experiments, exercises.
+"""Helpers for the chapters: predictions, experiments, exercises.
 
-`from workbook import begin` and `begin(3)` stand in the first cell of chapter 3. WRITING.md tells the rest.
+Chapter 3's first cell starts with `from workbook import begin` and `begin(3)`; see WRITING.md.
 Only the standard library is imported here, so that `begin` can say what a kernel lacks.
 """
 

@@ -1,4 +1,4 @@
-"""What chapter 1 alone needs."""
+"""Helpers for chapter 1."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ from workbook.words import in_words
 Waits = Mapping[str, Mapping[str, float]]
 Step = Mapping[str, Any]
 
-FIRST = 3  # requests that are not looked at: a fresh process answers these more slowly
+FIRST = 3  # requests that don't count: a fresh process answers them more slowly
 
 
 def one_visitor(apps: Sequence[str], kinds: Sequence[str], deadline: float) -> dict[str, dict[str, float]]:
@@ -63,16 +63,16 @@ def one_visitor_figure(waits: Waits) -> Figure:
 
 
 def print_content(steps: Sequence[Step]) -> None:
-    """How long it took from submits until the entries were on the page, a line for each reader."""
+    """Print the time from a submit until the entries were on the page, a line for each reader."""
     for step in steps:
         p50, p95 = (stated(step["content"], key, at_least="at least ") for key in ("p50_ms", "p95_ms"))
         print(f"{SHORT[step['app']]:12} p50 {p50}   p95 {p95}")
 
 
 def print_fetches(steps: Sequence[Step], demand: float, seconds: float) -> None:
-    """How many fetches are under way by the law, and how many slots or threads were busy; by reader.
+    """Print fetches in flight by Little's law, and the slots or threads that were busy, for each reader.
 
-    By the law with the `demand` of all feeds, and with that of the feeds that these seconds happened to hold.
+    The law is given the `demand` of all feeds, and then that of the feeds in the measured seconds.
     """
     for step in steps:
         rate, queue, server = step["submit"]["count"] / seconds, step["queue"], step["server"]

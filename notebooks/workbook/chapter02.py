@@ -1,4 +1,4 @@
-"""What chapter 2 alone needs: figures of its steps, and what chance does to steps so short."""
+"""Helpers for chapter 2: figures of its steps, and what chance does to such short ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,25 +18,25 @@ LATENCIES = ("mean_ms", "p95_ms")
 
 
 def prediction_of(results: Results) -> Mapping[str, Any]:
-    """What theory says of the one app that was measured. Raises WorkbookError if no step was fit."""
+    """What theory predicts for the one app that was measured. Raises WorkbookError if no step was fit."""
     curves: Sequence[Mapping[str, Any]] = (results["theory"] or {}).get("curves", [])
     if not curves:
         raise WorkbookError(
             "No step of this run is fit to judge by, so there is no measured demand to predict from. Close"
-            " what else runs on this machine, and run the bench again; or take the figures from recordings:"
-            " begin(2, recorded=True) in the first cell."
+            " whatever else is running on this machine, and run the bench again; or take the figures from"
+            " recordings: begin(2, recorded=True) in the first cell."
         )
     return curves[0]
 
 
 def held_by_a_visit(results: Results) -> float:
-    """For how many seconds a submit and its page held a slot, on average over all fit steps."""
+    """Seconds for which a submit and its page held a slot, on average over all fit steps."""
     measured = prediction_of(results)["demand_ms"]
     return float(measured["submit"] + measured["page"]) / 1000
 
 
 def feeds_per_s(results: Results) -> dict[int, float]:
-    """How many submits were answered a second, by visitors."""
+    """Submits answered per second, by number of visitors."""
     return {step["users"]: _ended(rows_of(results, step), step["window_s"]) for step in results["steps"]}
 
 
@@ -47,7 +47,7 @@ def _ended(rows: Sequence[Row], window: Sequence[float]) -> float:
 
 
 def print_utilisation(results: Results) -> None:
-    """Little's law in the slots, with requests of all kinds, a line for each step: U, and what was seen."""
+    """Print Little's law for the slots and all requests, a line for each step: U, and what was seen."""
     for step in sorted(results["steps"], key=lambda step: step["users"]):
         served, held_ms = step["server"]["served"], step["server"]["demand_ms"]
         demand = sum(served[kind] * held_ms[kind] for kind in served) / sum(served.values()) / 1000
@@ -59,11 +59,11 @@ def print_utilisation(results: Results) -> None:
 
 
 def print_visits(results: Results) -> None:
-    """Little's law in the whole, a line for each step: N by X (R + Z), and how many visitors submit."""
+    """Print Little's law for whole visits, a line for each step: N = X (R + Z), and how many submit."""
     settings, rates = results["settings"], feeds_per_s(results)
     for step in sorted(results["steps"], key=lambda step: step["users"]):
         rate, mean_ms = rates[step["users"]], step["content"]["mean_ms"]
-        if mean_ms is None:  # no visit was over
+        if mean_ms is None:  # no visit ended
             continue
         law = littles_law(rate, mean_ms / 1000, settings["think_s"])
         print(
@@ -73,7 +73,7 @@ def print_visits(results: Results) -> None:
 
 
 def print_loads(submitters: Sequence[int], rates: Sequence[float], demand: float) -> None:
-    """Throughput and response time of a closed load on 4 slots, and of an open one, as computed."""
+    """Print the computed throughput and response time of closed and open loads on 4 slots."""
     for number in submitters:
         load = ClosedLoad(slots=4, users=number, think=1, demand=demand)
         sent = f"X = {load.throughput:4.1f} a second"
@@ -85,7 +85,7 @@ def print_loads(submitters: Sequence[int], rates: Sequence[float], demand: float
 
 
 def short_steps(results: Results, count: int = 200) -> dict[int, dict[str, tuple[float, float]]]:
-    """What chance does to steps as short as the measured ones: 95 % of so many simulated ones lie between.
+    """The range of 95 % of `count` simulated steps as short as the measured ones: what chance allows.
 
     By users and figure, in ms. The feeds are those of the mix, and the demand is the measured one.
     """

@@ -30,7 +30,7 @@ FIGURES = {"mean_ms": ("mean", "o", (0, (4, 2)), -0.42), "p95_ms": ("p95", "s", 
 
 
 def throughput_figure(results: Results) -> Figure:
-    """Feeds added a second against those who submit: both bounds, M/M/c//N, and what was measured."""
+    """Feeds added per second against visitors who submit: both bounds, M/M/c//N, and measurements."""
     settings, held = results["settings"], held_by_a_visit(results)
     (slots,), think = settings["slots"], settings["think_s"]
     measured = sorted(
@@ -69,7 +69,7 @@ def throughput_figure(results: Results) -> Figure:
 
 
 def states_figure(load: ClosedLoad, title: str) -> Figure:
-    """The share of time with so many requests at the server; in colour where no slot is free."""
+    """The share of time with each number of requests at the server; in colour where no slot is free."""
     shares = load.probabilities
     with house_style():
         figure = Figure(figsize=(10, 4.2))
@@ -95,7 +95,7 @@ def states_figure(load: ClosedLoad, title: str) -> Figure:
 
 
 def latencies_figure(results: Results) -> Figure:
-    """The answer, measured and as M/M/c//N predicts it; below, how far they are apart, and may be."""
+    """Answer times, measured and predicted by M/M/c//N; below, their difference, and what chance allows."""
     with house_style():
         figure = Figure(figsize=(11, 7.6))
         above = inches(figure, 0.9, 3.35, 7.4, 3.65)
@@ -108,7 +108,7 @@ def latencies_figure(results: Results) -> Figure:
 
 
 def _submitters(results: Results, users: float) -> int:
-    """Curves are drawn over those who submit: their number is whole, and its rounding draws no kinks so."""
+    """How many of these users submit. Curves use this whole number too, so rounding puts no kinks in them."""
     return submitters_among(round(users), results["settings"]["submitters"])
 
 
@@ -155,7 +155,7 @@ def _range(limits: tuple[float, float]) -> range:
 
 
 def _measured(results: Results, key: str) -> dict[float, float]:
-    """By visitors, all of them."""
+    """By number of visitors, including those who browse."""
     at = prediction_of(results)["at"]
     return {each["load"]: each["measured"][key]["value"] for each in at if each["measured"]}
 

@@ -1,4 +1,4 @@
-"""What chapter 3 alone needs: two experiments with servers, and their pictures."""
+"""Helpers for chapter 3: two experiments with servers, and their pictures."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from workbook.words import in_words
 
 Seen = Mapping[str, Any]
 
-GIVE_UP = 60.0  # seconds; nothing here takes as long
+GIVE_UP = 60.0  # seconds; nothing here takes that long
 
 # ---- a deadline, and a timeout
 
@@ -24,8 +24,8 @@ GIVE_UP = 60.0  # seconds; nothing here takes as long
 def patience(seconds: float, watched: float) -> dict[str, dict[str, float]]:
     """How long clients wait for a feed that hangs and for one that drips; seconds by client and kind.
 
-    "timeout" is `requests` with a timeout of so many seconds, which is left after `watched` seconds;
-    "deadline" is the reader with a deadline of as many. All four at the same time.
+    "timeout" is `requests` with a timeout of `seconds`, watched for at most `watched` seconds; "deadline" is
+    the reader with a deadline of `seconds`. All four run at the same time.
     """
     settings = StackSettings(app="sync", slots=2, deadline=seconds)
     with Stack(settings) as stack, ThreadPoolExecutor() as pool:
@@ -59,14 +59,14 @@ def _read(url: str, timeout: float, watched: float) -> float:
 
 
 def _ask(method: str, url: str, intended: float, feed: str = "") -> float:
-    """Ask a reader; seconds from when that was intended to the answer."""
+    """Send a request to a reader; returns seconds from its intended start to the answer."""
     data = {"url": feed} if feed else None
     requests.request(method, url, data=data, allow_redirects=False, timeout=GIVE_UP).raise_for_status()
     return time.monotonic() - intended
 
 
 def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, watched: float) -> Figure:
-    """How long each client waited; an arrow where it would still wait."""
+    """How long each client waited; in another colour if it was still waiting at the end."""
     names = {"timeout": f"requests, timeout={seconds:g}", "deadline": f"the reader, deadline {seconds:g} s"}
     rows = [(f"{names[client]}: {kind}", of[kind]) for client, of in waits.items() for kind in of]
     with house_style():
@@ -91,10 +91,10 @@ def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, wa
 
 
 def bystanders(slots: int, deadline: float, waves: Sequence[int], every: float) -> dict[str, Any]:
-    """Visitors look at the list, one each `every` seconds, while feeds that hang are submitted in waves.
+    """Look at the list every `every` seconds, while feeds that hang are submitted in waves.
 
-    So many feeds in each wave; the next one begins a second after the deadline of the one before. All looks
-    are sent when they are due, however long others still wait. Times in seconds from the first look on:
+    `waves`: how many feeds in each; a wave begins a second after the deadline of the one before. All looks
+    are sent when they are due, however long others still wait. Returns times in seconds from the first look:
     `waves` has [begin, feeds], `looks` and `feeds` have [when it was due, how long it took].
     """
     begins = [1 + number * (deadline + 1) for number in range(len(waves))]
@@ -124,13 +124,13 @@ def bystanders(slots: int, deadline: float, waves: Sequence[int], every: float) 
 
 
 def looks_during(seen: Seen, wave: int) -> list[float]:
-    """How long those looks took, in seconds, that were due while the feeds of a wave (0, 1, ...) hung."""
+    """How long looks took, in seconds, that were due while the feeds of a wave (0, 1, ...) hung."""
     begin, _ = seen["waves"][wave]
     return [took for at, took in seen["looks"] if begin <= at < begin + seen["deadline"]]
 
 
 def bystanders_figure(seen: Seen) -> Figure:
-    """Above, which slots a feed that hangs holds; below, how long each look took, and what was to expect."""
+    """Above, the slots that hanging feeds hold; below, how long each look took, and what was expected."""
     end = max(at for at, _ in seen["looks"])
     with house_style():
         figure = Figure(figsize=(11, 6.4))

@@ -1,4 +1,4 @@
-"""Chapter 3's simulations, and their pictures: the same mean with other tails, and other deadlines."""
+"""Chapter 3's simulations and their pictures: one mean with different tails, and different deadlines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from loadtests.wording import duration, percent
 from workbook.words import in_words
 
 OWN = 0.02  # seconds that the reader's own code takes for POST /feeds
-TINY = 1e-4  # seconds that a page holds a slot in the simulations: they are about the line before it
+TINY = 1e-4  # seconds that a page holds a slot in the simulations, which are about waiting for one
 SUBMITTERS = 0.7
 LONG = Period(warmup=30, measure=300, requests=40_000)
 
@@ -45,9 +45,9 @@ LONG = Period(warmup=30, measure=300, requests=40_000)
 
 
 def same_mean(share: float, deadline: float, slots: int, users: int, think: float) -> dict[str, Simulated]:
-    """Three ways in which feeds can take the same time on average, simulated; the last: that share hangs.
+    """Simulate three distributions of feed times with the same mean; in the last, `share` of them hang.
 
-    The others of the last way come at once, and take the reader's own time.
+    The rest of the last ones come at once, and take only the reader's own time.
     """
     mean = OWN + share * deadline
     ways: dict[str, Draw] = {
@@ -59,19 +59,19 @@ def same_mean(share: float, deadline: float, slots: int, users: int, think: floa
 
 
 def waits_of(post: Draw, mean: float, slots: int, users: int, think: float) -> Simulated:
-    """A simulation of visitors whose POST /feeds holds a slot for a time drawn by `post`, with that mean."""
+    """Simulate visitors whose POST /feeds holds a slot for a time drawn by `post`, of mean `mean`."""
     work = Workload(think=think, submitters=SUBMITTERS, post=mean, page=TINY, browse=TINY)
     return simulate_closed(work, slots, users, LONG, {"post": post})
 
 
 def formula_for(mean: float, slots: int, users: int, think: float) -> ClosedLoad:
-    """M/M/c//N for those of the visitors who submit.
+    """M/M/c//N for the visitors who submit.
 
-    The page after each POST waits in the same line, which adds the wait to the time between two submits.
+    The page after each POST waits in the same line, so that wait is added to the think time.
     """
     submitters = submitters_among(users, SUBMITTERS)
     load = ClosedLoad(slots, submitters, think, mean)
-    for _ in range(20):  # it hardly changes after the third
+    for _ in range(20):  # it hardly changes after three rounds
         load = ClosedLoad(slots, submitters, think + load.wait, mean)
     return load
 
@@ -79,7 +79,7 @@ def formula_for(mean: float, slots: int, users: int, think: float) -> ClosedLoad
 def waits_figure(
     simulated: Mapping[str, Simulated], demand: float, slots: int, users: int, think: float
 ) -> Figure:
-    """The share of submits that still wait for a slot after a time, for each of the ways; and the formula."""
+    """The share of submits still waiting for a slot, against time, for each distribution; and the formula."""
     formula = formula_for(demand, slots, users, think)
     colours = dict(zip(simulated, (MORE_COLOURS[2], COLOURS["queued"], COLOURS["sync"]), strict=True))
     with house_style():
@@ -119,13 +119,13 @@ def waits_figure(
 
 
 def row_of(waits: Sequence[float]) -> str:
-    """The mean and the percentiles of so many seconds, in words."""
+    """The mean and the percentiles of these times, in words."""
     said = [f"mean {in_words(fmean(waits)):>7}"]
     return "   ".join(said + [f"p{n} {in_words(nearest_rank(waits, n)):>7}" for n in (50, 95, 99)])
 
 
 def print_feeds(mixes: Sequence[Mapping[str, float]], deadline: float) -> None:
-    """The mean and the percentiles of how long feeds take, nobody waiting for a slot; a line for each mix."""
+    """Print mean and percentiles of how long feeds take, without a wait for a slot; a line for each mix."""
     for mix in mixes:
         delays = [min(deadline, delay_of(kind_of(n, mix), n)) for n in range(10_000)]
         print(f"{mix.get('hang', 0)} of 100 hang: {row_of(delays)}")
@@ -141,10 +141,10 @@ def _delays() -> tuple[float, ...]:
 
 @cache
 def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float = 2.0) -> dict[str, float]:
-    """Chapter 1's visitors and feeds, simulated with another deadline.
+    """Simulate chapter 1's visitors and feeds with another deadline.
 
-    `demand`: mean time in a slot; `wait_p95`: of the wait for one (seconds); `given_up`: the share of the
-    feeds that would have come, but later than the deadline.
+    `demand`: mean time in a slot; `wait_p95`: of the wait for one (both in seconds); `given_up`: the share
+    of feeds that would have come, but after the deadline.
     """
     demand = OWN + fmean(min(delay, seconds) for delay in _delays())
     post = feed_service(DEFAULT_MIX, seconds, demand)

@@ -1,4 +1,4 @@
-"""What chapter 4 alone needs: databases to try on, workers in each other's way, and pictures."""
+"""Helpers for chapter 4: scratch databases, competing workers, and pictures."""
 
 import textwrap
 import threading
@@ -20,9 +20,9 @@ from jobqueue import Queue, Worker, claiming, job
 from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
 from loadtests.servers.postgres import running_postgres
 
-Claim = Callable[[Connection, str], int | None]  # takes a job for the worker of that name; its id, or None
-WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until nothing is left; the jobs that it did
-Done = Sequence[Sequence[int]]  # for each worker the jobs that it did, in order
+Claim = Callable[[Connection, str], int | None]  # claims a job for the named worker; its id, or None
+WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until no job is left; the jobs done
+Done = Sequence[Sequence[int]]  # the jobs that each worker did, in order
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
 _folders: list["TemporaryDirectory[str]"] = []  # of scratch(); removed when the kernel ends
@@ -39,14 +39,14 @@ def do(_id: int) -> None:
 
 
 def scratch() -> Engine:
-    """An empty SQLite file that goes with the kernel. Each statement is a transaction of its own."""
+    """An empty SQLite file, removed when the kernel ends. Each statement is its own transaction."""
     _folders.append(TemporaryDirectory(prefix="workbook-"))
     return _open(f"sqlite:///{_folders[-1].name}/queue.db")
 
 
 @contextmanager
 def database(kind: str) -> Iterator[Engine]:
-    """An empty database, "sqlite" or "postgresql", gone afterwards. Each statement is a transaction."""
+    """An empty database, "sqlite" or "postgresql", removed at the end. Each statement is a transaction."""
     with ExitStack() as stack:
         if kind == "postgresql":
             url = stack.enter_context(running_postgres())
@@ -62,13 +62,13 @@ def _open(url: str) -> Engine:
     engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, connect_args=patience)
     if engine.dialect.name == "sqlite":
         with engine.connect() as db:
-            # Readers and the writer don't wait for one another.
+            # Readers and the writer don't block each other.
             db.exec_driver_sql("PRAGMA journal_mode = WAL")
     return engine
 
 
 def fill(engine: Engine, count: int) -> None:
-    """A new table with so many jobs."""
+    """Create the table anew, with `count` jobs."""
     with engine.connect() as db:
         sql(db, "DROP TABLE IF EXISTS jobs")
         sql(db, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
@@ -79,7 +79,7 @@ def fill(engine: Engine, count: int) -> None:
 def races(
     kind: str, work_off: WorkOff, claims: Mapping[str, Claim], workers: int, count: int
 ) -> dict[str, Done]:
-    """race() for each way of claiming, on one kind of database with so many jobs; prints what came out."""
+    """Run race() for each way of claiming, on one kind of database with `count` jobs; prints the outcome."""
     done = {}
     with database(kind) as engine:
         for name, claim in claims.items():
@@ -91,7 +91,7 @@ def races(
 
 
 def race(engine: Engine, work_off: WorkOff, claim: Claim, workers: int) -> Done:
-    """So many threads, each with a connection of its own, begin at once and work until nothing is left."""
+    """Start `workers` threads at once, each with its own connection; they work until no job is left."""
     barrier = threading.Barrier(workers)
 
     def run(number: int) -> list[int]:
@@ -109,7 +109,7 @@ def runs(done: Done) -> dict[int, int]:
 
 
 def extra(done: Done) -> int:
-    """How many runs there were too many: each job but its first."""
+    """How many runs were too many: all runs of a job but its first."""
     return sum(times - 1 for times in runs(done).values())
 
 
@@ -132,7 +132,7 @@ def overlap(engine: Engine, claim: Claim, hold: float) -> dict[str, Any]:
 
 
 def overlaps(tried: Mapping[str, Mapping[str, Claim]], hold: float) -> list[dict[str, Any]]:
-    """overlap() on each kind of database for each way of claiming, with three jobs there."""
+    """Run overlap() on each kind of database for each way of claiming, with three jobs."""
     found = []
     for kind, claims in tried.items():
         with database(kind) as engine:
@@ -142,13 +142,13 @@ def overlaps(tried: Mapping[str, Mapping[str, Claim]], hold: float) -> list[dict
     return found
 
 
-_noted: list[int] = []  # the numbers of the notes, as they ran
+_noted: list[int] = []  # the numbers of the notes, in the order they ran
 
 
 @job
 @dataclass
 class Note:
-    """A job of jobqueue: it notes that it ran."""
+    """A jobqueue job that notes that it ran."""
 
     number: int
 
@@ -158,9 +158,9 @@ class Note:
 
 
 def the_library(workers: int, count: int) -> dict[str, str]:
-    """jobqueue's own workers on either database with so many jobs; prints what came out.
+    """Run jobqueue's own workers on each database with `count` jobs; prints the outcome.
 
-    Returns its claim as it is sent to each database.
+    Returns the claim that it sends to each database.
     """
     statements = {}
     for kind, name in NAMES.items():
@@ -179,7 +179,7 @@ def the_library(workers: int, count: int) -> dict[str, str]:
 
 
 def _claim_as_sql(queue: Queue) -> str:
-    """What jobqueue sends to the database when it claims a job."""
+    """The statement that jobqueue sends to claim a job."""
     sent: list[str] = []
     with queue.writer.connect() as connection:
         event.listen(connection, "before_cursor_execute", lambda *told: sent.append(told[2]))
@@ -189,7 +189,7 @@ def _claim_as_sql(queue: Queue) -> str:
 
 
 def show_sql(statement: str) -> None:
-    """Print a long statement in lines, its clauses below one another."""
+    """Print a long statement, one clause to a line."""
     for clause in ("WHERE", "(SELECT", "FROM", "ORDER BY", "LIMIT", "FOR UPDATE", "RETURNING"):
         statement = statement.replace(f" {clause}", f"\n{clause}")
     for line in statement.splitlines():
@@ -239,7 +239,7 @@ def runs_figure(races: Mapping[str, Done], title: str) -> Figure:
 
 
 def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
-    """While A's claim is not committed: how long B waits, and what it gets."""
+    """How long B waits while A's claim is not committed, and what B gets."""
     rows = len(found)
     with house_style():
         figure = Figure(figsize=(11.5, 1.55 + 0.55 * rows))

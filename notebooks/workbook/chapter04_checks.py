@@ -1,4 +1,4 @@
-"""The checks of chapter 4's exercises: what is wrong with a claim, or a finish, that a reader wrote."""
+"""The checks of chapter 4's exercises: what is wrong with the claim, or the finish, a reader wrote."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,21 +20,21 @@ ROWS = (
     (5, 0, 1, "Z"),
     (6, 0, 50, None),
 )
-LONGEST = "Of equal priority, the one that has been due for longest goes first."
+LONGEST = "Of equal priority, the job that has been due longest goes first."
 TURNS = (  # who claims, which job is the right one, and what is wrong with any other
-    ("A", 4, "The lowest number in priority goes first, whatever its run_at."),
+    ("A", 4, "The lowest priority number goes first, whatever its run_at."),
     ("B", 3, LONGEST),
     ("A", 1, LONGEST),
     ("B", 6, "A job whose run_at is :now is due."),
     ("A", None, "When no free job is due, the answer is None."),
 )
-LATER = "It took a job whose run_at is still to come."
-HELD = "It took a job that a worker has."
-NOTHING = "It returned None though a job is due: is there a `return`?"
+LATER = "It took a job whose run_at is in the future."
+HELD = "It took a job that a worker already has."
+NOTHING = "It returned None although a job is due: is a `return` missing?"
 
 
 def claims_the_right_jobs(claim_due: ClaimDue) -> bool | str:
-    """Does it claim what is due, in one statement and the right order, each once, and then nothing?"""
+    """Does it claim each due job once, in one statement and the right order, and then nothing?"""
     return next(_wrong_with_claim(claim_due), True)
 
 
@@ -46,7 +46,7 @@ def _wrong_with_claim(claim_due: ClaimDue) -> Iterator[str]:
             found = claim_due(db, worker, 50)
         if found is ...:
             yield NO_ANSWER
-        if found is None and right == TURNS[0][1]:  # later on there are other reasons
+        if found is None and right == TURNS[0][1]:  # later there may be other reasons
             yield NOTHING
         if not isinstance(found, int | None):
             yield "It must return the job's id, or None."
@@ -57,11 +57,11 @@ def _wrong_with_claim(claim_due: ClaimDue) -> Iterator[str]:
         wrong[found] = HELD
     holders = [tuple(row) for row in sql(db, "SELECT id, locked_by FROM jobs ORDER BY id")]
     if holders != [(1, "A"), (2, None), (3, "B"), (4, "A"), (5, "Z"), (6, "B")]:
-        yield "Each claimed row names the worker that has it, and no other row is changed."
+        yield "Each claimed row must name its worker, and no other row may change."
 
 
 def finishes_its_own_only(finish: Finish) -> bool | str:
-    """Does it delete the job of the worker that has it, in one statement, and say whether it did?"""
+    """Does it delete only this worker's job, in one statement, and say whether it did?"""
     return next(_wrong_with_finish(finish), True)
 
 
@@ -75,21 +75,21 @@ def _wrong_with_finish(finish: Finish) -> Iterator[str]:
     if late is ...:
         yield NO_ANSWER
     if left() != [1, 2, 3]:
-        yield "A finished a job that is B's by now."
+        yield "A finished a job that is now B's."
     if late is None:
-        yield "It returned None: is there a `return`?"
+        yield "It returned None: is a `return` missing?"
     if not isinstance(late, bool):
         yield "Return True or False, not a number of rows."
     if late:
-        yield "It must say False when the job is not this worker's any more."
+        yield "It must return False when the job is no longer this worker's."
     with _sent(db) as statements:
         done = finish(db, 1, "B")
     if len(statements) > 1:
         yield GAP
     if done is not True or left() != [2, 3]:
-        yield "B has that job: it is deleted, and the answer is True."
+        yield "B has that job: delete it, and return True."
     if finish(db, 1, "B") is not False or finish(db, 3, "A") is not False:
-        yield "A job that is gone, or that nobody has, is not this worker's: the answer is False."
+        yield "A job that is gone, or that nobody has, is not this worker's: return False."
 
 
 def _table(*jobs: tuple[Any, ...]) -> Connection:
@@ -103,7 +103,7 @@ def _table(*jobs: tuple[Any, ...]) -> Connection:
 
 @contextmanager
 def _sent(db: Connection) -> Iterator[list[str]]:
-    """The statements that are executed on this connection meanwhile."""
+    """Collect the statements executed on this connection in the block."""
     statements: list[str] = []
 
     def note(*told: Any) -> None:

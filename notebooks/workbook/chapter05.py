@@ -1,4 +1,4 @@
-"""What chapter 5 alone needs."""
+"""Helpers for chapter 5."""
 
 import random
 import threading
@@ -25,12 +25,12 @@ from workbook.words import in_words
 FIRST_POLL, LONGEST_POLL, GROWTH = 0.3, 5.0, 1.5  # seconds; as in the page's own script
 WORK_OFF_SECONDS = 2.0
 STAGGER = 0.05  # seconds between two visitors
-FEEDS = 2000  # among which one with a certain delay is looked for
-READY_SECONDS = 60.0  # the readers wait so long for one another
-QUICK = 0.003  # seconds that a page takes: of no weight beside a feed
+FEEDS = 2000  # searched for one with a given delay
+READY_SECONDS = 60.0  # how long the readers wait for each other
+QUICK = 0.003  # seconds that a page takes: negligible beside a feed
 STEPS = 200  # simulated
 
-# What requests ask for, in words, with a colour of Okabe and Ito's palette and one for a number on it.
+# What requests ask for, in words, with a colour from Okabe and Ito's palette and one for a number on it.
 KINDS = {
     "submit": ("feeds added", "#007A5A", "white"),
     "page": ("pages of feeds", "#56B4E9", "black"),
@@ -43,7 +43,7 @@ KINDS = {
 
 
 def pauses() -> Iterator[float]:
-    """How long a page waits before it asks whether its feed is there, each time: seconds."""
+    """The pauses before each of a page's polls, in seconds."""
     pause = FIRST_POLL
     while True:
         yield pause
@@ -51,7 +51,7 @@ def pauses() -> Iterator[float]:
 
 
 def seen_at(done: float) -> float:
-    """When a visitor sees what was there after `done` seconds: at the first poll from then on."""
+    """When a visitor sees content that was there after `done` seconds: at the first poll from then on."""
     moment = 0.0
     for pause in pauses():
         moment += pause
@@ -61,10 +61,10 @@ def seen_at(done: float) -> float:
 
 
 def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[str, float]]]:
-    """Submit feeds whose servers take about so many seconds, all at once, with a slot for each of them.
+    """Submit feeds whose servers take about these `delays`, almost at once, with a slot for each of them.
 
-    All apps at the same time, each with a stack of its own. Returns for each app and feed its delay, and when
-    the answer and when the content came, in seconds.
+    All apps are tried at the same time, each with its own stack. Returns, for each app and feed, its delay
+    and when the answer and the content came, in seconds.
     """
     feeds, ready = [feed_taking(delay) for delay in delays], threading.Barrier(len(apps))
 
@@ -72,7 +72,7 @@ def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[s
         settings = StackSettings(app=app, slots=len(feeds))
         with Stack(settings) as stack, ThreadPoolExecutor(len(feeds)) as visitors:
             visit = partial(read, stack.url, pauses)
-            # A process's first requests are slow: nobody looks at those.
+            # A process's first requests are slow, and don't count.
             list(
                 visitors.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * len(feeds))))
             )
@@ -86,7 +86,7 @@ def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[s
 
 
 def feed_taking(seconds: float) -> tuple[str, int]:
-    """Kind and number of a feed whose server takes nearly so long."""
+    """Kind and number of the feed whose server takes closest to this long."""
     kind = "typical" if seconds < 2 else "slow"
     return kind, min(range(FEEDS), key=lambda n: abs(delay_of(kind, n) - seconds))
 
@@ -95,7 +95,7 @@ def feed_taking(seconds: float) -> tuple[str, int]:
 
 
 def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """By app and kind, the requests that visitors sent in the measured time."""
+    """Requests per second that visitors sent in the measured time, by app and kind."""
     rates = {}
     for step in results["steps"]:
         start, end = step["window_s"]
@@ -110,7 +110,7 @@ def show_rates(
     expected: Mapping[str, float],
     results: Mapping[str, Any],
 ) -> None:
-    """Print the feeds a second: expected, in steps as short as the measured ones, and measured.
+    """Print feeds per second: expected, simulated in steps as short as the measured ones, and measured.
 
     `times`: how long each app's feeds hold a slot, or keep a visitor waiting where nobody waits for one.
     """
@@ -123,9 +123,9 @@ def show_rates(
 
 
 def short_steps(plan: Plan, times: Sequence[float], slots: int) -> tuple[float, float]:
-    """What chance does to steps as short as those of the plan: 95 % of simulated ones lie between.
+    """The range of 95 % of simulated steps as short as the plan's, in feeds per second: what chance allows.
 
-    In feeds a second, if each of its feeds holds one of so many slots for one of these times.
+    Each feed holds one of `slots` slots for one of `times`, drawn at random.
     """
     (users,) = plan.users
     work = Workload(plan.think, SUBMITTERS, post=max(times), page=QUICK, browse=QUICK)
@@ -141,7 +141,7 @@ def short_steps(plan: Plan, times: Sequence[float], slots: int) -> tuple[float, 
 
 
 def show_processes(results: Mapping[str, Any]) -> None:
-    """Print what the reader's own processes took, and the CPU for each feed."""
+    """Print the memory and CPU of each reader's own processes, and the CPU for each feed."""
     rates = requests_a_second(results)
     for step in sorted(results["steps"], key=lambda step: tuple(SHORT).index(step["app"])):
         ours = {name: of for name, of in step["processes"].items() if name.startswith(("web", "worker"))}
@@ -153,11 +153,11 @@ def show_processes(results: Mapping[str, Any]) -> None:
         print(f"{'':11}  CPU, divided by the feeds: about {each}")
 
 
-# ---- a queue that nobody works off
+# ---- a queue without a worker
 
 
 def submit_some(workers: int, feeds: int) -> dict[str, Any]:
-    """Submit feeds that come at once to a queued reader with so many worker processes.
+    """Submit feeds that come at once to a queued reader with `workers` worker processes.
 
     Returns how long the answers took, in seconds, and how many jobs were left a little later.
     """

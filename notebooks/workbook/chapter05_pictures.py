@@ -26,7 +26,7 @@ from workbook.chapter05 import KINDS, pauses, seen_at
 
 Visits = Mapping[str, Sequence[Mapping[str, float]]]
 Rates = Mapping[str, Mapping[str, float]]
-POLLS = tuple(accumulate(islice(pauses(), 12)))  # when a page asks: seconds
+POLLS = tuple(accumulate(islice(pauses(), 12)))  # when a page polls, in seconds
 
 
 def staircase_figure(seen: Visits) -> Figure:
@@ -72,7 +72,7 @@ def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> tup
 
 
 def _missed(axes: Axes, visits: Sequence[Mapping[str, float]]) -> None:
-    """Say of a content that came a poll later than the feed alone would have it why it did."""
+    """Label each content that came a poll later than its feed alone would explain."""
     for visit in visits:
         poll, after = seen_at(visit["delay"]), seen_at(seen_at(visit["delay"]) + 0.001)
         if visit["content"] > (poll + after) / 2:
@@ -89,7 +89,7 @@ def _marks(axes: Axes, visits: Sequence[Mapping[str, float]], key: str, marker: 
 
 
 def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
-    """A bar for each app's answers, below them one for its contents: from the median to p95."""
+    """A bar from the median to p95 for each app's answers, and below them for its contents."""
     steps = {step["app"]: step for step in results["steps"]}
     names = {"submit": "answer", "content": "content"}
     shown = [(app, group, steps[app][group]) for group in names for app in ("sync", "queued")]
@@ -121,7 +121,7 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
 
 
 def requests_figure(rates: Rates) -> Figure:
-    """A bar for each app: the requests a second that the same users sent it, by kind."""
+    """A bar for each app: the requests per second that the same users sent it, by kind."""
     with house_style():
         figure = Figure(figsize=(11, 3.5))
         axes = inches(figure, 1.5, 0.75, 8.3, 1.6)

@@ -1,4 +1,4 @@
-"""What chapter 6 alone needs: jobs that wait a known time, and jobqueue on SQLite to perform them."""
+"""Helpers for chapter 6: jobs that take a known time, and jobqueue on SQLite to perform them."""
 
 import heapq
 import random
@@ -14,10 +14,10 @@ from typing import Any
 from jobqueue import Queue, Worker, job
 from workbook.session import WorkbookError
 
-HEAD_START = 0.6  # seconds in which all jobs are enqueued, before the first is due
-PATIENCE = 20.0  # seconds more than the jobs need by themselves, after which something is wrong
+HEAD_START = 0.6  # seconds to enqueue all jobs in before the first is due
+PATIENCE = 20.0  # seconds beyond what the jobs need, after which something is wrong
 
-Done = Mapping[str, Any]  # a job when it is over: due, seconds, began, ended; times in seconds
+Done = Mapping[str, Any]  # a finished job: due, seconds, began, ended; times in seconds
 Jobs = Sequence[Done]
 Hands = tuple[int, Sequence[str]]  # a worker: how many threads it has, and which queues it serves ([]: all)
 
@@ -33,10 +33,10 @@ class Planned:
 
 
 def poisson(rate: float, demand: float, seconds: float, seed: int) -> list[Planned]:
-    """`rate` jobs a second on average at moments of pure chance, taking exponential times.
+    """Poisson arrivals of `rate` jobs per second, with exponential times of mean `demand`.
 
-    Number and mean are exactly what is asked for: a Poisson process, given how many came, has them evenly
-    spread; the times are scaled. So a short schedule is as good a test of a formula as it can be.
+    The number of jobs and their mean time are exact: given their number, Poisson arrivals are uniform; the
+    times are scaled. So a short schedule is as good a test of a formula as it can be.
     """
     source = random.Random(seed)
     count = round(rate * seconds)
@@ -50,14 +50,14 @@ def poisson(rate: float, demand: float, seconds: float, seed: int) -> list[Plann
 
 
 def crews(threads: Sequence[int], rate: float, demand: float, seconds: float, seed: int) -> dict[int, Any]:
-    """The same schedule for one worker after the other, each with another number of threads."""
+    """Run the same schedule on one worker after another, each with a different number of threads."""
     return {each: work(poisson(rate, demand, seconds, seed), [(each, [])]) for each in threads}
 
 
 def burst(
     threads: int, rate: float, demand: float, seconds: float, jobs: int, at: float, seed: int
 ) -> list[dict[str, Any]]:
-    """A load that goes on, and `jobs` more at one moment."""
+    """Run a steady load, with `jobs` more at one moment."""
     usual, more = poisson(rate, demand, seconds, seed), poisson(jobs, demand, 1, seed + 1)
     return work([*usual, *(Planned(at, each.seconds) for each in more)], [(threads, [])])
 
@@ -65,9 +65,9 @@ def burst(
 def flood(
     workers: Sequence[Hands], urgent: float, ordinary: float, demand: float, seconds: float, seed: int
 ) -> dict[str, Any]:
-    """So many urgent and so many ordinary jobs a second; returns how many threads there were, and the jobs.
+    """Run `urgent` and `ordinary` jobs per second; returns how many threads there were, and the jobs.
 
-    Each kind has a queue of its name. `workers`: for each its threads, and the queues it serves.
+    Each kind has a queue of its name. `workers`: each one's threads, and the queues it serves.
     """
     urgent_ones = [
         Planned(each.due, each.seconds, "urgent", -10) for each in poisson(urgent, demand, seconds, seed)
@@ -96,13 +96,13 @@ class Board:
             self.complete.set()
 
 
-_boards: list[Board] = []  # that of the run that goes on
+_boards: list[Board] = []  # that of the current run
 
 
 @job
 @dataclass
 class Nap:
-    """A job that waits, as one does that fetches something from somebody else's server."""
+    """A job that only waits, like one that fetches something from somebody else's server."""
 
     number: int
     seconds: float
@@ -114,7 +114,7 @@ class Nap:
 
 
 def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str, Any]]:
-    """Have these workers perform these jobs; returns them, in the order in which they were due.
+    """Have these workers perform these jobs; returns the jobs in the order in which they were due.
 
     Raises WorkbookError if they are not done in time. When it returns, or is interrupted, no worker is left.
     """
@@ -133,8 +133,8 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
         with _running(queue, workers):
             if not board.complete.wait(HEAD_START + needed + PATIENCE):
                 raise WorkbookError(
-                    f"Only {len(board.times)} of {len(planned)} jobs were done in time. Close what else runs"
-                    " on this machine, and run the cell again."
+                    f"Only {len(board.times)} of {len(planned)} jobs were done in time. Close whatever"
+                    " else is running on this machine, and run the cell again."
                 )
     return [
         {
@@ -149,7 +149,7 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
 
 
 def _enqueue(queue: Queue, planned: Sequence[Planned], start: datetime) -> None:
-    """All at once, each to run at its moment: so the schedule is kept, whatever else this process does."""
+    """Enqueue all jobs beforehand, each with its `run_at`, so that this process can't delay any."""
     with queue.writer.begin() as connection:
         for number, each in enumerate(planned):
             queue.enqueue(
@@ -180,7 +180,7 @@ def _running(queue: Queue, workers: Sequence[Hands]) -> Iterator[None]:
             loop.join()
 
 
-# ---- what is read from the jobs
+# ---- figures from the jobs
 
 
 def waits(jobs: Jobs) -> list[float]:
@@ -189,30 +189,30 @@ def waits(jobs: Jobs) -> list[float]:
 
 
 def backlog(jobs: Jobs, at: float) -> int:
-    """How many were due at that moment, and had not begun."""
+    """How many jobs were due at that moment, and had not begun."""
     return sum(bool(each["due"] <= at < each["began"]) for each in jobs)
 
 
 def busy(jobs: Jobs, seconds: float) -> float:
-    """How many threads were at work on average, from the start on for so many seconds."""
+    """How many threads were busy on average, over the first `seconds` seconds."""
     spans = [(min(each["began"], seconds), min(each["ended"], seconds)) for each in jobs]
     return float(sum(ended - began for began, ended in spans)) / seconds
 
 
 def drained(jobs: Jobs, since: float) -> float:
-    """Seconds from that moment until for the first time no job waits."""
+    """Seconds from `since` until no job waits for the first time."""
     moments = sorted(each["began"] for each in jobs if each["began"] > since)
     return float(next(moment for moment in moments if not backlog(jobs, moment))) - since
 
 
 def begun(jobs: Jobs, queue: str, by: float) -> float:
-    """Percent of a queue's jobs that had begun by that moment."""
+    """Percentage of a queue's jobs that had begun by that moment."""
     ours = [bool(each["began"] <= by) for each in jobs if each["queue"] == queue]
     return 100 * sum(ours) / len(ours)
 
 
 def of_queue(jobs: Jobs, queue: str) -> list[Done]:
-    """Those of one queue."""
+    """The jobs of one queue."""
     return [each for each in jobs if each["queue"] == queue]
 
 

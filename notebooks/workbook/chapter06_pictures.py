@@ -22,7 +22,7 @@ from loadtests.theory import OpenLoad
 from loadtests.wording import duration
 from workbook.chapter06 import Jobs, backlog, waits
 
-ENDED = 0.02  # share of the picture: what is less of it in which nothing arrives is not made grey
+ENDED = 0.02  # share of the picture: a shorter stretch without arrivals is not made grey
 Corners = Sequence[tuple[float, float]]
 
 
@@ -33,10 +33,10 @@ def backlog_figure(
     dashed: Mapping[str, Corners] | None = None,
     enlarged: Sequence[str] = (),
 ) -> Figure:
-    """Jobs that wait against time, a line for each name; `dashed`: the corners of what is expected.
+    """Waiting jobs against time, a line for each name; `dashed`: the corners of the expected lines.
 
-    Behind `until`, where nothing arrives any more, it is grey. The `enlarged` lines are also drawn below, on
-    a scale of their own.
+    Grey after `until`, when nothing arrives any more. The `enlarged` lines are drawn again below, on their
+    own scale.
     """
     end = max(each["ended"] for jobs in lines.values() for each in jobs)
     colours = dict(zip(lines, MORE_COLOURS, strict=False))
@@ -113,7 +113,7 @@ def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figur
 
 
 def _name(axes: Axes, times: Sequence[float], text: str, colour: str) -> None:
-    """Write beside a curve what it is of: high up, or lower down if it has left the chart there."""
+    """Label a curve: high up, or lower down if it is off the chart there."""
     high, low = times[-round(0.3 * len(times))], times[-max(1, round(0.02 * len(times)))]
     x, share = (high, 0.3) if high > 10 else (low, 0.02)
     axes.text(1.12 * max(x, axes.get_xlim()[0]), share, text, color=colour, size=11, va="center")

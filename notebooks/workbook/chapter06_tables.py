@@ -1,4 +1,4 @@
-"""What chapter 6 prints beside its pictures."""
+"""What chapter 6 prints next to its pictures."""
 
 from collections.abc import Mapping
 from statistics import mean
@@ -9,7 +9,7 @@ from workbook.words import in_words
 
 
 def show_busy(found: Mapping[str, Jobs], rate: float, demand: float, seconds: float) -> None:
-    """How much is asked of each number of threads, and how much of the time they were at work."""
+    """Print how much is asked of each number of threads, and how much of the time they were busy."""
     print(f"needed: {workers_needed(rate, demand)} threads")
     for threads, jobs in found.items():
         asked, were = rate * demand / int(threads), busy(jobs, seconds) / int(threads)
@@ -17,7 +17,7 @@ def show_busy(found: Mapping[str, Jobs], rate: float, demand: float, seconds: fl
 
 
 def show_pick_ups(found: Mapping[str, Jobs], rate: float, demand: float) -> None:
-    """Mean pick-up latencies by the formula, in the simulation and measured, where there is a formula."""
+    """Print mean pick-up latencies by the formula, simulated and measured, where the formula holds."""
     for threads, jobs in found.items():
         load = OpenLoad(int(threads), rate, demand)
         if load.utilisation < 1:
@@ -26,13 +26,13 @@ def show_pick_ups(found: Mapping[str, Jobs], rate: float, demand: float) -> None
 
 
 def show_drained(jobs: Jobs, burst: int, at: float, threads: int, rate: float, demand: float) -> None:
-    """How long a burst of so many jobs takes to drain: by the formula, in the simulation and measured."""
+    """Print how long a burst takes to drain: by the formula, simulated and measured."""
     by_formula = drain_time(burst, threads, demand, rate)
     print(f"drained {_compared(by_formula, drained(simulated(jobs, threads), at), drained(jobs, at))}")
 
 
 def show_waits(shared: Jobs, own: object, by: float) -> None:
-    """Mean pick-up latencies, and the share begun by second `by`; nothing as long as there is no answer."""
+    """Print mean pick-up latencies, and the share begun by second `by`; nothing until there is an answer."""
     if isinstance(own, Mapping) and "jobs" in own:
         print(f"{'':8}  {'workers':7}  picked up after  begun within {by:g} s")
         for kind in ("urgent", "ordinary"):

@@ -1,4 +1,4 @@
-"""What chapter 7 alone needs: a queue with workers that one may kill, and what became of them."""
+"""Helpers for chapter 7: a queue with workers to kill, and what became of the jobs."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ from workbook.words import in_words
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.01
-BEFORE_THE_KILL = 1.2  # seconds of it in the picture
+BEFORE_THE_KILL = 1.2  # seconds shown in the picture
 NOT_OPEN = (
     "No worker has the job: run the cell that starts two workers (with recorded=False, if the chapter shows"
     " recordings), and then this one again."
@@ -35,9 +35,9 @@ LOG = logging.getLogger("jobqueue")
 
 
 class Lab:
-    """A queue in a folder of its own, and worker processes: gone with the block, or with the kernel.
+    """A queue in its own folder, and worker processes; both end with the block, or with the kernel.
 
-    Nothing is there before open(), or `with Lab(lease=2, workers=1)`. Times are in seconds.
+    Nothing exists before open(), or `with Lab(lease=2, workers=1)`. Times are in seconds.
     """
 
     def __init__(self, lease: float = 30.0, workers: int = 0):
@@ -49,9 +49,9 @@ class Lab:
         self._beats: dict[tuple[str, float], None] = {}
 
     def open(self) -> Self:
-        """An empty queue, and the workers."""
+        """Create an empty queue, and start the workers."""
         self.close()
-        # What jobqueue logs of failures and dead workers is what this chapter is about.
+        # Failures and dead workers are expected here: keep jobqueue's log of them out of the notebook.
         self._exits.callback(LOG.setLevel, LOG.level)
         LOG.setLevel(logging.ERROR)
         try:
@@ -81,7 +81,7 @@ class Lab:
         self.close()
 
     def hire(self, count: int) -> list[Process]:
-        """Start so many more workers; returns them when they are at work."""
+        """Start `count` more workers; returns them once they are running."""
         command = [sys.executable, "-m", "jobqueue", "work", "--database", self.url]
         command += [
             "--import",
@@ -115,7 +115,7 @@ class Lab:
         with Session(self.queue.engine) as session:
             return session.scalars(select(func.count()).where(Payment.order == order)).one()
 
-    # -- by hand: a job that takes long, and whoever has it
+    # -- by hand: a long job, and the worker that has it
 
     def set_to_work(self, lease: float, workers: int) -> list[dict[str, Any]]:
         """Open, and have a worker begin a job that takes for ever; returns four looks at the job's row."""
@@ -152,10 +152,10 @@ class Lab:
         raise WorkbookError(NOT_OPEN)
 
     def afterwards(self, number: int) -> dict[str, Any]:
-        """From the moment of signal `number` until the job is done: what happened. Ends all workers.
+        """Watch from signal `number` until the job is done; returns what happened. Ends all workers.
 
-        All moments are seconds since the signal. A worker that was only stopped goes on in the end, and what
-        it says is printed. Raises WorkbookError if the job does not come back.
+        Times are in seconds since the signal. A worker that was only stopped is continued at the end, and
+        what it logs is printed. Raises WorkbookError if the job does not come back.
         """
         if not self._workers:
             raise WorkbookError(NOT_OPEN)
@@ -182,7 +182,7 @@ class Lab:
         return story
 
     def _wake_the_stopped(self) -> None:
-        """Let workers go on that SIGSTOP has stopped, and print what they say when their attempt ends."""
+        """Continue the workers that SIGSTOP has stopped, and print what they log when their attempt ends."""
         for worker in self._workers:
             stopped = [each for each in worker.tree() if each.status() == psutil.STATUS_STOPPED]
             if not stopped:
@@ -190,12 +190,12 @@ class Lab:
             (Path(self.folder) / GO_ON).touch()
             for process in stopped:
                 process.resume()
-            said = worker.wait_for(r"job \d+ is somebody else's.*", READY_SECONDS).group()
+            said = worker.wait_for(r"job \d+ was not settled.*", READY_SECONDS).group()
             letter = next(self._letters[each.pid] for each in stopped if each.pid in self._letters)
             print(f"worker {letter}, which goes on after SIGCONT, says: {said}")
 
     def _look(self) -> Job | None:
-        """The job as it is now; its heartbeat is kept."""
+        """The job's row as it is now; notes its heartbeat."""
         rows = self.queue.jobs(limit=1)
         if not rows:
             return None
@@ -213,14 +213,14 @@ class Lab:
                 said = "\n".join(worker.output() for worker in self._workers)[-1500:]
                 self.close()
                 raise WorkbookError(
-                    f"We waited for {what}, in vain for {timeout:.0f} s. Run the chapter's cells again"
+                    f"Waited {timeout:.0f} s for {what}, in vain. Run the chapter's cells again"
                     f" from the one that starts the workers. The workers said:\n{said}"
                 )
             time.sleep(LOOK_SECONDS)
 
 
 def _pid(row: Job) -> int:
-    """Of the worker that has the job: its name says it."""
+    """The process id of the worker that has the job, from the worker's name."""
     found = re.search(r"pid:(\d+)", row.locked_by or "")
     assert found
     return int(found[1])
@@ -231,7 +231,7 @@ def _said(value: Any) -> str:
 
 
 def killed_at(leases: Sequence[float]) -> list[dict[str, float]]:
-    """For each lease: kill the worker of a job; after how many seconds does the other one begin it again?"""
+    """For each lease, kill a job's worker; returns seconds until the other worker begins the job again."""
     found = []
     for lease in leases:
         with Lab(lease, workers=2) as lab:
@@ -251,7 +251,7 @@ def _again_after_a_kill(lab: Lab) -> float:
 
 
 def die_at_points(lease: float) -> list[dict[str, Any]]:
-    """Mails and payments whose worker dies before or after the effect: how often each is begun, and there."""
+    """Let workers die before or after sending or paying; returns how often each began and took effect."""
     found = []
     with Lab(lease) as lab:
         for first in ("dies before", "dies after"):
@@ -268,7 +268,7 @@ def die_at_points(lease: float) -> list[dict[str, Any]]:
 
 
 def poison(lease: float, max_attempts: int, others: int) -> dict[str, Any]:
-    """A job that kills each worker which begins it, before some mails; a dead worker is replaced at once."""
+    """Run a job that kills each worker that begins it, ahead of some mails; dead workers are replaced."""
     with Lab(lease) as lab:
         lab.queue.enqueue(Poison(lab.folder, "poison"), max_attempts=max_attempts)
         lab.queue.enqueue_many(SendMail(lab.folder, f"reader {n}") for n in range(others))
@@ -284,7 +284,7 @@ def poison(lease: float, max_attempts: int, others: int) -> dict[str, Any]:
 
 
 def _work_through(lab: Lab) -> int:
-    """One worker, replaced when it has died, until no job waits or runs; returns how many died."""
+    """Run one worker, replaced whenever it dies, until no job waits or runs; returns how many died."""
     died = 0
     while lab.unfinished():
         (worker,) = lab.hire(1)

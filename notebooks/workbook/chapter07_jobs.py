@@ -1,6 +1,6 @@
-"""The jobs of chapter 7: worker processes import this, and nothing heavy with it.
+"""The jobs of chapter 7. Worker processes import this, so it imports nothing heavy.
 
-What they do outside of the database, and when, is written into a file of the folder that they are given.
+What the jobs do outside the database, and when, is noted in a file in the folder that they are given.
 """
 
 import json
@@ -17,7 +17,7 @@ from jobqueue import job
 
 FOR_EVER = 3600.0  # seconds; somebody will have killed it by then
 LOG = "log.jsonl"
-GO_ON = "go on"  # a file of this name ends the attempts that take long
+GO_ON = "go on"  # a file of this name ends the long attempts
 
 
 class Base(DeclarativeBase):
@@ -33,7 +33,7 @@ class Payment(Base):
 
 
 def note(folder: str, name: str, what: str) -> int:
-    """Add a line to the folder's file; returns how often this was noted of this name, with this one."""
+    """Add a line to the folder's file; returns how often this has been noted of this name, now included."""
     path = Path(folder) / LOG
     with path.open("a") as file:
         file.write(json.dumps({"name": name, "what": what, "pid": os.getpid(), "at": time.time()}) + "\n")
@@ -54,7 +54,7 @@ def die() -> None:
 @job
 @dataclass
 class SendMail:
-    """Sends a mail (a line in the file). Its first attempt may die, or last for ever after it has sent."""
+    """Sends a mail (a line in the file). Its first attempt may die, or never end after sending."""
 
     folder: str
     to: str
@@ -100,7 +100,7 @@ class Pay:
 @job
 @dataclass
 class Poison:
-    """Kills its worker, at every attempt: as a job does that needs more memory than there is."""
+    """Kills its worker at every attempt, like a job that needs more memory than there is."""
 
     folder: str
     name: str
@@ -113,7 +113,7 @@ class Poison:
 @job
 @dataclass
 class AlwaysFails:
-    """Fails at every attempt, in order."""
+    """Raises an exception at every attempt."""
 
     def perform(self) -> None:
         raise ConnectionError("the mail server does not answer")

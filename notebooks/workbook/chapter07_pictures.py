@@ -43,7 +43,7 @@ def kill_figure(story: Mapping[str, Any]) -> Figure:
         axes.text(again["ended"], -0.42, said, color=ONCE, size=11, ha="right", va="center")
         axes.set_yticks((1, 0), [f"worker {first['worker']}", f"worker {again['worker']}"])
         axes.grid(axis="y", visible=False)
-        axes.set_xlabel("seconds since the signal (each upright: a heartbeat)")
+        axes.set_xlabel("seconds since the signal (each vertical line: a heartbeat)")
     return figure
 
 
@@ -58,7 +58,7 @@ def _silence(axes: Axes, last_beat: float, lease: float) -> None:
 
 
 def leases_figure(found: Sequence[Mapping[str, float]]) -> Figure:
-    """How long a killed worker's job waits, against the lease: measured, over what the lease says."""
+    """How long a killed worker's job waits, against the lease: measured, and the range in theory."""
     with house_style():
         figure = Figure(figsize=(9.5, 4.6))
         axes = inches(figure, 0.9, 0.75, 5.6, 3.3)
@@ -82,7 +82,7 @@ def leases_figure(found: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def effects_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
-    """How often the effect is there in the end: for each kind of job and moment of death."""
+    """How often the effect is there in the end, for each kind of job and moment of death."""
     rows = {"mail": "a mail:\nperform(self)", "payment": "a payment:\nperform(self, session)"}
     columns = {"dies before": "it died before the effect", "dies after": "it died after it"}
     with house_style():
@@ -112,7 +112,7 @@ SPANS = {60: "a minute", 3600: "an hour", 86_400: "a day", 7 * 86_400: "a week"}
 
 
 def retries_figure(moments: Sequence[float]) -> Figure:
-    """When each attempt began, since the first: beside a pause that is always as long as the first one."""
+    """When each attempt began, since the first; and with a fixed pause, as long as the first one."""
     attempts = range(2, len(moments) + 1)
     pause = moments[1]
     fixed = [pause * (attempt - 1) for attempt in attempts]

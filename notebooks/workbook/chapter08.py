@@ -1,4 +1,4 @@
-"""What chapter 8 alone needs: tools before a freezing server, rows that flatter, runs too short."""
+"""Helpers for chapter 8: tools against a freezing server, rows that flatter, runs that are too short."""
 
 import json
 import math
@@ -44,17 +44,17 @@ TOOLS = {
     "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
 }
 COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
-UNFIT_REASONS = re.compile(r"But this proves nothing: (.*)\.")  # as Locust's plugin says them
+UNFIT_REASONS = re.compile(r"But this proves nothing: (.*)\.")  # as the Locust plugin words them
 LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
 
 
 def frozen_server(
     rate: float, warmup: float, seconds: float, freeze_at: float, freeze: float
 ) -> dict[str, Any]:
-    """One server that freezes once, and three tools that look at it at the same time, `rate` times a second.
+    """Run three tools at once, `rate` requests per second each, against a server that freezes once.
 
-    Times in seconds; `seconds` with the warm-up, the freeze counted from the first request. Returns the rows
-    of each tool, for `tools_of`. A load that was not fit is said; while it is recorded it raises
+    Times are in seconds; `seconds` includes the warm-up, and `freeze_at` counts from the first request.
+    Returns the rows of each tool, for `tools_of`. An unfit load is reported; when recording, it raises
     WorkbookError.
     """
     with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
@@ -115,7 +115,7 @@ def _say_if_unfit(reasons: Collection[str]) -> None:
     said = f"Not fit to judge by: {'; '.join(sorted(reasons))}."
     if session().mode in ("record", "complete"):
         raise WorkbookError(f"{said} It was not recorded.")
-    print(f"{said} Close what else runs on this machine, and run the cell again.")
+    print(f"{said} Close whatever else is running on this machine, and run the cell again.")
 
 
 def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
@@ -127,12 +127,12 @@ def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
 
 
 def judged(tool: Series, naive: bool = False) -> Summary:
-    """The figures of a tool without its warm-up; `naive`: timed from the moment of sending."""
+    """A tool's figures, without its warm-up; `naive`: timed from the moment of sending."""
     return summarise(in_window(tool.rows, *tool.window), tool.ended, naive=naive)
 
 
 def tell(looks: Mapping[str, Any], *names: str) -> None:
-    """Print what each of these tools has found, with its interval, and what its exit status says."""
+    """Print what each of these tools found, with its interval, and what its exit status means."""
     tools = tools_of(looks)
     for name in names:
         seen = judged(tools[name])
@@ -145,7 +145,7 @@ def tell(looks: Mapping[str, Any], *names: str) -> None:
 
 
 def verdict(status: int, low: float, high: float) -> str:
-    """What an exit status says of the share that was found, and whether its interval says more."""
+    """The verdict of an exit status, and whether the interval of the share reaches across the limit."""
     if status == KEPT:
         return "kept" if high <= MOST_OVER else "kept in this sample; the interval reaches beyond 1 %"
     if status == BROKEN:
@@ -157,7 +157,7 @@ def verdict(status: int, low: float, high: float) -> str:
 
 
 def closed_and_open(people: Sequence[int], slots: int, think: float, demand: float) -> None:
-    """Print throughput and mean response of so many people: the same ones, or others at their rate."""
+    """Print throughput and mean response time of closed loads of `people`, and of open ones at their rate."""
     for users in people:
         waits = ClosedLoad(slots=slots, users=users, think=think, demand=demand)
         comes = OpenLoad(slots=slots, rate=users / (think + demand), demand=demand)
@@ -178,7 +178,7 @@ MINUTE = 60.0
 def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
     """A minute of requests, of which a tenth is unlucky, always the same ones.
 
-    "slow": they take 3 to 5 s. "refused": the server says 503 after 2 ms. "unanswered": it says nothing.
+    "slow": they take 3 to 5 s. "refused": the server says 503 after 2 ms. "unanswered": it never answers.
     """
     source, rows = random.Random(seed), []
     for number in range(requests):
@@ -194,7 +194,7 @@ def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
 
 
 def servers(*unlucky: str) -> None:
-    """Print what two ways of counting say of each `minute`."""
+    """Print what two ways of counting say about each `minute`."""
     for how in unlucky:
         rows = minute(how)
         back = [row.waited_ms(MINUTE) for row in rows if row.done_s is not None]
@@ -212,7 +212,7 @@ TRUE_P95_MS = MEDIAN_MS * math.exp(1.6448536 * SIGMA)  # 1.64...: 95 % of a norm
 
 
 def many_runs(requests: int, runs: int = 1000, seed: int = 8) -> list[float]:
-    """The p95, in ms, of each of many runs of so many requests to a server whose true p95 is TRUE_P95_MS."""
+    """The p95, in ms, of each of many runs of `requests` requests. The server's true p95 is TRUE_P95_MS."""
     source = random.Random(seed)
     median = math.log(MEDIAN_MS)
     return [

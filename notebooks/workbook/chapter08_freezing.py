@@ -2,8 +2,8 @@
 
     python chapter08_freezing.py 5 2      # 5 s after the first request it stands still for 2 s
 
-Nothing is lost meanwhile: what comes in waits, and is answered afterwards, as when a garbage collector, a
-lock or a backup stops a real server.
+Nothing is lost: requests that come in meanwhile wait, and are answered afterwards, as when a garbage
+collector, a lock or a backup stops a real server.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ ANSWER_SECONDS = 0.005
 
 
 class Freeze:
-    """Stands still for `seconds`, `after` so many seconds from the first request on; once."""
+    """Stands still once, for `seconds`, `after` seconds after the first request."""
 
     def __init__(self, after: float, seconds: float) -> None:
         self.after = after
@@ -24,15 +24,15 @@ class Freeze:
         self._planned = False
 
     def plan(self) -> None:
-        """A request has come."""
+        """Schedule the freeze, at the first request."""
         if not self._planned:
             self._planned = True
-            # On purpose a sleep that blocks the loop: nobody is answered as long as it lasts.
+            # This sleep blocks the loop on purpose: nobody is answered while it lasts.
             asyncio.get_running_loop().call_later(self.after, time.sleep, self.seconds)
 
 
 class FreezingConnection(Connection):
-    """One connection to it."""
+    """A connection to the freezing server."""
 
     def __init__(self, freeze: Freeze) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What chapter 9 alone needs: the async twin under load, while it parses, and when a process ends."""
+"""Helpers for chapter 9: the async twin under load, while it parses, and when a process ends."""
 
 import contextlib
 import io
@@ -31,8 +31,8 @@ from workbook.words import in_words
 
 TWIN = Path(__file__).with_name("chapter09_async.py")
 WAYS = {"sync": "threads", "host": "async", "queued": "queue"}  # what the three are called here
-FEEDS = 2000  # whose delays stand for those of the mix
-SEED = Plan().seed  # of the visitors in a bench that names none
+FEEDS = 2000  # a sample of the mix
+SEED = Plan().seed  # of the visitors in a bench whose plan names none
 
 
 # ---- the twin
@@ -40,7 +40,7 @@ SEED = Plan().seed  # of the visitors in a bench that names none
 
 @dataclass(frozen=True)
 class Twin:
-    """The async reader that runs, and the feed server that it fetches from."""
+    """A running async reader, and the feed server that it fetches from."""
 
     url: str
     feeds_url: str
@@ -49,7 +49,7 @@ class Twin:
 
 
 def memory_of(processes: Sequence[Process]) -> float:
-    """MiB of all of them, what they share with others counted in part (where the system tells)."""
+    """Memory of all of them, in MiB; shared memory is counted in proportion, where the system tells."""
     infos = [each.memory_full_info() for process in processes for each in process.tree()]
     return sum(getattr(info, "pss", info.uss) for info in infos) / 2**20
 
@@ -103,15 +103,15 @@ def steps_of(*benches: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def feeds_alone(deadline: float, count: int = FEEDS) -> list[float]:
-    """How long so many feeds of the mix take, each given up after `deadline`; seconds."""
+    """How long `count` feeds of the mix take, each given up after `deadline`; in seconds."""
     return [min(deadline, delay_of(kind_of(n), n)) for n in range(count)]
 
 
 def submitted(results: Mapping[str, Any], app: str) -> list[tuple[Row, float]]:
-    """Each POST /feeds of an app's step that is counted, and how long its feed takes by itself, in seconds.
+    """Each counted POST /feeds of an app's step, and how long its feed takes by itself, in seconds.
 
-    Which feed it was is not in the rows, but in the visitors' random numbers, as loadtests/feeds.py draws
-    them: a pause before the first visit, and then for each a feed and a pause.
+    The rows don't say which feed it was. The visitors' random numbers do, as loadtests/feeds.py draws them:
+    a pause before the first visit, and then a feed and a pause for each.
     """
     step, settings = steps_of(results)[app], results["settings"]
     of_user = sorted(
@@ -151,7 +151,7 @@ def _beside_the_feeds(results: Mapping[str, Any], app: str) -> str:
 
 
 def waiting(results: Mapping[str, Any], app: str) -> float:
-    """How many visitors waited for the answer to POST /feeds at a time, on average of the counted time."""
+    """How many visitors waited for the answer to POST /feeds at a time, averaged over the counted time."""
     step = steps_of(results)[app]
     start, end = step["window_s"]
     stays = [
@@ -166,10 +166,10 @@ def waiting(results: Mapping[str, Any], app: str) -> float:
 
 
 def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict[str, Any]:
-    """Somebody looks at the twin's list 20 times a second, while every `every` seconds a feed is added.
+    """Look at the twin's list 20 times a second, while a feed is added every `every` seconds.
 
-    The feeds come at once, and are long. Returns when each look was to begin, and how long after that the
-    answer came; and when feeds were added. All in seconds.
+    The feeds come at once, and are long. Returns when each look was due, and how long after that the answer
+    came; and when feeds were added. All in seconds.
     """
     with (
         running_twin(deadline=10, longer=longer, in_thread=in_thread) as twin,
@@ -208,13 +208,13 @@ def slowest(seen: Mapping[str, Any]) -> float:
 
 
 def crash(visitors: int) -> dict[str, dict[str, float]]:
-    """Let so many visitors add a feed that hangs, and kill every process of the reader while it is fetched.
+    """Let `visitors` visitors add feeds that hang, and kill all the reader's processes during the fetches.
 
-    One good feed has been read before. Returns for each way how many visitors had been answered, how many
-    feeds the reader knows after a restart, how many jobs a worker will find then; and how many KiB more of
-    memory it took for each fetch that was under way.
+    One good feed has been read before. Returns, for each way, how many visitors had been answered, how many
+    feeds the reader knows after a restart, how many jobs a worker will find then, and how many KiB of memory
+    each fetch in flight added.
     """
-    with ThreadPoolExecutor() as pool:  # none disturbs another: all do nothing but wait
+    with ThreadPoolExecutor() as pool:  # they don't disturb each other: all only wait
         killed = {app: pool.submit(_reader_killed, app, visitors) for app in ("sync", "queued")}
         killed["host"] = pool.submit(_twin_killed, visitors)
         return {app: killed[app].result() for app in WAYS}
@@ -232,11 +232,11 @@ def _twin_killed(visitors: int) -> dict[str, float]:
     with running_twin(deadline=30) as twin:
         seen = _killed(twin.url, twin.feeds_url, visitors, [twin.process])
         listed = requests.get(twin.again().url, timeout=PATIENCE_SECONDS).text.count("<li>")
-        return {**seen, "feeds": listed, "jobs": 0}  # it has none
+        return {**seen, "feeds": listed, "jobs": 0}  # it has no jobs
 
 
 def _count(database: str, table: str) -> int:
-    """How many rows a table has; 0 if there is none."""
+    """How many rows a table has; 0 if there is no such table."""
     engine = sa.create_engine(database, poolclass=sa.NullPool)
     if not sa.inspect(engine).has_table(table):
         return 0
@@ -245,7 +245,7 @@ def _count(database: str, table: str) -> int:
 
 
 def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -> dict[str, float]:
-    """Kill the processes with all fetches under way; how many were "answered" before, and "kib_each"."""
+    """Kill the processes with all fetches in flight; returns how many were "answered", and "kib_each"."""
     answers: list[int] = []
 
     def add(number: int) -> None:

@@ -4,7 +4,7 @@
 
 POST /feeds waits for the feed's server as sync_app does, and parses with the readers' own parser; but one
 thread waits for any number of servers at a time. What is left out favours it: feeds are kept in memory, pages
-have no templates, and it fetches from the one server that it was told of.
+have no templates, and it fetches from one given server only.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FORM = '<form method="post" action="/feeds"><input name="url"><button>Read</butt
 class Twin:
     """The reader: its routes, and the feeds that it knows, by number.
 
-    `longer`: every feed is parsed as if it had so many times as many entries. `in_thread`: parse in a thread
+    `longer`: repeat each feed's entries this many times before parsing. `in_thread`: parse in a thread
     instead of the loop.
     """
 
@@ -37,7 +37,7 @@ class Twin:
         self._deadline = deadline
         self._longer = longer
         self._in_thread = in_thread
-        self._feeds: dict[int, tuple[str, list[str]]] = {}  # title, and those of the entries
+        self._feeds: dict[int, tuple[str, list[str]]] = {}  # title, and titles of the entries
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -57,10 +57,10 @@ class Twin:
         return _page(f"{FORM}<ul>{items}</ul>")
 
     async def create_feed(self, request: web.Request) -> web.Response:
-        """Take the address of a feed; sends the visitor to the feed's page."""
+        """Fetch the submitted feed, and redirect the visitor to its page."""
         url = str((await request.post()).get("url", ""))
         if not url.startswith(f"{self._server}/"):
-            raise web.HTTPBadRequest(text=f"This reader fetches from {self._server} alone.\n")
+            raise web.HTTPBadRequest(text=f"This reader fetches only from {self._server}.\n")
         feed = await self._fetch(url)  # the visitor waits for somebody else's server; the thread does not
         number = len(self._feeds) + 1
         self._feeds[number] = feed
@@ -91,7 +91,7 @@ class Twin:
         return parsed.title, [entry.title for entry in parsed.entries[:50]]
 
     async def _with_client(self, app: web.Application) -> AsyncIterator[None]:
-        # No limit to the connections: it is to wait for as many servers as there are visitors.
+        # No limit on connections: it must be able to wait for a server for every visitor.
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as self._client:
@@ -103,7 +103,7 @@ def _page(main: str) -> web.Response:
 
 
 def lengthened(body: bytes, times: int) -> bytes:
-    """A feed in RSS 2.0 with its entries `times` over; any other as it is."""
+    """An RSS 2.0 feed with its entries `times` over; any other feed unchanged."""
     start, end = body.find(b"<item>"), body.rfind(b"</item>") + len(b"</item>")
     return body if times == 1 or start < 0 else body[:start] + body[start:end] * times + body[end:]
 
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The asynchronous twin of the synchronous reader.")
     parser.add_argument("--feeds", required=True, help="the feed server; nothing else is fetched")
     parser.add_argument("--deadline", type=float, default=5.0, help="seconds that a fetch may take")
-    parser.add_argument("--longer", type=int, default=1, help="times as many entries in each feed")
+    parser.add_argument("--longer", type=int, default=1, help="how many times to repeat each feed's entries")
     parser.add_argument("--in-thread", action="store_true", help="parse in a thread")
     options = parser.parse_args()
     listening = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)

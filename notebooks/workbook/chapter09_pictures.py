@@ -1,4 +1,4 @@
-"""The pictures of chapter 9: three ways beside the feeds alone, and a loop that computes."""
+"""The pictures of chapter 9: three ways compared with the feeds alone, and a loop that computes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ from workbook.chapter09 import WAYS, steps_of, submitted
 from workbook.readers import rows_of
 
 WAY_COLOURS = {"sync": COLOURS["sync"], "host": "#007A5A", "queued": COLOURS["queued"]}
-LINES: dict[str, Any] = {  # threads and async lie on each other
+LINES: dict[str, Any] = {  # threads and async overlap
     "sync": {"lw": 3, "zorder": 3},
     "host": {"lw": 2.5, "ls": (0, (3, 2)), "zorder": 4},
     "queued": {"lw": 3, "zorder": 3},
@@ -31,7 +31,7 @@ LINES: dict[str, Any] = {  # threads and async lie on each other
 
 
 def ways_figure(both: Mapping[str, Any], twin: Mapping[str, Any]) -> Figure:
-    """The share of POST /feeds not yet answered, each way; and that of the very feeds, by themselves."""
+    """The share of POST /feeds not yet answered, for each way; and the same for these feeds alone."""
     found = {
         app: not_yet_answered(in_window(_submits(results, step), *step["window_s"]))
         for results in (both, twin)
@@ -42,7 +42,7 @@ def ways_figure(both: Mapping[str, Any], twin: Mapping[str, Any]) -> Figure:
     )
     with house_style():
         figure = Figure(figsize=(11, 4.9))
-        what = "how many of the POST /feeds are not answered yet, so long after they were meant to begin"
+        what = "share of the POST /feeds not yet answered, against the time since each was meant to begin"
         head(figure, "Threads and async answer when the feed's server does", what)
         axes = inches(figure, 0.95, 0.75, 7.6, 3.1)
         latency_axis(axes, axes.xaxis, [*alone, *(ms for times, _ in found.values() for ms in times)])
@@ -65,7 +65,7 @@ def _submits(results: Mapping[str, Any], step: Mapping[str, Any]) -> list[Any]:
 
 
 def loop_figure(seen: Mapping[str, Any]) -> Figure:
-    """Every look at the list: when, and how long it took; uprights where a feed was added."""
+    """Every look at the list: when, and how long it took; vertical lines where a feed was added."""
     times = [at for at, _ in seen["looks"]]
     waits = [1000 * wait for _, wait in seen["looks"]]
     with house_style():

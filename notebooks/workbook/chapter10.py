@@ -1,4 +1,4 @@
-"""What chapter 10 alone needs: two databases, several workers, two load generators."""
+"""Helpers for chapter 10: two databases, several workers, two load generators."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
 
 FEEDS_LOAD = Path(loadtests.__file__ or "").with_name("feeds.py")
-WAITS_SECONDS = 0.1  # each job of `drains` does
+WAITS_SECONDS = 0.1  # each job of `drains`
 PATIENCE_SECONDS = 60.0
 
 
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def enqueue_rates(jobs: int) -> dict[str, float]:
-    """Jobs a second that one process enqueues, each in a transaction of its own, by database."""
+    """Jobs per second that one process enqueues, each in its own transaction, by database."""
     rates = {}
     for database in ("sqlite", "postgresql"):
         with database_server(database) as server, tempfile.TemporaryDirectory(prefix="workbook-") as folder:
@@ -34,9 +34,9 @@ def enqueue_rates(jobs: int) -> dict[str, float]:
 
 
 def drains(jobs: int, threads: int, workers: Sequence[int]) -> dict[str, dict[str, float]]:
-    """Seconds until so many jobs that wait 0.1 s are done, by database and number of worker processes.
+    """Seconds to drain jobs that wait 0.1 s each, by database and number of worker processes.
 
-    Each worker has `threads` threads. All workers begin together, when the jobs are there.
+    Each worker has `threads` threads. All workers begin together, once the jobs are there.
     """
     found: dict[str, dict[str, float]] = {}
     for database in ("sqlite", "postgresql"):
@@ -57,7 +57,7 @@ def _drain(stage: Stage, jobs: int, threads: int, workers: int) -> float:
 
 
 def theory(jobs: int, threads: int, workers: int) -> float:
-    """How long `drains` should take, in seconds: as many rounds as it takes, of 0.1 s each."""
+    """How long `drains` should take, in seconds: rounds of 0.1 s until all jobs are done."""
     return WAITS_SECONDS * -(-jobs // (threads * workers))
 
 
@@ -65,7 +65,7 @@ def theory(jobs: int, threads: int, workers: int) -> float:
 
 
 def two_generators(users: int, seconds: int, processes: int) -> dict[str, Any]:
-    """The queued reader on PostgreSQL, and visitors of several processes of Locust, as one result."""
+    """Load the queued reader on PostgreSQL from several Locust processes; returns one merged result."""
     settings = StackSettings(app="queued", slot_kind="threads", database="postgresql", deadline=4)
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="workbook-")))

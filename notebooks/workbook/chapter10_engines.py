@@ -20,7 +20,7 @@ from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
 POLL_SECONDS, POLLS = 0.05, 400
-FEEDS = 500  # among which the quickest of the slow ones is looked for
+FEEDS = 500  # searched for the quickest of the slow ones
 
 
 @dataclass
@@ -56,17 +56,17 @@ class EngineStack(Stack):
 
 
 def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str, list[dict[str, float]]]:
-    """So many visitors at a time add typical feeds to the queued reader, on each engine the same ones.
+    """Let `visitors` at a time add typical feeds to the queued reader; each engine gets the same feeds.
 
-    Returns by engine, for each feed in seconds: its own "delay", and when the "answer" and the "content"
-    came, for which visitors ask 20 times a second.
+    Returns, by engine, for each feed, in seconds: its own "delay", and when the "answer" and the "content"
+    came. Visitors poll for the content 20 times a second.
     """
     found = {}
     for engine in engines:
         settings = _settings(slots=2 * visitors, threads=visitors)
         with EngineStack(settings, engine=engine) as stack, ThreadPoolExecutor(visitors) as pool:
             visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, POLLS))
-            # First requests are slow, whatever the engine: nobody looks at those.
+            # First requests are slow with any engine, and don't count.
             list(pool.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * visitors))))
             visits = list(pool.map(visit, (f"{stack.feeds_url}/feeds/typical/{n}.xml" for n in range(feeds))))
         found[engine] = [{"delay": delay_of("typical", n), **each} for n, each in enumerate(visits)]
@@ -77,8 +77,8 @@ def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str
 def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str, float | None]]:
     """Kill the only worker while it fetches a feed, and start another one at once; on each engine.
 
-    Returns how many seconds after the kill the feed was there "by itself": None if it was not after `watched`
-    seconds. Then somebody asks for stalled jobs to be retried, and it was there so long "after a retry".
+    Returns how many seconds after the kill the feed was there "by itself", or None if it was not within
+    `watched` seconds. Then stalled jobs are retried, and "after a retry" is how long that took.
     """
     found = {}
     for engine in engines:
@@ -106,12 +106,12 @@ def _killed(stack: EngineStack, watched: float) -> dict[str, float | None]:
 
 
 def _retried(stack: EngineStack) -> float:
-    """Have stalled jobs done again; returns seconds until the feed was there."""
+    """Retry stalled jobs; returns seconds until the feed was there."""
     asked = time.monotonic()
     environment = {"FEEDREADER_DATABASE": stack.database_url}
     with Process("retry", stack.tool("retry-stalled"), stack.folder / "retry.log", environment) as retry:
         retry.wait_with(lambda: None, PATIENCE_SECONDS)
-    wait_until(lambda: stack.ready() == 1, "The feed was not fetched, even so.")
+    wait_until(lambda: stack.ready() == 1, "The feed was not fetched even then.")
     return time.monotonic() - asked
 
 

@@ -26,7 +26,7 @@ ENGINES = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
 
 
 def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int], float]) -> Figure:
-    """Seconds until all jobs are done against the number of workers, and what theory says."""
+    """Seconds until all jobs are done, against the number of workers; and what theory says."""
     workers = [int(number) for number in next(iter(done.values()))]
     with house_style():
         figure = Figure(figsize=(11, 4.7))
@@ -56,7 +56,7 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
         head(
             figure,
             "The same reader on two engines",
-            f"{len(visits['jobqueue'])} feeds; lines: by then half of them had come",
+            f"{len(visits['jobqueue'])} feeds; lines: medians",
         )
         axes = inches(figure, 2.3, 0.75, 7.3, 2.3)
         latency_axis(
@@ -69,7 +69,7 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
             times = [1000 * each[what] for each in visits[engine]]
             spread = [
                 place + 0.22 * (n % 5 - 2) / 2 for n in range(len(times))
-            ]  # or they would hide each other
+            ]  # so that they don't hide each other
             axes.plot(times, spread, "o", color=ENGINES[engine], ms=5, alpha=0.45, mew=0)
             half = median(times)
             axes.plot([half, half], [place - 0.36, place + 0.36], color=ENGINES[engine], lw=2.5)

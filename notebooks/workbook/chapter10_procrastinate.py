@@ -1,12 +1,12 @@
 """The queued reader with Procrastinate in jobqueue's place, for chapter 10.
 
     gunicorn "workbook.chapter10_procrastinate:create_app()"
-    python chapter10_procrastinate.py work 8           # a worker, 8 jobs at a time, until it is ended
-    python chapter10_procrastinate.py retry-stalled    # what a worker had in hand when it died
+    python chapter10_procrastinate.py work 8           # a worker, 8 jobs at a time, until stopped
+    python chapter10_procrastinate.py retry-stalled    # retry what dead workers had in hand
 
-All that the reader asks of a queue is `create_tables()` and `enqueue(feed, session=session)`. So the other
-engine takes its place under one name, and the reader itself stays as it is. PostgreSQL only, which is
-Procrastinate's database; the settings are the reader's own (feedreader/settings.py).
+All that the reader needs of a queue is `create_tables()` and `enqueue(feed, session=session)`. So another
+engine can take its place under the same name, and the reader itself stays unchanged. PostgreSQL only, which
+is Procrastinate's database; the settings are the reader's own (feedreader/settings.py).
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from feedreader.models import Feed
 from feedreader.settings import Settings
 from queued_app import app as reader
 
-TABLES_SECONDS = 0.05  # between two looks whether the web server has made the tables
-HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 0.5, 2.0  # Procrastinate's own: 10 and 30
+TABLES_SECONDS = 0.05  # between checks for the tables, which the web server creates
+HEARTBEAT_SECONDS, DEAD_AFTER_SECONDS = 0.5, 2.0  # Procrastinate's defaults: 10 and 30
 
 
 def fetch_task(app: App, engine: Engine) -> Task:
@@ -41,7 +41,7 @@ def fetch_task(app: App, engine: Engine) -> Task:
 
 
 class Procrastinate:
-    """As much of a queue as the reader asks for, on Procrastinate."""
+    """The part of a queue that the reader needs, on Procrastinate."""
 
     def __init__(self, engine: Engine) -> None:
         self._app = App(connector=SyncPsycopgConnector(conninfo=dsn(engine)))
@@ -69,7 +69,8 @@ def create_app() -> Flask:
 
 async def work(engine: Engine, at_a_time: int) -> None:
     """Perform jobs until told to stop."""
-    # Or it performs no more than Python's default pool has threads, four and one for each core.
+    # Without this it performs no more jobs at a time than Python's default pool has threads: four and one
+    # for each core.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(at_a_time))
     app = _async_app(engine)
     fetch_task(app, engine)
@@ -86,7 +87,7 @@ async def work(engine: Engine, at_a_time: int) -> None:
 
 
 async def retry_stalled(engine: Engine) -> None:
-    """Have the jobs done again whose worker has not been heard of for a while."""
+    """Retry the jobs of workers that have been silent for too long."""
     app = _async_app(engine)
     async with app.open_async():
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):

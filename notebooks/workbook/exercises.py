@@ -1,4 +1,4 @@
-"""Exercises: has the reader's answer what a right answer has?"""
+"""Exercises: check the reader's answers."""
 
 import textwrap
 from collections.abc import Callable
@@ -12,11 +12,11 @@ NO_ANSWER = "There is no answer in its cell."
 
 
 def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
-    """Print whether an answer is right, and if not the hint: but none before there is an answer.
+    """Print whether an answer is right, and the hint if it is wrong. Without an answer there is no hint.
 
     `right` takes the answer and returns True or False, or what is wrong with it; or it is the `seal` of the
-    right word. An answer that is still `...` is none, nor is a tuple with one in it. Never raises: the
-    notebook goes on.
+    right word. `...`, or a tuple that contains it, counts as no answer. Never raises, so the notebook goes
+    on.
     """
     label = f"Exercise {session().chapter}.{name}"
     problem = _problem(name, answer, right, hint)
@@ -32,23 +32,23 @@ def _problem(name: str, answer: Any, right: Right | str, hint: str) -> str | Non
     try:
         found = right(answer)
     except Exception as error:
-        return f"{hint} (Your answer ends in {type(error).__name__}: {error}.)"
+        return f"{hint} (Your answer raised {type(error).__name__}: {error}.)"
     if isinstance(found, str):
         return found
     return None if found else hint
 
 
 def _is_missing(answer: Any) -> bool:
-    """Whether it is still `...`, or a function that returns that."""
+    """Whether it is still `...`, or a function that returns `...`."""
     return answer is ... or ... in getattr(getattr(answer, "__code__", None), "co_consts", ())
 
 
 def near(value: float, within: float = 0.1) -> Right:
-    """A condition for `check`: a number that differs from `value` by at most the share `within` of it."""
+    """A `right` for `check`: a number that differs from `value` by at most the fraction `within` of it."""
     return lambda answer: bool(abs(answer - value) <= within * abs(value))
 
 
 def seal(name: str, answer: object) -> str:
-    """A word that gives nothing away of the right answer to exercise `name`; letter case does not matter."""
+    """A digest that does not give away the right answer to exercise `name`; letter case does not matter."""
     text = f"{name}:{str(answer).strip().lower()}"
     return blake2b(text.encode(), digest_size=4).hexdigest()

@@ -1,7 +1,7 @@
-"""Experiments: run now, or taken from a recording in notebooks/data/.
+"""Experiments: run now, or replayed from a recording in notebooks/data/.
 
-A recording holds what the experiment returned, what it printed meanwhile, with which settings, when, and on
-what machine. So a chapter can be read, and its figures drawn again, where nothing can be run.
+A recording holds an experiment's result and printed output, its settings, when it was made, and on how many
+cores. So a chapter can be read, and its figures redrawn, where nothing can be run.
 """
 
 import contextlib
@@ -27,14 +27,14 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 def experiment(
     name: str, make: Callable[..., Any], /, *, recorded: bool | None = None, **settings: Any
 ) -> Any:
-    """Return what `make(**settings)` returns, as JSON has it: lists for tuples, texts for keys.
+    """Return `make(**settings)` after a JSON round trip: tuples become lists, keys become strings.
 
-    Live, `make` is called, and nothing is stored. With `recorded`, or if the chapter began so, the recording
-    of that name is returned instead; recorded=False measures in any case.
+    Live, `make` is called, and nothing is stored. With recorded=True, or if the chapter began that way, the
+    recording of that name is returned instead; recorded=False always measures.
     Raises WorkbookError if there is no recording, or if it was made with other settings.
     """
     if not NAME.fullmatch(name):
-        raise WorkbookError(f"{name!r} names no experiment: use small letters, digits and hyphens.")
+        raise WorkbookError(f"{name!r} can't name an experiment: use small letters, digits and hyphens.")
     mode = session().mode if recorded is None else ("recorded" if recorded else "live")
     file = DATA / f"{session().prefix}{name}.json.gz"
     plain = _plain(settings)
@@ -86,7 +86,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, settings: Any, result: Any, printed: str, seconds: float) -> None:
-    """Whole, or not at all."""
+    """Write the file whole, or not at all."""
     from loadtests.servers.machine import describe_machine
 
     recording = {
@@ -104,12 +104,12 @@ def _write(file: Path, settings: Any, result: Any, printed: str, seconds: float)
 
 
 def _plain(value: Any) -> Any:
-    """The value after a way through JSON: live and recorded results are of the same types."""
+    """The value after a JSON round trip, so that live and recorded results have the same types."""
     try:
         return json.loads(json.dumps(value, default=_as_json))
     except (TypeError, ValueError) as error:
         raise WorkbookError(
-            f"An experiment returns what JSON can hold (numbers, texts, lists): {error}."
+            f"Settings and results must be what JSON can hold (numbers, texts, lists): {error}."
         ) from None
 
 
@@ -120,11 +120,11 @@ def _as_json(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} is none of them")
+    raise TypeError(f"{type(value).__name__} is not")
 
 
 def _differences(recorded: Any, settings: Any, path: str = "") -> list[str]:
-    """What differs, each setting by its name: "plan.users: recorded [40], here [10]"."""
+    """The settings that differ, by name: "plan.users: recorded [40], here [10]"."""
     if isinstance(recorded, dict) and isinstance(settings, dict):
         names = [*recorded, *(name for name in settings if name not in recorded)]
         return [
@@ -143,7 +143,7 @@ def _written(value: Any) -> str:
 
 
 class _Heard(io.TextIOBase):
-    """Passes on what is printed, and keeps it."""
+    """Passes printed output on, and keeps a copy."""
 
     def __init__(self, out: Any):
         self.out = out

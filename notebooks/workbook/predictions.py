@@ -34,7 +34,7 @@ class Prediction:
 
     @property
     def factor(self) -> float | None:
-        """How many times too small or too large it was, from 1 up; infinite if one is 0; or None."""
+        """How many times too small or too large it was, from 1 up; infinite if one is 0; None if unknown."""
         if self.measured is None:
             return None
         if self.at_least and self.said >= self.measured:
@@ -53,28 +53,28 @@ class Prediction:
         if factor < WELL_SAID:
             return "well said"
         if math.isinf(factor):
-            return "off, and by no factor, since one of the two is 0"
+            return "off (no factor: one of the two is 0)"
         return f"off by a factor of {'at least ' if self.at_least else ''}{times(factor)}"
 
 
 def times(factor: float) -> str:
-    """A factor in words: "1.0", "6.4", "121"; "-" where there is none, since one of the two was 0."""
+    """A factor in words: "1.0", "6.4", "121"; "-" if it is infinite."""
     if math.isinf(factor):
         return "-"
     return f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
 def predict(name: str, /, *figures: float, **said: float) -> None:
-    """Write down what you expect, before you look: predict("submit", seconds=4). A new one replaces the old.
+    """Note what you expect, before you look: predict("submit", seconds=4). Replaces an earlier prediction.
 
     The keyword is the unit: seconds, percent, per_second, users, jobs, or any other word.
-    Raises WorkbookError if it is not one number from 0 up, with a unit.
+    Raises WorkbookError unless there is exactly one number, 0 or more, with its unit.
     """
     if figures or len(said) != 1:
         raise WorkbookError(f'Write one figure with its unit, for instance predict("{name}", seconds=2).')
     ((unit, value),) = said.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise WorkbookError(f"{value!r} is no prediction: write a number from 0 up, such as {unit}=2.")
+        raise WorkbookError(f"{value!r} is not a prediction: write a number, 0 or more, such as {unit}=2.")
     if unit in TIMES and value == 0:
         raise WorkbookError(f"Nothing takes 0 {unit}: write a number above 0.")
     prediction = Prediction(session().chapter, name, unit, value)
@@ -83,7 +83,7 @@ def predict(name: str, /, *figures: float, **said: float) -> None:
 
 
 def score(name: str, /, *figures: float, at_least: bool = False, **measured: float | None) -> None:
-    """Say how far the prediction was from what was measured: score("submit", seconds=11).
+    """Print how far the prediction was from the measurement: score("submit", seconds=11).
 
     The keyword is the unit; times are converted to it. None: nothing was measured. `at_least`: the
     measurement is a lower bound. Raises WorkbookError if the prediction was made in another unit.
@@ -107,7 +107,7 @@ def score(name: str, /, *figures: float, at_least: bool = False, **measured: flo
 
 
 def _converted(each: Prediction, unit: str) -> float:
-    """What was said, in this unit."""
+    """The prediction, converted to this unit."""
     if each.unit == unit:
         return each.said
     if each.unit in TIMES and unit in TIMES:
@@ -165,8 +165,8 @@ def read() -> list[Prediction]:
         return [Prediction(**each) for each in json.loads(file.read_text())]
     except (ValueError, TypeError) as error:
         raise WorkbookError(
-            f"The notes of your predictions, notebooks/{file.name}, can't be read ({error})."
-            " Delete the file, and predict anew."
+            f"Your predictions, in notebooks/{file.name}, can't be read ({error})."
+            " Delete the file, and predict again."
         ) from None
 
 
@@ -180,7 +180,7 @@ def _key(each: Prediction) -> tuple[int, str]:
 
 
 def _write(predictions: Mapping[Any, Prediction]) -> None:
-    """Whole, or not at all; the chapters in order, and within a chapter as they were noted."""
+    """Write the file whole or not at all, by chapter, and within a chapter as noted."""
     file = predictions_file()
     ordered = sorted(predictions.values(), key=lambda each: each.chapter)
     partial = file.with_suffix(".part")

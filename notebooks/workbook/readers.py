@@ -1,4 +1,4 @@
-"""What experiments are made of: a bench of the readers, and one visitor by hand."""
+"""Building blocks of experiments: a bench of the readers, and single visitors."""
 
 import tempfile
 import time
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from loadtests.judging.samples import Row
     from loadtests.report.chart_rows import Series
 
-PATIENCE_SECONDS = 60.0  # for one request, and for whatever has to happen
+PATIENCE_SECONDS = 60.0  # for one request, or for a condition to come true
 SOON_SECONDS = 0.01
 
 
 def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
     """Measure the readers as `make bench` does; returns results.json, as the charts take it.
 
-    With `rows`, every single request too: `rows_of` reads it. A step that is not fit is said; while it is
-    recorded it raises WorkbookError. Raises KeyboardInterrupt when the cell is interrupted.
+    With `rows`, every request is kept too, for `rows_of`. An unfit step is reported; when recording, it
+    raises WorkbookError. Raises KeyboardInterrupt if the cell is interrupted.
     """
     from loadtests.bench.bench import run
 
     with tempfile.TemporaryDirectory(prefix="workbook-") as name:
-        folder = Path(name)  # a fresh one: steps that are there are not measured again
+        folder = Path(name)  # a fresh one: a step that is in the folder is not measured again
         results = run(plan, folder)
         if results["interrupted"]:
             raise KeyboardInterrupt
@@ -39,12 +39,12 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
         said = f"Not fit to judge by: {'; '.join(sorted(unfit))}."
         if session().mode in ("record", "complete"):
             raise WorkbookError(f"{said} It was not recorded.")
-        print(f"{said} Close what else runs on this machine, and run the cell again.")
+        print(f"{said} Close whatever else is running on this machine, and run the cell again.")
     return results
 
 
 def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
-    """Every request of a step, if its bench was asked for rows. Raises WorkbookError if it was not."""
+    """Every request of a step. Raises WorkbookError if its bench kept no rows."""
     from loadtests.judging.samples import read_rows
 
     if "csv" not in results:
@@ -95,11 +95,10 @@ def submit(reader: str, feed: str) -> float:
 def read(
     reader: str, pauses: Callable[[], Iterable[float]], feed: str, after: float = 0.0
 ) -> dict[str, float]:
-    """Submit a feed as a form would, and open its page as a browser would, until the content is there.
+    """Submit a feed as a form would, and poll its page as a browser would, until the content is there.
 
-    It begins `after` so many seconds, and asks for the content again after each of the `pauses()`.
-    Returns when the "answer" came, and the "content", in seconds. Raises WorkbookError if the content has not
-    come after the last pause.
+    Begins after `after` seconds, and polls after each of the `pauses()`. Returns when the "answer" and the
+    "content" came, in seconds. Raises WorkbookError if the content has not come after the last pause.
     """
     import requests
 
@@ -118,13 +117,13 @@ def read(
                 if state.json()["status"] != "pending":
                     break
             else:
-                raise WorkbookError(f"{feed} was not fetched: does a worker run?")
+                raise WorkbookError(f"{feed} was not fetched: is a worker running?")
             visitor.get(page, timeout=PATIENCE_SECONDS)
         return {"answer": answered, "content": time.perf_counter() - began}
 
 
 def under_way(feed_server: str, kind: str) -> int:
-    """How many feeds of a kind a feed server is being asked for at this moment."""
+    """How many requests for feeds of this kind a feed server has in flight."""
     import requests
 
     stats = requests.get(f"{feed_server}/stats", timeout=PATIENCE_SECONDS).json()
@@ -132,7 +131,7 @@ def under_way(feed_server: str, kind: str) -> int:
 
 
 def comes_true(holds: Callable[[], bool], within: float) -> bool:
-    """Wait for a condition, for at most so many seconds; returns whether it came true."""
+    """Wait for a condition for at most `within` seconds; returns whether it came true."""
     deadline = time.monotonic() + within
     while not holds():
         if time.monotonic() > deadline:
@@ -142,8 +141,8 @@ def comes_true(holds: Callable[[], bool], within: float) -> bool:
 
 
 def wait_until(holds: Callable[[], bool], complaint: str) -> None:
-    """Wait for a condition that must come true. Raises ProcessError, which begins with the complaint."""
+    """Wait for a condition. Raises ProcessError with the complaint if it does not come true."""
     from loadtests.errors import ProcessError
 
     if not comes_true(holds, PATIENCE_SECONDS):
-        raise ProcessError(f"{complaint} It was waited for {PATIENCE_SECONDS:g} s.")
+        raise ProcessError(f"{complaint} Waited {PATIENCE_SECONDS:g} s.")

@@ -1,4 +1,4 @@
-"""Which chapter this kernel runs, whether live or from recordings, and errors that say what to do."""
+"""Which chapter this kernel runs, live or from recordings; and errors that say what to do."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import Any
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent
 NEEDED = ("loadtests", "jobqueue", "matplotlib", "numpy", "psutil", "requests", "sqlalchemy")
-# How experiments are made, from the environment variable WORKBOOK. The last two are for build.py.
+# How experiments are made, set by the environment variable WORKBOOK. The last two are for build.py.
 MODES = {
     "live": "each experiment runs on this machine, now",
     "recorded": "nothing is run; the figures come from recordings",
@@ -22,19 +22,19 @@ MODES = {
 
 
 class WorkbookError(Exception):
-    """Something that the reader can put right; the message says how."""
+    """An error that the reader can fix; the message says how."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What `begin` found out."""
+    """What `begin` was asked for."""
 
     chapter: int
     mode: str
 
     @property
     def prefix(self) -> str:
-        """What the files of this chapter begin with: "03-"."""
+        """What the names of this chapter's files begin with: "03-"."""
         return f"{self.chapter:02}-"
 
 
@@ -42,11 +42,11 @@ _sessions: list[Session] = []  # empty until begin(); then one
 
 
 def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()) -> None:
-    """Start a chapter: look whether the kernel has what it takes, and say how experiments will be made.
+    """Start a chapter: check that the kernel has what it needs, and print how experiments will be made.
 
-    0 is no chapter but another page, without experiments.
+    0 is a page without experiments.
     `recorded`: take all figures of the chapter from recordings, and start no process. `needs`: modules that
-    this chapter's experiments import beside those that `make notebooks` installs.
+    this chapter's experiments import beyond those that `make notebooks` installs.
     Raises WorkbookError if something is missing; the message says what to do.
     """
     _show_messages_only()
@@ -72,19 +72,19 @@ def _look_for(needed: Iterable[str], special: Iterable[str], chapter: int) -> No
     if missing := [name for name in needed if find_spec(name) is None]:
         raise WorkbookError(
             f"This kernel has no {' and no '.join(missing)}: it is {sys.executable}. Start the workbook with"
-            " `make notebooks`, which installs all that is needed; or choose the Python of the project's"
+            " `make notebooks`, which installs everything it needs; or choose the Python of the project's"
             " .venv as this notebook's kernel, and restart it."
         )
     if missing := [name for name in special if find_spec(name) is None]:
         raise WorkbookError(
-            f"Chapter {chapter} measures with {' and '.join(missing)} besides, not installed here. Stop"
+            f"Chapter {chapter} also measures with {' and '.join(missing)}, not installed here. Stop"
             f" Jupyter, run `.venv/bin/pip install {' '.join(missing)}`, and start it again; or read the"
             f" chapter from recordings: begin({chapter}, recorded=True)."
         )
 
 
 def advice(error: BaseException) -> str:
-    """The message of an error, and what to do about it where the message itself does not say."""
+    """An error's message, with what to do about it if the message itself does not say."""
     said = str(error)
     if re.search(r"\bin use\b", said):
         said += (

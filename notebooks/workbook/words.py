@@ -1,8 +1,8 @@
-"""How the workbook says numbers."""
+"""How the workbook writes numbers."""
 
 
 def in_words(value: float, unit: str = "seconds") -> str:
-    """A figure as one says it: "18 ms", "2.3 s", "12 %", "5.5 a second", "24 users"."""
+    """A figure in words: "18 ms", "2.3 s", "12 %", "5.5 a second", "24 users"."""
     match unit:
         case "seconds":
             return _seconds(value)
@@ -16,7 +16,7 @@ def in_words(value: float, unit: str = "seconds") -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that mean something: "0.125", "7.4", "1,240"."""
+    """Three significant digits, and whole numbers from 100 up: "0.125", "7.4", "1,240"."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
