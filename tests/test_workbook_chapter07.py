@@ -33,7 +33,7 @@ def test_a_stopped_worker_loses_its_job_and_is_told_so_when_it_goes_on(
         story = lab.afterwards(signal.SIGSTOP)
     finally:
         lab.close()
-    assert "worker A, which goes on after SIGCONT, says: job 1 is somebody else's" in capsys.readouterr().out
+    assert "worker A, which goes on after SIGCONT, says: job 1 was not settled" in capsys.readouterr().out
     assert story["signal"] == "SIGSTOP"
     assert [each["worker"] for each in story["attempts"]] == ["A", "B"]
     assert len(story["mails"]) == 2
