@@ -15,3 +15,7 @@ class ProcessError(LoadTestError):
     """A process of the stack did not start, or ended while it was needed."""
 
     exit_status = 3
+
+
+class WriteError(LoadTestError):
+    """A file that can't be written: the message names it, and why."""

@@ -35,18 +35,21 @@ from locust.exception import (
 from locust.runners import MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING, DefaultTaskSet
 
-from loadtests.errors import UsageError
+from loadtests.errors import UsageError, WriteError
 from loadtests.generator.arrivals import Share
 from loadtests.generator.gathering import RECORDING, SHARE, STOP, Gathering, report, share_in
 from loadtests.generator.generator import Generator
 from loadtests.generator.loadoptions import Load, add_options, load_from
 from loadtests.generator.openload import choices_of
-from loadtests.generator.outcome import KEPT, about, outcome
-from loadtests.generator.recorder import Pending, write
-from loadtests.generator.recordings import Recording, merged
+from loadtests.generator.outcome import verdict_text, with_plan
+from loadtests.generator.recorder import Pending
+from loadtests.generator.recordings import merged
 from loadtests.generator.sending import answered, recorded
 from loadtests.generator.steps import Steps
 from loadtests.generator.tasks import perform_once
+from loadtests.judging.judge import judge
+from loadtests.records.recording import Recording, write_recording
+from loadtests.records.status import Status
 
 __all__ = ["random_of", "visit"]
 
@@ -184,17 +187,22 @@ class _Process:
                 self.conclude(recording)
 
     def conclude(self, recording: Recording, lost: int = 0) -> None:
-        """Write the rows, and find the verdict."""
+        """Judge what was recorded, and write the rows: the verdict comes first, whatever the disk says."""
         load, self.tests = self.load, self.tests + 1
-        stages = self.steps.stages(recording.started_at, recording.stopped) if self.steps else []
+        stages = self.steps.stages(recording.started_at, recording.stopped_s) if self.steps else []
+        whole = with_plan(recording, load, stages, self.asked, lost)
+        judgement = judge(whole)
+        self.text = self.to_say = verdict_text(judgement)
+        status = judgement.status if load.fail_over is not None else Status.KEPT
         if load.rows:  # a second test in the same process does not overwrite the first
             path = load.rows if self.tests == 1 else load.rows.with_stem(f"{load.rows.stem}-{self.tests}")
-            write(path, recording.rows, about(recording, load, stages, self.asked, lost))
-        said = outcome(recording, load, stages, self.asked, lost)
-        self.text = self.to_say = said.text
-        if load.fail_over is not None:
-            status = said.exit_status
-            self.environment.process_exit_code = None if status == KEPT else status
+            try:
+                write_recording(path, whole)
+            except WriteError as error:
+                self.to_say += f"\nloadtests: {error}"
+                status = status or Status.USAGE
+        if load.fail_over is not None or status:
+            self.environment.process_exit_code = int(status) or None
         if not self.environment.parsed_options.headless:
             self.say()
 

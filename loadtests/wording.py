@@ -1,6 +1,6 @@
 """How figures are put into words: the same in the terminal, on the charts and in the report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 APPS = {"sync": "synchronous", "queued": "queued"}  # the readers that can be started here
@@ -25,6 +25,12 @@ def percent(share: float) -> str:
     if 0.999 < share < 1:
         return ">99.9 %"
     return f"{share:.0%}".replace("%", " %") if share in {0, 1} else f"{share * 100:.1f} %"
+
+
+def share_interval(interval: Sequence[float]) -> str:
+    """The interval of a share in percent: "0 to 3.6 %"."""
+    low, high = (percent(end).removesuffix(" %") for end in interval)
+    return f"{low} to {high} %"
 
 
 def figure(summary: Mapping[str, Any], key: str, at_least: str = "≥ ") -> str:

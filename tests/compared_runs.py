@@ -12,7 +12,8 @@ from loadtests.__main__ import main
 from loadtests.comparing.compare import main as compare
 from loadtests.judging.points import points
 from loadtests.judging.rule import within_rule
-from loadtests.judging.samples import Row, in_window, summarise, write_rows
+from loadtests.judging.samples import summarise
+from loadtests.records.rows import Row, in_window, write_rows
 from loadtests.judging.verdict import verdict
 
 WARM_UP, SECONDS = 5.0, 20.0

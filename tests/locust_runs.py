@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.judging.samples import Row, read_rows
+from loadtests.records.rows import Row, read_rows
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from loadtests.judging.samples import Row
+from loadtests.records.rows import Row
 from loadtests.theory import workers_needed
 
 

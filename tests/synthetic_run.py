@@ -16,7 +16,8 @@ from synthetic_theory import make_theory
 
 from loadtests.judging.points import points
 from loadtests.judging.rule import within_rule
-from loadtests.judging.samples import Row, in_window, summarise, write_rows
+from loadtests.judging.samples import summarise
+from loadtests.records.rows import Row, in_window, write_rows
 from loadtests.judging.verdict import verdict
 
 SETTINGS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtests.theory import ClosedLoad, OpenLoad, knee
 
-LATENCIES = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over_500ms")
+LATENCIES = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over")
 
 
 def make_theory(found: dict[str, Any], fetch_seconds: Callable[[random.Random], float]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def make_curve(
         point = next(each for each in points_here if (each["users"] or each["rate_per_s"]) == load)
         said = predict(settings, model, load, slots, demand, scv)
         near = {key: said[key] and 1.03 * said[key] for key in (*LATENCIES, "achieved_per_s")}
-        near["share_over_500ms"] = min(1.0, near["share_over_500ms"])
+        near["share_over"] = min(1.0, near["share_over"])
         seen = {key: point["submit"][key] for key in LATENCIES}
         at.append(
             {
@@ -96,7 +96,7 @@ def predict(
     bounds = {"least_mean_ms": 1000 * demand, "most_per_s": slots / demand, "achieved_per_s": load}
     if opened.utilisation >= 1:
         keys = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "allen_cunneen_mean_ms")
-        return dict.fromkeys(keys) | {"share_over_500ms": 1.0} | bounds
+        return dict.fromkeys(keys) | {"share_over": 1.0} | bounds
     mean_s = opened.wait_allen_cunneen(1.0, scv) + demand
     return figures_of(opened) | bounds | {"allen_cunneen_mean_ms": 1000 * mean_s}
 
@@ -104,4 +104,4 @@ def predict(
 def figures_of(model: ClosedLoad | OpenLoad) -> dict[str, float]:
     """Latencies in ms, and the share over the rule."""
     percentiles = {f"p{percent}_ms": 1000 * model.percentile(percent) for percent in (50, 95, 99)}
-    return {"mean_ms": 1000 * model.response, **percentiles, "share_over_500ms": model.share_over(0.5)}
+    return {"mean_ms": 1000 * model.response, **percentiles, "share_over": model.share_over(0.5)}

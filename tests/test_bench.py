@@ -14,7 +14,7 @@ import pytest
 from conftest import still_running, wait_until
 
 from loadtests.__main__ import COMMANDS, main
-from loadtests.judging.samples import read_rows
+from loadtests.records.rows import read_rows
 from loadtests.servers.stack import Stack, StackSettings
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,7 @@ import pytest
 from chart_reading import arrows, cut_off, heights, overlapping, texts
 from synthetic_run import ENDED, WINDOW, make_run, make_whole
 
-from loadtests.judging.samples import Row, read_rows
+from loadtests.records.rows import Row, read_rows
 from loadtests.report import chartparts
 from loadtests.report.chart_machine import cpu_figure, cpu_of, cpu_points, floor_figure
 from loadtests.report.chart_open import open_figure
@@ -76,7 +76,7 @@ def test_residuals_are_measured_minus_predicted(whole):
     (latency,) = heights(figure, 2, COLOURS["sync"])
     assert latency == pytest.approx([100 * (m["p95_ms"]["value"] / p["p95_ms"] - 1) for p, m in at])
     (share,) = heights(figure, 3, COLOURS["sync"])
-    expected = [100 * (m["share_over_500ms"]["value"] - p["share_over_500ms"]) for p, m in at]
+    expected = [100 * (m["share_over"]["value"] - p["share_over"]) for p, m in at]
     assert share == pytest.approx(expected)
 
 
@@ -185,7 +185,7 @@ def test_a_sweep_changes_one_thing_at_a_time(whole):
     assert common_users(sweep_points(whole, "slots"), "slots") == [4, 12]
     figure = sweep_figure(whole, "slots")
     mine = [p for p in sweep_points(whole, "slots") if p["app"] == "sync" and p["users"] == 12]
-    shares = [point["submit"]["share_over_500ms"]["value"] for point in mine]
+    shares = [point["submit"]["share_over"]["value"] for point in mine]
     assert heights(figure, 2, COLOURS["sync"]) == [shares]
 
 

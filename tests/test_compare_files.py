@@ -7,7 +7,7 @@ import pytest
 from compared_runs import ENDED, about, answer, file_of_requests, findings, refused, rows_of
 
 from loadtests.comparing.sides import read_side
-from loadtests.judging.samples import write_rows
+from loadtests.records.rows import write_rows
 
 
 def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,4 +110,4 @@ def test_few_requests_are_too_few_to_judge(tmp_path: Path) -> None:
         file.with_suffix(".json").write_text(json.dumps({"started_at": 0.0, "ended_s": ENDED}))
         files.append(file)
     told = findings(answer(files[0], files[1]))
-    assert told["p50_ms"] == {"not judged"} and told["share_over_500ms"] == {"none seen"}
+    assert told["p50_ms"] == {"not judged"} and told["share_over"] == {"none seen"}

@@ -17,7 +17,8 @@ from loadtests.comparing.differences import (
     within_runs,
 )
 from loadtests.judging.intervals import holm, student_t
-from loadtests.judging.samples import DROPPED, Row, Summary, summarise
+from loadtests.judging.samples import Summary, summarise
+from loadtests.records.rows import DROPPED, Row
 
 SECONDS, RATE = 20.0, 40
 WINDOW, ENDED = (0.0, SECONDS), SECONDS + 30
@@ -148,7 +149,7 @@ def test_between_runs_intervals_hold_the_truth_in_95_of_100():
 def test_none_over_500_ms_is_no_proof_that_none_ever_is():
     """0 of 30 and 0 of 30: the interval has room. 0 of 30 and 3 of 30 could be chance; 15 of 30 could not."""
     quick, slow = [0.1] * 30, 0.6
-    sides = [within(rows_of([slow] * n + quick[n:]), "share_over_500ms") for n in (0, 0, 3, 15)]
+    sides = [within(rows_of([slow] * n + quick[n:]), "share_over") for n in (0, 0, 3, 15)]
     same, few, many = (difference(sides[0], side) for side in sides[1:])
     assert same.value == 0 and same.low is not None and same.low < -0.03
     assert few.chance is not None and few.chance > 0.05
@@ -159,8 +160,8 @@ def test_the_share_counts_what_failed_was_dropped_or_hangs_as_the_summary_does()
     """A run of such requests alone has a share of 1, with an error that only the count gives."""
     for different in ({"status": 503}, {"sent_s": None, "done_s": None, "error": DROPPED}, {"done_s": None}):
         rows = rows_of([0.1] * 200, **different)
-        assert summary(rows)["share_over_500ms"] == 1
-        assert within(rows, "share_over_500ms").error == pytest.approx(
+        assert summary(rows)["share_over"] == 1
+        assert within(rows, "share_over").error == pytest.approx(
             math.sqrt(201 / 202 / 202 / 202), rel=1e-6
         )
 
@@ -194,9 +195,9 @@ def test_rows_that_hang_make_their_percentiles_lower_bounds():
     ("count", "known"),
     [
         (1, set()),
-        (19, {"share_over_500ms"}),
-        (71, {"share_over_500ms", "mean_ms", "p50_ms"}),
-        (72, {"share_over_500ms", "mean_ms", "p50_ms", "p95_ms"}),
+        (19, {"share_over"}),
+        (71, {"share_over", "mean_ms", "p50_ms"}),
+        (72, {"share_over", "mean_ms", "p50_ms", "p95_ms"}),
         (368, set(COMPARED)),
     ],
 )

@@ -13,7 +13,7 @@ from locust_runs import command, counted_by_locust, free_port, headless, two_pro
 
 from loadtests.generator.arrivals import schedule
 from loadtests.generator.loadoptions import Load
-from loadtests.judging.samples import read_rows
+from loadtests.records.rows import read_rows
 from loadtests.servers.processes import Process
 
 pytestmark = pytest.mark.live

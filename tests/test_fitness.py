@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from loadtests.judging.fitness import Little, little, rank_sum_z, unfit_reasons, unsteady_reasons
-from loadtests.judging.samples import Row
+from loadtests.records.rows import Row
 
 FIT = {
     "lag_p99_ms": 9.9,

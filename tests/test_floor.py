@@ -14,7 +14,7 @@ import requests
 from loadtests.errors import ProcessError, UsageError
 from loadtests.generator import floor
 from loadtests.generator.floor import Look, Rate
-from loadtests.judging.samples import DROPPED, Row
+from loadtests.records.rows import DROPPED, Row
 from loadtests.servers.processes import Process
 
 

@@ -12,7 +12,7 @@ from conftest import wait_until
 from locust_runs import command, counted_by_locust, free_port, headless, two_processes
 
 from loadtests.judging.fitness import little
-from loadtests.judging.samples import Row, read_rows
+from loadtests.records.rows import Row, read_rows
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
 

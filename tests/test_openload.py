@@ -11,7 +11,7 @@ import pytest
 from loadtests.generator.arrivals import Arrival, Count
 from loadtests.generator.openload import Choice, OpenLoad, Users, choices_of
 from loadtests.generator.recorder import Recorder
-from loadtests.judging.samples import DROPPED
+from loadtests.records.rows import DROPPED
 
 
 class Made:

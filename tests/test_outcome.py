@@ -9,7 +9,7 @@ from loadtests.generator.console import run_table
 from loadtests.generator.loadoptions import Load
 from loadtests.generator.outcome import BROKEN, KEPT, UNFIT, Stage, about, outcome
 from loadtests.generator.recordings import Recording, Vital
-from loadtests.judging.samples import DROPPED, Row
+from loadtests.records.rows import DROPPED, Row
 
 
 def rows(group: str, seconds: float, count: int = 10, first: float = 0.0) -> list[Row]:

@@ -64,7 +64,7 @@ def test_each_point_is_a_test_case_with_its_figures(tmp_path: Path) -> None:
     }
     held = {each.get("name"): each.get("value") for each in cases[0].iter("property")}
     point = results["points"][0]
-    for key in ("p50_ms", "p95_ms", "p99_ms", "share_over_500ms"):
+    for key in ("p50_ms", "p95_ms", "p99_ms", "share_over"):
         figure = point["submit"][key]
         for name, end in (("", "value"), (".low", "low"), (".high", "high")):
             assert float(held[f"submit.{key}{name}"] or "") == pytest.approx(figure[end], rel=1e-5)

@@ -76,7 +76,7 @@ def results(*steps: dict[str, Any], **settings: Any) -> dict[str, Any]:
                 **{key: each[key] for key in ("app", "model", "users", "rate_per_s", *USUAL, "fit")},
                 "steps": [index],
                 "submit": {key: figure(700.0) for key in ("mean_ms", "p50_ms", "p95_ms", "p99_ms")}
-                | {"share_over_500ms": figure(0.5)},
+                | {"share_over": figure(0.5)},
                 "achieved_per_s": figure(12.0),
             }
             for index, each in enumerate(steps)
@@ -130,7 +130,7 @@ def test_the_figures_of_the_synchronous_app() -> None:
     few, many = (at["predicted"] for at in closed["at"])
     assert few["mean_ms"] == pytest.approx(1100, rel=0.01) == few["least_mean_ms"]
     assert few["p95_ms"] == pytest.approx(1100 * math.log(20), rel=0.01)
-    assert few["share_over_500ms"] == pytest.approx(math.exp(-500 / 1100), rel=0.01)
+    assert few["share_over"] == pytest.approx(math.exp(-500 / 1100), rel=0.01)
     assert many["mean_ms"] > 3000
     assert many["achieved_per_s"] == pytest.approx(many["most_per_s"], rel=0.02)
     assert many["allen_cunneen_mean_ms"] is None
@@ -144,8 +144,8 @@ def test_the_simulation_has_what_formulas_leave_out() -> None:
     (at,) = curve["at"]
     assert at["simulated"]["mean_ms"] == pytest.approx(at["predicted"]["mean_ms"], rel=0.05)
     assert at["simulated"]["achieved_per_s"] == pytest.approx(at["predicted"]["achieved_per_s"], rel=0.05)
-    assert at["simulated"]["share_over_500ms"] < 0.4
-    assert at["predicted"]["share_over_500ms"] > 0.6
+    assert at["simulated"]["share_over"] < 0.4
+    assert at["predicted"]["share_over"] > 0.6
     assert at["simulated"]["p50_ms"] < 450 < at["predicted"]["p50_ms"]
 
 
@@ -162,8 +162,8 @@ def test_the_rule_may_be_another() -> None:
     """Shares are those over the run's own rule, in the formula and in the simulation."""
     (curve,) = curves_of(step("sync", 8), rule_ms=3000.0)
     (at,) = curve["at"]
-    assert at["predicted"]["share_over_500ms"] == pytest.approx(math.exp(-3000 / 1100), rel=0.01)
-    assert 0.05 < at["simulated"]["share_over_500ms"] < 0.2
+    assert at["predicted"]["share_over"] == pytest.approx(math.exp(-3000 / 1100), rel=0.01)
+    assert 0.05 < at["simulated"]["share_over"] < 0.2
 
 
 def test_polls_add_requests_and_their_pauses_take_time() -> None:
@@ -209,7 +209,7 @@ def test_open_load_beyond_saturation_has_nulls() -> None:
     (curve,) = curves_of(step("sync", 20.0, "open"))
     assert curve["saturation_per_s"] < 20
     (at,) = curve["at"]
-    gone = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over_500ms", "allen_cunneen_mean_ms")
+    gone = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over", "allen_cunneen_mean_ms")
     assert [at["predicted"][key] for key in gone] == [None] * 6
     assert at["predicted"]["achieved_per_s"] == at["predicted"]["most_per_s"]
     assert at["simulated"]["mean_ms"] > 1100

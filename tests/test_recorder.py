@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.generator.recorder import CUT_OFF, LagMeter, Recorder, write
-from loadtests.judging.samples import DROPPED, read_rows
+from loadtests.records.rows import DROPPED, read_rows
 
 
 class Clock:

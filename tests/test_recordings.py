@@ -6,7 +6,7 @@ import pytest
 
 from loadtests.generator.arrivals import Count
 from loadtests.generator.recordings import ROWS_A_MESSAGE, Collector, Recording, Vital, merged, pack
-from loadtests.judging.samples import Row
+from loadtests.records.rows import Row
 
 
 def row(user: int, intended: float, done: float | None = None) -> Row:

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 
 from loadtests.__main__ import main as command
 from loadtests.judging.intervals import clopper_pearson
-from loadtests.judging.samples import DROPPED, Row, write_rows
+from loadtests.records.rows import DROPPED, Row, write_rows
 from loadtests.report.rowsreport import write_rows_report
 
 ENDED = 30.0

@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 
 from loadtests.errors import LoadTestError
 from loadtests.judging.intervals import clopper_pearson, percentile_ranks
-from loadtests.judging.samples import (
-    PERCENTILES,
-    Row,
-    Samples,
-    in_window,
-    nearest_rank,
-    read_rows,
-    summarise,
-    write_rows,
-)
+from loadtests.judging.samples import PERCENTILES, Samples, nearest_rank, summarise
+from loadtests.records.rows import Row, in_window, read_rows, write_rows
 
 ENDED = 100.0
 waits = st.lists(st.integers(0, 50).map(float), max_size=30)  # few distinct values, so that ties are common
@@ -174,7 +166,7 @@ def test_a_summary_of_nothing_states_nothing():
         "p50_ci": None,
         "p95_ci": None,
         "p99_ci": None,
-        "share_over_500ms": None,
+        "share_over": None,
         "share_ci": None,
         "lower_bounds": [],
     }
@@ -193,7 +185,7 @@ def test_what_was_dropped_is_over_the_rule_and_in_no_percentile():
     assert (dropped.dropped, dropped.unfinished, dropped.failed) == (True, False, False)
     summary = summarise([request(ms=100), dropped], ENDED)
     assert (summary["count"], summary["dropped"], summary["unfinished"], summary["failures"]) == (2, 1, 0, 0)
-    assert (summary["share_over_500ms"], summary["max_ms"], summary["lower_bounds"]) == (0.5, 100.0, [])
+    assert (summary["share_over"], summary["max_ms"], summary["lower_bounds"]) == (0.5, 100.0, [])
     assert summarise([request(ms=100), dropped], ENDED, naive=True) == summarise([request(ms=100)], ENDED)
 
 
@@ -202,7 +194,7 @@ def test_what_waited_for_a_connection_until_the_end_is_unfinished_and_not_in_nai
     never_sent = Row(1, "submit", "POST /feeds", ENDED - 5, None, None, 0, "")
     assert (never_sent.dropped, never_sent.unfinished) == (False, True)
     summary = summarise([request(ms=100), never_sent], ENDED)
-    assert (summary["unfinished"], summary["max_ms"], summary["share_over_500ms"]) == (1, 5000.0, 0.5)
+    assert (summary["unfinished"], summary["max_ms"], summary["share_over"]) == (1, 5000.0, 0.5)
     assert summarise([never_sent], ENDED, naive=True)["count"] == 0
     with pytest.raises(ValueError, match="never sent"):
         never_sent.waited_ms(ENDED, naive=True)
@@ -219,7 +211,7 @@ def test_the_mean_counts_unfinished_requests_as_long_as_they_had_waited_and_says
 @pytest.mark.parametrize("start", [0.0, 0.8, 1.1, 1e4 + 0.1])
 def test_the_rule_is_exact_to_the_microsecond(start, ms, share):
     """Just 500 ms is within the rule wherever on the clock it happens: no "about 500", no float dust."""
-    assert summarise([request(start, ms)], ENDED)["share_over_500ms"] == share
+    assert summarise([request(start, ms)], ENDED)["share_over"] == share
 
 
 def test_failures_count_as_over_and_stay_out_of_the_percentiles():
@@ -228,13 +220,13 @@ def test_failures_count_as_over_and_stay_out_of_the_percentiles():
     summary = summarise(rows, ENDED)
     assert (summary["count"], summary["failures"], summary["unfinished"]) == (3, 2, 0)
     assert summary["p50_ms"] == summary["max_ms"] == 100.0
-    assert summary["share_over_500ms"] == pytest.approx(2 / 3)
+    assert summary["share_over"] == pytest.approx(2 / 3)
 
 
 def test_a_group_of_failures_alone_has_a_share_but_no_percentiles():
     """Nothing was answered, so there is no latency to speak of, and everything is over."""
     summary = summarise([request(status=500)] * 3, ENDED)
-    assert (summary["p50_ms"], summary["share_over_500ms"], summary["lower_bounds"]) == (None, 1.0, [])
+    assert (summary["p50_ms"], summary["share_over"], summary["lower_bounds"]) == (None, 1.0, [])
 
 
 @pytest.mark.parametrize(("waited_ms", "over", "of"), [(499.999, 0, 1), (500.0, 1, 2), (9000.0, 1, 2)])
@@ -242,14 +234,14 @@ def test_an_unfinished_request_is_over_once_it_has_waited_for_the_rule(waited_ms
     """Before that it is undecided: counted as unfinished, left out of the share."""
     summary = summarise([request(ms=10), request(ENDED - waited_ms / 1000, None)], ENDED)
     assert (summary["count"], summary["unfinished"]) == (2, 1)
-    assert summary["share_over_500ms"] == over / of
+    assert summary["share_over"] == over / of
     assert summary["share_ci"] == list(clopper_pearson(over, of))
 
 
 def test_nothing_decided_yet_is_no_share():
     """One request, sent a moment before the end: neither 0 % nor 100 %."""
     summary = summarise([request(ENDED - 0.1, None)], ENDED)
-    assert (summary["share_over_500ms"], summary["share_ci"]) == (None, None)
+    assert (summary["share_over"], summary["share_ci"]) == (None, None)
     assert summary["p50_ms"] == 100.0
     assert "p50_ms" in summary["lower_bounds"]
 
@@ -257,7 +249,7 @@ def test_nothing_decided_yet_is_no_share():
 def test_another_rule_moves_the_share_and_nothing_else():
     """`rule_ms` is a setting; the percentiles do not depend on it."""
     rows = [request(ms=ms) for ms in (100, 300, 700)]
-    assert summarise(rows, ENDED, rule_ms=200)["share_over_500ms"] == pytest.approx(2 / 3)
+    assert summarise(rows, ENDED, rule_ms=200)["share_over"] == pytest.approx(2 / 3)
     assert summarise(rows, ENDED, rule_ms=200)["p95_ms"] == summarise(rows, ENDED)["p95_ms"]
 
 
@@ -274,7 +266,7 @@ def test_a_summary_does_not_depend_on_the_order_of_rows_and_its_figures_are_orde
     assert figures == sorted(figures) if done or open_ else figures == [None] * 4
     if summary["share_ci"]:
         low, high = summary["share_ci"]
-        assert 0 <= low <= summary["share_over_500ms"] <= high <= 1
+        assert 0 <= low <= summary["share_over"] <= high <= 1
 
 
 # ---- the interval of a percentile --------------------------------------------------------------------------

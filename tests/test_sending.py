@@ -11,7 +11,7 @@ from gevent import GreenletExit
 from loadtests.generator.generator import ON_USER, Generator, Visitor
 from loadtests.generator.loadoptions import Load
 from loadtests.generator.sending import answered, in_words, recorded
-from loadtests.judging.samples import Row
+from loadtests.records.rows import Row
 
 
 class CatchResponseError(Exception):

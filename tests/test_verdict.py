@@ -13,7 +13,7 @@ def summary(share: float | None, p95: float | None = None, at_least: bool = Fals
     latencies = {key: p95 if key == "p95_ms" else None for key in ("p50_ms", "p95_ms", "p99_ms", "mean_ms")}
     bounds = ["p95_ms"] if at_least else []
     intervals = dict.fromkeys(("p50_ci", "p95_ci", "p99_ci", "share_ci"))
-    return {"count": 100, **latencies, **intervals, "share_over_500ms": share, "lower_bounds": bounds}
+    return {"count": 100, **latencies, **intervals, "share_over": share, "lower_bounds": bounds}
 
 
 def step(

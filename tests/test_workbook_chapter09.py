@@ -8,7 +8,7 @@ import pytest
 from notebooks_path import NOTEBOOKS
 from workbook.chapter09 import submitted, waiting
 
-from loadtests.judging.samples import HEADER
+from loadtests.records.rows import HEADER
 
 LINES = [
     # The first two feeds that seed 1 has visitor 0 submit take 0.18 s and 0.44 s; visitor 6's first hangs.

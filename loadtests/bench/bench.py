@@ -12,7 +12,7 @@ import json
 import signal
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,9 +27,9 @@ from loadtests.bench.step import measure_step
 from loadtests.errors import UsageError
 from loadtests.generator.floor import measure_floor
 from loadtests.judging.points import points
-from loadtests.judging.samples import RULE_MS
-from loadtests.judging.verdict import verdict
+from loadtests.judging.verdict import verdict, worth_repeating
 from loadtests.predicting.prediction import predict
+from loadtests.records.recording import RULE_MS
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine, pinning
@@ -39,6 +39,7 @@ INTERRUPTED = 130
 # Steps of a run that are measured once more if they were not fit: the machine may have had a busy moment.
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
+MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,7 +95,7 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
     and `interrupted` is true.
     """
     started = datetime.now(UTC)
-    steps = {folder / "steps" / f"{step.name}.json": step for step in plan.steps()}
+    steps = {_file(folder, step): step for step in plan.steps()}
     again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
     found: dict[str, Any] | None = None
     interrupted = False
@@ -107,7 +108,7 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
                     _write(file, measure_floor())
                 found = _read(file)
             with database_server(plan.database) as server:
-                for file, step in steps.items():
+                for file, step in _until_decided(plan, steps, progress):
                     progress.begin(step.condition)
                     if file.exists():
                         progress.skip()
@@ -120,6 +121,32 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
             interrupted = True
     done = [_read(file) for file in steps if file.exists()]
     return {**_results(plan, done, started), "floor": found, "interrupted": interrupted}
+
+
+def _until_decided(plan: Plan, steps: dict[Path, Step], progress: Progress) -> Iterator[tuple[Path, Step]]:
+    """The steps to measure: those planned, then repeats of what is undecided and soon decided.
+
+    A repeat is added to `steps`. Each of those before must have been measured when the next is asked for.
+    """
+    yield from list(steps.items())
+    folder = next(iter(steps)).parent.parent
+    for _ in range(MOST_MORE_STEPS):
+        done = [_read(file) for file in steps if file.exists()]
+        at = worth_repeating(done, MOST_MORE_STEPS)
+        if at is None:
+            return
+        condition = list(steps.values())[at].condition
+        repeats = [step.repeat for step in steps.values() if step.condition == condition]
+        step = Step(condition, max(repeats) + 1)
+        file = _file(folder, step)
+        steps[file] = step
+        progress.more(condition)
+        yield file, step
+
+
+def _file(folder: Path, step: Step) -> Path:
+    """Where a step is written when it is done."""
+    return folder / "steps" / f"{step.name}.json"
 
 
 def _measure(
@@ -153,7 +180,7 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
     named = ("sqlite", "postgresql")
     results: dict[str, Any] = {
         "schema": "500ms/results",
-        "version": 2,
+        "version": 3,
         "started_at": started.isoformat(timespec="seconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),

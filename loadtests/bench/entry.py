@@ -7,8 +7,11 @@ from typing import Any
 from loadtests.bench.plan import Condition, Plan, Step
 from loadtests.errors import ProcessError
 from loadtests.judging.fitness import little, unfit_reasons, unsteady_reasons
-from loadtests.judging.rule import within_rule
-from loadtests.judging.samples import Row, in_window, nearest_rank, summarise
+from loadtests.judging.judge import judge_window
+from loadtests.judging.rule import rule_of
+from loadtests.judging.samples import summarise
+from loadtests.records.recording import Recording
+from loadtests.records.rows import Row
 from loadtests.servers.sampler import Sampler, Window, timeline, window
 from loadtests.servers.slotmeter import SlotCounts
 from loadtests.theory import workers_needed
@@ -20,8 +23,7 @@ GROUPS = ("submit", "browse", "content", "page", "poll")
 class Seen:
     """All that is known of a step when it is over."""
 
-    rows: list[Row]
-    about: dict[str, Any]  # what the load generator says of itself
+    recording: Recording
     sampler: Sampler
     slots: SlotCounts  # at the end
     drain_s: float | None
@@ -33,30 +35,25 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
     Raises ProcessError if the samples or the generator's signs of life are too few.
     """
     condition, (start, end) = step.condition, plan.window(step.condition)
-    ended = float(seen.about["ended_s"])
-    rows = in_window(seen.rows, start, end)
-    groups = {group: [row for row in rows if row.group == group] for group in GROUPS}
-    requests = [row for row in rows if row.group != "content"]
-    origin = seen.about["started_at"]
-    view = window(seen.sampler.samples, origin + start, origin + end)
-    lags = [late for at, late in seen.about["lag"] if start <= at < end]
-    if not lags:
+    recording = seen.recording
+    judged = judge_window(recording, start, end, condition.users)
+    if judged.health is None:
         raise ProcessError(
             "The load generator was so late that it did not notice: no sign of life when it counted."
         )
-    lag, generator = nearest_rank(lags, 99), view.cpu_percent["load generator"]
-    law = little(seen.rows, start, end, condition.users) if condition.users else None
-    arrivals = seen.about.get("arrivals")
+    ended, origin = recording.ended_s, recording.started_at
+    groups = {group: [row for row in judged.rows if row.group == group] for group in GROUPS}
+    requests = [row for row in judged.rows if row.group not in recording.visits]
+    view = window(seen.sampler.samples, origin + start, origin + end)
+    law = little(recording.rows, start, end, condition.users) if condition.users else None
     served = None if plan.host else _server(seen, view, condition, plan.measure)
-    unfit = unfit_reasons(
-        lag_p99_ms=lag,
-        host_cpu_percent=view.host_cpu_percent,
-        generator_cpu_percent=generator,
-        users=(condition.users, seen.about["users"]) if condition.users else None,
-        little=law,
-        visits=(arrivals["planned"], arrivals["sent"], arrivals["dropped"]) if arrivals else None,
-        counts=(served["answered"], served["requests"], served["sent"]) if served else None,
-    )
+    unfit = [
+        *judged.doubts,
+        *unfit_reasons(
+            little=law,
+            counts=(served["answered"], served["requests"], served["sent"]) if served else None,
+        ),
+    ]
     unsteady = [] if condition.burst else _unsteady(groups, view, start, end, ended)
     result = {
         **condition.about,
@@ -67,7 +64,7 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
         "unfinished": sum(row.unfinished for row in requests),
         "dropped": sum(row.dropped for row in requests),
         "offered_per_s": len(requests) / plan.measure,
-        "achieved_per_s": _answered(seen.rows, start, end) / plan.measure,
+        "achieved_per_s": _answered(recording, start, end) / plan.measure,
         **{group: summarise(groups[group], ended) for group in ("submit", "browse", "content")},
         "naive": {group: summarise(groups[group], ended, naive=True) for group in ("submit", "browse")},
         "polls_share": len(groups["poll"]) / len(requests) if requests else 0.0,
@@ -75,9 +72,9 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
         "unfit_reasons": unfit,
         "steady": not unsteady,
         "unsteady_reasons": unsteady,
-        "host_cpu_percent": view.host_cpu_percent,
-        "generator_cpu_percent": generator,
-        "loop_lag_p99_ms": lag,
+        "host_cpu_percent": judged.health.host_cpu_percent,
+        "generator_cpu_percent": judged.health.generator_cpu_percent,
+        "loop_lag_p99_ms": judged.health.lag_p99_ms,
         "little": {"users": law.users, "error": law.error} if law else None,
         "server": served,
         "queue": _queue(condition, view, seen.drain_s) if condition.app == "queued" else None,
@@ -91,18 +88,20 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
         "timeline": timeline(seen.sampler.samples, origin),
         "ended_s": ended,
     }
-    return {**result, "within_rule": within_rule(result)}
+    return {**result, "rule": rule_of(result)}
 
 
-def _answered(rows: Sequence[Row], start: float, end: float) -> int:
+def _answered(recording: Recording, start: float, end: float) -> int:
     """Requests that ended in this time, whenever they were sent: what the server gets done."""
-    ended = [row.done_s for row in rows if row.group != "content" and row.done_s is not None]
+    requests = (row for row in recording.rows if row.group not in recording.visits)
+    ended = [row.done_s for row in requests if row.done_s is not None]
     return sum(start <= done < end for done in ended)
 
 
 def _server(seen: Seen, view: Window, condition: Condition, seconds: float) -> dict[str, Any]:
     """The step as the web server saw it, beside what the load generator counted over the whole of it."""
-    sent = [row for row in seen.rows if row.group != "content" and row.sent_s is not None]
+    visits = seen.recording.visits
+    sent = [row for row in seen.recording.rows if row.group not in visits and row.sent_s is not None]
     return {
         "requests": seen.slots.taken,
         "sent": len(sent),

@@ -12,9 +12,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from loadtests.comparing.comparisontext import FIGURES, change, interval, mark, sees_nothing, value, where
 from loadtests.comparing.sides import name_of
-from loadtests.judging.rule import MOST_OVER, RULED, shares_over
-from loadtests.judging.samples import RULE_MS
+from loadtests.judging.rule import RULED, shares_over
 from loadtests.judging.verdict import TOLD_FIRST
+from loadtests.records.recording import MOST_OVER, RULE_MS
 from loadtests.wording import GROUPS, app_name, duration, percent
 
 # What XML 1.0 can't hold, escaped or not.
@@ -32,7 +32,9 @@ def junit(results: Results) -> str:
         case.set("time", f"{measured:g}")
         if not point["fit"]:
             _outcome(case, "error", f"not fit: {'; '.join(_reasons(results, point))}")
-        elif not point["within_rule"]:
+        elif point["rule"] == "undecided":
+            _outcome(case, "skipped", "undecided: too few requests to say whether the rule was kept")
+        elif point["rule"] == "broken":
             rule = duration(results["settings"].get("rule_ms", RULE_MS))
             what = f"broke the rule: {_broken(point, rule)}"
             if point["app"] == judged:
@@ -82,7 +84,7 @@ def github_summary(results: Results) -> str:
         for point in results["points"]
         for group in RULED
     ]
-    marks = {0: "✅", 1: "❌", 3: "⚠️"}
+    marks = {0: "✅", 1: "❌", 3: "⚠️", 4: "❔"}
     told = [
         f"### {marks[results['verdict']['exit_status']]} The {rule} rule",
         _escaped(results["verdict"]["sentence"]),
@@ -158,14 +160,14 @@ def _kept(point: Results, group: str) -> str:
 
 
 def _figures(group: Results) -> list[str]:
-    return [_with_interval(group[key], key) for key in ("p50_ms", "p95_ms", "p99_ms", "share_over_500ms")]
+    return [_with_interval(group[key], key) for key in ("p50_ms", "p95_ms", "p99_ms", "share_over")]
 
 
 def _with_interval(figure: Results | None, key: str) -> str:
     """ "120 ms [110, 131 ms]"; a dash if there is none."""
     if figure is None:
         return "–"
-    say = percent if key == "share_over_500ms" else duration
+    say = percent if key == "share_over" else duration
     told = ("≥ " if figure["lower_bound"] else "") + say(figure["value"])
     ends = [say(end) if end is not None else "?" for end in (figure["low"], figure["high"])]
     return told if ends == ["?", "?"] else f"{told} [{' – '.join(ends)}]"

@@ -65,6 +65,12 @@ class Progress:
         """The step was measured before the run was interrupted."""
         self._ended += 1
 
+    def more(self, condition: Condition) -> None:
+        """One more step than was planned: too few requests so far."""
+        self._steps += 1
+        self._bar.update(self._task, total=self._steps)
+        self.say(f"{self._name(condition)}   too few requests to say; more of them")
+
     def again(self, condition: Condition) -> None:
         """The step was not fit, and is measured once more."""
         self.say(f"{self._name(condition)}   not fit; once more")
@@ -75,7 +81,7 @@ class Progress:
         self._taken.append(time.monotonic() - self._began)
         self._ended += 1
         submit = step["submit"]
-        over = submit["share_over_500ms"]
+        over = submit["share_over"]
         marks = ("" if step["fit"] else "  not fit") + ("" if step["steady"] else "  not steady")
         self.say(
             f"{self._name(condition)}"

@@ -4,7 +4,6 @@ Start the stack, put the visitors on it, let what is in flight end, wait for the
 `loadtests.bench.entry` says what came out.
 """
 
-import json
 import math
 import sys
 import time
@@ -18,7 +17,7 @@ from loadtests.bench.entry import Seen, entry
 from loadtests.bench.plan import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S, Condition, Plan, Step
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
-from loadtests.judging.samples import read_rows
+from loadtests.records.recording import read_recording
 from loadtests.servers.machine import Pinning
 from loadtests.servers.processes import Process
 from loadtests.servers.sampler import Sampler, drain_seconds
@@ -99,13 +98,12 @@ def _load(
             if status != 0 or not rows_file.exists():
                 said = locust.output()[-1500:]
                 raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
-            about = json.loads(rows_file.with_suffix(".json").read_text())
+            recording = read_recording(rows_file)
             if queued:
                 _let_it_drain(sampler, tick)
-        load_ended = about["started_at"] + end + OVERRUN_SECONDS
+        load_ended = recording.started_at + end + OVERRUN_SECONDS
         return Seen(
-            rows=read_rows(rows_file),
-            about=about,
+            recording=recording,
             sampler=sampler,
             slots=read_slots(slots) if slots else SlotCounts(),
             drain_s=drain_seconds(sampler.samples, load_ended),

@@ -21,7 +21,7 @@ from loadtests.comparing.differences import (
 from loadtests.comparing.sides import Repeat, Side
 from loadtests.errors import UsageError
 from loadtests.judging.intervals import CONFIDENCE, holm
-from loadtests.judging.rule import MOST_OVER
+from loadtests.records.recording import MOST_OVER
 
 SAME, SLOWER, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
 WORSE_PERCENT = 10.0  # of a latency: what is less than that stops nobody
@@ -218,7 +218,7 @@ def _questions(
         a, b = (each[key] for each in estimates)
         if a is None or b is None:
             continue
-        margin = MOST_OVER if key == "share_over_500ms" else max(LEAST_MS, a.value * worse_percent / 100)
+        margin = MOST_OVER if key == "share_over" else max(LEAST_MS, a.value * worse_percent / 100)
         asked.append(
             _question(a, b, difference(a, b), margin)
             | {

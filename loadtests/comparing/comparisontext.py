@@ -11,9 +11,9 @@ FIGURES = {
     "p95_ms": "p95",
     "p99_ms": "p99",
     "mean_ms": "mean",
-    "share_over_500ms": "over 500 ms",
+    "share_over": "over 500 ms",
 }
-IN_WORDS = FIGURES | {"share_over_500ms": "the share over 500 ms", "mean_ms": "the mean"}
+IN_WORDS = FIGURES | {"share_over": "the share over 500 ms", "mean_ms": "the mean"}
 FOOT = (
     "Intervals hold a difference with 95 %, each for itself. What counts as slower or faster is certain"
     " considering how many figures were asked for (Holm)."
@@ -166,11 +166,11 @@ def _left_out(comparison: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _amount(figure: str, amount: float, points: str = " %") -> str:
-    if figure == "share_over_500ms":
+    if figure == "share_over":
         return f"{100 * amount:.1f}{points}"
     return duration(amount)
 
 
 def _signed(figure: str, amount: float) -> str:
     sign = "-" if amount < 0 else "+"
-    return sign + (f"{100 * abs(amount):.1f} pt" if figure == "share_over_500ms" else duration(abs(amount)))
+    return sign + (f"{100 * abs(amount):.1f} pt" if figure == "share_over" else duration(abs(amount)))

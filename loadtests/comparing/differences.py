@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.judging.intervals import percentile_ranks, student_p, student_t
-from loadtests.judging.samples import PERCENTILES, Row, rank_of
+from loadtests.judging.samples import PERCENTILES, rank_of
+from loadtests.records.rows import Row
 
-COMPARED = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over_500ms")
+COMPARED = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over")
 BLOCKS = 10  # of a run: long, so that one block holds most of what a queue remembers
 CELLS = 10  # of a block: where a block may begin
 RESAMPLES = 1000
@@ -86,7 +87,7 @@ def _at_least_by_count(estimate: Estimate, summaries: Sequence[Mapping[str, Any]
     None of 30 over 500 ms shows no spread at all, and yet the share need not be 0. Two requests are added,
     one of them over (Laplace).
     """
-    if key != "share_over_500ms" or estimate.error is None:
+    if key != "share_over" or estimate.error is None:
         return estimate
     count = sum(summary["count"] for summary in summaries)
     share = (estimate.value * count + 1) / (count + 2)
@@ -131,7 +132,7 @@ def bootstrap_errors(
         return {}
     weights = _drawn_cells(seed)
     shares = _ratios(weights, *_over_and_decided(rows, window, ended, rule_ms))
-    figures = {"share_over_500ms": shares}
+    figures = {"share_over": shares}
     if len(samples) >= FEWEST:
         cells = _cells(samples, window)
         waited = np.array([row.waited_ms(ended) for row in samples])

@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from loadtests.comparing.differences import bootstrap_errors
 from loadtests.errors import UsageError
-from loadtests.judging.fitness import unfit_reasons
+from loadtests.judging.judge import StageVerdict, judge
 from loadtests.judging.points import Condition, condition
-from loadtests.judging.samples import RULE_MS, Row, in_window, nearest_rank, read_rows, summarise
+from loadtests.records.recording import Recording, read_recording
+from loadtests.records.rows import Row, in_window, read_rows
 from loadtests.wording import SHORT, counted, load
 
 WHAT_IT_TAKES = (
@@ -73,8 +76,8 @@ def _run(path: Path) -> Side:
     results = _json(path)
     if results.get("schema") != "500ms/results":
         raise UsageError(f"{path} is no result of a bench. {WHAT_IT_TAKES}")
-    if results.get("version") != 2:
-        raise UsageError(f"{path} is of version {results.get('version')}, and not 2: measure it again.")
+    if results.get("version") != 3:
+        raise UsageError(f"{path} is of version {results.get('version')}, and not 3: measure it again.")
     repeats: dict[Condition, list[Repeat]] = {}
     names: dict[Condition, str] = {}
     try:
@@ -125,66 +128,37 @@ def _files(path: Path, files: Sequence[Path], warm_up: float | None) -> Side:
     repeats: dict[Condition, list[Repeat]] = {}
     names: dict[Condition, str] = {}
     for file in files:
-        about, rows = _json(file.with_suffix(".json")), read_rows(file)
-        for stage in _stages(file, about, rows, warm_up):
-            repeats.setdefault(stage.load, []).append(_stage(file, about, rows, stage))
-            names[stage.load] = load({"model": stage.load[0]} | dict(stage.load[1:])) if stage.load else ""
+        recording = read_recording(file)
+        if warm_up is not None:
+            recording = msgspec.structs.replace(recording, warm_up_s=warm_up)
+        for stage in judge(recording).stages:
+            measured = _condition(recording, stage)
+            repeats.setdefault(measured, []).append(_stage(file, recording, stage))
+            names[measured] = load({"model": measured[0]} | dict(measured[1:]))
     return Side(path, {}, repeats, names)
 
 
-class Stage(NamedTuple):
-    """A time of one load, without its warm-up, in seconds. `load`: its model and amount, as far as known."""
-
-    load: Condition
-    start: float
-    end: float
-
-
-def _stages(file: Path, about: Mapping[str, Any], rows: Sequence[Row], warm_up: float | None) -> list[Stage]:
-    """The steps of a stepped load, or the one that it was, by what the plugin says of it."""
-    try:
-        skipped = about.get("warm_up_s", 0.0) if warm_up is None else warm_up
-        last = max((row.intended_s for row in rows), default=0.0)
-        whole = {"start_s": 0.0, "end_s": about.get("stopped_s", last + 1e-6)}
-        amounts = {"users": about.get("users_asked"), "rate_per_s": about.get("rate_per_s")}
-        found = []
-        for each in about.get("stages") or [{**whole, **amounts}]:
-            key = "rate_per_s" if about.get("model") == "open" else "users"
-            load: Condition = (about["model"], (key, each[key])) if each.get(key) else ()
-            found.append(Stage(load, each["start_s"] + skipped, each["end_s"]))
-        return found
-    except (KeyError, TypeError) as error:
-        where = file.with_suffix(".json")
-        raise UsageError(f"{where} is not what the plugin writes: {type(error).__name__} {error}") from error
-
-
-def _stage(file: Path, about: Mapping[str, Any], rows: Sequence[Row], stage: Stage) -> Repeat:
-    ended, rule_ms = about.get("ended_s"), about.get("rule_ms", RULE_MS)
-    if not isinstance(ended, int | float):
-        raise UsageError(f"{file.with_suffix('.json')} does not say when the run ended (ended_s).")
-    groups: dict[str, list[Row]] = {}
-    for row in in_window(rows, stage.start, stage.end):
-        groups.setdefault(row.group, []).append(row)
-    if not groups:
+def _stage(file: Path, recording: Recording, stage: StageVerdict) -> Repeat:
+    if not stage.rows:
         raise UsageError(
             f"{file} has no request from {stage.start:g} to {stage.end:g} s. Try a shorter --warm-up."
         )
-    lags = [late for at, late in about.get("lag", []) if stage.start <= at < stage.end]
-    arrivals = about.get("arrivals") if not about.get("stages") else None  # counted over all stages
-    unfit = unfit_reasons(
-        lag_p99_ms=nearest_rank(lags, 99) if lags else 0.0,
-        host_cpu_percent=0.0,  # known to Locust while it ran, not here
-        generator_cpu_percent=0.0,
-        visits=(arrivals["planned"], arrivals["sent"], arrivals["dropped"]) if arrivals else None,
-    )
     return Repeat(
-        summaries={group: summarise(of, ended, rule_ms) for group, of in groups.items()},
-        unfit=unfit,
-        rows=lambda: rows,
+        summaries={each.group: each.summary for each in stage.groups},
+        unfit=stage.doubts,
+        rows=lambda: recording.rows,
         window=(stage.start, stage.end),
-        ended=ended,
-        rule_ms=rule_ms,
+        ended=recording.ended_s,
+        rule_ms=recording.rule_ms,
     )
+
+
+def _condition(recording: Recording, stage: StageVerdict) -> Condition:
+    """The model and amount of a stage's load."""
+    amount = recording.rate_per_s if recording.open else recording.users_asked
+    if stage.stage:
+        amount = stage.stage.load if recording.open else round(stage.stage.load)
+    return recording.model, ("rate_per_s" if recording.open else "users", amount)
 
 
 def _json(path: Path) -> dict[str, Any]:

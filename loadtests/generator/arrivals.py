@@ -10,7 +10,7 @@ import itertools
 import random
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -46,19 +46,6 @@ class Share:
 
     index: int = 0
     of: int = 1
-
-
-@dataclass
-class Count:
-    """What became of the visits that were due: `planned` is the sum of the others."""
-
-    planned: int = 0
-    sent: int = 0
-    dropped: int = 0  # since too many were in flight
-    never_sent: int = 0  # they still waited for a connection, or the generator was late
-
-    def to_json(self) -> dict[str, int]:
-        return asdict(self)
 
 
 def poisson(pieces: Sequence[Piece], chance: random.Random) -> Iterator[float]:

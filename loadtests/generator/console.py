@@ -2,32 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from loadtests.judging.samples import RULE_MS, Row, Summary, summarise
+from loadtests.judging.samples import Summary, by_group, summarise, title
+from loadtests.records.recording import RULE_MS
+from loadtests.records.rows import Row
 from loadtests.wording import figure, percent
 
-TITLES = {
-    "submit": "POST /feeds",
-    "page": "page after a submit",
-    "poll": "is it there yet?",
-    "browse": "browsing",
-    "content": "submit to content",
-}
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count as far as they had come:"
 NAIVE = "  from the sending"
-
-
-def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each group: those of TITLES in its order, then the others as they first came."""
-    groups: dict[str, list[Row]] = {group: [] for group in TITLES}
-    for row in rows:
-        groups.setdefault(row.group, []).append(row)
-    return {group: members for group, members in groups.items() if members}
-
-
-def summaries(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS) -> dict[str, Summary]:
-    """The figures of each group; `ended` is when the recording ended, in seconds."""
-    return {group: summarise(members, ended, rule_ms) for group, members in by_group(rows).items()}
 
 
 def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> str:
@@ -38,23 +20,18 @@ def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
     names = ("count", 7), ("unfin.", 6), ("failed", 6), ("p50", 8), ("p95", 8), ("p99", 8)
     header = "".join(f" {name:>{width}}" for name, width in names)
     lines = [f"{'':{TITLE_WIDTH}}{header} {f'>{rule_ms:g} ms':>8}"]
-    groups = by_group(rows)
-    for group, figures in summaries(rows, ended, rule_ms).items():
+    for group, members in by_group(rows).items():
+        figures = summarise(members, ended, rule_ms)
         lines.append(_line(title(group), figures))
         if naive:
-            said = summarise(groups[group], ended, rule_ms, naive=True)
+            said = summarise(members, ended, rule_ms, naive=True)
             if _says_something_else(figures, said):
                 lines.append(_line(NAIVE, said))
     return "\n".join(lines)
 
 
-def title(group: str) -> str:
-    """What a group is called for people."""
-    return TITLES.get(group, group)
-
-
 def _line(name: str, figures: Summary) -> str:
-    over = figures["share_over_500ms"]
+    over = figures["share_over"]
     failed = figures["failures"] + figures["dropped"]
     percentiles = "".join(f" {figure(figures, key):>8}" for key in ("p50_ms", "p95_ms", "p99_ms"))
     shortened = name if len(name) <= 3 * TITLE_WIDTH else name[: 3 * TITLE_WIDTH - 1] + "…"

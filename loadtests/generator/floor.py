@@ -6,22 +6,20 @@ fitness.py; the highest fit rate is how much this machine can be trusted to send
 """
 
 import argparse
-import contextlib
 import json
 import math
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
-
-import psutil
+from typing import TypedDict
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import ProcessError, UsageError
-from loadtests.judging.fitness import MOST_GENERATOR_CPU, MOST_HOST_CPU, MOST_LAG_MS
-from loadtests.judging.samples import Row, in_window, nearest_rank, read_rows, summarise
+from loadtests.judging.judge import judge_window
+from loadtests.judging.samples import summarise
+from loadtests.records.recording import Recording, read_recording
+from loadtests.records.status import Status
 from loadtests.servers.processes import Process
 
 RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0)  # requests a second
@@ -60,15 +58,6 @@ class Floor(TypedDict):
     what: str
 
 
-class Look(NamedTuple):
-    """CPU seconds until then, of the generator and of the machine."""
-
-    at: float  # Unix time
-    generator: float
-    host_busy: float
-    host_total: float
-
-
 def measure_floor(
     rates: Sequence[float] = RATES,
     seconds: float = 5.0,
@@ -100,80 +89,53 @@ def measure_floor(
 
 
 def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]) -> Rate:
+    """Measure one rate. Raises ProcessError if the generator fails."""
     rows_file = folder / "rows.csv"
     rows_file.unlink(missing_ok=True)
     with Process("load generator", _command(host, rate, seconds, rows_file), folder / "locust.log") as locust:
-        used: list[Look] = []
-
-        def look() -> None:
-            used.append(look_at(locust))
-            tick()
-
-        status = locust.wait_with(look, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
+        status = locust.wait_with(tick, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
         if status != 0 or not rows_file.exists():
             said = locust.output()[-1500:]
             raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
-    about = json.loads(rows_file.with_suffix(".json").read_text())
-    return result_of(rate, seconds, read_rows(rows_file), about, used)
+    return result_of(rate, seconds, read_recording(rows_file))
 
 
-def result_of(
-    rate: float, seconds: float, rows: Sequence[Row], about: dict[str, Any], used: Sequence[Look]
-) -> Rate:
-    """What was seen at one rate, without the warm-up."""
+def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
+    """What was seen at one rate, without the warm-up. Raises ProcessError without a sign of life."""
     start, end = WARMUP_SECONDS, WARMUP_SECONDS + seconds
-    planned = in_window(rows, start, end)
-    inside = [look for look in used if start <= look.at - about["started_at"] <= end]
-    lags = [late for at, late in about["lag"] if start <= at < end]
-    if len(inside) < 2 or not lags:
+    seen = judge_window(recording, start, end, users=None)
+    if seen.health is None:
         raise ProcessError("The machine was too busy to look at the generator. Wait until it is idle.")
-    first, last = inside[0], inside[-1]
-    summary = summarise(planned, about["ended_s"])
-    result = Rate(
+    summary = summarise(seen.rows, recording.ended_s)
+    ended = [row.done_s for row in recording.rows if row.done_s is not None]
+    planned, achieved = len(seen.rows) / seconds, sum(start <= done < end for done in ended) / seconds
+    reasons = [*seen.doubts, *_floor_reasons(planned, achieved, summary["failures"])]
+    return Rate(
         rate_per_s=rate,
-        planned_per_s=len(planned) / seconds,
-        achieved_per_s=sum(row.done_s is not None and start <= row.done_s < end for row in rows) / seconds,
+        planned_per_s=planned,
+        achieved_per_s=achieved,
         failures=summary["failures"],
         dropped=summary["dropped"],
         p50_ms=summary["p50_ms"],
         p99_ms=summary["p99_ms"],
-        lag_p99_ms=nearest_rank(lags, 99),
-        cpu_percent=100 * (last.generator - first.generator) / (last.at - first.at),
-        host_cpu_percent=100 * (last.host_busy - first.host_busy) / (last.host_total - first.host_total),
-        fit=True,
-        unfit_reasons=[],
+        lag_p99_ms=seen.health.lag_p99_ms,
+        cpu_percent=seen.health.generator_cpu_percent,
+        host_cpu_percent=seen.health.host_cpu_percent,
+        fit=not reasons,
+        unfit_reasons=reasons,
     )
-    reasons = _unfit_reasons(result)
-    return {**result, "fit": not reasons, "unfit_reasons": reasons}
 
 
-def _unfit_reasons(seen: Rate) -> list[str]:
-    """By the limits of fitness.py. What was achieved is held against what the Poisson schedule had planned
-    for these very seconds, which itself is off the rate by chance.
+def _floor_reasons(planned: float, achieved: float, failures: int) -> list[str]:
+    """What the judge of any load does not ask: a null server fails nothing, and keeps up with every rate.
+
+    What was achieved is held against what the Poisson schedule had planned for these very seconds, which is
+    itself off the rate by chance.
     """
-    limits = {
-        f"late by {seen['lag_p99_ms']:.1f} ms (p99)": seen["lag_p99_ms"] > MOST_LAG_MS,
-        f"generator {seen['cpu_percent']:.0f} % of a core": seen["cpu_percent"] > MOST_GENERATOR_CPU,
-        f"machine {seen['host_cpu_percent']:.0f} % busy": seen["host_cpu_percent"] > MOST_HOST_CPU,
-        f"{seen['achieved_per_s']:.0f}/s of {seen['planned_per_s']:.0f}/s": abs(
-            seen["achieved_per_s"] - seen["planned_per_s"]
-        )
-        > max(MOST_RATE_ERROR * seen["planned_per_s"], 1),
-        f"{seen['dropped']} dropped": seen["dropped"] > 0,
-        f"{seen['failures']} failed": seen["failures"] > 0,
-    }
-    return [reason for reason, over in limits.items() if over]
-
-
-def look_at(locust: Process) -> Look:
-    busy = psutil.cpu_times()
-    total = sum(busy) - getattr(busy, "guest", 0.0) - getattr(busy, "guest_nice", 0.0)  # counted in user
-    generator = 0.0
-    for process in locust.tree():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            generator += times.user + times.system
-    return Look(time.time(), generator, total - busy.idle - getattr(busy, "iowait", 0.0), total)
+    reasons = [f"{failures} failed"] if failures else []
+    if abs(achieved - planned) > max(MOST_RATE_ERROR * planned, 1):
+        reasons.append(f"{achieved:.0f}/s of {planned:.0f}/s")
+    return reasons
 
 
 def _command(host: str, rate: float, seconds: float, rows_file: Path) -> list[str]:
@@ -204,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"The generator stays fit up to {highest:g} requests a second{more}.")
     if options.json:
         options.json.write_text(json.dumps(floor, indent=1) + "\n", encoding="utf-8")
-    return 0 if highest is not None else 3
+    return Status.KEPT if highest is not None else Status.UNFIT
 
 
 def _line(seen: Rate) -> str:

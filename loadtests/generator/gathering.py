@@ -11,7 +11,8 @@ from typing import Any
 import gevent
 
 from loadtests.generator.arrivals import Share
-from loadtests.generator.recordings import Collector, Recording, pack
+from loadtests.generator.recordings import Collector, pack
+from loadtests.records.recording import Recording
 
 SHARE, STOP, RECORDING = "loadtests-share", "loadtests-stop", "loadtests-recording"
 PATIENCE_SECONDS = 30.0  # beyond the time that visits have to end

@@ -13,8 +13,9 @@ from loadtests.generator.arrivals import Arrival, Burst, Share, part_of, schedul
 from loadtests.generator.loadoptions import Load
 from loadtests.generator.openload import Choice, OpenLoad, Users
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
-from loadtests.generator.recordings import Recording, Vital, look
-from loadtests.judging.samples import DROPPED
+from loadtests.generator.recordings import look
+from loadtests.records.recording import Lag, Recording, Vital
+from loadtests.records.rows import DROPPED
 
 VITALS_SECONDS = 0.5
 USERS_A_PROCESS = 1_000_000  # numbers that a process may give to its users
@@ -156,13 +157,13 @@ class Generator:
         gc.unfreeze()
         return Recording(
             started_at=recorder.started_at,
-            stopped=recorder.stopped or 0.0,
-            ended=recorder.ended or 0.0,
-            rows=rows,
-            lag=self._lag.samples,
-            vitals=[self._vitals],
+            stopped_s=recorder.stopped or 0.0,
+            ended_s=recorder.ended or 0.0,
+            rows=tuple(rows),
+            lag=tuple(Lag(at, ms) for at, ms in self._lag.samples),
+            vitals=(tuple(self._vitals),),
             arrivals=count,
-            visits=recorder.visits,
+            visits=tuple(sorted(recorder.visits)),
             left_out=recorder.left_out,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
-from loadtests.judging.samples import RULE_MS
+from loadtests.records.recording import MOST_OVER, RULE_MS
 
 MODELS = ("closed", "open")
 
@@ -31,11 +31,16 @@ class Load:
     seed: int = 1
     rows: Path | None = None
     rule_ms: float = RULE_MS
-    fail_over: float | None = None  # percent
+    fail_over: float | None = None  # percent; the exit status is the verdict's only where it is given
 
     @property
     def open(self) -> bool:
         return self.model == "open"
+
+    @property
+    def most_over(self) -> float:
+        """The share of a group's requests that may take longer than the rule says."""
+        return MOST_OVER if self.fail_over is None else self.fail_over / 100
 
     def pieces(self) -> list[Piece]:
         """The rates of open load over time."""

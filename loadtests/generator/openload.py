@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.pool import Group
 
-from loadtests.generator.arrivals import Arrival, Count
+from loadtests.generator.arrivals import Arrival
 from loadtests.generator.recorder import Recorder
+from loadtests.records.recording import Arrivals
 
 LATE_SECONDS = 0.1  # Locust needs some 20 ms to begin its end, in which nothing else goes on
 
@@ -122,14 +123,14 @@ class OpenLoad:
         self._waiting.clear()
         self._visits.kill()
 
-    def close(self, label: Callable[[int], tuple[str, str]], dropped: str) -> Count:
+    def close(self, label: Callable[[int], tuple[str, str]], dropped: str) -> Arrivals:
         """Record what was never sent, under the group and name that `label` gives its choice. Counts all."""
         for arrivals, error in ((self.dropped, dropped), (self._never, "")):
             for arrival in arrivals:
                 group, name = label(arrival.choice)
                 self._recorder.never_sent(arrival.number, group, name, arrival.at, error)
         never, refused = len(self._never), len(self.dropped)
-        return Count(self._sent + refused + never, self._sent, refused, never)
+        return Arrivals(self._sent + refused + never, self._sent, refused, never)
 
 
 class Users:

@@ -1,147 +1,78 @@
-"""What a load comes to when it is over: the words for the terminal, the exit status, the .json file. Pure."""
+"""What a judgement comes to in the terminal, word for word. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-from loadtests.generator.console import HEADING, run_table, summaries, title
+import msgspec
+
+from loadtests.generator.console import HEADING, run_table
 from loadtests.generator.loadoptions import Load
-from loadtests.generator.recordings import Recording
-from loadtests.judging.fitness import unfit_reasons
-from loadtests.judging.rule import MOST_OVER
-from loadtests.judging.samples import Row, in_window, nearest_rank
-from loadtests.wording import counted, percent, visits
-
-KEPT, BROKEN, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
+from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
+from loadtests.judging.samples import title
+from loadtests.records.recording import Recording, Stage
+from loadtests.wording import counted, percent, share_interval, visits
 
 
-class Stage(NamedTuple):
-    """A time of constant load, in seconds: `load` users, or visits a second."""
-
-    load: float
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One stage, or the whole load, and what is to be said of it."""
-
-    heading: str
-    table: str
-    over: dict[str, float]  # the share over the rule, or failed, of each group of requests
-    reasons: list[str]  # why it proves nothing; empty if it is fit
-
-
-@dataclass(frozen=True)
-class Outcome:
-    text: str
-    exit_status: int
-
-
-def outcome(recording: Recording, load: Load, stages: Sequence[Stage], asked: int, lost: int = 0) -> Outcome:
-    """The verdict on a load. `asked`: users that were to be there; `lost`: processes that did not report."""
-    if stages:
-        judged = [_judge_stage(recording, load, stage, lost) for stage in stages]
-    else:
-        judged = [_judge(recording, load, load.warm_up, recording.stopped, asked, lost)]
-    most = MOST_OVER if load.fail_over is None else load.fail_over / 100
-    texts = ["\n".join(filter(None, [each.heading, each.table, *_said(each, load, most)])) for each in judged]
-    return Outcome(f"\n{HEADING}\n" + "\n\n".join(texts), max(_status(each, most) for each in judged))
-
-
-def _judge_stage(recording: Recording, load: Load, stage: Stage, lost: int) -> Judged:
-    what = visits(stage.load) if load.open else counted(round(stage.load), "user")
-    heading = f"{what[0].upper()}{what[1:]}, from {stage.start:.1f} to {stage.end:.1f} s:"
-    start = stage.start + load.warm_up
-    return _judge(recording, load, start, stage.end, round(stage.load), lost, heading)
-
-
-def _judge(
-    recording: Recording, load: Load, start: float, end: float, asked: int, lost: int, heading: str = ""
-) -> Judged:
-    """What came between `start` and `end`: requests that should have started then, and signs of life."""
-    rows = in_window(recording.rows, start, end)
-    shares = {
-        group: figures["share_over_500ms"]
-        for group, figures in summaries(rows, recording.ended, load.rule_ms).items()
-        if group not in recording.visits
-    }
-    return Judged(
-        heading=heading,
-        table=run_table(rows, recording.ended, load.rule_ms, naive=load.open),
-        over={group: share for group, share in shares.items() if share is not None},
-        reasons=_unfit(recording, load, rows, start, end, asked, lost),
+def with_plan(
+    recording: Recording, load: Load, stages: Sequence[Stage], users_asked: int, lost: int = 0
+) -> Recording:
+    """The recording with its load and what it is judged by. `lost`: processes that did not report."""
+    return msgspec.structs.replace(
+        recording,
+        model=load.model,
+        rate_per_s=load.rate if load.open and not load.steps else None,
+        connections=load.connections,
+        users_asked=None if load.open else users_asked,
+        stages=tuple(stages),
+        warm_up_s=load.warm_up,
+        seed=load.seed,
+        rule_ms=load.rule_ms,
+        most_over=load.most_over,
+        processes_lost=lost,
     )
 
 
-def _unfit(
-    recording: Recording, load: Load, rows: Sequence[Row], start: float, end: float, asked: int, lost: int
-) -> list[str]:
-    """Why it proves nothing, by the limits of fitness.py; empty if it is fit."""
-    reasons = [f"{counted(lost, 'load generator')} did not report"] if lost else []
-    if not rows:
-        return [*reasons, "nothing was measured"]
-    lags = [late for at, late in recording.lag if start <= at < end]
-    if not lags:
-        return [*reasons, "the load generator was so late that it did not notice"]
-    generator, host = recording.cpu(start, end)
-    count = recording.arrivals
-    return reasons + unfit_reasons(
-        lag_p99_ms=nearest_rank(lags, 99),
-        host_cpu_percent=host,
-        generator_cpu_percent=generator,
-        users=None if load.open else (asked, recording.users_at(end)),
-        visits=(count.planned, count.sent, count.dropped) if count else None,
-    )
+def verdict_text(judgement: Judgement) -> str:
+    """The verdict on a load as the terminal and Locust's page show it, its table above it."""
+    return f"\n{HEADING}\n" + "\n\n".join(_stage(stage, judgement.recording) for stage in judgement.stages)
 
 
-def _said(judged: Judged, load: Load, most: float) -> list[str]:
-    """The verdict, in words."""
-    rule = f"The rule, at most {percent(most)} of any requests over {load.rule_ms:g} ms"
-    broken = {group: share for group, share in judged.over.items() if share > most}
-    if not judged.over:
-        said = f"{rule}: not to be judged."
-    elif broken:
-        worst = sorted(broken.items(), key=lambda item: -item[1])
-        said = f"{rule}: broken. " + ", ".join(f"{title(group)} {percent(share)}" for group, share in worst)
+def _stage(verdict: StageVerdict, recording: Recording) -> str:
+    table = run_table(verdict.rows, recording.ended_s, recording.rule_ms, naive=recording.open)
+    return "\n".join([*_heading(verdict, recording), table, *_said(verdict, recording)])
+
+
+def _heading(verdict: StageVerdict, recording: Recording) -> list[str]:
+    if verdict.stage is None:
+        return []
+    load, start, end = verdict.stage
+    what = visits(load) if recording.open else counted(round(load), "user")
+    return [f"{what[0].upper()}{what[1:]}, from {start:.1f} to {end:.1f} s:"]
+
+
+def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
+    """The verdict in words, each group with the interval that it rests on."""
+    rule = f"The rule, at most {percent(recording.most_over)} of any requests over {recording.rule_ms:g} ms"
+    ruled = [each for each in verdict.groups if each.word != "visit"]
+    if not ruled:
+        said = [f"{rule}: not judged."]
     else:
-        said = f"{rule}: kept."
-    if judged.reasons:
-        return [said, f"But this proves nothing: {'; '.join(judged.reasons)}."]
-    return [said]
+        words = {each.word for each in ruled}
+        word = next(word for word in ("broken", "undecided", "kept") if word in words)
+        said = [f"{rule}: {word}."]
+        said += [f"  {_reason(each)}" for each in ruled if each.word == word]
+    if verdict.doubts:
+        said.append(f"But this proves nothing: {'; '.join(verdict.doubts)}.")
+    return said
 
 
-def _status(judged: Judged, most: float) -> int:
-    if judged.reasons or not judged.over:
-        return UNFIT
-    return BROKEN if max(judged.over.values()) > most else KEPT
-
-
-def about(
-    recording: Recording, load: Load, stages: Sequence[Stage], asked: int, lost: int = 0
-) -> dict[str, Any]:
-    """What stands in the .json file beside the rows. Times in seconds, lag in ms."""
-    users = {"users": recording.users(), "users_asked": asked}
-    return {
-        "started_at": recording.started_at,
-        "stopped_s": recording.stopped,
-        "ended_s": recording.ended,
-        "model": load.model,
-        **({"rate_per_s": load.rate} if load.open else users),
-        **({"arrivals": recording.arrivals.to_json()} if recording.arrivals else {}),
-        **({"stages": [_stage(stage, load) for stage in stages]} if stages else {}),
-        "seed": load.seed,
-        "rule_ms": load.rule_ms,
-        "warm_up_s": load.warm_up,
-        "visit_groups": sorted(recording.visits),
-        "left_out": recording.left_out,
-        "processes": len(recording.vitals),
-        "processes_lost": lost,
-        "lag": [[round(at, 3), round(late, 3)] for at, late in recording.lag],
-    }
-
-
-def _stage(stage: Stage, load: Load) -> dict[str, float]:
-    what = {"rate_per_s": stage.load} if load.open else {"users": round(stage.load)}
-    return {**what, "start_s": round(stage.start, 3), "end_s": round(stage.end, 3)}
+def _reason(verdict: GroupVerdict) -> str:
+    """ "browsing 0 % (95 % interval 0 to 3.6 %): about 270 more requests would decide"."""
+    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
+    if share is None or interval is None:
+        return f"{title(verdict.group)}: nothing was answered"
+    said = f"{title(verdict.group)} {percent(share)} (95 % interval {share_interval(interval)})"
+    if verdict.word != "undecided":
+        return said
+    if verdict.more is None:
+        return f"{said}: so near to the limit that hardly any number of requests would decide"
+    return f"{said}: about {verdict.more} more requests would decide"

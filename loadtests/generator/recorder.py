@@ -5,15 +5,13 @@ flight when the load ended, which are the slowest ones. A `Recorder` keeps each 
 sent. It knows nothing of Locust: whatever sends requests can use it.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from loadtests.judging.samples import RULE_MS, Row, write_rows
+from loadtests.records.recording import RULE_MS
+from loadtests.records.rows import Row
 
 CUT_OFF = "cut off: its user was stopped"
 
@@ -134,13 +132,6 @@ def _row(pending: Pending) -> Row:
         status=pending.status,
         error=pending.error or "",
     )
-
-
-def write(path: Path, rows: list[Row], about: dict[str, Any]) -> None:
-    """Write rows to `path` (CSV), and what is known of them to a JSON file beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(path, rows)
-    path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 class LagMeter:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from loadtests.generator.loadoptions import Load
-from loadtests.generator.outcome import Stage
+from loadtests.records.recording import Stage
 
 LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step is not to be cut short
 
@@ -44,6 +44,6 @@ class Steps:
         """What came of the steps until `stopped` (seconds), on a clock begun at `started_at` (Unix time)."""
         if self.load.open:
             pieces = [Stage(piece.rate, piece.start, min(piece.end, stopped)) for piece in self.load.pieces()]
-            return [stage for stage in pieces if stage.start < stopped]
+            return [stage for stage in pieces if stage.start_s < stopped]
         starts = [0.0, *(began - started_at for began in self._began[1:])]
         return [Stage(*each) for each in zip(self.load.steps, starts, [*starts[1:], stopped], strict=False)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from loadtests.judging.samples import Row
+from loadtests.records.rows import Row
 
 MOST_LAG_MS = 10.0  # how late the generator may be, at its 99th percentile
 MOST_HOST_CPU = 80.0  # percent of all cores
@@ -65,9 +65,9 @@ def little(rows: Sequence[Row], start: float, end: float, users: int) -> Little:
 
 def unfit_reasons(
     *,
-    lag_p99_ms: float,
-    host_cpu_percent: float,
-    generator_cpu_percent: float,
+    lag_p99_ms: float = 0.0,
+    host_cpu_percent: float = 0.0,
+    generator_cpu_percent: float = 0.0,
     users: tuple[int, int] | None = None,
     little: Little | None = None,
     visits: tuple[int, int, int] | None = None,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from loadtests.judging.intervals import student_t
-from loadtests.judging.rule import within_rule
+from loadtests.judging.rule import rule_of
 
 Step = Mapping[str, Any]
 Condition = tuple[Any, ...]
@@ -24,7 +24,7 @@ FIGURES = {  # each with the name of its interval within a run; a mean has none
     "p95_ms": "p95_ci",
     "p99_ms": "p99_ci",
     "mean_ms": None,
-    "share_over_500ms": "share_ci",
+    "share_over": "share_ci",
 }
 
 
@@ -74,7 +74,7 @@ def _point(steps: Sequence[Step], indices: list[int]) -> dict[str, Any]:
             [Figure(value=step["achieved_per_s"], low=None, high=None, lower_bound=False) for step in fit]
         ),
     }
-    return {**point, "within_rule": within_rule(point)}
+    return {**point, "rule": rule_of(point)}
 
 
 def _group(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -82,8 +82,9 @@ def _group(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     figures = {}
     for key in FIGURES:
         repeats = [figure for summary in summaries if (figure := figure_of(summary, key)) is not None]
-        figures[key] = together(repeats, most=1.0 if key == "share_over_500ms" else math.inf)
-    return {**figures, "count": sum(summary["count"] for summary in summaries)}
+        figures[key] = together(repeats, most=1.0 if key == "share_over" else math.inf)
+    counts = {key: sum(summary[key] for summary in summaries) for key in ("count", "over", "judged")}
+    return {**figures, **counts}
 
 
 def figure_of(summary: Mapping[str, Any], key: str) -> Figure | None:

@@ -1,27 +1,64 @@
 """The 500 ms rule, as it is judged here. Pure.
 
-The rule: "avoid web requests which run longer than 500ms" (Heroku's documentation on background jobs). An app
-keeps it at a step if at most 1 % of its POST /feeds and at most 1 % of its browsing requests took longer.
+The rule: "avoid web requests which run longer than 500ms" (Heroku's documentation on background jobs). A
+group of requests keeps it if at most 1 % of them took longer, or failed. That is *kept* or *broken* where the
+95 % interval of the share lies on one side of the limit, and *undecided* where it holds both.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-RULED = ("submit", "browse")  # the groups that the rule is for: content is no request
-MOST_OVER = 0.01  # share of the requests of such a group that may take longer than the rule says
+from loadtests.judging.intervals import clopper_pearson
+from loadtests.records.recording import MOST_OVER
+
+Word = Literal["kept", "broken", "undecided"]
+RULED = ("submit", "browse")  # the groups of a run's steps that the rule is for: content is no request
+MOST_MORE = 1_000_000  # more requests than that are no advice
 
 
-def within_rule(step: Mapping[str, Any]) -> bool:
-    """True if every group of a step, or of a point, kept the rule; False also if nothing was measured."""
-    shares = shares_over(step)
-    return bool(shares) and max(shares.values()) <= MOST_OVER
+def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
+    """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
+    if not judged:
+        return "undecided"
+    low, high = clopper_pearson(over, judged)
+    return "kept" if high <= most_over else "broken" if low > most_over else "undecided"
+
+
+def all_of(words: Iterable[Word]) -> Word:
+    """The one word of several: broken if any is, else undecided if any is, or if there is none."""
+    found = set(words)
+    return "broken" if "broken" in found else "kept" if found == {"kept"} else "undecided"
+
+
+def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | None:
+    """About how many more requests would decide, if they went as those before; None if that can't be said."""
+    if not judged:
+        return None
+
+    def decides(count: int) -> bool:
+        return word_of(round(over * count / judged), count, most_over) != "undecided"
+
+    high = judged
+    while not decides(high):
+        high *= 2
+        if high > MOST_MORE:
+            return None
+    low = high // 2
+    while high - low > max(1, high // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return max(1, high - judged)
+
+
+def rule_of(step: Mapping[str, Any]) -> Word:
+    """What a step, or all repeats of a point together, prove: of the groups of RULED that it has."""
+    return all_of(word_of(step[group]["over"], step[group]["judged"]) for group in _measured(step))
 
 
 def shares_over(step: Mapping[str, Any]) -> dict[str, float]:
     """The share over the rule in each group of a step, or of a point, that has one."""
-    shares = {group: step[group]["share_over_500ms"] for group in RULED}
-    return {
-        group: share["value"] if isinstance(share, Mapping) else share  # of a point: with its interval
-        for group, share in shares.items()
-        if share is not None
-    }
+    return {group: step[group]["over"] / step[group]["judged"] for group in _measured(step)}
+
+
+def _measured(step: Mapping[str, Any]) -> list[str]:
+    return [group for group in RULED if step[group]["judged"]]

@@ -11,63 +11,23 @@ Four rules decide every figure here:
 * A request that was never sent, since too many were in flight, counts as over 500 ms too.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TypedDict
 
-from loadtests.errors import LoadTestError
 from loadtests.judging.intervals import clopper_pearson, percentile_ranks
+from loadtests.records.recording import RULE_MS
+from loadtests.records.rows import Row
 
-RULE_MS = 500.0  # "avoid web requests which run longer than 500ms", Heroku on background jobs
 PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
-DROPPED = "dropped"
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One request of one user. Times are seconds since the start of the run, to the microsecond."""
-
-    user: int
-    group: str  # submit, page, poll, browse or content; what a locustfile calls it
-    name: str
-    intended_s: float  # when it should have been sent
-    sent_s: float | None  # None: it was never sent
-    done_s: float | None  # None: no answer when the run ended
-    status: int  # HTTP status; 0 when there was no answer
-    error: str  # empty when all was well; DROPPED: not sent, since too many were in flight
-
-    @property
-    def dropped(self) -> bool:
-        """True for an arrival of open load that found the cap on what is in flight reached: never sent."""
-        return self.sent_s is None and self.error == DROPPED
-
-    @property
-    def unfinished(self) -> bool:
-        """True when the run ended before the answer came, also if it still waited for a connection."""
-        return self.done_s is None and not self.dropped
-
-    @property
-    def failed(self) -> bool:
-        """True when it ended with an error, or with a status of 400 and above."""
-        return self.done_s is not None and (bool(self.error) or self.status >= 400)
-
-    def waited_ms(self, ended: float, naive: bool = False) -> float:
-        """Milliseconds from the intended start to the answer, or to `ended` (seconds) if none had come.
-
-        `naive` counts from the moment of sending, as most tools do; raises ValueError if it was never sent.
-        Rounded to the microsecond: the difference of two floats must not turn 500 ms into 500.0000000001.
-        """
-        done = ended if self.done_s is None else self.done_s
-        start = self.sent_s if naive else self.intended_s
-        if start is None:
-            raise ValueError(f"{self.name} was never sent: it has no naive latency")
-        return round((done - start) * 1000, 3)
-
-
-HEADER = [field.name for field in fields(Row)]
+TITLES = {
+    "submit": "POST /feeds",
+    "page": "page after a submit",
+    "poll": "is it there yet?",
+    "browse": "browsing",
+    "content": "submit to content",
+}
 
 
 class Summary(TypedDict):
@@ -85,49 +45,24 @@ class Summary(TypedDict):
     p50_ci: list[float | None] | None
     p95_ci: list[float | None] | None
     p99_ci: list[float | None] | None
-    share_over_500ms: float | None
+    over: int  # requests over the rule, or failed, or dropped
+    judged: int  # of these many: without those that were cut off before anybody could say
+    share_over: float | None  # over / judged
     share_ci: list[float] | None
     lower_bounds: list[str]
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Every row of a CSV file, in its order. Raises LoadTestError, naming the line, if one can't be read."""
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
-        if next(lines, None) != HEADER:
-            raise LoadTestError(f"{path} is no file of requests: its first line is not {','.join(HEADER)}")
-        rows = []
-        try:
-            for user, group, name, intended, sent, done, status, error in lines:
-                times = float(intended), _seconds(sent), _seconds(done)
-                rows.append(Row(int(user), group, name, *times, int(status), error))
-        except (ValueError, csv.Error) as problem:
-            raise LoadTestError(f"{path}, line {lines.line_num} is not a request: {problem}") from problem
-        return rows
+def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each group: those of TITLES in its order, then the others as they first came."""
+    groups: dict[str, list[Row]] = {group: [] for group in TITLES}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    return {group: members for group, members in groups.items() if members}
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV: a line each, times with six decimals, empty if there is none."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for row in rows:
-            writer.writerow(_cell(getattr(row, name)) for name in HEADER)
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _cell(value: float | str | None) -> float | str | None:
-    if isinstance(value, str):  # an error text of several lines becomes one
-        return " ".join(value.split())
-    return f"{value:.6f}" if isinstance(value, float) else value
-
-
-def in_window(rows: Iterable[Row], start: float, end: float) -> list[Row]:
-    """The rows whose intended start lies in [start, end), in seconds: a step without its warm-up."""
-    return [row for row in rows if start <= row.intended_s < end]
+def title(group: str) -> str:
+    """What a group is called for people."""
+    return TITLES.get(group, group)
 
 
 def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> Summary:
@@ -150,7 +85,7 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
     bounds = [key for key, (_, exact) in figures.items() if not exact]
     late = sum(ms >= rule_ms for ms in waiting)
     over = failures + dropped + sum(ms > rule_ms for ms in answered) + late
-    decided = failures + dropped + len(answered) + late
+    judged = failures + dropped + len(answered) + late
     return Summary(
         count=len(rows),
         failures=failures,
@@ -164,8 +99,10 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
         p50_ci=samples.interval(50),
         p95_ci=samples.interval(95),
         p99_ci=samples.interval(99),
-        share_over_500ms=over / decided if decided else None,
-        share_ci=list(clopper_pearson(over, decided)) if decided else None,
+        over=over,
+        judged=judged,
+        share_over=over / judged if judged else None,
+        share_ci=list(clopper_pearson(over, judged)) if judged else None,
         lower_bounds=bounds + ["mean_ms"] * bool(waiting),
     )
 

@@ -3,12 +3,14 @@
 What is judged are points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from loadtests.judging.points import points
-from loadtests.judging.rule import MOST_OVER, shares_over, within_rule
-from loadtests.judging.samples import RULE_MS
+from loadtests.judging.rule import RULED, Word, all_of, more_needed, shares_over
+from loadtests.records.recording import RULE_MS
+from loadtests.records.status import Status
 from loadtests.wording import (
     APPS,
     GROUPS,
@@ -24,12 +26,9 @@ from loadtests.wording import (
     visits,
 )
 
-__all__ = ["MOST_OVER", "comparable", "finding", "held", "is_default", "verdict", "within_rule"]
-
 Step = Mapping[str, Any]
 Settings = Mapping[str, Any]
 
-KEPT, BROKEN, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
 SWEPT = {"slots": "slot", "workers": "worker", "threads": "thread"}
 TOLD_FIRST = ("queued", "sync", "host")
 
@@ -47,17 +46,19 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
 
     The status is 3 if a condition was measured and no repeat of it is fit (or nothing was measured): such a
     run proves nothing. Otherwise it is 0 if the queued app, or the only one measured, kept the rule at every
-    point, and 1 if not. `settings` are those of results.json: the first of its slots, workers and threads are
-    the default, which the most users are for; without them the first step's are.
+    point, 1 if it broke it at one, and 4 if there were too few requests to say. A load that kept the rule
+    speaks for the smaller ones, since less load makes no request slower. `settings` are those of
+    results.json: the first of its slots, workers and threads are the default, which the most users are for;
+    without them the first step's are.
     """
     all_points = points(steps)
     settings = settings or {}
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
     judged = [point for point in all_points if apps and point["app"] == apps[0]]
     if not all_points or not all(point["fit"] for point in all_points):
-        status = UNFIT
+        status = Status.UNFIT
     else:
-        status = KEPT if all(point["within_rule"] for point in judged) else BROKEN
+        status = _status(judged)
     usual = [point for point in all_points if is_default(point, steps, settings)]
     told = [
         _no_verdict(steps, all_points),
@@ -72,22 +73,59 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
     return Verdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
 
 
+def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
+    """The step of the judged app whose verdict a few more `repeats` would decide, as an index into `steps`.
+
+    It is the largest load, which speaks for all others; None if all is decided, or more would hardly help.
+    """
+    app = next((app for app in TOLD_FIRST if any(step["app"] == app for step in steps)), None)
+    for series in _series([point for point in points(steps) if point["app"] == app]):
+        if _series_word(series) != "undecided" or not series[-1]["fit"]:
+            continue
+        counts = [series[-1][group] for group in RULED if series[-1][group]["judged"]]
+        needed = [more_needed(each["over"], each["judged"]) or math.inf for each in counts]
+        if all(more <= repeats * each["judged"] for more, each in zip(needed, counts, strict=True)):
+            return int(series[-1]["steps"][0])
+    return None
+
+
+def _status(judged: Sequence[Step]) -> Status:
+    """Of points that are all fit."""
+    word = all_of(_series_word(each) for each in _series(judged))
+    return {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED}[word]
+
+
+def _series(measured: Sequence[Step]) -> list[list[Step]]:
+    """Points of one app that differ in their load alone, the smallest load first."""
+    series: dict[tuple[Any, ...], list[Step]] = {}
+    for point in sorted(measured, key=lambda point: float(point["users"] or point["rate_per_s"])):
+        series.setdefault((point["model"], *(point[key] for key in SWEPT)), []).append(point)
+    return list(series.values())
+
+
+def _series_word(series: Sequence[Step]) -> Word:
+    """What growing loads prove: the largest one speaks for those that are undecided."""
+    words: list[Word] = [point["rule"] for point in series]
+    return "broken" if "broken" in words else words[-1]
+
+
 def is_default(point: Step, steps: Sequence[Step], settings: Settings) -> bool:
     """True if a step or a point has the first of the slots, workers and threads that were asked for."""
     return all(point[key] == settings.get(key, [steps[0][key]])[0] for key in SWEPT)
 
 
 def held(points_of_app: Sequence[Step], key: str) -> Any:
-    """The largest load that kept the rule, as every smaller one did; None if not even the smallest did.
+    """The largest load that kept the rule, no smaller one having broken it; None if there is none.
 
     `key`: users, for closed load, or rate_per_s, for open. A larger load that keeps it again may be luck.
-    What was not fit neither keeps nor breaks it.
+    What was not fit, or is undecided, neither keeps nor breaks it.
     """
     most = None
     for point in _by_load(points_of_app, key):
-        if not point["within_rule"]:
+        if point["rule"] == "broken":
             break
-        most = point[key]
+        if point["rule"] == "kept":
+            most = point[key]
     return most
 
 
@@ -121,13 +159,19 @@ def _held_by_each(usual: Sequence[Step], apps: Sequence[str], settings: Settings
         if not fit:
             continue
         name, most = app_name(app, settings.get("host")), held(tried, key)
-        if most is None:
-            yield f"{name} broke {rule} even with {say(fit[0][key])}"
-        elif most == fit[-1][key]:
+        broke = next((point for point in fit if point["rule"] == "broken"), None)
+        if most is not None:
             limit = "tried" if len(fit) == len(tried) else "that can be judged"
-            yield f"{name} kept {rule} up to {say(most)}, the most {limit}"
+            yield f"{name} kept {rule} up to {say(most)}" + (
+                f", the most {limit}" if most == fit[-1][key] else ""
+            )
+        elif broke is None:
+            yield f"there were too few requests to say whether {name} kept {rule}"
+        elif broke is fit[0]:
+            yield f"{name} broke {rule} even with {say(broke[key])}"
         else:
-            yield f"{name} kept {rule} up to {say(most)}"
+            few = "with less there were too few requests to say"
+            yield f"{name} broke {rule} with {say(broke[key])}, and {few}"
         rule = "it"
 
 
@@ -137,7 +181,7 @@ def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> st
     for app in apps:
         fit = _by_load([point for point in usual if point["app"] == app], "users")
         name = app_name(app, settings.get("host"))
-        broke = [point for point in fit if not point["within_rule"]]
+        broke = [point for point in fit if point["rule"] == "broken"]
         shares = [
             (share, group, point["users"]) for point in broke for group, share in shares_over(point).items()
         ]
@@ -145,8 +189,6 @@ def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> st
             share, group, users = max(shares)
             where = f"{percent(share)} of {GROUPS[group]} in {name} took longer or failed"
             told.append(f"At worst, with {user_count(users)}, {where}.")
-        elif broke:
-            told.append(f"With {user_count(broke[0]['users'])}, nothing was answered by {name}.")
     return " ".join(told)
 
 

@@ -43,7 +43,7 @@ NOTE = (
 )
 APPS = ("sync", "queued")
 LOADS = {"closed": "users", "open": "rate_per_s"}
-MEASURED = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over_500ms")
+MEASURED = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over")
 PREDICTED = (*MEASURED, "achieved_per_s", "least_mean_ms", "most_per_s", "allen_cunneen_mean_ms")
 GRID = 40  # loads on a curve
 LEAST_RATE = 0.02  # of the greatest rate measured: where a curve of open load begins
@@ -98,7 +98,7 @@ class _Curve:
         return {
             "mean_ms": _ms(about.mean),
             **{f"p{n}_ms": _ms(spread.percentile(n)) if spread else None for n in (50, 95, 99)},
-            "share_over_500ms": min(1.0, spread.share_over(rule)) if spread else None,
+            "share_over": min(1.0, spread.share_over(rule)) if spread else None,
             "achieved_per_s": about.throughput,
             "least_mean_ms": _ms(about.least_mean),
             "most_per_s": about.most_throughput,

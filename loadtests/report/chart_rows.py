@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtests.judging.rule import MOST_OVER
-from loadtests.judging.samples import RULE_MS, Row, in_window, summarise
+from loadtests.judging.samples import summarise
+from loadtests.records.recording import MOST_OVER, RULE_MS
+from loadtests.records.rows import Row, in_window
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -98,7 +99,7 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
 def _counted(series: Series, rule_ms: float, width: float) -> str:
     """A panel's title; `width` in inches, of which a letter takes a ninth."""
     counted = summarise(in_window(series.rows, *series.window), series.ended, rule_ms)
-    over = counted["share_over_500ms"]
+    over = counted["share_over"]
     said = "" if over is None else f", {percent(over)} over {duration(rule_ms)}"
     rest = f": {counted['count']} counted{said}"
     return shortened(series.name, int(9 * width) - len(rest)) + rest

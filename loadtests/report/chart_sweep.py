@@ -171,7 +171,7 @@ def _share(axes: Axes, results: Results, shown: Sequence[Point], key: str, users
     at = [point for app in apps_in(results) for point in _at(shown, users, app, key)]
     labels = crosses(axes, results, at, lambda point: float(point[key]))
     for app in apps_in(results):
-        series = _marks(results, _at(shown, users, app, key), key, "submit", "share_over_500ms")
+        series = _marks(results, _at(shown, users, app, key), key, "submit", "share_over")
         labels += _labelled(axes, app, series, lambda value: percent(value["value"]))
     label_ends(axes, labels)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from loadtests.judging.points import Figure as Value
-from loadtests.judging.samples import RULE_MS
+from loadtests.records.recording import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -59,7 +59,7 @@ def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
         residuals(below, curve, "p95_ms", colour)
         below = inches(figure, 8.3, 0.75, 4.1, 1.85)
         below.set_title("share minus prediction, % points")
-        residuals(below, curve, "share_over_500ms", colour)
+        residuals(below, curve, "share_over", colour)
     return figure
 
 
@@ -97,7 +97,7 @@ def _latencies(axes: Axes, curve: Curve, colour: str, rule_ms: float) -> None:
 def _shares(axes: Axes, curve: Curve, colour: str) -> None:
     share_axis(axes)
     load_axis(axes, _loads(curve), curve["model"])
-    key = "share_over_500ms"
+    key = "share_over"
     labels = predicted_line(axes, curve, key, "predicted", colour)
     labels += _last(draw(axes, measured(curve, key), colour, lw=0, marker="o", ms=6), "measured", colour)
     label_ends(axes, labels + _simulation(axes, curve, key, "simulated"))
@@ -144,7 +144,7 @@ def residuals(axes: Axes, curve: Curve, key: str, colour: str) -> None:
         expected: float | None = shift[load]
         if expected is None or not math.isfinite(expected):
             return None
-        if key == "share_over_500ms":
+        if key == "share_over":
             return 100 * (value - expected)
         return 100 * (value / expected - 1) if expected else None
 
@@ -167,7 +167,7 @@ def residuals(axes: Axes, curve: Curve, key: str, colour: str) -> None:
     most = 1.15 * max([10.0, *(min(height, 300.0) for height in heights)])
     axes.set_ylim(-most, most)
     load_axis(axes, _loads(curve), curve["model"])
-    sign = " pp" if key == "share_over_500ms" else " %"
+    sign = " pp" if key == "share_over" else " %"
     even_ticks(axes.yaxis, 5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+.0f}{sign}" if y else f"0{sign}"))
     axes.axhline(0, color="black", lw=1.2)

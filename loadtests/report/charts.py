@@ -89,7 +89,7 @@ def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
     load_axis(axes, map(load_of, shown), main_model(results))
     labels = crosses(axes, results, shown)
     for app in apps_in(results):
-        series = marks(results, of_app(shown, app), "submit", "share_over_500ms")
+        series = marks(results, of_app(shown, app), "submit", "share_over")
         for x, figure in draw(axes, series, COLOURS[app], lw=2, marker="o", ms=5)[-1:]:
             text = f"{SHORT_LABELS[app]}: {percent(figure['value'])}"
             labels.append(EndLabel(x, figure["value"], text, COLOURS[app]))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from loadtests.judging.samples import read_rows
 from loadtests.judging.verdict import finding
+from loadtests.records.rows import read_rows
 from loadtests.report.chart_machine import cpu_figure, cpu_points, floor_figure
 from loadtests.report.chart_open import open_figure
 from loadtests.report.chart_queue import burst_figure, queue_figure

@@ -17,7 +17,8 @@ from typing import Any
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
-from loadtests.judging.verdict import MOST_OVER, TOLD_FIRST, held
+from loadtests.judging.verdict import TOLD_FIRST, held
+from loadtests.records.recording import MOST_OVER
 from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
 from loadtests.report.rowsreport import write_rows_report

@@ -7,24 +7,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from loadtests.errors import UsageError
-from loadtests.generator.console import by_group, title
-from loadtests.judging.rule import MOST_OVER
-from loadtests.judging.samples import Row, Summary, in_window, nearest_rank, summarise
+from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict, judge
+from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise, title
+from loadtests.records.recording import Recording, read_recording
+from loadtests.records.rows import Row, in_window
+from loadtests.records.status import Status
 from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timeline_figure
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
-from loadtests.report.rowsverdict import (
-    Recorded,
-    Stage,
-    headline,
-    judge,
-    lags_of,
-    read_recorded,
-    status,
-    unfit,
-)
-from loadtests.wording import counted, duration, figure, percent
+from loadtests.wording import counted, duration, figure, percent, share_interval, user_count, visits
 
 MOST_SERIES = 6  # groups in the figures: those with the most requests
 
@@ -37,33 +31,30 @@ def write_rows_report(
     `rule_ms` and `warm_up` (seconds) are the recording's own where they are not given. Raises LoadTestError
     if the file can't be read, or nothing is left of it after the warm-up.
     """
-    recorded = read_recorded(rows_file, rule_ms, warm_up)
-    rows = in_window(recorded.rows, recorded.start, recorded.end)
+    given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
+    changed = {name: value for name, value in given.items() if value is not None}
+    recording = msgspec.structs.replace(read_recording(rows_file), **changed)
+    rows = in_window(recording.rows, recording.warm_up_s, recording.stopped_s)
     if not rows:
         raise UsageError(
-            f"{rows_file} has no request after a warm-up of {recorded.start:g} s: give a smaller --warm-up"
+            f"{rows_file} has no request after a warm-up of {recording.warm_up_s:g} s: give a smaller"
+            " --warm-up"
         )
-    judged = judge(rows, recorded)
-    reasons = unfit(recorded)
+    judgement = judge(recording)
     name = rows_file.stem
     page = render(
         "rowsreport.html",
         name=rows_file.name,
-        headline=headline(judged, reasons, recorded.rule_ms),
-        status=status(judged, reasons),
-        judged=judged,
-        reasons=reasons,
-        figures=embedded(_pictures(rows, recorded), folder / f"{name}-figures"),
-        table=groups_table(rows, recorded, by_name=False),
-        names=groups_table(rows, recorded, by_name=True),
-        naive=naive_table(rows, recorded) if recorded.open else None,
-        stages=[
-            (f"{stage.load}, {stage.start:.1f} to {stage.end:.1f} s", _stage_table(recorded, stage))
-            for stage in recorded.stages
-        ],
-        rule=duration(recorded.rule_ms),
-        most_over=f"{MOST_OVER * 100:g} %",
-        facts=facts(recorded),
+        headline=headline(judgement),
+        status=judgement.status.name.lower(),
+        verdicts=[_told(stage, recording) for stage in judgement.stages],
+        figures=embedded(_pictures(rows, recording), folder / f"{name}-figures"),
+        table=groups_table(rows, recording, by_name=False),
+        names=groups_table(rows, recording, by_name=True),
+        naive=naive_table(rows, recording) if recording.open else None,
+        rule=duration(recording.rule_ms),
+        most_over=percent(recording.most_over),
+        facts=facts(recording),
         counted=counted(len(rows), "request"),
         rows_link=rows_file.name if folder.resolve() == rows_file.parent.resolve() else None,
     )
@@ -73,26 +64,84 @@ def write_rows_report(
     return path
 
 
-def facts(recorded: Recorded) -> list[tuple[str, str]]:
+def headline(judgement: Judgement) -> str:
+    """The verdict in one line."""
+    rule = f"the rule of {duration(judgement.recording.rule_ms)}"
+    groups = [(stage, group) for stage in judgement.stages if not stage.doubts for group in stage.groups]
+    match judgement.status:
+        case Status.UNFIT:
+            return "Not fit for a verdict"
+        case Status.KEPT:
+            return f"All groups of requests kept {rule}"
+        case Status.UNDECIDED:
+            unsure = dict.fromkeys(title(group.group) for _, group in groups if group.word == "undecided")
+            return f"Too few requests to say whether {' and '.join(unsure)} kept {rule}"
+    broken = [(stage, group) for stage, group in groups if group.word == "broken"]
+    stage, worst = max(broken, key=lambda each: each[1].summary["share_over"] or 0.0)
+    load = f" with {_load(stage, judgement.recording)}" if stage.stage else ""
+    share = percent(worst.summary["share_over"] or 0.0)
+    return f"{title(worst.group)} broke {rule}{load}: {share} took longer or failed"
+
+
+def _load(verdict: StageVerdict, recording: Recording) -> str:
+    """What a stage put on, in words; empty for a load of one stage."""
+    if verdict.stage is None:
+        return ""
+    load = verdict.stage.load
+    return visits(load) if recording.open else user_count(round(load))
+
+
+def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
+    """One stage for the page: its heading, its doubts, each group's verdict, its table."""
+    heading = (
+        f"{_load(verdict, recording)}, {verdict.start:.1f} to {verdict.end:.1f} s" if verdict.stage else ""
+    )
+    return {
+        "heading": heading,
+        "doubts": verdict.doubts,
+        "groups": [(title(each.group), each.word, _reason(each, recording)) for each in verdict.groups],
+        "table": groups_table(verdict.rows, recording, by_name=False) if verdict.rows else None,
+    }
+
+
+def _reason(verdict: GroupVerdict, recording: Recording) -> str:
+    """Why a group's verdict is what it is."""
+    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
+    if verdict.word == "visit":
+        return "whole visits, to which the rule does not apply"
+    if share is None or interval is None:
+        return "nothing was answered"
+    limit = percent(recording.most_over)
+    where = {
+        "kept": f"all of it within {limit}",
+        "broken": f"all of it above {limit}",
+        "undecided": f"on both sides of {limit}"
+        + (f": about {verdict.more} more requests would decide" if verdict.more else ""),
+    }[verdict.word]
+    return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}, {where})"
+
+
+def facts(recording: Recording) -> list[tuple[str, str]]:
     """What is known of the load and the generator, as pairs for a table."""
-    about, lags = recorded.about, lags_of(recorded)
-    started = about.get("started_at")
-    arrivals = about.get("arrivals") or {}
+    start, end = recording.warm_up_s, recording.stopped_s
+    lags = [lag.ms for lag in recording.lag if start <= lag.at < end]
+    cpu = recording.cpu(start, end)
+    count = recording.arrivals
     known = {
-        "started": started and f"{datetime.fromtimestamp(started, UTC):%Y-%m-%d %H:%M:%S} UTC",
-        "model": "open" if recorded.open else "closed",
-        "users, at most": about.get("users"),
-        "visits a second": about.get("rate_per_s"),
-        "counted": f"{recorded.start:.1f} to {recorded.end:.1f} s; recorded until {recorded.ended:.1f} s",
+        "started": f"{datetime.fromtimestamp(recording.started_at, UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "model": recording.model,
+        "users asked for": recording.users_asked,
+        "users, at most": None if recording.open else recording.users(),
+        "visits a second": recording.rate_per_s,
+        "counted": f"{start:.1f} to {end:.1f} s; recorded until {recording.ended_s:.1f} s",
         "the generator was late, p99": f"{nearest_rank(lags, 99):.1f} ms" if lags else "not known",
-        "visits planned, sent, dropped, never sent": ", ".join(
-            str(arrivals.get(key, "–")) for key in ("planned", "sent", "dropped", "never_sent")
-        )
-        if arrivals
-        else None,
-        "processes of the generator": about.get("processes"),
-        "requests cut off at the end before anybody could say how long they take": about.get("left_out"),
-        "seed": about.get("seed"),
+        "the generator's CPU, of one core": f"{cpu[0]:.0f} %" if cpu else "not known",
+        "the machine's CPU": f"{cpu[1]:.0f} %" if cpu else "not known",
+        "visits planned, sent, dropped, never sent": count
+        and f"{count.planned}, {count.sent}, {count.dropped}, {count.never_sent}",
+        "processes of the generator": len(recording.vitals),
+        "requests cut off at the end before anybody could say how long they take": recording.left_out,
+        "seed": recording.seed,
     }
     return [(name, str(value)) for name, value in known.items() if value is not None]
 
@@ -101,7 +150,7 @@ def facts(recorded: Recorded) -> list[tuple[str, str]]:
 
 
 def _cells(summary: Summary) -> list[str]:
-    share, interval = summary["share_over_500ms"], summary["share_ci"]
+    share, interval = summary["share_over"], summary["share_ci"]
     return [
         str(summary["count"]),
         str(summary["failures"]),
@@ -120,11 +169,11 @@ CELLS = (
 )
 
 
-def groups_table(rows: Sequence[Row], recorded: Recorded, by_name: bool) -> Table:
+def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Table:
     """The figures of each group, or of each name within a group."""
     if not by_name:
         lines = [
-            Line([title(group), *_cells(summarise(members, recorded.ended, recorded.rule_ms))])
+            Line([title(group), *_cells(summarise(members, recording.ended_s, recording.rule_ms))])
             for group, members in by_group(rows).items()
         ]
         return Table("every group", [("", ["group"]), *CELLS], [Body("", lines)])
@@ -134,18 +183,18 @@ def groups_table(rows: Sequence[Row], recorded: Recorded, by_name: bool) -> Tabl
         for row in members:
             names.setdefault(row.name, []).append(row)
         lines = [
-            Line([name, *_cells(summarise(each, recorded.ended, recorded.rule_ms))])
+            Line([name, *_cells(summarise(each, recording.ended_s, recording.rule_ms))])
             for name, each in sorted(names.items())
         ]
         bodies.append(Body(title(group), lines))
     return Table("every name", [("", ["name"]), *CELLS], bodies)
 
 
-def naive_table(rows: Sequence[Row], recorded: Recorded) -> Table:
+def naive_table(rows: Sequence[Row], recording: Recording) -> Table:
     """Latency from the intended start beside the naive one, from the moment of sending."""
     lines = []
     for group, members in by_group(rows).items():
-        pair = [summarise(members, recorded.ended, recorded.rule_ms, naive) for naive in (False, True)]
+        pair = [summarise(members, recording.ended_s, recording.rule_ms, naive) for naive in (False, True)]
         keys = ("p50_ms", "p95_ms", "p99_ms")
         lines.append(Line([title(group), *(figure(each, key) for key in keys for each in pair)]))
     both = ["intended", "naive"]
@@ -156,22 +205,16 @@ def naive_table(rows: Sequence[Row], recorded: Recorded) -> Table:
     )
 
 
-def _stage_table(recorded: Recorded, stage: Stage) -> Table:
-    """What began in one stage, without its own warm-up."""
-    rows = in_window(recorded.rows, stage.start + recorded.start, stage.end)
-    return groups_table(rows, recorded, by_name=False)
-
-
-def _pictures(rows: Sequence[Row], recorded: Recorded) -> dict[str, Picture]:
+def _pictures(rows: Sequence[Row], recording: Recording) -> dict[str, Picture]:
     """The tail of each group, and every request over time."""
     largest = sorted(by_group(rows), key=lambda group: -sum(row.group == group for row in rows))
-    window = (recorded.start, recorded.end)
+    window = (recording.warm_up_s, recording.stopped_s)
     series = [
         Series(
             title(group),
             MORE_COLOURS[place],
-            [row for row in recorded.rows if row.group == group],
-            recorded.ended,
+            [row for row in recording.rows if row.group == group],
+            recording.ended_s,
             window,
         )
         for place, group in enumerate(largest[:MOST_SERIES])
@@ -180,8 +223,8 @@ def _pictures(rows: Sequence[Row], recorded: Recorded) -> dict[str, Picture]:
     every = "Every request, when it began and how long it took"
     return {
         "ecdf": Picture(
-            ecdf_figure(series, tail, recorded.rule_ms, "requests"),
+            ecdf_figure(series, tail, recording.rule_ms, "requests"),
             "Share of the requests of each group not yet answered against time, both axes logarithmic",
         ),
-        "timeline": Picture(timeline_figure(series, every, recorded.rule_ms), every),
+        "timeline": Picture(timeline_figure(series, every, recording.rule_ms), every),
     }

@@ -168,7 +168,7 @@ def _compared(at: Mapping[str, Any]) -> list[str]:
     for key, say in (
         ("mean_ms", duration),
         ("p95_ms", duration),
-        ("share_over_500ms", percent),
+        ("share_over", percent),
         ("achieved_per_s", "{:.1f}".format),
     ):
         found: Figure | None = at["measured"].get(key)

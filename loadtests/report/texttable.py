@@ -52,7 +52,7 @@ def _cells(point: Mapping[str, Any]) -> Sequence[str]:
         SHORT_NAMES[point["app"]],
         str(submit["count"]),
         *(stated(submit[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
-        stated_share(submit["share_over_500ms"]),
+        stated_share(submit["share_over"]),
         stated(point["content"]["p50_ms"]),
         fit,
     )

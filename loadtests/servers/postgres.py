@@ -24,8 +24,8 @@ from loadtests.errors import ProcessError
 def running_postgres(*settings: str) -> Iterator[str]:
     """Start a PostgreSQL; yields its URL, such as "postgresql+psycopg://postgres:@/postgres?host=...".
 
-    `settings` are lines of its configuration, such as "fsync=off". Raises ProcessError when the server does not
-    start.
+    `settings` are lines of its configuration, such as "fsync=off". Raises ProcessError when the server does
+    not start.
     """
     owner = subprocess.Popen(
         [
@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A short path: a Unix socket's name may have about 100 characters.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o755)  # root's server runs as another user
-        with Path("/etc/passwd").open() as users:  # started by root it adds a user, which two can't do at once
+        with Path(
+            "/etc/passwd"
+        ).open() as users:  # started by root it adds a user, which two can't do at once
             fcntl.flock(users, fcntl.LOCK_EX)
             server = get_server(Path(folder) / "data", cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()

@@ -241,7 +241,7 @@ check(
 )
 
 # %% [markdown]
-# Look at `better["steps"][0]["submit"]["share_over_500ms"]`. Hardly anybody waits for a slot any more, and yet it is
+# Look at `better["steps"][0]["submit"]["share_over"]`. Hardly anybody waits for a slot any more, and yet it is
 # far above the 1 % of requests over 500 ms that this project sets as its limit: of the feeds themselves one in six
 # takes longer. Slots shorten the wait, never the work.
 #

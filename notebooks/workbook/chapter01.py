@@ -6,7 +6,7 @@ from typing import Any
 import requests
 from matplotlib.figure import Figure
 
-from loadtests.judging.samples import RULE_MS
+from loadtests.records.recording import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, PercentFormatter
 
-from loadtests.judging.samples import RULE_MS
 from loadtests.predicting.workload import submitters_among
+from loadtests.records.recording import RULE_MS
 from loadtests.report.chart_rows import MORE_COLOURS
 from loadtests.report.chartparts import (
     COLOURS,

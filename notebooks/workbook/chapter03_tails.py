@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from loadtests.feedserver.kinds import DEFAULT_MIX, delay_of, kind_of
-from loadtests.judging.samples import RULE_MS, nearest_rank
+from loadtests.judging.samples import nearest_rank
 from loadtests.predicting.simulation import (
     Draw,
     Period,
@@ -19,6 +19,7 @@ from loadtests.predicting.simulation import (
     simulate_closed,
 )
 from loadtests.predicting.workload import Workload, submitters_among
+from loadtests.records.recording import RULE_MS
 from loadtests.report.chart_rows import MORE_COLOURS
 from loadtests.report.chartparts import (
     COLOURS,

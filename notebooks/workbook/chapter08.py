@@ -1,6 +1,5 @@
 """Helpers for chapter 8: tools against a freezing server, rows that flatter, runs that are too short."""
 
-import json
 import math
 import random
 import re
@@ -12,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ProcessError
-from loadtests.generator.outcome import BROKEN, KEPT, UNFIT
-from loadtests.judging.rule import MOST_OVER
-from loadtests.judging.samples import Row, Summary, in_window, nearest_rank, summarise
+from loadtests.judging.rule import word_of
+from loadtests.judging.samples import Summary, nearest_rank, summarise
+from loadtests.records.recording import read_recording
+from loadtests.records.rows import Row, in_window
+from loadtests.records.status import Status
 from loadtests.report.chart_rows import Series
 from loadtests.servers.processes import Process
 from loadtests.theory import ClosedLoad, OpenLoad
@@ -73,7 +74,7 @@ def frozen_server(
             tool: each.wait_with(lambda: None, seconds + LOCUST_SECONDS) for tool, each in looking.items()
         }
         results = {tool: _look(folder, tool, status, looking[tool]) for tool, status in statuses.items()}
-        said = "".join(looking[tool].output() for tool, status in statuses.items() if status == UNFIT)
+        said = "".join(looking[tool].output() for tool, status in statuses.items() if status == Status.UNFIT)
     _say_if_unfit(set(UNFIT_REASONS.findall(said)))
     return {"csv": {tool: each.pop("csv") for tool, each in results.items()}, "steps": results}
 
@@ -99,13 +100,13 @@ def _look(folder: Path, tool: str, status: int, process: Process) -> dict[str, A
     file = _file(folder, tool)
     if not file.exists():
         raise ProcessError(f"Locust ended with status {status}. It said:\n{process.output()[-1500:]}")
-    about = json.loads(file.with_suffix(".json").read_text())
+    recording = read_recording(file)
     return {
         "rows": tool,
         "csv": file.read_text(),
         "exit_status": status,
-        "window_s": [about["warm_up_s"], about["stopped_s"]],
-        "ended_s": about["ended_s"],
+        "window_s": [recording.warm_up_s, recording.stopped_s],
+        "ended_s": recording.ended_s,
     }
 
 
@@ -138,19 +139,18 @@ def tell(looks: Mapping[str, Any], *names: str) -> None:
         seen = judged(tools[name])
         low, high = seen["share_ci"] or (0.0, 1.0)
         print(
-            f"{name:6} of {seen['count']} requests {percent(seen['share_over_500ms'] or 0)} over 500 ms,"
+            f"{name:6} of {seen['count']} requests {percent(seen['share_over'] or 0)} over 500 ms,"
             f" 95 % interval {percent(low)} to {percent(high)}; p99 {figure(seen, 'p99_ms')}\n"
-            f"       the rule is {verdict(looks['steps'][name]['exit_status'], low, high)}"
+            f"       the rule is {verdict(looks['steps'][name]['exit_status'], seen)}"
         )
 
 
-def verdict(status: int, low: float, high: float) -> str:
-    """The verdict of an exit status, and whether the interval of the share reaches across the limit."""
-    if status == KEPT:
-        return "kept" if high <= MOST_OVER else "kept in this sample; the interval reaches beyond 1 %"
-    if status == BROKEN:
-        return "broken" if low > MOST_OVER else "broken in this sample; the interval reaches below 1 %"
-    return "not to be judged: the run was not fit"
+def verdict(status: int, seen: Summary) -> str:
+    """What the interval of the share proves, if the load was fit."""
+    if status == Status.UNFIT:
+        return "not to be judged: the run was not fit"
+    word = word_of(seen["over"], seen["judged"])
+    return f"{word}: the interval reaches across 1 %" if word == "undecided" else word
 
 
 # ---- open or closed
@@ -201,7 +201,7 @@ def servers(*unlucky: str) -> None:
         seen = summarise(rows, ended=MINUTE)
         print(
             f"{how:10}  p95 of what came back: {duration(nearest_rank(back, 95)):>6}"
-            f"   p95 {figure(seen, 'p95_ms'):>8}, {percent(seen['share_over_500ms'] or 0)} over 500 ms"
+            f"   p95 {figure(seen, 'p95_ms'):>8}, {percent(seen['share_over'] or 0)} over 500 ms"
         )
 
 

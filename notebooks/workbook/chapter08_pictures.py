@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from loadtests.judging.samples import RULE_MS, nearest_rank
+from loadtests.judging.samples import nearest_rank
+from loadtests.records.recording import RULE_MS
 from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
     GREY,

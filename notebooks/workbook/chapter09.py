@@ -21,8 +21,8 @@ import sqlalchemy as sa
 
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
-from loadtests.judging.samples import Row, in_window
 from loadtests.predicting.workload import submitters_among
+from loadtests.records.rows import Row, in_window
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import figure

@@ -10,8 +10,9 @@ from typing import Any
 
 import loadtests
 from loadtests.errors import ProcessError
-from loadtests.judging.samples import in_window, read_rows, summarise
+from loadtests.judging.samples import summarise
 from loadtests.queuebench.stage import Stage, work_command
+from loadtests.records.rows import in_window, read_rows
 from loadtests.servers.databases import database_server
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings

@@ -12,7 +12,7 @@ from workbook.words import in_words
 
 if TYPE_CHECKING:
     from loadtests.bench.plan import Plan
-    from loadtests.judging.samples import Row
+    from loadtests.records.rows import Row
     from loadtests.report.chart_rows import Series
 
 PATIENCE_SECONDS = 60.0  # for one request, or for a condition to come true
@@ -45,7 +45,7 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
 
 def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
     """Every request of a step. Raises WorkbookError if its bench kept no rows."""
-    from loadtests.judging.samples import read_rows
+    from loadtests.records.rows import read_rows
 
     if "csv" not in results:
         raise WorkbookError("This experiment kept no rows: give it rows=True, and measure again.")

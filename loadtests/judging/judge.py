@@ -1,0 +1,147 @@
+"""The one judge: what a recording proves about the rule. Pure.
+
+Whoever tells of a load asks this: the plugin in the terminal and on Locust's page, the bench, the report of a
+file of requests, `compare`, and the floor. So they can't contradict one another.
+
+A group of requests *kept* the rule if the 95 % interval of its share over the rule lies within what is
+allowed, *broke* it if the interval lies above, and is *undecided* where the interval holds both. A load that
+is in doubt itself proves nothing: it is *not fit*.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from loadtests.judging.fitness import unfit_reasons
+from loadtests.judging.rule import Word, more_needed, word_of
+from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise
+from loadtests.records.recording import Recording, Stage
+from loadtests.records.rows import Row, in_window
+from loadtests.records.status import Status
+from loadtests.wording import counted
+
+
+@dataclass(frozen=True)
+class GroupVerdict:
+    """One group of requests against the rule."""
+
+    group: str
+    summary: Summary
+    word: Word | Literal["visit"]  # visit: its rows are whole visits, to which the rule does not apply
+    more: int | None = None  # undecided: about so many more requests would decide, if known
+
+
+class Health(NamedTuple):
+    """How the load generator was doing, its machine included."""
+
+    lag_p99_ms: float
+    generator_cpu_percent: float  # of one core, the busiest process
+    host_cpu_percent: float  # of all cores
+
+
+@dataclass(frozen=True)
+class StageVerdict:
+    """One time of constant load: what its requests say of the rule, and why it may prove nothing."""
+
+    stage: Stage | None  # of a load that went in steps
+    start: float  # what was judged, in seconds: the warm-up is left out
+    end: float
+    rows: Sequence[Row]
+    groups: tuple[GroupVerdict, ...]
+    health: Health | None  # None: it gave no sign of life
+    doubts: tuple[str, ...]  # why the load is not fit; empty if it is
+
+    @property
+    def status(self) -> Status:
+        """Kept, broken, undecided, or not fit."""
+        words = {each.word for each in self.groups} - {"visit"}
+        if self.doubts or not words:
+            return Status.UNFIT
+        if "broken" in words:
+            return Status.BROKEN
+        return Status.UNDECIDED if "undecided" in words else Status.KEPT
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a recording proves, stage by stage."""
+
+    recording: Recording
+    stages: tuple[StageVerdict, ...]
+
+    @property
+    def status(self) -> Status:
+        """Broken if any stage proves that; else the greatest doubt there is; else kept."""
+        return worst(stage.status for stage in self.stages)
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The one status of several: a proof that the rule was broken outweighs any doubt about the others."""
+    found = set(statuses)
+    order = (Status.BROKEN, Status.UNFIT, Status.UNDECIDED, Status.KEPT)
+    return next((status for status in order if status in found), Status.UNFIT)
+
+
+def judge(recording: Recording) -> Judgement:
+    """Judge a recording by the rule, the warm-up and the stages that it was made with."""
+    if not recording.stages:
+        asked = None if recording.open else recording.users_asked
+        whole = judge_window(recording, recording.warm_up_s, recording.stopped_s, asked)
+        return Judgement(recording, (whole,))
+    return Judgement(recording, tuple(_judge_stage(recording, stage) for stage in recording.stages))
+
+
+def _judge_stage(recording: Recording, stage: Stage) -> StageVerdict:
+    asked = None if recording.open else round(stage.load)
+    start = stage.start_s + recording.warm_up_s
+    return judge_window(recording, start, stage.end_s, asked, stage)
+
+
+def judge_window(
+    recording: Recording, start: float, end: float, users: int | None, stage: Stage | None = None
+) -> StageVerdict:
+    """Judge the requests that should have started in [start, end), in seconds.
+
+    `users`: how many there should have been in closed load, if that is known.
+    """
+    rows = in_window(recording.rows, start, end)
+    groups = tuple(_judge_group(group, members, recording) for group, members in by_group(rows).items())
+    health = health_of(recording, start, end)
+    found = tuple(
+        _doubts(recording, rows, health, None if users is None else (users, recording.users_at(end)))
+    )
+    return StageVerdict(stage, start, end, rows, groups, health, found)
+
+
+def _judge_group(group: str, rows: Sequence[Row], recording: Recording) -> GroupVerdict:
+    summary = summarise(rows, recording.ended_s, recording.rule_ms)
+    if group in recording.visits:
+        return GroupVerdict(group, summary, "visit")
+    counts = summary["over"], summary["judged"], recording.most_over
+    word = word_of(*counts)
+    return GroupVerdict(group, summary, word, more_needed(*counts) if word == "undecided" else None)
+
+
+def health_of(recording: Recording, start: float, end: float) -> Health | None:
+    """How the generator was doing from `start` to `end` (seconds); None where there is no sign of life."""
+    lags, cpu = [lag.ms for lag in recording.lag if start <= lag.at < end], recording.cpu(start, end)
+    return Health(nearest_rank(lags, 99), *cpu) if lags and cpu else None
+
+
+def _doubts(
+    recording: Recording, rows: Sequence[Row], health: Health | None, users: tuple[int, int] | None
+) -> list[str]:
+    """Why these rows prove nothing, as far as the recording knows. `users`: asked for, there."""
+    reasons = list(recording.faults)
+    if lost := recording.processes_lost:
+        reasons.append(f"{counted(lost, 'load generator')} did not report")
+    if not rows:
+        return [*reasons, "nothing was measured"]
+    if health is None:
+        return [*reasons, "the load generator was so late that it did not notice"]
+    arrivals = recording.arrivals if not recording.stages else None  # counted over all stages
+    return reasons + unfit_reasons(
+        **health._asdict(),
+        users=users,
+        visits=(arrivals.planned, arrivals.sent, arrivals.dropped) if arrivals else None,
+    )

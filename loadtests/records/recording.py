@@ -1,0 +1,156 @@
+"""What one load left behind: rows, what the generator noted of itself, all that is needed to judge it.
+
+A recording is a file of rows (CSV) and a JSON file beside it. Reading it again gives the same record, so that
+whoever judges it later says what was said at the time.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from loadtests.errors import UsageError, WriteError
+from loadtests.records.rows import Row, read_rows, write_rows
+
+RULE_MS = 500.0  # "avoid web requests which run longer than 500ms", Heroku on background jobs
+MOST_OVER = 0.01  # the share of a group's requests that may take longer than the rule says
+SCHEMA, VERSION = "500ms/recording", 1
+
+Model = Literal["closed", "open"]
+
+
+class Vital(NamedTuple):
+    """How a process was doing at a time (seconds): CPU seconds until then, and the users it ran."""
+
+    at: float
+    generator: float
+    host_busy: float
+    host_total: float
+    users: int
+
+
+class Lag(NamedTuple):
+    """How late the generator woke up at a time (seconds)."""
+
+    at: float
+    ms: float
+
+
+class Stage(NamedTuple):
+    """A time of constant load, in seconds: `load` users, or visits a second."""
+
+    load: float
+    start_s: float
+    end_s: float
+
+
+class Arrivals(msgspec.Struct, frozen=True):
+    """What became of open load's visits that were due: `planned` is the sum of the others."""
+
+    planned: int = 0
+    sent: int = 0
+    dropped: int = 0  # because too many were in flight
+    never_sent: int = 0  # they still waited for a connection, or the generator was late
+
+    def __add__(self, other: "Arrivals") -> "Arrivals":
+        return Arrivals(*(a + b for a, b in zip(self._counts(), other._counts(), strict=True)))
+
+    def _counts(self) -> tuple[int, ...]:
+        return self.planned, self.sent, self.dropped, self.never_sent
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """One load, as one process or all of them recorded it. Times are seconds since `started_at` (Unix time).
+
+    Not in the JSON file: `rows`, which are in the CSV file beside it.
+    """
+
+    started_at: float
+    stopped_s: float  # when the load ended; what was in flight could still end until `ended_s`
+    ended_s: float
+    rows: tuple[Row, ...] = ()
+    # What was asked for.
+    model: Model = "closed"
+    users_asked: int | None = None  # of closed load
+    rate_per_s: float | None = None  # of open load
+    connections: int = 0  # of open load: the most at a time; 0: as many as needed
+    stages: tuple[Stage, ...] = ()  # of a load that went in steps
+    warm_up_s: float = 0.0  # of the load, or of each stage: not judged
+    seed: int = 1
+    # What it is judged by.
+    rule_ms: float = RULE_MS
+    most_over: float = MOST_OVER
+    # What came of it.
+    visits: tuple[str, ...] = ()  # groups whose rows are whole visits, to which the rule does not apply
+    arrivals: Arrivals | None = None  # of open load
+    left_out: int = 0  # requests cut off before anybody could say how long they would take
+    processes_lost: int = 0  # load generators that did not report
+    faults: tuple[str, ...] = ()  # what the generator's own process could not do, in words
+    lag: tuple[Lag, ...] = ()
+    vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
+
+    @property
+    def open(self) -> bool:
+        return self.model == "open"
+
+    def users(self) -> int:
+        """The most users there were."""
+        return sum(max((vital.users for vital in process), default=0) for process in self.vitals)
+
+    def users_at(self, time: float) -> int:
+        """How many users there were when each process last looked, until `time`."""
+        seen = ([vital.users for vital in process if vital.at <= time] for process in self.vitals)
+        return sum(counts[-1] if counts else 0 for counts in seen)
+
+    def cpu(self, start: float, end: float) -> tuple[float, float] | None:
+        """`(generator, host)` in percent: of one core for the busiest process, of all cores for its machine.
+
+        None where no process was looked at twice in that time.
+        """
+        shares = []
+        for process in self.vitals:
+            inside = [vital for vital in process if start <= vital.at <= end]
+            if len(inside) > 1 and inside[-1].at > inside[0].at:
+                first, last = inside[0], inside[-1]
+                total = last.host_total - first.host_total
+                busy = 100 * (last.host_busy - first.host_busy) / total if total else 0.0
+                shares.append((100 * (last.generator - first.generator) / (last.at - first.at), busy))
+        generators, hosts = zip(*shares, strict=True) if shares else ((), ())
+        return (max(generators), max(hosts)) if shares else None
+
+
+def write_recording(path: Path, recording: Recording) -> None:
+    """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError."""
+    about = {"schema": SCHEMA, "version": VERSION, **msgspec.to_builtins(recording)}
+    del about["rows"]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_rows(path, recording.rows)
+        path.with_suffix(".json").write_bytes(
+            msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n"
+        )
+    except OSError as error:
+        raise WriteError(f"{error.filename or path} can't be written: {error.strerror}") from error
+
+
+def read_recording(path: Path) -> Recording:
+    """The recording whose rows are in `path`. Raises UsageError, which says what is missing or wrong."""
+    rows, beside = read_rows(path), path.with_suffix(".json")
+    try:
+        about: dict[str, Any] = msgspec.json.decode(beside.read_bytes(), type=dict)
+    except OSError as error:
+        raise UsageError(
+            f"{beside} can't be read ({error.strerror}). It is written beside {path.name}, and says how"
+            " the load went: copy both"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{beside} is no recording: {error}") from error
+    if about.get("schema") != SCHEMA or about.get("version") != VERSION:
+        raise UsageError(
+            f"{beside} is not of this version of loadtests.plugin, and lacks what a verdict needs:"
+            " measure again"
+        )
+    try:
+        return msgspec.convert({**about, "rows": rows}, Recording)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{beside} is no recording: {error}") from error
