@@ -1,13 +1,11 @@
 """Rows of requests: unrounded, from the intended start, and with what never came back."""
 
-import json
 import threading
-from pathlib import Path
 
 import pytest
 
-from loadtests.generator.recorder import CUT_OFF, LagMeter, Recorder, write
-from loadtests.records.rows import DROPPED, read_rows
+from loadtests.generator.recorder import CUT_OFF, LagMeter, Recorder
+from loadtests.records.rows import DROPPED
 
 
 class Clock:
@@ -124,21 +122,6 @@ def test_the_end_that_is_known_first_counts(recorder: Recorder, clock: Clock) ->
     clock.seconds += 1
     recorder.end(pending)
     assert recorder.close()[0].done_s == 1
-
-
-def test_rows_and_what_is_known_of_them_can_be_read_again(
-    recorder: Recorder, clock: Clock, tmp_path: Path
-) -> None:
-    """write() makes a CSV file that read_rows() reads, and a JSON file beside it."""
-    with recorder.request(1, "browse", "GET /") as pending:
-        clock.seconds += 0.25
-        pending.error = "answered 500, not 200"
-    recorder.begin(2, "submit", "POST /feeds")
-    clock.seconds += 1
-    rows = recorder.close()
-    write(tmp_path / "rows" / "x.csv", rows, {"users": 2})
-    assert read_rows(tmp_path / "rows" / "x.csv") == rows
-    assert json.loads((tmp_path / "rows" / "x.json").read_text()) == {"users": 2}
 
 
 def test_the_lag_meter_notes_how_late_it_was_woken(recorder: Recorder, clock: Clock) -> None:

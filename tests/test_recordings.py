@@ -1,11 +1,22 @@
 """What several processes recorded, as one."""
 
 import json
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from loadtests.generator.arrivals import Count
-from loadtests.generator.recordings import ROWS_A_MESSAGE, Collector, Recording, Vital, merged, pack
+from loadtests.errors import UsageError, WriteError
+from loadtests.generator.recordings import ROWS_A_MESSAGE, Collector, merged, pack
+from loadtests.records.recording import (
+    Arrivals,
+    Lag,
+    Recording,
+    Stage,
+    Vital,
+    read_recording,
+    write_recording,
+)
 from loadtests.records.rows import Row
 
 
@@ -18,14 +29,15 @@ def recording(started_at: float, rows: list[Row], users: int = 3) -> Recording:
     """What a process recorded from then on, for ten seconds."""
     return Recording(
         started_at=started_at,
-        stopped=10.0,
-        ended=12.0,
-        rows=rows,
-        lag=[(1.0, 0.5), (2.0, 4.0)],
-        vitals=[[Vital(0.0, 1.0, 10.0, 100.0, 0), Vital(10.0, 3.0, 50.0, 120.0, users)]],
-        arrivals=Count(planned=4, sent=2, dropped=1, never_sent=1),
-        visits={"content"},
+        stopped_s=10.0,
+        ended_s=12.0,
+        rows=tuple(rows),
+        lag=(Lag(1.0, 0.5), Lag(2.0, 4.0)),
+        vitals=((Vital(0.0, 1.0, 10.0, 100.0, 0), Vital(10.0, 3.0, 50.0, 120.0, users)),),
+        arrivals=Arrivals(planned=4, sent=2, dropped=1, never_sent=1),
+        visits=("content",),
         left_out=1,
+        faults=("out of file descriptors",),
     )
 
 
@@ -37,30 +49,32 @@ def test_rows_of_another_clock_are_moved_to_the_common_one() -> None:
         (1, 1.25, 2.25),
     ]
     assert [each.sent_s for each in whole.rows] == [1.1, 1.25]
-    assert (whole.stopped, whole.ended) == (10.25, 12.25)
-    assert whole.lag == [(1.0, 0.5), (1.25, 0.5), (2.0, 4.0), (2.25, 4.0)]
+    assert (whole.stopped_s, whole.ended_s) == (10.25, 12.25)
+    assert whole.lag == ((1.0, 0.5), (1.25, 0.5), (2.0, 4.0), (2.25, 4.0))
 
 
 def test_counts_are_summed() -> None:
-    """Users, arrivals, what was left out."""
+    """Users, arrivals, what was left out; what went wrong in several processes is said once."""
     whole = merged([recording(100.0, [], users=3), recording(100.0, [], users=4)], 100.0)
-    assert whole.arrivals == Count(8, 4, 2, 2)
+    assert whole.arrivals == Arrivals(8, 4, 2, 2)
     assert whole.users() == whole.users_at(10.0) == 7
     assert whole.users_at(9.0) == 0
-    assert whole.left_out == 2 and whole.visits == {"content"}
+    assert whole.left_out == 2 and whole.visits == ("content",)
+    assert whole.faults == ("out of file descriptors",)
 
 
 def test_cpu_is_that_of_the_busiest_process() -> None:
     """2 s of 10 s are 20 % of a core; two cores that were busy for 10 of 20 s are half of the machine."""
-    idle = Recording(100.0, 10.0, 10.0, [], vitals=[[Vital(0, 0, 0, 0, 1), Vital(10, 0.5, 5, 20, 1)]])
-    busy = Recording(100.0, 10.0, 10.0, [], vitals=[[Vital(0, 0, 0, 0, 1), Vital(10, 2, 10, 20, 1)]])
+    whole = Recording(started_at=100.0, stopped_s=10.0, ended_s=10.0)
+    idle = replace(whole, vitals=((Vital(0, 0, 0, 0, 1), Vital(10, 0.5, 5, 20, 1)),))
+    busy = replace(whole, vitals=((Vital(0, 0, 0, 0, 1), Vital(10, 2, 10, 20, 1)),))
     assert merged([idle, busy], 100.0).cpu(0.0, 10.0) == (20.0, 50.0)
-    assert merged([idle, busy], 100.0).cpu(0.0, 1.0) == (0.0, 0.0)  # too short to tell
+    assert merged([idle, busy], 100.0).cpu(0.0, 1.0) is None  # too short to tell
 
 
 def test_nothing_at_all_is_an_empty_recording() -> None:
     """Not an error: a master whose workers are all gone has it."""
-    assert merged([], 100.0) == Recording(100.0, 0.0, 0.0, [])
+    assert merged([], 100.0) == Recording(started_at=100.0, stopped_s=0.0, ended_s=0.0)
 
 
 @pytest.mark.parametrize("count", [0, 3, 2 * ROWS_A_MESSAGE + 1])
@@ -74,3 +88,49 @@ def test_what_a_worker_sends_is_put_together_again(count: int) -> None:
         assert collector.recording is None
         collector.add(message)
     assert collector.recording == sent
+
+
+# ---- its files
+
+
+def test_a_recording_can_be_read_again(tmp_path: Path) -> None:
+    """Rows as CSV, to the microsecond, and all the rest as JSON beside them; folders are made."""
+    rows = [row(1, 0.25, 0.5), row(2, 1.5)]
+    known = replace(recording(1000.0, rows), stages=(Stage(2, 0.0, 4.0), Stage(5, 4.0, 10.0)), most_over=0.05)
+    path = tmp_path / "rows" / "x.csv"
+    write_recording(path, known)
+    assert read_recording(path) == known
+    about = json.loads(path.with_suffix(".json").read_text())
+    assert (about["schema"], about["version"], about["stages"][1]) == ("500ms/recording", 1, [5, 4.0, 10.0])
+    assert "rows" not in about
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        (None, "copy both"),
+        ("{", "is no recording"),
+        ("[]", "is no recording"),
+        ('{"ended_s": 3.0, "users": 5}', "measure again"),
+        ('{"schema": "500ms/recording", "version": 99}', "measure again"),
+        ('{"schema": "500ms/recording", "version": 1, "ended_s": 3}', "started_at"),
+        ('{"schema": "500ms/recording", "version": 1, "started_at": "noon"}', "started_at"),
+    ],
+)
+def test_what_is_no_recording_is_refused_in_a_sentence(beside: str | None, said: str, tmp_path: Path) -> None:
+    """One of an older version too: it lacks what a verdict needs."""
+    path = tmp_path / "x.csv"
+    write_recording(path, recording(1000.0, [row(1, 0.25, 0.5)]))
+    path.with_suffix(".json").unlink() if beside is None else path.with_suffix(".json").write_text(beside)
+    with pytest.raises(UsageError, match=said):
+        read_recording(path)
+
+
+def test_a_disk_that_is_full_is_named(tmp_path: Path) -> None:
+    """And the file that could not be written. (/dev/full is Linux's.)"""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no /dev/full here")
+    (tmp_path / "x.csv").symlink_to(full)
+    with pytest.raises(WriteError, match=r"x\.csv can't be written: No space left on device"):
+        write_recording(tmp_path / "x.csv", recording(1000.0, [row(1, 0.25, 0.5)]))
