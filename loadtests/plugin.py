@@ -193,7 +193,8 @@ class _Process:
         whole = with_plan(recording, load, stages, self.asked, lost)
         judgement = judge(whole)
         self.text = self.to_say = verdict_text(judgement)
-        status = judgement.status if load.fail_over is not None else Status.KEPT
+        asked = load.fail_over is not None or not recording.rows  # no request at all is never a success
+        status = judgement.status if asked else Status.KEPT
         if load.rows:  # a second test in the same process does not overwrite the first
             path = load.rows if self.tests == 1 else load.rows.with_stem(f"{load.rows.stem}-{self.tests}")
             try:
@@ -201,7 +202,7 @@ class _Process:
             except WriteError as error:
                 self.to_say += f"\nloadtests: {error}"
                 status = status or Status.USAGE
-        if load.fail_over is not None or status:
+        if asked or status:
             self.environment.process_exit_code = int(status) or None
         if not self.environment.parsed_options.headless:
             self.say()
