@@ -11,7 +11,7 @@ COMMANDS = {
     "compare": ("loadtests.comparing.compare", "the difference between two runs, with its interval"),
     "report": ("loadtests.report.report", "write the report of a run, or of a file of requests, again"),
     "floor": (
-        "loadtests.generator.floor",
+        "loadtests.bench.floor",
         "measure the load generator itself, on a server that is idle",
     ),
     "queue": ("loadtests.queuebench.bench", "measure jobqueue beside the plain drivers and other queues"),

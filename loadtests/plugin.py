@@ -41,13 +41,13 @@ from loadtests.generator.gathering import RECORDING, SHARE, STOP, Gathering, rep
 from loadtests.generator.generator import Generator
 from loadtests.generator.loadoptions import Load, add_options, load_from
 from loadtests.generator.openload import choices_of
-from loadtests.generator.outcome import verdict_text, with_plan
 from loadtests.generator.recorder import Pending
-from loadtests.generator.recordings import merged
+from loadtests.generator.recordings import merged, with_plan
 from loadtests.generator.sending import answered, recorded
 from loadtests.generator.steps import Steps
 from loadtests.generator.tasks import perform_once
 from loadtests.judging.judge import judge
+from loadtests.judging.terminal import verdict_text
 from loadtests.records.recording import Recording, write_recording
 from loadtests.records.status import Status
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from loadtests.predicting.numerics import (
+from loadtests.numerics import (
     check_counts,
     check_not_negative,
     check_positive,

@@ -13,8 +13,8 @@ from loadtests.comparing.compare import main as compare
 from loadtests.judging.points import points
 from loadtests.judging.rule import within_rule
 from loadtests.judging.samples import summarise
-from loadtests.records.rows import Row, in_window, write_rows
 from loadtests.judging.verdict import verdict
+from loadtests.records.rows import Row, in_window, write_rows
 
 WARM_UP, SECONDS = 5.0, 20.0
 ENDED = WARM_UP + SECONDS + 10

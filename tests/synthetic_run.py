@@ -17,8 +17,8 @@ from synthetic_theory import make_theory
 from loadtests.judging.points import points
 from loadtests.judging.rule import within_rule
 from loadtests.judging.samples import summarise
-from loadtests.records.rows import Row, in_window, write_rows
 from loadtests.judging.verdict import verdict
+from loadtests.records.rows import Row, in_window, write_rows
 
 SETTINGS: dict[str, Any] = {
     "users": [],

@@ -161,9 +161,7 @@ def test_the_share_counts_what_failed_was_dropped_or_hangs_as_the_summary_does()
     for different in ({"status": 503}, {"sent_s": None, "done_s": None, "error": DROPPED}, {"done_s": None}):
         rows = rows_of([0.1] * 200, **different)
         assert summary(rows)["share_over"] == 1
-        assert within(rows, "share_over").error == pytest.approx(
-            math.sqrt(201 / 202 / 202 / 202), rel=1e-6
-        )
+        assert within(rows, "share_over").error == pytest.approx(math.sqrt(201 / 202 / 202 / 202), rel=1e-6)
 
 
 def test_what_rests_on_hanging_requests_is_never_overclaimed():

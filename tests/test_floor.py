@@ -11,9 +11,9 @@ import psutil
 import pytest
 import requests
 
+from loadtests.bench import floor
+from loadtests.bench.floor import Look, Rate
 from loadtests.errors import ProcessError, UsageError
-from loadtests.generator import floor
-from loadtests.generator.floor import Look, Rate
 from loadtests.records.rows import DROPPED, Row
 from loadtests.servers.processes import Process
 
@@ -22,7 +22,7 @@ from loadtests.servers.processes import Process
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a null server."""
     log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.bench.nullserver"], log) as process:
         yield process.wait_for_address()
 
 

@@ -20,18 +20,33 @@ ONLY_IN = {  # module: the only files of its package that may import it
     ("feedreader", "flask"): {"web.py"},
     ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py"},
 }
+ROOMS = (  # of loadtests: each may import those before it
+    *("errors", "wording", "arguments", "pipelines", "records"),
+    *("feedserver", "servers", "generator", "judging", "plugin", "feeds"),
+    *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
+)
 
 
-def imports(path: Path) -> set[str]:
-    """The top-level names of all that a file imports, anywhere in it."""
+def modules(path: Path) -> set[str]:
+    """The full names of all that a file imports, anywhere in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: imports are absolute here"
-            names.add((node.module or "").partition(".")[0])
-    return names - set(sys.stdlib_module_names)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level names of what a file imports beside the standard library."""
+    return {name.partition(".")[0] for name in modules(path)} - set(sys.stdlib_module_names)
+
+
+def rooms(path: Path) -> set[str]:
+    """The rooms of loadtests that a file imports."""
+    return {name.split(".")[1] for name in modules(path) if name.startswith("loadtests.")}
 
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
@@ -54,6 +69,24 @@ def test_the_load_tests_import_none_of_the_apps() -> None:
     for path in (ROOT / "loadtests").rglob("*.py"):
         measured = {"jobqueue"} if path.parent.name == "queuebench" else set()
         assert not imports(path) & (OURS - {"loadtests"} - measured), path
+
+
+def test_the_rooms_of_the_load_tests_stand_in_an_order() -> None:
+    """So there is no cycle: who reads a room has to know only those before it."""
+    folder = ROOT / "loadtests"
+    places = {room: place for place, room in enumerate(ROOMS)}
+    for path in folder.rglob("*.py"):
+        own = path.relative_to(folder).with_suffix("").parts[0]
+        if own != "__init__":
+            assert own in places, f"{path} is in no room: add it to ROOMS"
+            late = {room for room in rooms(path) - {own} if places[room] >= places[own]}
+            assert not late, f"{path} imports {late}"
+
+
+def test_the_notebooks_are_imported_by_nobody() -> None:
+    """They come last of all."""
+    for path in (each for package in OURS for each in (ROOT / package).rglob("*.py")):
+        assert not imports(path) & {"notebooks", "workbook"}, path
 
 
 @pytest.mark.parametrize(("package", "module"), sorted(ONLY_IN))

@@ -143,8 +143,8 @@ def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -
 def test_a_running_worker_keeps_the_lease_of_a_long_job(
     queue: Queue, open_queue: Callable[..., Queue], run_worker: Callable[..., Any]
 ) -> None:
-    """The job outlasts its lease, while another worker looks for expired ones. (A lease that is much shorter is
-    lost whenever the machine has no time for the worker.)
+    """The job outlasts its lease, while another worker looks for expired ones. (A much shorter lease is lost
+    whenever the machine has no time for the worker.)
     """
     short = open_queue(lease=timedelta(seconds=2))
     queue.enqueue(WaitAtGate("long"))
@@ -152,7 +152,9 @@ def test_a_running_worker_keeps_the_lease_of_a_long_job(
     wait_until(lambda: said == ["at long"], "the job's beginning")
     run_worker(short, queues=["another"])
     claimed_at = only_job(queue).created_at
-    wait_until(lambda: (only_job(queue).locked_at or claimed_at) > claimed_at + 1.2 * short.lease, "heartbeats")
+    wait_until(
+        lambda: (only_job(queue).locked_at or claimed_at) > claimed_at + 1.2 * short.lease, "heartbeats"
+    )
     assert only_job(queue).attempts == 1
     gates["long"].set()
     wait_until(lambda: not queue.jobs(), "the job's end")

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from loadtests.generator.console import run_table
 from loadtests.generator.loadoptions import Load
-from loadtests.generator.outcome import verdict_text, with_plan
+from loadtests.generator.recordings import with_plan
 from loadtests.judging.judge import judge, worst
 from loadtests.judging.rule import more_needed, word_of
+from loadtests.judging.terminal import run_table, verdict_text
 from loadtests.records.recording import Arrivals, Lag, Recording, Stage, Vital
 from loadtests.records.rows import DROPPED, Row
 from loadtests.records.status import Status

@@ -35,7 +35,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("server") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.bench.nullserver"], log) as process:
         yield process.wait_for_address()
 
 

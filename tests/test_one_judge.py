@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from loadtests.__main__ import main as command
 from loadtests.comparing.sides import read_side
 from loadtests.errors import UsageError
-from loadtests.generator.outcome import verdict_text
 from loadtests.judging.judge import judge
+from loadtests.judging.terminal import verdict_text
 from loadtests.records.recording import (
     Arrivals,
     Lag,

@@ -9,8 +9,9 @@ from xml.etree.ElementTree import Element
 import pytest
 from compared_runs import about, plain, run, step
 
-from loadtests.bench.pipelines import github_comparison, github_summary, junit, junit_comparison
+from loadtests.bench.pipelines import github_summary, junit
 from loadtests.comparing.comparison import compare
+from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 
 BUSY = "the machine was 93 % busy (at most 80 %)"

@@ -21,7 +21,7 @@ TRUTH = HERE / "truth_locustfile.py"
 def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that answers at once."""
     log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.generator.nullserver"], log) as process:
+    with Process("null server", [sys.executable, "-m", "loadtests.bench.nullserver"], log) as process:
         yield process.wait_for_address()
 
 

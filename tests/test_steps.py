@@ -3,8 +3,8 @@
 import pytest
 
 from loadtests.generator.loadoptions import Load
-from loadtests.generator.outcome import Stage
 from loadtests.generator.steps import Steps
+from loadtests.records.recording import Stage
 
 
 class Clock:

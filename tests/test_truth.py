@@ -18,7 +18,7 @@ import pytest
 import truth_server as truth
 
 from loadtests.judging.samples import Summary, nearest_rank, summarise
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.records.rows import Row, in_window, read_rows
 from loadtests.servers.processes import Process
 

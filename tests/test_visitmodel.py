@@ -7,7 +7,7 @@ import pytest
 from queue_simulator import Readers, exponential, interval
 from test_theory import DEMAND, SLOTS, TABLE, THINK
 
-from loadtests.predicting.numerics import PlusExponential
+from loadtests.numerics import PlusExponential
 from loadtests.predicting.visitmodel import (
     asked_per_user,
     knee_users,

@@ -17,7 +17,7 @@ import random
 import time
 from statistics import NormalDist
 
-from loadtests.generator.nullserver import OK, Connection, response, serve
+from loadtests.bench.nullserver import OK, Connection, response, serve
 
 MEDIAN, SIGMA = 0.120, 0.9  # seconds, and of the logarithm: p95 527 ms, p99 974 ms, 5.6 % over 500 ms
 LOGNORMAL = NormalDist(math.log(MEDIAN), SIGMA)  # of the logarithm of the seconds

@@ -18,18 +18,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from loadtests.bench.floor import measure_floor
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.options import parse_options, plan_of
 from loadtests.bench.pipelines import github_summary, junit
-from loadtests.bench.plan import RAMP_USERS_PER_S, SUBMITTERS, Plan, Step
+from loadtests.bench.plan import Plan, Step
 from loadtests.bench.progress import Progress
 from loadtests.bench.step import measure_step
 from loadtests.errors import UsageError
-from loadtests.generator.floor import measure_floor
 from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict, worth_repeating
 from loadtests.predicting.prediction import predict
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine, pinning

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from loadtests.bench.plan import SUBMITTERS, Condition, Plan
+from loadtests.bench.plan import Condition, Plan
 from loadtests.errors import LoadTestError
+from loadtests.records.constants import SUBMITTERS
 from loadtests.theory import knee
 
 REPEATS = 5

@@ -1,24 +1,22 @@
-"""Results for pipelines: JUnit-style XML, and Markdown for a summary page. Pure: from dictionaries to text.
+"""A run for pipelines: JUnit-style XML, and Markdown for a summary page. Pure.
 
-A test case is a point of a run, or a condition of a comparison. It fails, errs or passes as the exit status
+A test case is a point of a run. It fails, errs or passes as the exit status
 does, so that a pipeline never shows a failure beside a success: an app that the verdict does not judge (the
 synchronous one, where the queued one was measured too) is skipped where it breaks the rule.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Element
 
-from loadtests.comparing.comparisontext import FIGURES, change, interval, mark, sees_nothing, value, where
+from loadtests.comparing.comparisontext import FIGURES
 from loadtests.comparing.sides import name_of
-from loadtests.judging.rule import RULED, shares_over
+from loadtests.judging.rule import RULED, shares_over, word_of
 from loadtests.judging.verdict import TOLD_FIRST
-from loadtests.records.recording import MOST_OVER, RULE_MS
+from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
+from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.wording import GROUPS, app_name, duration, percent
 
-# What XML 1.0 can't hold, escaped or not.
-UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Results = Mapping[str, Any]
 
 
@@ -27,47 +25,23 @@ def junit(results: Results) -> str:
     suite = Element("testsuite", name="the 500 ms rule", timestamp=results["started_at"][:19])
     judged = _judged(results)
     for point in results["points"]:
-        case = _case(suite, f"loadtests.{point['app']}", name_of(point), dict(_properties(point)))
+        case = case_of(suite, f"loadtests.{point['app']}", name_of(point), dict(_properties(point)))
         measured = results["settings"]["measure_s"] * len(point["steps"])
         case.set("time", f"{measured:g}")
         if not point["fit"]:
-            _outcome(case, "error", f"not fit: {'; '.join(_reasons(results, point))}")
+            add_outcome(case, "error", f"not fit: {'; '.join(_reasons(results, point))}")
         elif point["rule"] == "undecided":
-            _outcome(case, "skipped", "undecided: too few requests to say whether the rule was kept")
+            add_outcome(case, "skipped", "undecided: too few requests to say whether the rule was kept")
         elif point["rule"] == "broken":
             rule = duration(results["settings"].get("rule_ms", RULE_MS))
             what = f"broke the rule: {_broken(point, rule)}"
             if point["app"] == judged:
-                _outcome(case, "failure", what)
+                add_outcome(case, "failure", what)
             else:
-                _outcome(case, "skipped", f"{what}; the verdict is on {app_name(judged)}")
+                add_outcome(case, "skipped", f"{what}; the verdict is on {app_name(judged)}")
     if not results["points"]:
-        _outcome(_case(suite, "loadtests", "the run", {}), "error", "no step was measured")
-    return _xml(suite, results["verdict"]["sentence"])
-
-
-def junit_comparison(comparison: Mapping[str, Any]) -> str:
-    """A test case for each group of requests under each condition: a failure where it got slower."""
-    suite = Element("testsuite", name="not slower than before")
-    asked: dict[str, list[Mapping[str, Any]]] = {}
-    for question in comparison["questions"]:
-        asked.setdefault(where(question), []).append(question)
-    for name, questions in asked.items():
-        figures = {FIGURES[each["figure"]]: _told(each) for each in questions}
-        case = _case(suite, "loadtests.compare", name, figures)
-        slower = [
-            f"{FIGURES[each['figure']]}: {_told(each)}" for each in questions if each["finding"] == "slower"
-        ]
-        if slower:
-            _outcome(case, "failure", f"slower: {'; '.join(slower)}")
-        elif all(each["chance"] is None for each in questions):
-            _outcome(case, "skipped", "too few requests to say anything")
-    for lost in comparison["unfit"]:
-        case = _case(suite, "loadtests.compare", lost["condition"] or "the file", {"side": lost["side"]})
-        _outcome(case, "error", f"not fit {lost['side']}: {'; '.join(lost['reasons'])}")
-    if comparison["exit_status"] == 3 and not comparison["unfit"]:
-        _outcome(_case(suite, "loadtests.compare", "the comparison", {}), "error", comparison["sentence"])
-    return _xml(suite, comparison["sentence"])
+        add_outcome(case_of(suite, "loadtests", "the run", {}), "error", "no step was measured")
+    return xml(suite, results["verdict"]["sentence"])
 
 
 def github_summary(results: Results) -> str:
@@ -87,49 +61,18 @@ def github_summary(results: Results) -> str:
     marks = {0: "✅", 1: "❌", 3: "⚠️", 4: "❔"}
     told = [
         f"### {marks[results['verdict']['exit_status']]} The {rule} rule",
-        _escaped(results["verdict"]["sentence"]),
-        _table(head, rows),
+        escaped(results["verdict"]["sentence"]),
+        table(head, rows),
         "In brackets: 95 % intervals, between the repeats where there are several, else within the run.",
     ]
     unfit = [
-        f"- {_escaped(name_of(step))}, repeat {step['repeat']}: {_escaped('; '.join(step['unfit_reasons']))}"
+        f"- {escaped(name_of(step))}, repeat {step['repeat']}: {escaped('; '.join(step['unfit_reasons']))}"
         for step in results["steps"]
         if not step["fit"]
     ]
     if unfit:
         told += ["Not fit, and in no figure:", "\n".join(unfit)]
     return "\n\n".join(told) + "\n"
-
-
-def github_comparison(comparison: Mapping[str, Any]) -> str:
-    """Markdown: the verdict, and a row for each figure."""
-    head = ["requests", "figure", "before", "after", "change", "95 % interval", ""]
-    shown = [""] + [where(each) for each in comparison["questions"]]
-    rows = [
-        [
-            where(each) if where(each) != before else "",
-            FIGURES[each["figure"]],
-            value(each, "before"),
-            value(each, "after"),
-            change(each),
-            interval(each),
-            mark(each),
-        ]
-        for before, each in zip(shown, comparison["questions"], strict=False)
-    ]
-    title = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare"}[comparison["exit_status"]]
-    if comparison["exit_status"] == 0 and sees_nothing(comparison):
-        title = "⚠️ No difference seen, but none could have been"
-    told = [f"### {title}", _escaped(comparison["sentence"]), *([_table(head, rows)] if rows else [])]
-    told += [_escaped(warning) for warning in comparison["warnings"]]
-    told += [
-        f"- Not fit {lost['side']}: {_escaped(lost['condition'])}: {_escaped('; '.join(lost['reasons']))}"
-        for lost in comparison["unfit"]
-    ]
-    return "\n\n".join(told) + "\n"
-
-
-# ---- words for both
 
 
 def _judged(results: Results) -> str:
@@ -155,8 +98,8 @@ def _broken(point: Results, rule: str) -> str:
 def _kept(point: Results, group: str) -> str:
     if not point["fit"]:
         return "not fit"
-    share = shares_over(point).get(group)
-    return "–" if share is None else "kept" if share <= MOST_OVER else "**broken**"
+    over, judged = point[group]["over"], point[group]["judged"]
+    return "–" if not judged else {"broken": "**broken**"}.get(word := word_of(over, judged), word)
 
 
 def _figures(group: Results) -> list[str]:
@@ -183,59 +126,3 @@ def _properties(point: Results) -> Iterator[tuple[str, str]]:
                     if figure[end] is not None:
                         yield f"{group}.{key}{name}", f"{figure[end]:.6g}"
     yield "fit_repeats", str(point["fit_repeats"])
-
-
-def _told(question: Mapping[str, Any]) -> str:
-    both = f"{value(question, 'before')} to {value(question, 'after')}"
-    return f"{both} ({change(question)}; 95 % interval {interval(question)})"
-
-
-# ---- XML and Markdown
-
-
-def _case(suite: Element, classname: str, name: str, properties: Mapping[str, str]) -> Element:
-    case = SubElement(suite, "testcase", classname=_printable(classname), name=_printable(name), time="0")
-    held = SubElement(case, "properties")
-    for key, text in properties.items():
-        SubElement(held, "property", name=key, value=_printable(text))
-    return case
-
-
-def _outcome(case: Element, kind: str, message: str) -> None:
-    SubElement(case, kind, message=_printable(message)).text = _printable(message)
-
-
-def _xml(suite: Element, sentence: str) -> str:
-    counts = {
-        "tests": len(suite.findall("testcase")),
-        "failures": len(suite.findall("testcase/failure")),
-        "errors": len(suite.findall("testcase/error")),
-        "skipped": len(suite.findall("testcase/skipped")),
-    }
-    root = Element("testsuites")
-    for element in (suite, root):
-        for key, count in counts.items():
-            element.set(key, str(count))
-    root.append(suite)
-    SubElement(suite, "system-out").text = _printable(sentence)
-    indent(root)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{tostring(root, encoding="unicode")}\n'
-
-
-def _printable(text: str) -> str:
-    return UNPRINTABLE.sub("\ufffd", text)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(each) for each in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text if text in ("---", "**broken**") else _escaped(text).replace("\n", " ")
-
-
-def _escaped(text: str) -> str:
-    """As it stands, whatever Markdown or HTML would make of it."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)

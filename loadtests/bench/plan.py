@@ -6,17 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from loadtests.feedserver.kinds import DEFAULT_MIX
+from loadtests.records.constants import OVERRUN_SECONDS, RAMP_USERS_PER_S
 from loadtests.wording import user_count
 
 SETUP_SECONDS = 5.0  # about what starting and stopping takes beside the load itself
-# Locust goes on a little longer than it is measured: it ends its runs up to a second early, and cuts off a
-# request that a user sends at that very moment.
-OVERRUN_SECONDS = 1.5
-SUBMITTERS = 0.7  # of ten visitors seven submit feeds; the weights in loadtests/feeds.py
-# Users come in one after the other: a thousand at once would all submit their first feeds within two seconds,
-# and the step would measure how that crowd is worked off.
-RAMP_USERS_PER_S = 40.0
-BURST_AT = 3.0  # seconds into the measured time
 
 
 @dataclass(frozen=True)

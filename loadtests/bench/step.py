@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.bench.entry import Seen, entry
-from loadtests.bench.plan import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S, Condition, Plan, Step
+from loadtests.bench.plan import Condition, Plan, Step
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
+from loadtests.records.constants import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S
 from loadtests.records.recording import read_recording
 from loadtests.servers.machine import Pinning
 from loadtests.servers.processes import Process

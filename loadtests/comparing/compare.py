@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.arguments import number as number_in
-from loadtests.bench.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.comparison import WORSE_PERCENT, compare
 from loadtests.comparing.comparisontext import text_table
+from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.errors import UsageError
 

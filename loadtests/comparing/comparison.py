@@ -21,7 +21,7 @@ from loadtests.comparing.differences import (
 from loadtests.comparing.sides import Repeat, Side
 from loadtests.errors import UsageError
 from loadtests.judging.intervals import CONFIDENCE, holm
-from loadtests.records.recording import MOST_OVER
+from loadtests.records.constants import MOST_OVER
 
 SAME, SLOWER, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
 WORSE_PERCENT = 10.0  # of a latency: what is less than that stops nobody

@@ -10,7 +10,7 @@ from typing import Any
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
-from loadtests.records.recording import MOST_OVER, RULE_MS
+from loadtests.records.constants import MOST_OVER, RULE_MS
 
 MODELS = ("closed", "open")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.records.rows import Row
 
 CUT_OFF = "cut off: its user was stopped"

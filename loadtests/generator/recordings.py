@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import psutil
 
-from loadtests.records.recording import Arrivals, Recording, Vital
+from loadtests.generator.loadoptions import Load
+from loadtests.records.recording import Arrivals, Recording, Stage, Vital
 from loadtests.records.rows import Row
 
 ROWS_A_MESSAGE = 5000
@@ -59,6 +60,25 @@ def _moved_row(row: Row, later: float) -> Row:
     sent = None if row.sent_s is None else row.sent_s + later
     done = None if row.done_s is None else row.done_s + later
     return Row(row.user, row.group, row.name, row.intended_s + later, sent, done, row.status, row.error)
+
+
+def with_plan(
+    recording: Recording, load: Load, stages: Sequence[Stage], users_asked: int, lost: int = 0
+) -> Recording:
+    """The recording with its load and what it is judged by. `lost`: processes that did not report."""
+    return msgspec.structs.replace(
+        recording,
+        model=load.model,
+        rate_per_s=load.rate if load.open and not load.steps else None,
+        connections=load.connections,
+        users_asked=None if load.open else users_asked,
+        stages=tuple(stages),
+        warm_up_s=load.warm_up,
+        seed=load.seed,
+        rule_ms=load.rule_ms,
+        most_over=load.most_over,
+        processes_lost=lost,
+    )
 
 
 def pack(recording: Recording) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from loadtests.judging.intervals import clopper_pearson
-from loadtests.records.recording import MOST_OVER
+from loadtests.records.constants import MOST_OVER
 
 Word = Literal["kept", "broken", "undecided"]
 RULED = ("submit", "browse")  # the groups of a run's steps that the rule is for: content is no request

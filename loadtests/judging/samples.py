@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from loadtests.judging.intervals import clopper_pearson, percentile_ranks
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.records.rows import Row
 
 PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}

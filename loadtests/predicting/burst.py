@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadtests.bench.plan import BURST_AT
+from loadtests.records.constants import BURST_AT
 from loadtests.theory import drain_time
 
 __all__ = ["burst"]

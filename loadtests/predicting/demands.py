@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from loadtests.bench.plan import SUBMITTERS
 from loadtests.predicting.workload import Workload
+from loadtests.records.constants import SUBMITTERS
 
 __all__ = ["Demands", "Polling", "demands", "polling", "workload"]
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.bench.plan import OVERRUN_SECONDS
 from loadtests.predicting.burst import burst
 from loadtests.predicting.demands import Demands, Polling, demands, polling, workload
 from loadtests.predicting.simulation import (
@@ -29,6 +28,7 @@ from loadtests.predicting.visitmodel import (
     saturation,
 )
 from loadtests.predicting.workload import Workload
+from loadtests.records.constants import OVERRUN_SECONDS
 from loadtests.theory import OpenLoad
 
 __all__ = ["predict"]

@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from loadtests.predicting.numerics import PlusExponential
+from loadtests.numerics import PlusExponential
 from loadtests.predicting.workload import Visit, Workload, submitters_among
 from loadtests.theory import ClosedLoad, OpenLoad
 

@@ -7,7 +7,7 @@ browser's visit is one request. Between two visits of closed load the visitor th
 
 from dataclasses import dataclass
 
-from loadtests.predicting.numerics import check_not_negative, check_positive
+from loadtests.numerics import check_not_negative, check_positive
 
 __all__ = ["Visit", "Workload", "submitters_among"]
 

@@ -10,10 +10,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from loadtests.errors import UsageError, WriteError
+from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, read_rows, write_rows
 
-RULE_MS = 500.0  # "avoid web requests which run longer than 500ms", Heroku on background jobs
-MOST_OVER = 0.01  # the share of a group's requests that may take longer than the rule says
 SCHEMA, VERSION = "500ms/recording", 1
 
 Model = Literal["closed", "open"]

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.bench.plan import BURST_AT
+from loadtests.records.constants import BURST_AT
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtests.judging.samples import summarise
-from loadtests.records.recording import MOST_OVER, RULE_MS
+from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, in_window
 from loadtests.report.chartparts import (
     COLOURS,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from loadtests.judging.points import Figure as Value
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,

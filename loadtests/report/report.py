@@ -18,7 +18,7 @@ from typing import Any
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.judging.verdict import TOLD_FIRST, held
-from loadtests.records.recording import MOST_OVER
+from loadtests.records.constants import MOST_OVER
 from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
 from loadtests.report.rowsreport import write_rows_report

@@ -6,7 +6,7 @@ from typing import Any
 import requests
 from matplotlib.figure import Figure
 
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,

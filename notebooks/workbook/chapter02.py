@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loadtests.bench.plan import OVERRUN_SECONDS
 from loadtests.predicting.demands import demands, workload
 from loadtests.predicting.simulation import Period, feed_service, simulate_closed
 from loadtests.predicting.workload import submitters_among
+from loadtests.records.constants import OVERRUN_SECONDS
 from loadtests.records.rows import Row
 from loadtests.theory import ClosedLoad, OpenLoad, littles_law
 from workbook.readers import rows_of

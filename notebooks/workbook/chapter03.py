@@ -9,7 +9,7 @@ import requests
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import COLOURS, EndLabel, house_style, inches, label_ends, rule_line
 from loadtests.servers.stack import Stack, StackSettings
 from workbook.words import in_words

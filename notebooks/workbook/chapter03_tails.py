@@ -19,7 +19,7 @@ from loadtests.predicting.simulation import (
     simulate_closed,
 )
 from loadtests.predicting.workload import Workload, submitters_among
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.report.chart_rows import MORE_COLOURS
 from loadtests.report.chartparts import (
     COLOURS,

@@ -12,10 +12,11 @@ from itertools import count
 from typing import Any
 
 from jobqueue import Queue
-from loadtests.bench.plan import RAMP_USERS_PER_S, SUBMITTERS, Plan
+from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of
 from loadtests.predicting.simulation import Period, simulate_closed
 from loadtests.predicting.workload import Workload
+from loadtests.records.constants import RAMP_USERS_PER_S, SUBMITTERS
 from loadtests.records.rows import in_window
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import SHORT

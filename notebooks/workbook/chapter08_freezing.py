@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 
-from loadtests.generator.nullserver import OK, Connection, serve
+from loadtests.bench.nullserver import OK, Connection, serve
 
 ANSWER_SECONDS = 0.005
 

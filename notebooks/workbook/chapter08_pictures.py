@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from loadtests.judging.samples import nearest_rank
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
     GREY,

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.records.rows import in_window
 from loadtests.report.chart_rows import not_yet_answered
 from loadtests.report.chartparts import (

@@ -5,7 +5,7 @@ from statistics import median
 
 from matplotlib.figure import Figure
 
-from loadtests.records.recording import RULE_MS
+from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,

@@ -4,7 +4,7 @@
 whose answers take a known time is a subclass (the harness's own tests have one). For load generators on
 loopback: requests have no body, and none is sent before the last one is answered.
 
-    python -m loadtests.generator.nullserver --port 9001
+    python -m loadtests.bench.nullserver --port 9001
 """
 
 import argparse
@@ -63,7 +63,7 @@ async def serve(connection: Callable[[], asyncio.Protocol], name: str, port: int
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m loadtests.generator.nullserver", description="Answer at once."
+        prog="python -m loadtests.bench.nullserver", description="Answer at once."
     )
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     asyncio.run(serve(Connection, "Null server", parser.parse_args(argv).port))

@@ -73,7 +73,7 @@ def measure_floor(
     seen: list[Rate] = []
     with tempfile.TemporaryDirectory(prefix="floor-") as name:
         folder = Path(name)
-        command = [sys.executable, "-m", "loadtests.generator.nullserver"]
+        command = [sys.executable, "-m", "loadtests.bench.nullserver"]
         with Process("null server", command, folder / "server.log") as server:
             host = server.wait_for_address()
             for rate in sorted(rates):

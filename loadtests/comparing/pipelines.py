@@ -1,0 +1,70 @@
+"""A comparison for pipelines: JUnit-style XML, and Markdown for a summary page. Pure.
+
+A test case is a group of requests under one condition. It fails, errs or passes as the exit status does.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from loadtests.comparing.comparisontext import FIGURES, change, interval, mark, sees_nothing, value, where
+from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
+
+
+def junit_comparison(comparison: Mapping[str, Any]) -> str:
+    """A test case for each group of requests under each condition: a failure where it got slower."""
+    suite = Element("testsuite", name="not slower than before")
+    asked: dict[str, list[Mapping[str, Any]]] = {}
+    for question in comparison["questions"]:
+        asked.setdefault(where(question), []).append(question)
+    for name, questions in asked.items():
+        figures = {FIGURES[each["figure"]]: _told(each) for each in questions}
+        case = case_of(suite, "loadtests.compare", name, figures)
+        slower = [
+            f"{FIGURES[each['figure']]}: {_told(each)}" for each in questions if each["finding"] == "slower"
+        ]
+        if slower:
+            add_outcome(case, "failure", f"slower: {'; '.join(slower)}")
+        elif all(each["chance"] is None for each in questions):
+            add_outcome(case, "skipped", "too few requests to say anything")
+    for lost in comparison["unfit"]:
+        case = case_of(suite, "loadtests.compare", lost["condition"] or "the file", {"side": lost["side"]})
+        add_outcome(case, "error", f"not fit {lost['side']}: {'; '.join(lost['reasons'])}")
+    if comparison["exit_status"] == 3 and not comparison["unfit"]:
+        add_outcome(
+            case_of(suite, "loadtests.compare", "the comparison", {}), "error", comparison["sentence"]
+        )
+    return xml(suite, comparison["sentence"])
+
+
+def github_comparison(comparison: Mapping[str, Any]) -> str:
+    """Markdown: the verdict, and a row for each figure."""
+    head = ["requests", "figure", "before", "after", "change", "95 % interval", ""]
+    shown = [""] + [where(each) for each in comparison["questions"]]
+    rows = [
+        [
+            where(each) if where(each) != before else "",
+            FIGURES[each["figure"]],
+            value(each, "before"),
+            value(each, "after"),
+            change(each),
+            interval(each),
+            mark(each),
+        ]
+        for before, each in zip(shown, comparison["questions"], strict=False)
+    ]
+    title = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare"}[comparison["exit_status"]]
+    if comparison["exit_status"] == 0 and sees_nothing(comparison):
+        title = "⚠️ No difference seen, but none could have been"
+    told = [f"### {title}", escaped(comparison["sentence"]), *([table(head, rows)] if rows else [])]
+    told += [escaped(warning) for warning in comparison["warnings"]]
+    told += [
+        f"- Not fit {lost['side']}: {escaped(lost['condition'])}: {escaped('; '.join(lost['reasons']))}"
+        for lost in comparison["unfit"]
+    ]
+    return "\n\n".join(told) + "\n"
+
+
+def _told(question: Mapping[str, Any]) -> str:
+    both = f"{value(question, 'before')} to {value(question, 'after')}"
+    return f"{both} ({change(question)}; 95 % interval {interval(question)})"

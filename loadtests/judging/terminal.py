@@ -1,0 +1,99 @@
+"""What a judgement comes to in the terminal: a table from exact samples, and the verdict in words. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
+from loadtests.judging.samples import Summary, by_group, summarise, title
+from loadtests.records.constants import RULE_MS
+from loadtests.records.recording import Recording
+from loadtests.records.rows import Row
+from loadtests.wording import counted, figure, percent, share_interval, visits
+
+TITLE_WIDTH = 20
+HEADING = "From every request, unrounded; unfinished ones count as far as they had come:"
+NAIVE = "  from the sending"
+
+
+def verdict_text(judgement: Judgement) -> str:
+    """The verdict on a load as the terminal and Locust's page show it, its table above it."""
+    return f"\n{HEADING}\n" + "\n\n".join(_stage(stage, judgement.recording) for stage in judgement.stages)
+
+
+def _stage(verdict: StageVerdict, recording: Recording) -> str:
+    table = run_table(verdict.rows, recording.ended_s, recording.rule_ms, naive=recording.open)
+    return "\n".join([*_heading(verdict, recording), table, *_said(verdict, recording)])
+
+
+def _heading(verdict: StageVerdict, recording: Recording) -> list[str]:
+    if verdict.stage is None:
+        return []
+    load, start, end = verdict.stage
+    what = visits(load) if recording.open else counted(round(load), "user")
+    return [f"{what[0].upper()}{what[1:]}, from {start:.1f} to {end:.1f} s:"]
+
+
+def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
+    """The verdict in words, each group with the interval that it rests on."""
+    rule = f"The rule, at most {percent(recording.most_over)} of any requests over {recording.rule_ms:g} ms"
+    ruled = [each for each in verdict.groups if each.word != "visit"]
+    if not ruled:
+        said = [f"{rule}: not judged."]
+    else:
+        words = {each.word for each in ruled}
+        word = next(word for word in ("broken", "undecided", "kept") if word in words)
+        said = [f"{rule}: {word}."]
+        said += [f"  {_reason(each)}" for each in ruled if each.word == word]
+    if verdict.doubts:
+        said.append(f"But this proves nothing: {'; '.join(verdict.doubts)}.")
+    return said
+
+
+def _reason(verdict: GroupVerdict) -> str:
+    """ "browsing 0 % (95 % interval 0 to 3.6 %): about 270 more requests would decide"."""
+    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
+    if share is None or interval is None:
+        return f"{title(verdict.group)}: nothing was answered"
+    said = f"{title(verdict.group)} {percent(share)} (95 % interval {share_interval(interval)})"
+    if verdict.word != "undecided":
+        return said
+    if verdict.more is None:
+        return f"{said}: so near to the limit that hardly any number of requests would decide"
+    return f"{said}: about {verdict.more} more requests would decide"
+
+
+def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> str:
+    """A plain table, 79 columns wide where the names are short. Returns its text.
+
+    `naive` adds to each group what it would be if counted from the sending, where that says something else.
+    """
+    names = ("count", 7), ("unfin.", 6), ("failed", 6), ("p50", 8), ("p95", 8), ("p99", 8)
+    header = "".join(f" {name:>{width}}" for name, width in names)
+    lines = [f"{'':{TITLE_WIDTH}}{header} {f'>{rule_ms:g} ms':>8}"]
+    for group, members in by_group(rows).items():
+        figures = summarise(members, ended, rule_ms)
+        lines.append(_line(title(group), figures))
+        if naive:
+            said = summarise(members, ended, rule_ms, naive=True)
+            if _says_something_else(figures, said):
+                lines.append(_line(NAIVE, said))
+    return "\n".join(lines)
+
+
+def _line(name: str, figures: Summary) -> str:
+    over = figures["share_over"]
+    failed = figures["failures"] + figures["dropped"]
+    percentiles = "".join(f" {figure(figures, key):>8}" for key in ("p50_ms", "p95_ms", "p99_ms"))
+    shortened = name if len(name) <= 3 * TITLE_WIDTH else name[: 3 * TITLE_WIDTH - 1] + "…"
+    return (
+        f"{shortened:{TITLE_WIDTH}} {figures['count']:7} {figures['unfinished']:6} {failed:6}{percentiles}"
+        f" {'' if over is None else percent(over):>8}"
+    )
+
+
+def _says_something_else(figures: Mapping[str, object], naive: Mapping[str, object]) -> bool:
+    """True if any percentile differs by more than 10 ms and a tenth."""
+    pairs = ((figures[key], naive[key]) for key in ("p50_ms", "p95_ms", "p99_ms"))
+    return any(
+        isinstance(full, float) and isinstance(short, float) and full - short > max(10.0, 0.1 * full)
+        for full, short in pairs
+    )
