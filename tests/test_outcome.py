@@ -69,7 +69,7 @@ def test_a_whole_visit_is_no_request() -> None:
         (recording(FAST, lag_ms=15.0), "late by 15.0 ms"),
         (recording(FAST, users=4), "4 of 5 users were there"),
         (recording([]), "nothing was measured"),
-        (replace(recording(FAST), lag=[]), "so late that it did not notice"),
+        (replace(recording(FAST), lag=[]), "so late that its lag was never sampled"),
         (replace(recording(FAST), vitals=[[Vital(0, 0, 0, 0, 5), Vital(9, 1, 18, 18, 5)]]), "100 % busy"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a measured step comes to: its entry in results.json. Pure: step.py does the measuring."""
+"""The entry of a measured step in results.json. Pure: step.py does the measuring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ GROUPS = ("submit", "browse", "content", "page", "poll")
 
 @dataclass(frozen=True)
 class Seen:
-    """All that is known of a step when it is over."""
+    """Everything known about a step when it is over."""
 
     rows: list[Row]
-    about: dict[str, Any]  # what the load generator says of itself
+    about: dict[str, Any]  # what the load generator says about itself
     sampler: Sampler
     slots: SlotCounts  # at the end
     drain_s: float | None
 
 
 def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
-    """One step of results.json, but for the path of its rows.
+    """One step of results.json, without the path of its rows.
 
-    Raises ProcessError if the samples or the generator's signs of life are too few.
+    Raises ProcessError if the servers or the generator's lag were sampled too rarely.
     """
     condition, (start, end) = step.condition, plan.window(step.condition)
     ended = float(seen.about["ended_s"])
@@ -42,7 +42,7 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
     lags = [late for at, late in seen.about["lag"] if start <= at < end]
     if not lags:
         raise ProcessError(
-            "The load generator was so late that it did not notice: no sign of life when it counted."
+            "The load generator was so late that its lag was never sampled in the measured time."
         )
     lag, generator = nearest_rank(lags, 99), view.cpu_percent["load generator"]
     law = little(seen.rows, start, end, condition.users) if condition.users else None
@@ -95,13 +95,13 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
 
 
 def _answered(rows: Sequence[Row], start: float, end: float) -> int:
-    """Requests that ended in this time, whenever they were sent: what the server gets done."""
+    """How many requests ended in this time, whenever they were sent: the server's throughput."""
     ended = [row.done_s for row in rows if row.group != "content" and row.done_s is not None]
     return sum(start <= done < end for done in ended)
 
 
 def _server(seen: Seen, view: Window, condition: Condition, seconds: float) -> dict[str, Any]:
-    """The step as the web server saw it, beside what the load generator counted over the whole of it."""
+    """The step as the web server saw it, beside what the load generator counted over the whole step."""
     sent = [row for row in seen.rows if row.group != "content" and row.sent_s is not None]
     return {
         "requests": seen.slots.taken,

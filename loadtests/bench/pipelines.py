@@ -1,8 +1,8 @@
 """Results for pipelines: JUnit-style XML, and Markdown for a summary page. Pure: from dictionaries to text.
 
-A test case is a point of a run, or a condition of a comparison. It fails, errs or passes as the exit status
-does, so that a pipeline never shows a failure beside a success: an app that the verdict does not judge (the
-synchronous one, where the queued one was measured too) is skipped where it breaks the rule.
+A test case is a point of a run, or a condition of a comparison. Its result agrees with the exit status,
+so that a pipeline never shows a failed test beside a success: an app that the verdict does not judge (the
+synchronous one, if the queued one was measured too) is skipped where it breaks the rule.
 """
 
 import re
@@ -69,7 +69,7 @@ def junit_comparison(comparison: Mapping[str, Any]) -> str:
 
 
 def github_summary(results: Results) -> str:
-    """Markdown: the verdict, a row for each point, and the steps that are not fit with their reasons."""
+    """Markdown: the verdict, the rows of each point, and the unfit steps with their reasons."""
     rule = duration(results["settings"].get("rule_ms", RULE_MS))
     head = ["", "requests", "p50", "p95", "p99", f"over {rule}", "rule"]
     rows = [
@@ -87,7 +87,7 @@ def github_summary(results: Results) -> str:
         f"### {marks[results['verdict']['exit_status']]} The {rule} rule",
         _escaped(results["verdict"]["sentence"]),
         _table(head, rows),
-        "In brackets: 95 % intervals, between the repeats where there are several, else within the run.",
+        "In brackets: 95 % intervals, from the repeats' spread if there are several, else within the run.",
     ]
     unfit = [
         f"- {_escaped(name_of(step))}, repeat {step['repeat']}: {_escaped('; '.join(step['unfit_reasons']))}"
@@ -95,7 +95,7 @@ def github_summary(results: Results) -> str:
         if not step["fit"]
     ]
     if unfit:
-        told += ["Not fit, and in no figure:", "\n".join(unfit)]
+        told += ["Not fit, and left out of the figures:", "\n".join(unfit)]
     return "\n\n".join(told) + "\n"
 
 
@@ -117,7 +117,7 @@ def github_comparison(comparison: Mapping[str, Any]) -> str:
     ]
     title = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare"}[comparison["exit_status"]]
     if comparison["exit_status"] == 0 and sees_nothing(comparison):
-        title = "⚠️ No difference seen, but none could have been"
+        title = "⚠️ No difference seen, but these runs could not have shown one"
     told = [f"### {title}", _escaped(comparison["sentence"]), *([_table(head, rows)] if rows else [])]
     told += [_escaped(warning) for warning in comparison["warnings"]]
     told += [
@@ -172,7 +172,7 @@ def _with_interval(figure: Results | None, key: str) -> str:
 
 
 def _properties(point: Results) -> Iterator[tuple[str, str]]:
-    """Plain numbers, for what reads them."""
+    """The figures as plain numbers, for programs."""
     for group in RULED:
         for key in FIGURES:
             figure = point[group][key]
@@ -234,6 +234,6 @@ def _cell(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As it stands, whatever Markdown or HTML would make of it."""
+    """Escape what Markdown or HTML would interpret."""
     text = text.replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)

@@ -1,4 +1,4 @@
-"""The table that a load prints at its end: one line for each group of requests, from exact samples. Pure."""
+"""The table printed at the end of a load: a line for each group of requests, from exact samples. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,12 @@ TITLES = {
     "content": "submit to content",
 }
 TITLE_WIDTH = 20
-HEADING = "From every request, unrounded; unfinished ones count as far as they had come:"
+HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
 NAIVE = "  from the sending"
 
 
 def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each group: those of TITLES in its order, then the others as they first came."""
+    """The rows of each group: the groups of TITLES in its order, then the others as they first appear."""
     groups: dict[str, list[Row]] = {group: [] for group in TITLES}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
@@ -31,9 +31,9 @@ def summaries(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS) -> di
 
 
 def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> str:
-    """A plain table, 79 columns wide where the names are short. Returns its text.
+    """Return a plain-text table, 79 columns wide if the names are short.
 
-    `naive` adds to each group what it would be if counted from the sending, where that says something else.
+    `naive` adds the figures counted from the moment of sending to each group for which they look better.
     """
     names = ("count", 7), ("unfin.", 6), ("failed", 6), ("p50", 8), ("p95", 8), ("p99", 8)
     header = "".join(f" {name:>{width}}" for name, width in names)
@@ -49,7 +49,7 @@ def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
 
 
 def title(group: str) -> str:
-    """What a group is called for people."""
+    """A group's display name."""
     return TITLES.get(group, group)
 
 
@@ -65,7 +65,7 @@ def _line(name: str, figures: Summary) -> str:
 
 
 def _says_something_else(figures: Mapping[str, object], naive: Mapping[str, object]) -> bool:
-    """True if any percentile differs by more than 10 ms and a tenth."""
+    """True if any naive percentile is lower by more than 10 ms and by more than a tenth."""
     pairs = ((figures[key], naive[key]) for key in ("p50_ms", "p95_ms", "p99_ms"))
     return any(
         isinstance(full, float) and isinstance(short, float) and full - short > max(10.0, 0.1 * full)

@@ -1,4 +1,4 @@
-"""What a load comes to when it is over: the words for the terminal, the exit status, the .json file. Pure."""
+"""The outcome of a finished load: the text for the terminal, the exit status, the .json file. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ KEPT, BROKEN, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
 
 
 class Stage(NamedTuple):
-    """A time of constant load, in seconds: `load` users, or visits a second."""
+    """A stretch of constant load, in seconds: `load` users, or visits a second."""
 
     load: float
     start: float
@@ -25,11 +25,11 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
-    """One stage, or the whole load, and what is to be said of it."""
+    """The verdict on one stage, or on the whole load."""
 
     heading: str
     table: str
-    over: dict[str, float]  # the share over the rule, or failed, of each group of requests
+    over: dict[str, float]  # for each group of requests, the share over the rule or failed
     reasons: list[str]  # why it proves nothing; empty if it is fit
 
 
@@ -40,7 +40,7 @@ class Outcome:
 
 
 def outcome(recording: Recording, load: Load, stages: Sequence[Stage], asked: int, lost: int = 0) -> Outcome:
-    """The verdict on a load. `asked`: users that were to be there; `lost`: processes that did not report."""
+    """The verdict on a load. `asked`: users asked for; `lost`: processes that did not report."""
     if stages:
         judged = [_judge_stage(recording, load, stage, lost) for stage in stages]
     else:
@@ -60,7 +60,7 @@ def _judge_stage(recording: Recording, load: Load, stage: Stage, lost: int) -> J
 def _judge(
     recording: Recording, load: Load, start: float, end: float, asked: int, lost: int, heading: str = ""
 ) -> Judged:
-    """What came between `start` and `end`: requests that should have started then, and signs of life."""
+    """Judge the requests due to start between `start` and `end`, and the generator's fitness then."""
     rows = in_window(recording.rows, start, end)
     shares = {
         group: figures["share_over_500ms"]
@@ -78,13 +78,13 @@ def _judge(
 def _unfit(
     recording: Recording, load: Load, rows: Sequence[Row], start: float, end: float, asked: int, lost: int
 ) -> list[str]:
-    """Why it proves nothing, by the limits of fitness.py; empty if it is fit."""
+    """Why the load proves nothing, by the limits of fitness.py; empty if it is fit."""
     reasons = [f"{counted(lost, 'load generator')} did not report"] if lost else []
     if not rows:
         return [*reasons, "nothing was measured"]
     lags = [late for at, late in recording.lag if start <= at < end]
     if not lags:
-        return [*reasons, "the load generator was so late that it did not notice"]
+        return [*reasons, "the load generator was so late that its lag was never sampled"]
     generator, host = recording.cpu(start, end)
     count = recording.arrivals
     return reasons + unfit_reasons(
@@ -101,7 +101,7 @@ def _said(judged: Judged, load: Load, most: float) -> list[str]:
     rule = f"The rule, at most {percent(most)} of any requests over {load.rule_ms:g} ms"
     broken = {group: share for group, share in judged.over.items() if share > most}
     if not judged.over:
-        said = f"{rule}: not to be judged."
+        said = f"{rule}: cannot be judged."
     elif broken:
         worst = sorted(broken.items(), key=lambda item: -item[1])
         said = f"{rule}: broken. " + ", ".join(f"{title(group)} {percent(share)}" for group, share in worst)
@@ -121,7 +121,7 @@ def _status(judged: Judged, most: float) -> int:
 def about(
     recording: Recording, load: Load, stages: Sequence[Stage], asked: int, lost: int = 0
 ) -> dict[str, Any]:
-    """What stands in the .json file beside the rows. Times in seconds, lag in ms."""
+    """The contents of the .json file beside the rows. Times in seconds, lag in ms."""
     users = {"users": recording.users(), "users_asked": asked}
     return {
         "started_at": recording.started_at,

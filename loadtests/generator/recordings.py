@@ -1,7 +1,7 @@
-"""What each process of a load recorded, and all of it put together.
+"""The recordings of a load's processes, and how they are merged.
 
-The processes' clocks differ. Each recording says when it began, in Unix time, and is moved by as much as that
-was later than the whole: on one machine that is exact, between machines as good as their clocks agree.
+Each process counts time from its own start. A recording states that start in Unix time, and is shifted to the
+start of the whole: exactly on one machine, and between machines as well as their clocks agree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ ROWS_A_MESSAGE = 5000
 
 
 class Vital(NamedTuple):
-    """How a process was doing at a time (seconds): CPU seconds until then, and users that were there."""
+    """A sample of a process at a time (seconds): CPU seconds used so far, and users running."""
 
     at: float
     generator: float
@@ -28,31 +28,31 @@ class Vital(NamedTuple):
 
 @dataclass
 class Recording:
-    """What was recorded, by one process or by all. Times are seconds since `started_at` (Unix time)."""
+    """The recording of one process, or of all. Times are seconds since `started_at` (Unix time)."""
 
     started_at: float
-    stopped: float  # when the load ended; what was in flight could still end until `ended`
+    stopped: float  # when the load ended; requests in flight could still finish until `ended`
     ended: float
     rows: list[Row]
     lag: list[tuple[float, float]] = field(default_factory=list)  # (when, ms late)
     vitals: list[list[Vital]] = field(default_factory=list)  # of each process
     arrivals: Count | None = None  # of open load
-    visits: set[str] = field(default_factory=set)  # groups whose rows are whole visits, no requests
-    left_out: int = 0  # requests cut off before anybody could say how long they would take
+    visits: set[str] = field(default_factory=set)  # groups whose rows are whole visits, not requests
+    left_out: int = 0  # requests cut off too early to tell how long they would have taken
 
     def users(self) -> int:
-        """How many users were there at most."""
+        """The most users that each process ran, added up."""
         return sum(max((vital.users for vital in process), default=0) for process in self.vitals)
 
     def users_at(self, time: float) -> int:
-        """How many users were there when each process was last looked at until `time`."""
+        """How many users ran at each process's last sample up to `time`."""
         seen = ([vital.users for vital in process if vital.at <= time] for process in self.vitals)
         return sum(counts[-1] if counts else 0 for counts in seen)
 
     def cpu(self, start: float, end: float) -> tuple[float, float]:
-        """`(generator, host)` in percent: of one core for the busiest process, of all cores for its machine.
+        """`(generator, host)` in percent: the busiest process of one core, the busiest machine of all cores.
 
-        Zero where the window is too short to tell.
+        Zero if the window is too short to tell.
         """
         generators, hosts = [0.0], [0.0]
         for process in self.vitals:
@@ -66,7 +66,7 @@ class Recording:
 
 
 def look(at: float, users: int) -> Vital:
-    """How this process is doing now."""
+    """A sample of this process, now."""
     own, host = psutil.Process().cpu_times(), psutil.cpu_times()
     total = sum(host) - getattr(host, "guest", 0.0) - getattr(host, "guest_nice", 0.0)  # counted in user
     busy = total - host.idle - getattr(host, "iowait", 0.0)
@@ -74,7 +74,7 @@ def look(at: float, users: int) -> Vital:
 
 
 def merged(parts: Sequence[Recording], started_at: float) -> Recording:
-    """All recordings as one, which began at `started_at` (Unix time). No parts: an empty one."""
+    """All recordings as one that began at `started_at` (Unix time); an empty one if there are no parts."""
     whole = Recording(started_at=started_at, stopped=0.0, ended=0.0, rows=[])
     for part in parts:
         later = part.started_at - started_at
@@ -102,7 +102,7 @@ def _moved(row: Row, later: float) -> Row:
 
 
 def pack(recording: Recording) -> Iterator[dict[str, Any]]:
-    """The messages, of plain lists and numbers, that a worker sends; the last one says that it is."""
+    """The messages that a worker sends, of plain lists and numbers; the last one has `last` set."""
     rows = recording.rows
     for first in range(0, len(rows), ROWS_A_MESSAGE):
         yield {"rows": [_cells(row) for row in rows[first : first + ROWS_A_MESSAGE]]}
@@ -125,10 +125,10 @@ def _cells(row: Row) -> list[Any]:
 
 
 class Collector:
-    """Puts one worker's messages together again."""
+    """Reassembles one worker's recording from its messages."""
 
     def __init__(self) -> None:
-        self.recording: Recording | None = None  # once the last message is here
+        self.recording: Recording | None = None  # set by the last message
         self._rows: list[Row] = []
 
     def add(self, message: dict[str, Any]) -> None:

@@ -3,12 +3,12 @@
 Four rules decide every figure here:
 
 * Latency counts from the *intended* start, so that time lost in a busy load generator counts too. The naive
-  latency, from the moment of sending, is there to be held beside it.
-* A request still in flight at the end of the run is not dropped. It is censored: all that is known is that it
-  took at least as long as it had waited. A figure that rests on such requests is stated as a lower bound.
-* A failure is no latency. Fast errors would flatter the percentiles, so failures stay out of them, and always
-  count as over 500 ms.
-* A request that was never sent, since too many were in flight, counts as over 500 ms too.
+  latency, from the moment of sending, is kept for comparison.
+* A request still in flight at the end of the run is kept, right-censored: it took at least as long as it had
+  waited. A figure that rests on such requests is stated as a lower bound.
+* A failure has no latency. Fast errors would flatter the percentiles, so failures are left out of them, and
+  always count as over 500 ms.
+* A request that was never sent because too many were in flight also counts as over 500 ms.
 """
 
 import csv
@@ -31,27 +31,27 @@ class Row:
     """One request of one user. Times are seconds since the start of the run, to the microsecond."""
 
     user: int
-    group: str  # submit, page, poll, browse or content; what a locustfile calls it
+    group: str  # submit, page, poll, browse or content; or the locustfile's own name
     name: str
     intended_s: float  # when it should have been sent
-    sent_s: float | None  # None: it was never sent
+    sent_s: float | None  # None: never sent
     done_s: float | None  # None: no answer when the run ended
     status: int  # HTTP status; 0 when there was no answer
-    error: str  # empty when all was well; DROPPED: not sent, since too many were in flight
+    error: str  # empty on success; DROPPED: not sent, too many were in flight
 
     @property
     def dropped(self) -> bool:
-        """True for an arrival of open load that found the cap on what is in flight reached: never sent."""
+        """True for an arrival of open load that was never sent, since too many were in flight."""
         return self.sent_s is None and self.error == DROPPED
 
     @property
     def unfinished(self) -> bool:
-        """True when the run ended before the answer came, also if it still waited for a connection."""
+        """True if the run ended before the answer came, even if it still waited for a connection."""
         return self.done_s is None and not self.dropped
 
     @property
     def failed(self) -> bool:
-        """True when it ended with an error, or with a status of 400 and above."""
+        """True if it ended with an error, or with a status of 400 or above."""
         return self.done_s is not None and (bool(self.error) or self.status >= 400)
 
     def waited_ms(self, ended: float, naive: bool = False) -> float:
@@ -71,9 +71,9 @@ HEADER = [field.name for field in fields(Row)]
 
 
 class Summary(TypedDict):
-    """The figures of one group of requests, ready for results.json; None where there is nothing to state."""
+    """The figures of one group of requests, ready for results.json; None where there is no figure."""
 
-    count: int  # with those below
+    count: int  # including those below
     failures: int
     unfinished: int
     dropped: int
@@ -81,7 +81,7 @@ class Summary(TypedDict):
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
-    mean_ms: float | None  # of answered and, as long as they had waited, of unfinished requests
+    mean_ms: float | None  # unfinished requests count with their wait so far
     p50_ci: list[float | None] | None
     p95_ci: list[float | None] | None
     p99_ci: list[float | None] | None
@@ -91,11 +91,11 @@ class Summary(TypedDict):
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Every row of a CSV file, in its order. Raises LoadTestError, naming the line, if one can't be read."""
+    """Every row of a CSV file, in order. Raises LoadTestError, naming the line, if one can't be read."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         if next(lines, None) != HEADER:
-            raise LoadTestError(f"{path} is no file of requests: its first line is not {','.join(HEADER)}")
+            raise LoadTestError(f"{path} is not a file of requests: its first line is not {','.join(HEADER)}")
         rows = []
         try:
             for user, group, name, intended, sent, done, status, error in lines:
@@ -107,7 +107,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV: a line each, times with six decimals, empty if there is none."""
+    """Write rows as CSV, one a line; times have six decimals, or are empty if None."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
@@ -120,7 +120,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _cell(value: float | str | None) -> float | str | None:
-    if isinstance(value, str):  # an error text of several lines becomes one
+    if isinstance(value, str):  # joins the lines of an error text
         return " ".join(value.split())
     return f"{value:.6f}" if isinstance(value, float) else value
 
@@ -131,12 +131,11 @@ def in_window(rows: Iterable[Row], start: float, end: float) -> list[Row]:
 
 
 def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> Summary:
-    """The figures of one group of requests, the run having ended at `ended` (seconds on the rows' clock).
+    """The figures of one group of requests, in a run that ended at `ended` (seconds on the rows' clock).
 
-    The share over the rule counts every failure, and every request that was dropped, as over. An unfinished
-    request is over once it has waited for `rule_ms`; before that nobody can say, so the share leaves it out
-    (`count` and `unfinished` do not). `naive` counts from the moment of sending, and leaves out what was
-    never sent.
+    The share over the rule counts every failed or dropped request as over. An unfinished request is over once
+    it has waited for `rule_ms`; before that its outcome is unknown, so the share leaves it out (`count` and
+    `unfinished` do not). `naive` counts from the moment of sending, and leaves out requests never sent.
     """
     if naive:
         rows = [row for row in rows if row.sent_s is not None]
@@ -174,8 +173,8 @@ class Samples:
     """Latencies, some of them censored, sorted once. `waiting`: how long each unfinished one had waited.
 
     An order statistic grows with each of its samples. So it is smallest if every unfinished request was
-    answered the moment the run ended, and largest if none ever was. Nothing is assumed of how they would have
-    gone on.
+    answered the moment the run ended, and largest if none ever was. Nothing is assumed about how they would
+    have ended.
     """
 
     def __init__(self, answered: Iterable[float], waiting: Iterable[float]) -> None:
@@ -183,10 +182,10 @@ class Samples:
         self._least = sorted([*self._answered, *waiting])
 
     def percentile(self, percent: int) -> tuple[float | None, bool]:
-        """`(value, exact)` of the nearest-rank percentile; no samples: `(None, True)`.
+        """`(value, exact)` of the nearest-rank percentile; `(None, True)` without samples.
 
-        It is exact where the smallest it can be is the largest too. Where not, the smallest is the largest
-        statement that is certainly true, whenever those requests would have been answered: a lower bound.
+        It is exact if its smallest and largest possible values agree. If not, `value` is the smallest: a
+        lower bound that holds whenever the unfinished requests would have been answered.
         """
         if not self._least:
             return None, True
@@ -194,10 +193,10 @@ class Samples:
         return self._least[rank - 1], self._least[rank - 1] == self._most(rank)
 
     def interval(self, percent: int) -> list[float | None] | None:
-        """`[low, high]`, which hold the true percentile with 95 %; None where so few samples have none.
+        """The 95 % interval `[low, high]` of the true percentile; None if there are too few samples.
 
-        `low` is the smallest its order statistic can be, `high` the largest its own can be, so unfinished
-        requests only widen the interval. `high` is None if that is without limit.
+        `low` is the smallest possible value of its order statistic, `high` the largest of its own, so
+        unfinished requests only widen the interval. `high` is None if it is unbounded.
         """
         ranks = percentile_ranks(len(self._least), percent)
         if ranks is None:
@@ -206,7 +205,7 @@ class Samples:
         return [self._least[ranks[0] - 1], None if math.isinf(high) else high]
 
     def mean(self) -> float | None:
-        """The mean, in which an unfinished request counts as long as it had waited: then a lower bound."""
+        """The mean; a lower bound if there are unfinished requests, which count with their wait so far."""
         return round(math.fsum(self._least) / len(self._least), 3) if self._least else None
 
     def _most(self, rank: int) -> float:
@@ -214,7 +213,7 @@ class Samples:
 
 
 def nearest_rank(samples: Sequence[float], percent: int) -> float:
-    """The smallest sample that at least `percent` % of the samples do not exceed: nothing is interpolated.
+    """The smallest sample that at least `percent` % of the samples do not exceed, without interpolation.
 
     Definition 1 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50
     (1996).
@@ -223,5 +222,5 @@ def nearest_rank(samples: Sequence[float], percent: int) -> float:
 
 
 def rank_of(count: int, percent: int) -> int:
-    """The rank of that sample among `count`, counted from 1."""
-    return max(1, -(-percent * count // 100))  # in whole numbers: 0.07 * 100 is 7.000000000000001
+    """The rank of the nearest-rank percentile among `count` samples, counted from 1."""
+    return max(1, -(-percent * count // 100))  # in integers: 0.07 * 100 is 7.000000000000001

@@ -1,6 +1,6 @@
 """Does each app keep the rule, and with how many users? Pure: from the steps of results.json to a sentence.
 
-What is judged are points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
+The verdict is on points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ TOLD_FIRST = ("queued", "sync", "host")
 
 
 class Verdict(TypedDict):
-    """What a run comes to, as results.json holds it."""
+    """The verdict on a run, as in results.json."""
 
     exit_status: int
     sentence: str
@@ -45,10 +45,10 @@ class Verdict(TypedDict):
 def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
     """The exit status, the sentence, and the most users with whom each app kept the rule (None: with none).
 
-    The status is 3 if a condition was measured and no repeat of it is fit (or nothing was measured): such a
-    run proves nothing. Otherwise it is 0 if the queued app, or the only one measured, kept the rule at every
-    point, and 1 if not. `settings` are those of results.json: the first of its slots, workers and threads are
-    the default, which the most users are for; without them the first step's are.
+    The status is 3 if a condition has no fit repeat, or nothing was measured: such a run proves nothing.
+    Otherwise it is 0 if the queued app, or the only one measured, kept the rule at every point, and 1 if not.
+    `settings` are those of results.json. The most users are those of the default: the first of the settings'
+    slots, workers and threads, or without settings the first step's.
     """
     all_points = points(steps)
     settings = settings or {}
@@ -73,15 +73,15 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
 
 
 def is_default(point: Step, steps: Sequence[Step], settings: Settings) -> bool:
-    """True if a step or a point has the first of the slots, workers and threads that were asked for."""
+    """True if a step or a point has the first of the slots, workers and threads asked for."""
     return all(point[key] == settings.get(key, [steps[0][key]])[0] for key in SWEPT)
 
 
 def held(points_of_app: Sequence[Step], key: str) -> Any:
-    """The largest load that kept the rule, as every smaller one did; None if not even the smallest did.
+    """The largest load up to which every load kept the rule; None if not even the smallest did.
 
-    `key`: users, for closed load, or rate_per_s, for open. A larger load that keeps it again may be luck.
-    What was not fit neither keeps nor breaks it.
+    `key`: users for closed load, rate_per_s for open. A larger load that keeps it again may be luck. Unfit
+    points are skipped.
     """
     most = None
     for point in _by_load(points_of_app, key):
@@ -92,7 +92,7 @@ def held(points_of_app: Sequence[Step], key: str) -> Any:
 
 
 def _by_load(measured: Sequence[Step], key: str) -> list[Step]:
-    """The fit ones under the load that `key` stands for, smallest first."""
+    """The fit points under closed or open load, as `key` says, smallest load first."""
     return sorted((p for p in measured if p["fit"] and p[key] is not None), key=lambda p: float(p[key]))
 
 
@@ -102,7 +102,7 @@ def _headline(usual: Sequence[Step], apps: Sequence[str], settings: Settings) ->
 
 
 def _open_load(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
-    """The same for visits that arrive whether or not earlier ones were answered."""
+    """The same for open load, in visits a second."""
     held_by_each = list(_held_by_each(usual, apps, settings, "rate_per_s"))
     return _sentence(["in open load " + held_by_each[0], *held_by_each[1:]]) if held_by_each else ""
 
@@ -151,7 +151,7 @@ def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> st
 
 
 def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
-    """How many users each app held with other slots, workers or threads than the default; empty if none."""
+    """How many users each app held with non-default slots, workers or threads; empty if none."""
     default = usual[0] if usual else None
     others: dict[tuple[str, str], list[Step]] = {}
     for point in all_points:
@@ -171,7 +171,7 @@ def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str
 
 
 def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
-    """Why there is none; empty if there is one."""
+    """Why there is no verdict; empty if there is one."""
     if not all_points:
         return "No step was measured."
     lost = [point for point in all_points if not point["fit"]]
@@ -183,7 +183,7 @@ def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
 
 
 def _left_out(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
-    """Which repeats the points that are fit leave out; empty if none."""
+    """Which unfit repeats the fit points leave out; empty if none."""
     repeats = [steps[index] for point in all_points if point["fit"] for index in point["steps"]]
     unfit = [step for step in repeats if not step["fit"]]
     if not unfit:
@@ -196,9 +196,9 @@ def _example(step: Step) -> str:
 
 
 def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[str, Step]:
-    """For each app its step with the most users at which every app that was measured is fit; may be empty.
+    """For each app, its step with the most users at which every measured app is fit; may be empty.
 
-    Closed load with the default slots, workers and threads; of several repeats the first that is fit.
+    Closed load only, with the default slots, workers and threads; of several repeats, the first fit one.
     """
     return {
         app: next(steps[index] for index in point["steps"] if steps[index]["fit"])
