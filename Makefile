@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
-unexport PYTHONDONTWRITEBYTECODE  # set in some containers: every process that is started would compile all it imports
+unexport PYTHONDONTWRITEBYTECODE  # set in some containers: every process would then recompile all its imports
 
 .PHONY: help
 help:  ## print this list
@@ -50,13 +50,13 @@ locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: make locust 
 diff:  ## show the lesson: what a queue changes in the app
 	@diff -u sync_app/app.py queued_app/app.py || test $$? -eq 1
 
-# notebooks/jupyter/: the contents come first, no question about news, no traffic that leaves this machine.
+# notebooks/jupyter/: opens the contents first, asks nothing about news, sends no traffic beyond this machine.
 .PHONY: notebooks
 notebooks: $(VENV)/notebooks.stamp  ## open the workbook's contents in JupyterLab
 	@cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/notebooks/jupyter" ../$(VENV)/bin/jupyter lab $(ARGS)
 
 .PHONY: book
-book: $(VENV)/book.stamp  ## build the workbook as a site that is read offline: var/book/index.html
+book: $(VENV)/book.stamp  ## build the workbook as an offline site: var/book/index.html
 	@$(RUN) notebooks/book.py $(ARGS)
 
 # ---- keep in order ---------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ format: $(VENV)/test.stamp  ## format the code
 	@$(RUN) -m ruff format --quiet .
 
 .PHONY: chapters
-chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; ARGS=--check runs them afresh
+chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; ARGS=--check runs them again
 	@$(RUN) notebooks/build.py $(ARGS)
 
 .PHONY: wc
@@ -93,7 +93,7 @@ wc:  ## count lines: the library is meant to stay small
 
 # ---- set-up ----------------------------------------------------------------------------------------------
 
-# The pip that comes with Python may be too old: it took a newer release than the pinned one where an extra was named.
+# The pip that comes with Python may be too old: with an extra, it installed a newer release than the pinned one.
 $(VENV)/pip.stamp: requirements/pip.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; '$(PYTHON)' is not. Name another: make PYTHON=python3.12 ..." >&2; exit 2; }
@@ -103,8 +103,8 @@ $(VENV)/pip.stamp: requirements/pip.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.txt
 	@touch $@
 
-# One stamp for each set of requirements: a change of the file installs it again. (What setuptools warns of is that an
-# editable install is one.)
+# One stamp per set of requirements: a changed file is installed again. (setuptools only warns that the install is
+# editable.)
 $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 	@echo "Installing requirements/$*.txt (once, about a minute) ..."
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -112,12 +112,12 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 		--no-build-isolation --no-index -e .
 	@touch $@
 
-# What make test installs holds all that the others need. The tests call several makes at once, and these find
-# it there.
+# What make test installs covers what the other targets need: the tests run several makes at once, and these find it
+# installed.
 $(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp: $(VENV)/bench.stamp
 
 .PHONY: lock
-lock:  ## pin requirements/*.txt anew from requirements/*.in (needs uv)
+lock:  ## re-pin requirements/*.txt from requirements/*.in (needs uv)
 	@for set in pip bench notebooks test peers book; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done

@@ -1,15 +1,13 @@
-"""Which addresses may be fetched: of a URL by its form, of a network address by where it leads."""
+"""Which addresses may be fetched: a URL by its form, an IP address by where it leads."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 from feedreader.errors import BadAddress
 
-MAX_URL_BYTES = 2_000  # a unique index of PostgreSQL takes 2,704 bytes
+MAX_URL_BYTES = 2_000  # an index entry of PostgreSQL holds at most 2,704 bytes
 DEFAULT_PORTS = {"http": 80, "https": 443}
-IPV6_IN_USE = IPv6Network(
-    "2000::/3"
-)  # all that is allocated; NAT64, local and multicast addresses are outside
+IPV6_IN_USE = IPv6Network("2000::/3")  # all allocated addresses; NAT64, local and multicast ones are outside
 IPV6_AROUND_IPV4 = (
     IPv6Network("2001::/32"),
     IPv6Network("2002::/16"),
@@ -17,7 +15,7 @@ IPV6_AROUND_IPV4 = (
 
 
 def clean_address(text: str) -> str:
-    """The URL that a visitor means: host in lower case, no default port, no #fragment.
+    """The URL a visitor means, in normal form: host in lower case, no default port, no #fragment.
 
     Raises BadAddress, whose message says what is wrong.
     """
@@ -27,7 +25,7 @@ def clean_address(text: str) -> str:
     if len(text.encode("utf-8", "replace")) > MAX_URL_BYTES:
         raise BadAddress(f"This address is too long: at most {MAX_URL_BYTES} bytes.")
     if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
-        raise BadAddress("An address has no spaces, control characters or backslashes in it.")
+        raise BadAddress("An address can't contain spaces, control characters or backslashes.")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -38,7 +36,7 @@ def clean_address(text: str) -> str:
     if not host:
         raise BadAddress("This address names no server.")
     if "@" in parts.netloc:
-        raise BadAddress("An address with a user name or a password in it is not kept here.")
+        raise BadAddress("An address with a user name or a password is not accepted.")
     netloc = f"[{host}]" if ":" in host else host
     if port not in (None, DEFAULT_PORTS[parts.scheme]):
         netloc += f":{port}"
@@ -46,7 +44,7 @@ def clean_address(text: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet, and not the way round to one that isn't."""
+    """Whether an IP address is on the public internet, and not a tunnel to one that isn't."""
     ip: IPv4Address | IPv6Address = ip_address(address)
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped is None:

@@ -1,4 +1,4 @@
-"""How the database is opened. SQLite needs to be told a few things; PostgreSQL is used as it comes."""
+"""How the database is opened. SQLite needs some configuration; PostgreSQL runs with its defaults."""
 
 import sqlite3
 import time
@@ -15,14 +15,14 @@ from sqlalchemy.types import TypeDecorator
 from feedreader.errors import SettingsError
 
 BUSY_TIMEOUT_MS = 15_000
-ASK_SECONDS = 0.001  # how often a writer asks whether it may write
-CREATE_TABLES_LOCK = 0x66656564  # "feed"; any number that others are unlikely to use
+ASK_SECONDS = 0.001  # between a writer's attempts to get the lock
+CREATE_TABLES_LOCK = 0x66656564  # "feed"; any number that nobody else is likely to use
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A moment, stored in UTC and given back with its offset, also by SQLite, which keeps none.
+    """A moment, stored in UTC and returned with its offset, even by SQLite, which stores none.
 
-    A datetime without an offset is a mistake, and raises ValueError (SQLAlchemy wraps it in StatementError).
+    A datetime without an offset raises ValueError (SQLAlchemy wraps it in StatementError).
     """
 
     impl = DateTime(timezone=True)
@@ -42,15 +42,15 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 def make_engine(url: str) -> Engine:
-    """An engine for the database at `url`, SQLite or PostgreSQL; the folder of an SQLite file is made.
+    """Make an engine for the database at `url`, SQLite or PostgreSQL, and the folder of an SQLite file.
 
-    Make it in the process that uses it: a connection must not be carried over a fork. Raises SettingsError.
+    Call this in the process that uses it: a connection must not cross a fork. Raises SettingsError.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise SettingsError(
-            f"{url!r} is not a database URL: write for instance sqlite:///var/feedreader.db"
+            f"{url!r} is not a database URL: write, for example, sqlite:///var/feedreader.db"
         ) from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":
@@ -61,10 +61,10 @@ def make_engine(url: str) -> Engine:
         raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")
     if not parsed.database or parsed.database == ":memory:":
         raise SettingsError(
-            "SQLite's memory is seen by one connection only: name a file, as in sqlite:///reader.db"
+            "An in-memory SQLite database has one connection only: name a file, as in sqlite:///reader.db"
         )
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    # No limit to the pool: there are never more connections in use than threads at work.
+    # No limit on the pool: there are never more connections in use than threads at work.
     engine = create_engine(parsed, pool_size=0)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -74,14 +74,14 @@ def make_engine(url: str) -> Engine:
 def writer(engine: Engine) -> Engine:
     """The same engine for transactions that write.
 
-    On SQLite these begin with BEGIN IMMEDIATE, and so queue up for the write lock at their beginning. One
-    that reads first and writes later fails at once, whatever the timeout, if somebody else wrote meanwhile.
+    On SQLite these begin with BEGIN IMMEDIATE, so they wait for the write lock at their start. A transaction
+    that reads first and writes later fails at once, whatever the timeout, if another has written in between.
     """
     return engine.execution_options(sqlite_begin="IMMEDIATE")
 
 
 def create_all(engine: Engine, metadata: MetaData) -> None:
-    """Create the tables that are not there yet. Any number of processes may do it at the same time."""
+    """Create the missing tables. Any number of processes may do so at the same time."""
     with writer(engine).begin() as connection:
         if connection.dialect.name == "postgresql":  # on SQLite the write lock is enough
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
@@ -89,19 +89,19 @@ def create_all(engine: Engine, metadata: MetaData) -> None:
 
 
 def insert_into(table: Any, session: Session) -> postgresql.Insert:
-    """An INSERT that knows ON CONFLICT, which both databases write in the same way."""
+    """An INSERT that supports ON CONFLICT, which both databases spell the same way."""
     make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     return cast(postgresql.Insert, make(table))
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     dbapi_connection.isolation_level = (
-        None  # we say BEGIN ourselves; the sqlite3 module would say it too late
+        None  # we send BEGIN ourselves; the sqlite3 module would send it too late
     )
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    # Readers and the writer don't wait for one another. The first to open a new file switches it, for which
-    # SQLite does not wait by itself: several processes that start together would fail.
+    # In WAL mode, readers and the writer don't block each other. The first to open a new file switches it,
+    # and SQLite does not wait for that by itself: several processes that start together would fail.
     _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # what is committed survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -124,8 +124,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _execute_when_free(cursor: Any, statement: str) -> None:
-    """Wait for the lock, and ask often. SQLite's own busy_timeout asks ever more rarely, in the end ten times
-    a second, so that whoever has waited long is passed by those who have just come.
+    """Wait for the lock, retrying often. SQLite's own busy_timeout backs off to ten tries a second, so that
+    newcomers overtake those who have waited long.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:

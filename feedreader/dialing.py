@@ -1,8 +1,8 @@
-"""Connections to strangers: only to public addresses, and only until a deadline.
+"""Connections to untrusted servers: only to public addresses, and only until a deadline.
 
-Both are kept below HTTP. The address is checked when it is dialled, after the name look-up and on every hop
-of a redirect, since a name may lead anywhere. And at the deadline the connection is cut, whatever is waited
-for on it: a client library's time-outs are for each read, and a server that drips bytes outlives them.
+Both limits are enforced below HTTP. The address is checked when it is dialled, after the name look-up and on
+every redirect, since a name may resolve to anything. At the deadline the connection is cut, whatever it waits
+for: a client library's timeouts apply to each read, and a server that drips bytes outlasts them.
 """
 
 import queue
@@ -22,14 +22,14 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from feedreader.addresses import is_public
 from feedreader.errors import FetchFailed
 
-AddressInfo = tuple[Any, Any, int, str, Any]  # as socket.getaddrinfo gives it
+AddressInfo = tuple[Any, Any, int, str, Any]  # as socket.getaddrinfo returns it
 Dial = Callable[[str, int], socket.socket]
 
 
 class Deadline:
-    """A moment, `seconds` from now, at which the connections under watch are cut.
+    """A moment, `seconds` from now, at which the watched connections are cut.
 
-    A context manager: leaving it calls the cut off.
+    A context manager: leaving it cancels the cut.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -56,30 +56,30 @@ class Deadline:
         return time.monotonic() >= self._end
 
     def remaining(self) -> float:
-        """Seconds that are left, more than 0. Raises TimeoutError when there are none."""
+        """Seconds left, more than 0. Raises TimeoutError if there are none."""
         seconds = self._end - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
         return seconds
 
     def watch(self, connection: socket.socket) -> None:
-        """Cut this connection when the time comes. Raises TimeoutError when it has come."""
+        """Cut this connection at the deadline. Raises TimeoutError if that has passed."""
         with self._lock:
-            # A duplicate stays ours when TLS takes over the original, and a shutdown of it ends both.
+            # A duplicate stays ours when TLS takes over the original; shutting it down ends both.
             self._wires.append(connection.dup())
         self.remaining()
 
     def _cut(self) -> None:
         with self._lock:
             for wire in self._wires:
-                with suppress(OSError):  # not connected any more
+                with suppress(OSError):  # no longer connected
                     wire.shutdown(socket.SHUT_RDWR)
 
 
 class Dialer:
-    """Calls (host, port) and returns a connected socket under the deadline's watch.
+    """Connects to (host, port); returns a socket that the deadline watches.
 
-    Raises FetchFailed when there is no such server or none that may be asked, TimeoutError at the deadline.
+    Raises FetchFailed if there is no such server or it may not be fetched from, TimeoutError at the deadline.
     """
 
     def __init__(self, deadline: Deadline, allow: frozenset[tuple[str, int]]) -> None:
@@ -105,10 +105,10 @@ class Dialer:
                 continue
             return connection
         self._deadline.remaining()
-        raise FetchFailed(f"There is no connection to the server {host} at port {port}.")
+        raise FetchFailed(f"Can't connect to the server {host} at port {port}.")
 
     def _look_up(self, host: str, port: int) -> list[AddressInfo]:
-        """The addresses of `host`. In a thread of its own: a name look-up can't be given a time-out."""
+        """The addresses of `host`. Asked for in a thread, since a name look-up has no timeout."""
         look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         if _is_ip_address(host):
             return look_up()
@@ -117,7 +117,7 @@ class Dialer:
         def ask() -> None:
             try:
                 answer.put(look_up())
-            except (OSError, UnicodeError):  # the latter for a name that no server can have
+            except (OSError, UnicodeError):  # UnicodeError: a name that no server can have
                 answer.put([])
 
         threading.Thread(target=ask, name="look-up", daemon=True).start()
@@ -131,7 +131,7 @@ class Dialer:
 
 
 class DialingAdapter(HTTPAdapter):
-    """Makes requests use connections that `dial` makes, and no others."""
+    """Makes requests use only connections that `dial` opens."""
 
     def __init__(self, dial: Dial) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class DialingAdapter(HTTPAdapter):
 
 
 class _DialledHTTP(HTTPConnection):
-    """What urllib3 would connect by itself, connected by `dial`."""
+    """A connection of urllib3's, opened by `dial`."""
 
     def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -153,7 +153,7 @@ class _DialledHTTP(HTTPConnection):
 
 
 class _DialledHTTPS(HTTPSConnection):
-    """The same, before TLS begins on the connection."""
+    """The same, before the TLS handshake."""
 
     def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
         super().__init__(*args, **options)

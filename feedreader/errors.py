@@ -1,17 +1,17 @@
-"""What this package raises. Each message is a sentence that the person who caused it can act on."""
+"""The errors of this package. Each message is a sentence that its reader can act on."""
 
 
 class FeedReaderError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors in this package."""
 
 
 class SettingsError(FeedReaderError):
-    """An environment variable holds something that can't be used."""
+    """An environment variable has a value that can't be used."""
 
 
 class BadAddress(FeedReaderError):
-    """A visitor's text is not an address that can be fetched. The message says why, to the visitor."""
+    """What a visitor entered is not an address that can be fetched. The message tells the visitor why."""
 
 
 class FetchFailed(FeedReaderError):
-    """A feed could not be had from its server. The message says why, to the visitor."""
+    """A feed could not be fetched. The message tells the visitor why."""

@@ -1,4 +1,4 @@
-"""Download a document from somebody else's server, within limits of time, size and place."""
+"""Download a document from somebody else's server, within limits on time, size and address."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a server sent: `url` is where it was found in the end, `body` is decompressed."""
+    """A downloaded document. `url` is the final address, after redirects; `body` is decompressed."""
 
     url: str
     content_type: str
@@ -35,10 +35,10 @@ class Document:
 
 
 class Fetcher:
-    """Downloads documents. It keeps nothing between downloads, so any number of threads may use one.
+    """Downloads documents. It keeps no state between downloads, so any number of threads may share one.
 
-    `deadline`: seconds for the whole of a download: name look-up, connections, redirects, headers and body.
-    `allow`: (host, port) pairs that may be fetched although they lead to a private network.
+    `deadline`: seconds for the whole download: name look-up, connections, redirects, headers and body.
+    `allow`: (host, port) pairs that may be fetched even if they are on a private network.
     """
 
     def __init__(self, deadline: float = 10.0, allow: frozenset[tuple[str, int]] = frozenset()) -> None:
@@ -47,24 +47,24 @@ class Fetcher:
 
     @classmethod
     def from_environ(cls) -> Self:
-        """A fetcher with the limits that the environment sets. Raises SettingsError."""
+        """A fetcher configured by the environment. Raises SettingsError."""
         settings = Settings.from_environ()
         return cls(settings.deadline, settings.allow)
 
     def get(self, url: str) -> Document:
         """The document at `url`, after at most MAX_REDIRECTS redirects.
 
-        Raises FetchFailed, whose message a visitor can read, for everything that may go wrong with it.
+        Raises FetchFailed for anything that goes wrong; its message is written for the visitor.
         """
-        # An adapter, and no requests.Session: that reads the whole body of each redirect, and takes from the
-        # environment a proxy, which would dial for us.
+        # An adapter, not a requests.Session: a session reads the whole body of each redirect, and takes a
+        # proxy from the environment, which would connect in our place.
         with (
             Deadline(self.deadline) as deadline,
             closing(DialingAdapter(Dialer(deadline, self.allow))) as adapter,
         ):
             try:
                 return self._follow(adapter, url, deadline)
-            # Beside their own errors, these libraries let through those of sockets and of odd addresses.
+            # Besides their own errors, these libraries let through those of sockets and of bad addresses.
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 if deadline.passed or isinstance(error, requests.Timeout | TimeoutError):
                     raise self._too_late() from error
@@ -76,7 +76,7 @@ class Fetcher:
             with adapter.send(request, stream=True, timeout=self.deadline) as response:
                 if not response.is_redirect:
                     return self._read(response, url, deadline)
-                # HTTP's headers are Latin-1 by tradition, and UTF-8 in fact.
+                # HTTP headers are Latin-1 by tradition, and UTF-8 in practice.
                 location = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
             try:
                 url = clean_address(urljoin(url, location))
@@ -92,7 +92,7 @@ class Fetcher:
             body += chunk
             if len(body) > MAX_BYTES:
                 raise FetchFailed(f"The document is larger than {MAX_BYTES // 2**20} MiB.")
-        if deadline.passed:  # a connection that was cut may look like one that has ended
+        if deadline.passed:  # a connection cut at the deadline may look like one that has ended
             raise self._too_late()
         return Document(url, response.headers.get("Content-Type", ""), bytes(body))
 
@@ -101,7 +101,7 @@ class Fetcher:
 
 
 def _name_of(status: int) -> str:
-    # The words beside the number are the server's own: only the number is taken from it.
+    # The reason phrase is the server's own text, so only the number is used.
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -111,9 +111,9 @@ def _name_of(status: int) -> str:
 def _explain(error: Exception) -> str:
     match error:
         case requests.exceptions.SSLError():
-            return "There is no secure connection to the server: its certificate or its TLS is not in order."
+            return "There is no secure connection to the server: its certificate or TLS setup is not valid."
         case requests.exceptions.ContentDecodingError():
             return "The server sent compressed data that can't be decompressed."
         case requests.ConnectionError() | requests.exceptions.ChunkedEncodingError() | OSError():
-            return "The server broke off the connection, or did not answer in HTTP."
+            return "The server closed the connection early, or did not answer in HTTP."
     return "The address can't be fetched."

@@ -24,14 +24,13 @@ Status = Literal["pending", "ready", "failed"]
 
 
 class Base(DeclarativeBase):
-    """What both tables share: every datetime is a moment in UTC."""
+    """Base of both tables: every datetime is a moment in UTC."""
 
     type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012 - SQLAlchemy's own way to write it
 
 
-# Parsing is Python that never waits. A thread that stores entries meanwhile would wait for its turn at the
-# interpreter again and again, and hold SQLite's write lock ten times as long. So of the threads of a process
-# one at a time does either.
+# Parsing is pure CPU work. A thread that stores entries at the same time would wait for the GIL again and
+# again, and hold SQLite's write lock ten times as long. So only one thread of a process parses or stores.
 one_at_a_time = threading.Lock()
 
 
@@ -39,16 +38,16 @@ class Feed(Base):
     """A feed that somebody asked for."""
 
     __tablename__ = "feeds"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - an id is never used again
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - ids are never reused
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    url: Mapped[str] = mapped_column(unique=True)  # as clean_address() leaves it
+    url: Mapped[str] = mapped_column(unique=True)  # as clean_address() returns it
     title: Mapped[str] = mapped_column(default="")  # the feed's own; empty until it has been fetched
-    status: Mapped[Status] = mapped_column(default="pending")  # until the fetch that was asked for has ended
+    status: Mapped[Status] = mapped_column(default="pending")  # until the requested fetch has ended
     reason: Mapped[str | None]  # why the last fetch failed, in words for a visitor
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     fetched_at: Mapped[datetime | None]  # when the last fetch ended, either way
-    # Newest first. Old entries are kept, so a list of all would grow for ever. Ask for some of them:
+    # Newest first. Old entries are kept, so a list of all would grow without bound. Select some of them:
     # session.scalars(feed.entries.select().limit(50)).
     entries: WriteOnlyMapped["Entry"] = relationship(
         order_by=lambda: (Entry.published_at.desc().nulls_last(), Entry.id), passive_deletes=True
@@ -56,15 +55,15 @@ class Feed(Base):
 
     @property
     def name(self) -> str:
-        """What to call it on a page: its title, or its address until there is one."""
+        """The name shown on a page: the title, or the address until there is one."""
         return self.title or self.url
 
     @classmethod
     def subscribe(cls, session: Session, url: str) -> Self:
-        """The feed at `url`, new or known before, to be fetched (again): its status is "pending".
+        """Add the feed at `url`, or find the existing one; returns it, with status "pending".
 
-        One statement, so that two visitors who send the same address at the same time get the same feed. It
-        is part of the session's transaction, which the caller commits.
+        One statement, so that two visitors who submit the same address at once get the same feed. It is part
+        of the session's transaction, which the caller commits.
         """
         insert = insert_into(cls, session).values(url=url)
         upsert = insert.on_conflict_do_update(
@@ -73,13 +72,13 @@ class Feed(Base):
         return session.scalars(upsert, execution_options={"populate_existing": True}).one()
 
     def fetch(self, fetcher: Fetcher | None = None) -> None:
-        """Download the feed and store its entries. This takes as long as somebody else's server likes, up to
-        the fetcher's deadline; without a fetcher, the environment's settings hold.
+        """Download the feed and store its entries. This takes as long as somebody else's server does, up to
+        the fetcher's deadline; the default fetcher is configured by the environment.
 
-        A feed that can't be had is an outcome, not an error: afterwards `status` is "ready", or "failed" with
-        a `reason`. Commits the feed's session twice: before the download, so that no transaction is open and
-        no connection to the database is held while it waits, and at the end. Raises FeedReaderError if the
-        feed is in no session.
+        A feed that can't be fetched is an outcome, not an error: afterwards `status` is "ready", or "failed"
+        with a `reason`. Commits the feed's session twice: before the download, so that no transaction is open
+        and no database connection is held during it, and at the end. Raises FeedReaderError if the feed is in
+        no session.
         """
         session = object_session(self)
         if session is None:
@@ -100,7 +99,7 @@ class Feed(Base):
                 _finish(session, feed_id, parsed.entries, status="ready", reason=None, title=parsed.title)
 
     def perform(self) -> None:
-        """What a job queue in Delayed Job's tradition calls. This package knows nothing more of queues."""
+        """What a job queue in Delayed Job's tradition calls. This package knows nothing else about queues."""
         self.fetch()
 
 
@@ -112,20 +111,20 @@ class Entry(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     feed_id: Mapped[int] = mapped_column(ForeignKey("feeds.id", ondelete="CASCADE"))
-    guid: Mapped[str]  # the feed's own name for it, or its link
-    title: Mapped[str]  # plain text, as all of these
-    link: Mapped[str]  # http or https; empty when there is none
+    guid: Mapped[str]  # the feed's own id for it; else its link, or its text
+    title: Mapped[str]  # plain text, like the summary
+    link: Mapped[str]  # http or https; empty if there is none
     summary: Mapped[str]
     published_at: Mapped[datetime | None]
 
 
 def create_tables(engine: Engine) -> None:
-    """Create the tables of this package if they are not there. Any number of processes may do it at once."""
+    """Create this package's missing tables. Any number of processes may do so at once."""
     create_all(engine, Base.metadata)
 
 
 def _finish(session: Session, feed_id: int, entries: list[ParsedEntry], **outcome: str | None) -> None:
-    """Write down how a fetch ended, in one transaction, which begins with a write: see database.writer."""
+    """Record how a fetch ended, in one transaction, which begins with a write: see database.writer."""
     session.execute(update(Feed).where(Feed.id == feed_id).values(fetched_at=datetime.now(UTC), **outcome))
     if entries:
         _store(session, feed_id, entries)
@@ -133,10 +132,10 @@ def _finish(session: Session, feed_id: int, entries: list[ParsedEntry], **outcom
 
 
 def _store(session: Session, feed_id: int, entries: list[ParsedEntry]) -> None:
-    """Insert the entries; those that are there already are brought up to date.
+    """Insert the entries, or update those that exist.
 
-    One statement, executed for all the rows by the driver. It takes a third of the time of one long list of
-    VALUES, which SQLAlchemy would have to write anew for each number of entries.
+    One statement, which the driver executes for each row. It takes a third of the time of one long list of
+    VALUES, which SQLAlchemy would have to compile anew for each number of entries.
     """
     insert = insert_into(Entry.__table__, session)
     columns = {name: insert.excluded[name] for name in ParsedEntry._fields if name != "guid"}

@@ -1,8 +1,8 @@
-"""The settings, all of them from the environment, and all of them read here.
+"""The settings that both readers share, read from the environment.
 
 FEEDREADER_DATABASE  URL of the database: SQLite or PostgreSQL
-FEEDREADER_DEADLINE  seconds that one fetch may take in all, from the name look-up to the last byte
-FEEDREADER_ALLOW     host:port,host:port: what may be fetched although it is on a private network
+FEEDREADER_DEADLINE  seconds that one fetch may take, from the name look-up to the last byte
+FEEDREADER_ALLOW     host:port,host:port: servers on a private network that may be fetched all the same
 """
 
 import math
@@ -16,15 +16,15 @@ from feedreader.errors import SettingsError
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says, or the defaults."""
+    """The environment's settings, or the defaults."""
 
     database: str = "sqlite:///var/feedreader.db"
     deadline: float = 10.0  # seconds; less than gunicorn's --timeout (30), which kills the process
-    allow: frozenset[tuple[str, int]] = frozenset()  # (host, port) as they stand in an address
+    allow: frozenset[tuple[str, int]] = frozenset()  # (host, port) as written in an address
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Settings from the variables above; what is not set keeps its default. Raises SettingsError."""
+        """Settings from the variables above; one that is not set keeps its default. Raises SettingsError."""
         allowed = environ.get("FEEDREADER_ALLOW", "")
         return cls(
             database=environ.get("FEEDREADER_DATABASE") or cls.database,

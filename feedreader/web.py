@@ -1,4 +1,4 @@
-"""What the two apps share of the web: an app without its routes, the pages, and checks of visitors' input."""
+"""The web layer both apps share: an app without its routes, the pages, and checks of visitors' input."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -19,7 +19,7 @@ FEEDS_SHOWN = 20
 ENTRIES_SHOWN = 50
 MAX_FORM_BYTES = 16_384
 SECURITY_HEADERS = {
-    # Only our own style, script and answers: what a feed smuggles into a page is neither run nor loaded.
+    # Only our own styles, scripts and responses: nothing that a feed smuggles into a page is run or loaded.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -37,14 +37,14 @@ FEED_STATE = select(
 
 
 class FeedId(IntegerConverter):
-    """A feed's number in a URL; what does not fit into the column is not found."""
+    """A feed's id in a URL; an id that does not fit into the column gives a 404."""
 
     def __init__(self, map: Map) -> None:
         super().__init__(map, max=2**31 - 1)
 
 
 def make_app(kind: Literal["sync", "queued"], engine: Engine) -> Flask:
-    """A Flask app with everything but the routes that make the difference. `kind` is shown on every page."""
+    """A Flask app without the routes in which the readers differ. `kind` is shown on every page."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     app.url_map.converters["feed"] = FeedId
@@ -65,7 +65,7 @@ def make_app(kind: Literal["sync", "queued"], engine: Engine) -> Flask:
             with engine.connect() as connection:
                 connection.execute(select(Feed.id).limit(1))
         except SQLAlchemyError:
-            app.logger.exception("The database does not answer as it should")
+            app.logger.exception("The health check's database query failed")
             return {"status": "no database", "app": kind}, 503
         return {"status": "ok", "app": kind}, 200
 
@@ -79,37 +79,37 @@ def index_page(session: Session, url: str = "", problem: str = "") -> str:
 
 
 def feed_page(session: Session, feed_id: int) -> str:
-    """The feed and its newest entries, or that it is being fetched, or why it failed. Aborts with 404."""
+    """The feed and its newest entries, and whether it is being fetched or why it failed. Aborts with 404."""
     feed = find_feed(session, feed_id)
     entries = session.scalars(feed.entries.select().limit(ENTRIES_SHOWN)).all()
     return render_template("feed.html", feed=feed, entries=entries)
 
 
 def feed_state(connection: Connection, feed_id: int) -> dict[str, Any]:
-    """What the page polls while a feed is being fetched: one row by its key. Aborts with 404."""
+    """What the page polls while a feed is being fetched: one row, by primary key. Aborts with 404."""
     row = connection.execute(FEED_STATE, {"feed_id": feed_id}).one_or_none()
     return row._asdict() if row else abort(404)
 
 
 def find_feed(session: Session, feed_id: int) -> Feed:
-    """The feed with this number. Aborts with 404."""
+    """The feed with this id. Aborts with 404 if there is none."""
     return session.get(Feed, feed_id) or abort(404)
 
 
 def posted_address() -> str:
-    """The address that the visitor sent. Raises BadAddress, which shows the form again with status 400."""
+    """The address the visitor submitted. Raises BadAddress, which shows the form again with status 400."""
     return clean_address(request.form.get("url", ""))
 
 
 def show(feed: Feed) -> AnyResponse:
-    """Send the visitor to the feed's page. 303: with GET, so that a reload does not post again."""
+    """Redirect to the feed's page. With 303 the browser uses GET, so that a reload does not post again."""
     return redirect(url_for("feed_page", feed_id=feed.id), 303)
 
 
 def refuse_other_sites() -> None:
     """Abort with 403 when another site's page makes a visitor's browser post here.
 
-    Browsers say where a request comes from. Programs such as curl say nothing, and are nobody's browser.
+    Browsers say where a request comes from. Programs such as curl say nothing, and need no protection.
     """
     if request.method != "POST":
         return
@@ -122,7 +122,7 @@ def refuse_other_sites() -> None:
 
 
 def add_headers(response: Response) -> Response:
-    """What every answer says about how it may be used."""
+    """Add the security headers, and forbid caching of everything but static files."""
     response.headers.update(SECURITY_HEADERS)
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
@@ -130,9 +130,9 @@ def add_headers(response: Response) -> Response:
 
 
 def error_page(error: HTTPException) -> AnyResponse | tuple[str | dict[str, str], int]:
-    """A page, or JSON where JSON was asked for, that says what is wrong."""
+    """A page that says what is wrong, or JSON if JSON was requested."""
     code = error.code or 500
-    if code < 400:  # a redirect of the router's
+    if code < 400:  # a redirect by the router
         return error.get_response()
     if request.path.endswith(".json"):
         return {"error": error.name}, code
@@ -140,5 +140,5 @@ def error_page(error: HTTPException) -> AnyResponse | tuple[str | dict[str, str]
 
 
 def day_and_time(moment: datetime) -> str:
-    """For instance "1 June 2025, 12:00 UTC"."""
+    """A moment in words: "1 June 2025, 12:00 UTC"."""
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

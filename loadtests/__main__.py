@@ -8,16 +8,16 @@ from loadtests.errors import LoadTestError
 
 COMMANDS = {
     "bench": ("loadtests.bench.bench", "measure both readers as users grow, and write a report"),
-    "compare": ("loadtests.comparing.compare", "the difference between two runs, with its interval"),
-    "report": ("loadtests.report.report", "write the report of a run, or of a file of requests, again"),
+    "compare": ("loadtests.comparing.compare", "compare two runs: the difference, with its interval"),
+    "report": ("loadtests.report.report", "write the report of a run again, or of a file of requests"),
     "floor": (
         "loadtests.bench.floor",
-        "measure the load generator itself, on a server that is idle",
+        "measure the load generator itself, against an idle server",
     ),
-    "queue": ("loadtests.queuebench.bench", "measure jobqueue beside the plain drivers and other queues"),
-    "stack": ("loadtests.servers.stack", "start one reader with all it needs, until Ctrl-C"),
-    "feedserver": ("loadtests.feedserver.server", "start the fake feed server alone"),
-    "postgres": ("loadtests.servers.postgres", "start a PostgreSQL of one's own, until Ctrl-C"),
+    "queue": ("loadtests.queuebench.bench", "measure jobqueue against the plain drivers and other queues"),
+    "stack": ("loadtests.servers.stack", "run one reader with everything it needs, until Ctrl-C"),
+    "feedserver": ("loadtests.feedserver.server", "run the fake feed server alone, until Ctrl-C"),
+    "postgres": ("loadtests.servers.postgres", "run a temporary PostgreSQL server, until Ctrl-C"),
 }
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _usage() -> str:
     lines = [f"  {command:11} {about}" for command, (_, about) in COMMANDS.items()]
     head = "usage: python -m loadtests COMMAND [OPTION ...]\n\ncommands:\n"
-    return head + "\n".join(lines) + "\n\nWhat a command takes: python -m loadtests COMMAND --help"
+    return head + "\n".join(lines) + "\n\nOptions of a command: python -m loadtests COMMAND --help"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What the parsers of options share."""
+"""What the option parsers share."""
 
 import math
 
 
 def number(text: str) -> float:
-    """The number that `text` is; nan, which no comparison lets through, if it is none."""
+    """`text` as a number; if it is not one, nan, which fails every comparison."""
     try:
         return float(text)
     except ValueError:

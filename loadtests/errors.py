@@ -1,4 +1,4 @@
-"""What the load tests raise when they can't go on; the message says what to do next."""
+"""The errors of the load tests; each message says what to do next."""
 
 
 class LoadTestError(Exception):
@@ -8,7 +8,7 @@ class LoadTestError(Exception):
 
 
 class UsageError(LoadTestError):
-    """An option or a setting that can't be used as it was given."""
+    """An option or a setting has a value that can't be used."""
 
 
 class ProcessError(LoadTestError):

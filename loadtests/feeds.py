@@ -1,13 +1,13 @@
-"""The load: visitors of a feed reader. An ordinary locustfile, with what `loadtests.plugin` adds.
+"""The load: visitors to a feed reader. An ordinary locustfile that uses `loadtests.plugin`.
 
     locust -f loadtests/feeds.py --app queued                     # starts the reader too; opens Locust's page
-    locust -f loadtests/feeds.py --host http://127.0.0.1:8001     # a reader that runs already: make sync, ...
+    locust -f loadtests/feeds.py --host http://127.0.0.1:8001     # a reader already running: make sync, ...
     locust -f loadtests/feeds.py --app sync --headless --model open --rate 20
     locust -f loadtests/feeds.py --app queued --headless --steps 10,50,100 --processes 2
 
-Of ten visitors seven submit feeds and wait for the content, as a browser would; three only browse. In closed
-load each thinks for a while between two visits, an exponential time with a random first delay, so that they
-don't march in step. In open load every visit is another visitor's.
+Seven visitors in ten submit feeds and wait for the content, as a browser would; three only browse. In closed
+load each has an exponential think time between visits, and before the first, so that visitors don't move in
+step. In open load every visit is by a new visitor.
 """
 
 import re
@@ -33,14 +33,14 @@ PENDING = b'"pending"'  # in the answer to a poll
 FEED_LINK = re.compile(rb'href="(/feeds/\d+)"')
 NO_READER = """\
 No reader to test. Start one with `make sync` or `make queued` and name it: --host http://127.0.0.1:8001
-Or let it be started: --app sync, --app queued"""
+Or have one started: --app sync, --app queued"""
 
 
 class Visitor(FastHttpUser):
-    """What both kinds of visitor share: think time, and requests that say which group they are of."""
+    """What both kinds of visitor share: think time, and requests labelled with their group."""
 
     abstract = True
-    # The visitors are patient; the rows say how long they wait.
+    # Visitors are patient; the rows record how long they wait.
     network_timeout = connection_timeout = 120.0
 
     def wait_time(self) -> float:
@@ -84,15 +84,13 @@ class Submitter(Visitor):
                 self.read(page, content)
 
     def read(self, page: str, content: Pending) -> None:
-        """Open the page; while the feed is being fetched, ask as the page's script does, and then open it
-        again.
-        """
+        """Open the page; while its feed is being fetched, poll as its script does, then open it again."""
         interval, waited = FIRST_POLL_SECONDS, 0.0
         while True:
             answer = self.ask("page", "GET", page, "/feeds/[id]")
             content.status = answer.status_code
             if answer.status_code != 200:
-                content.error = "its page was not to be had"
+                content.error = "its page could not be loaded"
                 return
             address = poll_address(answer.content)
             if address is None:
@@ -110,10 +108,10 @@ class Submitter(Visitor):
 
 
 class Browser(Visitor):
-    """Looks at the list and at pages that are there already. Asks for nothing slow, and shares the server."""
+    """Looks at the list and at existing pages. Asks for nothing slow, but shares the server."""
 
     weight = 3
-    shown = b""  # the list as it was last seen
+    shown = b""  # the list as last seen
 
     @task(3)
     def look_at_the_list(self) -> None:
@@ -130,12 +128,12 @@ class Browser(Visitor):
 
 
 def poll_address(page: bytes) -> str | None:
-    """Where a page asks whether its feed has come; None if the page waits for nothing."""
+    """The address that a page polls for its feed's status; None if it is not waiting for one."""
     _, found, rest = page.partition(POLL_ADDRESS)
     return rest.partition(b'"')[0].decode() if found else None
 
 
-# ---- options, and the reader that they may start
+# ---- options, and the reader they may start
 
 
 @events.init_command_line_parser.add_listener
@@ -145,14 +143,14 @@ def add_options(parser: Any) -> None:
         "--app",
         choices=["", *APPS],
         default="",
-        help="start this reader, with all it needs, and test it",
+        help="start this reader, with everything it needs, and test it",
         include_in_web_ui=False,
     )
     option(
         "--feeds",
         metavar="URL",
         default="http://127.0.0.1:9000",
-        help="the feed server as the reader sees it; default http://127.0.0.1:9000",
+        help="address of the feed server as the reader sees it; default http://127.0.0.1:9000",
     )
     option(
         "--kind",
@@ -166,7 +164,7 @@ def add_options(parser: Any) -> None:
         default=2.0,
         help="closed load: mean think time of a visitor in seconds; default 2",
     )
-    # Every load ends by itself, and Locust's form comes filled in.
+    # So every load ends by itself, and Locust's form is filled in.
     parser.set_defaults(num_users=20, spawn_rate=20, run_time="2m", stop_timeout="10")
 
 
@@ -174,7 +172,7 @@ def add_options(parser: Any) -> None:
 def prepare(environment: Environment, **_: Any) -> None:
     options: Any = environment.parsed_options
     if isinstance(environment.runner, WorkerRunner) or options is None:
-        return  # the master sees to it
+        return  # the master does all this
     if options.app:
         stack = Stack(StackSettings(app=options.app))
         try:

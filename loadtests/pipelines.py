@@ -55,6 +55,6 @@ def _cell(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """As it stands, whatever Markdown or HTML would make of it."""
+    """Escape what Markdown or HTML would interpret."""
     text = text.replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)

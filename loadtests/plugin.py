@@ -1,15 +1,15 @@
-"""Import this in a locustfile, any locustfile, and a verdict is printed at its end from every single request.
+"""Import this in any locustfile, and a verdict based on every single request is printed at the end.
 
     import loadtests.plugin
 
-Every request of its HttpUsers and FastHttpUsers becomes a row from the moment it is sent, so that one whose
-answer never comes is not lost. Options for open load, steps, and exit statuses are added to Locust's own:
-`locust -f LOCUSTFILE --help-load` shows them. What a locustfile may say, and need not:
+Every request of its HttpUsers and FastHttpUsers becomes a row when it is sent, so that one that is never
+answered is not lost. Options for open load, steps and exit statuses are added to Locust's own:
+`locust -f LOCUSTFILE --help-load` shows them. A locustfile may also use these:
 
-    self.client.get("/", context={"group": "browse"})      # group of a row; default: the request's name
-    with plugin.visit(self, "content", "the whole visit"): # a row of its own, from the visit's start
+    self.client.get("/", context={"group": "browse"})      # the row's group; default: the request's name
+    with plugin.visit(self, "content", "the whole visit"): # one more row, from the visit's start
     plugin.random_of(self)                                 # random numbers that depend on --seed alone
-    class Submitter(FastHttpUser): bursts = True           # those who come in a --burst
+    class Submitter(FastHttpUser): bursts = True           # the users of a --burst
 """
 
 import functools
@@ -56,15 +56,15 @@ __all__ = ["random_of", "visit"]
 log = logging.getLogger(__name__)
 
 
-# ---- what a locustfile may say
+# ---- for use in locustfiles
 
 
 @contextmanager
 def visit(user: Any, group: str, name: str) -> Iterator[Pending]:
-    """Record what happens in the block, which may be many requests and waiting, as one row of its own.
+    """Record the block, which may contain many requests and waits, as a row of its own.
 
-    Yields where to say its `status` and `error`. In open load it counts from when the visit was to begin. The
-    rule is not for it: it is no request.
+    Yields the row, whose `status` and `error` may be set. In open load its time counts from the visit's
+    scheduled start. The rule does not apply to it, since it is not a request.
     """
     generator = _process.generator
     if generator is None:
@@ -75,7 +75,7 @@ def visit(user: Any, group: str, name: str) -> Iterator[Pending]:
 
 
 def random_of(user: Any) -> Any:
-    """The user's random numbers: the same for the same --seed. In open load every visit has its own."""
+    """The user's random number generator, seeded by --seed. In open load every visit has its own."""
     generator = _process.generator or Generator(Load(seed=user.environment.parsed_options.seed), 0, lambda: 0)
     return generator.visitor(user).random
 
@@ -84,7 +84,7 @@ def random_of(user: Any) -> Any:
 
 
 def _start_user(start: Callable[..., Any]) -> Callable[..., Any]:
-    """In open load Locust's own users do nothing: visits are what is performed."""
+    """In open load Locust's own users do nothing: the generator performs visits instead."""
 
     @functools.wraps(start)
     def start_user(user: Any, group: Any) -> Any:
@@ -101,14 +101,14 @@ def _start_user(start: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Process:
-    """What this process knows. In Locust's page one test can be started after another."""
+    """The state of this process. From Locust's page, one test can be started after another."""
 
     def __init__(self) -> None:
         self.environment: Any = None
         self.load = Load()
         self.generator: Generator | None = None  # while a test runs, and this process sends
         self.gathering: Gathering | None = None  # while a test runs, and this is the master
-        self.share: Share | None = None  # a worker's, told by the master
+        self.share: Share | None = None  # a worker's, sent by the master
         self.steps: Steps | None = None
         self.stopping = False
         self.asked = 0
@@ -121,11 +121,11 @@ class _Process:
         return self.environment.runner
 
     def prepare(self, environment: Any, **_: Any) -> None:
-        """Locust is ready: check the options, and say who is told what."""
+        """Locust is ready: check the options, and register the message handlers."""
         self.environment = environment
         if environment.parsed_options is None:
             return
-        # Locust times --run-time by its loop's clock, which stood still during all imports: up to 2 s short.
+        # Locust times --run-time by its loop's clock, which stands still during imports: up to 2 s short.
         gevent.get_hub().loop.update_now()
         environment.events.quitting.add_listener(self.end_early)
         if isinstance(self.runner, WorkerRunner):
@@ -151,7 +151,7 @@ class _Process:
         try:
             self.load = load_from(environment.parsed_options)
         except UsageError as error:
-            raise StopTest(str(error)) from error  # Locust's page may have been told anything
+            raise StopTest(str(error)) from error  # Locust's page accepts anything
         if self.steps:
             self.steps.load = self.load
         if isinstance(self.runner, MasterRunner):
@@ -159,13 +159,13 @@ class _Process:
             return
         generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
         share = self.share if isinstance(self.runner, WorkerRunner) else Share()
-        if self.load.open and share:  # a worker that came too late has none
+        if self.load.open and share:  # a worker that joined too late has none
             generator.send(choices_of(environment.user_classes), share, _make, _perform)
         generator.start()
         self.generator, self.share = generator, None
 
     def stop(self, **_: Any) -> None:
-        """No more load is to be put on. (Locust fires this before it ends its users.)"""
+        """Stop offering load. (Locust fires this before it stops its users.)"""
         self.stopping = True
         self.asked = self.runner.target_user_count
         if self.generator:
@@ -208,18 +208,18 @@ class _Process:
             self.say()
 
     def say(self) -> None:
-        """Print the verdict; without a page that is last of all, below Locust's own tables."""
+        """Print the verdict; in a headless run it comes last, below Locust's own tables."""
         text, self.to_say = self.to_say, ""
         if text:
             print(text, flush=True)
 
     def page(self) -> Any:
-        """The last verdict, at /verdict of Locust's page."""
+        """The last verdict, at /verdict on Locust's page."""
         text = self.text or "No test has ended yet."
         return text, 200, {"Content-Type": "text/plain; charset=utf-8"}
 
     def end_early(self, **_: Any) -> None:
-        """Locust quits while a test runs (Ctrl-C): end it first, so that its verdict is the exit status."""
+        """Locust quits during a test (Ctrl-C): end the test first, so its verdict sets the exit status."""
         if self.generator and not self.stopping:
             self.runner.stop()
 
@@ -237,9 +237,9 @@ class _Process:
 
 
 def _make(user_class: Any) -> Any:
-    """A user for visits, who has done what it does at its start."""
+    """A user for visits, whose on_start() has run."""
     environment = _process.environment
-    user_class.host = environment.host or user_class.host  # Locust sets it only after the start of a test
+    user_class.host = environment.host or user_class.host  # Locust sets it only after a test has started
     user = user_class(environment)
     user._state, user._taskset_instance = LOCUST_STATE_RUNNING, DefaultTaskSet(user)
     try:
@@ -252,7 +252,7 @@ def _make(user_class: Any) -> Any:
 
 
 def _perform(user: Any, task: Any) -> None:
-    """Let `user` perform its task, as one visit."""
+    """Let `user` perform `task`, as one visit."""
     try:
         perform_once(user, task)
     except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser):
@@ -275,7 +275,7 @@ def _add_options(parser: Any, **_: Any) -> None:
 
     def option(*names: str, include_in_web_ui: bool = True, **said: Any) -> None:
         action = group.add_argument(*names, **said)
-        action.include_in_web_ui = include_in_web_ui  # as Locust's own parser does, which knows no groups
+        action.include_in_web_ui = include_in_web_ui  # as Locust's own parser does, outside groups
         action.is_secret = action.is_required = action.is_multiple = False
 
     add_options(option)

@@ -1,4 +1,4 @@
-"""Queueing formulas that the load tests are held against. Pure: standard library, no simulation, no fitting.
+"""Queueing formulas that the load tests are compared with. Pure: standard library, no simulation, no fitting.
 
 The symbols are the usual ones: c slots (each serves one request at a time), N users, think time Z, service
 demand D (mean time that a request holds a slot), arrival rate lambda, throughput X, response time R (wait and
@@ -9,7 +9,7 @@ Erlang    "Solution of Some Problems in the Theory of Probabilities of Significa
 Allen     "Probability, Statistics and Queueing Theory", 2nd edition (1990), chapter 5
 Lazowska  Lazowska, Zahorjan, Graham, Sevcik, "Quantitative System Performance" (1984), chapters 3 and 5
 Sevcik    Sevcik and Mitrani, J. ACM 28 (1981); Lavenberg and Reiser, J. Appl. Prob. 17 (1980): in a closed
-          network an arrival sees what a bystander would see if there were one user fewer
+          network an arrival sees what an outside observer would see with one user fewer
 Jensen    "Markoff Chains as an Aid in the Study of Markoff Processes", Skand. Aktuarietidskr. 36 (1953)
 """
 
@@ -33,9 +33,9 @@ __all__ = ["ClosedLoad", "OpenLoad", "drain_time", "erlang_c", "knee", "littles_
 
 @dataclass(frozen=True)
 class ClosedLoad:
-    """M/M/c//N, the machine repairman's model: N users who think, and then want one of c slots.
+    """M/M/c//N, the machine repairman's model: N users who think, then ask for one of c slots.
 
-    Think times and service times are exponential; requests wait in the order in which they came. Raises
+    Think times and service times are exponential; requests are served in order of arrival. Raises
     ValueError unless slots and users are whole numbers from 1, think >= 0 and demand > 0. Source: Allen.
     """
 
@@ -95,7 +95,7 @@ class ClosedLoad:
         return self._after(seconds, self._there_after)
 
     def share_waiting_over(self, seconds: float) -> float:
-        """P(wait for a slot > seconds); at 0 the share that waits. Raises and source as `share_over`."""
+        """P(wait for a slot > seconds); at 0, the share that waits. Raises and source as for `share_over`."""
         return self._after(seconds, self._waiting_after)
 
     def percentile(self, percent: float) -> float:
@@ -106,7 +106,7 @@ class ClosedLoad:
         return percentile(self.share_over, percent, self.demand)
 
     def _states(self, users: int) -> list[float]:
-        if self.think == 0:  # nobody is ever away
+        if self.think == 0:  # nobody is ever thinking
             return [0.0] * users + [1.0]
         ratio = math.log(self.demand / self.think)
         steps = (ratio + math.log((users - k + 1) / min(k, self.slots)) for k in range(1, users + 1))
@@ -130,7 +130,7 @@ class ClosedLoad:
 
     @cached_property
     def _in_slot(self) -> list[float]:
-        """P(in a slot after j ends of service): each of them ended another's with probability (c-1)/c."""
+        """P(in a slot after j ends of service): each was another request's with probability (c-1)/c."""
         return list(accumulate(self._ahead, lambda there, new: there * (1 - 1 / self.slots) + new))
 
     def _waiting_after(self, events: int) -> float:
@@ -149,11 +149,11 @@ class ClosedLoad:
 
 @dataclass(frozen=True)
 class OpenLoad:
-    """M/M/c: Poisson arrivals that wait for nobody, exponential service, c slots, in order of arrival.
+    """M/M/c: Poisson arrivals, whatever the responses, exponential service, c slots, in order of arrival.
 
-    If the load is at or over what the slots can carry (rho >= 1) no steady state exists: waits grow as long
-    as the load lasts. Then every time is `math.inf` and every share 1.0; nothing raises. Raises ValueError
-    unless slots is a whole number from 1, rate > 0 and demand > 0. Source: Erlang; Allen.
+    If the load reaches or exceeds the capacity of the slots (rho >= 1), no steady state exists: waits grow as
+    long as the load lasts. Then every time is `math.inf` and every share 1.0, without an error. Raises
+    ValueError unless slots is a whole number from 1, rate > 0 and demand > 0. Source: Erlang; Allen.
     """
 
     slots: int  # c
@@ -166,7 +166,7 @@ class OpenLoad:
 
     @property
     def utilisation(self) -> float:
-        """rho = lambda D / c. From 1 on it is what is asked of the slots, not what they do."""
+        """rho = lambda D / c. From 1 on, it is the load offered per slot, not the share in use."""
         return self.rate * self.demand / self.slots
 
     @cached_property
@@ -208,7 +208,7 @@ class OpenLoad:
         if self.utilisation >= 1:
             return 1.0
         free, t = self.slots - self.rate * self.demand, seconds / self.demand
-        # (exp(-t) - exp(-free t)) / (free - 1), written so that nothing cancels where the two rates are equal
+        # (exp(-t) - exp(-free t)) / (free - 1), written to avoid cancellation where the two rates are equal
         apart = abs(free - 1)
         both = math.exp(-t * min(1, free)) * (-math.expm1(-t * apart) / apart if apart else t)
         return math.exp(-t) + self.waiting_share * both
@@ -219,9 +219,9 @@ class OpenLoad:
 
 
 def knee(demand: float, slots: int, think: float) -> float:
-    """N* = c(D+Z)/D, users: where the two asymptotes meet, and from which on users must wait for each other.
+    """N* = c(D+Z)/D, users: where the two asymptotes meet; beyond it, users must wait for each other.
 
-    Not rounded. Raises ValueError as `ClosedLoad`. Source: Lazowska, section 5.2.
+    Not rounded. Raises ValueError as `ClosedLoad` does. Source: Lazowska, section 5.2.
     """
     ClosedLoad(slots, 1, think, demand)
     return slots * (1 + think / demand)
@@ -233,7 +233,7 @@ def littles_law(throughput: float, response: float, think: float = 0.0) -> float
 
 
 def workers_needed(rate: float, demand: float) -> int:
-    """The least whole W > lambda D: so many keep up with `rate` jobs a second of `demand` seconds each.
+    """The least whole W > lambda D: enough workers for `rate` jobs a second of `demand` seconds each.
 
     With exactly lambda D the backlog grows without bound. Raises ValueError unless rate >= 0 and demand > 0.
     """
@@ -245,9 +245,10 @@ def workers_needed(rate: float, demand: float) -> int:
 def drain_time(backlog: float, workers: int, demand: float, rate: float = 0.0) -> float:
     """Seconds until a backlog is gone while `rate` jobs a second still arrive: B / (W/D - lambda).
 
-    The fluid limit: chance is left out, and so are the last jobs, which leave some workers idle (a burst that
-    fits into the workers still takes D). Infinite if the workers can't keep up. Raises ValueError for what is
-    negative or no number. Source: Kleinrock, "Queueing Systems", volume 2 (1976), chapter 2.
+    The fluid limit: it leaves out randomness, and the last jobs, which leave some workers idle (a burst that
+    fits into the workers still takes D). Infinite if the workers can't keep up. Raises ValueError unless
+    workers is a whole number from 1, demand > 0, backlog >= 0 and rate >= 0. Source: Kleinrock, "Queueing
+    Systems", volume 2 (1976), chapter 2.
     """
     check_counts(workers=workers)
     check_positive(demand=demand)

@@ -1,16 +1,16 @@
-"""How figures are put into words: the same in the terminal, on the charts and in the report."""
+"""Figures in words: the same in the terminal, on the charts and in the report."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 APPS = {"sync": "synchronous", "queued": "queued"}  # the readers that can be started here
-SHORT = {**APPS, "host": "your app"}  # all that can be measured; host: a server that was running already
+SHORT = {**APPS, "host": "your app"}  # all that can be measured; host: a server already running
 HOW = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
 GROUPS = {"submit": "POST /feeds", "browse": "browsing"}
 
 
 def duration(ms: float) -> str:
-    """Milliseconds as a person says them: "3.2 ms", "18 ms", "7.9 s", "124 s"."""
+    """Milliseconds in readable form: "3.2 ms", "18 ms", "7.9 s", "124 s"."""
     if ms < 9.95:
         return f"{ms:.1f} ms"
     if ms < 999.5:
@@ -19,7 +19,7 @@ def duration(ms: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share from 0 to 1 in percent. Not quite nothing, or not quite all, never reads as if it were."""
+    """A share from 0 to 1 in percent. One just above 0 or just below 1 never reads as 0 % or 100 %."""
     if 0 < share < 0.001:
         return "<0.1 %"
     if 0.999 < share < 1:
@@ -58,14 +58,14 @@ def user_count(users: int) -> str:
 
 
 def app_name(app: str, host: str | None = None) -> str:
-    """ "the queued app", "the app at http://127.0.0.1:8000", or "your app" where the address is not known."""
+    """ "the queued app", "the app at http://127.0.0.1:8000", or "your app" if the address is not known."""
     if app == "host":
         return f"the app at {host}" if host else SHORT[app]
     return f"the {SHORT[app]} app"
 
 
 def load(step: Mapping[str, Any]) -> str:
-    """What was put on an app in a step or a point: "20 users", "7.5 visits a second"."""
+    """The load on an app in a step or a point: "20 users", "7.5 visits a second"."""
     if step["model"] == "closed":
         return user_count(step["users"])
     return visits(step["rate_per_s"])
@@ -77,7 +77,7 @@ def visits(rate: float) -> str:
 
 
 def conditions(settings: Mapping[str, Any], model: str) -> list[str]:
-    """Under which conditions a run of one model was measured, in a few words each, for a chart's head."""
+    """The conditions of a run of one model, in a few words each, for a chart's heading."""
     parts = [f"{model} load"]
     if model == "closed":
         parts.append(f"think time {settings['think_s']:g} s")
@@ -94,7 +94,7 @@ def conditions(settings: Mapping[str, Any], model: str) -> list[str]:
 
 
 def setting(step: Mapping[str, Any]) -> str:
-    """What a step or a point had to serve its load: "8 slots, 1 worker of 32 threads"."""
+    """The capacity that served a step or a point: "8 slots, 1 worker of 32 threads"."""
     slots = counted(step["slots"], "slot")
     if step["app"] != "queued":
         return slots
@@ -107,7 +107,7 @@ def stated_share(figure: Mapping[str, Any] | None) -> str:
 
 
 def with_interval(figure: Mapping[str, Any] | None, say: Callable[[Mapping[str, Any]], str]) -> str:
-    """A figure of a point with its 95 % interval: "20 ms (18 ms to 23 ms)"; without, if it has none."""
+    """A figure of a point with its 95 % interval: "20 ms (18 ms to 23 ms)"; without it if there is none."""
     if figure is None:
         return "–"
     if figure["low"] is None and figure["high"] is None:

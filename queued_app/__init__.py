@@ -1,1 +1,1 @@
-"""The reader that puts the fetch on a queue, and answers at once."""
+"""The reader that enqueues the fetch, and answers at once."""

@@ -1,13 +1,13 @@
 """The feed reader that queues the fetch. First read sync_app/app.py; this replaces one call.
 
-A visitor sends the address of a feed. This app notes that the feed is to be fetched, and answers at once. A
-worker, in a process of its own, fetches it, and the feed's page shows the entries when they are there. The
-note is a job in the same database, written in the same transaction as the feed: both are there, or neither.
+A visitor submits the address of a feed. This app enqueues a job to fetch the feed, and answers at once. A
+worker, in another process, performs the job, and the feed's page shows the entries when they arrive. The job
+is stored in the same database, in the same transaction as the feed: either both exist or neither does.
 
     gunicorn "queued_app.app:create_app()"
     python -m jobqueue work --database sqlite:///var/feedreader.db --import queued_app.jobs
 
-Who knows the password FEEDREADER_JOBS_PASSWORD sees the queue at /jobs. Where none is set, nobody does.
+The queue's dashboard is at /jobs, behind the password FEEDREADER_JOBS_PASSWORD. Without one, it is off.
 
 The other reader has the same routes in the same order. Compare them: diff sync_app/app.py queued_app/app.py
 """
@@ -29,7 +29,7 @@ from queued_app.jobs import Feed
 
 
 def create_app() -> Flask:
-    """The app, set up by the environment (see feedreader/settings.py). Raises SettingsError."""
+    """The app, configured by the environment (see feedreader/settings.py). Raises SettingsError."""
     engine = make_engine(Settings.from_environ().database)
     create_tables(engine)
     queue = Queue(engine)
@@ -48,7 +48,7 @@ def create_app() -> Flask:
 
     @app.post("/feeds")
     def create_feed() -> Response:
-        """Take the address of a feed; sends the visitor to the feed's page."""
+        """Accept the address of a feed; redirects to the feed's page."""
         url = web.posted_address()
         with writing() as session:
             feed = Feed.subscribe(session, url)
@@ -58,19 +58,19 @@ def create_app() -> Flask:
 
     @app.get("/feeds/<feed:feed_id>")
     def feed_page(feed_id: int) -> str:
-        """The feed's entries; or that it is being fetched; or why it can't be had."""
+        """The feed's entries, or that it is being fetched, or why it could not be fetched."""
         with reading() as session:
             return web.feed_page(session, feed_id)
 
     @app.get("/feeds/<feed:feed_id>.json")
     def feed_state(feed_id: int) -> dict[str, Any]:
-        """The feed's status, for which the page asks again and again while the feed is being fetched."""
+        """The feed's status, which the page polls while the feed is being fetched."""
         with engine.connect() as connection:
             return web.feed_state(connection, feed_id)
 
     @app.post("/feeds/<feed:feed_id>/refresh")
     def refresh_feed(feed_id: int) -> Response:
-        """Fetch the feed again; sends the visitor to its page."""
+        """Fetch the feed again; redirects to its page."""
         with writing() as session:
             feed = Feed.subscribe(session, web.find_feed(session, feed_id).url)
             queue.enqueue(feed, session=session)  # the visitor gets an answer now

@@ -1,6 +1,6 @@
-"""What this app queues: feeds. Web processes and workers both import this module, so that both know the name.
+"""The jobs of this app: feeds. Web processes and workers both import this module, so both know the name.
 
-The worker does so because it is told to: python -m jobqueue work --import queued_app.jobs --database ...
+A worker imports it by an option: python -m jobqueue work --import queued_app.jobs --database ...
 """
 
 from feedreader.models import Feed

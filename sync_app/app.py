@@ -1,8 +1,8 @@
 """The feed reader that fetches inside the request. Read this one first.
 
-A visitor sends the address of a feed. This app downloads the feed there and then, and answers when it has it,
-or when its patience ends (FEEDREADER_DEADLINE, 10 seconds). Meanwhile the visitor waits, and so do all those
-for whom this web server has no process left: the slowness of somebody else's server has become ours.
+A visitor submits the address of a feed. This app downloads the feed there and then, and answers when it has
+it or the time is up (FEEDREADER_DEADLINE, 10 seconds). Meanwhile the visitor waits, and so does everyone else
+for whom this web server has no free process: the slowness of somebody else's server has become ours.
 
     gunicorn "sync_app.app:create_app()"
 
@@ -22,7 +22,7 @@ from feedreader.settings import Settings
 
 
 def create_app() -> Flask:
-    """The app, set up by the environment (see feedreader/settings.py). Raises SettingsError."""
+    """The app, configured by the environment (see feedreader/settings.py). Raises SettingsError."""
     engine = make_engine(Settings.from_environ().database)
     create_tables(engine)
     reading = sessionmaker(engine)
@@ -37,7 +37,7 @@ def create_app() -> Flask:
 
     @app.post("/feeds")
     def create_feed() -> Response:
-        """Take the address of a feed; sends the visitor to the feed's page."""
+        """Accept the address of a feed; redirects to the feed's page."""
         url = web.posted_address()
         with writing() as session:
             feed = Feed.subscribe(session, url)
@@ -47,19 +47,19 @@ def create_app() -> Flask:
 
     @app.get("/feeds/<feed:feed_id>")
     def feed_page(feed_id: int) -> str:
-        """The feed's entries; or that it is being fetched; or why it can't be had."""
+        """The feed's entries, or that it is being fetched, or why it could not be fetched."""
         with reading() as session:
             return web.feed_page(session, feed_id)
 
     @app.get("/feeds/<feed:feed_id>.json")
     def feed_state(feed_id: int) -> dict[str, Any]:
-        """The feed's status, for which the page asks again and again while the feed is being fetched."""
+        """The feed's status, which the page polls while the feed is being fetched."""
         with engine.connect() as connection:
             return web.feed_state(connection, feed_id)
 
     @app.post("/feeds/<feed:feed_id>/refresh")
     def refresh_feed(feed_id: int) -> Response:
-        """Fetch the feed again; sends the visitor to its page."""
+        """Fetch the feed again; redirects to its page."""
         with writing() as session:
             feed = Feed.subscribe(session, web.find_feed(session, feed_id).url)
             feed.fetch()  # the visitor waits for somebody else's server

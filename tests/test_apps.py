@@ -171,7 +171,7 @@ def test_a_feed_that_fails_says_why_and_offers_another_try(reader: Reader, feeds
     ("kind", "reason"),
     [
         ("error", "answered 500 Internal Server Error"),
-        ("reset", "broke off the connection"),
+        ("reset", "closed the connection early"),
         ("malformed", "not a feed as it stands"),
         ("huge", "larger than 10 MiB"),
         ("redirect-loop", "redirects more than 5 times"),

@@ -197,7 +197,7 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
         (["--model", "open"], "Open load needs rates"),
         (["--host", "http://127.0.0.1:1"], "--host and --feeds belong together"),
         (["--full", "--users", "3"], "--full chooses users and rates by itself"),
-        (["--resume", "tests"], "no run that can be gone on with"),
+        (["--resume", "tests"], "no run that can be resumed"),
     ],
 )
 def test_bad_usage_gets_a_plain_answer(

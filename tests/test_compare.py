@@ -93,9 +93,7 @@ def test_it_says_what_it_could_not_have_seen(tmp_path: Path, capsys: pytest.Capt
         sides.append(folder)
     found = answer(*sides)
     assert found["exit_status"] == 0
-    assert found["sentence"].startswith(
-        "No difference was seen, but none of the size that matters could have"
-    )
+    assert found["sentence"].startswith("No difference was seen, but these runs could not have shown one")
     assert "these runs could not have seen a change of" in found["sentence"]
     assert "too wide" in capsys.readouterr().out
 
@@ -188,11 +186,11 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
     assert "neither a results.json nor files of requests" in refused(capsys, empty, good)
     for name, text, said in (
         ("broken.json", "{", "can't be read as JSON"),
-        ("list.json", "[]", "no result of a bench"),
-        ("other.json", "{}", "no result of a bench"),
-        ("old.json", '{"schema": "500ms/results", "version": 1}', "version 1, and not 2"),
-        ("cut.json", '{"schema": "500ms/results", "version": 2, "steps": [{}]}', "not a whole result"),
-        ("words.csv", "one,two\n", "is no file of requests"),
+        ("list.json", "[]", "not a result of the bench"),
+        ("other.json", "{}", "not a result of the bench"),
+        ("old.json", '{"schema": "500ms/results", "version": 1}', "version 1, not 2"),
+        ("cut.json", '{"schema": "500ms/results", "version": 2, "steps": [{}]}', "not a complete result"),
+        ("words.csv", "one,two\n", "is not a file of requests"),
     ):
         (file := tmp_path / name).write_text(text)
         if name == "words.csv":
@@ -200,12 +198,12 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
         assert said in refused(capsys, good, file)
     write_rows(tmp_path / "alone.csv", rows_of(about(200), 1))
     assert "alone.json" in refused(capsys, tmp_path / "alone.csv", tmp_path / "alone.csv")
-    assert "name two alike" in refused(capsys, good, file_of_requests(tmp_path / "rows.csv"))
+    assert "name two of the same kind" in refused(capsys, good, file_of_requests(tmp_path / "rows.csv"))
     assert "Try a shorter --warm-up" in refused(
         capsys, tmp_path / "rows.csv", tmp_path / "rows.csv", "--warm-up", "900"
     )
     assert "name " + str(good) in refused(capsys, good / "rows", good / "rows")
-    assert "is not a number of percent" in refused(capsys, good, good, "--worse", "lots")
+    assert "is not a percentage" in refused(capsys, good, good, "--worse", "lots")
 
 
 def test_nothing_in_common_is_said_with_what_each_has(

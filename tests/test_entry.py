@@ -141,5 +141,5 @@ def test_a_server_that_was_running_already_has_no_inside() -> None:
 
 def test_a_generator_without_a_sign_of_life_proves_nothing() -> None:
     """Not even that it was late."""
-    with pytest.raises(ProcessError, match="no sign of life"):
+    with pytest.raises(ProcessError, match="lag was never sampled"):
         entry(PLAN, step(), seen(about={**ABOUT, "lag": []}))

@@ -349,11 +349,11 @@ def test_a_proxy_of_the_environment_is_not_used(serve: Serve, monkeypatch: pytes
         (sends(b"HTTP/1.1 500 \r\n\r\n"), "The server answered 500 Internal Server Error."),
         (sends(b"HTTP/1.1 799 <script>\r\n\r\n"), "The server answered 799."),
         (sends(b"HTTP/1.1 304 Not Modified\r\n\r\n"), "The server answered 304 Not Modified."),
-        (sends(), "The server broke off the connection, or did not answer in HTTP."),
-        (sends(b"SSH-2.0-OpenSSH\r\n"), "The server broke off the connection, or did not answer in HTTP."),
+        (sends(), "The server closed the connection early, or did not answer in HTTP."),
+        (sends(b"SSH-2.0-OpenSSH\r\n"), "The server closed the connection early, or did not answer in HTTP."),
         (
             sends(OK, b"Content-Length: 100\r\n\r\n<rss"),
-            "The server broke off the connection, or did not answer in HTTP.",
+            "The server closed the connection early, or did not answer in HTTP.",
         ),
         (
             sends(OK, b"Content-Encoding: gzip\r\n\r\n<rss/>"),
@@ -397,7 +397,7 @@ def test_servers_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         host, port = listener.getsockname()
     fetcher = Fetcher(DEADLINE, frozenset({(host, port)}))
     reason = fails(fetcher, f"http://{host}:{port}/")
-    assert reason == f"There is no connection to the server {host} at port {port}."
+    assert reason == f"Can't connect to the server {host} at port {port}."
 
     def no_such_name(*_: Any, **__: Any) -> Any:
         raise socket.gaierror

@@ -92,9 +92,9 @@ def terminal_status(text: str) -> Status:
     stages = text.split("The rule, ")[1:]
     said = []
     for stage in stages:
-        word = re.search(r"over [\d.]+ ms: (kept|broken|undecided|not judged)", stage)
+        word = re.search(r"over [\d.]+ ms: (kept|broken|undecided|cannot be judged)", stage)
         assert word
-        doubtful = "But this proves nothing" in stage or word[1] == "not judged"
+        doubtful = "But this proves nothing" in stage or word[1] == "cannot be judged"
         said.append(Status.UNFIT if doubtful else WORDS[word[1]])
     order = (Status.BROKEN, Status.UNFIT, Status.UNDECIDED, Status.KEPT)
     return next(status for status in order if status in said)

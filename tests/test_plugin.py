@@ -178,8 +178,8 @@ def test_a_visit_that_fails_before_it_sends_is_a_failure(null_server: str, tmp_p
     [
         ("--model open", "such as --rate 10"),
         ("--rate 10", "Add --model open"),
-        ("--steps 1,x", "is no list such as 10,20,50"),
-        ("--in-flight -1", "is no whole number"),
+        ("--steps 1,x", "is not a list such as 10,20,50"),
+        ("--in-flight -1", "is not a whole number"),
     ],
 )
 def test_bad_values_are_refused_with_advice(

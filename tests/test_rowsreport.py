@@ -154,7 +154,7 @@ def test_names_from_outside_are_escaped(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
-        (lambda path: path.write_text("a,b\n1,2\n"), "is no file of requests"),
+        (lambda path: path.write_text("a,b\n1,2\n"), "is not a file of requests"),
         (lambda path: path.with_suffix(".json").unlink(), "copy both"),
         (lambda path: path.with_suffix(".json").write_text("{"), "is no JSON"),
         (lambda path: path.with_suffix(".json").write_text("[]"), "ended_s"),

@@ -73,7 +73,7 @@ def test_a_window_too_short_for_two_samples_takes_them_all() -> None:
 
 def test_without_two_samples_nothing_can_be_said() -> None:
     """The message is for the user of a bench."""
-    with pytest.raises(ProcessError, match="before its processes could be looked at twice"):
+    with pytest.raises(ProcessError, match="before its processes could be sampled twice"):
         window(SAMPLES[:1], 1000, 1001)
 
 

@@ -69,8 +69,8 @@ def test_the_file_is_plain_csv_that_anyone_can_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no file of requests"),
-        ("user,name\n1,a\n", "is no file of requests"),
+        ("", "is not a file of requests"),
+        ("user,name\n1,a\n", "is not a file of requests"),
         ("user,group,name,intended_s,sent_s,done_s,status,error\n1,submit,POST /feeds,1.0\n", "line 2"),
         ("user,group,name,intended_s,sent_s,done_s,status,error\n1,a,b,soon,1,1,200,\n", "line 2"),
     ],

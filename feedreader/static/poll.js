@@ -1,7 +1,7 @@
-// Asks for the feed's status while it is being fetched, and shows the page anew when that is over.
-// First after 300 ms, then at intervals half as long again each time, up to 5 s: quick when the feed is quick, and
-// little work for the server when it is slow. For a slow feed a visitor waits at most little more than half as long again
-// as without polling, for a quick one at most some tenths of a second longer.
+// Polls the feed's status while it is being fetched, then reloads the page.
+// The first poll comes after 300 ms, and each interval is 1.5 times the last, up to 5 s: prompt when the feed is quick,
+// little work for the server when it is slow. Polling makes a visitor wait at most slightly more than 1.5 times as long
+// for a slow feed, and at most a few tenths of a second longer for a quick one.
 "use strict";
 
 const FIRST_MS = 300;
@@ -14,7 +14,7 @@ async function isPending() {
     const answer = await fetch(address);
     return answer.ok ? (await answer.json()).status === "pending" : answer.status >= 500;
   } catch {
-    return true; // the network or the server is away for a moment: ask again
+    return true; // the network or the server is briefly unavailable: ask again
   }
 }
 

@@ -1,1 +1,1 @@
-"""`make bench`: what is measured in which order, one step after the other."""
+"""`make bench`: what is measured, in which order, step by step."""

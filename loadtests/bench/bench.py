@@ -1,11 +1,11 @@
-"""`make bench`: both readers, more and more users, and a report.
+"""`make bench`: both readers, under more and more users, and a report.
 
     python -m loadtests bench --users 1,20,100
     python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
 
 Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to
-judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted;
-what was measured until then is kept, and `--resume` goes on.
+judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted:
+the steps measured so far are kept, and `--resume` continues.
 """
 
 import json
@@ -36,7 +36,7 @@ from loadtests.servers.machine import describe_machine, pinning
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
 INTERRUPTED = 130
-# Steps of a run that are measured once more if they were not fit: the machine may have had a busy moment.
+# How many unfit steps of a run are measured again, since the machine may have had a busy moment.
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
 MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the sweep and write the report; returns the exit status. Raises LoadTestError."""
     options = parse_options(argv)
     for option, file in (("--junit", options.junit), ("--github", options.github)):
-        if file and not file.parent.is_dir():  # said before half an hour is spent on it
+        if file and not file.parent.is_dir():  # checked before half an hour is spent measuring
             raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it first.")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
-                f"{folder} is there already, and is not an empty folder. Name another with --out, remove it,"
-                f" or go on with the run that it holds: --resume {folder}"
+                f"{folder} exists already, and is not an empty folder. Name another with --out, remove it,"
+                f" or resume the run in it: --resume {folder}"
             )
         plan, floor, full = plan_of(options), options.floor, options.full
         check_database(plan.database)
@@ -82,17 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     sentence = textwrap.fill(results["verdict"]["sentence"], 80)
     print(f"\n{text_table(results)}\n\n{sentence}\n\nThe report: {report}")
     if results["interrupted"]:
-        print(f"Interrupted. To go on: python -m loadtests bench --resume {folder}", file=sys.stderr)
+        print(f"Interrupted. To resume: python -m loadtests bench --resume {folder}", file=sys.stderr)
         return INTERRUPTED
     return int(results["verdict"]["exit_status"])
 
 
 def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
-    """Measure all steps; returns what results.json will hold. Rows and logs go below `folder`.
+    """Measure all steps; returns the contents of results.json. Rows and logs go below `folder`.
 
-    Each step is written to `folder` when it is done; those that are there already are not measured again.
-    With `floor` the load generator is measured, too. After Ctrl-C it returns the steps measured until then,
-    and `interrupted` is true.
+    Each step is written to `folder` when it is done; steps already there are not measured again. With `floor`
+    the load generator is measured, too. After Ctrl-C it returns the steps measured so far, with `interrupted`
+    true.
     """
     started = datetime.now(UTC)
     steps = {_file(folder, step): step for step in plan.steps()}
@@ -152,7 +152,7 @@ def _file(folder: Path, step: Step) -> Path:
 def _measure(
     plan: Plan, step: Step, folder: Path, server: str, progress: Progress, once_more: bool
 ) -> dict[str, Any]:
-    """One step; if it is not fit and `once_more` is true, the second try at it."""
+    """Measure one step; if it is not fit and `once_more` is true, measure it again and return that."""
     measured = measure_step(plan, step, folder, progress.tick, server, pinning())
     if measured["fit"] or not once_more:
         return measured
@@ -168,7 +168,7 @@ def save(results: dict[str, Any], folder: Path) -> Path:
 
 
 def _with_pilot(plan: Plan, folder: Path) -> Plan:
-    """The full plan, which depends on the service demand that a pilot run finds."""
+    """The full plan, which depends on the service demand that a pilot run measures."""
     print("First a pilot: how long does a request take, and where is the knee?", flush=True)
     pilot = run(pilot_plan(plan), folder / "pilot")
     if pilot["interrupted"]:
@@ -218,7 +218,7 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
     return {**results, "theory": predict(results), "verdict": verdict(steps, results["settings"])}
 
 
-# ---- a run in its folder: what was asked for, and what is done of it
+# ---- the folder of a run: what was asked for, and what has been measured
 
 
 def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
@@ -233,7 +233,7 @@ def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
         return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"--resume {folder}: no run that can be gone on with ({type(error).__name__}: {error})."
+            f"--resume {folder}: no run that can be resumed ({type(error).__name__}: {error})."
             " Name the folder of a run that was interrupted, such as reports/2030-01-31-120000."
         ) from error
 
@@ -244,7 +244,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, data: Mapping[str, Any]) -> None:
-    """Whole, or not at all: a run that is cut off here can be gone on with."""
+    """Write atomically: a run that is cut off here can be resumed."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
     partial.write_text(json.dumps(data) + "\n")

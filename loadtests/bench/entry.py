@@ -1,4 +1,4 @@
-"""What a measured step comes to: its entry in results.json. Pure: step.py does the measuring."""
+"""The entry of a measured step in results.json. Pure: step.py does the measuring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ GROUPS = ("submit", "browse", "content", "page", "poll")
 
 @dataclass(frozen=True)
 class Seen:
-    """All that is known of a step when it is over."""
+    """Everything known about a step when it is over."""
 
     recording: Recording
     sampler: Sampler
@@ -30,16 +30,16 @@ class Seen:
 
 
 def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
-    """One step of results.json, but for the path of its rows.
+    """One step of results.json, without the path of its rows.
 
-    Raises ProcessError if the samples or the generator's signs of life are too few.
+    Raises ProcessError if the servers or the generator's lag were sampled too rarely.
     """
     condition, (start, end) = step.condition, plan.window(step.condition)
     recording = seen.recording
     judged = judge_window(recording, start, end, condition.users)
     if judged.health is None:
         raise ProcessError(
-            "The load generator was so late that it did not notice: no sign of life when it counted."
+            "The load generator was so late that its lag was never sampled in the measured time."
         )
     ended, origin = recording.ended_s, recording.started_at
     groups = {group: [row for row in judged.rows if row.group == group] for group in GROUPS}
@@ -92,14 +92,14 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
 
 
 def _answered(recording: Recording, start: float, end: float) -> int:
-    """Requests that ended in this time, whenever they were sent: what the server gets done."""
+    """How many requests ended in this time, whenever they were sent: the server's throughput."""
     requests = (row for row in recording.rows if row.group not in recording.visits)
     ended = [row.done_s for row in requests if row.done_s is not None]
     return sum(start <= done < end for done in ended)
 
 
 def _server(seen: Seen, view: Window, condition: Condition, seconds: float) -> dict[str, Any]:
-    """The step as the web server saw it, beside what the load generator counted over the whole of it."""
+    """The step as the web server saw it, beside what the load generator counted over the whole step."""
     visits = seen.recording.visits
     sent = [row for row in seen.recording.rows if row.group not in visits and row.sent_s is not None]
     return {

@@ -1,8 +1,8 @@
-"""The generator's own floor: what it measures where there is nothing to measure, and how much it can send.
+"""The generator's own floor: the latency that it adds, and the most that it can send.
 
-A null server answers at once, so every millisecond seen is the generator's and the system's own: no figure
-of a real server can be better. The rate grows until the generator is no longer fit by the limits of
-fitness.py; the highest fit rate is how much this machine can be trusted to send.
+A null server answers at once, so every millisecond measured is the generator's and the system's own: no real
+server can measure better. The rate rises until the generator exceeds the limits of fitness.py; the highest
+fit rate is the most that this machine can be trusted to send.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from loadtests.records.status import Status
 from loadtests.servers.processes import Process
 
 RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0)  # requests a second
-MOST_RATE = 100_000.0  # that may be asked for
-MOST_RATE_ERROR = 0.02  # of the rate that was asked for
+MOST_RATE = 100_000.0  # the most that --rates accepts
+MOST_RATE_ERROR = 0.02  # of the scheduled rate
 WARMUP_SECONDS = 1.0  # connections are made, Python's caches fill
-LOCUST_SECONDS = 30.0  # how much longer than planned Locust may take before it is given up
+LOCUST_SECONDS = 30.0  # beyond the planned time, before Locust is given up
 WHAT = (
     "Open load on a server that answers at once, from the same generator that measures the apps: what it adds"
     " to a latency, and the highest rate at which it stays fit. Each request is a visit of its own."
@@ -34,10 +34,13 @@ WHAT = (
 
 
 class Rate(TypedDict):
-    """What was seen at one rate. Latencies from the intended start; CPU in percent of one core."""
+    """The measurements at one rate. Latencies count from the intended start.
+
+    CPU is in percent: the generator's of one core, the host's of all cores.
+    """
 
     rate_per_s: float
-    planned_per_s: float  # by the schedule of these seconds
+    planned_per_s: float  # as scheduled for these seconds
     achieved_per_s: float
     failures: int
     dropped: int
@@ -66,8 +69,8 @@ def measure_floor(
 ) -> Floor:
     """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
 
-    An unfit rate is measured once more before it is believed: something else may have been busy. Calls `tick`
-    some times a second, and `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises
+    An unfit rate is measured a second time, since other work may have been in the way. Calls `tick` several
+    times a second, and `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises
     ProcessError if the null server or the generator fails.
     """
     seen: list[Rate] = []
@@ -101,11 +104,11 @@ def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Cal
 
 
 def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
-    """What was seen at one rate, without the warm-up. Raises ProcessError without a sign of life."""
+    """The measurements at one rate, without the warm-up. Raises ProcessError without a sample of its lag."""
     start, end = WARMUP_SECONDS, WARMUP_SECONDS + seconds
     seen = judge_window(recording, start, end, users=None)
     if seen.health is None:
-        raise ProcessError("The machine was too busy to look at the generator. Wait until it is idle.")
+        raise ProcessError("The machine was too busy to sample the generator. Wait until it is idle.")
     summary = summarise(seen.rows, recording.ended_s)
     ended = [row.done_s for row in recording.rows if row.done_s is not None]
     planned, achieved = len(seen.rows) / seconds, sum(start <= done < end for done in ended) / seconds
@@ -127,10 +130,10 @@ def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
 
 
 def _floor_reasons(planned: float, achieved: float, failures: int) -> list[str]:
-    """What the judge of any load does not ask: a null server fails nothing, and keeps up with every rate.
+    """What a null server must not do, beside the judge's own limits: fail, or fall behind.
 
-    What was achieved is held against what the Poisson schedule had planned for these very seconds, which is
-    itself off the rate by chance.
+    The achieved rate is compared with what the Poisson schedule planned for these seconds, which by chance
+    differs from the nominal rate.
     """
     reasons = [f"{failures} failed"] if failures else []
     if abs(achieved - planned) > max(MOST_RATE_ERROR * planned, 1):
@@ -151,10 +154,10 @@ def _command(host: str, rate: float, seconds: float, rows_file: Path) -> list[st
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print a table, write it if asked to; returns 0, or 3 if not even the lowest rate was fit.
 
-    Raises UsageError if there is no folder for the file, ProcessError if the generator or the server fails.
+    Raises UsageError if the file's folder does not exist, ProcessError if the generator or the server fails.
     """
     options = _parser().parse_args(argv)
-    if options.json and not options.json.parent.is_dir():  # said before a minute is spent on it
+    if options.json and not options.json.parent.is_dir():  # checked before a minute is spent measuring
         raise UsageError(f"--json {options.json}: there is no folder {options.json.parent}. Make it first.")
     print(f"{'rate':>8} {'achieved':>9} {'p50':>9} {'p99':>9} {'late p99':>9} {'generator':>10}  fit")
     floor = measure_floor(options.rates, options.seconds, done=lambda seen: print(_line(seen), flush=True))
@@ -189,9 +192,9 @@ def _parser() -> argparse.ArgumentParser:
         "--rates", metavar="R,R,...", type=_rates, default=RATES, help=f"requests a second; default {tried}"
     )
     parser.add_argument(
-        "--seconds", metavar="S", type=_seconds, default=5.0, help="how long each rate is measured; default 5"
+        "--seconds", metavar="S", type=_seconds, default=5.0, help="how long to measure each rate; default 5"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the figures to this file")
     return parser
 
 

@@ -19,12 +19,12 @@ LOADS = (0.5, 0.75, 0.95)  # of the rate that saturates the synchronous app's sl
 MEASURE_SECONDS = 9.0
 PILOT_SECONDS = 20.0
 MANY_USERS = 1000
-BURST_LOAD = 0.4  # of what the workers can do
+BURST_LOAD = 0.4  # of the workers' capacity
 BURST_JOBS = 100
 
 
 def pilot_plan(plan: Plan) -> Plan:
-    """One step of the synchronous app with two users a slot: its slots are busy, and many requests timed."""
+    """One step of the synchronous app with two users a slot: busy slots, and many requests timed."""
     users = (2 * plan.slots[0],)
     return replace(plan, users=users, rates=(), apps=("sync",), repeats=1, measure=PILOT_SECONDS, extra=())
 
@@ -32,7 +32,7 @@ def pilot_plan(plan: Plan) -> Plan:
 def full_plan(plan: Plan, pilot: Mapping[str, Any]) -> Plan:
     """`plan` with users and rates around the knee that the results of the pilot show.
 
-    Raises LoadTestError if the pilot was not fit, or saw no request.
+    Raises LoadTestError if the pilot was not fit, or served no POST /feeds.
     """
     step = pilot["steps"][0]
     demand_ms = step["server"]["demand_ms"]

@@ -1,8 +1,8 @@
-"""A server that answers at once with a few bytes: what is measured against it is the load generator itself.
+"""A server that answers at once with a few bytes: measuring it measures the load generator itself.
 
-`Connection` reads HTTP/1.1 from an asyncio transport and nothing more, which is why it is cheap; a server
-whose answers take a known time is a subclass (the harness's own tests have one). For load generators on
-loopback: requests have no body, and none is sent before the last one is answered.
+`Connection` reads HTTP/1.1 from an asyncio transport and does nothing more, so it is cheap; a server whose
+answers take a known time is a subclass (the harness's own tests have one). It is for load generators on
+loopback: requests have no body and are not pipelined.
 
     python -m loadtests.bench.nullserver --port 9001
 """
@@ -12,7 +12,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 
-BACKLOG = 4096  # connections not accepted yet; too few would show as steps of 1 s and 3 s in the latencies
+BACKLOG = 4096  # connections not yet accepted; too few would show as steps of 1 s and 3 s in the latencies
 
 
 def response(status: str = "200 OK", body: bytes = b"ok\n") -> bytes:
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
             self.asked(head.split(b" ", 2)[1].decode("ascii", "replace"))
 
     def asked(self, path: str) -> None:
-        """A request for `path` has come."""
+        """Handle a request for `path`."""
         self.write(OK)
 
     def write(self, answer: bytes) -> None:
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(connection: Callable[[], asyncio.Protocol], name: str, port: int = 0) -> None:
-    """Listen on loopback (`port` 0: a free one), say where, and answer until the process is ended."""
+    """Listen on loopback (`port` 0: any free one), print the address, and serve until the process ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(connection, "127.0.0.1", port, backlog=BACKLOG)
     print(f"{name} listening at: http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
@@ -63,9 +63,9 @@ async def serve(connection: Callable[[], asyncio.Protocol], name: str, port: int
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(
-        prog="python -m loadtests.bench.nullserver", description="Answer at once."
+        prog="python -m loadtests.bench.nullserver", description="Answer every request at once."
     )
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--port", type=int, default=0, help="default: any free one")
     asyncio.run(serve(Connection, "Null server", parser.parse_args(argv).port))
     return 0
 

@@ -1,4 +1,4 @@
-"""Users who ask for one page and do nothing else: what floor.py puts on the null server."""
+"""Users who request one page and do nothing else: the load of floor.py on the null server."""
 
 from locust import FastHttpUser, task
 

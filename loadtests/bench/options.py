@@ -1,4 +1,4 @@
-"""The options of `python -m loadtests bench`, and the plan that they ask for."""
+"""The options of `python -m loadtests bench`, and the plan they describe."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ READERS = ("sync", "queued")
 
 
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options as they were given. Exits with status 2, and says why, if they can't be used."""
+    """Parse the options. Exits with status 2, saying why, if they can't be used."""
     return _parser().parse_args(argv)
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
-    """What is to be measured. Raises UsageError if the options contradict one another."""
+    """The plan that the options describe. Raises UsageError if they contradict one another."""
     plan = Plan()
     closed, opened = options.model in ("closed", "both"), options.model in ("open", "both")
     if opened and not options.rate and not options.full:
@@ -26,11 +26,13 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.rate and not opened:
         raise UsageError("--rate belongs to open load: add --model open, or both")
     if options.full and (options.users or options.rate or options.host):
-        raise UsageError("--full chooses users and rates by itself, around the knee: leave out the others")
+        raise UsageError(
+            "--full chooses users and rates by itself, around the knee: leave out --users, --rate and --host"
+        )
     if bool(options.host) != bool(options.feeds):
         raise UsageError(
-            "--host and --feeds belong together: the reader that runs already, and the feed server as it sees"
-            " it. Both are printed by: make queued"
+            "--host and --feeds belong together: the running reader, and the feed server as it sees it."
+            " `make queued` prints both"
         )
     users = options.users or plan.users
     return Plan(
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     load = parser.add_argument_group("load").add_argument
     load("--model", choices=["closed", "open", "both"], default="closed", help="default: closed")
     load("--users", type=_counts, metavar="N,N", help=f"closed load (default: {_list(plan.users)})")
-    load("--rate", type=_rates, metavar="R,R", help="open load: visits a second, whether or not answered")
+    load("--rate", type=_rates, metavar="R,R", help="open load: visits a second, answered or not")
     load(
         "--think",
         type=_seconds,
@@ -93,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         type=parse_mix,
         default=dict(DEFAULT_MIX),
         metavar="MIX",
-        help=f"of the feeds (default: {written_mix(DEFAULT_MIX)})",
+        help=f"the mix of feeds (default: {written_mix(DEFAULT_MIX)})",
     )
     load(
         "--seed",
@@ -145,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DB",
         help="sqlite (default), postgresql (one is started), or the URL of a PostgreSQL server",
     )
-    app("--host", metavar="URL", help="measure a server that runs already and has the same routes")
+    app("--host", metavar="URL", help="measure a server that is already running, with the same routes")
     app("--feeds", metavar="URL", help="with --host: the feed server, as that server sees it")
 
     procedure = parser.add_argument_group("procedure").add_argument
@@ -154,23 +156,23 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         default=plan.measure,
         metavar="S",
-        help=f"measured in each step (default: {plan.measure:g})",
+        help=f"how long each step is measured (default: {plan.measure:g})",
     )
     procedure(
         "--warm-up",
         type=_seconds,
         default=plan.warmup,
         metavar="S",
-        help=f"not measured at the start of each step (default: {plan.warmup:g})",
+        help=f"left out at the start of each step (default: {plan.warmup:g})",
     )
     procedure(
         "--repeats",
         type=_count,
         default=plan.repeats,
         metavar="N",
-        help="measure everything N times; intervals then lie between the repeats (default: 1)",
+        help="measure everything N times; intervals then come from the spread of the repeats (default: 1)",
     )
-    procedure("--floor", action="store_true", help="measure the load generator itself, too")
+    procedure("--floor", action="store_true", help="also measure the load generator itself")
     procedure(
         "--full",
         action="store_true",
@@ -179,14 +181,14 @@ def _parser() -> argparse.ArgumentParser:
 
     out = parser.add_argument_group("results").add_argument
     out("--out", type=Path, metavar="DIR", help="folder for the report (default: reports/<time>)")
-    out("--resume", type=Path, metavar="DIR", help="go on with the interrupted run in this folder")
+    out("--resume", type=Path, metavar="DIR", help="resume the interrupted run in this folder")
     out("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML, a test for each condition")
     out("--github", type=Path, metavar="FILE", help="also append a Markdown summary: $GITHUB_STEP_SUMMARY")
     return parser
 
 
 def _several(parse: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
-    """A parser of numbers with commas between them: each once, in the order in which they were given."""
+    """A parser of comma-separated numbers: each once, in the order given."""
     return lambda text: tuple(dict.fromkeys(parse(part) for part in text.split(",")))
 
 
@@ -211,7 +213,7 @@ def _seconds(text: str) -> float:
 def _number(text: str, most: float, what: str) -> float:
     number = number_in(text)
     if not 0 < number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0, of {most:g} at most")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0 and at most {most:g}")
     return number
 
 

@@ -45,7 +45,7 @@ def junit(results: Results) -> str:
 
 
 def github_summary(results: Results) -> str:
-    """Markdown: the verdict, a row for each point, and the steps that are not fit with their reasons."""
+    """Markdown: the verdict, the rows of each point, and the unfit steps with their reasons."""
     rule = duration(results["settings"].get("rule_ms", RULE_MS))
     head = ["", "requests", "p50", "p95", "p99", f"over {rule}", "rule"]
     rows = [
@@ -63,7 +63,7 @@ def github_summary(results: Results) -> str:
         f"### {marks[results['verdict']['exit_status']]} The {rule} rule",
         escaped(results["verdict"]["sentence"]),
         table(head, rows),
-        "In brackets: 95 % intervals, between the repeats where there are several, else within the run.",
+        "In brackets: 95 % intervals, from the repeats' spread if there are several, else within the run.",
     ]
     unfit = [
         f"- {escaped(name_of(step))}, repeat {step['repeat']}: {escaped('; '.join(step['unfit_reasons']))}"
@@ -71,7 +71,7 @@ def github_summary(results: Results) -> str:
         if not step["fit"]
     ]
     if unfit:
-        told += ["Not fit, and in no figure:", "\n".join(unfit)]
+        told += ["Not fit, and left out of the figures:", "\n".join(unfit)]
     return "\n\n".join(told) + "\n"
 
 
@@ -117,7 +117,7 @@ def _with_interval(figure: Results | None, key: str) -> str:
 
 
 def _properties(point: Results) -> Iterator[tuple[str, str]]:
-    """Plain numbers, for what reads them."""
+    """The figures as plain numbers, for programs."""
     for group in RULED:
         for key in FIGURES:
             figure = point[group][key]

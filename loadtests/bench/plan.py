@@ -9,12 +9,12 @@ from loadtests.feedserver.kinds import DEFAULT_MIX
 from loadtests.records.constants import OVERRUN_SECONDS, RAMP_USERS_PER_S
 from loadtests.wording import user_count
 
-SETUP_SECONDS = 5.0  # about what starting and stopping takes beside the load itself
+SETUP_SECONDS = 5.0  # roughly what starting and stopping add to the load itself
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One app under one load, with what it has to serve it. Closed load has `users`, open load `rate`."""
+    """One app under one load, with the capacity to serve it. Closed load has `users`, open load `rate`."""
 
     app: str
     users: int | None = None
@@ -30,14 +30,14 @@ class Condition:
 
     @property
     def load(self) -> str:
-        """For people: "20 users", "5.5 visits/s"."""
+        """The load in words: "20 users", "5.5 visits/s"."""
         if self.users is not None:
             return user_count(self.users)
         return f"{self.rate:.3g} visits/s" + (f" + {self.burst} at once" if self.burst else "")
 
     @property
     def about(self) -> dict[str, Any]:
-        """The keys of a step in results.json that say which condition it is."""
+        """The keys of a step in results.json that identify its condition."""
         return {
             "app": self.app,
             "model": self.model,
@@ -59,7 +59,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        """What its files are called."""
+        """The name of its files."""
         of = self.condition
         load = f"{of.users:04}" if of.users is not None else f"open-{of.rate:.3g}"
         burst = f"-burst-{of.burst}" if of.burst else ""
@@ -70,9 +70,9 @@ class Step:
 class Plan:
     """What to measure, and how. Times in seconds.
 
-    Every number of `users` (closed load) and every one of `rates` (open load, visits a second) is measured
-    with every app and number of slots, the queued app with every number of workers and threads; all of it
-    `repeats` times. Then comes `extra`.
+    Each of `users` (closed load) and of `rates` (open load, visits a second) is measured with each app and
+    number of slots, the queued app also with each number of workers and threads; all of it `repeats` times.
+    `extra` comes last.
     """
 
     users: tuple[int, ...] = (1, 10, 30, 100, 1000)
@@ -87,19 +87,19 @@ class Plan:
     slot_kind: str = "processes"
     workers: tuple[int, ...] = (1,)
     threads: tuple[int, ...] = (32,)
-    # Of one fetch. The readers' own default is 10, and would double the length of a step.
+    # Of one fetch. The readers' own default, 10, would double the length of a step.
     deadline: float = 5.0
     database: str = "sqlite"
     mix: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_MIX))
     connections: int | None = None
     in_flight: int = 1000
-    host: str | None = None  # a server that runs already: it alone is measured, and nothing is started
+    host: str | None = None  # a server already running: it alone is measured, and nothing is started
     feeds: str | None = None  # its feed server
     extra: tuple[Condition, ...] = ()
     seed: int = 1
 
     def window(self, condition: Condition) -> tuple[float, float]:
-        """Which seconds of a step are measured: after a warm-up, which begins when all users are there."""
+        """The seconds of a step that are measured: after a warm-up, which begins once all users run."""
         start = round(self.warmup + (condition.users or 0) / RAMP_USERS_PER_S, 3)
         return start, start + self.measure
 
@@ -110,9 +110,9 @@ class Plan:
         return sum(ends) / len(ends) + OVERRUN_SECONDS + self.drain + SETUP_SECONDS
 
     def steps(self) -> list[Step]:
-        """All steps in the order in which they are measured: loads mixed, apps alternated, repeat by repeat.
+        """All steps in measuring order: loads shuffled, apps alternated, repeat by repeat.
 
-        So what changes slowly on the machine (its heat, its neighbours) meets all conditions alike.
+        So slow changes on the machine (its heat, its neighbours) affect all conditions alike.
         """
         shuffled = random.Random(self.seed)
         steps = []
@@ -120,12 +120,12 @@ class Plan:
             groups = list(self._alternatives())
             shuffled.shuffle(groups)
             for turn, group in enumerate(groups):
-                first = (turn + repeat) % len(group)  # who begins changes from one to the next
+                first = (turn + repeat) % len(group)  # the first app changes from group to group
                 steps += [Step(condition, repeat) for condition in group[first:] + group[:first]]
         return steps + [Step(condition) for condition in self.extra]
 
     def _alternatives(self) -> Iterator[list[Condition]]:
-        """Conditions that differ in the app alone, or in what only one app has."""
+        """Groups of conditions that differ in the app alone, or in what only one app has."""
         for slots in self.slots:
             for load in [*({"users": n} for n in self.users), *({"rate": rate} for rate in self.rates)]:
                 group = []
@@ -145,7 +145,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The plan that `to_json` wrote. Raises TypeError or KeyError if that is not one."""
+        """The plan that `to_json` wrote. Raises TypeError or KeyError if `data` is not one."""
         values = {item.name: data[item.name] for item in fields(cls)}
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         extra = tuple(Condition(**condition) for condition in values["extra"])

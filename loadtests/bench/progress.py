@@ -1,4 +1,4 @@
-"""How far a bench is: a bar with the time left in a terminal, a line for each step anywhere else."""
+"""A bench's progress: a line for each step, and in a terminal a bar with the time left."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from loadtests.wording import SHORT, figure, percent
 
 
 class Progress:
-    """A context manager. Steps take about `step_seconds` each; those that are done correct the time left."""
+    """A context manager. Steps take about `step_seconds` each; those done correct the time left."""
 
     def __init__(self, steps: int, step_seconds: float):
         self._steps = steps
@@ -24,7 +24,7 @@ class Progress:
         self._ended = 0
         self._began = time.monotonic()
         console = Console(highlight=False)
-        # Into a pipe or a file each line goes at once: somebody may be watching.
+        # Lines are flushed into a pipe or a file: somebody may be watching.
         self.say = console.print if console.is_terminal else partial(print, flush=True)
         self._bar = Bar(
             TextColumn("{task.description}"),
@@ -53,7 +53,7 @@ class Progress:
         self.tick()
 
     def tick(self) -> None:
-        """Show the time left. Cheap; called some times a second."""
+        """Show the time left. Cheap; called several times a second."""
         each = sum(self._taken) / len(self._taken) if self._taken else self._expected
         passed = min(time.monotonic() - self._began, 0.98 * each)
         left = (self._steps - self._ended) * each - passed
@@ -77,7 +77,7 @@ class Progress:
         self._began = time.monotonic()
 
     def done(self, condition: Condition, step: Mapping[str, Any]) -> None:
-        """A step has ended: one line says what came out."""
+        """A step has ended: print its result on one line."""
         self._taken.append(time.monotonic() - self._began)
         self._ended += 1
         submit = step["submit"]

@@ -1,7 +1,7 @@
 """Measure one step: a fresh stack and database, the load, the drain.
 
-Start the stack, put the visitors on it, let what is in flight end, wait for the queue to drain, stop it all.
-`loadtests.bench.entry` says what came out.
+Start the stack, send it visitors, let requests in flight finish, wait for the queue to drain, stop it all.
+`loadtests.bench.entry` computes the results.
 """
 
 import math
@@ -25,14 +25,14 @@ from loadtests.servers.sampler import Sampler, drain_seconds
 from loadtests.servers.slotmeter import SlotCounts, read_slots
 from loadtests.servers.stack import Stack, StackSettings
 
-LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
-DRAIN_SECONDS = 12.0  # how long the queue is waited for after the load
+LOCUST_SECONDS = 60.0  # beyond the planned time, before Locust is given up
+DRAIN_SECONDS = 12.0  # how long the queue may take to drain after the load
 SOON_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the load goes: a stack of ours, or a server that runs already."""
+    """Where the load goes: a stack of ours, or a server already running."""
 
     url: str
     feeds_url: str
@@ -44,7 +44,7 @@ def measure_step(
 ) -> dict[str, Any]:
     """Measure one step; returns its entry for results.json. Rows and logs go below `folder`.
 
-    `tick` is called some times a second meanwhile; `server` is where databases are made, "sqlite" or a URL.
+    `tick` is called several times a second; `server` is where databases are created, "sqlite" or a URL.
     Raises ProcessError if a process fails.
     """
     logs = folder / "logs" / step.name
@@ -87,7 +87,7 @@ def _load(
     tick: Callable[[], object],
     pinned: Pinning,
 ) -> Seen:
-    """Put the load on, and wait until it and the queue have ended."""
+    """Run the load, and wait until it has ended and the queue has drained."""
     stack, queued = target.stack, step.condition.app == "queued"
     _, end = plan.window(step.condition)
     command = _locust_command(plan, step, target, rows_file)
@@ -112,7 +112,7 @@ def _load(
 
 
 def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
-    """Wait until no job waits or runs, and until the sampler has seen it; but not for ever."""
+    """Wait until the sampler sees no job waiting or running, at most DRAIN_SECONDS."""
     deadline = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < deadline and sampler.samples[-1].jobs:
         tick()
@@ -129,7 +129,7 @@ def _locust_command(plan: Plan, step: Step, target: Target, rows_file: Path) -> 
         load += ["--users", "1", *(["--connections", str(plan.connections)] if plan.connections else [])]
         if condition.burst:
             load += ["--burst", str(condition.burst), "--burst-at", str(start + BURST_AT)]
-    seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust wants whole ones
+    seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust takes whole ones
     return [
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
         *("--host", target.url, "--feeds", target.feeds_url, "--rows", str(rows_file), *load),

@@ -4,7 +4,7 @@
     python -m loadtests compare before.csv after.csv --warm-up 5
 
 Exit status: 0 nothing is slower beyond doubt and by more than the margin, 1 something is, 2 bad usage (not a
-run, nothing in common, different loads), 3 a condition can't be compared: no repeat of it was fit.
+run, nothing in common, different loads), 3 a condition has no fit repeat, or no figure can be judged.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from loadtests.errors import UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compare, print a table and the verdict, write what was asked for; returns the exit status.
+    """Compare, print a table and the verdict, write the files asked for; returns the exit status.
 
     Raises LoadTestError if the two can't be compared.
     """
@@ -48,30 +48,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests compare",
-        description="The difference between two runs, before and after, with its 95 % interval. An interval"
-        " lies between the repeats where both sides have two or more that are fit; else within the run.",
-        epilog="Exit status: 0 nothing is slower, 1 something is: certainly (at 5 %, for all figures"
-        " together) and by more than --worse; 2 bad usage, 3 a condition had no fit repeat.",
+        description="The difference between two runs, before and after, with its 95 % interval: from the"
+        " spread of the repeats if both sides have two or more fit ones, else from requests within the run.",
+        epilog="Exit status: 0 nothing is slower, 1 something is: significantly (at 5 %, for all"
+        " figures together) and by more than --worse; 2 bad usage, 3 a condition had no fit repeat, or no"
+        " figure could be judged.",
     )
-    what = "folder of a run, its results.json, or a file of requests (.csv) or a folder of such"
+    what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
     parser.add_argument("before", metavar="A", type=Path, help=what)
     parser.add_argument("after", metavar="B", type=Path, help="the same, after the change")
     parser.add_argument(
-        "--group", metavar="G,G", help="which requests (default: submit,browse; of files all that both have)"
+        "--group", metavar="G,G", help="which requests (default: submit,browse; for files all that both have)"
     )
     parser.add_argument(
         "--worse",
         type=_percent,
         default=WORSE_PERCENT,
         metavar="PERCENT",
-        help="how much slower a latency may become; 1 ms at least; a share over 500 ms: always one percentage"
-        f" point (default: {WORSE_PERCENT:g})",
+        help="how much slower a latency may become, at least 1 ms; for a share over 500 ms always one"
+        f" percentage point (default: {WORSE_PERCENT:g})",
     )
     parser.add_argument(
         "--warm-up",
         type=_seconds,
         metavar="S",
-        help="of files: leave out the first S seconds (default: as long as Locust's --warm-up was)",
+        help="for files: leave out the first S seconds (default: what Locust's --warm-up was)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure as JSON")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML")
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _percent(text: str) -> float:
-    return _number(text, "a number of percent")
+    return _number(text, "a percentage")
 
 
 def _seconds(text: str) -> float:

@@ -1,9 +1,9 @@
-"""Did it get slower? All questions that two sides allow, answered together; pure but for reading rows.
+"""Did it get slower? All questions that two sides allow, answered together; pure except for reading rows.
 
-Each condition that both sides measured, each group of requests in it and each figure of that group is a
-question. So many questions give false alarms if each is judged alone: their chances are adjusted (Holm).
-A figure is called slower if it is so beyond doubt (adjusted chance under 5 %) and the difference that was
-measured is above the margin, too: what is certain but tiny should stop nobody.
+Each figure of each group of requests under each condition that both sides measured is a question. Judged one
+by one, that many would give false alarms, so their p-values are adjusted (Holm). A figure is called slower if
+the difference is both significant (adjusted p-value under 5 %) and above the margin: a certain but tiny one
+should stop nobody.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from loadtests.judging.intervals import CONFIDENCE, holm
 from loadtests.records.constants import MOST_OVER
 
 SAME, SLOWER, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
-WORSE_PERCENT = 10.0  # of a latency: what is less than that stops nobody
-LEAST_MS = 1.0  # less than that may be the load generator
-MOST_ALIKE = {  # settings that make the load: figures under different ones say nothing of the app
+WORSE_PERCENT = 10.0  # of a latency: a smaller increase stops nobody
+LEAST_MS = 1.0  # a smaller increase may be the load generator's
+MOST_ALIKE = {  # settings that define the load: figures under different ones say nothing about the app
     "rule_ms": "the rule (rule_ms)",
     "think_s": "the think time (think_s)",
     "submitters": "the share of users who add feeds (submitters)",
@@ -35,7 +35,7 @@ MOST_ALIKE = {  # settings that make the load: figures under different ones say 
     "connections": "the connections of open load (connections)",
     "in_flight": "the cap on what is in flight (in_flight)",
 }
-TOLD = ("database", "slot_kind", "pinning")  # settings that may be what is compared
+TOLD = ("database", "slot_kind", "pinning")  # settings that may be the very thing compared
 
 
 class Question(TypedDict):
@@ -44,22 +44,22 @@ class Question(TypedDict):
     condition: str
     group: str
     figure: str  # one of COMPARED
-    repeats: tuple[int, int]  # fit ones
-    between: bool  # the interval is from how repeats differ; False: from the rows of single runs
+    repeats: tuple[int, int]  # fit ones, before and after
+    between: bool  # the interval is from the spread of repeats; False: from the rows of single runs
     before: float
     after: float
     lower_bounds: tuple[bool, bool]
-    difference: float  # after less before
+    difference: float  # after minus before
     low: float | None  # of its 95 % interval, for this question alone
     high: float | None
-    chance: float | None  # of a difference as large or larger if there were none
-    adjusted: float | None  # the same, considering how many questions are asked
-    margin: float  # how much worse it may become
+    chance: float | None  # p-value: of a difference at least as large if there were none
+    adjusted: float | None  # the same, adjusted for how many questions are asked
+    margin: float  # how much worse the figure may become
     finding: str  # slower, slower within the margin, faster, none seen, not judged
 
 
 class Lost(TypedDict):
-    """A condition that can't be compared, since a side has no fit repeat of it."""
+    """A condition that can't be compared, since one side has no fit repeat of it."""
 
     condition: str
     side: str  # before, after
@@ -85,9 +85,9 @@ class Comparison(TypedDict):
 def compare(
     a: Side, b: Side, groups: Sequence[str] | None = None, worse_percent: float = WORSE_PERCENT
 ) -> Comparison:
-    """The answers to all questions, `a` being before and `b` after.
+    """The answers to all questions; `a` is before, `b` is after.
 
-    `groups`: which requests; None: submit and browse of runs, and all that both have of files. Raises
+    `groups`: which requests; None: submit and browse for runs, all that both have for files. Raises
     UsageError if the two have nothing in common, or different loads.
     """
     _refuse_different_loads(a, b)
@@ -148,7 +148,9 @@ def _groups(a: Side, b: Side, groups: Sequence[str] | None) -> list[str]:
 
 def _refuse_different_loads(a: Side, b: Side) -> None:
     if bool(a.about) != bool(b.about):
-        raise UsageError("One side is a run of the bench, and the other a file of requests: name two alike.")
+        raise UsageError(
+            "One side is a run of the bench, and the other a file of requests: name two of the same kind."
+        )
     if not a.about:
         rules = {repeat.rule_ms for side in (a, b) for each in side.repeats.values() for repeat in each}
         if len(rules) > 1:
@@ -164,7 +166,7 @@ def _refuse_different_loads(a: Side, b: Side) -> None:
     ]
     if told:
         raise UsageError(
-            f"The two runs put different loads on the app, and so their figures can't be compared."
+            f"The two runs put different loads on the app, so their figures can't be compared."
             f" Different: {'; '.join(told)}. Measure one of them again with the other's settings."
         )
 
@@ -176,10 +178,10 @@ def _told(value: Any) -> str:
 
 
 def _warnings(a: Side, b: Side) -> list[str]:
-    """What else is different, and may be the reason."""
+    """What else differs, and may be the reason."""
     told = []
     for what, start in (
-        ("machine", "The machines differ, and that may be all it is"),
+        ("machine", "The machines differ, which may be the whole reason"),
         ("packages", "Packages"),
     ):
         before, after = a.about.get(what, {}), b.about.get(what, {})
@@ -203,7 +205,7 @@ def _warnings(a: Side, b: Side) -> list[str]:
 def _questions(
     condition: str, group: str, before: Sequence[Repeat], after: Sequence[Repeat], worse_percent: float
 ) -> list[Question]:
-    """The questions of one group of requests under one condition, not adjusted yet."""
+    """The questions of one group of requests under one condition, not yet adjusted."""
     between = len(before) > 1 and len(after) > 1
     sides = [([repeat.summaries[group] for repeat in side], side) for side in (before, after)]
     if between:
@@ -248,7 +250,7 @@ def _question(a: Estimate, b: Estimate, found: Difference, margin: float) -> dic
 
 
 def _judge(questions: Sequence[Question]) -> None:
-    """Fill in what depends on all of them: the adjusted chances, and the findings."""
+    """Fill in what depends on all questions: the adjusted p-values, and the findings."""
     judged = [question for question in questions if question["chance"] is not None]
     for question, adjusted in zip(judged, holm([q["chance"] or 0.0 for q in judged]), strict=True):
         question["adjusted"] = adjusted

@@ -1,4 +1,4 @@
-"""A comparison in words: the sentence, and the table of 80 columns. Pure."""
+"""A comparison in words: the sentence, and the 80-column table. Pure."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +15,8 @@ FIGURES = {
 }
 IN_WORDS = FIGURES | {"share_over": "the share over 500 ms", "mean_ms": "the mean"}
 FOOT = (
-    "Intervals hold a difference with 95 %, each for itself. What counts as slower or faster is certain"
-    " considering how many figures were asked for (Holm)."
+    "Each 95 % interval is for its own difference alone. Slower and faster are significant even after"
+    " adjusting for the number of figures (Holm)."
 )
 MARKS = {"slower": "SLOWER", "slower within the margin": "slower, a bit", "faster": "faster"}
 Question = Mapping[str, Any]
@@ -34,7 +34,7 @@ def change(question: Question) -> str:
 
 
 def interval(question: Question) -> str:
-    """Of the difference: "-3.0 ms to +27 ms"; an end that nobody knows is "?"; "unknown" if both are."""
+    """The interval of the difference: "-3.0 ms to +27 ms"; an unknown end is "?", two are "unknown"."""
     ends = [question["low"], question["high"]]
     if ends == [None, None]:
         return "unknown"
@@ -42,33 +42,33 @@ def interval(question: Question) -> str:
 
 
 def reach(question: Question) -> float | None:
-    """Half the interval: what a change must be above to be told from none. None where it isn't known."""
+    """Half the interval: the smallest detectable change. None if unknown."""
     if question["low"] is None or question["high"] is None:
         return None
     return float(question["high"] - question["low"]) / 2
 
 
 def too_wide(question: Question) -> bool:
-    """True if nothing was seen, and a change as large as the margin need not have been."""
+    """True if no difference was seen, and one as large as the margin could have been missed."""
     half = reach(question)
     return question["finding"] == "none seen" and (half is None or half > question["margin"])
 
 
 def mark(question: Question) -> str:
-    """The finding in a word or two; empty if no difference was seen where one would have been."""
+    """The finding in a word or two; empty if none was seen, and one above the margin would have been."""
     if question["finding"] == "not judged":
         return "too few" if question["low"] is None and question["high"] is None else "lower bound"
     return "too wide" if too_wide(question) else MARKS.get(question["finding"], "")
 
 
 def where(question: Question) -> str:
-    """Of which requests: "POST /feeds (queued, 20 users, 8 slots)"."""
+    """Which requests it is about: "POST /feeds (queued, 20 users, 8 slots)"."""
     group = GROUPS.get(question["group"], question["group"])
     return f"{group} ({question['condition']})" if question["condition"] else str(group)
 
 
 def sentence(comparison: Mapping[str, Any]) -> str:
-    """What it comes to, in one or two sentences."""
+    """The result, in one or two sentences."""
     questions = comparison["questions"]
     slower = [each for each in questions if each["finding"] == "slower"]
     unfit = comparison["unfit"]
@@ -78,7 +78,7 @@ def sentence(comparison: Mapping[str, Any]) -> str:
     elif unfit or not any(each["chance"] is not None for each in questions):
         told.append("Not fit to compare.")
     elif sees_nothing(comparison):
-        told.append("No difference was seen, but none of the size that matters could have been.")
+        told.append("No difference was seen, but these runs could not have shown one that matters.")
     else:
         allowed = f"{comparison['worse_percent']:g} %"
         told.append(
@@ -97,12 +97,12 @@ def sentence(comparison: Mapping[str, Any]) -> str:
 
 
 def sees_nothing(comparison: Mapping[str, Any]) -> bool:
-    """True if no figure could have shown a difference as large as its margin: a 0 then says little."""
+    """True if no figure could have shown a difference as large as its margin: status 0 then says little."""
     return all(too_wide(each) or each["finding"] == "not judged" for each in comparison["questions"])
 
 
 def _worst(slower: Sequence[Question]) -> str:
-    """The figure that grew most beside its margin, and how many others did."""
+    """The figure that grew most relative to its margin, and how many others grew."""
     first = max(slower, key=lambda each: each["difference"] / each["margin"])
     others = len(slower) - 1
     return (
@@ -113,7 +113,7 @@ def _worst(slower: Sequence[Question]) -> str:
 
 
 def _blind(questions: Sequence[Question]) -> list[str]:
-    """How much these runs could not have seen; empty if they would have seen all that matters."""
+    """What these runs could not have seen; empty if they would have seen everything that matters."""
     wide = [each for each in questions if too_wide(each) or each["finding"] == "not judged"]
     if not wide:
         return []

@@ -1,15 +1,15 @@
-"""Is it slower than it was? The difference of two measurements of one condition, with its interval. Pure.
+"""The difference between two measurements of one condition, with its interval. Pure.
 
 A figure of one side is an estimate: a value, its standard error, and how many degrees of freedom that has.
 
-* Between runs: the mean of the repeats, and how much they differ. That includes whatever made one run unlike
-  the next, and so it is the better one. It needs two repeats on either side.
-* Within a run: requests that came one after the other met the same queue, so they are not independent. The
-  run is cut into blocks of time, and drawn from anew block by block (a circular block bootstrap). What
-  differs from run to run is not in it. Nor is a queue's memory that is longer than a block, a tenth of the
-  run: near saturation nine of ten such intervals hold the truth instead of 95 of 100, and fewer of p99's.
+* Between runs: the mean of the repeats, and their spread. That includes whatever made one run unlike another,
+  so it is the better estimate. It needs two repeats on each side.
+* Within a run: successive requests met the same queue, so they are not independent. The run is resampled in
+  blocks of time (a circular block bootstrap). That misses what differs from run to run, and any memory of the
+  queue longer than a block, a tenth of the run: near saturation nine of ten such intervals hold the truth
+  instead of 95 of 100, and fewer of p99's.
 
-Two estimates are compared as Welch does (Biometrika 34, 1947).
+Two estimates are compared by Welch's method (Biometrika 34, 1947).
 """
 
 import math
@@ -26,15 +26,15 @@ from loadtests.judging.samples import PERCENTILES, rank_of
 from loadtests.records.rows import Row
 
 COMPARED = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over")
-BLOCKS = 10  # of a run: long, so that one block holds most of what a queue remembers
-CELLS = 10  # of a block: where a block may begin
+BLOCKS = 10  # of a run: long, so that one block spans most of a queue's memory
+CELLS = 10  # of a block: the points where one may begin
 RESAMPLES = 1000
-FEWEST = 2 * BLOCKS  # requests that a latency must have: of fewer, a resample knows nothing of how they vary
+FEWEST = 2 * BLOCKS  # requests that a latency needs: fewer, resampled, say nothing about their spread
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of one side. `error`: its standard error; None if nothing is known of it."""
+    """A figure of one side. `error`: its standard error; None if unknown."""
 
     value: float
     error: float | None
@@ -44,9 +44,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """B less A, with its 95 % interval, and the chance of one as large or larger if there were none.
+    """B minus A, with its 95 % interval, and its p-value (`chance`).
 
-    An end is None where it rests on a lower bound. `chance` is None if the difference can't be judged.
+    An end is None if it rests on a lower bound or an error is unknown. `chance` is None if the difference
+    can't be judged.
     """
 
     value: float
@@ -56,7 +57,7 @@ class Difference:
 
 
 def between_runs(summaries: Sequence[Mapping[str, Any]], key: str) -> Estimate | None:
-    """The mean of a figure over at least two repeats; None if it is missing in one of them."""
+    """The mean of a figure over at least two repeats; None if one lacks it."""
     values = [summary[key] for summary in summaries]
     if None in values:
         return None
@@ -70,7 +71,7 @@ def between_runs(summaries: Sequence[Mapping[str, Any]], key: str) -> Estimate |
 def within_runs(
     summaries: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, float]], key: str
 ) -> Estimate | None:
-    """The mean of a figure over repeats that know their own errors (`bootstrap_errors`); None if missing."""
+    """The mean of a figure over repeats with their own errors (`bootstrap_errors`); None if one lacks it."""
     values = [summary[key] for summary in summaries]
     if None in values:
         return None
@@ -82,9 +83,9 @@ def within_runs(
 
 
 def _at_least_by_count(estimate: Estimate, summaries: Sequence[Mapping[str, Any]], key: str) -> Estimate:
-    """A share is no surer than so many independent requests would make it.
+    """Keep a share's error at least as large as for this many independent requests.
 
-    None of 30 over 500 ms shows no spread at all, and yet the share need not be 0. Two requests are added,
+    0 of 30 over 500 ms has no spread at all, and yet the true share need not be 0. So two requests are added,
     one of them over (Laplace).
     """
     if key != "share_over" or estimate.error is None:
@@ -96,7 +97,7 @@ def _at_least_by_count(estimate: Estimate, summaries: Sequence[Mapping[str, Any]
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:
-    """`b` less `a`."""
+    """`b` minus `a`."""
     value = b.value - a.value
     if a.error is None or b.error is None:
         return Difference(value, None, None, None)
@@ -108,7 +109,8 @@ def difference(a: Estimate, b: Estimate) -> Difference:
         reach, chance = student_t(freedom) * error, student_p(value / error, freedom)
     else:
         reach, chance = 0.0, float(value == 0)
-    # The truth of a lower bound may be anything above it: what it would have to be below for is not said.
+    # The truth behind a lower bound may be anywhere above it: one in `a` supports only a decrease, one in `b`
+    # only an increase.
     backed = (not a.lower_bound or value < 0) and (not b.lower_bound or value > 0)
     return Difference(
         value,
@@ -123,9 +125,9 @@ def bootstrap_errors(
 ) -> dict[str, float]:
     """The standard error of each figure of one group of requests within one run, drawn with `seed`.
 
-    `window`: start and end of what was measured, in seconds. A figure is missing where the requests are too
-    few: FEWEST, or a percentile that has no exact interval either. Source: Politis and Romano, "A circular
-    block-resampling procedure for stationary data" (1992). A block may begin at each tenth of its length.
+    `window`: start and end of the measured time, in seconds. A figure is missing if it has too few requests:
+    a latency fewer than FEWEST, a percentile too few for its exact interval. Source: Politis and Romano, "A
+    circular block-resampling procedure for stationary data" (1992). Blocks may begin at every tenth of one.
     """
     samples = [row for row in rows if not row.failed and not row.dropped]
     if len(rows) < 2:
@@ -140,7 +142,7 @@ def bootstrap_errors(
         figures["mean_ms"] = _ratios(weights, sums, np.bincount(cells, None, BLOCKS * CELLS))
         order = np.argsort(waited, kind="stable")
         figures |= _percentiles(weights, waited[order], cells[order])
-    # The blocks of one draw are as many as the run has, of which one is lost to its mean.
+    # Bessel's correction: a draw has as many blocks as the run, one of which is lost to its mean.
     small = math.sqrt(BLOCKS / (BLOCKS - 1))
     return {
         key: float(np.nanstd(drawn)) * small for key, drawn in figures.items() if not np.isnan(drawn).all()
@@ -148,14 +150,14 @@ def bootstrap_errors(
 
 
 def _cells(rows: Sequence[Row], window: tuple[float, float]) -> NDArray[np.int64]:
-    """Which piece of the measured time each row begins in."""
+    """Which cell of the measured time each row begins in."""
     start, end = window
     pieces = [int((row.intended_s - start) / (end - start) * BLOCKS * CELLS) for row in rows]
     return np.array(pieces, dtype=np.int64).clip(0, BLOCKS * CELLS - 1)
 
 
 def _drawn_cells(seed: int) -> NDArray[np.int64]:
-    """How often each piece of time is in each resample: an array of RESAMPLES by BLOCKS * CELLS."""
+    """How often each cell occurs in each resample: an array of RESAMPLES by BLOCKS * CELLS."""
     first = np.random.default_rng(seed).integers(0, BLOCKS * CELLS, (RESAMPLES, BLOCKS, 1))
     drawn = (first + np.arange(CELLS)) % (BLOCKS * CELLS)
     weights = np.zeros((RESAMPLES, BLOCKS * CELLS), dtype=np.int64)
@@ -166,7 +168,7 @@ def _drawn_cells(seed: int) -> NDArray[np.int64]:
 def _over_and_decided(
     rows: Sequence[Row], window: tuple[float, float], ended: float, rule_ms: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many requests of each piece of time are over the rule, and of how many that is known."""
+    """For each cell, how many requests are over the rule, and of how many that is known."""
     cells = _cells(rows, window)
     waited = [row.waited_ms(ended) for row in rows]
     late = [ms >= rule_ms if row.unfinished else ms > rule_ms for row, ms in zip(rows, waited, strict=True)]
@@ -176,7 +178,7 @@ def _over_and_decided(
 
 
 def _ratios(weights: NDArray[np.int64], above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
-    """A quotient of two sums in each resample, nan where it has no request."""
+    """The ratio of two sums in each resample; nan where it has no request."""
     sums = (weights @ below).astype(np.float64)
     ratios = np.full(len(sums), np.nan)
     np.divide(weights @ above, sums, out=ratios, where=sums > 0)

@@ -55,7 +55,7 @@ def github_comparison(comparison: Mapping[str, Any]) -> str:
     ]
     title = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare"}[comparison["exit_status"]]
     if comparison["exit_status"] == 0 and sees_nothing(comparison):
-        title = "⚠️ No difference seen, but none could have been"
+        title = "⚠️ No difference seen, but these runs could not have shown one"
     told = [f"### {title}", escaped(comparison["sentence"]), *([table(head, rows)] if rows else [])]
     told += [escaped(warning) for warning in comparison["warnings"]]
     told += [

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: a run of the bench, or files of requests that any locustfile has left."""
+"""The two sides of a comparison: a run of the bench, or files of requests from any locustfile."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +24,12 @@ WHAT_IT_TAKES = (
 
 @dataclass(frozen=True)
 class Repeat:
-    """One measurement of one condition: what is known of it without its rows, and where those are."""
+    """One measurement of one condition: its figures, and how to read its rows."""
 
     summaries: Mapping[str, Mapping[str, Any]]  # by group
     unfit: Sequence[str]  # why it is not fit; empty if it is
     rows: Callable[[], Sequence[Row]]
-    window: tuple[float, float]  # what was measured, in seconds on the rows' clock
+    window: tuple[float, float]  # the measured time, in seconds on the rows' clock
     ended: float
     rule_ms: float
 
@@ -41,7 +41,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Side:
-    """All that one side measured. `about`: settings, machine and packages of a run; empty for files."""
+    """Everything one side measured. `about`: settings, machine and packages of a run; empty for files."""
 
     path: Path
     about: Mapping[str, Any]
@@ -50,21 +50,21 @@ class Side:
 
     @property
     def groups(self) -> list[str]:
-        """The groups of requests that every repeat has, in order of their names."""
+        """The groups of requests that every repeat has, sorted by name."""
         found = [set(repeat.summaries) for repeats in self.repeats.values() for repeat in repeats]
         return sorted(set.intersection(*found)) if found else []
 
 
 def read_side(path: Path, warm_up: float | None = None) -> Side:
-    """What was measured there. Raises UsageError if it is no run and no file of requests.
+    """Read one side. Raises UsageError if `path` is neither a run nor files of requests.
 
-    A folder of files of requests has a repeat in each. Of each load in them, the first `warm_up` seconds are
-    left out; None: as many as the plugin was told. A run of the bench knows its own warm-up.
+    In a folder of files of requests, each file is a repeat. The first `warm_up` seconds of each load in them
+    are left out; None: as many as the plugin was told. A run of the bench knows its own warm-up.
     """
     if path.is_dir() and (path / "results.json").exists():
         return _run(path / "results.json")
     if (path.parent / "results.json").exists() and path.is_dir():
-        raise UsageError(f"{path} is part of a run, whose conditions are not alike: name {path.parent}")
+        raise UsageError(f"{path} is part of a run, and mixes its conditions: name {path.parent}")
     if path.is_dir():
         return _files(path, sorted(path.glob("*.csv")), warm_up)
     if not path.exists():
@@ -75,9 +75,9 @@ def read_side(path: Path, warm_up: float | None = None) -> Side:
 def _run(path: Path) -> Side:
     results = _json(path)
     if results.get("schema") != "500ms/results":
-        raise UsageError(f"{path} is no result of a bench. {WHAT_IT_TAKES}")
+        raise UsageError(f"{path} is not a result of the bench. {WHAT_IT_TAKES}")
     if results.get("version") != 3:
-        raise UsageError(f"{path} is of version {results.get('version')}, and not 3: measure it again.")
+        raise UsageError(f"{path} has version {results.get('version')}, not 3: measure it again.")
     repeats: dict[Condition, list[Repeat]] = {}
     names: dict[Condition, str] = {}
     try:
@@ -87,7 +87,7 @@ def _run(path: Path) -> Side:
                 names[condition(step)] = name_of(step)
         about = {key: results[key] for key in ("settings", "machine", "packages", "started_at")}
     except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a whole result: {type(error).__name__} {error}") from error
+        raise UsageError(f"{path} is not a complete result: {type(error).__name__} {error}") from error
     return Side(path, about, repeats, names)
 
 
@@ -113,7 +113,7 @@ def _step(path: Path, settings: Mapping[str, Any], step: Mapping[str, Any]) -> R
 
 
 def name_of(step: Mapping[str, Any]) -> str:
-    """A step's or a point's condition in words: "queued, 20 users, 8 slots, 1 worker, 32 threads"."""
+    """The condition of a step or a point in words: "queued, 20 users, 8 slots, 1 worker, 32 threads"."""
     parts = [SHORT[step["app"]], load(step)]
     if step["app"] != "host":
         parts.append(counted(step["slots"], "slot"))
@@ -171,5 +171,5 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} can't be read as JSON: {error}") from error
     if not isinstance(found, dict):
-        raise UsageError(f"{path} is no result of a bench. {WHAT_IT_TAKES}")
+        raise UsageError(f"{path} is not a result of the bench. {WHAT_IT_TAKES}")
     return found

@@ -1,1 +1,1 @@
-"""The fake feed server: other people's servers, slow and broken in all their ways."""
+"""The fake feed server: it behaves like other people's servers, slow and broken in every way."""

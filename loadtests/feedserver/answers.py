@@ -1,6 +1,6 @@
-"""How the fake feed server answers over HTTP: one small function for each way of answering.
+"""How the fake feed server answers over HTTP: one small function for each way to answer.
 
-The kinds that are only slow, `hang` among them, have none of their own: they are a whole feed after a delay.
+The kinds that are merely slow, `hang` included, need none: they send a whole feed after a delay.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ __all__ = ["answer"]
 
 HUGE_BYTES = 64 * 2**20
 HUGE_WRITE_BYTES = 64 * 2**10
-DRIP_SECONDS = 1.0  # from one byte to the next
+DRIP_SECONDS = 1.0  # between bytes
 RESET_ON_CLOSE = struct.pack(
     "ii", 1, 0
-)  # SO_LINGER for 0 s: to close is to reset (RST), like a server that dies
+)  # SO_LINGER of 0 s: closing sends a reset (RST), like a server that dies
 
 
 async def answer(request: web.BaseRequest, kind: str, n: int, seed: int) -> web.StreamResponse:
-    """The answer to `/feeds/<kind>/<n>.xml`, after its delay. What is streamed is already written.
+    """The answer to `/feeds/<kind>/<n>.xml`, after its delay. A streamed body is already written.
 
-    Raises CancelledError when the connection ends before the answer does.
+    Raises CancelledError if the connection ends before the answer does.
     """
     await asyncio.sleep(delay_of(kind, n, seed))
     try:
         return await ANSWERS.get(kind, _whole)(request, document(kind, n, seed))
     except ConnectionError:
-        # Clients leave: that is everyday life here. During a wait it is a cancellation already; let it be
-        # one between two writes as well, where aiohttp would log a traceback.
+        # Clients often disconnect here. During a sleep that is a cancellation already; make it one between
+        # two writes as well, where aiohttp would log a traceback.
         raise asyncio.CancelledError from None
 
 
@@ -77,13 +77,13 @@ async def _reset(request: web.BaseRequest, feed: Document) -> web.StreamResponse
 
 
 async def _huge(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
-    """No length is announced: a client can't refuse beforehand, it has to stop reading."""
+    """Without a Content-Length, so that a client can't refuse in advance: it has to stop reading."""
     response = await _begin(request, feed, length=None)
     await response.write(feed.head)
     block = feed.entries * (HUGE_WRITE_BYTES // len(feed.entries))
     for _ in range(HUGE_BYTES // len(block) + 1):
         await response.write(block)
-        await asyncio.sleep(0)  # or a client that keeps up would have the server to itself
+        await asyncio.sleep(0)  # or a client that keeps up would monopolise the server
     await response.write(feed.tail)
     return response
 

@@ -1,7 +1,7 @@
-"""The XML that the fake feed server sends: short, readable, different for each feed, and always the same.
+"""The XML that the fake feed server sends: short, readable, different for each feed, and deterministic.
 
 `n` chooses the format as well as the words: RSS 2.0, Atom and RSS 1.0 in turn, the three that a reader meets.
-A document is made from (kind, n, seed) alone in about half a millisecond, and the recent ones are kept.
+A document is made from (kind, n, seed) alone in about half a millisecond, and recent ones are cached.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from loadtests.feedserver.kinds import fingerprint
 
 __all__ = ["Document", "document"]
 
-NEWEST = datetime(2025, 6, 1, 12, tzinfo=UTC)  # fixed, as everything here: "now" would change the document
+NEWEST = datetime(2025, 6, 1, 12, tzinfo=UTC)  # fixed, like everything here: "now" would change the document
 
-# With "&", "<" and letters beyond ASCII, because that is where a reader's handling of text goes wrong.
+# With "&", "<" and non-ASCII letters, because that is where a reader's handling of text goes wrong.
 SUBJECTS = (
     "the night train", "the corner bakery", "the city library", "the weather station", "the R&D garden",
     "the café by the bridge", "the town choir", "the island ferry", "the repair shop", "the observatory",
@@ -46,7 +46,7 @@ TOWNS = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A feed ready to send, in the parts that the `malformed` and `huge` kinds take it apart into."""
+    """A feed ready to send, in the parts that the `malformed` and `huge` kinds need."""
 
     content_type: str
     head: bytes
@@ -61,10 +61,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What an entry says, escaped for XML (`link` and `guid` have nothing in them to escape)."""
+    """An entry's text, escaped for XML (`link` and `guid` need no escaping)."""
 
     title: str
-    summary: str  # a paragraph of HTML, as in most feeds, and so escaped twice: once as HTML and once for XML
+    summary: str  # a paragraph of HTML, as in most feeds, and so escaped twice: as HTML, then for XML
     link: str
     guid: str
     published: datetime
@@ -72,7 +72,7 @@ class _Entry:
 
 @lru_cache(maxsize=1024)
 def document(kind: str, n: int, seed: int = 0) -> Document:
-    """The feed at `/feeds/<kind>/<n>.xml`: 10 to 30 entries, newest first; the format goes by `n % 3`."""
+    """The feed at `/feeds/<kind>/<n>.xml`: 10 to 30 entries, newest first; `n % 3` chooses the format."""
     rng = Random(fingerprint(seed, "document", kind, n))
     title = escape(f"The {_pick(rng, TOWNS)} {_pick(rng, PAPERS)} ({kind} {n})")
     link = f"http://example.org/{kind}/{n}/"
@@ -88,7 +88,7 @@ def document(kind: str, n: int, seed: int = 0) -> Document:
 
 
 def _pick(rng: Random, words: tuple[str, ...]) -> str:
-    # Of Random's methods, only random() is promised to give the same numbers in every version of Python.
+    # Of Random's methods, only random() is guaranteed to give the same numbers in every Python version.
     return words[int(len(words) * rng.random())]
 
 

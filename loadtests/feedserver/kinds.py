@@ -2,7 +2,7 @@
 
 `/feeds/<kind>/<n>.xml` behaves as its kind says; `n` picks the case within the kind. Nothing is drawn at run
 time: each "random" figure is a hash of (seed, purpose, n), the same in every process and Python version. So a
-prediction can be made from the very delays that a load test is going to meet. There is no HTTP here.
+prediction can be made from the very delays that a load test will meet. There is no HTTP here.
 """
 
 import math
@@ -49,7 +49,7 @@ DEFAULT_MIX: Mapping[str, float] = MappingProxyType({"typical": 80, "slow": 15, 
 
 
 def fingerprint(*parts: object) -> int:
-    """A 64-bit number from the text of `parts`, evenly spread, and the same everywhere (as `hash` is not)."""
+    """A 64-bit number from the text of `parts`, evenly spread, and the same everywhere (unlike `hash`)."""
     text = ":".join(map(str, parts))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
@@ -68,14 +68,14 @@ def kind_of(n: int, mix: Mapping[str, float] = DEFAULT_MIX, seed: int = 0) -> st
         reached += mix[kind]
         if percentile < reached:
             return kind
-    return kinds[-1]  # shares such as 33.3 may add up to a hair under 100
+    return kinds[-1]  # shares such as 33.3 may add up to slightly under 100
 
 
 def delay_of(kind: str, n: int, seed: int = 0) -> float:
     """Seconds from the request to the start of the answer; infinite for `hang`.
 
-    `drip` and `huge` start at once: with them it is the body that takes long. Raises UsageError for an
-    unknown kind, and `mix` is one: ask `kind_of` first.
+    `drip` and `huge` start at once: their body is what takes long. Raises UsageError for an unknown kind,
+    which includes `mix`: call `kind_of` first.
     """
     match kind:
         case "hang":
@@ -91,7 +91,7 @@ def delay_of(kind: str, n: int, seed: int = 0) -> float:
 
 
 def parse_mix(text: str) -> dict[str, float]:
-    """`typical=80,slow=15,hang=5` as {kind: percent}. Raises UsageError when it is not that."""
+    """Parse `typical=80,slow=15,hang=5` into {kind: percent}. Raises UsageError for anything else."""
     mix: dict[str, float] = {}
     for pair in text.split(","):
         kind, _, percent = (part.strip() for part in pair.partition("="))

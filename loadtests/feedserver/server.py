@@ -1,8 +1,8 @@
-"""The fake feed server: other people's servers, slow and broken in all their ways, in one asyncio process.
+"""The fake feed server: other people's servers, slow and broken in every way, in one asyncio process.
 
-`/feeds/<kind>/<n>.xml` behaves as feedkinds.py says, always the same way at the same address. A request that
-hangs costs some kilobytes and no time: thousands of them fit beside the fast ones. `/` explains the kinds,
-`/stats` counts what was asked and answered, and `/healthz` tells that the server is up.
+`/feeds/<kind>/<n>.xml` behaves as kinds.py says, always the same way at the same address. A request that
+hangs costs a few kilobytes and no CPU time: thousands of them fit beside the fast ones. `/` explains the
+kinds, `/stats` counts requests and answers, and `/healthz` says that the server is up.
 
     python -m loadtests feedserver --port 9000
 
@@ -57,7 +57,7 @@ INDEX = """<!doctype html>
 <title>Fake feed server</title>
 <h1>Fake feed server</h1>
 <p>Feeds are at <code>/feeds/&lt;kind&gt;/&lt;n&gt;.xml</code>, where n is any whole number. The same address
-always behaves the same way; another n gives other words and another delay. The format goes by n: RSS 2.0,
+always behaves the same way; another n gives other words and another delay. The format depends on n: RSS 2.0,
 Atom or RSS 1.0.</p>
 <table>
 {rows}
@@ -69,9 +69,9 @@ Atom or RSS 1.0.</p>
 
 
 class FeedServer:
-    """A server that holds its port, and answers while `serve` runs. `url` is its address.
+    """A server that binds its port at once, and answers while `serve` runs. `url` is its address.
 
-    `port` 0 takes a free one. Raises UsageError for a mix that isn't one, or when it can't listen there.
+    `port` 0 takes a free one. Raises UsageError for an invalid mix, or if it can't listen there.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class FeedServer:
     def stats(self) -> dict[str, dict[str, int]]:
         """Counts by kind since the start: `requested`, which is `answered` + `in_flight` + `cut_short`.
 
-        A feed asked for as `mix` counts as the kind it behaves as. Cut short: the client left, or the kind is
-        `reset`.
+        A feed requested as `mix` counts as the kind it behaves as. Cut short: the client disconnected, or the
+        kind is `reset`.
         """
         requested, answered, in_flight = dict(self._requested), dict(self._answered), dict(self._in_flight)
         cut_short = {kind: requested[kind] - answered[kind] - in_flight[kind] for kind in KINDS}
@@ -102,7 +102,7 @@ class FeedServer:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set, then drop every connection and close the port."""
-        # Without handler_cancellation a request that hangs would outlive its client, for ever.
+        # Without handler_cancellation a hanging request would outlive its client, for ever.
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         # Nothing here is worth waiting for at the end, but to aiohttp a timeout of 0 means "no limit".
         runner = web.ServerRunner(server, shutdown_timeout=0.01)
@@ -164,7 +164,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def running_feedserver(mix: Mapping[str, float] = DEFAULT_MIX, seed: int = 0) -> Iterator[FeedServer]:
-    """A FeedServer on a free loopback port, in its own thread, stopped on leaving, whoever is connected."""
+    """A FeedServer on a free loopback port, in its own thread; leaving stops it and cuts its connections."""
     server = FeedServer(mix=mix, seed=seed)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
@@ -192,7 +192,7 @@ async def _serve_until_signalled(server: FeedServer) -> None:
 
 
 def _allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard one, and say so when even that is too low."""
+    """Raise the soft limit on open files to the hard one, and warn if even that is too low."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = 2**16 if hard == resource.RLIM_INFINITY else hard  # macOS refuses "infinity" as a soft limit
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
@@ -205,7 +205,7 @@ def _allow_many_connections() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until TERM or Ctrl-C, then return 0; return 2 when it can't with these options."""
+    """Serve until TERM or Ctrl-C; returns 0, or 2 if it can't with these options."""
     parser = argparse.ArgumentParser(
         prog="python -m loadtests feedserver",
         description="Serve fake feeds, fast, slow and broken: /feeds/<kind>/<n>.xml, explained at /.",

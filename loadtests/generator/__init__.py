@@ -1,1 +1,1 @@
-"""What makes the load and records every request of it."""
+"""Generates the load and records every request."""

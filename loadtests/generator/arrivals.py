@@ -1,8 +1,8 @@
-"""Open load: who comes when, fixed in advance by a seed, whatever the server does. Pure.
+"""Open load: a schedule of arrivals, fixed in advance by a seed, whatever the server does. Pure.
 
-Arrivals are a Poisson process: the gaps are exponential, so knowing all earlier arrivals says nothing of the
-next. Every process of a load draws the same schedule, and takes its own share of it: the load is the same
-however many processes send it.
+Arrivals form a Poisson process: the gaps are exponential, so the earlier arrivals say nothing about the next.
+Every process draws the same schedule and sends its own share of it, so the load is the same however many
+processes send it.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Arrival(NamedTuple):
-    """One visit that is to begin: its number, when (seconds), and which of the weighted choices it is."""
+    """A scheduled visit: its number, its start (seconds), and which of the weighted choices it is."""
 
     number: int
     at: float
@@ -24,7 +24,7 @@ class Arrival(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A time of one rate: visits a second, from `start` until `end` (seconds; may be infinite)."""
+    """A stretch of constant rate: visits a second, from `start` to `end` (seconds; may be infinite)."""
 
     rate: float
     start: float
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Burst:
-    """`size` visits at once, at `at` seconds, of the choices named here."""
+    """`size` visits at once, `at` seconds into the load, drawn from `choices`."""
 
     size: int
     at: float
@@ -42,7 +42,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class Share:
-    """Which process this is, of how many: it sends every `of`th visit, from number `index` on."""
+    """One process's share of a load that `of` processes send: every `of`th visit, from number `index` on."""
 
     index: int = 0
     of: int = 1
@@ -51,8 +51,8 @@ class Share:
 def poisson(pieces: Sequence[Piece], chance: random.Random) -> Iterator[float]:
     """The times of a Poisson process with these rates, in order; endless if a piece is.
 
-    A piece may begin afresh at its start, since the process has no memory. Source: Kingman, Poisson Processes
-    (1993), section 4.1.
+    Each piece may start afresh, since the process is memoryless. Source: Kingman, Poisson Processes (1993),
+    section 4.1.
     """
     for piece in pieces:
         at = piece.start
@@ -63,7 +63,7 @@ def poisson(pieces: Sequence[Piece], chance: random.Random) -> Iterator[float]:
 def schedule(
     pieces: Sequence[Piece], weights: Sequence[float], seed: int, burst: Burst | None = None
 ) -> Iterator[Arrival]:
-    """All arrivals in order of time, each with its choice, drawn by weight: the same for the same seed."""
+    """All arrivals in time order, each with a choice drawn by weight; the same for the same seed."""
     return (
         Arrival(number, at, choice)
         for number, (at, choice) in enumerate(_with_burst(pieces, weights, seed, burst))
@@ -83,7 +83,7 @@ def _with_burst(
 
 
 def choices(weights: Sequence[float], chance: random.Random) -> Iterator[int]:
-    """Endless choices among `weights`, each as often as its weight says."""
+    """Endless random indices into `weights`, in proportion to the weights."""
     upto = list(itertools.accumulate(weights))
     while True:
         yield min(bisect_right(upto, chance.random() * upto[-1]), len(upto) - 1)
@@ -95,5 +95,5 @@ def share_of(arrivals: Iterator[Arrival], share: Share) -> Iterator[Arrival]:
 
 
 def part_of(whole: int, share: Share) -> int:
-    """A limit that all processes share, as a whole number for each of them; they sum to `whole`."""
+    """This process's part of a limit that all share: a whole number; the parts add up to `whole`."""
     return whole // share.of + (share.index < whole % share.of)

@@ -1,7 +1,7 @@
-"""How the processes of a distributed load tell each other what they need, through Locust's messages.
+"""The messages between the processes of a distributed load, sent through Locust.
 
-The master says which share of an open load each worker sends; at the end it asks for the recordings, and
-waits for them, since Locust itself would end the workers at once.
+The master tells each worker its share of an open load. At the end it asks for the recordings and waits for
+them, since Locust itself would end the workers at once.
 """
 
 import logging
@@ -15,7 +15,7 @@ from loadtests.generator.recordings import Collector, pack
 from loadtests.records.recording import Recording
 
 SHARE, STOP, RECORDING = "loadtests-share", "loadtests-stop", "loadtests-recording"
-PATIENCE_SECONDS = 30.0  # beyond the time that visits have to end
+PATIENCE_SECONDS = 30.0  # beyond the time that visits have to finish
 SOON_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ class Gathering:
             runner.send_message(SHARE, share, client_id=client_id)
 
     def add(self, client_id: str, message: dict[str, Any]) -> None:
-        """Take in one message of a worker."""
+        """Take in a message from a worker."""
         self._collectors.setdefault(client_id, Collector()).add(message)
 
     def wait(self, drain: float) -> tuple[list[Recording], int]:
-        """Ask for all recordings, and wait for them; returns them, and how many processes did not report."""
+        """Ask for all recordings and wait; returns them, and how many processes did not report."""
         self._runner.send_message(STOP)
         deadline = time.monotonic() + drain + PATIENCE_SECONDS
         while self._expected() and time.monotonic() < deadline:
@@ -48,7 +48,7 @@ class Gathering:
         return parts, len(self._collectors) - len(parts)
 
     def _expected(self) -> bool:
-        """True while a worker that is still there has not reported."""
+        """True while a connected worker has not reported."""
         there = {client.id for client in self._runner.clients.all if client.state != "missing"}
         return any(
             client in there for client, collector in self._collectors.items() if not collector.recording
@@ -62,5 +62,5 @@ def report(runner: Any, recording: Recording) -> None:
 
 
 def share_in(message: Any) -> Share:
-    """The share that the master's message gives."""
+    """The share in the master's message."""
     return Share(int(message.data["index"]), int(message.data["of"]))

@@ -1,4 +1,4 @@
-"""What one process does while a load runs: it records, it watches itself, and it sends open load."""
+"""What one process does while a load runs: it records, watches itself, and sends open load."""
 
 import gc
 import itertools
@@ -18,12 +18,12 @@ from loadtests.records.recording import Lag, Recording, Vital
 from loadtests.records.rows import DROPPED
 
 VITALS_SECONDS = 0.5
-USERS_A_PROCESS = 1_000_000  # numbers that a process may give to its users
+USERS_A_PROCESS = 1_000_000  # user numbers reserved for each process
 ON_USER = "_loadtests_visitor"
 
 
 class Visitor:
-    """Who sends a request: in closed load a user, in open load a visit, which was to begin at `intended`."""
+    """The sender of a request: in closed load a user, in open load a visit due to begin at `intended`."""
 
     __slots__ = ("_key", "_random", "begun", "choice", "entered", "intended", "number")
 
@@ -31,28 +31,28 @@ class Visitor:
         self.number = number
         self.intended = intended
         self.choice = choice
-        # Whether its first request was sent, and its first `visit` begun: those count from `intended`.
+        # Whether its first request was sent, and its first `visit` begun: both count from `intended`.
         self.begun = self.entered = intended is None
         self._key = key
         self._random: random.Random | None = None
 
     @property
     def random(self) -> random.Random:
-        """Its own random numbers, which depend on the seed and on its number alone."""
+        """Its own random numbers, which depend on the seed, its number and (in closed load) its class."""
         if self._random is None:
             self._random = random.Random(self._key)
         return self._random
 
 
 class Generator:
-    """The part that one process has in a load. `users` says how many users Locust runs in it."""
+    """One process's part of a load. `users` returns how many users Locust runs in it."""
 
     def __init__(self, load: Load, index: int, users: Callable[[], int]) -> None:
         self.load = load
         self.recorder = Recorder()
         self._users = users
         self._numbers = itertools.count(index * USERS_A_PROCESS)
-        self._labels: dict[int, tuple[str, str]] = {}  # of each choice: group and name of its first request
+        self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request
         self._choices: Sequence[Choice] = ()
         self._open: OpenLoad | None = None
         self._vitals: list[Vital] = []
@@ -60,9 +60,9 @@ class Generator:
         self._greenlets: list[Any] = []
 
     def start(self) -> None:
-        """Begin to record, and to send what `send` has prepared, from now."""
+        """Start recording, and sending what `send` has prepared."""
         gc.collect()
-        gc.freeze()  # what is there already is not searched again and again while latencies are measured
+        gc.freeze()  # exempts existing objects from later collections, which would show as latency
         self.recorder.start()
         self._greenlets = [gevent.spawn(self._lag.run), gevent.spawn(self._watch)]
 
@@ -75,7 +75,7 @@ class Generator:
     ) -> None:
         """Prepare to send this process's share of an open load.
 
-        `make` makes a user of a class, `perform` lets it perform a task.
+        `make` creates a user of a class; `perform` has a user perform a task.
         """
         load, users = self.load, Users(choices, make)
         self._choices = choices
@@ -101,7 +101,7 @@ class Generator:
         )
 
     def visitor(self, user: Any) -> Visitor:
-        """Who `user` is. It is given a number when it is first asked for; nobody (None) has -1."""
+        """The visitor that `user` stands for, numbered on first use. None is number -1."""
         if user is None:
             return Visitor(-1, "nobody")
         known: Visitor | None = getattr(user, ON_USER, None)
@@ -112,7 +112,7 @@ class Generator:
         return known
 
     def begin(self, user: Any, group: str, name: str) -> Pending:
-        """Record that `user` sends a request now; its first one in a visit counts from the visit's start."""
+        """Record that `user` sends a request now. A visit's first counts from the visit's intended start."""
         visitor = self.visitor(user)
         if visitor.begun:
             return self.recorder.begin(visitor.number, group, name)
@@ -121,7 +121,7 @@ class Generator:
         return self.recorder.begin(visitor.number, group, name, visitor.intended)
 
     def visit(self, user: Any, group: str, name: str) -> AbstractContextManager[Pending]:
-        """Record a block as one row, which is no request; the first one in a visit counts from its start."""
+        """Record a block as a row, not a request. A visit's first counts from the visit's intended start."""
         visitor = self.visitor(user)
         self.recorder.visits.add(group)
         intended = None if visitor.entered else visitor.intended
@@ -129,7 +129,7 @@ class Generator:
         return self.recorder.request(visitor.number, group, name, intended)
 
     def failed_to_begin(self, user: Any, error: str) -> None:
-        """Record that a visit ended with an error before it sent anything, if it did not."""
+        """Record the error that ended a visit, unless the visit had already sent a request."""
         visitor = self.visitor(user)
         if not visitor.begun:
             pending = self.begin(user, *self._label(visitor.choice))
@@ -137,11 +137,11 @@ class Generator:
             self.recorder.end(pending)
 
     def look(self) -> None:
-        """Note how this process is doing now."""
+        """Sample this process's CPU time and users."""
         self._vitals.append(look(self.recorder.now(), self._users()))
 
     def stop(self, drain: float) -> None:
-        """Put on no more load. Visits of an open load have `drain` seconds to end; Locust ends its users."""
+        """Stop offering load. Open-load visits have `drain` seconds to finish; Locust stops its own users."""
         self.look()
         self.recorder.stop()
         for greenlet in self._greenlets:
@@ -173,6 +173,6 @@ class Generator:
             gevent.sleep(VITALS_SECONDS)
 
     def _label(self, choice: int) -> tuple[str, str]:
-        """Group and name of what a visit of this choice sends first; where none ever has, its task's name."""
+        """Group and name of the first request of this choice's visits; its task's name if none was sent."""
         name = self._choices[choice].task.__name__
         return self._labels.get(choice, (name, name))

@@ -1,4 +1,4 @@
-"""The options that the plugin adds to Locust's own, and what they come to. Pure: knows no Locust."""
+"""The options that the plugin adds to Locust's own, and the load they describe. Pure: no Locust needed."""
 
 import argparse
 import math
@@ -17,11 +17,11 @@ MODELS = ("closed", "open")
 
 @dataclass(frozen=True)
 class Load:
-    """What is to be put on, and how it is to be judged. Times in seconds unless the name says otherwise."""
+    """The load, and the limits it is judged by. Times in seconds unless the name says otherwise."""
 
     model: str = "closed"
-    rate: float = 0.0  # visits a second, of all processes together
-    in_flight: int = 1000  # visits at a time, at most
+    rate: float = 0.0  # visits a second, over all processes
+    in_flight: int = 1000  # most visits at a time
     connections: int = 0  # 0: as many as needed
     burst: int = 0
     burst_at: float = 0.0
@@ -51,12 +51,12 @@ class Load:
 
 
 def add_options(option: Callable[..., Any]) -> None:
-    """Add the options by calling `option` as argparse's add_argument, and as Locust's own."""
+    """Add the options by calling `option`, which takes what Locust's own add_argument takes."""
     option(
         "--model",
         choices=MODELS,
         default="closed",
-        help="closed: --users people, who wait for an answer before they go on. open: visits that begin at"
+        help="closed: users (--users) who wait for an answer before they go on. open: visits that begin at"
         " --rate, whether or not earlier ones were answered, and count from when they should have begun;"
         " --users is then ignored. Default: closed",
     )
@@ -67,48 +67,48 @@ def add_options(option: Callable[..., Any]) -> None:
         metavar="R",
         type=not_negative,
         default=0.0,
-        help="open load: visits a second, of all processes together. A visit is one task",
+        help="open load: visits a second, over all processes. A visit is one task",
     )
     option(
         "--in-flight",
         **number,
         default=1000,
-        help="open load: a visit that comes when N are under way is dropped, and counted. Default: 1000",
+        help="open load: a visit that arrives while N are in flight is dropped, and counted. Default: 1000",
     )
     option(
         "--connections",
         **number,
         default=0,
-        help="open load: at most N visits at a time have a connection, others wait for one to become free."
+        help="open load: at most N visits hold a connection at a time, and the others wait for one."
         " Default: 0, as many as needed",
     )
-    option("--burst", **number, default=0, help="open load: N visits more, all at once; default 0")
+    option("--burst", **number, default=0, help="open load: N extra visits, all at once; default 0")
     option("--burst-at", **seconds, default=0.0, help="open load: the burst comes after S seconds")
-    option("--seed", type=int, default=1, help="the same seed, the same visits; default 1")
+    option("--seed", type=int, default=1, help="the same seed gives the same visits; default 1")
     option(
         "--warm-up",
         **seconds,
         default=0.0,
-        help="leave the first S seconds, with --steps those of every step, out of the verdict; default 0",
+        help="leave the first S seconds (with --steps, of every step) out of the verdict; default 0",
     )
     option(
         "--rule",
         metavar="MS",
         type=float,
         default=RULE_MS,
-        help=f"what a request may take, in ms; default {RULE_MS:g}",
+        help=f"how long a request may take, in ms; default {RULE_MS:g}",
     )
     _add_options_of_the_command_line(option)
 
 
 def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
-    """Those that Locust's page does not show: they are of the process, or of files."""
+    """The options that Locust's page does not show, since they concern the process or files."""
     option(
         "--steps",
         metavar="N,N,...",
         type=steps,
         default=(),
-        help="one number of users after the other, each reported apart; with --model open: rates",
+        help="numbers of users, one after the other, each reported separately; with --model open: rates",
         include_in_web_ui=False,
     )
     option(
@@ -116,14 +116,14 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         metavar="S",
         type=not_negative,
         default=20.0,
-        help="how long each of the --steps takes, in whole seconds; default 20",
+        help="length of each of the --steps, in whole seconds; default 20",
         include_in_web_ui=False,
     )
     option(
         "--rows",
         metavar="FILE",
         default="",
-        help="write every request to this CSV file, and what is known of them to a .json beside it",
+        help="write every request to this CSV file, and facts about the load to a .json file beside it",
         include_in_web_ui=False,
     )
     option(
@@ -132,19 +132,19 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         type=not_negative,
         default=None,
         help="exit with status 1 if more than PERCENT of the requests of any group took longer than the"
-        " --rule or failed, and with 3 if the load generator was not fit to say",
+        " --rule or failed, and with 3 if the load was not fit to judge",
         include_in_web_ui=False,
     )
     option(
         "--help-load",
         action="help",
-        help="show all options, and exit. (Locust prints its --help before it knows those of a locustfile.)",
+        help="show all options and exit (Locust prints its --help before it knows those of a locustfile)",
         include_in_web_ui=False,
     )
 
 
 def load_from(options: Any) -> Load:
-    """What the options come to; Locust's page may have changed them. Raises UsageError."""
+    """The load that the options describe; Locust's page may have changed them. Raises UsageError."""
     rows = Path(options.rows) if options.rows else None
     load = Load(
         model=options.model,
@@ -166,20 +166,20 @@ def load_from(options: Any) -> Load:
 
 
 def _check(load: Load) -> None:
-    """Raise UsageError, with what to do, for the first thing that does not go together."""
+    """Raise UsageError, saying what to do, for the first options that contradict one another."""
     for wrong, what in {**_open_load(load), **_steps(load), **_anything(load)}.items():
         if what:
             raise UsageError(wrong)
 
 
 def _open_load(load: Load) -> dict[str, bool]:
-    """What may be wrong with open load, and whether it is."""
+    """The possible mistakes in open load, and whether each was made."""
     rate = math.isfinite(load.rate) and load.rate > 0
     options = {"--rate": load.rate, "--connections": load.connections, "--burst": load.burst}
     closed = [option for option, value in options.items() if value and not load.open]
     least = min(load.connections, load.burst, load.burst_at)
     return {
-        f"There is no --model {load.model}. Take closed or open.": load.model not in MODELS,
+        f"There is no --model {load.model}. Choose closed or open.": load.model not in MODELS,
         "Open load needs a rate: say how many visits a second, such as --rate 10.": (
             load.open and not load.steps and not rate
         ),
@@ -215,30 +215,30 @@ def _anything(load: Load) -> dict[str, bool]:
 
 
 def whole(text: str) -> int:
-    """A whole number that is not negative, from an option."""
+    """Parse a non-negative whole number."""
     try:
         number = int(text)
     except ValueError:
         number = -1
     if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
     return number
 
 
 def not_negative(text: str) -> float:
-    """A number that is not negative, from an option."""
+    """Parse a non-negative number."""
     number = number_in(text)
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or above")
     return number
 
 
 def steps(text: str) -> tuple[float, ...]:
-    """The numbers of users, or the rates, of --steps."""
+    """Parse the numbers of users, or the rates, of --steps."""
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
     if not numbers or not all(0 < number < math.inf for number in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list such as 10,20,50")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 10,20,50")
     return numbers

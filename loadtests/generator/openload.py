@@ -1,7 +1,7 @@
-"""Open load: begins visits when the schedule says so, whether or not earlier ones were answered.
+"""Open load: begins visits on schedule, whether or not earlier ones were answered.
 
-Users are made when they are needed, and used again: a user that has ended its visit takes the next one,
-like a visitor who comes back. Making one for every visit would cost more than sending its requests.
+Users are created on demand and reused: one that has finished its visit takes the next, like a returning
+visitor. Creating one for every visit would cost more than sending its requests.
 """
 
 import itertools
@@ -16,20 +16,20 @@ from loadtests.generator.arrivals import Arrival
 from loadtests.generator.recorder import Recorder
 from loadtests.records.recording import Arrivals
 
-LATE_SECONDS = 0.1  # Locust needs some 20 ms to begin its end, in which nothing else goes on
+LATE_SECONDS = 0.1  # Locust blocks everything else for some 20 ms when it begins to stop
 
 
 class Choice(NamedTuple):
-    """What a visit may be: one task of one class of users, chosen as often as its weight says."""
+    """A kind of visit: one task of one user class, chosen in proportion to its weight."""
 
     user_class: Any
     task: Any
     weight: float
-    bursts: bool  # whether a burst is made of such visits
+    bursts: bool  # whether bursts include such visits
 
 
 def choices_of(user_classes: Sequence[Any]) -> list[Choice]:
-    """Every task of every class, a class as often as its weight says. Where none says `bursts`, all do."""
+    """Every task of every class, each class with its weight. If no class sets `bursts`, all of them burst."""
     marked = any(getattr(user_class, "bursts", False) for user_class in user_classes)
     return [
         Choice(
@@ -44,9 +44,9 @@ def choices_of(user_classes: Sequence[Any]) -> list[Choice]:
 
 
 class OpenLoad:
-    """Sends `arrivals` by calling `perform(user, arrival)` in a greenlet each, at most `in_flight` at a time.
+    """Sends `arrivals` by calling `perform(user, arrival)` in greenlets, with at most `in_flight` at a time.
 
-    With `connections` no more than so many are performed at a time, and the others wait for their turn.
+    With `connections`, at most that many are performed at a time, and the others wait their turn.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class OpenLoad:
     def _drive(self) -> None:
         for arrival in self._arrivals:
             self._next = arrival
-            # Also when it is late already: the visits that have begun need their turns.
+            # Yields even when late: the visits under way need their turns.
             gevent.sleep(max(0.0, arrival.at - self._recorder.now()))
             self._next = None
             self._admit(arrival)
@@ -95,7 +95,7 @@ class OpenLoad:
             self._visits.spawn(self._serve, arrival)
 
     def _serve(self, arrival: Arrival | None) -> None:
-        """Perform a visit, and then, on the connection that it leaves, those that wait for one."""
+        """Perform a visit, then those waiting for the connection that it frees."""
         try:
             while arrival is not None:
                 self._sent += 1
@@ -108,7 +108,7 @@ class OpenLoad:
             self._performing -= 1
 
     def stop(self, drain: float) -> None:
-        """Begin no more visits, and give those that have come `drain` seconds to end; then end them."""
+        """Begin no more visits; give those that have arrived `drain` seconds to finish, then kill them."""
         self._driver.kill()
         now = self._recorder.now()
         for arrival in itertools.chain([self._next] if self._next else [], self._arrivals):
@@ -124,7 +124,7 @@ class OpenLoad:
         self._visits.kill()
 
     def close(self, label: Callable[[int], tuple[str, str]], dropped: str) -> Arrivals:
-        """Record what was never sent, under the group and name that `label` gives its choice. Counts all."""
+        """Record the visits never sent, under the group and name that `label` gives. Returns all counts."""
         for arrivals, error in ((self.dropped, dropped), (self._never, "")):
             for arrival in arrivals:
                 group, name = label(arrival.choice)
@@ -134,7 +134,7 @@ class OpenLoad:
 
 
 class Users:
-    """Users that wait for a visit, of each class; the one who was the last to end is the first to begin."""
+    """Idle users of each class; the last to finish a visit is the first to take another."""
 
     def __init__(self, choices: Sequence[Choice], make: Callable[[Any], Any]) -> None:
         self._choices = choices
@@ -150,7 +150,7 @@ class Users:
         self._idle[self._choices[choice].user_class].append(user)
 
     def prepare(self, count: int, bursting: bool) -> None:
-        """Have `count` users of each class waiting, or of each that comes in a burst."""
+        """Have `count` users of each class idle; with `bursting`, of each class that bursts."""
         for user_class in {each.user_class for each in self._choices if each.bursts or not bursting}:
             idle = self._idle[user_class]
             idle += [self._make(user_class) for _ in range(count - len(idle))]

@@ -1,8 +1,8 @@
-"""Every request as a row: when it was meant to start, was sent, was done, unrounded; or that it never was.
+"""Records every request as a row: when it was due, sent and done, unrounded, or that it was never sent.
 
-Locust's own percentiles are rounded (495 to 505 ms all read "500") and forget the requests that were still in
-flight when the load ended, which are the slowest ones. A `Recorder` keeps each request from the moment it is
-sent. It knows nothing of Locust: whatever sends requests can use it.
+Locust's own percentiles are rounded (495 to 505 ms all read "500") and miss the requests still in flight when
+the load ended, which are the slowest. A `Recorder` keeps each request from the moment it is sent. It does not
+depend on Locust: anything that sends requests can use it.
 """
 
 import time
@@ -18,9 +18,9 @@ CUT_OFF = "cut off: its user was stopped"
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """A request under way, or over. Whoever sends it says here how it went.
+    """A request in flight, or done. Its sender sets `status` and `error`.
 
-    `error` is None while nobody has said anything of it, which means that it went well.
+    An `error` of None means that none was reported, and counts as success.
     """
 
     user: int
@@ -35,28 +35,28 @@ class Pending:
 
 
 class Recorder:
-    """Collects requests in memory. All times are seconds since `start()`, on a clock that never jumps."""
+    """Collects requests in memory. All times are seconds since `start()`, on a monotonic clock."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter):
         self._clock = clock
         self.start()
 
     def start(self) -> None:
-        """Forget everything, and begin to count time from now."""
-        self.visits: set[str] = set()  # the groups whose rows are whole visits: no requests
+        """Discard everything, and count time from now."""
+        self.visits: set[str] = set()  # the groups whose rows are whole visits, not requests
         self.stopped: float | None = None
         self.ended: float | None = None
         self._all: list[Pending] = []
-        self.started_at = time.time()  # Unix time, to lay these rows beside what others measured
+        self.started_at = time.time()  # Unix time, to align these rows with other measurements
         self._origin = self._clock()
 
     def now(self) -> float:
         return self._clock() - self._origin
 
     def begin(self, user: int, group: str, name: str, intended: float | None = None) -> Pending:
-        """Record that a request is sent now, meant to start at `intended` (default: now).
+        """Record that a request is sent now, due at `intended` (default: now).
 
-        Returns where to say how it goes, for `end`.
+        Returns its record, to be completed by its sender and passed to `end`.
         """
         sent = self._clock() - self._origin
         pending = Pending(user, group, name, sent if intended is None else intended, sent)
@@ -64,31 +64,31 @@ class Recorder:
         return pending
 
     def end(self, pending: Pending) -> None:
-        """Record that a request is done, unless that is known already."""
+        """Record that a request is done, unless it already was."""
         if pending.done is None:
             pending.done = self._clock() - self._origin
 
     def cut_off(self, pending: Pending) -> None:
-        """Record that a request's user was stopped meanwhile.
+        """Record that a request's user was stopped while the request was in flight.
 
-        After `stop()` it stays unfinished: it waited until the recording ended. Before, only this is known:
-        how long it had waited. Over the rule that is a failure; below it nobody can say how it would have
-        gone, so it is left out, and counted.
+        After `stop()` the request stays unfinished: it waited until the recording ended. Before `stop()` only
+        the time it had waited is known. From `RULE_MS` on it is a failure; below, its outcome is unknown, so
+        it is left out of the rows, and counted.
         """
         if self.stopped is None and pending.done is None:
             pending.done, pending.error = self.now(), CUT_OFF
             pending.left_out = (pending.done - pending.intended) * 1000 < RULE_MS
 
     def never_sent(self, user: int, group: str, name: str, intended: float, error: str = "") -> None:
-        """Record what should have been sent at `intended`, and was not. `error`: DROPPED, or none."""
+        """Record a request that was due at `intended` and never sent. `error`: DROPPED, or none."""
         self._all.append(Pending(user, group, name, intended, None, error=error))
 
     @contextmanager
     def request(self, user: int, group: str, name: str, intended: float | None = None) -> Iterator[Pending]:
-        """Record what happens in the block as one request, meant to start at `intended` (default: now).
+        """Record the block as one request, due at `intended` (default: now).
 
-        An exception makes it a failure. When the block is left otherwise, as by a greenlet's end, it was cut
-        off.
+        An `Exception` makes it a failure. Any other `BaseException`, such as a killed greenlet's, means that
+        it was cut off.
         """
         pending = self.begin(user, group, name, intended)
         try:
@@ -103,12 +103,12 @@ class Recorder:
         self.end(pending)
 
     def stop(self) -> None:
-        """Record that no more load is put on from now; what is in flight may still end, until `close()`."""
+        """Record that no more load is offered from now on; requests in flight may finish until `close()`."""
         if self.stopped is None:
             self.stopped = self.now()
 
     def close(self) -> list[Row]:
-        """End the recording; returns all rows by start, those still in flight as unfinished."""
+        """End the recording; returns the rows by intended start, those still in flight as unfinished."""
         self.stop()
         self.ended = self.now()
         rows = [_row(pending) for pending in self._all if not pending.left_out]
@@ -117,7 +117,7 @@ class Recorder:
 
     @property
     def left_out(self) -> int:
-        """How many requests were cut off before anybody could say how long they would take."""
+        """How many requests were cut off too early to tell how long they would have taken."""
         return sum(pending.left_out for pending in self._all)
 
 
@@ -135,10 +135,10 @@ def _row(pending: Pending) -> Row:
 
 
 class LagMeter:
-    """How late a generator is: it asks to be woken every `interval` seconds, and notes by how much it missed.
+    """Measures how late a generator is: sleeps `interval` seconds again and again, and notes the excess.
 
     A generator that is late measures itself instead of the server. `run` never returns: spawn it as a
-    greenlet or a thread, with that world's `sleep`.
+    greenlet or a thread, with the matching `sleep`.
     """
 
     def __init__(self, recorder: Recorder, sleep: Callable[[float], object], interval: float = 0.02):

@@ -1,7 +1,7 @@
 """How a process notes how it is doing, and how what several processes recorded becomes one recording.
 
-The processes' clocks differ. Each recording says when it began, in Unix time, and is moved by as much as that
-was later than the whole: on one machine that is exact, between machines as good as their clocks agree.
+Each process counts time from its own start. A recording states that start in Unix time, and is shifted to the
+start of the whole: exactly on one machine, and between machines as well as their clocks agree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ ROWS_A_MESSAGE = 5000
 
 
 def look(at: float, users: int) -> Vital:
-    """How this process is doing now."""
+    """A sample of this process, now."""
     own, host = psutil.Process().cpu_times(), psutil.cpu_times()
     total = sum(host) - getattr(host, "guest", 0.0) - getattr(host, "guest_nice", 0.0)  # counted in user
     busy = total - host.idle - getattr(host, "iowait", 0.0)
@@ -95,10 +95,10 @@ def _cells(row: Row) -> list[Any]:
 
 
 class Collector:
-    """Puts one worker's messages together again."""
+    """Reassembles one worker's recording from its messages."""
 
     def __init__(self) -> None:
-        self.recording: Recording | None = None  # once the last message is here
+        self.recording: Recording | None = None  # set by the last message
         self._rows: list[Row] = []
 
     def add(self, message: dict[str, Any]) -> None:

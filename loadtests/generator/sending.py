@@ -1,4 +1,4 @@
-"""How a request of a Locust user becomes a row: from the moment it is sent, also if no answer ever comes."""
+"""Makes each request of a Locust user a row from the moment it is sent, even if no answer ever comes."""
 
 import functools
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from gevent import GreenletExit
 from loadtests.generator.generator import Generator
 from loadtests.generator.recorder import Pending
 
-OURS = "loadtests request"  # the key in a request's context, which Locust hands on to `answered`
+OURS = "loadtests request"  # the key in a request's context, which Locust passes to `answered`
 LONG_ERROR = 200
 
-Current = Callable[[], Generator | None]  # what records now, if a test runs
+Current = Callable[[], Generator | None]  # the generator that records now, if a test runs
 
 
 def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Callable[..., Any]:
-    """The `request` method of a session, made to leave a row. `context_at`: where that argument stands."""
+    """Wrap a session's `request` method to leave a row. `context_at`: the index of `context` in `args`."""
 
     @functools.wraps(send)
     def request(session: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         generator = current()
         if generator is None:
             return send(session, method, url, *args, **kwargs)
-        if len(args) > context_at:  # it is the last one that may be given by its place
+        if len(args) > context_at:  # `context` is the last argument that may be positional
             kwargs["context"], args = args[context_at], args[:context_at]
         context = kwargs.get("context") or {}
         name = kwargs.get("name") or (args[0] if args else None) or session.request_name or url
@@ -43,7 +43,7 @@ def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Cal
         generator.recorder.end(pending)
         pending.status = response.status_code or 0
         if pending.error is None and (pending.status == 0 or pending.status >= 400):
-            # Until the end of its `with` block, if it has one, which may say otherwise.
+            # Provisional: the end of its `with` block, if it has one, may say otherwise.
             pending.error = in_words(getattr(response, "error", None), pending.status)
         return response
 
@@ -57,7 +57,7 @@ def answered(
     response_time: float = 0.0,
     **said: Any,
 ) -> None:
-    """Take in what Locust says of a request at its end: one of ours, or of a client that says it only now."""
+    """Take in Locust's report of a finished request: one of ours, or of a client that reports only now."""
     pending: Pending | None = context.pop(OURS, None) if context else None
     if pending is None:
         name = f"{said.get('request_type')} {said.get('name')}"
@@ -69,7 +69,7 @@ def answered(
 
 
 def in_words(error: BaseException | None, status: int) -> str:
-    """What went wrong, in few words; Locust's own for a status say less than "answered 503"."""
-    if status >= 400 and type(error).__name__ != "CatchResponseError":  # that is what a locustfile says
+    """What went wrong, in a few words; Locust's own words for a status say less than "answered 503"."""
+    if status >= 400 and type(error).__name__ != "CatchResponseError":  # which has the locustfile's words
         return f"answered {status}"
     return (str(error) or type(error).__name__)[:LONG_ERROR] if error else "no answer"

@@ -1,4 +1,4 @@
-"""A stepped load: one number of users, or one rate, after the other, each reported apart. Pure."""
+"""A stepped load: numbers of users, or rates, one after the other, each reported separately. Pure."""
 
 import time
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from loadtests.generator.loadoptions import Load
 from loadtests.records.recording import Stage
 
-LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step is not to be cut short
+LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step must not be cut short
 
 
 class Steps:
-    """What Locust takes for a LoadTestShape: it asks `tick` about once a second what load there should be.
+    """Stands in for a LoadTestShape: Locust calls `tick` about once a second for the load there should be.
 
-    Open load is stepped by its schedule; here it only ends.
+    Open load is stepped by its schedule; this only ends it.
     """
 
-    use_common_options = True  # Locust does not complain of --users and --run-time, which have defaults
+    use_common_options = True  # or Locust complains about --users and --run-time, which have defaults
 
     def __init__(self, load: Load, clock: Callable[[], float] = time.time) -> None:
         self.load = load
@@ -24,12 +24,12 @@ class Steps:
         self.reset_time()
 
     def reset_time(self) -> None:
-        """Begin from the first step. Locust calls this when a test starts, a distributed one twice."""
+        """Restart at the first step. Locust calls this when a test starts; twice if it is distributed."""
         self._origin = self._clock()
-        self._began: list[float] = []  # when each step did, Unix time
+        self._began: list[float] = []  # when each step began, Unix time
 
     def tick(self) -> tuple[int, float] | None:
-        """How many users there should be, and how many to start a second: all at once. None: it is over."""
+        """How many users there should be, and how many to start a second: all at once. None ends the load."""
         now = self._clock()
         since = now - self._origin - (self.load.open and LATER_SECONDS)
         step = max(0, int(since // self.load.step_seconds))
@@ -41,7 +41,7 @@ class Steps:
         return users, float(users)
 
     def stages(self, started_at: float, stopped: float) -> list[Stage]:
-        """What came of the steps until `stopped` (seconds), on a clock begun at `started_at` (Unix time)."""
+        """The steps up to `stopped` (seconds), on a clock that began at `started_at` (Unix time)."""
         if self.load.open:
             pieces = [Stage(piece.rate, piece.start, min(piece.end, stopped)) for piece in self.load.pieces()]
             return [stage for stage in pieces if stage.start_s < stopped]

@@ -1,4 +1,4 @@
-"""One visit of an open load: one task of a Locust user, performed once. Knows Locust by its methods only."""
+"""One visit of an open load: one task of a Locust user, performed once. Never imports Locust."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from typing import Any
 def perform_once(parent: Any, task: Any) -> None:
     """Perform `task` once for a user, or for the task set that it is part of.
 
-    Of a task set it is one of its tasks; a sequence is gone through once, with its thinking in between.
+    A task set performs one of its tasks; a sequential one performs all, once, with its wait times in between.
     """
     if not hasattr(task, "tasks"):
         _call(parent, task)

@@ -1,7 +1,7 @@
-"""Was it the app that was measured, or the machine and the load generator? And had it settled? Pure.
+"""Did a step measure the app, or the machine and the load generator? And had it settled? Pure.
 
-A step that fails a check of fitness proves nothing: its figures are shown as unfit, and are in no chart. One
-that is not steady was still on its way somewhere: it is marked.
+A step that fails a fitness check proves nothing: its figures are shown as unfit, and left out of the charts.
+One that is not steady had not settled: it is marked.
 """
 
 import math
@@ -11,28 +11,27 @@ from statistics import median
 
 from loadtests.records.rows import Row
 
-MOST_LAG_MS = 10.0  # how late the generator may be, at its 99th percentile
+MOST_LAG_MS = 10.0  # of the generator's lag, at its 99th percentile
 MOST_HOST_CPU = 80.0  # percent of all cores
 MOST_GENERATOR_CPU = 80.0  # percent of the one core that it can use
-MOST_LITTLE_ERROR = 0.05  # relative, beside what chance does to it
+MOST_LITTLE_ERROR = 0.05  # relative, on top of what chance allows
 MOST_NOT_SENT = 0.02  # share of open load's visits
-MOST_DRIFT = 1.5  # times: between the medians of the two halves of the measured time
-SURE = 4.0  # standard errors: half a step in 10,000 is called unsteady by chance
-VISITS = ("content", "browse")  # the rows that are a whole visit each; the others are parts of one
+MOST_DRIFT = 1.5  # ratio of the medians of the two halves of the measured time
+SURE = 4.0  # standard errors: chance alone exceeds them in 6 of 100,000 comparisons
+VISITS = ("content", "browse")  # groups whose rows are whole visits; the others are parts of one
 
 
 @dataclass(frozen=True)
 class Little:
     """Little's law over the rows of a closed step: users = X (R + Z), in its operational form.
 
-    The time that all visits (X R a second) and all thinking between them (X Z a second) fill in a window,
-    over the window's length, is the number of users who were there. One who vanished, or a row that was lost,
-    is missing in it. Source: Denning and Buzen, "The Operational Analysis of Queueing Network Models", ACM
-    Computing Surveys 10 (1978).
+    The time that visits (X R a second) and the thinking between them (X Z a second) take up in a window,
+    divided by the window's length, is the number of users. A vanished user or a lost row lowers it. Source:
+    Denning and Buzen, "The Operational Analysis of Queueing Network Models", ACM Computing Surveys 10 (1978).
     """
 
     users: float
-    error: float  # relative to the users that were asked for
+    error: float  # relative to the users asked for
     chance: float  # how large the error may be by chance
 
     @property
@@ -41,14 +40,14 @@ class Little:
 
 
 def little(rows: Sequence[Row], start: float, end: float, users: int) -> Little:
-    """Hold Little's law against all `rows` of a step, in the window from `start` to `end` (seconds).
+    """Check Little's law on all `rows` of a step, in the window from `start` to `end` (seconds).
 
-    Thinking is seen by the visit that ends it. So the window is cut where thinking that began in it would be
-    likely not to have ended before the last that is known.
+    Think time is only known once the next visit begins. So the window is cut to end three mean think times
+    before the last known event, but no earlier than halfway from `start` to it.
     """
     visits: list[tuple[float, float]] = []
     thinking: list[tuple[float, float]] = []
-    before: dict[int, float] = {}  # when each user's visit before ended
+    before: dict[int, float] = {}  # when each user's previous visit ended
     for row in sorted((row for row in rows if row.group in VISITS), key=lambda row: row.intended_s):
         visits.append((row.intended_s, math.inf if row.done_s is None else row.done_s))
         thinking.append((before.get(row.user, 0.0), row.intended_s))
@@ -56,7 +55,7 @@ def little(rows: Sequence[Row], start: float, end: float, users: int) -> Little:
     if not visits:
         return Little(0.0, 1.0, 0.0)
     think = sum(done - began for began, done in thinking) / len(thinking)
-    last = max(visits[-1][0], min(end, max(done for _, done in visits)))  # the last that is known of anybody
+    last = max(visits[-1][0], min(end, max(done for _, done in visits)))  # the last known event
     end = min(end, max(last - 3 * think, (start + last) / 2))
     filled = sum(max(0.0, min(done, end) - max(began, start)) for began, done in visits + thinking)
     found = filled / (end - start) if end > start else 0.0
@@ -75,8 +74,8 @@ def unfit_reasons(
 ) -> list[str]:
     """Why a step proves nothing, each reason with its figure; empty when the step is fit.
 
-    `users`: asked for, there at most. `visits` of open load: planned, sent, dropped. `counts`: requests that
-    the client got an answer to, that the server took, that the client sent.
+    `users`: asked for, present. `visits` of open load: planned, sent, dropped. `counts`: requests that the
+    client got an answer to, that the server took, that the client sent.
     """
     reasons = []
     if lag_p99_ms > MOST_LAG_MS:
@@ -116,10 +115,10 @@ def unfit_reasons(
 def unsteady_reasons(
     latencies: Mapping[str, tuple[Sequence[float], Sequence[float]]], backlogs: Sequence[int] = ()
 ) -> list[str]:
-    """In what the second half of the measured time differs from the first; empty when it is steady.
+    """How the second half of the measured time differs from the first; empty when the step is steady.
 
-    `latencies` in ms of both halves, by what they are of. They differ if their medians do by more than
-    MOST_DRIFT times, and ranks say that this is no chance. `backlogs`: jobs that waited, in order of time.
+    `latencies`: those of both halves in ms, by name. They differ if their medians do by more than a factor of
+    MOST_DRIFT, and a rank test rules out chance. `backlogs`: waiting jobs, in time order.
     """
     reasons = []
     for name, (first, second) in latencies.items():
@@ -138,10 +137,10 @@ def unsteady_reasons(
 
 
 def rank_sum_z(first: Sequence[float], second: Sequence[float]) -> float:
-    """How many standard errors the ranks of `second` lie above what they would be by chance.
+    """How many standard errors the ranks of `second` lie above their expectation if nothing differed.
 
-    Source: Mann and Whitney, Annals of Mathematical Statistics 18 (1947); the normal approximation, ties get
-    their mean rank.
+    Source: Mann and Whitney, Annals of Mathematical Statistics 18 (1947); by the normal approximation;
+    ties get their mean rank.
     """
     pooled = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
     ranks, place = 0.0, 0

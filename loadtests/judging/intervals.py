@@ -1,7 +1,7 @@
 """How far a figure can be trusted: exact 95 % intervals, from counts, ranks and repeats. Pure.
 
 * A share: Clopper and Pearson's interval of a binomial count.
-* A percentile: two order statistics, whose ranks a binomial count decides, however latencies are distributed.
+* A percentile: two order statistics, with ranks from a binomial count, however latencies are distributed.
 * A mean of repeats: Student's t.
 * Several questions at once: Holm's adjustment.
 """
@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 def clopper_pearson(over: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The exact two-sided interval `(low, high)` for a share seen as `over` out of `of` (at least 1).
 
-    Exact for independent requests. Those of one run share its queues, so for them the truth is rather wider.
+    Exact for independent requests. Those of one run share its queues, so their true interval is wider.
     Source: Clopper and Pearson, Biometrika 26 (1934). For 0 of n the upper limit is 1 - (alpha/2)**(1/n).
     """
     alpha = (1 - confidence) / 2
@@ -48,12 +48,13 @@ def _upper_tail(k: int, n: int, p: float) -> float:
 
 @lru_cache(maxsize=4096)
 def percentile_ranks(n: int, percent: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
-    """The ranks `(low, high)`, counted from 1, between whose samples the true percentile lies; or None.
+    """The ranks `(low, high)`, counted from 1, of the samples that enclose the true percentile; or None.
 
-    The number of samples below the true percentile is binomial, whatever the latencies are. `low` is the
-    largest rank that is above it with a probability of at most alpha/2, `high` the smallest that is below it
-    with at most alpha/2. None where `n` samples have no such ranks: at 95 % the 95th percentile needs 72, the
-    99th 368. Exact for independent samples, like `clopper_pearson`.
+    The number of samples below the true percentile is binomial, however latencies are distributed. `low` is
+    the largest rank whose sample exceeds the true percentile with probability at most alpha/2, `high` the
+    smallest whose sample falls below it with probability at most alpha/2. None if `n` samples have no such
+    ranks: at 95 %, the 95th percentile needs 72, the 99th 368. Exact for independent samples, like
+    `clopper_pearson`.
     Source: Conover, Practical Nonparametric Statistics, 3rd ed. (1999), section 3.2.
     """
     alpha, share = (1 - confidence) / 2, percent / 100
@@ -63,10 +64,10 @@ def percentile_ranks(n: int, percent: int, confidence: float = CONFIDENCE) -> tu
 
 
 def _rank_above(n: int, p: float, alpha: float) -> int | None:
-    """The smallest k with P(X >= k) <= `alpha`, for X binomial of `n` and `p`; None if not even k = n."""
+    """The smallest k with P(X >= k) <= `alpha`, for X binomial(`n`, `p`); None if not even k = n."""
     if n < 1 or p**n > alpha:
         return None
-    low, high = math.ceil(n * p), n  # at `low`, the mean, the tail is about a half; at `high` small enough
+    low, high = math.ceil(n * p), n  # the tail is about a half at `low`, the mean, and small enough at `high`
     while high - low > 1:
         middle = (low + high) // 2
         if _upper_tail(middle, n, p) <= alpha:
@@ -80,8 +81,8 @@ def _rank_above(n: int, p: float, alpha: float) -> int | None:
 def student_t(freedom: float, confidence: float = CONFIDENCE) -> float:
     """The two-sided quantile of Student's t: with 4 degrees of freedom and 95 % it is 2.776.
 
-    `freedom` is at least 1, and may be a fraction (Welch). By Newton's method: the share grows with t's angle
-    ever more slowly, so that each step ends short of the answer, and nearer to it.
+    `freedom` is at least 1, and may be a fraction (Welch). By Newton's method: the share is concave in t's
+    angle, so each step ends short of the answer, and closer to it.
     """
     angle = 0.0
     for _ in range(60):
@@ -93,7 +94,7 @@ def student_t(freedom: float, confidence: float = CONFIDENCE) -> float:
 
 
 def student_p(t: float, freedom: float) -> float:
-    """The chance that Student's t is at least as far from 0 as `t`, in either direction."""
+    """The two-sided p-value of `t`: the chance that Student's t is at least as far from 0."""
     return max(0.0, 1.0 - _share_within(math.atan(abs(t) / math.sqrt(freedom)), freedom))
 
 
@@ -114,10 +115,10 @@ def _whole(freedom: float) -> float:
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """The p-values of several questions, so adjusted that a rare one does not come up just by asking often.
+    """The p-values of several questions, adjusted for how many there are.
 
-    If all adjusted values below 5 % are believed, then the chance that any of them is a false alarm is at
-    most 5 %. Source: Holm, Scandinavian Journal of Statistics 6 (1979).
+    If every adjusted value below 5 % is believed, the chance of any false alarm is at most 5 %. Source: Holm,
+    Scandinavian Journal of Statistics 6 (1979).
     """
     adjusted, least = [0.0] * len(chances), 0.0
     for asked, index in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):

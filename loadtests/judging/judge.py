@@ -138,7 +138,7 @@ def _doubts(
     if not rows:
         return [*reasons, "nothing was measured"]
     if health is None:
-        return [*reasons, "the load generator was so late that it did not notice"]
+        return [*reasons, "the load generator was so late that its lag was never sampled"]
     arrivals = recording.arrivals if not recording.stages else None  # counted over all stages
     return reasons + unfit_reasons(
         **health._asdict(),

@@ -1,9 +1,9 @@
 """From steps to points: what all repeats of a condition say together. Pure.
 
-A condition is an app under one load with one number of slots, workers and threads. Measured once, its figures
-have the interval that its own requests give. Those share a queue, and so the interval is rather too narrow.
-Measured more often, the figure is the mean of the repeats and its interval is Student's, from how much the
-repeats differ: that includes whatever made one run unlike the next.
+A condition is an app under one load with one number of slots, workers and threads. Measured once, a figure
+gets its interval from the run's own requests; they share a queue, so the interval is somewhat too narrow.
+Measured repeatedly, the figure is the mean of the repeats, with Student's interval from their spread, which
+includes whatever made one run unlike another.
 """
 
 import math
@@ -19,7 +19,7 @@ Condition = tuple[Any, ...]
 
 CONDITION = ("app", "model", "users", "rate_per_s", "slots", "workers", "threads")
 GROUPS = ("submit", "browse", "content")
-FIGURES = {  # each with the name of its interval within a run; a mean has none
+FIGURES = {  # each with the key of its interval within a run; a mean has none
     "p50_ms": "p50_ci",
     "p95_ms": "p95_ci",
     "p99_ms": "p99_ci",
@@ -29,7 +29,7 @@ FIGURES = {  # each with the name of its interval within a run; a mean has none
 
 
 class Figure(TypedDict):
-    """A figure with its 95 % interval; an end is None where it is not known."""
+    """A figure with its 95 % interval; an end is None if unknown."""
 
     value: float
     low: float | None
@@ -38,15 +38,15 @@ class Figure(TypedDict):
 
 
 def condition(step: Step) -> Condition:
-    """What was measured, without which repeat it was: the values of CONDITION."""
+    """What was measured, regardless of the repeat: the values of CONDITION."""
     return tuple(step[key] for key in CONDITION)
 
 
 def points(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """A point for each condition, as results.json holds them: by app, slots, workers, threads, then by load.
+    """A point for each condition, as in results.json: by app, slots, workers, threads, then by load.
 
-    Repeats that are not fit are left out; a point without a fit one has no figures. A burst is no load that
-    goes on, and has no point.
+    Unfit repeats are left out; a point without a fit one has no figures. A burst is not a sustained load, and
+    has no point.
     """
     conditions: dict[Condition, list[int]] = {}
     for index, step in enumerate(steps):
@@ -78,7 +78,7 @@ def _point(steps: Sequence[Step], indices: list[int]) -> dict[str, Any]:
 
 
 def _group(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The figures of one group of requests, of all its repeats."""
+    """The figures of one group of requests, over all repeats."""
     figures = {}
     for key in FIGURES:
         repeats = [figure for summary in summaries if (figure := figure_of(summary, key)) is not None]
@@ -88,7 +88,7 @@ def _group(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def figure_of(summary: Mapping[str, Any], key: str) -> Figure | None:
-    """One figure of a summary with its interval within the run; None if there is none."""
+    """One figure of a summary, with its interval within the run; None if the summary lacks it."""
     if summary[key] is None:
         return None
     interval = FIGURES[key]
@@ -97,10 +97,10 @@ def figure_of(summary: Mapping[str, Any], key: str) -> Figure | None:
 
 
 def together(repeats: Sequence[Figure], most: float = math.inf) -> Figure | None:
-    """The mean of the repeats with Student's t interval; one alone as it is; None without any.
+    """The mean of the repeats with Student's t interval; a single repeat unchanged; None if there are none.
 
-    If one of them is a lower bound, so is the mean. It has no interval then: nobody knows how far apart the
-    true figures are. An interval ends at 0, below which no figure here can be, and at `most`.
+    If a repeat is a lower bound, so is the mean, which then has no interval: the spread of the true figures
+    is unknown. An interval is clipped to the range from 0 to `most`.
     """
     if len(repeats) < 2:
         return repeats[0] if repeats else None

@@ -3,12 +3,12 @@
 Four rules decide every figure here:
 
 * Latency counts from the *intended* start, so that time lost in a busy load generator counts too. The naive
-  latency, from the moment of sending, is there to be held beside it.
-* A request still in flight at the end of the run is not dropped. It is censored: all that is known is that it
-  took at least as long as it had waited. A figure that rests on such requests is stated as a lower bound.
-* A failure is no latency. Fast errors would flatter the percentiles, so failures stay out of them, and always
-  count as over 500 ms.
-* A request that was never sent, since too many were in flight, counts as over 500 ms too.
+  latency, from the moment of sending, is kept for comparison.
+* A request still in flight at the end of the run is kept, right-censored: it took at least as long as it had
+  waited. A figure that rests on such requests is stated as a lower bound.
+* A failure has no latency. Fast errors would flatter the percentiles, so failures are left out of them, and
+  always count as over 500 ms.
+* A request that was never sent because too many were in flight also counts as over 500 ms.
 """
 
 import math
@@ -31,9 +31,9 @@ TITLES = {
 
 
 class Summary(TypedDict):
-    """The figures of one group of requests, ready for results.json; None where there is nothing to state."""
+    """The figures of one group of requests, ready for results.json; None where there is no figure."""
 
-    count: int  # with those below
+    count: int  # including those below
     failures: int
     unfinished: int
     dropped: int
@@ -41,7 +41,7 @@ class Summary(TypedDict):
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
-    mean_ms: float | None  # of answered and, as long as they had waited, of unfinished requests
+    mean_ms: float | None  # unfinished requests count with their wait so far
     p50_ci: list[float | None] | None
     p95_ci: list[float | None] | None
     p99_ci: list[float | None] | None
@@ -53,7 +53,7 @@ class Summary(TypedDict):
 
 
 def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The rows of each group: those of TITLES in its order, then the others as they first came."""
+    """The rows of each group: the groups of TITLES in its order, then the others as they first appear."""
     groups: dict[str, list[Row]] = {group: [] for group in TITLES}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
@@ -61,17 +61,16 @@ def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def title(group: str) -> str:
-    """What a group is called for people."""
+    """A group's display name."""
     return TITLES.get(group, group)
 
 
 def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> Summary:
-    """The figures of one group of requests, the run having ended at `ended` (seconds on the rows' clock).
+    """The figures of one group of requests, in a run that ended at `ended` (seconds on the rows' clock).
 
-    The share over the rule counts every failure, and every request that was dropped, as over. An unfinished
-    request is over once it has waited for `rule_ms`; before that nobody can say, so the share leaves it out
-    (`count` and `unfinished` do not). `naive` counts from the moment of sending, and leaves out what was
-    never sent.
+    The share over the rule counts every failed or dropped request as over. An unfinished request is over once
+    it has waited for `rule_ms`; before that its outcome is unknown, so the share leaves it out (`count` and
+    `unfinished` do not). `naive` counts from the moment of sending, and leaves out requests never sent.
     """
     if naive:
         rows = [row for row in rows if row.sent_s is not None]
@@ -111,8 +110,8 @@ class Samples:
     """Latencies, some of them censored, sorted once. `waiting`: how long each unfinished one had waited.
 
     An order statistic grows with each of its samples. So it is smallest if every unfinished request was
-    answered the moment the run ended, and largest if none ever was. Nothing is assumed of how they would have
-    gone on.
+    answered the moment the run ended, and largest if none ever was. Nothing is assumed about how they would
+    have ended.
     """
 
     def __init__(self, answered: Iterable[float], waiting: Iterable[float]) -> None:
@@ -120,10 +119,10 @@ class Samples:
         self._least = sorted([*self._answered, *waiting])
 
     def percentile(self, percent: int) -> tuple[float | None, bool]:
-        """`(value, exact)` of the nearest-rank percentile; no samples: `(None, True)`.
+        """`(value, exact)` of the nearest-rank percentile; `(None, True)` without samples.
 
-        It is exact where the smallest it can be is the largest too. Where not, the smallest is the largest
-        statement that is certainly true, whenever those requests would have been answered: a lower bound.
+        It is exact if its smallest and largest possible values agree. If not, `value` is the smallest: a
+        lower bound that holds whenever the unfinished requests would have been answered.
         """
         if not self._least:
             return None, True
@@ -131,10 +130,10 @@ class Samples:
         return self._least[rank - 1], self._least[rank - 1] == self._most(rank)
 
     def interval(self, percent: int) -> list[float | None] | None:
-        """`[low, high]`, which hold the true percentile with 95 %; None where so few samples have none.
+        """The 95 % interval `[low, high]` of the true percentile; None if there are too few samples.
 
-        `low` is the smallest its order statistic can be, `high` the largest its own can be, so unfinished
-        requests only widen the interval. `high` is None if that is without limit.
+        `low` is the smallest possible value of its order statistic, `high` the largest of its own, so
+        unfinished requests only widen the interval. `high` is None if it is unbounded.
         """
         ranks = percentile_ranks(len(self._least), percent)
         if ranks is None:
@@ -143,7 +142,7 @@ class Samples:
         return [self._least[ranks[0] - 1], None if math.isinf(high) else high]
 
     def mean(self) -> float | None:
-        """The mean, in which an unfinished request counts as long as it had waited: then a lower bound."""
+        """The mean; a lower bound if there are unfinished requests, which count with their wait so far."""
         return round(math.fsum(self._least) / len(self._least), 3) if self._least else None
 
     def _most(self, rank: int) -> float:
@@ -151,7 +150,7 @@ class Samples:
 
 
 def nearest_rank(samples: Sequence[float], percent: int) -> float:
-    """The smallest sample that at least `percent` % of the samples do not exceed: nothing is interpolated.
+    """The smallest sample that at least `percent` % of the samples do not exceed, without interpolation.
 
     Definition 1 of Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50
     (1996).
@@ -160,5 +159,5 @@ def nearest_rank(samples: Sequence[float], percent: int) -> float:
 
 
 def rank_of(count: int, percent: int) -> int:
-    """The rank of that sample among `count`, counted from 1."""
-    return max(1, -(-percent * count // 100))  # in whole numbers: 0.07 * 100 is 7.000000000000001
+    """The rank of the nearest-rank percentile among `count` samples, counted from 1."""
+    return max(1, -(-percent * count // 100))  # in integers: 0.07 * 100 is 7.000000000000001

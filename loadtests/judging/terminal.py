@@ -10,7 +10,7 @@ from loadtests.records.rows import Row
 from loadtests.wording import counted, figure, percent, share_interval, visits
 
 TITLE_WIDTH = 20
-HEADING = "From every request, unrounded; unfinished ones count as far as they had come:"
+HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
 NAIVE = "  from the sending"
 
 
@@ -37,7 +37,7 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
     rule = f"The rule, at most {percent(recording.most_over)} of any requests over {recording.rule_ms:g} ms"
     ruled = [each for each in verdict.groups if each.word != "visit"]
     if not ruled:
-        said = [f"{rule}: not judged."]
+        said = [f"{rule}: cannot be judged."]
     else:
         words = {each.word for each in ruled}
         word = next(word for word in ("broken", "undecided", "kept") if word in words)
@@ -62,9 +62,9 @@ def _reason(verdict: GroupVerdict) -> str:
 
 
 def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive: bool = False) -> str:
-    """A plain table, 79 columns wide where the names are short. Returns its text.
+    """Return a plain-text table, 79 columns wide if the names are short.
 
-    `naive` adds to each group what it would be if counted from the sending, where that says something else.
+    `naive` adds the figures counted from the moment of sending to each group for which they look better.
     """
     names = ("count", 7), ("unfin.", 6), ("failed", 6), ("p50", 8), ("p95", 8), ("p99", 8)
     header = "".join(f" {name:>{width}}" for name, width in names)
@@ -91,7 +91,7 @@ def _line(name: str, figures: Summary) -> str:
 
 
 def _says_something_else(figures: Mapping[str, object], naive: Mapping[str, object]) -> bool:
-    """True if any percentile differs by more than 10 ms and a tenth."""
+    """True if any naive percentile is lower by more than 10 ms and by more than a tenth."""
     pairs = ((figures[key], naive[key]) for key in ("p50_ms", "p95_ms", "p99_ms"))
     return any(
         isinstance(full, float) and isinstance(short, float) and full - short > max(10.0, 0.1 * full)

@@ -1,6 +1,6 @@
 """Does each app keep the rule, and with how many users? Pure: from the steps of results.json to a sentence.
 
-What is judged are points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
+The verdict is on points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
 """
 
 import math
@@ -34,7 +34,7 @@ TOLD_FIRST = ("queued", "sync", "host")
 
 
 class Verdict(TypedDict):
-    """What a run comes to, as results.json holds it."""
+    """The verdict on a run, as in results.json."""
 
     exit_status: int
     sentence: str
@@ -110,7 +110,7 @@ def _series_word(series: Sequence[Step]) -> Word:
 
 
 def is_default(point: Step, steps: Sequence[Step], settings: Settings) -> bool:
-    """True if a step or a point has the first of the slots, workers and threads that were asked for."""
+    """True if a step or a point has the first of the slots, workers and threads asked for."""
     return all(point[key] == settings.get(key, [steps[0][key]])[0] for key in SWEPT)
 
 
@@ -130,7 +130,7 @@ def held(points_of_app: Sequence[Step], key: str) -> Any:
 
 
 def _by_load(measured: Sequence[Step], key: str) -> list[Step]:
-    """The fit ones under the load that `key` stands for, smallest first."""
+    """The fit points under closed or open load, as `key` says, smallest load first."""
     return sorted((p for p in measured if p["fit"] and p[key] is not None), key=lambda p: float(p[key]))
 
 
@@ -140,7 +140,7 @@ def _headline(usual: Sequence[Step], apps: Sequence[str], settings: Settings) ->
 
 
 def _open_load(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
-    """The same for visits that arrive whether or not earlier ones were answered."""
+    """The same for open load, in visits a second."""
     held_by_each = list(_held_by_each(usual, apps, settings, "rate_per_s"))
     return _sentence(["in open load " + held_by_each[0], *held_by_each[1:]]) if held_by_each else ""
 
@@ -193,7 +193,7 @@ def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> st
 
 
 def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
-    """How many users each app held with other slots, workers or threads than the default; empty if none."""
+    """How many users each app held with non-default slots, workers or threads; empty if none."""
     default = usual[0] if usual else None
     others: dict[tuple[str, str], list[Step]] = {}
     for point in all_points:
@@ -213,7 +213,7 @@ def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str
 
 
 def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
-    """Why there is none; empty if there is one."""
+    """Why there is no verdict; empty if there is one."""
     if not all_points:
         return "No step was measured."
     lost = [point for point in all_points if not point["fit"]]
@@ -225,7 +225,7 @@ def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
 
 
 def _left_out(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
-    """Which repeats the points that are fit leave out; empty if none."""
+    """Which unfit repeats the fit points leave out; empty if none."""
     repeats = [steps[index] for point in all_points if point["fit"] for index in point["steps"]]
     unfit = [step for step in repeats if not step["fit"]]
     if not unfit:
@@ -238,9 +238,9 @@ def _example(step: Step) -> str:
 
 
 def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[str, Step]:
-    """For each app its step with the most users at which every app that was measured is fit; may be empty.
+    """For each app, its step with the most users at which every measured app is fit; may be empty.
 
-    Closed load with the default slots, workers and threads; of several repeats the first that is fit.
+    Closed load only, with the default slots, workers and threads; of several repeats, the first fit one.
     """
     return {
         app: next(steps[index] for index in point["steps"] if steps[index]["fit"])

@@ -1,9 +1,9 @@
-"""`make bench-queue`: jobqueue beside the plain drivers, and beside other queues, in the same run.
+"""`make bench-queue`: jobqueue against the plain drivers and other queues, in the same run.
 
     python -m loadtests queue --database sqlite --only enqueue,drain
 
-Exit status: 0 every target met, 1 one was missed, 2 bad usage, 3 a process failed, 130 it was interrupted;
-what was measured until then is kept.
+Exit status: 0 every target met, 1 a target missed, 2 bad usage, 3 a process failed, 130 interrupted. What was
+measured until then is kept.
 """
 
 import argparse
@@ -41,7 +41,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for."""
+    """The options of a run."""
 
     databases: tuple[str, ...] = ("sqlite", "postgresql")  # or the URL of a PostgreSQL server
     measures: tuple[str, ...] = tuple(MEASURES)
@@ -52,12 +52,12 @@ class Plan:
 
 @dataclass
 class Findings:
-    """What has come out so far, whether or not the run went on to its end."""
+    """The results so far, whether or not the run was completed."""
 
     results: list[Result] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)  # of the databases
     interrupted: bool = False
-    error: str | None = None  # what a process said that failed
+    error: str | None = None  # what a failed process said
 
     @property
     def exit_status(self) -> int:
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(plan: Plan, folder: Path) -> Findings:
-    """Take all measures. After Ctrl-C, or when a process fails, it returns what was measured until then."""
+    """Take all measures. After Ctrl-C or a failed process, returns what was measured until then."""
     findings = Findings()
     try:
         with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
@@ -141,7 +141,7 @@ def save(plan: Plan, findings: Findings, started: datetime, folder: Path) -> dic
 
 
 def _measure(name: str, run: Run, findings: Findings) -> None:
-    """Take one measure, add what came out to the findings, and say so on standard error."""
+    """Take one measure, add its results to the findings, and report it on standard error."""
     where = "" if name in WITHOUT_DATABASE else DATABASES[run.database]
     print(f"{where:10} {name:8}", end=" ", file=sys.stderr, flush=True)
     start = time.monotonic()
@@ -189,7 +189,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _measures(text: str) -> tuple[str, ...]:
-    """Names with commas between them, in the order in which they are measured."""
+    """Parse comma-separated names; returns them in the order in which they are measured."""
     names = text.split(",")
     for name in names:
         if name not in MEASURES:
@@ -206,15 +206,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests queue",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure jobqueue beside the plain drivers in one run. Takes some 10 minutes.",
-        epilog=f"measures:\n{about}\n\nExit status: 0 every target met, 1 one was missed, 2 bad usage,"
+        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes.",
+        epilog=f"measures:\n{about}\n\nExit status: 0 every target met, 1 a target missed, 2 bad usage,"
         "\n3 a process failed, 130 interrupted.",
     )
     option = parser.add_argument
     option(
         "--database",
         metavar="DB",
-        help="measure this one alone: sqlite, postgresql (one is started), or the URL of a PostgreSQL server"
+        help="measure this one only: sqlite, postgresql (one is started), or the URL of a PostgreSQL server"
         " (default: sqlite and postgresql)",
     )
     option(
@@ -222,11 +222,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_measures,
         default=tuple(MEASURES),
         metavar="NAME,...",
-        help="these measures (see below)",
+        help="take only these measures (see below)",
     )
     option("--peers", action="store_true", help="measure Huey, Procrastinate and PgQueuer as well")
-    option("--quick", action="store_true", help="small numbers, which say nothing of speed")
-    option("--seed", type=int, default=1, metavar="N", help="of random waits (default: 1)")
+    option("--quick", action="store_true", help="small sizes, which say nothing about speed")
+    option("--seed", type=int, default=1, metavar="N", help="seed of the random waits (default: 1)")
     option("--json", action="store_true", help="print the results as JSON instead of a table")
     option("--out", type=Path, metavar="DIR", help="folder for the results (default: reports/queue-<time>)")
     return parser

@@ -1,7 +1,7 @@
-"""What the queue's benchmark and its workers have agreed on, and the gate at which the workers wait.
+"""The protocol between the queue's benchmark and its workers, and the gate at which the workers wait.
 
-Where QUEUE_BENCH_GATE names a file, importing this, as jobs.py does, waits for that file: workers that
-were started one after the other begin together, and what their start costs is not measured.
+If QUEUE_BENCH_GATE names a file, importing this module, as jobs.py does, waits for that file: workers started
+one after another begin together, and the cost of their start is not measured.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The jobs of the queue's benchmark: what its workers import, and no more, since their memory is measured."""
+"""The jobs of the queue's benchmark. Its workers import nothing else, since their memory is measured."""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PAUSE_SECONDS = 0.1
 
 @job
 class NoOp:
-    """Does nothing: what is measured is the queue."""
+    """Does nothing, so that only the queue is measured."""
 
     def perform(self) -> None:
         pass
@@ -28,7 +28,7 @@ class Pause:
 @job
 @dataclass
 class Stamp:
-    """Says how many seconds ago it was about to be enqueued; `sent` is on the machine's monotonic clock."""
+    """Prints the seconds since just before it was enqueued; `sent` is on the machine's monotonic clock."""
 
     sent: float
 

@@ -1,7 +1,7 @@
-"""What the queue's benchmark measures: one function each, which returns lines of the table.
+"""The measures of the queue's benchmark: one function each, which returns lines of the table.
 
-Jobqueue and what it is measured beside take turns, round after round, each time with a fresh database, so
-that a slow moment of the machine meets all of them.
+Jobqueue and the systems it is compared with take turns, round after round, each time with a fresh database,
+so that a slow moment of the machine affects all of them.
 """
 
 import re
@@ -48,7 +48,7 @@ Sample = Callable[[], float]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything: jobs, rounds, and seconds that an idle worker is watched."""
+    """The sizes of a run: jobs, rounds, and the seconds for which an idle worker is watched."""
 
     rounds: int = 5
     enqueue: int = 3_000
@@ -67,7 +67,7 @@ QUICK = Sizes(1, 100, 2_000, 2_000, 100, 200, 2_000, 100, 5, 0.2)
 
 @dataclass(frozen=True)
 class Run:
-    """What a measure is given: one kind of database, how much of everything, and whether with peers."""
+    """The input of a measure: one kind of database, the sizes, and whether to include the peers."""
 
     database: str  # "sqlite" or "postgresql"
     stage: Stage
@@ -76,7 +76,7 @@ class Run:
     peers: bool = False
 
     def rounds(self, samples: Mapping[str, Sample]) -> dict[str, list[float]]:
-        """Take a sample of each in turn, every other round in the opposite order; returns all, by name."""
+        """Take a sample of each in turn, every other round in reverse order; returns all samples by name."""
         taken: dict[str, list[float]] = {name: [] for name in samples}
         for number in range(self.sizes.rounds):
             names = list(samples)
@@ -88,7 +88,7 @@ class Run:
         return partial(self.stage.timed, system, work, count)
 
     def peers_at(self, work: str, count: int) -> dict[str, Sample]:
-        """The peers at the same work, each with as many jobs as it does in about the same time."""
+        """The peers at the same work, each with as many jobs as it can do in about the same time."""
         names = [
             name for name in PEERS[self.database] if self.peers and (work != "bulk" or name in BULK_PEERS)
         ]
@@ -97,7 +97,7 @@ class Run:
 
 
 def enqueue(run: Run) -> list[Result]:
-    """One job a transaction."""
+    """One job per transaction."""
     count = run.sizes.enqueue
     systems = ["jobqueue", "plain"] + ["plain-autocommit"] * (run.database == "postgresql")
     samples = {name: run.timed(name, "enqueue", count) for name in systems}
@@ -116,7 +116,7 @@ def bulk(run: Run) -> list[Result]:
 
 
 def drain(run: Run) -> list[Result]:
-    """No-op jobs by one worker and by two, and the memory that one takes."""
+    """No-op jobs with one worker and with two, and the memory of one."""
     count = run.sizes.drain
     memory: list[float] = []
 
@@ -137,10 +137,10 @@ def drain(run: Run) -> list[Result]:
 
 
 def single(run: Run) -> list[Result]:
-    """No-op jobs, one at a time: finish it and claim the next at once.
+    """No-op jobs, one at a time: finish one and claim the next at once.
 
-    In the thread that claims them, as the plain driver's loop does; and as a worker does, in a thread that
-    can be left to itself if a job hangs.
+    In the thread that claims them, as in the plain driver's loop; and in a thread that can be abandoned if a
+    job hangs, as in a worker.
     """
     count = run.sizes.single
 
@@ -157,7 +157,7 @@ def single(run: Run) -> list[Result]:
 
 
 def idle(run: Run) -> list[Result]:
-    """How soon an idle worker begins with a new job, and its CPU meanwhile."""
+    """How soon an idle worker starts a new job, and its CPU while idle."""
     waits: list[list[float]] = []
     cpu: list[float] = []
     for number in range(run.sizes.rounds):
@@ -178,12 +178,12 @@ def idle(run: Run) -> list[Result]:
 
 
 def deep(run: Run) -> list[Result]:
-    """The same number of jobs out of many and out of few that wait."""
+    """The same number of jobs out of a large and a small backlog."""
     few, many = run.sizes.few, run.sizes.many
     few_waiting = f"{few:,} waiting"
     with run.stage.database() as url:
         run.stage.program("jobqueue", "fill", url, many)
-        if run.database == "postgresql":  # as it would have done by itself, by the time so many wait
+        if run.database == "postgresql":  # which it would have done by itself before a backlog of that size
             settle_postgres(url)
 
         def of_many() -> float:
@@ -237,7 +237,7 @@ def _drained(
     work: str = "fill",
     threads: int = 1,
 ) -> float:
-    """Fill a fresh database while the workers start, have them drain it; returns jobs a second."""
+    """Fill a fresh database while the workers start, then have them drain it; returns jobs a second."""
     with run.stage.database() as url:
         commands = [work_command(url, threads)] * workers
         with run.stage.workers(url, commands) as started:
@@ -248,7 +248,7 @@ def _drained(
 
 
 def _waits_ms(workers: Workers, count: int) -> list[float]:
-    """Wait until the workers have said `count` times after how long they began; returns that in ms."""
+    """Wait until the workers have printed `count` pick-up latencies; returns them in ms."""
     said = re.compile(rf"{PICKED} (\S+) s\n")
     workers.wait_until(lambda: len(said.findall(workers.output())) == count)
     return [1000 * float(seconds) for seconds in said.findall(workers.output())]

@@ -1,7 +1,7 @@
-"""Other queues for Python, each at its best setting, to be measured in the same run as jobqueue.
+"""Other queues for Python, each at its best settings, measured in the same run as jobqueue.
 
 Needs `requirements/peers.txt`. Each function returns the seconds that `count` jobs took; a drain is timed
-from the first job performed to the last. What "best" means was found by trying:
+from the first job performed to the last. The best settings were found by experiment:
 
 * Huey: no results stored, no periodic tasks, one worker thread.
 * Procrastinate: no NOTIFY, ten jobs at a time in one process, finished jobs deleted.
@@ -25,7 +25,7 @@ BULK_CALL = 10_000  # jobs in one call of a peer's bulk insert
 
 
 class Clock:
-    """Told of each job that is performed; `done` is set by the last of `count`."""
+    """Times jobs by a tick for each one performed; the last of `count` sets `done`."""
 
     def __init__(self, count: int):
         self.count = count
@@ -42,9 +42,9 @@ class Clock:
             self.done.set()
 
     def seconds(self) -> float:
-        """From the first to the last. Raises ValueError when not all were performed."""
+        """From the first job to the last. Raises ValueError if not all were performed."""
         if not self.done.is_set():
-            raise ValueError(f"{self.count} jobs should have been performed, and {self._seen} were")
+            raise ValueError(f"{self.count} jobs should have been performed, but {self._seen} were")
         return self._end - self._start
 
 
@@ -73,7 +73,7 @@ def huey_drain(url: str, count: int, fsync: bool) -> float:
 
 
 def _huey(url: str, fsync: bool, clock: Clock) -> tuple[Any, Any]:
-    """A queue in the file, and its task."""
+    """A queue in the SQLite file, and its task."""
     from huey import SqliteHuey
 
     huey = SqliteHuey("bench", filename=sa.make_url(url).database, fsync=fsync, results=False)
@@ -128,7 +128,7 @@ async def _procrastinate_drain(url: str, count: int) -> float:
 
 @contextlib.contextmanager
 def _procrastinate_filler(url: str) -> Iterator[Any]:
-    """Its tables, and the task to be put on them."""
+    """Create its tables; yields the task to enqueue."""
     from procrastinate import App, SyncPsycopgConnector
 
     app = App(connector=SyncPsycopgConnector(conninfo=postgres_dsn(url)))
@@ -187,7 +187,7 @@ async def _pgqueuer_drain(url: str, count: int) -> float:
 
 @contextlib.asynccontextmanager
 async def _pgqueuer(url: str) -> AsyncIterator[tuple[Any, Any]]:
-    """An application on a connection of its own, and what enqueues for it and makes its tables."""
+    """An application with its own connection, and the object that creates its tables and enqueues."""
     import asyncpg
     from pgqueuer.core.applications import PgQueuer
 

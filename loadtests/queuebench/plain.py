@@ -1,8 +1,8 @@
-"""What the plain drivers make of the queue's table: the limit that jobqueue is measured against.
+"""The queue's table with plain drivers: the limit that jobqueue is measured against.
 
-Hand-written loops over sqlite3 and psycopg 3, on jobqueue's own table with its indexes, durable as jobqueue
-is: WAL and synchronous=FULL on SQLite, PostgreSQL as it comes. They check nothing and run no job. Each
-returns the seconds that `count` jobs took.
+Hand-written loops over sqlite3 and psycopg 3, on jobqueue's own table with its indexes, and as durable as
+jobqueue: WAL and synchronous=FULL on SQLite, the defaults of PostgreSQL. They check nothing and perform no
+job. Each returns the seconds that `count` jobs took.
 """
 
 import sqlite3
@@ -28,8 +28,8 @@ SQLITE_CLAIM = (
     f"{TAKE} WHERE id IN ({PICK}) RETURNING id, attempts, handler, max_attempts, max_run_time"
 ).format(now="?1", worker="?2", limit="?3")
 POSTGRES_INSERT = f"INSERT INTO jobs {COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id"
-# Finish the last ones and claim the next in a single statement: one round trip, one transaction. The array
-# keeps the planner from joining with all of the table, as it may when the ids come from a CTE.
+# Finish the last jobs and claim the next in a single statement: one round trip, one transaction. The array
+# keeps the planner from joining with the whole table, as it may when the ids come from a CTE.
 POSTGRES_EXCHANGE = (
     "WITH done AS (DELETE FROM jobs WHERE id = ANY(%(done)s))"
     f" {TAKE} WHERE id = ANY(ARRAY({PICK} FOR UPDATE SKIP LOCKED))"
@@ -72,7 +72,7 @@ def bulk(url: str, count: int) -> float:
 def drain(url: str, count: int, batch: int) -> float:
     """Claim `batch` jobs, then delete those and claim the next in one transaction, until none is left.
 
-    Timed as jobqueue is: from the first claim on. Raises ValueError when the table did not hold `count` jobs.
+    Timed like jobqueue: from the first claim on. Raises ValueError if the table did not hold `count` jobs.
     """
     with _open(url) as connection:
         if isinstance(connection, sqlite3.Connection):
@@ -86,22 +86,22 @@ def drain(url: str, count: int, batch: int) -> float:
             claimed = exchange(claimed)
         seconds = perf_counter() - start
     if seen != count:
-        raise ValueError(f"{count} jobs should have been there, and {seen} were")
+        raise ValueError(f"{count} jobs should have been there, but {seen} were")
     return seconds
 
 
 def postgres_dsn(url: str) -> str:
-    """The same address as psycopg and libpq write it."""
+    """The same address as psycopg and libpq expect it."""
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def settle_postgres(url: str) -> None:
-    """After filling a table: write it out and tell the planner of it, so that neither happens while timed."""
+    """Analyze and checkpoint a table that was just filled, so that neither happens while the clock runs."""
     with psycopg.connect(postgres_dsn(url), autocommit=True) as connection:
         connection.execute("ANALYZE")
         try:
             connection.execute("CHECKPOINT")
-        except psycopg.errors.InsufficientPrivilege:  # somebody's server: it happens when it happens
+        except psycopg.errors.InsufficientPrivilege:  # not our server: it decides when
             return
 
 
@@ -116,7 +116,7 @@ def _open(url: str) -> Any:
 
 
 class _Closing(sqlite3.Connection):
-    """sqlite3's own `with` commits, and leaves the connection open."""
+    """Closes at the end of a `with` block; sqlite3's own only commits."""
 
     def __exit__(self, *_: object) -> None:  # type: ignore[override]
         self.close()
@@ -127,7 +127,7 @@ def _row(now: object) -> tuple[object, ...]:
 
 
 def _sqlite_now() -> str:
-    """The moment as jobqueue stores it: UTC, without an offset."""
+    """The current time as jobqueue stores it: UTC, without an offset."""
     return datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 

@@ -1,9 +1,9 @@
-"""The programs that the queue's benchmark runs, each in a process of its own.
+"""The programs that the queue's benchmark runs, each in its own process.
 
     python -m loadtests.queuebench.programs SYSTEM WORK URL COUNT [--seed N]
 
-prints one line of JSON, {"count": ..., "seconds": ...}: what was timed is the work alone, without the start
-of the process. ("jobqueue", "work-singly") is a worker, works until TERM, and prints what a worker prints.
+prints one line of JSON, {"count": ..., "seconds": ...}. Only the work is timed, not the start of the process.
+("jobqueue", "work-singly") is a worker: it runs until TERM, and prints what a worker prints.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from jobqueue import Queue, Worker
 from loadtests.queuebench import peers, plain
 from loadtests.queuebench.jobs import NoOp, Pause, Stamp
 
-FILL_CALL = 10_000  # jobs in one call, so that a million need no memory for a million
-WARM_UP = 20  # jobs enqueued before the clock starts: connections are open, statements are compiled
-GAPS_SECONDS = (0.01, 0.15)  # the shortest and the longest that an idle worker is left idle
+FILL_CALL = 10_000  # jobs in one call, so that a million don't have to fit in memory
+WARM_UP = 20  # jobs before the clock starts, so that connections are open and statements compiled
+GAPS_SECONDS = (0.01, 0.15)  # the shortest and the longest time that a worker is left idle
 
 
 # -- jobqueue: each returns the seconds that it took
 
 
 def enqueue(url: str, count: int) -> float:
-    """One job a transaction."""
+    """One job per transaction."""
     queue = Queue(url)
     for _ in range(WARM_UP):
         queue.enqueue(NoOp())
@@ -48,7 +48,7 @@ def bulk(url: str, count: int) -> float:
 
 
 def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float:
-    """Jobs for a worker to come. SQLite writes its log into the file when the last connection closes."""
+    """Enqueue jobs for a later worker. Closing the last connection writes SQLite's log into the file."""
     start = time.perf_counter()
     queue = Queue(url)
     for number in range(0, count, FILL_CALL):
@@ -58,7 +58,7 @@ def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float
 
 
 def stamp(url: str, count: int, seed: int) -> float:
-    """One job after the other for an idle worker, after waits of random length."""
+    """Enqueue jobs for an idle worker, one at a time, after random waits."""
     queue, chance = Queue(url), random.Random(seed)
     start = time.perf_counter()
     for _ in range(count):
@@ -80,7 +80,7 @@ def work_off(url: str, count: int) -> float:
 
 
 def work_singly(url: str) -> None:
-    """A worker that takes one job at a time, until TERM. The rest is as in `python -m jobqueue work`."""
+    """A worker that takes one job at a time, until TERM. Otherwise as `python -m jobqueue work`."""
     worker = Worker(Queue(url), max_batch=1, say=partial(print, flush=True))
     signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stop())
     sys.setswitchinterval(0.0005)
@@ -123,7 +123,7 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one program and print what it took; returns 0."""
+    """Run one program and print its time; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.queuebench.programs")
     for name, kind in {"system": str, "work": str, "url": str, "count": int}.items():
         parser.add_argument(name, type=kind)

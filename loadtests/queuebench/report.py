@@ -1,4 +1,4 @@
-"""What the queue's benchmark shows: a table for the terminal, and a picture."""
+"""The output of the queue's benchmark: a table for the terminal, and a chart."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,14 +22,14 @@ NAMES = {
 }
 LINE = "{:29} {:>9} {:>6} {:>9} {:>6} {:>12} {:>3}"
 JOBS = "jobs/s"
-OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that every kind of eye tells apart
+OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that are safe for colour-blind readers
 
 
 def text_table(results: Sequence[Result]) -> str:
-    """All lines, by database, 80 columns wide; returns the text."""
+    """All lines as text, by database, 80 columns wide."""
     lines = [
-        "Medians; jobs a second if no unit is named. Spread: from the lowest round to the",
-        "highest, of jobqueue's figure, or of the ratio of jobqueue's to the other's.",
+        "Medians, in jobs a second unless a unit is given. Spread: from the lowest round",
+        "to the highest, of jobqueue's figure or of its ratio to the other's.",
     ]
     for database, name in DATABASES.items():
         mine = [each for each in results if each.database == database]
@@ -73,15 +73,16 @@ def number(value: float) -> str:
 
 
 def percent(figure: Summary) -> str:
-    """How far the rounds lie apart; nothing when there is one."""
+    """The spread of the rounds in percent; empty if there is only one."""
     return "" if len(figure.samples) == 1 else f"{100 * figure.spread:.0f} %"
 
 
 def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
-    """Every line that is a rate, as bars: jobqueue, the plain drivers, the peers. None when there is none.
+    """Every line that is a rate, as bars: jobqueue, the plain drivers, the peers. None if there is none.
 
-    A column for each database, a row for each kind of work; the scale is each panel's own, so each bar is
-    labelled with its value. The thin line is from the lowest round to the highest, the dashed one the target.
+    A column for each database, a row for each kind of work. Each panel has its own scale, so each bar is
+    labelled with its value. The thin line runs from the lowest round to the highest; the dashed one is the
+    target.
     """
     panels = _panels([each for each in results if each.unit == JOBS])
     if not panels:
@@ -105,7 +106,7 @@ def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
 
 
 def _height(line: Result) -> float:
-    """Of a panel, in inches."""
+    """The height of a panel, in inches."""
     return 0.28 * (1 + len(line.others))
 
 
@@ -150,7 +151,7 @@ def _bars(axes: Axes, line: Result) -> None:
 
 
 def _limits(line: Result) -> Mapping[str, float]:
-    """Where jobqueue's bar has to reach, in jobs a second. To be ahead of a peer needs no line."""
+    """The targets for jobqueue's bar, in jobs a second. Being ahead of a peer needs no line."""
     limits = {"": line.target.limit} if line.target else {}
     for other in line.others:
         if other.target and other.target.rule == "at least":

@@ -1,7 +1,7 @@
-"""Where the queue's benchmark takes place: a database, programs that end by themselves, workers that don't.
+"""Where the queue's benchmark runs: a database, programs that end by themselves, and workers that don't.
 
-Each runs under guard in a process of its own. What a worker does is seen from outside: a `Watch` looks up
-single rows by their id, which costs the worker next to nothing.
+Each runs under guard in its own process. A worker is observed from outside: a `Watch` looks up single rows by
+their id, which costs the worker next to nothing.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 600.0
 
 
 class Stage:
-    """Measures on one kind of database. `server` is what fresh_database() takes; files go below `folder`."""
+    """Measures on one kind of database. `server` is as fresh_database() takes it; files go below `folder`."""
 
     def __init__(self, server: str, folder: Path):
         self.server = server
@@ -36,14 +36,14 @@ class Stage:
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """An empty database that is gone afterwards; yields its URL."""
+        """Create an empty database, removed afterwards; yields its URL."""
         folder = self.folder / f"database-{next(self._numbers)}"
         folder.mkdir()
         with fresh_database(self.server, folder) as url:
             yield url
 
     def program(self, system: str, work: str, url: str, count: int, *options: str) -> float:
-        """Run one of programs.py; returns how many jobs a second it made. Raises ProcessError."""
+        """Run one of programs.py; returns its rate in jobs a second. Raises ProcessError."""
         command = [*module("loadtests.queuebench.programs"), system, work, url, str(count), *options]
         with self._process(f"program {system} {work}", command) as process:
             process.wait_with(lambda: None, PATIENCE_SECONDS)
@@ -52,13 +52,13 @@ class Stage:
         return float(answer["count"] / answer["seconds"])
 
     def timed(self, system: str, work: str, count: int) -> float:
-        """The same in a database of its own."""
+        """The same in a fresh database."""
         with self.database() as url:
             return self.program(system, work, url, count)
 
     @contextlib.contextmanager
     def workers(self, url: str, commands: Sequence[Sequence[str]]) -> Iterator["Workers"]:
-        """Workers, one a command, which wait at a gate with all that they need imported."""
+        """Start workers, one per command, which wait at a gate with everything imported."""
         gate = self.folder / f"gate-{next(self._numbers)}"
         with contextlib.ExitStack() as stack:
             processes = [
@@ -79,7 +79,7 @@ def module(name: str) -> list[str]:
 
 
 def work_command(url: str, threads: int = 1) -> list[str]:
-    """jobqueue's own command for a worker, with all settings at their defaults but the threads."""
+    """jobqueue's own command for a worker, with all settings but the threads at their defaults."""
     work = [*module("jobqueue"), "work", "--database", url, "--import", "loadtests.queuebench.jobs"]
     return [*work, "--threads", str(threads)]
 
@@ -98,7 +98,7 @@ class Workers:
         self._gate = gate
 
     def begin(self) -> None:
-        """Wait until all of them have started, and let them go together."""
+        """Wait until all of them have started, then let them go together."""
         for process in self.processes:
             process.wait_for(READY, timeout=60)
         self._gate.touch()
@@ -110,7 +110,7 @@ class Workers:
         """
         first = self.watch.first_id()
         if first is None:
-            raise ProcessError("No job waits, though a program has just enqueued some.")
+            raise ProcessError("No job is waiting, though a program has just enqueued some.")
         last = first + count - 1
         self.begin()
         self.wait_until(lambda: self.watch.is_claimed(first))
@@ -118,19 +118,19 @@ class Workers:
         self.wait_until(lambda: self.watch.are_gone(last, last))
         self.wait_until(lambda: self.watch.are_gone(first, last))
         end = time.perf_counter()
-        left = self.watch.first_id(last)  # the last job's batch may have gone on beyond it
+        left = self.watch.first_id(last)  # the last job's batch may have included later ones
         return ((left or last + 1) - first) / (end - start)
 
     def output(self) -> str:
-        """All that the workers have printed."""
+        """Everything the workers have printed."""
         return "".join(process.output() for process in self.processes)
 
     def megabytes(self) -> float:
-        """The memory of the largest of them."""
+        """The resident memory of the largest of them."""
         return max(sum(each.memory_info().rss for each in process.tree()) for process in self.processes) / 1e6
 
     def cpu_percent(self, seconds: float) -> float:
-        """What they use of one core, watched for so long."""
+        """Their CPU use in percent of one core, over `seconds`."""
         before, start = self._cpu_seconds(), time.perf_counter()
         time.sleep(seconds)
         return 100 * (self._cpu_seconds() - before) / (time.perf_counter() - start)
@@ -140,23 +140,23 @@ class Workers:
         return float(sum(each.user + each.system for each in times))
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        """Look again and again, after a hundredth of the time passed: no figure is off by more than that.
+        """Poll `condition` after each hundredth of the time passed: no figure is off by more than that.
 
-        Raises ProcessError when a worker has ended instead.
+        Raises ProcessError if a worker ends, or if it takes more than PATIENCE_SECONDS.
         """
         start = time.perf_counter()
         while not condition():
             passed = time.perf_counter() - start
             for process in self.processes:
                 if not process.is_running():
-                    process.wait_for(r"(?!)", timeout=0)  # matches nothing: raises with what it said
+                    process.wait_for(r"(?!)", timeout=0)  # matches nothing: raises with the output
             if passed > PATIENCE_SECONDS:
                 raise ProcessError(f"The workers were not done after {PATIENCE_SECONDS:g} seconds.")
             time.sleep(min(0.01, max(0.0005, passed / 100)))
 
 
 class Watch:
-    """Looks at the jobs of a queue, a few rows by their ids, without a transaction of its own."""
+    """Looks at a few jobs of a queue by their ids, without opening a transaction."""
 
     def __init__(self, url: str):
         self._is_postgres = sa.make_url(url).get_backend_name() == "postgresql"
@@ -164,12 +164,12 @@ class Watch:
         self._connection: Any = None
 
     def first_id(self, least: int = 0) -> int | None:
-        """The lowest id of a job, of those from `least` on; None when there is none."""
+        """The lowest job id from `least` on; None if there is none."""
         found: int | None = self._look(f"SELECT min(id) FROM jobs WHERE id >= {least}")[0][0]
         return found
 
     def is_claimed(self, id: int) -> bool:
-        """Whether a worker has the job, or has done it."""
+        """Whether a worker has claimed the job, or finished it."""
         return not self._look(f"SELECT id FROM jobs WHERE id = {id} AND locked_by IS NULL")
 
     def are_gone(self, first: int, last: int) -> bool:
@@ -181,7 +181,7 @@ class Watch:
             self._connection.close()
 
     def _look(self, statement: str) -> list[tuple[Any, ...]]:
-        if self._connection is None:  # opened late: the file, or the table, may not be there earlier
+        if self._connection is None:  # opened late: the file or the table may not exist earlier
             if self._is_postgres:
                 self._connection = psycopg.connect(postgres_dsn(self._url), autocommit=True)
             else:

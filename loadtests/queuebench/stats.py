@@ -26,7 +26,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure, or a ratio, has to be."""
+    """The target for a figure or a ratio."""
 
     rule: Literal["at least", "more than", "less than"]
     limit: float
@@ -39,7 +39,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Other:
-    """What jobqueue was measured beside. `ratio` is jobqueue's figure over the other's."""
+    """A system that jobqueue was compared with. `ratio` is jobqueue's figure over the other's."""
 
     name: str
     figure: Summary
@@ -50,9 +50,9 @@ class Other:
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table: jobqueue's figure, its target, and the others that were measured with it.
+    """One line of the table: jobqueue's figure, its target, and the systems it was compared with.
 
-    `measure` is what --only calls it, `database` is "sqlite", "postgresql", or "" where it plays no part.
+    `measure` is its name in --only; `database` is "sqlite", "postgresql", or "" if it plays no part.
     """
 
     measure: str
@@ -69,7 +69,7 @@ class Result:
 
 
 def summarise(samples: Sequence[float]) -> Summary:
-    """The median of the rounds' samples, one or more.
+    """The median of the rounds' samples, of which there is at least one.
 
     >>> summarise([3.0, 1.0, 2.0])
     Summary(value=2.0, low=1.0, high=3.0, samples=[3.0, 1.0, 2.0])
@@ -106,9 +106,9 @@ def result(
     target: Target | None = None,
     ratio_targets: Mapping[str, Target] | None = None,
 ) -> Result:
-    """A line of the table out of every system's samples, a sample a round; the first system is jobqueue.
+    """A line of the table from every system's samples, one per round; the first system is jobqueue.
 
-    `ratio_targets` names those of the others that jobqueue has to compare with.
+    `ratio_targets` holds the targets for jobqueue's ratio to some of the others, by their names.
     """
     (_, ours), *rest = samples.items()
     others = []
@@ -128,7 +128,7 @@ def of_figure(
     target: Target | None = None,
     others: Sequence[Other] = (),
 ) -> Result:
-    """A line of the table for a figure that is made already."""
+    """A line of the table for a figure that is already computed."""
     met = _met(target, figure.value)
     return Result(measure, database, title, unit, figure, target, met, list(others))
 

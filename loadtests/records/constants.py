@@ -3,11 +3,11 @@
 RULE_MS = 500.0  # "avoid web requests which run longer than 500ms", Heroku on background jobs
 MOST_OVER = 0.01  # the share of a group's requests that may take longer than the rule says
 
-# Locust goes on a little longer than it is measured: it ends its runs up to a second early, and cuts off a
-# request that a user sends at that very moment.
+# Locust runs a little longer than is measured: it ends up to a second early, and cuts off requests sent at
+# that very moment.
 OVERRUN_SECONDS = 1.5
-SUBMITTERS = 0.7  # of ten visitors seven submit feeds; the weights in loadtests/feeds.py
-# Users come in one after the other: a thousand at once would all submit their first feeds within two seconds,
-# and the step would measure how that crowd is worked off.
+SUBMITTERS = 0.7  # share of visitors who submit feeds, from the weights in loadtests/feeds.py
+# Users start one after the other: a thousand at once would all submit their first feeds within two seconds,
+# and the step would measure how that backlog drains.
 RAMP_USERS_PER_S = 40.0
 BURST_AT = 3.0  # seconds into the measured time

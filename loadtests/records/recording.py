@@ -19,7 +19,7 @@ Model = Literal["closed", "open"]
 
 
 class Vital(NamedTuple):
-    """How a process was doing at a time (seconds): CPU seconds until then, and the users it ran."""
+    """A sample of a process at a time (seconds): CPU seconds used so far, and users running."""
 
     at: float
     generator: float
@@ -48,8 +48,8 @@ class Arrivals(msgspec.Struct, frozen=True):
 
     planned: int = 0
     sent: int = 0
-    dropped: int = 0  # because too many were in flight
-    never_sent: int = 0  # they still waited for a connection, or the generator was late
+    dropped: int = 0  # too many were in flight
+    never_sent: int = 0  # still waiting for a connection, or the generator was late
 
     def __add__(self, other: "Arrivals") -> "Arrivals":
         return Arrivals(*(a + b for a, b in zip(self._counts(), other._counts(), strict=True)))
@@ -65,7 +65,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     started_at: float
-    stopped_s: float  # when the load ended; what was in flight could still end until `ended_s`
+    stopped_s: float  # when the load ended; requests in flight could still finish until `ended_s`
     ended_s: float
     rows: tuple[Row, ...] = ()
     # What was asked for.
@@ -80,9 +80,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     rule_ms: float = RULE_MS
     most_over: float = MOST_OVER
     # What came of it.
-    visits: tuple[str, ...] = ()  # groups whose rows are whole visits, to which the rule does not apply
+    visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule is not for them
     arrivals: Arrivals | None = None  # of open load
-    left_out: int = 0  # requests cut off before anybody could say how long they would take
+    left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
     faults: tuple[str, ...] = ()  # what the generator's own process could not do, in words
     lag: tuple[Lag, ...] = ()
@@ -93,18 +93,18 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         return self.model == "open"
 
     def users(self) -> int:
-        """The most users there were."""
+        """The most users that each process ran, added up."""
         return sum(max((vital.users for vital in process), default=0) for process in self.vitals)
 
     def users_at(self, time: float) -> int:
-        """How many users there were when each process last looked, until `time`."""
+        """How many users ran at each process's last sample up to `time`."""
         seen = ([vital.users for vital in process if vital.at <= time] for process in self.vitals)
         return sum(counts[-1] if counts else 0 for counts in seen)
 
     def cpu(self, start: float, end: float) -> tuple[float, float] | None:
-        """`(generator, host)` in percent: of one core for the busiest process, of all cores for its machine.
+        """`(generator, host)` in percent: the busiest process of one core, the busiest machine of all cores.
 
-        None where no process was looked at twice in that time.
+        None if no process was sampled twice in that time.
         """
         shares = []
         for process in self.vitals:

@@ -15,27 +15,27 @@ class Row:
     """One request of one user. Times are seconds since the start of the run, to the microsecond."""
 
     user: int
-    group: str  # submit, page, poll, browse or content; what a locustfile calls it
+    group: str  # submit, page, poll, browse or content; or the locustfile's own name
     name: str
     intended_s: float  # when it should have been sent
-    sent_s: float | None  # None: it was never sent
+    sent_s: float | None  # None: never sent
     done_s: float | None  # None: no answer when the run ended
     status: int  # HTTP status; 0 when there was no answer
-    error: str  # empty when all was well; DROPPED: not sent, since too many were in flight
+    error: str  # empty on success; DROPPED: not sent, too many were in flight
 
     @property
     def dropped(self) -> bool:
-        """True for an arrival of open load that found the cap on what is in flight reached: never sent."""
+        """True for an arrival of open load that was never sent, since too many were in flight."""
         return self.sent_s is None and self.error == DROPPED
 
     @property
     def unfinished(self) -> bool:
-        """True when the run ended before the answer came, also if it still waited for a connection."""
+        """True if the run ended before the answer came, even if it still waited for a connection."""
         return self.done_s is None and not self.dropped
 
     @property
     def failed(self) -> bool:
-        """True when it ended with an error, or with a status of 400 and above."""
+        """True if it ended with an error, or with a status of 400 or above."""
         return self.done_s is not None and (bool(self.error) or self.status >= 400)
 
     def waited_ms(self, ended: float, naive: bool = False) -> float:
@@ -55,11 +55,11 @@ HEADER = [field.name for field in fields(Row)]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Every row of a CSV file, in its order. Raises LoadTestError, naming the line, if one can't be read."""
+    """Every row of a CSV file, in order. Raises LoadTestError, naming the line, if one can't be read."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file)
         if next(lines, None) != HEADER:
-            raise LoadTestError(f"{path} is no file of requests: its first line is not {','.join(HEADER)}")
+            raise LoadTestError(f"{path} is not a file of requests: its first line is not {','.join(HEADER)}")
         rows = []
         try:
             for user, group, name, intended, sent, done, status, error in lines:
@@ -71,7 +71,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as CSV: a line each, times with six decimals, empty if there is none."""
+    """Write rows as CSV, one a line; times have six decimals, or are empty if None."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
@@ -84,7 +84,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _cell(value: float | str | None) -> float | str | None:
-    if isinstance(value, str):  # an error text of several lines becomes one
+    if isinstance(value, str):  # joins the lines of an error text
         return " ".join(value.split())
     return f"{value:.6f}" if isinstance(value, float) else value
 

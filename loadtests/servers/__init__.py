@@ -1,1 +1,1 @@
-"""What is started and watched: the readers and all they need, as real processes."""
+"""Start and watch the readers and everything they need, as real processes."""

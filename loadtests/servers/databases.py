@@ -1,4 +1,4 @@
-"""A fresh database for each stack: a file for SQLite, a database of its own on a PostgreSQL server."""
+"""A fresh database for each stack: a file for SQLite, a new database on a PostgreSQL server."""
 
 import contextlib
 import secrets
@@ -28,8 +28,8 @@ def check_database(database: str) -> None:
 
 @contextlib.contextmanager
 def database_server(database: str) -> Iterator[str]:
-    """What `fresh_database` needs: "sqlite", or the URL of a PostgreSQL server, started here if none was
-    named.
+    """Yields what `fresh_database` takes: "sqlite", or the URL of a PostgreSQL server, started here if none
+    was named.
     """
     if database == "postgresql":
         with running_postgres() as url:
@@ -40,7 +40,7 @@ def database_server(database: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def fresh_database(server: str, folder: Path) -> Iterator[str]:
-    """An empty database that is gone afterwards; yields its URL. Raises UsageError if the server can't be
+    """Create an empty database, removed afterwards; yields its URL. Raises UsageError if the server can't be
     used.
     """
     if server == "sqlite":

@@ -1,4 +1,4 @@
-"""What a run was made on: results.json says it, since a figure without its machine means nothing."""
+"""The machine of a run, for results.json: a figure without its machine means nothing."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-ENOUGH_TO_PIN = 4  # processors; with fewer, one that only the generator may use is one too few for the rest
+ENOUGH_TO_PIN = 4  # processors; with fewer, the rest can't spare one for the generator
 
 
 def describe_machine() -> dict[str, Any]:
@@ -23,7 +23,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """The processor's name, where the system tells."""
+    """The processor's name, if the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -34,7 +34,7 @@ def _cpu() -> str:
 
 @dataclass(frozen=True)
 class Pinning:
-    """Which processors the load generator may use, and which all the rest; empty: any. And that in words."""
+    """The processors for the load generator and for everything else (empty: any), and the same in words."""
 
     generator: tuple[int, ...]
     others: tuple[int, ...]
@@ -42,7 +42,7 @@ class Pinning:
 
 
 def pinning() -> Pinning:
-    """One processor for the load generator alone, where the system can do that and has enough of them."""
+    """One processor for the load generator alone, if the system can pin processes and has enough of them."""
     if not hasattr(os, "sched_getaffinity"):
         return Pinning((), (), "Not pinned: this system can't bind a process to processors.")
     *others, last = sorted(os.sched_getaffinity(0))
@@ -50,5 +50,5 @@ def pinning() -> Pinning:
         return Pinning(
             (), (), f"Not pinned: with {len(others) + 1} processors the load generator gets none of its own."
         )
-    sentence = f"The load generator had processor {last} to itself, all the rest the other {len(others)}."
+    sentence = f"The load generator had processor {last} to itself, everything else the other {len(others)}."
     return Pinning((last,), tuple(others), sentence)

@@ -1,9 +1,9 @@
-"""A real PostgreSQL for whoever asks for one: out of a Python package, in its own folder, gone afterwards.
+"""A temporary PostgreSQL server: from a Python package, in its own folder, removed afterwards.
 
-    python -m loadtests postgres        # prints its URL, serves until Ctrl-C or until standard input closes
+    python -m loadtests postgres        # prints its URL, serves until Ctrl-C
 
-Nothing is installed and no port is opened: it listens on a Unix socket. Another process owns the server, so
-that it is stopped and its folder removed even when the process that asked for it is killed.
+Nothing is installed and no port is opened: it listens on a Unix socket. A separate process owns the server,
+so that it is stopped and its folder removed even if the process that started it is killed.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from loadtests.errors import ProcessError
 
 @contextlib.contextmanager
 def running_postgres(*settings: str) -> Iterator[str]:
-    """Start a PostgreSQL; yields its URL, such as "postgresql+psycopg://postgres:@/postgres?host=...".
+    """Run a PostgreSQL server; yields its URL, such as "postgresql+psycopg://postgres:@/postgres?host=...".
 
     `settings` are lines of its configuration, such as "fsync=off". Raises ProcessError when the server does
     not start.
@@ -41,7 +41,7 @@ def running_postgres(*settings: str) -> Iterator[str]:
     try:
         url = owner.stdout.readline().strip()
         if not url:
-            raise ProcessError("The embedded PostgreSQL did not start; its complaint stands above.")
+            raise ProcessError("The embedded PostgreSQL did not start; its output is above.")
         yield url
     finally:
         owner.stdin.close()
@@ -50,7 +50,7 @@ def running_postgres(*settings: str) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve a PostgreSQL until told to stop; returns 0."""
+    """Run a PostgreSQL server until told to stop; returns 0."""
     parser = argparse.ArgumentParser(
         prog="python -m loadtests postgres", description=__doc__.partition("\n")[0]
     )
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.until_eof:
         threading.Thread(target=_when_input_ends, args=[stop.set], daemon=True).start()
 
-    # A short path: a Unix socket's name may have about 100 characters.
+    # A short path: a Unix socket's path is limited to about 100 characters.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         Path(folder).chmod(0o755)  # root's server runs as another user
         with Path(

@@ -1,7 +1,7 @@
-"""Start commands that can't outlive us, and wait until they are ready.
+"""Start commands that can't outlive this process, and wait until they are ready.
 
-Each runs under `loadtests/servers/guard.py`, in a process group of its own, with its output in a log file.
-`Process` is a context manager; a process that does not become ready says what its log said.
+Each runs under `loadtests/servers/guard.py`, in its own process group, with its output in a log file.
+`Process` is a context manager; its errors quote the end of the log.
 """
 
 import os
@@ -19,15 +19,15 @@ import psutil
 from loadtests.errors import ProcessError
 
 GUARD = Path(__file__).with_name("guard.py")
-STOP_SECONDS = 10.0  # more than the guard's own grace
+STOP_SECONDS = 10.0  # more than the guard's grace period
 ADDRESS = re.compile(r"https?://[\w.\-]+:\d+")
 
 
 class Process:
-    """A command under guard. `name` is what messages call it, `log` where its output goes, `cpus` the numbers
-    of the processors that it may use (none named: any).
+    """A command under guard. `name` appears in messages, `log` receives the output, `cpus` are the numbers of
+    the processors it may use (empty: any).
 
-    Raises ProcessError from `wait_for` when it ends, or is silent for too long.
+    `wait_for` raises ProcessError if the command ends first, or takes too long.
     """
 
     def __init__(
@@ -53,22 +53,22 @@ class Process:
                 "GUARD_CPUS": ",".join(map(str, cpus)),
                 **(environment or {}),
             },
-            start_new_session=True,  # Ctrl-C in a terminal reaches us alone: we stop the others in order
+            start_new_session=True,  # Ctrl-C reaches only us, and we stop the others in order
         )
 
     def output(self) -> str:
-        """All that the process has printed so far."""
+        """Everything the process has printed so far."""
         return self.log.read_text(errors="replace")
 
     def wait_for(
         self, pattern: str | re.Pattern[str], timeout: float = 30.0, times: int = 1
     ) -> re.Match[str]:
-        """Wait until the output matches `pattern` so many `times`; returns the first match. `timeout` in
+        """Wait until the output has matched `pattern` `times` times; returns the first match. `timeout` is in
         seconds.
         """
         deadline = time.monotonic() + timeout
         while True:
-            ended = self._guard.poll()  # looked at before the output: what it said last is still seen
+            ended = self._guard.poll()  # checked before the output, so that its last words are seen
             matches = list(re.finditer(pattern, self.output()))
             if len(matches) >= times:
                 return matches[0]
@@ -79,11 +79,11 @@ class Process:
             time.sleep(0.01)
 
     def wait_for_address(self, timeout: float = 30.0) -> str:
-        """Wait until the output names the address that the process listens at; returns it, such as "http://127.0.0.1:9000"."""
+        """Wait until the output names an address, such as "http://127.0.0.1:9000"; returns it."""
         return self.wait_for(ADDRESS, timeout).group()
 
     def wait_with(self, tick: Callable[[], object], timeout: float) -> int:
-        """Wait for the end, calling `tick` some times a second; returns the exit status.
+        """Wait for the command to end, calling `tick` several times a second; returns the exit status.
 
         Raises ProcessError after `timeout` seconds.
         """
@@ -99,7 +99,7 @@ class Process:
         return self._guard.poll() is None
 
     def tree(self) -> list[psutil.Process]:
-        """The command and all its descendants, without the guard: whose CPU and memory one may ask."""
+        """The command and all its descendants, without the guard, to read their CPU and memory."""
         try:
             return psutil.Process(self._guard.pid).children(recursive=True)
         except psutil.NoSuchProcess:
@@ -111,7 +111,7 @@ class Process:
             self._guard.stdin.close()
 
     def stop(self) -> None:
-        """End the command and all that it started; returns when they are gone. Safe to call twice."""
+        """End the command and everything it started; returns when they are gone. Safe to call twice."""
         self.ask_to_stop()
         try:
             self._guard.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""What the machine, the processes and the database did meanwhile, looked at twice a second from a thread."""
+"""Samples of the machine, the processes and the database, taken twice a second in a thread."""
 
 import contextlib
 import threading
@@ -30,28 +30,28 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look. CPU times are seconds since the machine or the process started."""
+    """One sample. CPU times are seconds since the machine or the process started."""
 
     at: float  # Unix time
     host_busy: float
     host_total: float
     cpu: Mapping[str, float]
-    enqueued: int  # feeds that were added
-    fetched: int  # those whose fetch has ended
-    backlog: int | None  # jobs that wait; None where there is no queue
-    running: int | None  # jobs that a worker has
+    enqueued: int  # feeds added
+    fetched: int  # feeds whose fetch has ended
+    backlog: int | None  # jobs waiting; None without a queue
+    running: int | None  # jobs claimed by a worker
     slots: SlotCounts
 
     @property
     def jobs(self) -> int:
-        """Jobs that wait or run; 0 where there is no queue."""
+        """Jobs waiting or running; 0 without a queue."""
         return (self.backlog or 0) + (self.running or 0)
 
 
 @dataclass
 class Sampler:
-    """Samples while the context lasts; then `samples` has all looks, and `memory` the largest
-    memory of each process with its children, in bytes.
+    """Takes samples while the context lasts; afterwards `samples` has them all, and `memory` the peak memory
+    of each process with its children, in bytes.
 
     `processes` by name, `database_url` and `slots_folder` of a stack; without a stack the last two are None.
     """
@@ -88,10 +88,10 @@ class Sampler:
                 return
 
     def _look(self) -> Sample:
-        if len(self.samples) < SAMPLES_OF_START:  # processes are still being forked; later the list stays
+        if len(self.samples) < SAMPLES_OF_START:  # processes are still being forked; later the list is fixed
             self._trees = {name: process.tree() for name, process in self.processes.items()}
         times = psutil.cpu_times()
-        # A guest's time is in user's already.
+        # Guest time is already part of user time.
         total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         self._weigh({name: tree for name, tree in self._trees.items() if len(tree) == 1}, _resident_memory)
         enqueued, fetched, backlog, running = self._count()
@@ -108,7 +108,7 @@ class Sampler:
         )
 
     def _count(self) -> tuple[int, int, int | None, int | None]:
-        """Feeds added and fetched, jobs that wait and that run."""
+        """Feeds added and fetched, jobs waiting and running."""
         if self._engine is None:
             return 0, 0, None, None
         with self._engine.connect() as connection:
@@ -119,7 +119,7 @@ class Sampler:
             return enqueued, fetched, jobs - running, running
 
     def _cpu_seconds(self, process: psutil.Process) -> float:
-        with contextlib.suppress(psutil.NoSuchProcess):  # what has ended keeps what it had used
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process that has ended keeps its last figure
             times = process.cpu_times()
             self._used[process.pid] = float(times.user + times.system)
         return self._used.get(process.pid, 0.0)
@@ -132,7 +132,7 @@ class Sampler:
 
 
 def _resident_memory(process: psutil.Process) -> int:
-    """What one process has in memory: cheap to ask."""
+    """A process's resident memory: cheap to read."""
     try:
         return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
@@ -140,8 +140,8 @@ def _resident_memory(process: psutil.Process) -> int:
 
 
 def _own_memory(process: psutil.Process) -> int:
-    """A process's share of the memory: what it has in common with others is divided among them. Dear to ask;
-    of many processes forked from one, the resident memory would count most of it many times.
+    """A process's share of memory: what it shares with others is divided among them. Expensive to read, but
+    for many processes forked from one, resident memory would count most of it many times.
     """
     try:
         memory = process.memory_full_info()
@@ -152,7 +152,7 @@ def _own_memory(process: psutil.Process) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """What the samples say of a stretch of time. CPU in percent: of all cores for the host, of one for a
+    """A summary of the samples in a time window. CPU in percent: of all cores for the host, of one for a
     process.
     """
 
@@ -160,23 +160,23 @@ class Window:
     cpu_percent: dict[str, float]
     in_per_s: float  # feeds added
     out_per_s: float  # feeds fetched
-    backlogs: list[int]  # jobs that waited, at each look; empty where there is no queue
-    running: float  # jobs in the workers' threads, on average
-    slots_busy: float  # slots of the web server that were busy, on average
-    requests: dict[str, int]  # that the slots answered, by kind
-    busy_s: dict[str, float]  # the slots' time that these took, by kind
-    squares_s2: dict[str, float]  # and the squares of these times, added up
+    backlogs: list[int]  # jobs waiting, at each sample; empty without a queue
+    running: float  # jobs running in the workers, on average
+    slots_busy: float  # busy slots of the web server, on average
+    requests: dict[str, int]  # answered by the slots, by kind
+    busy_s: dict[str, float]  # slot time that they took, by kind
+    squares_s2: dict[str, float]  # sum of the squares of these times, by kind
 
     @property
     def served(self) -> dict[str, int]:
-        """Requests of visitors that the slots answered, by kind; kinds that did not come are left out."""
+        """Visitors' requests answered by the slots, by kind; kinds without any are left out."""
         return {kind: count for kind, count in self.requests.items() if count and kind != "other"}
 
     @property
     def demand_scv(self) -> dict[str, float]:
         """The squared coefficient of variation of the time in a slot, by kind: variance over squared mean.
 
-        1 for exponential times, 0 for constant ones. A kind that came less than twice is left out.
+        1 for exponential times, 0 for constant ones. A kind with fewer than two requests is left out.
         """
         return {
             kind: max(0.0, count * self.squares_s2[kind] / self.busy_s[kind] ** 2 - 1)
@@ -186,14 +186,14 @@ class Window:
 
 
 def window(samples: Sequence[Sample], start: float, end: float) -> Window:
-    """Sum up the samples between two Unix times, or all of them if fewer than two lie there. Raises
-    ProcessError when there are not even two in all.
+    """Summarise the samples between two Unix times, or all of them if fewer than two lie there. Raises
+    ProcessError if there are fewer than two in all.
     """
     inside = [sample for sample in samples if start <= sample.at <= end]
-    if len(inside) < 2:  # a window of a second, on a machine too busy to look twice
+    if len(inside) < 2:  # a window of a second, on a machine too busy to sample twice
         inside = list(samples)
     if len(inside) < 2:
-        raise ProcessError("The load ended before its processes could be looked at twice.")
+        raise ProcessError("The load ended before its processes could be sampled twice.")
     first, last = inside[0], inside[-1]
     elapsed = last.at - first.at
     return Window(
@@ -211,20 +211,20 @@ def window(samples: Sequence[Sample], start: float, end: float) -> Window:
 
 
 def _grown(first: Mapping[str, Number], last: Mapping[str, Number]) -> dict[str, Number]:
-    """By how much each kind's figure has grown."""
+    """How much each kind's figure has grown."""
     return {kind: figure - first.get(kind, 0) for kind, figure in last.items()}
 
 
 def drain_seconds(samples: Sequence[Sample], load_ended: float) -> float | None:
-    """Seconds from the end of the load (Unix time) until a look found no job; None if none did, or if there
-    is no queue. As exact as the looks are close: INTERVAL_SECONDS.
+    """Seconds from the end of the load (Unix time) to the first sample without a job; None if there is none,
+    or no queue. The resolution is INTERVAL_SECONDS.
     """
     queue = [sample for sample in samples if sample.at >= load_ended and sample.backlog is not None]
     return next((sample.at - load_ended for sample in queue if not sample.jobs), None)
 
 
 def timeline(samples: Sequence[Sample], origin: float) -> list[dict[str, float | int | None]]:
-    """All samples as results.json holds them, `t_s` counted from `origin` (Unix time)."""
+    """The samples from the second on, as results.json holds them; `t_s` counts from `origin` (Unix time)."""
     return [
         {
             "t_s": round(after.at - origin, 2),

@@ -1,9 +1,9 @@
-"""What the web server's slots do, counted by the server itself: requests by kind, and the time they took.
+"""The work of the web server's slots, counted by the server itself: requests by kind, and the time they took.
 
-Each slot (a process, or a thread) has a file of its own in a folder, mapped into memory: to count costs a
-microsecond, and needs no lock. The load test reads all of them. So the slots c and the service demand D that
-a prediction needs are measured where they arise, and the server's count can be held against the client's.
-With the sum of the squares of the times comes how much they vary: the c_s^2 of queueing theory.
+Each slot (a process or a thread) has its own memory-mapped file in a folder: counting costs a microsecond
+and needs no lock. The load test reads all of them. So the slots c and the service demand D that a prediction
+needs are measured at the source, and the server's count can be checked against the client's. The sum of the
+squared times gives their variability: the c_s^2 of queueing theory.
 """
 
 import mmap
@@ -18,14 +18,14 @@ from pathlib import Path
 FOLDER = "LOADTESTS_SLOTS"  # environment variable: the folder of the slots' files
 KINDS = ("submit", "page", "poll", "list", "other")
 FIELDS = ("count", "busy", "squares")  # of each kind
-# When the request under way began (0: there is none); then the fields, kind by kind.
+# When the request under way began (0: none is); then the fields, kind by kind.
 LAYOUT = struct.Struct(f"={1 + len(FIELDS) * len(KINDS)}d")
 FIRST = struct.Struct("=d")
 SUMS = struct.Struct(f"={len(FIELDS)}d")
 
 
 def kind_of_request(method: str, path: str) -> str:
-    """Which of the KINDS a request to one of the readers is."""
+    """The kind, one of KINDS, of a request to either reader."""
     if path == "/":
         return "list"
     if not path.startswith("/feeds"):
@@ -36,19 +36,19 @@ def kind_of_request(method: str, path: str) -> str:
 
 
 class SlotMeter:
-    """Counts for the slots of this process. `begin` and `end` are called in the slot's own thread."""
+    """Counts the requests of this process's slots. `begin` and `end` are called in the slot's own thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._local = threading.local()
 
     def begin(self) -> None:
-        """A request is taken."""
+        """A request begins."""
         self._local.began = time.monotonic()
         FIRST.pack_into(self._memory(), 0, self._local.began)
 
     def end(self, method: str, path: str) -> None:
-        """It is answered."""
+        """It has been answered."""
         memory = self._memory()
         place = FIRST.size + SUMS.size * KINDS.index(kind_of_request(method, path))
         count, busy, squares = SUMS.unpack_from(memory, place)
@@ -68,28 +68,28 @@ class SlotMeter:
 
 @dataclass(frozen=True, slots=True)
 class SlotCounts:
-    """All slots together at one moment. Times in seconds since the server's start."""
+    """The totals of all slots since the server's start. Times are in seconds."""
 
-    slots: int = 0  # that have served anything
+    slots: int = 0  # that have taken a request
     requests: Mapping[str, int] = field(default_factory=dict)  # answered, by kind
     busy_s: Mapping[str, float] = field(default_factory=dict)  # spent on those, by kind
     under_way: int = 0
-    under_way_s: float = 0.0  # what those under way have taken so far
+    under_way_s: float = 0.0  # spent so far on those under way
     squares_s2: Mapping[str, float] = field(default_factory=dict)  # sum of the squared times, by kind
 
     @property
     def taken(self) -> int:
-        """Requests of visitors that a slot has taken, whether or not they are answered yet."""
+        """Visitors' requests that a slot has taken, answered or not."""
         return sum(count for kind, count in self.requests.items() if kind != "other") + self.under_way
 
     @property
     def total_busy_s(self) -> float:
-        """Slot-seconds that were busy until now."""
+        """Busy slot-seconds so far."""
         return sum(self.busy_s.values()) + self.under_way_s
 
 
 def read_slots(folder: Path) -> SlotCounts:
-    """What the slots that count in `folder` have done so far."""
+    """The totals so far of the slots that count in `folder`."""
     now = time.monotonic()
     rows = [LAYOUT.unpack(data) for path in folder.iterdir() if len(data := path.read_bytes()) == LAYOUT.size]
     began = [row[0] for row in rows if row[0]]

@@ -1,4 +1,4 @@
-"""All that one reader needs, as real processes: feed server, web server, for the queued one a worker.
+"""Everything one reader needs, as real processes: feed server, web server and, if queued, workers.
 
     python -m loadtests stack queued      # `make queued`: serve until Ctrl-C
 
@@ -32,13 +32,13 @@ from loadtests.servers.slotmeter import FOLDER
 from loadtests.wording import APPS
 
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
-WORKING = "Starting job worker"  # what a worker says
-READY_SECONDS = 60.0  # hundreds of slots take a while
+WORKING = "Starting job worker"  # printed by a worker when it starts
+READY_SECONDS = 60.0  # hundreds of slots take a while to start
 
 
 @dataclass(frozen=True)
 class StackSettings:
-    """What to start. Ports of 0 mean free ones; `deadline` is how long one fetch may take, in seconds."""
+    """What to start. A port of 0 means a free one; `deadline` is how long one fetch may take, in seconds."""
 
     app: str
     slots: int = 8  # requests served at a time, the same for both apps
@@ -47,21 +47,21 @@ class StackSettings:
     workers: int = 1
     deadline: float = 10.0
     database: str = "sqlite"  # or postgresql, or the URL of a PostgreSQL server
-    mix: str = ""  # of kinds of feeds, as the feed server takes it; empty: its own default
+    mix: str = ""  # of kinds of feeds, as the feed server takes it; empty: its default
     seed: int = 0  # of the feed server
     port: int = 0
     feeds_port: int = 0
-    jobs_password: str = ""  # of the queued reader's dashboard; empty: it is off
+    jobs_password: str = ""  # of the queued reader's dashboard; empty: no dashboard
     folder: Path | None = None  # for the logs and SQLite's file; None: a temporary one
-    cpus: tuple[int, ...] = ()  # the processors that all of it may use; empty: any
+    cpus: tuple[int, ...] = ()  # the processors for all of these processes; empty: any
 
 
 @dataclass
 class Stack:
-    """One reader with its feed server and workers. A context manager; or start() and stop().
+    """One reader with its feed server and workers. A context manager; or call start() and stop().
 
-    Another reader, or another queue, in place of ours: override web_command() and worker_command().
-    Raises ProcessError if something does not start, with what it said.
+    To run another reader or another queue, override web_command() and worker_command(). Raises ProcessError,
+    with the output, if something does not start.
     """
 
     settings: StackSettings
@@ -69,7 +69,7 @@ class Stack:
     feeds_url: str = ""
     database_url: str = ""
     processes: dict[str, Process] = field(default_factory=dict)
-    slots_folder: Path = Path()  # where the web server counts: see loadtests/servers/slotmeter.py
+    slots_folder: Path = Path()  # of the web server's counts: see loadtests/servers/slotmeter.py
     folder: Path = Path()  # of the logs and SQLite's file
     _exits: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -84,7 +84,7 @@ class Stack:
     def stop(self) -> None:
         """End all processes and remove the database. Safe to call twice."""
         for process in self.processes.values():
-            process.ask_to_stop()  # all of them at once; then each is waited for
+            process.ask_to_stop()  # all at once; closing then waits for each
         self._exits.close()
 
     def __enter__(self) -> Self:
@@ -96,18 +96,18 @@ class Stack:
         self.stop()
 
     def web_command(self) -> list[str]:
-        """What serves the reader."""
+        """The command that serves the reader."""
         return gunicorn_command(self.settings, f"{self.settings.app}_app.app:create_app()")
 
     def worker_command(self) -> list[str]:
-        """What performs the jobs; when it does, it says "Starting job worker"."""
+        """The command of a worker, which prints "Starting job worker" when it is ready."""
         return [
             *(sys.executable, "-m", "jobqueue", "work", "--database", self.database_url),
             *("--import", "queued_app.jobs", "--threads", str(self.settings.threads)),
         ]
 
     def start_worker(self) -> Process:
-        """One more worker; returns before it is at work: `wait_for(WORKING)`."""
+        """Start one more worker; returns before it is ready: use `wait_for(WORKING)`."""
         number = sum(name.startswith("worker") for name in self.processes) + 1
         return self._run(f"worker {number}", self.worker_command(), self._environment())
 
@@ -157,7 +157,7 @@ def _feedserver_command(settings: StackSettings) -> list[str]:
 
 
 def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> list[str]:
-    """gunicorn with our configuration, and what the settings say of slots; it serves what `factory` makes."""
+    """gunicorn with our configuration and the settings' slots, to serve the app that `factory` makes."""
     config = Path(__file__).with_name("gunicorn.conf.py")
     slots = str(settings.slots)
     return [
@@ -189,17 +189,20 @@ def _wait_until_healthy(url: str, app: Process) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve one reader until Ctrl-C or TERM; returns 0. Raises LoadTestError if it can't start."""
     parser = argparse.ArgumentParser(
-        prog="python -m loadtests stack", description="Start a reader with all it needs, until Ctrl-C."
+        prog="python -m loadtests stack", description="Run a reader with everything it needs, until Ctrl-C."
     )
     parser.add_argument("app", choices=list(APPS))
-    parser.add_argument("--port", type=int, help="of the reader; default 8001 for sync, 8002 for queued")
-    parser.add_argument("--feeds-port", type=int, help="of the feed server; default 9001 and 9002")
+    parser.add_argument("--port", type=int, help="port of the reader; default 8001 for sync, 8002 for queued")
+    parser.add_argument("--feeds-port", type=int, help="port of the feed server; default 9001 or 9002")
     parser.add_argument("--slots", type=int, default=8, help="requests served at a time; default 8")
     parser.add_argument(
-        "--slot-kind", choices=["processes", "threads"], default="processes", help="default processes"
+        "--slot-kind",
+        choices=["processes", "threads"],
+        default="processes",
+        help="what a slot is; default processes",
     )
     parser.add_argument("--workers", type=int, default=1, help="worker processes; default 1")
-    parser.add_argument("--threads", type=int, default=32, help="jobs each performs at a time; default 32")
+    parser.add_argument("--threads", type=int, default=32, help="jobs per worker at a time; default 32")
     parser.add_argument("--deadline", type=float, default=10.0, help="seconds a fetch may take; default 10")
     parser.add_argument(
         "--database", default="sqlite", help="sqlite (default), postgresql, or a server's URL"
@@ -243,9 +246,9 @@ def _welcome(stack: Stack) -> str:
         *([f"Its jobs          {jobs}   (password included)"] if password else []),
         "",
         f"Try {stack.feeds_url}/feeds/typical/1.xml, then .../slow/1.xml and .../hang/1.xml.",
-        "Put load on it from another terminal:",
+        "Generate load from another terminal:",
         f"  .venv/bin/locust -f loadtests/feeds.py --host {stack.url} --feeds {stack.feeds_url}",
         "",
-        "Ctrl-C stops it all.",
+        "Ctrl-C stops everything.",
     ]
     return "\n".join(lines)
