@@ -1,6 +1,6 @@
-"""A report of any file of requests that the plugin wrote: of one's own locustfile, on one's own server.
+"""The report of a file of requests from the plugin: any locustfile, any server.
 
-Groups may have any names. Beside rows.csv lies rows.json, in which the generator says how it was doing.
+Groups may have any names. Beside rows.csv lies rows.json, with the generator's record of its own condition.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ from loadtests.report.rowsverdict import (
 )
 from loadtests.wording import counted, duration, figure, percent
 
-MOST_SERIES = 6  # groups in the figures: those with the most requests
+MOST_SERIES = 6  # groups in the figures, those with the most requests
 
 
 def write_rows_report(
     rows_file: Path, folder: Path, rule_ms: float | None = None, warm_up: float | None = None
 ) -> Path:
-    """Write <name>-report.html, and its figures, into `folder`; returns the path of the report.
+    """Write <name>-report.html and its figures to `folder`; returns the path of the report.
 
-    `rule_ms` and `warm_up` (seconds) are the recording's own where they are not given. Raises LoadTestError
-    if the file can't be read, or nothing is left of it after the warm-up.
+    `rule_ms` and `warm_up` (seconds) default to the recording's own. Raises LoadTestError if the file can't
+    be read, or has no request after the warm-up.
     """
     recorded = read_recorded(rows_file, rule_ms, warm_up)
     rows = in_window(recorded.rows, recorded.start, recorded.end)
@@ -74,7 +74,7 @@ def write_rows_report(
 
 
 def facts(recorded: Recorded) -> list[tuple[str, str]]:
-    """What is known of the load and the generator, as pairs for a table."""
+    """The known facts about the load and the generator, as pairs for a table."""
     about, lags = recorded.about, lags_of(recorded)
     started = about.get("started_at")
     arrivals = about.get("arrivals") or {}
@@ -91,7 +91,7 @@ def facts(recorded: Recorded) -> list[tuple[str, str]]:
         if arrivals
         else None,
         "processes of the generator": about.get("processes"),
-        "requests cut off at the end before anybody could say how long they take": about.get("left_out"),
+        "requests cut off at the end, with latency unknown": about.get("left_out"),
         "seed": about.get("seed"),
     }
     return [(name, str(value)) for name, value in known.items() if value is not None]
@@ -157,7 +157,7 @@ def naive_table(rows: Sequence[Row], recorded: Recorded) -> Table:
 
 
 def _stage_table(recorded: Recorded, stage: Stage) -> Table:
-    """What began in one stage, without its own warm-up."""
+    """The requests that began in one stage, after its warm-up."""
     rows = in_window(recorded.rows, stage.start + recorded.start, stage.end)
     return groups_table(rows, recorded, by_name=False)
 

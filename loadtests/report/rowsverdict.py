@@ -1,6 +1,6 @@
-"""A file of requests against the rule: read it, judge each group, and whether its generator was fit.
+"""Judge a file of requests by the rule: read it, judge each group, and whether the generator was fit.
 
-Groups may have any names. Beside rows.csv lies rows.json, in which the generator says how it was doing.
+Groups may have any names. Beside rows.csv lies rows.json, with the generator's record of its own condition.
 """
 
 import json
@@ -21,7 +21,7 @@ NO_REQUEST = frozenset({"content"})  # groups of feeds.py whose rows are whole v
 
 @dataclass(frozen=True)
 class Stage:
-    """A time of constant load: what that was, in words, and from when to when in seconds."""
+    """A period of constant load: the load in words, and its start and end in seconds."""
 
     load: str
     start: float
@@ -30,7 +30,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A file of requests, what lies beside it, and what of it counts. Times in seconds."""
+    """A file of requests, the file beside it, and the period that counts. Times in seconds."""
 
     rows: list[Row]
     about: Mapping[str, Any]
@@ -38,42 +38,42 @@ class Recorded:
     start: float
     end: float
     lag: list[tuple[float, float]]  # (when, ms late)
-    stages: list[Stage]  # the times of constant load, if the load went in steps
+    stages: list[Stage]  # the periods of constant load, if the load was stepped
 
     @property
     def ended(self) -> float:
-        """When the recording ended: what was in flight had waited until then."""
+        """When the recording ended: requests in flight had waited until then."""
         return float(self.about["ended_s"])
 
     @property
     def open(self) -> bool:
-        """True for visits that arrived whether or not earlier ones were answered."""
+        """True if visits arrived whether or not earlier ones were answered."""
         return self.about.get("model") == "open" or bool(self.about.get("arrivals"))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One group of requests against the rule."""
+    """One group of requests, judged by the rule."""
 
     name: str
     summary: Summary
-    word: str  # kept, broken, or why neither
+    word: str  # kept, broken, or the reason for neither
     said: str
 
 
 def read_recorded(rows_file: Path, rule_ms: float | None, warm_up: float | None) -> Recorded:
-    """The rows and what lies beside them. Raises LoadTestError."""
+    """The rows and the file beside them. Raises LoadTestError."""
     rows = read_rows(rows_file)
     beside = rows_file.with_suffix(".json")
     try:
         about = json.loads(beside.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"{beside} can't be read ({error.strerror}). It is written beside {rows_file.name}, and says when"
+            f"{beside} can't be read ({error.strerror}). It is written beside {rows_file.name} and says when"
             " the recording ended: copy both"
         ) from error
     except ValueError as error:
-        raise UsageError(f"{beside} is no JSON: {error}") from error
+        raise UsageError(f"{beside} is not JSON: {error}") from error
     if not isinstance(about, dict) or not isinstance(about.get("ended_s"), int | float):
         raise UsageError(f"{beside} does not say when the recording ended (ended_s): it is not the plugin's")
     try:
@@ -91,14 +91,14 @@ def read_recorded(rows_file: Path, rule_ms: float | None, warm_up: float | None)
 
 
 def judge(rows: Sequence[Row], recorded: Recorded) -> list[Judged]:
-    """Each group against the rule, with what its interval allows to say."""
+    """Each group judged by the rule, with what its interval allows to conclude."""
     visits_there = {*recorded.about.get("visits", ()), *NO_REQUEST}
     found = []
     for group, members in by_group(rows).items():
         summary = summarise(members, recorded.ended, recorded.rule_ms)
         word, said = _verdict(summary)
         if group in visits_there:
-            word, said = "no request", "A whole visit: the rule is not about it."
+            word, said = "no request", "A whole visit: the rule does not apply to it."
         found.append(Judged(title(group), summary, word, said))
     return found
 
@@ -142,7 +142,7 @@ def headline(judged: Sequence[Judged], reasons: Sequence[str], rule_ms: float) -
 
 
 def unfit(recorded: Recorded) -> list[str]:
-    """Why the recording proves nothing, as far as it says itself."""
+    """Why the recording proves nothing, by its own record; empty if it is fit."""
     reasons = []
     lags = lags_of(recorded)
     if lags and nearest_rank(lags, 99) > MOST_LAG_MS:
@@ -163,7 +163,7 @@ def unfit(recorded: Recorded) -> list[str]:
 
 
 def lags_of(recorded: Recorded) -> list[float]:
-    """How late the generator was in what counts, in ms, look by look."""
+    """How late the generator was at each look in the counted period, in ms."""
     return [late for at, late in recorded.lag if recorded.start <= at < recorded.end]
 
 
