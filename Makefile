@@ -112,8 +112,8 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
 		--no-build-isolation --no-index -e .
 	@touch $@
 
-# What make test installs covers what the other targets need: the tests run several makes at once, and these find it
-# installed.
+# These build on bench's requirements, which come first: the tests run several makes at once, and those must find
+# bench.stamp up to date.
 $(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp: $(VENV)/bench.stamp
 
 .PHONY: lock

@@ -1,15 +1,15 @@
-"""Arithmetic beneath loadtests/theory.py: stable sums, percentiles by bisection, checks of arguments."""
+"""Numerics for loadtests/theory.py: stable sums, percentiles by bisection, argument checks."""
 
 import math
 from collections.abc import Callable, Iterator
 
-NEGLIGIBLE = 1e-18  # Poisson terms smaller than this part of the largest are left out
-PIECES = 192  # of the curve of a wait that is added to an exponential time
-NEVER = 1e-5  # a share of the requests that is none
+NEGLIGIBLE = 1e-18  # Poisson terms smaller than this fraction of the largest are left out
+PIECES = 192  # of the curve of a wait to which an exponential time is added
+NEVER = 1e-5  # a share of requests that counts as none
 
 
 def poisson(mean: float) -> Iterator[tuple[int, float]]:
-    """(j, P(j events)) of a Poisson law, leaving out what is negligible; the rest adds up to 1."""
+    """(j, P(j events)) of a Poisson distribution, without negligible terms; the rest adds up to 1."""
     mode = int(mean)
     below, above = [], [1.0]  # relative to the term at the mode: neither overflows
     while above[-1] > NEGLIGIBLE:
@@ -42,7 +42,7 @@ def erlang_c(slots: int, load: float) -> float:
 
 
 def percentile(share_over: Callable[[float], float], percent: float, start: float) -> float:
-    """The least t with `share_over(t)` <= 1 - percent/100, to ten digits, searched from `start` > 0 on.
+    """The least t with `share_over(t)` <= 1 - percent/100, to ten digits, searched upwards from `start` > 0.
 
     `share_over` falls to 0, but need not be continuous. Raises ValueError unless 0 < percent < 100.
     """
@@ -80,10 +80,10 @@ def check_not_negative(**values: float) -> None:
 
 
 class PlusExponential:
-    """The sum of a time W >= 0 and an exponential one of `mean` that doesn't depend on it: how it is spread.
+    """The distribution of W + S: a time W >= 0 and an independent exponential time S of mean `mean`.
 
-    `share_over` gives P(W > t) and falls smoothly for t > 0; `start` is about the time on which it does so.
-    It is looked at in PIECES places and taken as straight between them; over each piece the integral in
+    `share_over` gives P(W > t) and falls smoothly for t > 0; `start` is roughly its time scale. It is sampled
+    at PIECES points and taken as linear between them; over each piece the integral in
     P(W + S > t) = P(S > t) + int_0^t P(W > u) f_S(t - u) du is then exact.
     """
 
@@ -110,7 +110,7 @@ class PlusExponential:
         return percentile(self.share_over, percent, self.mean)
 
     def _integral(self, piece: int, into: float) -> float:
-        """int_0^t P(W > u) f_S(t - u) du for the t that lies `into` that piece; after the last W is over."""
+        """int_0^t P(W > u) f_S(t - u) du at t = `into` within `piece`; P(W > u) is 0 after the last."""
         ended = -math.expm1(-into / self.mean)
         before = self._integrals[piece] * (1 - ended)
         if piece == PIECES:

@@ -42,7 +42,7 @@ def test_a_report_is_written_again_after_the_folder_has_moved(tmp_path, capsys):
     ("content", "said"),
     [
         (None, "holds no run"),
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "is not a load test's results of version 2"),
         ('{"schema": "500ms/results", "version": 1}', "of version 1. Measure again"),
         ('{"schema": "500ms/results", "version": 2}', "lacks started_at"),

@@ -156,7 +156,7 @@ def test_names_from_outside_are_escaped(tmp_path):
     [
         (lambda path: path.write_text("a,b\n1,2\n"), "is not a file of requests"),
         (lambda path: path.with_suffix(".json").unlink(), "copy both"),
-        (lambda path: path.with_suffix(".json").write_text("{"), "is no JSON"),
+        (lambda path: path.with_suffix(".json").write_text("{"), "is not JSON"),
         (lambda path: path.with_suffix(".json").write_text("[]"), "ended_s"),
         (lambda path: path.with_suffix(".json").write_text('{"ended_s": 9, "rule_ms": "x"}'), "plugin's"),
         (lambda path: path.with_suffix(".json").write_text('{"ended_s": 9, "lag": [3]}'), "plugin's"),

@@ -1,1 +1,1 @@
-"""What queueing theory, and a simulation, say of the measured demand. Pure."""
+"""Predictions by queueing theory and simulation from the measured demand. Pure."""

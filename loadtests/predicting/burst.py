@@ -1,4 +1,4 @@
-"""A burst of jobs on top of a load that goes on: how long until the workers have caught up. Pure."""
+"""A burst of jobs on top of a steady load: how long the workers take to catch up. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ Record = Mapping[str, Any]
 
 
 def burst(results: Record) -> dict[str, Any] | None:
-    """Of the fit burst step in results.json, how long the backlog took to drain, predicted and measured.
+    """How long the backlog took to drain in the fit burst step of results.json, predicted and measured.
 
-    None without one. Seconds from the burst until no more jobs wait than before it; None where that never
-    happens, or was not seen.
+    None if there is no such step. Seconds from the burst until no more jobs wait than before it; None if that
+    never happens, or was not observed.
     """
     steps = (step for step in results["steps"] if step.get("burst") and step["fit"] and step["queue"])
     step = next(steps, None)
@@ -31,9 +31,9 @@ def burst(results: Record) -> dict[str, Any] | None:
 
 
 def _predicted(step: Record, seconds: float) -> float | None:
-    """The fluid limit: what does not find an idle thread waits, and drains at what the threads can spare.
+    """The fluid limit: jobs that find no idle thread wait, and drain at the threads' spare capacity.
 
-    The jobs that came in `seconds` include the burst, which is no part of the load that goes on.
+    The arrivals counted over `seconds` include the burst, which is not part of the steady load.
     """
     queue, threads = step["queue"], step["workers"] * step["threads"]
     demand = queue["demand_s"]
@@ -46,9 +46,10 @@ def _predicted(step: Record, seconds: float) -> float | None:
 
 
 def _measured(timeline: Sequence[Record], begun: float) -> float | None:
-    """Seconds from the burst to the first look that sees no more jobs waiting than there were before it.
+    """Seconds from the burst to the first look at which no more jobs wait than before it.
 
-    0 if no look saw more; None if they were still more at the last look, or nobody looked before or after.
+    0 if no look saw more; None if more were still waiting at the last look, or there was no look before or
+    after the burst.
     """
     burst_at = begun + BURST_AT
     looks = [(look["t_s"], look["backlog"]) for look in timeline if look["backlog"] is not None]

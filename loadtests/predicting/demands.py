@@ -1,4 +1,4 @@
-"""What measured steps say of the demand: each kind of request's time in a slot, and the polls. Pure."""
+"""The demand from measured steps: the time in a slot of each kind of request, and the polls. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ Step = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Demands:
-    """All steps of one app with so many slots together, by kind of request as the web server counts them."""
+    """All steps of one app and number of slots, by kind of request, as the web server counts."""
 
     count: Mapping[str, int]
     mean: Mapping[str, float]  # D, seconds
-    scv: Mapping[str, float]  # c_s^2; only of kinds whose spread was measured
+    scv: Mapping[str, float]  # c_s^2; only for kinds whose spread was measured
 
     @property
     def scv_of_all(self) -> float | None:
-        """c_s^2 of any request's time in a slot: that of its kind, and how far the kinds' means are apart.
+        """c_s^2 of any request's time in a slot: the spread within kinds and between the means of kinds.
 
         None if it was not measured for every kind.
         """
@@ -38,11 +38,11 @@ class Demands:
 
 @dataclass(frozen=True)
 class Polling:
-    """What a submitter of one load did on average after POST /feeds. Times in seconds."""
+    """What a submitter did on average after POST /feeds under one load. Times in seconds."""
 
     load: float  # users, or visits a second
     polls: float
-    pause: float  # all pauses before polls together
+    pause: float  # the sum of all pauses before polls
 
 
 def demands(steps: Sequence[Step]) -> Demands | None:
@@ -74,10 +74,10 @@ def demands(steps: Sequence[Step]) -> Demands | None:
 
 
 def polling(load: float, steps: Sequence[Step], found: Demands) -> Polling | None:
-    """How the submitters of these steps polled. None if no POST /feeds was answered, or if they polled and it
-    is not known how long they did.
+    """How the submitters of these steps polled. None if no POST /feeds was answered, or if they polled for an
+    unknown time.
 
-    The pauses are what is left of the time to content when the requests' own times are taken away.
+    The pauses are the time to content less the requests' own times.
     """
     submits = sum(step["server"]["served"].get("submit", 0) for step in steps)
     if not submits:
@@ -96,7 +96,7 @@ def polling(load: float, steps: Sequence[Step], found: Demands) -> Polling | Non
 
 
 def workload(found: Demands, settings: Mapping[str, Any], polled: Sequence[Polling], load: float) -> Workload:
-    """The visitors under that load. Between two loads whose polling was measured it is interpolated."""
+    """The workload under `load`. Polling is interpolated between the loads at which it was measured."""
     return _work(found, settings["think_s"], settings["submitters"], _between(polled, load))
 
 
@@ -115,7 +115,7 @@ def _work(found: Demands, think: float, submitters: float, polled: Polling) -> W
 
 
 def _browse(found: Demands, polls: float) -> float:
-    """Mean time of a browser's request: the list, or one of the pages that are not submitters'."""
+    """Mean time of a browser's request: the list, or a page that no submitter asked for."""
     lists = found.count.get("list", 0)
     pages = max(0.0, found.count["page"] - found.count["submit"] * (1 + min(1.0, polls)))
     if not lists + pages:

@@ -1,7 +1,7 @@
-"""What theory predicts of a run, and what was measured: the `theory` of results.json. Pure.
+"""What theory predicts for a run, beside what was measured: the `theory` of results.json. Pure.
 
-Nothing is fitted to the latencies that are predicted. What is taken from the measurement is the demand, which
-the web server's slots time themselves, and how often visitors polled; all else is settings.
+Nothing is fitted to the latencies being predicted. The measured inputs are the demand, which the web server's
+slots time themselves, and how often visitors polled; everything else comes from the settings.
 """
 
 import math
@@ -34,20 +34,20 @@ from loadtests.theory import OpenLoad
 __all__ = ["predict"]
 
 NOTE = (
-    "The formulas (M/M/c//N for closed load, M/M/c for open) take from the measurement how long requests hold"
-    " a slot and how often visitors poll, and assume a steady state and exponential times. Fetching feeds"
-    " that are slow or hang is not exponential: means hold all the same (near the saturation of open load"
-    " those by Allen-Cunneen, with the measured spread), percentiles and shares of the synchronous app don't."
-    " The simulation takes the real mix of feeds, and as many seconds from an idle server on as a step had:"
-    " so it also shows what a step too short for a steady state shows."
+    "The formulas (M/M/c//N for closed load, M/M/c for open) use the measured time that requests hold a slot"
+    " and the measured polling, and assume a steady state and exponential times. Fetching slow or hanging"
+    " feeds does not take exponential times: the predicted means still hold (near the saturation of open"
+    " load, those by Allen-Cunneen, with the measured spread), but percentiles and shares of the synchronous"
+    " app do not. The simulation uses the real mix of feeds and, like a step, starts with an idle server and"
+    " lasts as long: so it also shows the effect of a step too short for a steady state."
 )
 APPS = ("sync", "queued")
 LOADS = {"closed": "users", "open": "rate_per_s"}
 MEASURED = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over")
 PREDICTED = (*MEASURED, "achieved_per_s", "least_mean_ms", "most_per_s", "allen_cunneen_mean_ms")
-GRID = 40  # loads on a curve
-LEAST_RATE = 0.02  # of the greatest rate measured: where a curve of open load begins
-BEYOND = 1.1  # times the greatest load measured: where it ends
+GRID = 40  # loads on a curve, besides the measured ones
+LEAST_RATE = 0.02  # times the greatest rate measured: where a curve of open load begins
+BEYOND = 1.1  # times the greatest load measured: where a curve ends
 REQUESTS = 20_000  # simulated for each point
 
 Json = dict[str, Any]
@@ -58,8 +58,8 @@ Record = Mapping[str, Any]
 def predict(results: Record) -> Json | None:
     """The `theory` of results.json from its settings, steps and points; None if there is nothing to predict.
 
-    A curve for each app, model of load and number of slots, with the default workers and threads. It needs a
-    fit step, and a web server that timed its requests: a server that ran already did not.
+    A curve for each app, load model and number of slots, with the default workers and threads. It needs a fit
+    step, and a web server that timed its requests, which one given by --host does not.
     """
     curves = [
         _curve(results, app, model, slots)
@@ -92,7 +92,7 @@ class _Curve:
         return predict_open(self.work(load), self.slots, load)
 
     def predicted(self, load: float) -> Json:
-        """The figures of POST /feeds in the steady state; None for those that there are none of."""
+        """The figures of POST /feeds in the steady state; None for those that do not exist."""
         about, rule = self.prediction(load), self.settings["rule_ms"] / 1000
         spread = about.distribution if about.steady else None
         return {
@@ -129,7 +129,7 @@ class _Curve:
         return seen.figures(settings["rule_ms"])
 
     def _draws(self) -> dict[str, Draw]:
-        """How long requests hold a slot: as the mix says, or as far as it was measured."""
+        """How long requests hold a slot: from the mix, or with the measured mean and spread, if known."""
         named = {"post": "submit", "page": "page", "poll": "poll"}
         draws = {
             kind: lognormal(self.found.mean[counted], self.found.scv[counted])
@@ -143,7 +143,7 @@ class _Curve:
 
 
 def _curve(results: Record, app: str, model: str, slots: int) -> Json | None:
-    """One curve; None if no fit step has what it needs."""
+    """One curve; None if no fit step has the data it needs."""
     settings, steps = results["settings"], results["steps"]
     usual = settings["workers"][0], settings["threads"][0]
     wanted = (app, model, slots, *usual)
@@ -191,13 +191,13 @@ def _curve(results: Record, app: str, model: str, slots: int) -> Json | None:
 
 
 def _timed(step: Record) -> bool:
-    """True for a step whose web server timed its requests, and that is to be believed."""
+    """True for a step that is fit and whose web server timed its requests."""
     return bool(step["fit"] and step["server"] and step["server"].get("served"))
 
 
 def _grid(model: str, measured: Sequence[float]) -> list[float]:
-    """The loads of a curve: the measured ones and others, evenly spread on a logarithmic scale, a little
-    beyond them; numbers of users are whole.
+    """The loads of a curve: the measured ones, and others evenly spaced on a logarithmic scale to a little
+    beyond the largest; numbers of users are whole.
     """
     last = max(measured) * BEYOND
     first = 1.0 if model == "closed" else max(measured) * LEAST_RATE

@@ -1,13 +1,13 @@
-"""The load tests' workload, simulated event by event: no formulas, and no assumption about service times.
+"""The load tests' workload, simulated event by event: no formulas, no assumption about service times.
 
-c slots serve one request at a time each, in the order in which requests came. A request holds its slot for as
-long as is drawn for its kind: POST /feeds of the synchronous app as long as the feed servers of the mix take,
-all others as the caller says. As in a measured step the server is idle at first, a warm-up is left out,
-and what has not ended when the step ends has waited until then. So a load that the slots can't carry, which
-has no steady state, gives here what such a step would show.
+Each of c slots serves one request at a time, in order of arrival. A request holds its slot for a time drawn
+for its kind: POST /feeds of the synchronous app for as long as the feeds of the mix take, the others as the
+caller specifies. As in a measured step, the server is idle at first, a warm-up is left out, and a request
+that has not ended when the step ends counts as having waited until then. So for a load that the slots can't
+carry, which has no steady state, the simulation shows what such a step would show.
 
-Since slots are given away in the order of arrival, a request's end is known when it arrives: the only events
-are arrivals. Whole steps are repeated with other random numbers until there are enough requests.
+Since slots are assigned in order of arrival, a request's end is known when it arrives: the only events are
+arrivals. Whole steps are repeated with new random numbers until there are enough requests.
 """
 
 import heapq
@@ -34,21 +34,21 @@ __all__ = [
 ]
 
 Draw = Callable[[random.Random], float]  # a time in seconds
-FEEDS = 5000  # of the mix, from which service times are drawn
+FEEDS = 5000  # feeds of the mix, from which service times are drawn
 
-POST, PAGE, POLL, BROWSE = KINDS = ("post", "page", "poll", "browse")  # what a request asks for
-Event = tuple[float, int, str, int]  # when it arrives, whose it is, what it asks for, polls still to come
+POST, PAGE, POLL, BROWSE = KINDS = ("post", "page", "poll", "browse")  # the kinds of request
+Event = tuple[float, int, str, int]  # arrival time, visitor, kind, polls still to come
 
 
 @dataclass(frozen=True)
 class Period:
-    """What of a step is looked at, in seconds, and how much is simulated."""
+    """The parts of a step, in seconds, and how much is simulated."""
 
     warmup: float
     measure: float
-    ramp: float = math.inf  # users of closed load who come in a second
-    drain: float = 1e9  # what takes longer than that after `measure` is cut off
-    requests: int = 30_000  # enough: no repeat is begun after so many
+    ramp: float = math.inf  # users of closed load who arrive per second
+    drain: float = 1e9  # requests that take longer than this after `measure` are cut off
+    requests: int = 30_000  # no repeat begins once this many have been simulated
     repeats: int = 2000  # at most
 
 
@@ -57,10 +57,10 @@ class Simulated:
     """What the requests of the measured periods saw. Times in seconds."""
 
     posts: list[float] = field(default_factory=list)  # response times of POST /feeds
-    waits: list[float] = field(default_factory=list)  # of the same, the wait for a slot
+    waits: list[float] = field(default_factory=list)  # their waits for a slot
     others: list[float] = field(default_factory=list)  # response times of all other requests
     ended: int = 0  # requests that ended within the measured periods
-    seconds: float = 0.0  # of all measured periods
+    seconds: float = 0.0  # total of all measured periods
 
     @property
     def throughput(self) -> float:
@@ -68,7 +68,7 @@ class Simulated:
         return self.ended / self.seconds if self.seconds else 0.0
 
     def figures(self, rule_ms: float = 500.0) -> dict[str, float] | None:
-        """Of POST /feeds, as results.json holds them; None if none was sent."""
+        """The figures of POST /feeds, as in results.json; None if none was sent."""
         if not self.posts:
             return None
         ordered = sorted(1000 * seconds for seconds in self.posts)
@@ -83,12 +83,12 @@ class Simulated:
 
 
 def exponential(mean: float) -> Draw:
-    """Draws exponential times of that mean in seconds."""
+    """Draws exponential times of mean `mean`, in seconds."""
     return lambda source: source.expovariate(1 / mean)
 
 
 def lognormal(mean: float, scv: float) -> Draw:
-    """Draws lognormal times of that mean in seconds and that squared coefficient of variation."""
+    """Draws lognormal times of mean `mean`, in seconds, and squared coefficient of variation `scv`."""
     variance = math.log1p(scv)
     mu, sigma = math.log(mean) - variance / 2, math.sqrt(variance)
     return lambda source: math.exp(source.gauss(mu, sigma))
@@ -97,9 +97,9 @@ def lognormal(mean: float, scv: float) -> Draw:
 def feed_service(mix: Mapping[str, float], deadline: float, mean: float) -> Draw:
     """Draws how long POST /feeds of the synchronous app holds a slot: as long as a feed of the mix takes.
 
-    `mix` in percent as in feedkinds; a feed that takes longer than `deadline` seconds is given up then. All
-    times are scaled so that their mean is `mean`, the measured one. If all feeds of the mix come at once, the
-    time is the app's own: exponential.
+    `mix` is in percent, as in `loadtests.feedserver.kinds`; a feed that takes longer than `deadline` seconds
+    is abandoned then. All times are scaled to the measured mean `mean`. If all feeds of the mix respond at
+    once, the time is the app's own: exponential.
     """
     kinds = [kind_of(n, mix) for n in range(FEEDS)]
     delays = [
@@ -120,10 +120,10 @@ def simulate_closed(
     draws: Mapping[str, Draw] | None = None,
     seed: int = 1,
 ) -> Simulated:
-    """`users` who think, for the first time before their first visit. The same seed gives the same.
+    """`users` who think before each visit, including the first. The same seed gives the same result.
 
-    `draws` says how long a request of the kinds post, page, poll and browse holds a slot; a kind that it does
-    not name takes an exponential time, with the mean of `work`.
+    `draws` maps the kinds post, page, poll and browse to the time that a request holds a slot; a kind not in
+    it takes an exponential time with the mean in `work`.
     """
     submitters = submitters_among(users, work.submitters)
 
@@ -144,7 +144,7 @@ def simulate_open(
     draws: Mapping[str, Draw] | None = None,
     seed: int = 1,
 ) -> Simulated:
-    """Poisson arrivals of `rate` visits a second; the rest as `simulate_closed`."""
+    """Poisson arrivals of `rate` visits a second; otherwise like `simulate_closed`."""
     setting = _Setting(work, slots, _all_draws(work, draws), rate)
     return _repeated(setting, lambda step: step.arrive(0.0), period, seed)
 
@@ -176,29 +176,29 @@ class _Setting:
 
 
 class _Step:
-    """One step from an idle server on."""
+    """One step, starting with an idle server."""
 
     def __init__(self, setting: _Setting, source: random.Random) -> None:
         self.work, self.draws, self.rate = setting.work, setting.draws, setting.rate
         self.source = source
-        self.free_at = [0.0] * setting.slots  # a heap: when each slot is free again
+        self.free_at = [0.0] * setting.slots  # a heap: when each slot becomes free
         self.events: list[Event] = []  # a heap: requests to come
         self.numbers = itertools.count()
 
     def think(self, now: float, number: int, asks: str) -> None:
-        """A user of closed load thinks, and then comes."""
+        """A user of closed load thinks, then visits."""
         think = self.source.expovariate(1 / self.work.think) if self.work.think else 0.0
         heapq.heappush(self.events, (now + think, number, asks, self._polls(asks)))
 
     def arrive(self, now: float) -> None:
-        """The next visitor of open load is on the way."""
+        """Schedule the next visitor of open load."""
         assert self.rate
         asks = POST if self.source.random() < self.work.submitters else BROWSE
         at = now + self.source.expovariate(self.rate)
         heapq.heappush(self.events, (at, next(self.numbers), asks, self._polls(asks)))
 
     def run(self, period: Period, seen: Simulated) -> None:
-        """Serve all that arrive until the end of the period, and add what they saw to `seen`."""
+        """Serve all requests that arrive before the end of the period, and record their times in `seen`."""
         start, end = period.warmup, period.warmup + period.measure
         cut = end + period.drain
         while self.events and self.events[0][0] < end:
@@ -218,7 +218,7 @@ class _Step:
         seen.seconds += period.measure
 
     def _go_on(self, now: float, number: int, asks: str, polls: int) -> None:
-        """What a visitor asks for after an answer."""
+        """Schedule the visitor's next request after an answer."""
         work = self.work
         if asks == POST:
             heapq.heappush(self.events, (now, number, PAGE, polls))

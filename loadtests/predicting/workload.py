@@ -1,8 +1,8 @@
-"""What the load asks of a web server's slots: visits, their requests, and how long each holds a slot. Pure.
+"""The load on a web server's slots: visits, their requests, and how long each holds a slot. Pure.
 
-Of the visitors a share adds feeds, the others browse. A submitter's visit is POST /feeds, the feed's page,
-and, as long as the feed is not there yet, polls with pauses before them and then the page once more. A
-browser's visit is one request. Between two visits of closed load the visitor thinks; within one he does not.
+A share of the visitors add feeds, the others browse. A submitter's visit is POST /feeds, the feed's page,
+and, while the feed is not there yet, polls with a pause before each, then the page once more. A browser's
+visit is one request. In closed load the visitor thinks between visits, but not within one.
 """
 
 from dataclasses import dataclass
@@ -14,28 +14,29 @@ __all__ = ["Visit", "Workload", "submitters_among"]
 
 @dataclass(frozen=True)
 class Visit:
-    """What one visit comes to, on average. Times in seconds."""
+    """One visit, on average. Times in seconds."""
 
     requests: float
-    demand: float  # time in a slot, of all its requests together
-    pause: float = 0.0  # time within the visit in which nothing is asked of the server
+    demand: float  # total time in a slot of all its requests
+    pause: float = 0.0  # time within the visit without a request
 
 
 @dataclass(frozen=True)
 class Workload:
     """The visitors and their requests. Times in seconds; those of requests are mean times in a slot.
 
-    Raises ValueError for a time that is no time, or a share that is none.
+    Raises ValueError for a negative or infinite time, a demand of post, page or browse that is 0, or a share
+    outside 0 to 1.
     """
 
     think: float  # Z, between two visits
     submitters: float  # share of the visitors
     post: float
     page: float
-    browse: float  # the list or a page, as browsers ask for them
+    browse: float  # the list or a page, in the browsers' proportions
     poll: float = 0.0
-    polls: float = 0.0  # in a submitter's visit, on average
-    pause: float = 0.0  # in a submitter's visit, all pauses before polls together
+    polls: float = 0.0  # per submitter's visit, on average
+    pause: float = 0.0  # per submitter's visit, the sum of all pauses before polls
 
     def __post_init__(self) -> None:
         check_positive(post=self.post, page=self.page, browse=self.browse)
@@ -45,7 +46,7 @@ class Workload:
 
     @property
     def pages(self) -> float:
-        """Pages in a submitter's visit: one, and one more if he had to poll."""
+        """Pages in a submitter's visit: one, plus one if there were polls."""
         return 1 + min(1.0, self.polls)
 
     @property
@@ -70,5 +71,5 @@ class Workload:
 
 
 def submitters_among(users: int, share: float) -> int:
-    """How many of the users of closed load add feeds: a whole number, from 1 on unless the share is 0."""
+    """How many users of closed load add feeds: a whole number, at least 1 unless the share is 0."""
     return max(1, round(share * users)) if share else 0

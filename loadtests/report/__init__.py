@@ -1,1 +1,1 @@
-"""What people read: the report, its figures and its tables."""
+"""The report, its figures and its tables."""

@@ -1,4 +1,4 @@
-"""What the machine did: the CPU of each process, and what the load generator itself takes."""
+"""What the machine did: the CPU of each process, and the load generator's own cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ from loadtests.report.selection import (
 )
 from loadtests.wording import SHORT, duration, load, setting
 
-# A process by how its name begins, each with a colour of Okabe and Ito's palette, and a text on it.
+# Processes by the start of their name: a colour of Okabe and Ito's palette, and the colour of text on it.
 PROCESSES = {
     "web server": ("#0072B2", "white"),
     "worker": ("#56B4E9", "black"),
@@ -48,9 +48,9 @@ BAR_INCHES = 0.62
 
 
 def cpu_points(results: Results) -> list[Point]:
-    """The points whose CPU is shown: of each app the fit ones under the most load, at most four each.
+    """The points whose CPU is shown: each app's fit points under the highest load, at most four.
 
-    Default slots, workers and threads, and what carried an even larger load with others.
+    Three with the default slots, workers and threads, and one with others that carried an even higher load.
     """
     chosen: list[Point] = []
     for app in apps_in(results):
@@ -63,7 +63,7 @@ def cpu_points(results: Results) -> list[Point]:
 
 
 def cpu_of(results: Results, point: Point) -> dict[str, float]:
-    """Percent of one core by kind of process, the mean of the fit repeats. Workers are added up."""
+    """Percent of one core by kind of process, the mean of the fit repeats, summed over workers."""
     used: dict[str, float] = {}
     for kind in PROCESSES:
         steps = [
@@ -81,7 +81,7 @@ def _kind(name: str) -> str:
 
 
 def cpu_figure(results: Results) -> Figure:
-    """Where the CPU went: a bar for each app and fit load, the largest, a piece for each kind of process."""
+    """Where the CPU went: a bar for each app and load shown, with a segment for each kind of process."""
     shown = cpu_points(results)
     cores = results["machine"]["cores"]
     with house_style():
@@ -114,7 +114,7 @@ def _bar(axes: Axes, place: int, used: Mapping[str, float], most: float) -> None
     for kind, percent in used.items():
         colour, ink = PROCESSES[kind]
         axes.barh(place, percent, left=left, color=colour, height=0.72, edgecolor="white", lw=0.8)
-        if percent > 0.055 * most:  # room for the number
+        if percent > 0.055 * most:  # wide enough for the number
             axes.text(
                 left + percent / 2, place, f"{percent:.0f}", ha="center", va="center", color=ink, size=11
             )
@@ -122,7 +122,7 @@ def _bar(axes: Axes, place: int, used: Mapping[str, float], most: float) -> None
 
 
 def _key(figure: Figure, kinds: Sequence[str], height: float) -> None:
-    """Which colour is which process: coloured squares in a line above the bars."""
+    """The legend: coloured squares in a line above the bars."""
     left = 4.6
     for kind in kinds:
         axes = inches(figure, left, height - 1.55, 0.22, 0.22)
@@ -185,7 +185,7 @@ def _floor_line(
 
 
 def _unfit(axes: Axes, rates: Sequence[Mapping[str, Any]]) -> list[EndLabel]:
-    """A grey cross at the foot for each rate at which the generator was not fit."""
+    """A grey cross at the bottom for each rate at which the generator was not fit."""
     at = [rate["rate_per_s"] for rate in rates if not rate["fit"]]
     if not at:
         return []

@@ -1,4 +1,4 @@
-"""Open load: latency from the intended start beside the naive one, and the means that formulas predict."""
+"""Open load: latency from the intended start beside the naive one, and the means predicted by formulas."""
 
 from collections.abc import Sequence
 
@@ -28,10 +28,10 @@ KEYS = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def open_figure(results: Results) -> Figure:
-    """Latency of POST /feeds against the rate of visits: from the intended start, and from the sending.
+    """Latency of POST /feeds against the rate of visits: from the intended start, and from sending.
 
-    Where a generator has to wait before it can send, the second hides that wait (coordinated omission).
-    Below, for each app, the mean beside Erlang C's and Allen and Cunneen's.
+    If a generator has to wait before it can send, the second hides that wait (coordinated omission). Below,
+    for each app, the mean beside those of Erlang C and of Allen and Cunneen.
     """
     shown, settings = usual(results, "open"), results["settings"]
     apps = [app for app in apps_in(results) if of_app(shown, app)]
@@ -72,7 +72,7 @@ def open_figure(results: Results) -> Figure:
 
 
 def _mean(axes: Axes, results: Results, app: str, shown: Sequence[Point]) -> None:
-    """The mean of POST /feeds of one app as measured and as two formulas have it."""
+    """The mean of one app's POST /feeds, as measured and by both formulas."""
     mine = [curve for curve in curves(results, "open") if curve["app"] == app]
     series = marks(results, shown, "submit", "mean_ms")
     formulas = {"mean_ms": "Erlang C", "allen_cunneen_mean_ms": "Allen–Cunneen"}

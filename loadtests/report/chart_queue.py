@@ -1,4 +1,4 @@
-"""The queue at work: jobs in and out, backlog, workers; time to answer beside time to content; a burst."""
+"""The queue at work: jobs in and out, backlog, workers; time to answer and to content; a burst."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -28,12 +28,12 @@ from loadtests.report.selection import Results, Step, load_of, main_model, of_ap
 from loadtests.wording import load, setting, stated
 
 CONTENT = "#007A5A"
-SMOOTH_SECONDS = 2.0  # rates are counted over stretches of at least this length
+SMOOTH_SECONDS = 2.0  # rates are computed over intervals of at least this length
 
 
 def queue_figure(results: Results, step: Step) -> Figure:
-    """The queued app in one step: backlog, jobs in and out a second, workers in use; and against the load,
-    when the answer comes and when the content.
+    """The queued app in one step: backlog, jobs in and out a second, workers in use; and time to answer and
+    to content against the load.
     """
     threads = step["workers"] * step["threads"]
     seen = step["timeline"]
@@ -85,7 +85,7 @@ def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[fl
 
 
 def _steps(axes: Axes, pairs: Sequence[tuple[float, float]], text: str) -> None:
-    """A count over time, as steps, its largest value named."""
+    """A count over time, as steps, with its maximum labelled."""
     axes.plot(*_columns(pairs), color=COLOURS["queued"], lw=2, drawstyle="steps-post")
     most = max((y for _, y in pairs), default=0.0)
     axes.set_ylim(0, 1.1 * most or 1.0)
@@ -95,7 +95,7 @@ def _steps(axes: Axes, pairs: Sequence[tuple[float, float]], text: str) -> None:
 
 
 def rates(seen: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
-    """How fast a count of the timeline grew: `(second, a second)`, in stretches of SMOOTH_SECONDS or more."""
+    """The growth rate of a count in the timeline: `(second, per second)`, over SMOOTH_SECONDS or more."""
     looks = [(each["t_s"], each[key]) for each in seen]
     chosen = looks[:1]
     for look in looks[1:]:
@@ -122,7 +122,7 @@ def _in_and_out(axes: Axes, seen: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _answer_and_content(axes: Axes, results: Results) -> None:
-    """p95 of POST /feeds and of the time to content in the queued app, against the load."""
+    """p95 of POST /feeds and of time to content in the queued app, against the load."""
     model = main_model(results)
     mine = of_app(usual(results, model), "queued")
     groups = (("submit", "answer", COLOURS["queued"], "s"), ("content", "content", CONTENT, "^"))
@@ -137,7 +137,7 @@ def _answer_and_content(axes: Axes, results: Results) -> None:
 
 
 def burst_figure(results: Results, step: Step) -> Figure:
-    """Many feeds added at once: how the backlog rises and drains, and how fast the fluid limit has it."""
+    """Many feeds added at once: how the backlog rises and drains, beside the fluid limit."""
     burst = (results["theory"] or {}).get("burst") or {}
     seen = step["timeline"]
     measured, predicted = burst.get("measured_s"), burst.get("predicted_s")

@@ -1,7 +1,7 @@
-"""Figures of single requests: each as a mark against time, and how many still wait after how long.
+"""Figures of single requests: each as a mark against time, and the share still waiting after a given time.
 
-They know no feed reader: what is compared are series of rows with a name each, the apps of a bench or the
-groups of any locustfile.
+They know nothing of feed readers: they compare named series of rows, the apps of a bench or the groups of any
+locustfile.
 """
 
 from bisect import bisect_right
@@ -30,10 +30,10 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import SHORT, duration, percent
 
-# For groups that are no apps: Okabe and Ito's palette, without its yellow, which a projector swallows.
+# For groups that are not apps: Okabe and Ito's palette, without yellow, which is invisible on a projector.
 MORE_COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3478A", "#8A5A00", "#4D4D4D")
 
-# What the key says, the marker, its size, and of which rows it is.
+# Text in the key, marker, its size, and which rows it marks.
 MARKS: tuple[tuple[str, str, int, Callable[[Row], bool]], ...] = (
     ("dot: answered", ".", 40, lambda row: not row.failed and not row.unfinished and not row.dropped),
     ("cross: failed", "x", 40, lambda row: row.failed or row.dropped),
@@ -43,7 +43,7 @@ MARKS: tuple[tuple[str, str, int, Callable[[Row], bool]], ...] = (
 
 @dataclass(frozen=True)
 class Series:
-    """Rows that are drawn in one colour, under one name; `ended` is when their recording ended (seconds)."""
+    """Rows drawn in one colour, under one name; `ended` is when their recording ended (seconds)."""
 
     name: str
     colour: str
@@ -53,7 +53,7 @@ class Series:
 
 
 def app_series(rows: Mapping[str, Iterable[Row]], steps: Mapping[str, Mapping[str, Any]]) -> list[Series]:
-    """The POST /feeds of each app in one of its steps, as series."""
+    """Each app's POST /feeds in one of its steps, as series."""
     return [
         Series(
             SHORT[app],
@@ -70,7 +70,7 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
     """Every request as a mark: when it was meant to begin, how long it took. A panel for each series.
 
     A triangle was unanswered at the end: it took at least that long. The axis ends with the last request or
-    the last that was counted. Two panels beside each other, the next two below.
+    the end of the counted window, whichever is later. Panels are arranged two to a row.
     """
     across = min(2, len(series)) or 1
     down = -(-len(series) // across) or 1
@@ -97,7 +97,7 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
 
 
 def _counted(series: Series, rule_ms: float, width: float) -> str:
-    """A panel's title; `width` in inches, of which a letter takes a ninth."""
+    """A panel's title; `width` in inches, at nine letters to the inch."""
     counted = summarise(in_window(series.rows, *series.window), series.ended, rule_ms)
     over = counted["share_over"]
     said = "" if over is None else f", {percent(over)} over {duration(rule_ms)}"
@@ -106,12 +106,12 @@ def _counted(series: Series, rule_ms: float, width: float) -> str:
 
 
 def shortened(name: str, most: int) -> str:
-    """A name that takes at most so many letters."""
+    """`name`, cut to at most `most` letters."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _last_s(series: Series) -> float:
-    """When a panel ends: nothing was sent, and nothing counted, after that."""
+    """When a panel ends: no request was due, and nothing counted, after that."""
     last = max((row.intended_s for row in series.rows), default=0.0)
     counted = min(series.window[1], series.ended)
     return max(last, counted) or 1.0
@@ -121,7 +121,7 @@ def _marks(axes: Axes, rows: Sequence[Row], waits: Sequence[float], colour: str)
     for _, marker, size, chosen in MARKS:
         points = [(row.intended_s, ms) for row, ms in zip(rows, waits, strict=True) if chosen(row)]
         xs, ys = [x for x, _ in points], [y for _, y in points]
-        # As pixels even in an SVG file: thousands of marks would make it too large to send.
+        # Rasterized even in an SVG file, which thousands of marks would make too large to send.
         axes.scatter(xs, ys, s=size, c=colour, marker=marker, alpha=0.7, rasterized=True)
 
 
@@ -131,10 +131,10 @@ def ecdf_figure(
     rule_ms: float = RULE_MS,
     what: str = "POST /feeds",
 ) -> Figure:
-    """The share of requests not yet answered after a time, on two logarithmic axes: the tail shows.
+    """The share of requests not yet answered after a time, on two logarithmic axes, which show the tail.
 
-    Only what lies in a series' window counts. As in the percentiles failures are left out, and what was
-    unfinished at the end never comes down.
+    Only requests in a series' window count. As for percentiles, failures are left out; requests unfinished at
+    the end count as never answered.
     """
     with house_style():
         figure = Figure(figsize=(14, 6))
@@ -164,7 +164,7 @@ def ecdf_figure(
 
 
 def not_yet_answered(rows: Iterable[Row]) -> tuple[list[float], list[float]]:
-    """When answers came, in ms, ascending; and the shares unanswered before the first and after each."""
+    """Latencies in ms, ascending; and the shares unanswered before the first and after each of them."""
     rows = [row for row in rows if not row.failed and not row.dropped]
     times = sorted(row.waited_ms(row.done_s) for row in rows if row.done_s is not None)
     return times, [1 - count / max(1, len(rows)) for count in range(len(times) + 1)]

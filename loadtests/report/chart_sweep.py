@@ -42,12 +42,12 @@ AXIS = {
 
 
 def swept(results: Results) -> list[str]:
-    """Which of slots, workers and threads were tried with more than one value, in closed load."""
+    """Which of slots, workers and threads were swept in closed load."""
     return [key for key in SWEPT if len({point[key] for point in sweep_points(results, key)}) > 1]
 
 
 def sweep_points(results: Results, key: str) -> list[Point]:
-    """The closed points that differ from the default in `key` alone; workers are the queued app's."""
+    """The closed-load points that differ from the default in `key` alone; only the queued app has workers."""
     settings = results["settings"]
     others = [other for other in SWEPT if other != key]
     return [
@@ -61,9 +61,9 @@ def sweep_points(results: Results, key: str) -> list[Point]:
 
 
 def common_users(points: Sequence[Point], key: str) -> list[int]:
-    """The numbers of users with which every app is fit with every value of `key`, ascending.
+    """The numbers of users at which every app is fit with every value of `key`, ascending.
 
-    If there is none, those with which any was measured.
+    If there are none, all that were measured.
     """
     users: dict[tuple[str, int], set[int]] = {}
     for point in points:
@@ -73,7 +73,7 @@ def common_users(points: Sequence[Point], key: str) -> list[int]:
 
 
 def sweep_figure(results: Results, key: str) -> Figure:
-    """Four panels against `key` ("slots", "workers", "threads"): users held, latency and share, memory."""
+    """Four panels against `key` ("slots", "workers" or "threads"): users held, latency and share, memory."""
     shown = sweep_points(results, key)
     users = common_users(shown, key)
     rule = duration(results["settings"]["rule_ms"])
@@ -153,7 +153,7 @@ def _memory(
 
 
 def _mean_memory(results: Results, point: Point, process: str) -> Value | None:
-    """Of all processes whose name begins so, together."""
+    """The memory of all processes whose name begins with `process`, together."""
     mean = mean_of(
         [
             sum(seen["memory_mib"] for name, seen in step["processes"].items() if name.startswith(process))

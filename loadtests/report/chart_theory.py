@@ -1,4 +1,4 @@
-"""Prediction over measurement: what queueing theory says of the web server's slots, and what was seen."""
+"""Prediction and measurement: queueing theory for the web server's slots, and what was measured."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,9 @@ MODELS = {"closed": "M/M/c//N", "open": "M/M/c"}
 
 
 def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
-    """One app under one model: latency and share over the rule as predicted, simulated and measured.
+    """One app under one load model: latency and share over the rule as predicted, simulated and measured.
 
-    Below each the residuals: how far the measurement, and an independent simulation, lie from the formula.
+    Below each, the residuals: how far the measurement and an independent simulation lie from the formula.
     """
     colour = COLOURS[curve["app"]]
     with house_style():
@@ -69,7 +69,7 @@ def measured(curve: Curve, key: str) -> list[Mark]:
 
 
 def simulated(curve: Curve, key: str) -> list[tuple[float, float]]:
-    """The loads that were simulated, each with its figure."""
+    """The simulated loads, each with its figure."""
     found = ((each["load"], (each["simulated"] or {}).get(key)) for each in curve["at"])
     return [(load, value) for load, value in found if value is not None]
 
@@ -104,7 +104,7 @@ def _shares(axes: Axes, curve: Curve, colour: str) -> None:
 
 
 def predicted(curve: Curve, key: str) -> list[tuple[float, float]]:
-    """The loads for which a figure is predicted, each with it; without those where it is infinite."""
+    """The loads for which a figure is predicted and finite, each with the figure."""
     values = curve[key] or []
     found = zip(curve["loads"], values, strict=False)
     return [(load, value) for load, value in found if value is not None and math.isfinite(value)]
@@ -113,7 +113,7 @@ def predicted(curve: Curve, key: str) -> list[tuple[float, float]]:
 def predicted_line(
     axes: Axes, curve: Curve, key: str, text: str, colour: str, **style: Any
 ) -> list[EndLabel]:
-    """Draw one predicted figure as a line; returns its label, if any of it lies in the chart."""
+    """Draw one predicted figure as a line; returns its label if part of it lies in the chart."""
     left, right = axes.get_xlim()
     line = [(load, value) for load, value in predicted(curve, key) if left <= load <= right]
     if not line:
@@ -137,7 +137,7 @@ def _simulation(axes: Axes, curve: Curve, key: str, text: str) -> list[EndLabel]
 
 
 def residuals(axes: Axes, curve: Curve, key: str, colour: str) -> None:
-    """Measured, and simulated, minus predicted: in percent of it, a share in percentage points."""
+    """Measured and simulated minus predicted: in percent of the prediction; shares in percentage points."""
     shift = {each["load"]: each["predicted"].get(key) for each in curve["at"]}
 
     def off(load: float, value: float) -> float | None:
@@ -181,12 +181,11 @@ def residuals(axes: Axes, curve: Curve, key: str, colour: str) -> None:
 
 
 def throughput_figure(predictions: Sequence[Curve]) -> Figure:
-    """Requests a second against users, with the prediction and both asymptotic bounds; a panel for each
-    app.
+    """Requests a second against users, with the prediction and both asymptotic bounds; a panel for each app.
 
-    X <= min(c/D, N/(D+Z)): few users can't ask for more, and the slots can't do more. The two meet at the
-    knee N*. Beyond it the second one may still rise a little: who sends several requests a visit waits more
-    often, so more of the requests are the others'.
+    X <= min(c/D, N/(D+Z)): the users can't ask for more, and the slots can't serve more. The two meet at the
+    knee N*. Beyond it, the slots' bound may still rise a little: users who send several requests per visit
+    wait more often, so more of the requests are the other users'.
     """
     marks = [
         mark.figure for curve in predictions for mark in measured(curve, "achieved_per_s") if mark.figure
@@ -234,10 +233,10 @@ def _throughput(axes: Axes, curve: Curve) -> None:
 
 
 def _asked(curve: Curve, bound: Sequence[tuple[float, float]]) -> float:
-    """Requests a second that a user who never waits asks for.
+    """Requests a second that a user sends who never waits.
 
-    A run of an older version does not hold it: there the last load below the knee, at which rounding to whole
-    submitters matters least, says about as much.
+    Runs of older versions do not record it: for them, the last load below the knee, at which rounding to
+    whole submitters matters least, gives about the same.
     """
     if asked := curve.get("per_user_per_s"):
         return float(asked)

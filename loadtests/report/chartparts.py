@@ -1,4 +1,4 @@
-"""What the charts share: colours, axes in plain words, the 500 ms line, and labels that keep apart."""
+"""Shared by the charts: colours, axes in plain words, the 500 ms line, and labels that do not overlap."""
 
 import math
 import textwrap
@@ -15,8 +15,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from loadtests.wording import duration
 
-# Of Okabe and Ito's palette, two that differ for every kind of colour vision, and in grey. An app that was
-# running already is measured alone.
+# From Okabe and Ito's palette: two colours distinct for all kinds of colour vision, and in greyscale. An app
+# that was already running is measured alone.
 COLOURS = {"sync": "#D55E00", "queued": "#0072B2", "host": "#0072B2"}
 GREY = "#666666"
 
@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "text.color": "#1a1a1a",
-    # Letters as shapes: the same picture where this font is missing. The salt makes ids the same each time.
+    # Letters as shapes: the same picture if this font is missing. The salt makes the ids reproducible.
     "svg.fonttype": "path",
     "svg.hashsalt": "500ms",
 }
@@ -48,7 +48,7 @@ LINE_HEIGHT = 15  # points, for text of size 11
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Our settings over matplotlib's defaults, inside the block; what the caller had set comes back."""
+    """Our settings over matplotlib's defaults within the block; the caller's are restored after it."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -56,7 +56,7 @@ def house_style() -> Iterator[None]:
 
 
 def inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """New axes at a place given in inches from the lower left corner."""
+    """New axes, positioned in inches from the lower left corner."""
     full_width, full_height = figure.get_size_inches()
     return figure.add_axes(
         (left / full_width, bottom / full_height, width / full_width, height / full_height)
@@ -64,7 +64,7 @@ def inches(figure: Figure, left: float, bottom: float, width: float, height: flo
 
 
 def head(figure: Figure, title: str, subtitle: str) -> None:
-    """A title that says what was found, and a smaller line that says under which conditions."""
+    """A title that states the finding, and a smaller line that states the conditions."""
     height = figure.get_figheight()
     lines = textwrap.wrap(title, 106)
     for number, line in enumerate(lines):
@@ -79,7 +79,7 @@ LOAD_LABELS = {
 
 
 def load_axis(axes: Axes, loads: Iterable[float], model: str) -> None:
-    """A logarithmic x axis with a tick at each load that was tried, and no other; 1 where there is none."""
+    """A logarithmic x axis with a tick at each load tried, and no other; at 1 if there is none."""
     number_axis(axes, loads, LOAD_LABELS[model])
 
 
@@ -101,7 +101,7 @@ def _label_of(x: float, shown: Iterable[float]) -> str:
 
 
 def legible(numbers: Sequence[float], inches_wide: float) -> list[float]:
-    """Those numbers that can stand on a logarithmic axis without touching, chosen from the largest down."""
+    """Those numbers that fit on a logarithmic axis without touching, chosen from the largest down."""
     ordered = sorted(numbers, reverse=True)
     across = math.log(max(2.0, ordered[0] / ordered[-1]))
     shown = ordered[:1]
@@ -113,7 +113,7 @@ def legible(numbers: Sequence[float], inches_wide: float) -> list[float]:
 
 
 def latency_axis(axes: Axes, axis: Axis, values: Sequence[float]) -> None:
-    """A logarithmic axis for `values` in ms that reads "10 ms", "100 ms", "1 s", and holds at least those."""
+    """A logarithmic axis that covers `values` (ms), labelled "10 ms", "100 ms", "1 s"."""
     low = min([8.0, *(value / 2 for value in values if value > 0)])
     high = max([12_000.0, *(value * 3 for value in values)])
     if axis is axes.xaxis:
@@ -135,7 +135,7 @@ def share_axis(axes: Axes) -> None:
 
 
 def seconds_axis(axes: Axes, end: float, window: tuple[float, float]) -> None:
-    """An x axis for the time within a step; what was not counted is grey."""
+    """An x axis for the time within a step; uncounted time is grey."""
     axes.set_xlim(0, end)
     even_ticks(axes.xaxis, 6)
     axes.set_xlabel("seconds since the start (grey: not counted)")
@@ -145,27 +145,27 @@ def seconds_axis(axes: Axes, end: float, window: tuple[float, float]) -> None:
 
 
 def even_ticks(axis: Axis, most: int = 5, integer: bool = False) -> None:
-    """Round numbers as ticks of a linear axis whose limits are set: about `most`, all of them inside."""
+    """About `most` round ticks on a linear axis whose limits are set, all within the limits."""
     low, high = sorted(axis.get_view_interval())
     ticks = MaxNLocator(most, integer=integer).tick_values(low, high)
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
 
 
 def room_below(axes: Axes, share: float) -> None:
-    """Lower the y axis so that `share` of its height, at the foot, is free."""
+    """Extend the y axis downwards so that `share` of its height is free at the bottom."""
     scale = axes.yaxis.get_transform()
     low, high = scale.transform(axes.get_ylim())
     axes.set_ylim(*scale.inverted().transform([high - (high - low) / (1 - share), high]))
 
 
 def rule_line(axes: Axes, rule_ms: float) -> "EndLabel":
-    """Draw the line that the whole project is about, and return the label for its end."""
+    """Draw the line of the rule, and return the label for its end."""
     axes.axhline(rule_ms, color="black", lw=1.4, zorder=1.5)
     return EndLabel(axes.get_xlim()[1], rule_ms, f"{duration(rule_ms)}: the rule", "black")
 
 
 def mark_load(axes: Axes, x: float, text: str, colour: str, place: int = 0) -> None:
-    """A dashed upright at a load, its text at the top beside it; the next one's `place` is a line lower."""
+    """A dashed vertical line at a load, its text at the top beside it, `place` text lines down."""
     axes.axvline(x, color=colour, lw=1.4, ls=(0, (5, 4)), zorder=1.4, gid="load")
     across, _ = (axes.transData - axes.transAxes).transform((x, axes.get_ylim()[1]))
     side, shift = ("left", 6) if across < 0.5 else ("right", -6)
@@ -175,7 +175,7 @@ def mark_load(axes: Axes, x: float, text: str, colour: str, place: int = 0) -> N
 
 
 def arrow_up(axes: Axes, x: float, y: float, colour: str) -> None:
-    """Mark a point as a lower bound: the truth is there or above."""
+    """Mark a point as a lower bound: the true value is there or above."""
     arrow = {
         "arrowstyle": "<|-",
         "color": colour,
@@ -189,7 +189,7 @@ def arrow_up(axes: Axes, x: float, y: float, colour: str) -> None:
 
 @dataclass(frozen=True)
 class EndLabel:
-    """A text to be written to the right of the axes, for what ends at (x, y) in data coordinates."""
+    """A text to the right of the axes, for a line that ends at (x, y) in data coordinates."""
 
     x: float
     y: float
@@ -198,7 +198,7 @@ class EndLabel:
 
 
 def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
-    """Write labels to the right of the axes as near to their line ends as they fit without touching."""
+    """Write labels to the right of the axes, as close to their line ends as possible without overlap."""
     to_fraction = axes.transData - axes.transAxes
     ends = [to_fraction.transform((label.x, label.y)) for label in labels]
     inch_x, inch_y = axes.figure.dpi / axes.bbox.width, axes.figure.dpi / axes.bbox.height
@@ -211,9 +211,9 @@ def label_ends(axes: Axes, labels: Sequence[EndLabel]) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:
-    """The places nearest to `wanted` (least squares) that are `gap` or more apart, in [low, high] if all fit.
+    """The places nearest to `wanted` (least squares), at least `gap` apart, in [low, high] if they fit.
 
-    With `gap` taken off for each label below it, no place may lie under its lower neighbour's: isotonic
+    With `gap` subtracted for each label below it, no place may lie below its lower neighbour's: isotonic
     regression, solved by pooling adjacent violators.
     """
     order = sorted(range(len(wanted)), key=wanted.__getitem__)

@@ -1,4 +1,4 @@
-"""Points on a chart: the figure of all repeats, its interval, each repeat as a dot, and what is not fit."""
+"""Points on a chart: the figure over all repeats, its interval, a dot per repeat, and a cross if not fit."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ CAP_POINTS = 3.5
 
 @dataclass(frozen=True)
 class Mark:
-    """What is drawn at `x`: a figure with its interval, or None, and the single repeats."""
+    """What is drawn at `x`: a figure with its interval, or None, and the individual repeats."""
 
     x: float
     figure: Figure | None
@@ -37,9 +37,9 @@ def marks(results: Results, points: Sequence[Point], group: str, key: str) -> li
 
 
 def draw(axes: Axes, series: Sequence[Mark], colour: str, **style: Any) -> list[tuple[float, Figure]]:
-    """Draw a line through the figures, broken where there is none; returns those that are there.
+    """Draw a line through the figures, broken where one is missing; returns those that exist.
 
-    An interval is a bar, a repeat a small dot, a lower bound has an arrow upwards.
+    An interval is a bar, a repeat is a small dot, and a lower bound has an upward arrow.
     """
     heights = [mark.figure["value"] if mark.figure else math.nan for mark in series]
     axes.plot([mark.x for mark in series], heights, color=colour, **style)
@@ -64,7 +64,7 @@ def _interval(axes: Axes, x: float, figure: Figure, colour: str) -> None:
 
 
 def reach(series: Sequence[Mark]) -> list[float]:
-    """All heights that a chart of them has to hold."""
+    """All heights that a chart of `series` has to cover."""
     heights = [height for mark in series for height in mark.repeats]
     for mark in series:
         if mark.figure:
@@ -79,10 +79,10 @@ def _ends(figure: Figure) -> tuple[float | None, float | None]:
 def crosses(
     axes: Axes, results: Results, points: Sequence[Point], x: Callable[[Point], float] = load_of
 ) -> list[EndLabel]:
-    """At the foot of the chart a row for each app that was unfit, a grey cross for each such point."""
+    """Draw a grey cross for each unfit point, in a row per app at the bottom of the chart."""
     unfit = {app: [x(point) for point in of_app(points, app) if not point["fit"]] for app in apps_in(results)}
     rows = [app for app in unfit if unfit[app]]
-    share = 0.2 / (axes.bbox.height / axes.figure.dpi)  # of the height of the axes, for a row of 0.2 inches
+    share = 0.2 / (axes.bbox.height / axes.figure.dpi)  # of the axes' height, for a row of 0.2 inches
     room_below(axes, share * len(rows))
     labels = []
     for place, app in enumerate(rows):

@@ -1,8 +1,8 @@
 """The run in one picture, and how pictures are saved. The others are in chart_*.py.
 
-Each function takes results, or rows, and returns a matplotlib Figure; no pyplot. In a notebook,
-`%matplotlib inline` shows what they return. Every chart of a latency has the 500 ms line. A point that was
-not fit is a grey cross without a value; a lower bound (see samples.py) is an arrow upwards.
+Each function takes results, or rows, and returns a matplotlib Figure, without pyplot. In a notebook,
+`%matplotlib inline` displays it. Every latency chart has the 500 ms line. A point that was not fit is a grey
+cross without a value; a lower bound (see samples.py) is an upward arrow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def main_figure(results: Results) -> Figure:
 def _percentiles(
     axes: Axes, results: Results, shown: Sequence[Point], group: str, keys: Sequence[str], rule_ms: float
 ) -> None:
-    """Percentiles of one group of requests against the load, a line for each app and percentile."""
+    """Percentiles of one group of requests against the load, one line per app and percentile."""
     series = {
         (app, key): marks(results, of_app(shown, app), group, key) for app in apps_in(results) for key in keys
     }
@@ -97,7 +97,7 @@ def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
 
 
 def _knees(axes: Axes, predicted: Sequence[Mapping[str, Any]]) -> None:
-    """Mark the knee N* of each app that was measured as far as there."""
+    """Mark the knee N* of each app whose measured loads reach it."""
     left, _ = axes.get_xlim()
     knees = [
         (curve["app"], curve["knee_users"])
@@ -110,7 +110,7 @@ def _knees(axes: Axes, predicted: Sequence[Mapping[str, Any]]) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """Write `name`.png and `name`.svg, byte for byte the same for the same figure; returns their paths."""
+    """Write `name`.png and `name`.svg, byte-identical for the same figure; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     with house_style():

@@ -1,4 +1,4 @@
-"""Which figures a run's results and rows allow, each with the words that stand for it."""
+"""The figures that a run's results and rows allow, each with its alternative text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from loadtests.wording import app_name, load
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, and what it shows in words: for those who can't see it, and those who only skim."""
+    """A figure and its alternative text, for readers who can't see it or only skim."""
 
     figure: Figure
     alt: str
 
 
 def pictures(results: Results, folder: Path) -> dict[str, Picture]:
-    """All figures that the results, and the rows in `folder`, allow, by the name of their file.
+    """All figures that the results and the rows in `folder` allow, by file name.
 
-    Raises LoadTestError if rows can't be read.
+    Raises LoadTestError if the rows can't be read.
     """
     settings = results["settings"]
     finding_now = finding(results["steps"], settings)
@@ -77,7 +77,7 @@ def pictures(results: Results, folder: Path) -> dict[str, Picture]:
 
 
 def _of_requests(results: Results, folder: Path) -> dict[str, Picture]:
-    """The figures of single requests; none if the rows are not there."""
+    """The figures of single requests; none if the rows are missing."""
     shown: Mapping[str, Step] = shown_steps(results)
     if not shown or not all((folder / step["rows"]).exists() for step in shown.values()):
         return {}

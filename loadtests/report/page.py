@@ -1,4 +1,4 @@
-"""One HTML file that needs no other: templates filled in, figures inside, and tables as plain data."""
+"""A self-contained HTML file: filled-in templates, embedded figures, and tables as plain data."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Body:
-    """Lines that belong together, under a heading of their own; `kind` is the heading's CSS class."""
+    """Lines that belong together, under their own heading; `kind` is the heading's CSS class."""
 
     title: str
     lines: Sequence[Line]
@@ -35,7 +35,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: groups of columns with their names, and bodies of lines. `name` says what it is of."""
+    """A table: groups of columns with their names, and bodies of lines. `name` is its subject."""
 
     name: str
     heads: Sequence[tuple[str, Sequence[str]]]
@@ -43,17 +43,17 @@ class Table:
 
     @property
     def width(self) -> int:
-        """How many columns it has."""
+        """The number of columns."""
         return sum(len(names) for _, names in self.heads)
 
     @property
     def words(self) -> int:
-        """How many columns at its left are words, or name what the line is of."""
+        """The number of columns on the left that hold words, or name the line's subject."""
         return len(self.heads[0][1])
 
     @property
     def firsts(self) -> set[int]:
-        """Where a group of columns begins, the first one left out."""
+        """The columns at which a group begins, except the first group."""
         places, place = set(), 0
         for _, names in self.heads:
             places.add(place)
@@ -62,7 +62,7 @@ class Table:
 
 
 def render(template: str, **given: Any) -> str:
-    """The page. Texts are escaped; a name that the template needs and is not given raises UndefinedError."""
+    """The page, with texts escaped. Raises UndefinedError if a name that the template needs is missing."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -75,7 +75,7 @@ def render(template: str, **given: Any) -> str:
 
 
 def embedded(pictures: Mapping[str, Picture], folder: Path) -> dict[str, dict[str, str]]:
-    """Write each picture to `folder` as PNG and SVG; returns its source and its words, by name."""
+    """Write each picture to `folder` as PNG and SVG; returns its source and alternative text, by name."""
     found = {}
     for name, picture in pictures.items():
         _, svg = save(picture.figure, folder, name)

@@ -1,10 +1,10 @@
-"""What is left of a run for people: report.html with its figures, and the table at the end in the terminal.
+"""Output for people: report.html with its figures, and the final table in the terminal.
 
-    python -m loadtests report reports/2030-01-31-120000     # the report of a run, written again
-    python -m loadtests report rows.csv                      # of any file of requests that the plugin wrote
+    python -m loadtests report reports/2030-01-31-120000     # rewrites the report of a run
+    python -m loadtests report rows.csv                      # reports on a file of requests from the plugin
 
-The report is one file that needs no other, no network and no script, and explains itself to someone who was
-not there. What it says of a setting comes from results.schema.json, so that each has one definition.
+The report is one self-contained file, without network access or scripts, and needs no prior knowledge of the
+run. The descriptions of settings come from results.schema.json, so that each has one definition.
 """
 
 import argparse
@@ -44,7 +44,7 @@ SCHEMA = Path(__file__).parents[1] / "results.schema.json"
 
 @dataclass(frozen=True)
 class Held:
-    """How much load an app holds within the rule: the headline, and what is beside it."""
+    """How much load an app holds within the rule: for the headline, with notes."""
 
     app: str
     name: str
@@ -53,10 +53,10 @@ class Held:
 
 
 def write_report(results: Results, folder: Path) -> Path:
-    """Write report.html and figures/*.png and *.svg into `folder`, where results.json and the rows are.
+    """Write report.html and figures/*.png and *.svg to `folder`, which holds results.json and the rows.
 
     Returns the path of the report. The figures of single requests need the raw rows of the steps they show,
-    and are left out if those are no longer there. Raises LoadTestError if rows can't be read.
+    and are left out if those are missing. Raises LoadTestError if rows can't be read.
     """
     settings, steps = results["settings"], results["steps"]
     page = render(
@@ -98,20 +98,20 @@ def write_report(results: Results, folder: Path) -> Path:
 
 
 def judged_app(results: Results) -> str:
-    """The app whose keeping of the rule decides: the queued one, or the only one measured."""
+    """The app that the verdict is about: the queued one, or the only one measured."""
     apps = apps_in(results)
     return "queued" if "queued" in apps else apps[0] if apps else "sync"
 
 
 def headline(results: Results) -> str:
-    """How much load each app holds within the rule, in one line without a full stop."""
+    """How much load each app holds within the rule, as one line without a full stop."""
     told = [f"{each.name} holds {each.most}" for each in holdings(results)]
     rule = duration(results["settings"]["rule_ms"])
     return f"Within {rule} {', '.join(told)}" if told else "No step of this run is fit for a verdict"
 
 
 def holdings(results: Results) -> list[Held]:
-    """For each app of which a point is fit: what it holds with the default settings, and with others."""
+    """For each app with a fit point: the load it holds with the default settings, and with others."""
     found = []
     for app in TOLD_FIRST:
         said = {
@@ -127,7 +127,7 @@ def holdings(results: Results) -> list[Held]:
 
 
 def _with_other_settings(results: Results, app: str) -> list[str]:
-    """The setting, other than the default, that holds most users, if it holds more than the default."""
+    """The non-default setting that holds the most users, if that is more than the default holds."""
     by_setting: dict[str, list[Mapping[str, Any]]] = {}
     for point in of_app(unusual(results), app):
         if point["model"] == "closed":
@@ -156,7 +156,7 @@ def _minutes(results: Results) -> float:
 
 
 def _descriptions() -> dict[str, str]:
-    """What results.schema.json says of each setting."""
+    """The description of each setting in results.schema.json."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     settings = schema["properties"]["settings"]["properties"]
     return {name: setting["description"] for name, setting in settings.items()}
@@ -166,7 +166,7 @@ def _descriptions() -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write a report again, say where it is, and return 0. Raises LoadTestError."""
+    """Write a report, print its path, and return 0. Raises LoadTestError."""
     options = _parser().parse_args(argv)
     source: Path = options.source
     if source.is_dir() or source.name == "results.json":
@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write_report_again(folder: Path) -> Path:
-    """Write the report of a finished run from its results.json and rows; returns its path.
+    """Rewrite the report of a finished run from its results.json and rows; returns its path.
 
     Raises LoadTestError if they can't be read.
     """
@@ -201,13 +201,13 @@ def write_report_again(folder: Path) -> Path:
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageError(
             f"{folder / 'results.json'} is not as results.schema.json says ({type(error).__name__}: {error})."
-            " Is it whole? A run that was interrupted is gone on with by: python -m loadtests bench --resume"
+            " Is it complete? To resume an interrupted run: python -m loadtests bench --resume"
             f" {folder}"
         ) from error
 
 
 def read_results(file: Path) -> dict[str, Any]:
-    """What a results.json holds. Raises UsageError if it can't be read, or is of another version."""
+    """The contents of a results.json. Raises UsageError if it can't be read, or is of another version."""
     try:
         results = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -215,7 +215,7 @@ def read_results(file: Path) -> dict[str, Any]:
             f"{file.parent} holds no run: {file.name} can't be read ({error.strerror})"
         ) from error
     except ValueError as error:
-        raise UsageError(f"{file} is no JSON: {error}") from error
+        raise UsageError(f"{file} is not JSON: {error}") from error
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     expected = {key: schema["properties"][key]["const"] for key in ("schema", "version")}
     found = {key: results.get(key) for key in expected} if isinstance(results, dict) else {}
@@ -226,35 +226,35 @@ def read_results(file: Path) -> dict[str, Any]:
         )
     missing = [key for key in schema["required"] if key not in results]
     if missing:
-        raise UsageError(f"{file} lacks {', '.join(missing)}: it is not whole. Measure again")
+        raise UsageError(f"{file} lacks {', '.join(missing)}: it is incomplete. Measure again")
     return dict(results)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests report",
-        description="Write the report of a run again, or that of a file of requests.",
+        description="Rewrite the report of a run, or write that of a file of requests.",
     )
     parser.add_argument(
         "source",
         metavar="PATH",
         type=Path,
-        help="the folder of a run, or a file of requests (CSV) that was written with --rows",
+        help="the folder of a run, or a file of requests (CSV) written with --rows",
     )
     parser.add_argument(
         "--rule",
         metavar="MS",
         type=_above_zero,
-        help="the rule in milliseconds; default the recording's own, or 500",
+        help="the rule in milliseconds (default: the recording's own, or 500)",
     )
     parser.add_argument(
         "--warm-up",
         metavar="S",
         type=_seconds,
-        help="seconds at the start that don't count; default the recording's",
+        help="seconds at the start that are left out (default: the recording's own)",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="where to write; default beside the file of requests"
+        "--out", metavar="DIR", type=Path, help="where to write (default: beside the file of requests)"
     )
     return parser
 

@@ -1,6 +1,6 @@
-"""A report of any file of requests that the plugin wrote: of one's own locustfile, on one's own server.
+"""The report of a file of requests from the plugin: any locustfile, any server.
 
-Groups may have any names. Beside rows.csv lies rows.json, in which the generator says how it was doing.
+Groups may have any names. Beside rows.csv lies rows.json, with the generator's record of its own condition.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.wording import counted, duration, figure, percent, share_interval, user_count, visits
 
-MOST_SERIES = 6  # groups in the figures: those with the most requests
+MOST_SERIES = 6  # groups in the figures, those with the most requests
 
 
 def write_rows_report(
     rows_file: Path, folder: Path, rule_ms: float | None = None, warm_up: float | None = None
 ) -> Path:
-    """Write <name>-report.html, and its figures, into `folder`; returns the path of the report.
+    """Write <name>-report.html and its figures to `folder`; returns the path of the report.
 
-    `rule_ms` and `warm_up` (seconds) are the recording's own where they are not given. Raises LoadTestError
-    if the file can't be read, or nothing is left of it after the warm-up.
+    `rule_ms` and `warm_up` (seconds) default to the recording's own. Raises LoadTestError if the file can't
+    be read, or has no request after the warm-up.
     """
     given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -140,7 +140,7 @@ def facts(recording: Recording) -> list[tuple[str, str]]:
         "visits planned, sent, dropped, never sent": count
         and f"{count.planned}, {count.sent}, {count.dropped}, {count.never_sent}",
         "processes of the generator": len(recording.vitals),
-        "requests cut off at the end before anybody could say how long they take": recording.left_out,
+        "requests cut off at the end, with latency unknown": recording.left_out,
         "seed": recording.seed,
     }
     return [(name, str(value)) for name, value in known.items() if value is not None]

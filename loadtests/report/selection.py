@@ -1,4 +1,4 @@
-"""Which steps and points of a run a figure, a table or a sentence is about. Pure: from results.json."""
+"""Select the steps and points of a run for a figure, table or sentence. Pure: from results.json."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,21 +11,21 @@ Results = Mapping[str, Any]
 Step = Mapping[str, Any]
 Point = Mapping[str, Any]
 
-LOADS = {"closed": "users", "open": "rate_per_s"}  # the key that says how much load a step of a model had
+LOADS = {"closed": "users", "open": "rate_per_s"}  # the key that holds a step's load, by model
 
 
 def points_in(results: Results) -> list[dict[str, Any]]:
-    """All points, bursts left out."""
+    """All points; bursts are no points."""
     return list(results["points"])
 
 
 def apps_in(results: Results) -> list[str]:
-    """The apps that were measured, in the order in which they are told of."""
+    """The measured apps, in reporting order."""
     return [app for app in SHORT if any(step["app"] == app for step in results["steps"])]
 
 
 def load_of(step: Step | Point) -> float:
-    """How much load it had: users, or visits a second."""
+    """The load of a step or point: users, or visits a second."""
     return float(step[LOADS[step["model"]]])
 
 
@@ -43,42 +43,42 @@ def unusual(results: Results) -> list[dict[str, Any]]:
 
 
 def main_model(results: Results) -> str:
-    """The model that the main figure is of: closed load, unless there was open load alone."""
+    """The load model of the main figure: closed, unless only open load was measured."""
     return "closed" if usual(results, "closed") or not usual(results, "open") else "open"
 
 
 def of_app(points: Sequence[Point], app: str) -> list[Point]:
-    """Those of one app, in their order."""
+    """The points of one app, in order."""
     return [point for point in points if point["app"] == app]
 
 
 def fit_steps(results: Results, point: Point) -> list[Step]:
-    """The repeats of a point that are fit."""
+    """The fit repeats of a point."""
     return [step for index in point["steps"] if (step := results["steps"][index])["fit"]]
 
 
 def repeats_of(results: Results, point: Point, group: str, key: str) -> list[float]:
-    """The figure in each fit repeat of a point; empty if there was only one, which is the point itself."""
+    """The figure in each fit repeat of a point; empty if there is only one, which is the point itself."""
     values = [step[group][key] for step in fit_steps(results, point) if step[group][key] is not None]
     return values if len(values) > 1 else []
 
 
 def naive_figure(results: Results, point: Point, group: str, key: str) -> Figure | None:
-    """A figure of the naive latencies, from the moment of sending, of all fit repeats together."""
+    """A figure of the naive latencies, from the moment of sending, over all fit repeats."""
     found = [figure_of(step["naive"][group], key) for step in fit_steps(results, point)]
     return together([figure for figure in found if figure is not None])
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
-    """The mean of those that are known; None without any."""
+    """The mean of the known values; None if there are none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
 def shown_steps(results: Results) -> dict[str, Step]:
-    """For each app the step that is looked at request by request: the most load at which every app is fit.
+    """The step of each app that is shown request by request: at the highest load at which every app is fit.
 
-    Closed load if there is any, else open; the default slots, workers and threads. May be empty.
+    In closed load if there is any, else open; with the default slots, workers and threads. May be empty.
     """
     if found := comparable(results["steps"], results["settings"]):
         return found
@@ -92,7 +92,7 @@ def shown_steps(results: Results) -> dict[str, Step]:
 
 
 def shown_points(results: Results) -> dict[str, Point]:
-    """The points that the shown steps are repeats of."""
+    """The points to which the shown steps belong."""
     return {
         app: next(point for point in points_in(results) if step in fit_steps(results, point))
         for app, step in shown_steps(results).items()
@@ -100,7 +100,7 @@ def shown_points(results: Results) -> dict[str, Point]:
 
 
 def queue_step(results: Results) -> Step | None:
-    """The step that shows the queue at work: the shown one of the queued app, or its largest fit one."""
+    """The step that shows the queue at work: the queued app's shown step, or its fit one of highest load."""
     if step := shown_steps(results).get("queued"):
         return step
     fit = [p for p in usual(results, main_model(results)) if p["app"] == "queued" and p["fit"]]

@@ -1,4 +1,4 @@
-"""Tables that hold things beside each other: processes, costs, prediction and measurement. Pure."""
+"""Tables that compare: processes, the workers, the queue's cost, prediction and measurement. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from loadtests.wording import app_name, duration, load, percent, setting, stated
 
 
 def processes_table(results: Results) -> Table:
-    """CPU (percent of one core) and most memory (MiB) of each process, the means of a point's fit repeats."""
+    """CPU (percent of one core) and peak memory (MiB) of each process, the means of a point's fit repeats."""
     shown = [point for point in points_in(results) if point["fit"]]
     names = sorted(
         {name for point in shown for step in fit_steps(results, point) for name in step["processes"]}
@@ -50,7 +50,7 @@ def _used(steps: Sequence[Step], names: Sequence[str]) -> list[str]:
 
 
 def queue_table(results: Results) -> Table | None:
-    """The workers under every load, the means of a point's fit repeats; None without a queue."""
+    """The workers at every load, as means over a point's fit repeats; None without a queue."""
     lines = []
     for point in of_app(points_in(results), "queued"):
         seen = [step["queue"] for step in fit_steps(results, point) if step["queue"]]
@@ -92,9 +92,9 @@ QUEUE_FORMS: dict[str, Callable[[Any], str]] = {
 
 
 def cost_table(results: Results) -> Table | None:
-    """What the queued app's answers bring with them, beside the synchronous app under the same load.
+    """The queued app's extra load, beside the synchronous app's under the same number of users or visits.
 
-    None unless there is a load at which both are fit.
+    None unless both are fit at some load.
     """
     lines = []
     for model in LOADS:

@@ -1,4 +1,4 @@
-"""The tables of a report: what each point, step, process and prediction has in each column. Pure."""
+"""The tables of steps and points in a report, and the contents of each column. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ Columns = Mapping[str, Mapping[str, Cell]]
 
 
 def _of(*path: str, form: str = "{}") -> Cell:
-    """What lies there, or nothing."""
+    """The value at `path`, or an empty cell."""
 
     def cell(step: Mapping[str, Any]) -> str:
         value: Any = step
@@ -153,22 +153,22 @@ POINT_COLUMNS: Columns = {
 
 
 def steps_table(results: Results) -> Table:
-    """Every step, by app and load, with its own figures."""
+    """The figures of every step, by app and load."""
     return _table("every step", results, results["steps"], STEP_COLUMNS)
 
 
 def fitness_table(results: Results) -> Table:
-    """What every step's fitness is judged by."""
+    """The data by which each step's fitness is judged."""
     return _table("the fitness of every step", results, results["steps"], FITNESS_COLUMNS)
 
 
 def points_table(results: Results) -> Table:
-    """All repeats of each condition together, with intervals."""
+    """The figures of each condition over all repeats, with intervals."""
     return _table("all repeats together", results, points_in(results), POINT_COLUMNS)
 
 
 def _table(name: str, results: Results, rows: Sequence[Step | Point], columns: Columns) -> Table:
-    """Rows by app and load. A column that says nothing in all of them, or the same setting, is left out."""
+    """Rows by app and load, without columns that are empty, or settings that are the same, in all of them."""
     kept = {
         heading: {name: cell for name, cell in cells.items() if _says_something(results, rows, name, cell)}
         for heading, cells in columns.items()

@@ -1,4 +1,4 @@
-"""A run as plain text: the table at the end in the terminal."""
+"""A run as plain text: the final table in the terminal."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ SHORT_NAMES = {**{app: app for app in APPS}, "host": "your app"}
 
 
 def text_table(results: Results) -> str:
-    """A line for each point, all repeats together, at most 80 columns wide; then what was not fit."""
+    """A line for each point over all repeats, at most 80 columns wide; then what was not fit."""
     over = f"over {duration(results['settings']['rule_ms'])}"
     heads = ("load", "app", "requests", "p50", "p95", "p99", over, "content p50", "fit")
     lines = ["p50 to p99: latency of POST /feeds. Content: until the feed can be read."]
@@ -21,7 +21,7 @@ def text_table(results: Results) -> str:
     if any(point["model"] == "open" for point in points):
         lines.append("Load: users; with /s, visits a second.")
     if results["settings"]["repeats"] > 1:
-        lines.append("Figures: means of the repeats. Fit: how many of them.")
+        lines.append("Figures: means of the fit repeats. Fit: how many repeats are fit.")
     lines.append(LINE.format(*heads))
     settings = {tuple(point[key] for key in SWEPT) for point in points}
     before = None
