@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from loadtests.errors import LoadTestError
+from loadtests.status import EXIT_STATUSES, Status
 
 COMMANDS = {
     "bench": ("loadtests.bench.bench", "measure both readers as users grow, and write a report"),
@@ -26,25 +27,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
-        return 0 if arguments else 2
+        return Status.KEPT if arguments else Status.USAGE
     command, *rest = arguments
     if command not in COMMANDS:
         print(f"loadtests: there is no command {command!r}\n\n{_usage()}", file=sys.stderr)
-        return 2
+        return Status.USAGE
     try:
         status: int = importlib.import_module(COMMANDS[command][0]).main(rest)
     except LoadTestError as error:
         print(f"loadtests {command}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        return 130
+        return Status.INTERRUPTED
     return status
 
 
 def _usage() -> str:
     lines = [f"  {command:11} {about}" for command, (_, about) in COMMANDS.items()]
     head = "usage: python -m loadtests COMMAND [OPTION ...]\n\ncommands:\n"
-    return head + "\n".join(lines) + "\n\nOptions of a command: python -m loadtests COMMAND --help"
+    return (
+        head
+        + "\n".join(lines)
+        + f"\n\n{EXIT_STATUSES}\n\nOptions of a command: python -m loadtests COMMAND --help"
+    )
 
 
 if __name__ == "__main__":

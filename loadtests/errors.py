@@ -1,10 +1,12 @@
 """The errors of the load tests; each message says what to do next."""
 
+from loadtests.status import Status
+
 
 class LoadTestError(Exception):
     """Base of this package's errors. The command line prints the message and exits with `exit_status`."""
 
-    exit_status = 2
+    exit_status: Status = Status.USAGE
 
 
 class UsageError(LoadTestError):
@@ -14,7 +16,7 @@ class UsageError(LoadTestError):
 class ProcessError(LoadTestError):
     """A process of the stack did not start, or ended while it was needed."""
 
-    exit_status = 3
+    exit_status = Status.UNFIT
 
 
 class WriteError(LoadTestError):

@@ -49,7 +49,7 @@ from loadtests.generator.tasks import perform_once
 from loadtests.judging.judge import judge
 from loadtests.judging.terminal import verdict_text
 from loadtests.records.recording import Recording, write_recording
-from loadtests.records.status import Status
+from loadtests.status import Status
 
 __all__ = ["random_of", "visit"]
 

@@ -10,6 +10,7 @@ from synthetic_run import make_run
 
 from loadtests.bench import bench
 from loadtests.bench.plan import Plan, Step
+from loadtests.status import Status
 
 Measure = Callable[..., list[str]]
 
@@ -78,7 +79,7 @@ def test_resume_takes_the_plan_from_the_folder(
     """Exit status 130 and what to type; then the rest, with the options of the first call."""
     out = tmp_path / "out"
     measured("fit", "interrupted")
-    assert bench.main(["--users", "1", "--think", "0.7", "--out", str(out)]) == bench.INTERRUPTED
+    assert bench.main(["--users", "1", "--think", "0.7", "--out", str(out)]) == Status.INTERRUPTED
     assert f"bench --resume {out}" in capsys.readouterr().err
     assert json.loads((out / "results.json").read_text())["interrupted"]
     rest = measured("fit")

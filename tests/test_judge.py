@@ -12,7 +12,7 @@ from loadtests.judging.rule import more_needed, word_of
 from loadtests.judging.terminal import run_table, verdict_text
 from loadtests.records.recording import Arrivals, Lag, Recording, Stage, Vital
 from loadtests.records.rows import DROPPED, Row
-from loadtests.records.status import Status
+from loadtests.status import Status
 
 ENOUGH = 400  # of which none is over: the interval reaches up to 0.9 %
 

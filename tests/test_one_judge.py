@@ -24,8 +24,8 @@ from loadtests.records.recording import (
     write_recording,
 )
 from loadtests.records.rows import DROPPED, Row
-from loadtests.records.status import Status
 from loadtests.report.rowsreport import headline
+from loadtests.status import Status
 
 SECONDS = 10.0
 WORDS = {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED, "unfit": Status.UNFIT}

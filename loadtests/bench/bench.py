@@ -3,9 +3,8 @@
     python -m loadtests bench --users 1,20,100
     python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
 
-Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to
-judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted:
-the steps measured so far are kept, and `--resume` continues.
+The exit status (loadtests/status.py) says whether the queued reader kept the 500 ms rule. After Ctrl-C the
+steps measured so far are kept, and `--resume` continues.
 """
 
 import json
@@ -33,9 +32,9 @@ from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine, pinning
+from loadtests.status import Status
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
-INTERRUPTED = 130
 # How many unfit steps of a run are measured again, since the machine may have had a busy moment.
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
@@ -72,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = None
     if results is None or not results["steps"]:
         print("Interrupted before the first step was done.", file=sys.stderr)
-        return INTERRUPTED
+        return Status.INTERRUPTED
     report = save(results, folder)
     if options.junit:
         options.junit.write_text(junit(results), encoding="utf-8")
@@ -83,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"\n{text_table(results)}\n\n{sentence}\n\nThe report: {report}")
     if results["interrupted"]:
         print(f"Interrupted. To resume: python -m loadtests bench --resume {folder}", file=sys.stderr)
-        return INTERRUPTED
+        return Status.INTERRUPTED
     return int(results["verdict"]["exit_status"])
 
 

@@ -19,8 +19,8 @@ from loadtests.errors import ProcessError, UsageError
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
 from loadtests.records.recording import Recording, read_recording
-from loadtests.records.status import Status
 from loadtests.servers.processes import Process
+from loadtests.status import Status
 
 RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0)  # requests a second
 MOST_RATE = 100_000.0  # the most that --rates accepts

@@ -8,6 +8,7 @@ from loadtests.arguments import number as number_in
 from loadtests.bench.plan import Plan
 from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import DEFAULT_MIX, parse_mix, written_mix
+from loadtests.status import EXIT_STATUSES
 
 READERS = ("sync", "queued")
 
@@ -63,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests bench",
         description="Measure both feed readers as users grow, and write a report. Takes under 5 minutes.",
-        epilog="Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage,"
-        " 3 the run was not fit to judge (it says why), 130 interrupted. N,N stands for several numbers.",
+        epilog=f"N,N stands for several numbers. The verdict is on the queued reader.\n\n{EXIT_STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     load = parser.add_argument_group("load").add_argument
     load("--model", choices=["closed", "open", "both"], default="closed", help="default: closed")

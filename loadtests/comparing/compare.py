@@ -3,8 +3,9 @@
     python -m loadtests compare reports/before reports/after
     python -m loadtests compare before.csv after.csv --warm-up 5
 
-Exit status: 0 nothing is slower beyond doubt and by more than the margin, 1 something is, 2 bad usage (not a
-run, nothing in common, different loads), 3 a condition has no fit repeat, or no figure can be judged.
+Something is slower if it is so beyond doubt and by more than the margin. Sides that have nothing in common, or
+different loads, are wrong usage; a condition without a fit repeat, or without a figure to judge, is not fit.
+The exit statuses are in loadtests/status.py.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from loadtests.comparing.comparisontext import text_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.errors import UsageError
+from loadtests.status import EXIT_STATUSES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests compare",
-        description="The difference between two runs, before and after, with its 95 % interval: from the"
-        " spread of the repeats if both sides have two or more fit ones, else from requests within the run.",
-        epilog="Exit status: 0 nothing is slower, 1 something is: significantly (at 5 %, for all"
-        " figures together) and by more than --worse; 2 bad usage, 3 a condition had no fit repeat, or no"
-        " figure could be judged.",
+        description="The difference between two runs, before and after, with its 95 % interval: from the\n"
+        "spread of the repeats if both sides have two or more fit ones, else from requests\nwithin the run.",
+        epilog="Slower: significantly (at 5 %, for all figures together) and by more than --worse. Not fit:\n"
+        f"a condition had no fit repeat, or no figure could be judged.\n\n{EXIT_STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
     parser.add_argument("before", metavar="A", type=Path, help=what)

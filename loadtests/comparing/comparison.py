@@ -22,8 +22,8 @@ from loadtests.comparing.sides import Repeat, Side
 from loadtests.errors import UsageError
 from loadtests.judging.intervals import CONFIDENCE, holm
 from loadtests.records.constants import MOST_OVER
+from loadtests.status import Status
 
-SAME, SLOWER, UNFIT = 0, 1, 3  # exit statuses; 2 is for wrong usage
 WORSE_PERCENT = 10.0  # of a latency: a smaller increase stops nobody
 LEAST_MS = 1.0  # a smaller increase may be the load generator's
 MOST_ALIKE = {  # settings that define the load: figures under different ones say nothing about the app
@@ -111,7 +111,7 @@ def compare(
     _judge(questions)
     slower = any(question["finding"] == "slower" for question in questions)
     judged = any(question["chance"] is not None for question in questions)
-    status = SLOWER if slower else UNFIT if unfit or not judged else SAME
+    status = Status.BROKEN if slower else Status.UNFIT if unfit or not judged else Status.KEPT
     only = [
         f"{side.names[each]} ({side.path})" for side in (a, b) for each in side.repeats if each not in common
     ]

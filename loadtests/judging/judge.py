@@ -17,7 +17,7 @@ from loadtests.judging.rule import Word, more_needed, word_of
 from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
-from loadtests.records.status import Status
+from loadtests.status import Status
 from loadtests.wording import counted
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from loadtests.judging.points import points
 from loadtests.judging.rule import RULED, Word, all_of, more_needed, shares_over
 from loadtests.records.constants import RULE_MS
-from loadtests.records.status import Status
+from loadtests.status import Status
 from loadtests.wording import (
     APPS,
     GROUPS,

@@ -2,8 +2,7 @@
 
     python -m loadtests queue --database sqlite --only enqueue,drain
 
-Exit status: 0 every target met, 1 a target missed, 2 bad usage, 3 a process failed, 130 interrupted. What was
-measured until then is kept.
+The exit statuses are in loadtests/status.py. What was measured before an interruption is kept.
 """
 
 import argparse
@@ -33,10 +32,10 @@ from loadtests.queuebench.stats import Result, all_met
 from loadtests.report.charts import save as save_figure
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine
+from loadtests.status import EXIT_STATUSES, Status
 
 PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer", "asyncpg")
 PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,10 @@ class Findings:
     @property
     def exit_status(self) -> int:
         if self.interrupted:
-            return INTERRUPTED
+            return Status.INTERRUPTED
         if self.error is not None:
             return ProcessError.exit_status
-        return 0 if all_met(self.results) else 1
+        return Status.KEPT if all_met(self.results) else Status.BROKEN
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,8 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m loadtests queue",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes.",
-        epilog=f"measures:\n{about}\n\nExit status: 0 every target met, 1 a target missed, 2 bad usage,"
-        "\n3 a process failed, 130 interrupted.",
+        epilog=f"measures:\n{about}\n\n{EXIT_STATUSES}",
     )
     option = parser.add_argument
     option(

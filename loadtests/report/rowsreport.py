@@ -14,10 +14,10 @@ from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict, judge
 from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise, title
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, in_window
-from loadtests.records.status import Status
 from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timeline_figure
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
+from loadtests.status import Status
 from loadtests.wording import counted, duration, figure, percent, share_interval, user_count, visits
 
 MOST_SERIES = 6  # groups in the figures, those with the most requests

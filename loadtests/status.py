@@ -1,0 +1,25 @@
+"""The exit statuses: one table for every command, and for Locust with loadtests.plugin."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """What a command ends with, so that a pipeline can tell a broken rule from everything else."""
+
+    KEPT = 0
+    BROKEN = 1
+    USAGE = 2
+    UNFIT = 3
+    UNDECIDED = 4
+    INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+
+MEANING = {
+    Status.KEPT: "the rule was kept; nothing got slower; every target was met",
+    Status.BROKEN: "the rule was broken; something got slower; a target was missed",
+    Status.USAGE: "wrong usage, or nothing there: no server answers, a file can't be read or written",
+    Status.UNFIT: "not fit: the load is in doubt, or a process failed, so nothing is proved",
+    Status.UNDECIDED: "undecided: too few requests to say",
+    Status.INTERRUPTED: "interrupted by Ctrl-C",
+}
+EXIT_STATUSES = "exit status:\n" + "\n".join(f"  {status:3}  {what}" for status, what in MEANING.items())
