@@ -17,7 +17,7 @@ class Status(IntEnum):
 MEANING = {
     Status.KEPT: "the rule was kept; nothing got slower; every target was met",
     Status.BROKEN: "the rule was broken; something got slower; a target was missed",
-    Status.USAGE: "wrong usage, or nothing there: no server answers, a file can't be read or written",
+    Status.USAGE: "wrong usage, or nothing there: no server, no such file, no room to write",
     Status.UNFIT: "not fit: the load is in doubt, or a process failed, so nothing is proved",
     Status.UNDECIDED: "undecided: too few requests to say",
     Status.INTERRUPTED: "interrupted by Ctrl-C",

@@ -3,9 +3,9 @@
     python -m loadtests compare reports/before reports/after
     python -m loadtests compare before.csv after.csv --warm-up 5
 
-Something is slower if it is so beyond doubt and by more than the margin. Sides that have nothing in common, or
-different loads, are wrong usage; a condition without a fit repeat, or without a figure to judge, is not fit.
-The exit statuses are in loadtests/status.py.
+Something is slower if it is so beyond doubt and by more than the margin. Sides that have nothing in common,
+or different loads, are wrong usage; a condition without a fit repeat, or without a figure to judge, is not
+fit. The exit statuses are in loadtests/status.py.
 """
 
 import argparse
@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m loadtests compare",
         description="The difference between two runs, before and after, with its 95 % interval: from the\n"
         "spread of the repeats if both sides have two or more fit ones, else from requests\nwithin the run.",
-        epilog="Slower: significantly (at 5 %, for all figures together) and by more than --worse. Not fit:\n"
-        f"a condition had no fit repeat, or no figure could be judged.\n\n{EXIT_STATUSES}",
+        epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n--worse. Not fit: a"
+        f" condition had no fit repeat, or no figure could be judged.\n\n{EXIT_STATUSES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
