@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = Plan()
     parser = argparse.ArgumentParser(
         prog="python -m loadtests bench",
-        description="Measure both feed readers as users grow, and write a report. Takes under 5 minutes.",
+        description="Measure both feed readers as users grow, and write a report.\nTakes 5 minutes.",
         epilog=f"N,N stands for several numbers. The verdict is on the queued reader.\n\n{EXIT_STATUSES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

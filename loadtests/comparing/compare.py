@@ -50,10 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests compare",
-        description="The difference between two runs, before and after, with its 95 % interval: from the\n"
-        "spread of the repeats if both sides have two or more fit ones, else from requests\nwithin the run.",
-        epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n--worse. Not fit: a"
-        f" condition had no fit repeat, or no figure could be judged.\n\n{EXIT_STATUSES}",
+        description="The difference between two runs, before and after, with its 95 % interval: from\n"
+        "the spread of the repeats if both sides have two or more fit ones, else from\n"
+        "requests within the run.",
+        epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n"
+        "--worse. Not fit: a condition had no fit repeat, or no figure could be judged.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
