@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         everything = all_chapters()
-        wanted = _chosen(everything, options.chapters)
+        wanted = chosen(everything, options.chapters)
         if options.check:
             return _check_all(wanted, "recorded" if options.recorded else "live", options.only)
         _one_by_one(wanted, lambda chapter: build(chapter, options.record))
@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _chosen(chapters: Sequence[Chapter], names: Sequence[str]) -> list[Chapter]:
+def chosen(chapters: Sequence[Chapter], names: Sequence[str]) -> list[Chapter]:
     """The chapters with these names or numbers, or all of them. Raises SourceError for an unknown name."""
     known = {key: each for each in chapters for key in (each.name, str(each.number), f"{each.number:02}")}
     if unknown := [name for name in names if name not in known]:

@@ -1,7 +1,9 @@
-"""Who may import whom: the arrows run one way."""
+"""Who may import whom: the arrows run one way. And no test reads what is private."""
 
 import ast
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ ROOMS = (  # of loadtests: each may import those before it
     *("feedserver", "servers", "generator", "judging", "plugin", "feeds"),
     *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
 )
+# Not a namedtuple's methods, which are named so that no field has the name.
+PRIVATE = re.compile(r"(^|\.)(_(?!replace$|asdict$|fields$)[a-z]\w*|registry)(\.|$)")
 
 
 def modules(path: Path) -> set[str]:
@@ -102,3 +106,24 @@ def test_the_notebooks_never_import_locust_or_the_apps() -> None:
     assert sources
     for path in sources:
         assert not imports(path) & {"locust", "gevent", "sync_app", "queued_app", "feedreader"}, path
+
+
+def names(path: Path) -> Iterator[str]:
+    """What a file accesses in other objects, and what it imports; as texts, what it gives to setattr() and
+    the like.
+    """
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            if ast.unparse(node) != "os._exit":
+                yield node.attr
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+            yield getattr(node, "module", None) or ""
+        elif isinstance(node, ast.Call) and re.search(r"\b(get|set|del|has)attr$", ast.unparse(node.func)):
+            yield from (str(ast.literal_eval(each)) for each in node.args if isinstance(each, ast.Constant))
+
+
+def test_no_test_reads_a_private_name_or_patches_the_registry_of_jobs() -> None:
+    """A test looks at what a user can see: `_name` is read of nothing but `self`."""
+    found = {path.name: [*filter(PRIVATE.search, names(path))] for path in (ROOT / "tests").glob("*.py")}
+    assert {name: private for name, private in found.items() if private} == {}

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -11,12 +12,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import administer
-from jobs_for_tests import Fail, Say
+from jobs_for_tests import Fail, Line, Say
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from jobqueue import Job, Queue, Worker, claiming, direct, inserting, presence, settling
-from jobqueue.direct import Kept, Spares, Transaction
+from jobqueue.direct import Kept, Spares, Transaction, count
 from jobqueue.presence import Self, Tally
 from jobqueue.schema import WorkerRow, jobs, workers
 
@@ -25,6 +26,7 @@ pytest_plugins = ["queue_fixtures"]
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 LEASE = timedelta(seconds=30)
+ONE = sa.select(sa.literal_column("1"))
 
 
 def row(handler: str, **options: Any) -> dict[str, Any]:
@@ -124,9 +126,10 @@ def kept(queue: Queue) -> Any:
     connection.close()
 
 
-def backend(transaction: Transaction) -> Any:
-    """What tells one connection from another."""
-    return transaction._driver  # type: ignore[union-attr]
+def backend(transaction: Kept) -> Any:
+    """The driver's connection, which tells one from another."""
+    cursor, _ = transaction.execute(ONE, {})
+    return cursor.connection
 
 
 def add(transaction: Transaction, **options: Any) -> int:
@@ -174,23 +177,13 @@ def test_an_error_of_the_driver_is_sqlalchemys(queue: Queue, kept: Kept) -> None
 
 def test_a_commit_that_fails_is_an_error_like_any_other(queue: Queue, kept: Kept) -> None:
     """Nothing was written, the caller hears of it, and the next transaction has a new connection."""
-    driver_error = queue.engine.dialect.loaded_dbapi.OperationalError
-
-    class Failing:
-        def __init__(self, driver: Any):
-            self._driver = driver
-
-        def commit(self) -> None:
-            raise driver_error("the disk is full")
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._driver, name)
-
-    with pytest.raises(DBAPIError, match="the disk is full"), kept.begin() as transaction:
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), kept.begin() as transaction:
+        first = backend(transaction)
         add(transaction)
-        kept._driver = Failing(kept._driver)
+        count(transaction, sa.insert(Line), {"text": "an orphan", "parent_id": 4711})  # COMMIT finds out
     assert queue.jobs() == []
     with kept.begin() as transaction:
+        assert backend(transaction) is not first
         add(transaction)
     assert len(queue.jobs()) == 1
 
@@ -312,90 +305,56 @@ def in_a_child(function: Callable[[], object]) -> None:
 
 
 @pytest.mark.live
-def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(queue: Queue) -> None:
-    """A web server that forks its workers after the application was loaded, and had enqueued something."""
-    queue.enqueue(Say("parent"))
-    (spare,) = queue._writing._spare  # type: ignore[union-attr]
-    parents = spare._driver
-
-    def enqueue_in_the_child() -> None:
-        queue.enqueue(Say("child"))
-        (own,) = queue._writing._spare  # type: ignore[union-attr]
-        assert own._driver is not parents
-        queue.enqueue(Say("child again"))
-
-    in_a_child(enqueue_in_the_child)
-    queue.enqueue(Say("parent again"))
-    assert queue._writing._spare == [spare] and spare._driver is parents  # type: ignore[union-attr]
-    assert len(queue.jobs()) == 4
-
-
-@pytest.mark.live
-def test_after_a_fork_the_pool_of_the_parent_is_not_used_either(queue: Queue) -> None:
-    """It had looked at the queue, too: that connection waits in the engine's pool."""
-    queue.enqueue(Say("parent"))
-    with queue.engine.connect() as connection:
-        pooled = connection.connection.driver_connection
-
-    def enqueue_in_the_child() -> None:
-        queue.enqueue(Say("child"))
-        (own,) = queue._writing._spare  # type: ignore[union-attr]
-        assert own._driver is not pooled
-        with queue.engine.connect() as connection:
-            assert connection.connection.driver_connection is not pooled
-
-    def look_in_the_child() -> None:
-        assert len(queue.jobs()) == 2
-        with queue.engine.connect() as connection:
-            assert connection.connection.driver_connection is not pooled
-
-    in_a_child(enqueue_in_the_child)
-    in_a_child(look_in_the_child)
-    assert len(queue.jobs()) == 2
-    with queue.engine.connect() as connection:
-        assert connection.connection.driver_connection is pooled
-
-
-def test_what_a_child_does_first_is_to_forget(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same in this process, where it can be looked at: another pool, the old one neither closed nor
-    collected; and an engine that is gone by then is nothing to forget.
+def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server that forks its workers after the application was loaded, and had enqueued something and
+    looked at it: one connection is kept, and one is in the pool. A queue that is gone by then does no harm.
     """
-    forget: list[Callable[[], None]] = []
-    monkeypatch.setattr(os, "register_at_fork", lambda **functions: forget.extend(functions.values()))
-    child = Queue(queue.engine.url)
-    parents = child.engine.pool
-    child.enqueue(Say("parent"))
-    spares: Any = child._writing
-    (spare,) = spares._spare
-    forget[0]()
-    spares._pid = -1
-    assert child.engine.pool is not parents
-    child.enqueue(Say("child"))
-    assert spares._inherited == [spare] and spare not in spares._spare
-    assert len(child.jobs()) == 2
-    spare.close()
-    parents.dispose()
-    child.close()
+    queue.enqueue(Say("parent"))
+    assert len(queue.jobs()) == 1
     Queue(queue.engine.url).close()
     gc.collect()
-    forget[1]()
+    opened: list[object] = []
+    sa.event.listen(queue.engine, "connect", lambda *_: opened.append(None))
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def enqueue_first() -> None:
+        queue.enqueue(Say("child"))
+        assert len(opened) == 1
+        queue.enqueue(Say("child again"))
+        assert len(queue.jobs()) == 3
+        assert len(opened) == 2 and unraisable == []
+
+    def look_first() -> None:
+        assert len(queue.jobs()) == 3
+        assert len(opened) == 1
+
+    in_a_child(enqueue_first)
+    in_a_child(look_first)
+    queue.enqueue(Say("parent again"))
+    assert len(queue.jobs()) == 4
+    assert opened == []
 
 
-@pytest.mark.parametrize("method", ["_connect", "commit"])
-def test_an_interrupt_is_no_error_of_the_databases(
-    queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
+@pytest.mark.parametrize("moment", ["connect", "commit"])
+def test_an_interrupt_is_no_error_of_the_databases(queue: Queue, kept: Kept, moment: str) -> None:
     """Ctrl-C while it connects, or commits: it goes on to the caller, and nothing is written."""
 
     def press_ctrl_c(*_: object) -> None:
         raise KeyboardInterrupt
 
-    if method == "_connect":
-        monkeypatch.setattr(Kept, "_connect", press_ctrl_c)
+    def connect(dialect: Any, _record: object, arguments: Any, options: Any) -> Any:
+        if moment == "connect":
+            press_ctrl_c()
+        pressed = type("Pressed", (dialect.loaded_dbapi.Connection,), {"commit": press_ctrl_c})
+        return getattr(pressed, "connect", pressed)(*arguments, **options)
+
+    queue.close()  # so that it has to connect
+    sa.event.listen(queue.engine, "do_connect", connect, once=True)
     with pytest.raises(KeyboardInterrupt), kept.begin() as transaction:
         add(transaction)
-        kept._driver = type("Driver", (), {"commit": press_ctrl_c})()
-    monkeypatch.undo()
     assert queue.jobs() == []
     with kept.begin() as transaction:
         add(transaction)

@@ -1,8 +1,7 @@
 """Many jobs at once: in their order, all or none, however many."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -127,29 +126,18 @@ def test_any_text_comes_back_as_it_was(queue: Queue, many: bool) -> None:
     assert said == ODD
 
 
-@pytest.fixture
-def shout(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """A job whose enqueue() hook decides how urgent it is."""
-    monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
+@job
+class Shout(Say):
+    """Its enqueue() hook decides how urgent it is."""
 
-    @job
-    @dataclass
-    class Shout:
-        text: str
-
-        def enqueue(self, job: Job) -> None:
-            if self.text.isupper():
-                job.priority, job.queue = -1, "loud"
-
-        def perform(self) -> None:
-            said.append(self.text)
-
-    return Shout
+    def enqueue(self, job: Job) -> None:
+        if self.text.isupper():
+            job.priority, job.queue = -1, "loud"
 
 
-def test_a_hook_may_change_some_of_them(queue: Queue, shout: Callable[[str], Any]) -> None:
+def test_a_hook_may_change_some_of_them(queue: Queue) -> None:
     """The rest stay as they were asked for, and all keep their order."""
-    assert queue.enqueue_many([shout("a"), shout("B"), shout("C"), Say("d"), shout("E")], priority=3) == 5
+    assert queue.enqueue_many([Shout("a"), Shout("B"), Shout("C"), Say("d"), Shout("E")], priority=3) == 5
     assert [(job.priority, job.queue) for job in queue.jobs()] == [(-1, "loud")] * 3 + [(3, "default")] * 2
     assert Worker(queue).work_off() == (5, 0)
     assert said == ["B", "C", "E", "a", "d"]

@@ -1,5 +1,8 @@
 """`jobqueue explain`: why is a job not running? A test for each reason."""
 
+import json
+import subprocess
+import sys
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,7 +10,7 @@ from commands_for_tests import HOUR, MINUTE, NOON, SECOND, Command, claimed, nam
 from jobs_for_tests import Fail, Say
 from sqlalchemy import update
 
-from jobqueue import Queue, Worker, handlers
+from jobqueue import Queue, Worker
 from jobqueue.schema import jobs
 from jobqueue.tools.explaining import explain
 
@@ -192,18 +195,23 @@ def test_a_job_of_a_worker_that_fell_silent(queue: Queue) -> None:
     assert reasons(queue, id, late) == {"lease_over": over + "another worker is about to free it"}
 
 
-def test_a_job_that_this_program_can_not_load(
-    queue: Queue, command: Command, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.live
+def test_a_program_that_has_registered_no_job_can_not_know_which_it_could_load(
+    queue: Queue, database_url: str
 ) -> None:
-    """A program that has registered jobs says so; one that has none can't know."""
+    """As the command without --import, and so it says nothing of that."""
+    command = [sys.executable, "-m", "jobqueue", "explain", str(queue.enqueue(Say("x"))), "--json"]
+    out = subprocess.check_output([*command, "--database", database_url])
+    assert [reason["code"] for reason in json.loads(out)["reasons"]] == ["no_worker"]
+
+
+def test_a_job_that_this_program_can_not_load(queue: Queue, command: Command) -> None:
+    """It has registered others."""
     id = queue.enqueue(Say("x"), now=NOON)
-    monkeypatch.setattr(handlers, "registry", {})
-    known = handlers.registry
-    monkeypatch.setattr("jobqueue.tools.explaining.registry", known)
-    assert "handler" not in reasons(queue, id)
-    known["Other"] = None  # type: ignore[assignment]
+    with queue.writer.begin() as connection:
+        connection.execute(update(jobs).values(handler='{"job":"Vanished","arguments":{}}'))
     assert reasons(queue, id)["handler"].startswith(
-        "this program can't load it: No job is registered as 'Say' in this worker. Import the module"
+        "this program can't load it: No job is registered as 'Vanished' in this worker. Import the module"
     )
     said = command("explain", id, "--json", "--import", "jobs_for_tests").json()
     assert [reason["code"] for reason in said["reasons"]] == ["no_worker", "handler"]

@@ -10,14 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jobs_for_tests import Article, Say
 
-from jobqueue import HandlerError, NotAJob, NotSerializable, handlers, job
+from jobqueue import HandlerError, NotAJob, NotSerializable, job
 from jobqueue.handlers import dump, parse
-
-
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
 
 
 def there_and_back(performable: Any) -> Any:

@@ -40,8 +40,8 @@ def test_stats_tell_of_queues_workers_and_what_was_done(queue: Queue, command: C
     queue.enqueue(Say("later"), now=NOON, run_at=HOUR)
     silver = name_of(4227)
     waits = Tally(succeeded=99, failed=1)
-    for _ in range(98):
-        waits.count_wait(0.004)
+    for seconds in [0.004] * 98 + [400.0] * 2:
+        waits.count_wait(seconds)
     seen(queue, silver, NOON - 2 * SECOND, waits, threads=4)
     claimed(queue, silver, NOON, limit=1)
     seen(queue, "somebody", NOON - 2 * MINUTE, queues="images,mail")
@@ -60,7 +60,7 @@ def test_stats_tell_of_queues_workers_and_what_was_done(queue: Queue, command: C
     assert workers[2].startswith("somebody") and "2 min ago SILENT" in workers[2]
     assert answer.out.splitlines()[-2:] == [
         "attempts: 99 succeeded, 2 failed",
-        "pick-up latency: p50 2 ms, p95 5 ms, p99 5 ms",
+        "pick-up latency: p50 3 ms, p95 5 ms, p99 over 5 min",
     ]
     assert max(map(len, answer.out.splitlines())) <= 80
 
@@ -116,7 +116,6 @@ def test_a_pickup_latency_is_estimated_as_prometheus_does() -> None:
         pytest.approx(0.25),
         300.0,
     ]
-    assert inspecting._estimate(300.0) == "over 5 min"
 
 
 @pytest.mark.usefixtures("noon")

@@ -117,17 +117,29 @@ def test_a_full_disk_is_no_reason_to_leave_the_workers_alone(
     assert "jobqueue.state can't be written: Bad file descriptor" in caplog.text
 
 
-def test_a_file_that_its_supervisor_has_just_deleted_is_not_taken_for_the_new_one(tmp_path: Path) -> None:
-    """Its lock would be worth nothing: the next one would lock another file of that name."""
-    path = tmp_path / "jobqueue.state"
-    path.touch()
-    file = os.open(path, os.O_RDWR)
-    assert StateFile(path)._is_at_path(file)
-    path.unlink()
-    assert not StateFile(path)._is_at_path(file)
-    path.touch()
-    assert not StateFile(path)._is_at_path(file)
-    os.close(file)
+@pytest.mark.parametrize("another_is_made", [False, True])
+def test_a_file_that_its_supervisor_has_just_deleted_is_not_taken_for_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another_is_made: bool
+) -> None:
+    """Between opening and locking it. Its lock would be worth nothing: the next supervisor would lock
+    another file of that name.
+    """
+    predecessor, successor = (StateFile(tmp_path / "jobqueue.state") for _ in range(2))
+    predecessor.hold()
+    flock = fcntl.flock
+
+    def lock_too_late(file: int, how: int) -> None:
+        monkeypatch.undo()
+        predecessor.release()
+        if another_is_made:
+            predecessor.path.touch()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_too_late)
+    successor.hold()
+    successor.write(a_state())
+    assert StateFile(successor.path).read() == a_state()
+    successor.release()
 
 
 def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(

@@ -11,7 +11,7 @@ from jobs_for_tests import Fail, Line, Say, WaitAtGate, gates, only_job, said
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from jobqueue import AlreadyQueued, Job, Queue, Worker, handlers, inserting, job
+from jobqueue import AlreadyQueued, Job, Queue, Worker, inserting, job
 from jobqueue.direct import rows
 
 pytest_plugins = ["queue_fixtures"]
@@ -158,31 +158,26 @@ def test_keys_may_be_any_text(queue: Queue) -> None:
     assert len(queue.jobs()) == 4
 
 
-@pytest.fixture
-def only_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Any]:
-    """A job whose enqueue() hook gives it a key."""
-    monkeypatch.setattr(handlers, "registry", dict(handlers.registry))
+@job
+@dataclass
+class Fetch:
+    """Its enqueue() hook gives it a key."""
 
-    @job
-    @dataclass
-    class Fetch:
-        feed_id: int
+    feed_id: int
 
-        def enqueue(self, job: Job) -> None:
-            job.unique_key = f"feed {self.feed_id}"
+    def enqueue(self, job: Job) -> None:
+        job.unique_key = f"feed {self.feed_id}"
 
-        def perform(self) -> None: ...
-
-    return Fetch
+    def perform(self) -> None: ...
 
 
-def test_a_hook_may_set_the_key(queue: Queue, only_once: Callable[[int], Any]) -> None:
+def test_a_hook_may_set_the_key(queue: Queue) -> None:
     """So that whoever enqueues need not know of it: also in enqueue_many(), all or none."""
-    assert queue.enqueue_many([only_once(1), only_once(2)]) == 2
+    assert queue.enqueue_many([Fetch(1), Fetch(2)]) == 2
     with pytest.raises(AlreadyQueued) as error:
-        queue.enqueue_many([only_once(3), only_once(1)])
+        queue.enqueue_many([Fetch(3), Fetch(1)])
     assert error.value.id == queue.jobs()[0].id
     with pytest.raises(AlreadyQueued):
-        queue.enqueue(only_once(2))
-    assert queue.enqueue(only_once(2), if_queued="keep") == queue.jobs()[1].id
+        queue.enqueue(Fetch(2))
+    assert queue.enqueue(Fetch(2), if_queued="keep") == queue.jobs()[1].id
     assert [job.unique_key for job in queue.jobs()] == ["feed 1", "feed 2"]

@@ -8,10 +8,10 @@ from jobs_for_tests import Article, Base, Call, Fail, Say, said
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, Worker, handlers, job
+from jobqueue import Queue, Worker, job
 from jobqueue.schema import jobs
 from jobqueue.tools import verifying
-from jobqueue.tools.verifying import Group, verify
+from jobqueue.tools.verifying import verify
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
@@ -141,11 +141,3 @@ def test_verify_needs_the_modules_that_register_jobs(command: Command) -> None:
     assert command("verify") == (2, "", line)
     answer = command("verify", "--import", "no_such_module")
     assert (answer.status, answer.out) == (2, "") and "'no_such_module'" in answer.err
-
-
-def test_what_is_registered_decides(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the new code has it."""
-    id = queue.enqueue(Say("x"))
-    monkeypatch.delitem(handlers.registry, "Say")
-    (group,) = verify(queue).groups
-    assert group == Group(group.reason, 1, [id])

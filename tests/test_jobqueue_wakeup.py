@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from conftest import wait_until
 from jobs_for_tests import Line, Say, said
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue, claiming, ledger, settling, wakeup, worker
@@ -23,6 +24,16 @@ LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND query 
 
 Open = Callable[..., Queue]
 RunWorker = Callable[..., Any]
+
+
+def watchers() -> set[threading.Thread]:
+    """The threads that listen in this process."""
+    return {thread for thread in threading.enumerate() if thread.name == "jobqueue watcher"}
+
+
+def instead_of_listening(queue: Queue, act: Callable[[], object]) -> None:
+    """Call this in a watcher's thread whenever it has taken a connection of the queue's."""
+    event.listen(queue.engine, "checkout", lambda *_: threading.current_thread() in watchers() and act())
 
 
 @pytest.fixture
@@ -157,7 +168,7 @@ def listener(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[flo
     wait_until(lambda: rings, "the first ring: for what was said before")
     yield rings
     watcher.end()
-    assert not watcher._thread.is_alive()
+    assert not watchers()
 
 
 def test_a_watcher_rings_at_a_commit_and_not_before(queue: Queue, listener: list[float]) -> None:
@@ -222,46 +233,44 @@ def test_a_watcher_that_hangs_is_replaced(
     monkeypatch.setattr(wakeup, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(wakeup, "CHECK_SECONDS", 0.0)
     monkeypatch.setattr(wakeup, "LISTEN_SECONDS", 0.05)
-    watchers: list[Watcher] = []
-    method = "_watch_file" if queue.engine.dialect.name == "sqlite" else "_listen"
-    watch = getattr(Watcher, method)
+    hung: list[threading.Thread] = []
+    go_on = threading.Event()
 
-    def hang_at_first(self: Watcher, driver: Any) -> None:
-        watchers.append(self)
-        if len(watchers) == 1:
-            self._ended.wait(20)
-        else:
-            watch(self, driver)
+    def hang_at_first() -> None:
+        if not hung:
+            hung.append(threading.current_thread())
+            go_on.wait(20)
 
-    monkeypatch.setattr(Watcher, method, hang_at_first)
-    run_worker(open_queue(lease=timedelta(seconds=0.3)), poll_interval=AN_HOUR)
-    wait_until(lambda: len(watchers) > 1, "another watcher")
-    first, second = watchers[:2]
-    assert first is not second
-    wait_until(lambda: not first._thread.is_alive(), "the first one's end")
-    wait_until(lambda: not watchers[-1].is_dead(), "a sign of life")
+    watched = open_queue(lease=timedelta(seconds=0.3))
+    instead_of_listening(watched, hang_at_first)
+    run_worker(watched, poll_interval=AN_HOUR)
+    wait_until(lambda: hung and watchers() - {*hung}, "another watcher")
     queue.enqueue(Say("heard"))
     hear(queue, "heard")
+    go_on.set()
+    wait_until(lambda: not hung[0].is_alive(), "the first one's end")
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_without_notifications_a_worker_looks_often(
-    queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another driver than psycopg 3 may not tell what it has heard. (SQLite's needs none.)"""
-    listen = Watcher._listen
-    monkeypatch.setattr(Watcher, "_listen", lambda self, _: listen(self, object()))
-    running = idle()
+    """Another driver than psycopg 3 may not tell what it has heard: that is no error."""
+    monkeypatch.delattr(psycopg.Connection, "notifies")
+    idle()
     queue.enqueue(Say("second"))
     hear(queue, "second")
-    assert not running.worker._watcher.is_dead()
+    assert caplog.text == ""
 
 
 @pytest.mark.usefixtures("sleepy")
-def test_the_slow_poll_does_not_need_a_watcher(
-    queue: Queue, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_slow_poll_does_not_need_a_watcher(queue: Queue, run_worker: RunWorker) -> None:
     """It hears nothing at all, and finds the job nevertheless when it looks for the next time."""
-    monkeypatch.setattr(Watcher, "_loop", lambda self: None)
+
+    def fail() -> None:
+        raise OSError("no route to the database")
+
+    instead_of_listening(queue, fail)
     running = run_worker(queue, poll_interval=0.1)
     for word in ("one", "two"):
         queue.enqueue(Say(word))
@@ -273,10 +282,10 @@ def test_the_slow_poll_does_not_need_a_watcher(
 def test_no_watcher_is_left_when_its_worker_has_ended(queue: Queue, idle: Callable[..., Any]) -> None:
     """Its thread ends, and so does its connection."""
     running = idle()
-    assert [thread.name for thread in threading.enumerate()].count("jobqueue watcher") == 1
+    assert len(watchers()) == 1
     running.stop()
     running.wait()
-    assert "jobqueue watcher" not in [thread.name for thread in threading.enumerate()]
+    assert not watchers()
     if queue.engine.dialect.name == "postgresql":
 
         def listening() -> int:

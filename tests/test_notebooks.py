@@ -284,9 +284,9 @@ def test_a_source_without_a_header_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["1", "01", "01_the_500_ms_rule"])
 def test_a_chapter_is_named_by_its_number_or_its_name(name: str) -> None:
     """Both on the command line; an unknown one is said."""
-    assert build._chosen(CHAPTERS, [name]) == [CHAPTERS[0]]
+    assert build.chosen(CHAPTERS, [name]) == [CHAPTERS[0]]
     with pytest.raises(chapters.SourceError, match="no chapter 77: there are 01_the_500_ms_rule"):
-        build._chosen(CHAPTERS, ["77"])
+        build.chosen(CHAPTERS, ["77"])
 
 
 @pytest.mark.live

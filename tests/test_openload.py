@@ -1,5 +1,6 @@
 """Open load: visits begin when they are due, on users that are used again, up to the limits."""
 
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -35,9 +36,10 @@ def opened(
     perform: Callable[[Any, Arrival], None],
     in_flight: int = 100,
     connections: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Recorder, OpenLoad]:
     """An open load that has begun."""
-    recorder = Recorder()
+    recorder = Recorder(clock)
     users = Users([Choice(Made, perform, 1.0, True)], lambda made: made())
     load = OpenLoad(recorder, arrivals, users, perform, in_flight=in_flight, connections=connections)
     return recorder, load
@@ -141,13 +143,11 @@ def test_visits_in_flight_have_the_drain_to_end() -> None:
 
 def test_a_generator_that_never_came_to_it_says_so() -> None:
     """A thousand that were due long ago: they are not hurried out at the end, but counted as never sent."""
-
-    def block(_user: Made, _arrival: Arrival) -> None:
-        recorder._origin -= 10  # as if this had taken ten seconds of CPU
-        load._driver.kill()  # and the end came at once
-
-    recorder, load = opened(at(0.0, *[5.0] * 1000), block)
-    wait_for(lambda: load._driver.dead)
+    lost: list[float] = []  # seconds, as if the first visit had taken a hundred of CPU, and then came the end
+    _, load = opened(
+        at(0.0, *[50.0] * 1000), lambda *_: lost.append(100.0), clock=lambda: time.perf_counter() + sum(lost)
+    )
+    wait_for(lambda: lost)
     load.stop(drain=20)
     assert load.close(lambda _: ("", ""), DROPPED) == Count(1001, 1, 0, 1000)
 

@@ -5,6 +5,7 @@ import signal
 
 import notebooks_path  # noqa: F401
 import pytest
+from conftest import wait_until
 
 # isort: split
 from workbook.chapter07 import Lab
@@ -26,9 +27,9 @@ def test_a_stopped_worker_loses_its_job_and_is_told_so_when_it_goes_on(
     lab = Lab()
     try:
         lab.set_to_work(lease=0.5, workers=2)
-        worker, beats = lab.at_work(watch=0.1), len(lab._beats)
+        worker, (row,) = lab.at_work(watch=0.1), lab.queue.jobs()
         # Just after a heartbeat: stopped in the middle of one, it would keep SQLite's write lock.
-        lab._wait(lambda: lab._look() and len(lab._beats) > beats, "a heartbeat")
+        wait_until(lambda: lab.queue.jobs()[0].locked_at != row.locked_at, "a heartbeat")
         os.kill(worker, signal.SIGSTOP)
         story = lab.afterwards(signal.SIGSTOP)
     finally:

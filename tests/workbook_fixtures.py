@@ -4,6 +4,8 @@ A test module that needs them says `pytest_plugins = ["workbook_fixtures"]`.
 """
 
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import notebooks_path  # noqa: F401
@@ -14,14 +16,15 @@ import pytest
 def chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Chapter 3 has begun, live; chapter(5, "recorded") begins another. No file of a reader's is touched."""
     import workbook.experiments
-    import workbook.session
 
     monkeypatch.setenv("WORKBOOK_PREDICTIONS", str(tmp_path / "predictions.json"))
     monkeypatch.delenv("WORKBOOK", raising=False)
     monkeypatch.setattr(workbook.experiments, "DATA", tmp_path / "data")
 
     def begin(number: int = 3, mode: str = "live") -> None:
-        monkeypatch.setattr(workbook.session, "_sessions", [workbook.session.Session(number, mode)])
+        with pytest.MonkeyPatch.context() as environment, redirect_stdout(StringIO()):
+            environment.setenv("WORKBOOK", mode)
+            workbook.begin(number)
 
     begin()
     return begin

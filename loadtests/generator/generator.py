@@ -3,6 +3,7 @@
 import gc
 import itertools
 import random
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -47,9 +48,15 @@ class Visitor:
 class Generator:
     """One process's part of a load. `users` returns how many users Locust runs in it."""
 
-    def __init__(self, load: Load, index: int, users: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        load: Load,
+        index: int,
+        users: Callable[[], int],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.load = load
-        self.recorder = Recorder()
+        self.recorder = Recorder(clock)
         self._users = users
         self._numbers = itertools.count(index * USERS_A_PROCESS)
         self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request
