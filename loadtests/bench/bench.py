@@ -3,9 +3,9 @@
     python -m loadtests bench --users 1,20,100
     python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
 
-Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage, 3 the run was not fit to
-judge (the machine or the load generator was the bottleneck, or a process failed), 130 it was interrupted;
-what was measured until then is kept, and `--resume` goes on.
+Exit status: 0 the queued reader kept the 500 ms rule, 1 it broke it, 2 bad usage, 3 the run was not fit to
+judge (the machine or the load generator was the bottleneck, or a process failed), 4 there were too few
+requests to say, 130 it was interrupted; what was measured until then is kept, and `--resume` goes on.
 """
 
 import json
@@ -130,9 +130,9 @@ def _until_decided(plan: Plan, steps: dict[Path, Step], progress: Progress) -> I
     """
     yield from list(steps.items())
     folder = next(iter(steps)).parent.parent
-    for _ in range(MOST_MORE_STEPS):
+    for left in range(MOST_MORE_STEPS, 0, -1):
         done = [_read(file) for file in steps if file.exists()]
-        at = worth_repeating(done, MOST_MORE_STEPS)
+        at = worth_repeating(done, left)
         if at is None:
             return
         condition = list(steps.values())[at].condition

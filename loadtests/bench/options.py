@@ -61,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests bench",
         description="Measure both feed readers as users grow, and write a report. Takes under 5 minutes.",
-        epilog="Exit status: 0 the queued reader kept the 500 ms rule, 1 it did not, 2 bad usage,"
-        " 3 the run was not fit to judge (it says why), 130 interrupted. N,N stands for several numbers.",
+        epilog="Exit status: 0 the queued reader kept the 500 ms rule, 1 it broke it, 2 bad usage,"
+        " 3 the run was not fit to judge (it says why), 4 too few requests to say, 130 interrupted."
+        " N,N stands for several numbers.",
     )
     load = parser.add_argument_group("load").add_argument
     load("--model", choices=["closed", "open", "both"], default="closed", help="default: closed")
