@@ -11,9 +11,10 @@ import pytest
 from loadtests.__main__ import main
 from loadtests.comparing.compare import main as compare
 from loadtests.judging.points import points
-from loadtests.judging.rule import within_rule
+from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
 from loadtests.judging.verdict import verdict
+from loadtests.records.recording import Lag, Recording, Vital, write_recording
 from loadtests.records.rows import Row, in_window, write_rows
 
 WARM_UP, SECONDS = 5.0, 20.0
@@ -58,8 +59,11 @@ def rows_of(
     return rows
 
 
-def step(folder: Path, seed: object, latency: Latency, **different: Any) -> dict[str, Any]:
-    """One step as results.json has it, its rows written; by default the queued app with 20 users."""
+def step(folder: Path, seed: object, latency: Latency, per_s: int = 20, **different: Any) -> dict[str, Any]:
+    """One step as results.json has it, its rows written; by default the queued app with 20 users.
+
+    `per_s`: requests a second in each group; with 20 there are enough to prove that the rule was kept.
+    """
     values: dict[str, Any] = {
         "app": "queued",
         "model": "closed",
@@ -71,7 +75,7 @@ def step(folder: Path, seed: object, latency: Latency, **different: Any) -> dict
         "repeat": 1,
         "unfit_reasons": [],
     } | different
-    rows = rows_of(latency, seed)
+    rows = rows_of(latency, seed, per_s)
     name = f"{values['app']}-{values['users']}-{values['slots']}-{values['repeat']}.csv"
     (folder / "rows").mkdir(parents=True, exist_ok=True)
     write_rows(folder / "rows" / name, rows)
@@ -91,14 +95,14 @@ def step(folder: Path, seed: object, latency: Latency, **different: Any) -> dict
         "window_s": [WARM_UP, WARM_UP + SECONDS],
         "ended_s": ENDED,
     }
-    return {**found, "within_rule": within_rule(found)}
+    return {**found, "rule": rule_of(found)}
 
 
 def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> dict[str, Any]:
     """The results of a run of these steps, written to `folder`; `settings` are not the usual ones."""
     results = {
         "schema": "500ms/results",
-        "version": 2,
+        "version": 3,
         "started_at": "2030-01-02T03:04:05+00:00",
         "machine": MACHINE,
         "packages": {"Flask": "3.1.3"},
@@ -123,11 +127,25 @@ def plain(folder: Path, ms: float, repeats: int = 1, seed: object = 1, **differe
     return folder
 
 
+def recorded(path: Path, rows: Sequence[Row], users: int = 5, lag_ms: float = 1.0, **told: Any) -> Path:
+    """A file of requests, and beside it a generator at its ease with as many users as were asked for.
+
+    `told` is whatever else the recording says.
+    """
+    seconds = int(WARM_UP + SECONDS) + 1
+    common: dict[str, Any] = {
+        "users_asked": users,
+        "lag": tuple(Lag(at / 10, lag_ms) for at in range(10 * seconds)),
+        "vitals": (tuple(Vital(float(at), 0.1 * at, 0.5 * at, 2.0 * at, users) for at in range(seconds)),),
+    }
+    known = {"stopped_s": WARM_UP + SECONDS, "ended_s": ENDED} | common | told
+    write_recording(path, Recording(started_at=0.0, rows=tuple(rows), **known))
+    return path
+
+
 def file_of_requests(path: Path, ms: float = 200, **told: Any) -> Path:
     """A file of requests whose latencies are near to `ms`, and beside it what is known of them."""
-    write_rows(path, rows_of(about(ms), path.name))
-    path.with_suffix(".json").write_text(json.dumps({"ended_s": ENDED} | told))
-    return path
+    return recorded(path, rows_of(about(ms), path.name), **told)
 
 
 def answer(a: Path, b: Path, *options: str) -> dict[str, Any]:

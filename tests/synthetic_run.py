@@ -15,7 +15,7 @@ from synthetic_inside import make_floor, make_processes, make_queue, make_server
 from synthetic_theory import make_theory
 
 from loadtests.judging.points import points
-from loadtests.judging.rule import within_rule
+from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
 from loadtests.judging.verdict import verdict
 from loadtests.records.rows import Row, in_window, write_rows
@@ -98,7 +98,7 @@ def make_run(
         steps.append(make_step(folder, how | {"burst": burst, "repeat": 1}, rng, ()))
     found = {
         "schema": "500ms/results",
-        "version": 2,
+        "version": 3,
         "started_at": "2030-01-02T03:04:05Z",
         "finished_at": "2030-01-02T03:14:05Z",
         "machine": {
@@ -124,7 +124,7 @@ def make_whole(folder: Path) -> dict[str, Any]:
     """A run with everything: both models, repeats, more slots and threads, a burst; some of it unfit."""
     return make_run(
         folder,
-        users=(4, 12, 60),
+        users=(4, 30, 60),
         unfit={("queued", 60), ("sync", 19.0)},
         rates=(4.0, 14.5, 19.0),
         repeats=3,
@@ -186,7 +186,7 @@ def make_step(
         "rows": name,
         "ended_s": ENDED,
     }
-    return step | {"within_rule": within_rule(step)}
+    return step | {"rule": rule_of(step)}
 
 
 def simulate(how: dict[str, Any], rng: random.Random) -> tuple[list[Row], dict[str, Any]]:

@@ -10,15 +10,26 @@ from synthetic_run import make_run
 
 from loadtests.bench import bench
 from loadtests.bench.plan import Plan, Step
+from loadtests.judging.rule import rule_of
+from loadtests.judging.samples import summarise
+from loadtests.records.rows import Row
 from loadtests.status import Status
 
 Measure = Callable[..., list[str]]
 
 
+def groups(outcome: str) -> dict[str, Any]:
+    """The figures of a step that came out like that, of either group that is judged."""
+    count, seconds = {"few": (150, 0.02), "slow": (400, 0.9)}.get(outcome, (400, 0.02))
+    rows = [Row(1, "", "", float(n), float(n), n + seconds, 200, "") for n in range(count)]
+    return {group: summarise(rows, 1000.0) for group in ("submit", "browse")}
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Measure:
-    """Let steps come out as told, "fit", "late" or "interrupted", instead of measuring; returns what was
-    measured.
+    """Let steps come out as told instead of measuring; returns what was measured.
+
+    "fit": 400 requests, all fast; "few": 150 of them; "slow": all of the 400 slow; "late"; "interrupted".
     """
     invented = make_run(tmp_path_factory.mktemp("invented"), users=[1])["steps"]
 
@@ -30,10 +41,11 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
             outcome = todo.pop(0)
             if outcome == "interrupted":
                 raise KeyboardInterrupt
-            reasons = [] if outcome == "fit" else ["late"]
+            reasons = ["late"] if outcome == "late" else []
             one = next(each for each in invented if each["app"] == step.condition.app)
-            about = {**step.condition.about, "repeat": step.repeat}
-            return {**one, **about, "fit": not reasons, "unfit_reasons": reasons, "within_rule": True}
+            about = {**step.condition.about, "repeat": step.repeat, **groups(outcome)}
+            found = {**one, **about, "fit": not reasons, "unfit_reasons": reasons}
+            return {**found, "rule": rule_of(found)}
 
         monkeypatch.setattr(bench, "measure_step", measure_step)
         return seen
@@ -87,3 +99,69 @@ def test_resume_takes_the_plan_from_the_folder(
     assert len(rest) == 1
     results = json.loads((out / "results.json").read_text())
     assert results["settings"]["think_s"] == 0.7 and not results["interrupted"]
+
+
+def test_a_step_with_too_few_requests_is_measured_until_it_is_decided(
+    measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two more repeats of the queued reader, which is judged, with its largest load: 3 x 150 are enough."""
+    seen = measured("few", "few", "few", "few", "few", "few")
+    results = bench.run(Plan(users=(1, 20)), tmp_path)
+    assert seen[4:] == ["queued 20"] * 2 and len(seen) == 6
+    assert [step["repeat"] for step in results["steps"]] == [1, 1, 1, 1, 2, 3]
+    (point,) = [each for each in results["points"] if (each["app"], each["users"]) == ("queued", 20)]
+    assert (point["rule"], point["fit_repeats"], point["submit"]["judged"]) == ("kept", 3, 450)
+    assert (results["verdict"]["exit_status"], results["verdict"]["most_users"]["queued"]) == (0, 20)
+    assert "too few requests to say; more of them" in capsys.readouterr().out
+
+
+def test_what_is_decided_is_not_measured_again(measured: Measure, tmp_path: Path) -> None:
+    """Nor what the synchronous reader did, nor a smaller load, for which the larger one speaks."""
+    plan = Plan(users=(1, 20))
+    names = [f"{step.condition.app} {step.condition.users}" for step in plan.steps()]
+    kept = measured(*("fit" if name == "queued 20" else "few" for name in names))
+    assert bench.run(plan, tmp_path / "kept")["verdict"]["exit_status"] == 0 and kept == names
+    broken = measured(*("slow" if name == "queued 1" else "few" for name in names))
+    assert bench.run(plan, tmp_path / "broken")["verdict"]["exit_status"] == 1 and broken == names
+
+
+def test_a_step_is_not_measured_for_ever_until_it_is_decided(measured: Measure, tmp_path: Path) -> None:
+    """Some are not fit: no more than three steps are added, and none that would not decide by itself."""
+    plan = Plan(users=(20,), apps=("queued",))
+    seen = measured("few", *["late"] * 2, "few", *["late"] * 2)
+    results = bench.run(plan, tmp_path / "three")
+    assert results["verdict"]["exit_status"] == 4
+    assert [step["repeat"] for step in results["steps"]] == [1, 2, 3, 4] and len(seen) == 6
+    assert [step["fit"] for step in results["steps"]] == [True, False, True, False]
+    seen = measured("few", *["late"] * 4)
+    results = bench.run(plan, tmp_path / "two")
+    assert results["verdict"]["exit_status"] == 4 and len(seen) == 5
+    assert [step["fit"] for step in results["steps"]] == [True, False, False]
+
+
+def test_an_interrupted_run_goes_on_with_the_repeats_that_were_added(
+    measured: Measure, tmp_path: Path
+) -> None:
+    """The one that is there is not measured again, and is in the results."""
+    plan = Plan(users=(20,), apps=("queued",))
+    measured("few", "few", "interrupted")
+    results = bench.run(plan, tmp_path)
+    assert results["interrupted"] and len(results["steps"]) == 2
+    assert results["verdict"]["exit_status"] == 4
+    rest = measured("few")
+    results = bench.run(plan, tmp_path)
+    assert rest == ["queued 20"] and results["verdict"]["exit_status"] == 0
+    assert [step["repeat"] for step in results["steps"]] == [1, 2, 3]
+
+
+def test_too_few_requests_end_the_command_with_a_status_of_their_own(
+    measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """4, and words; in the files for pipelines nothing fails."""
+    measured("few", "late", "late", "late", "late", "late", "late")
+    junit, out = tmp_path / "bench.xml", tmp_path / "out"
+    options = ["--users", "20", "--app", "queued", "--out", str(out), "--junit", str(junit)]
+    assert bench.main(options) == 4
+    said = " ".join(capsys.readouterr().out.split())
+    assert "There were too few requests to say whether the queued app kept the rule of 500 ms." in said
+    assert 'failures="0" errors="0" skipped="1"' in junit.read_text()

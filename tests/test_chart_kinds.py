@@ -182,17 +182,17 @@ def test_a_sweep_changes_one_thing_at_a_time(whole):
     assert swept(whole) == ["slots", "threads"]
     assert {point["threads"] for point in sweep_points(whole, "slots")} == {32}
     assert {point["slots"] for point in sweep_points(whole, "threads")} == {8}
-    assert common_users(sweep_points(whole, "slots"), "slots") == [4, 12]
+    assert common_users(sweep_points(whole, "slots"), "slots") == [4, 30]
     figure = sweep_figure(whole, "slots")
-    mine = [p for p in sweep_points(whole, "slots") if p["app"] == "sync" and p["users"] == 12]
+    mine = [p for p in sweep_points(whole, "slots") if p["app"] == "sync" and p["users"] == 30]
     shares = [point["submit"]["share_over"]["value"] for point in mine]
     assert heights(figure, 2, COLOURS["sync"]) == [shares]
 
 
 def test_users_held_are_a_lower_bound_where_the_most_tried_was_held(whole):
-    """With 12 users, the most that are fit, the queued app keeps the rule with any number of slots."""
+    """With 30 users, the most that are fit, the queued app keeps the rule with any number of slots."""
     assert arrows(sweep_figure(whole, "slots"), panel=0) == 2
-    assert "queued: ≥ 12" in texts(sweep_figure(whole, "slots"))
+    assert "queued: ≥ 30" in texts(sweep_figure(whole, "slots"))
 
 
 def test_cpu_bars_add_up_to_the_processes(whole):

@@ -188,14 +188,19 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
         ("broken.json", "{", "can't be read as JSON"),
         ("list.json", "[]", "not a result of the bench"),
         ("other.json", "{}", "not a result of the bench"),
-        ("old.json", '{"schema": "500ms/results", "version": 1}', "version 1, not 2"),
-        ("cut.json", '{"schema": "500ms/results", "version": 2, "steps": [{}]}', "not a complete result"),
+        ("old.json", '{"schema": "500ms/results", "version": 2}', "version 2, not 3"),
+        ("cut.json", '{"schema": "500ms/results", "version": 3, "steps": [{}]}', "not a complete result"),
         ("words.csv", "one,two\n", "is not a file of requests"),
     ):
         (file := tmp_path / name).write_text(text)
         if name == "words.csv":
             file.with_suffix(".json").write_text('{"ended_s": 9}')
         assert said in refused(capsys, good, file)
+    for about_it in ('{"ended_s": 9}', '{"schema": "500ms/recording", "version": 0}'):
+        older = file_of_requests(tmp_path / "older.csv")
+        older.with_suffix(".json").write_text(about_it)
+        said = refused(capsys, older, older)
+        assert "older.json is not of this version of loadtests.plugin" in said and "measure again" in said
     write_rows(tmp_path / "alone.csv", rows_of(about(200), 1))
     assert "alone.json" in refused(capsys, tmp_path / "alone.csv", tmp_path / "alone.csv")
     assert "name two of the same kind" in refused(capsys, good, file_of_requests(tmp_path / "rows.csv"))

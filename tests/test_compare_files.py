@@ -1,27 +1,21 @@
 """`python -m loadtests compare` of files of requests, which any locustfile with the plugin leaves."""
 
-import json
 from pathlib import Path
 
 import pytest
-from compared_runs import ENDED, about, answer, file_of_requests, findings, refused, rows_of
+from compared_runs import about, answer, file_of_requests, findings, recorded, refused, rows_of
 
 from loadtests.comparing.sides import read_side
-from loadtests.records.rows import write_rows
+from loadtests.records.recording import Arrivals, Stage, Vital
 
 
 def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Their groups are whatever they are called; the warm-up is left out when its length is given."""
     files = []
     for side, ms in (("a", 200), ("b", 300)):
-        file = tmp_path / f"{side}.csv"
         rows = rows_of(about(ms), side, groups=("GET /cart", "POST /pay"))
         slow = [row if row.intended_s >= 5 else rows_of(about(3000), 1)[0] for row in rows]
-        write_rows(file, slow)
-        file.with_suffix(".json").write_text(
-            json.dumps({"started_at": 0.0, "ended_s": ENDED, "lag": [[9, 1.0]]})
-        )
-        files.append(file)
+        files.append(recorded(tmp_path / f"{side}.csv", slow))
     found = answer(files[0], files[1], "--warm-up", "5")
     assert found["exit_status"] == 1
     assert {each["group"] for each in found["questions"]} == {"GET /cart", "POST /pay"}
@@ -34,10 +28,7 @@ def test_a_folder_of_files_is_a_repeat_in_each(tmp_path: Path) -> None:
     """And the interval then lies between them."""
     for side, ms in (("a", 200), ("b", 300)):
         for n in range(3):
-            file = tmp_path / side / f"{n}.csv"
-            file.parent.mkdir(exist_ok=True)
-            write_rows(file, rows_of(about(ms), (side, n)))
-            file.with_suffix(".json").write_text(json.dumps({"started_at": 0.0, "ended_s": ENDED}))
+            recorded(tmp_path / side / f"{n}.csv", rows_of(about(ms), (side, n)))
     found = answer(tmp_path / "a", tmp_path / "b")
     assert found["exit_status"] == 1
     assert found["questions"][0]["between"] and found["questions"][0]["repeats"] == [3, 3]
@@ -47,13 +38,12 @@ def test_each_step_of_a_stepped_load_is_a_condition(tmp_path: Path) -> None:
     """Only the second got slower. The first seconds of each are left out, as the plugin was told."""
     files = []
     for side, second in (("a", 100), ("b", 200)):
-        file = tmp_path / f"{side}.csv"
         rows = [*rows_of(about(100), (side, 1))[:400], *rows_of(about(second), (side, 2))[400:800]]
-        write_rows(file, rows)
-        stages = [{"users": 5, "start_s": 0.0, "end_s": 10.0}, {"users": 10, "start_s": 10.0, "end_s": 20.0}]
-        told = {"ended_s": ENDED, "model": "closed", "warm_up_s": 2.0, "rule_ms": 500.0, "stages": stages}
-        file.with_suffix(".json").write_text(json.dumps(told))
-        files.append(file)
+        stages = (Stage(5, 0.0, 10.0), Stage(10, 10.0, 20.0))
+        vitals = (tuple(Vital(at, 0.1 * at, 0.5 * at, 2.0 * at, 5 if at < 11 else 10) for at in range(26)),)
+        files.append(
+            recorded(tmp_path / f"{side}.csv", rows, 10, warm_up_s=2.0, stages=stages, vitals=vitals)
+        )
     found = answer(files[0], files[1], "--group", "submit")
     assert {
         (each["condition"], each["finding"]) for each in found["questions"] if each["figure"] == "p50_ms"
@@ -71,10 +61,7 @@ def test_files_of_other_loads_or_rules_are_not_compared(
     """Twice as many users are another condition, 300 ms are another rule."""
     files = []
     for name, users, rule in (("a", 5, 500.0), ("b", 10, 500.0), ("c", 5, 300.0)):
-        file = file_of_requests(tmp_path / f"{name}.csv")
-        told = {"ended_s": ENDED, "model": "closed", "users_asked": users, "rule_ms": rule}
-        file.with_suffix(".json").write_text(json.dumps(told))
-        files.append(file)
+        files.append(file_of_requests(tmp_path / f"{name}.csv", users=users, rule_ms=rule))
     assert "no condition in common" in (said := refused(capsys, files[0], files[1]))
     assert "5 users" in said and "10 users" in said
     assert "different rules" in refused(capsys, files[0], files[2])
@@ -82,10 +69,9 @@ def test_files_of_other_loads_or_rules_are_not_compared(
 
 def test_open_load_that_dropped_visits_is_not_fit(tmp_path: Path) -> None:
     """The plugin counts them."""
-    file = file_of_requests(tmp_path / "a.csv")
-    counted = {"planned": 100, "sent": 60, "dropped": 40}
-    told = {"ended_s": ENDED, "model": "open", "rate_per_s": 5.0, "arrivals": counted}
-    file.with_suffix(".json").write_text(json.dumps(told))
+    file = file_of_requests(
+        tmp_path / "a.csv", model="open", users_asked=None, rate_per_s=5.0, arrivals=Arrivals(100, 60, 40)
+    )
     found = answer(file, file)
     assert found["exit_status"] == 3 and "40 of 100 visits were dropped" in found["sentence"]
     assert found["unfit"][0]["condition"] == "5 visits a second"
@@ -93,21 +79,42 @@ def test_open_load_that_dropped_visits_is_not_fit(tmp_path: Path) -> None:
 
 def test_a_file_whose_generator_was_late_is_not_fit(tmp_path: Path) -> None:
     """By the limit that the bench has, too."""
-    file = tmp_path / "a.csv"
-    write_rows(file, rows_of(about(200), 1))
-    late = {"started_at": 0.0, "ended_s": ENDED, "lag": [[n / 10, 40.0] for n in range(200)]}
-    file.with_suffix(".json").write_text(json.dumps(late))
+    file = file_of_requests(tmp_path / "a.csv", lag_ms=40.0)
     found = answer(file, file)
     assert found["exit_status"] == 3 and "late by 40.0 ms" in found["sentence"]
+
+
+def test_what_makes_a_load_unfit_in_the_terminal_makes_it_unfit_here(tmp_path: Path) -> None:
+    """Users who were not there, generators that were lost, a busy machine, lag was never sampled at all."""
+    busy = (tuple(Vital(at, 0.1 * at, 1.98 * at, 2.0 * at, 5) for at in range(26)),)
+    good = file_of_requests(tmp_path / "good.csv")
+    for number, (told, said) in enumerate(
+        (
+            ({"users": 4, "users_asked": 5}, "4 of 5 users were there"),
+            ({"processes_lost": 1}, "1 load generator did not report"),
+            ({"vitals": busy}, "99 % busy"),
+            ({"vitals": ()}, "so late that it did not notice"),
+            ({"faults": ("no file could be opened",)}, "no file could be opened"),
+        )
+    ):
+        found = answer(good, file_of_requests(tmp_path / f"{number}.csv", **told))
+        assert found["exit_status"] == 3 and said in found["sentence"]
+
+
+def test_a_whole_visit_is_compared_like_any_group(tmp_path: Path) -> None:
+    """The rule is not for it; how long it takes may well have become slower."""
+    files = []
+    for side, ms in (("a", 1000), ("b", 2000)):
+        rows = rows_of(about(ms), side, groups=("checkout",))
+        files.append(recorded(tmp_path / f"{side}.csv", rows, visits=("checkout",)))
+    assert answer(*files)["exit_status"] == 1
 
 
 def test_few_requests_are_too_few_to_judge(tmp_path: Path) -> None:
     """Ten requests have a median and no interval: nothing is said of it, and a share can't say much."""
     files = []
     for side in ("a", "b"):
-        file = tmp_path / f"{side}.csv"
-        write_rows(file, rows_of(about(200), side, per_s=20, groups=("checkout",))[:10])
-        file.with_suffix(".json").write_text(json.dumps({"started_at": 0.0, "ended_s": ENDED}))
-        files.append(file)
+        rows = rows_of(about(200), side, per_s=20, groups=("checkout",))[:10]
+        files.append(recorded(tmp_path / f"{side}.csv", rows))
     told = findings(answer(files[0], files[1]))
     assert told["p50_ms"] == {"not judged"} and told["share_over"] == {"none seen"}

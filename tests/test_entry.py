@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from loadtests.bench.entry import Seen, entry
 from loadtests.bench.plan import Condition, Plan, Step
 from loadtests.errors import ProcessError
+from loadtests.records.recording import Arrivals, Lag, Recording, Vital
 from loadtests.records.rows import DROPPED, Row
 from loadtests.servers.sampler import Sample, Sampler
 from loadtests.servers.slotmeter import SlotCounts
@@ -35,12 +37,16 @@ def visits(user: int) -> list[Row]:
 
 ROWS = sorted((row for user in range(10) for row in visits(user)), key=lambda row: row.intended_s)
 SENT = sum(row.group != "content" for row in ROWS)
-ABOUT: dict[str, Any] = {
-    "started_at": ORIGIN,
-    "ended_s": 17.0,
-    "users": 10,
-    "lag": [[at / 10, 1.0] for at in range(150)],
-}
+RECORDING = Recording(
+    started_at=ORIGIN,
+    stopped_s=ENDED,
+    ended_s=17.0,
+    rows=tuple(ROWS),
+    users_asked=10,
+    visits=("content",),
+    lag=tuple(Lag(at / 10, 1.0) for at in range(150)),
+    vitals=(tuple(Vital(at / 2, 0.05 * at, 0.25 * at, at, 10) for at in range(30)),),
+)
 
 
 def look(at: float, queue: bool) -> Sample:
@@ -58,13 +64,14 @@ def look(at: float, queue: bool) -> Sample:
     )
 
 
-def seen(app: str = "sync", **changed: Any) -> Seen:
-    """A step as the sampler, the slots and the load generator saw it."""
+def seen(app: str = "sync", slots: SlotCounts | None = None, **recorded: Any) -> Seen:
+    """A step as the sampler, the slots and the load generator saw it; the latter `recorded` this."""
     sampler = Sampler({})
     sampler.samples = [look(at / 2, app == "queued") for at in range(40)]
     sampler.memory = {"web server": 100 * 2**20}
     counts = SlotCounts(4, {"submit": SENT // 2, "page": SENT - SENT // 2, "other": 9}, {})
-    return replace(Seen(ROWS, ABOUT, sampler, counts, drain_s=1.5 if app == "queued" else None), **changed)
+    recording = msgspec.structs.replace(RECORDING, **recorded)
+    return Seen(recording, sampler, slots or counts, drain_s=1.5 if app == "queued" else None)
 
 
 def step(app: str = "sync", **load: Any) -> Step:
@@ -88,7 +95,8 @@ def test_only_what_was_meant_to_start_in_the_measured_time_counts() -> None:
     assert made["submit"]["count"] == len(inside) == pytest.approx(50, abs=2)
     assert made["submit"]["p50_ms"] == 600
     assert made["submit"]["share_over"] == 1
-    assert not made["within_rule"]
+    assert made["submit"]["over"] == made["submit"]["judged"] == len(inside)
+    assert made["rule"] == "broken"
     assert made["little"]["users"] == pytest.approx(10, rel=0.02)
 
 
@@ -125,9 +133,9 @@ def test_a_server_that_counts_other_requests_makes_a_step_unfit() -> None:
 
 def test_open_load_is_held_to_its_schedule_and_not_to_users() -> None:
     """What was dropped, or not sent, is a reason; a dropped visit counts as over the rule."""
-    about = {**ABOUT, "arrivals": {"planned": 60, "sent": 50, "dropped": 10, "never_sent": 0}}
+    arrivals = Arrivals(planned=60, sent=50, dropped=10, never_sent=0)
     dropped = [Row(0, "submit", "POST /feeds", 3 + n / 10, None, None, 0, DROPPED) for n in range(10)]
-    made = entry(PLAN, step(rate=5.0), seen(about=about, rows=[*ROWS, *dropped]))
+    made = entry(PLAN, step(rate=5.0), seen(users_asked=None, arrivals=arrivals, rows=(*ROWS, *dropped)))
     assert made["little"] is None
     assert made["unfit_reasons"] == ["10 of 60 visits were dropped: too many were in flight"]
     assert made["submit"]["dropped"] == made["dropped"] == 10
@@ -142,4 +150,28 @@ def test_a_server_that_was_running_already_has_no_inside() -> None:
 def test_a_generator_without_a_sign_of_life_proves_nothing() -> None:
     """Not even that it was late."""
     with pytest.raises(ProcessError, match="lag was never sampled"):
-        entry(PLAN, step(), seen(about={**ABOUT, "lag": []}))
+        entry(PLAN, step(), seen(lag=()))
+    with pytest.raises(ProcessError, match="lag was never sampled"):
+        entry(PLAN, step(), seen(vitals=()))
+
+
+def test_whatever_the_judge_doubts_makes_a_step_unfit() -> None:
+    """Users who were not there, generators that were lost, a machine that was busy."""
+    busy = (tuple(Vital(at / 2, 0.05 * at, 0.9 * at, at, 10) for at in range(30)),)
+    few = (tuple(Vital(at / 2, 0.05 * at, 0.25 * at, at, 9) for at in range(30)),)
+    for recorded, said in (
+        ({"vitals": busy}, "the machine was 90 % busy"),
+        ({"vitals": few}, "9 of 10 users were there"),
+        ({"processes_lost": 1}, "1 load generator did not report"),
+        ({"faults": ("a file could not be opened",)}, "a file could not be opened"),
+        ({"lag": tuple(Lag(at / 10, 40.0) for at in range(150))}, "late by 40.0 ms"),
+    ):
+        made = entry(PLAN, step(), seen(**recorded))
+        assert not made["fit"] and any(said in reason for reason in made["unfit_reasons"])
+
+
+def test_a_step_with_few_requests_is_undecided() -> None:
+    """Fast as they all are."""
+    quick = [replace(row, done_s=row.intended_s + 0.02) for row in ROWS]
+    made = entry(PLAN, step(), seen(rows=tuple(quick)))
+    assert (made["rule"], made["submit"]["over"], made["submit"]["share_over"]) == ("undecided", 0, 0)

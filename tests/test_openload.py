@@ -9,9 +9,10 @@ import gevent
 import gevent.event
 import pytest
 
-from loadtests.generator.arrivals import Arrival, Count
+from loadtests.generator.arrivals import Arrival
 from loadtests.generator.openload import Choice, OpenLoad, Users, choices_of
 from loadtests.generator.recorder import Recorder
+from loadtests.records.recording import Arrivals
 from loadtests.records.rows import DROPPED
 
 
@@ -71,7 +72,7 @@ def test_a_visit_begins_when_it_is_due_and_not_before() -> None:
     load.stop(drain=0)
     assert [number for number, _ in begun] == [0, 1, 2]
     assert all(when >= due for (_, when), due in zip(begun, (0.0, 0.05, 0.1), strict=True))
-    assert load.close(lambda _: ("", ""), DROPPED) == Count(3, 3, 0, 0)
+    assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(3, 3, 0, 0)
 
 
 def test_a_user_whose_visit_has_ended_makes_the_next_one() -> None:
@@ -90,7 +91,7 @@ def test_what_comes_when_too_many_are_in_flight_is_dropped() -> None:
     wait_for(lambda: load.dropped)
     go_on.set()
     load.stop(drain=20)
-    assert load.close(lambda _: ("submit", "POST /feeds"), DROPPED) == Count(3, 2, 1, 0)
+    assert load.close(lambda _: ("submit", "POST /feeds"), DROPPED) == Arrivals(3, 2, 1, 0)
     (row,) = recorder.close()
     assert row.dropped and (row.group, row.name, row.user) == ("submit", "POST /feeds", 2)
 
@@ -121,7 +122,7 @@ def test_visits_that_still_wait_at_the_end_were_never_sent() -> None:
     recorder, load = opened(at(0.0, 0.0, 0.0), lambda *_: gevent.event.Event().wait(), connections=1)
     wait_for(lambda: load.in_flight == 3)
     load.stop(drain=0)
-    assert load.close(lambda _: ("", ""), DROPPED) == Count(3, 1, 0, 2)
+    assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(3, 1, 0, 2)
     rows = recorder.close()
     assert len(rows) == 2 and all(row.unfinished and row.sent_s is None for row in rows)
 
@@ -138,7 +139,7 @@ def test_visits_in_flight_have_the_drain_to_end() -> None:
     wait_for(lambda: load.in_flight == 2)
     load.stop(drain=20)
     assert ended == [0, 1]
-    assert load.close(lambda _: ("", ""), DROPPED) == Count(2, 2, 0, 0)
+    assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(2, 2, 0, 0)
 
 
 def test_a_generator_that_never_came_to_it_says_so() -> None:
@@ -149,7 +150,7 @@ def test_a_generator_that_never_came_to_it_says_so() -> None:
     )
     wait_for(lambda: lost)
     load.stop(drain=20)
-    assert load.close(lambda _: ("", ""), DROPPED) == Count(1001, 1, 0, 1000)
+    assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(1001, 1, 0, 1000)
 
 
 def test_users_can_be_made_ready_for_a_burst() -> None:

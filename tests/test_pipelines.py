@@ -102,6 +102,46 @@ def test_a_point_without_a_fit_repeat_is_an_error_that_says_why(tmp_path: Path) 
     assert list(outcomes(parsed(junit(run(tmp_path, [])))).values()) == ["error"]
 
 
+def few(folder: Path, app: str = "queued", users: int = 5, **different: Any) -> dict[str, Any]:
+    """A step of 40 requests of each kind, all of them fast: too few to say."""
+    return step(folder, (app, users), about(20), per_s=2, app=app, users=users, **different)
+
+
+def test_an_undecided_point_is_skipped_and_says_so(tmp_path: Path) -> None:
+    """No failure, and no success either; the verdict has status 4."""
+    results = run(tmp_path, [few(tmp_path)])
+    assert results["verdict"]["exit_status"] == 4
+    suite = parsed(junit(results))
+    assert set(outcomes(suite).values()) == {"skipped"}
+    (skipped,) = suite.iter("skipped")
+    assert skipped.get("message") == "undecided: too few requests to say whether the rule was kept"
+    text = github_summary(results)
+    assert text.startswith("### ❔ The 500 ms rule\n\nThere were too few requests to say whether")
+    assert text.count("| undecided |") == 2
+
+
+def test_a_group_is_undecided_or_broken_for_itself(tmp_path: Path) -> None:
+    """A row says what its own requests prove; a failure tells only of what is beyond doubt."""
+    broken = step(tmp_path, 1, about(800), users=20)
+    other = few(tmp_path)["browse"] | {"over": 1, "share_over": 1 / 40}
+    results = run(tmp_path, [broken | {"browse": other}])
+    assert results["verdict"]["exit_status"] == 1
+    (failure,) = parsed(junit(results)).iter("failure")
+    message = failure.get("message") or ""
+    assert "of POST /feeds took longer than 500 ms or failed (at most 1.0 %)" in message
+    assert "browsing" not in message
+    lines = [line for line in github_summary(results).splitlines() if line.startswith("|")]
+    assert [line.rsplit("|", 2)[1].strip() for line in lines[2:]] == ["**broken**", "undecided"]
+
+
+def test_a_larger_load_speaks_for_a_smaller_one_that_is_skipped(tmp_path: Path) -> None:
+    """Status 0, and nothing in the file that fails."""
+    results = run(tmp_path, [few(tmp_path), step(tmp_path, 2, about(20), users=20)])
+    assert results["verdict"]["exit_status"] == 0
+    assert sorted(outcomes(parsed(junit(results))).values()) == ["passed", "skipped"]
+    assert github_summary(results).startswith("### ✅ ")
+
+
 def test_whatever_stands_in_a_reason_the_xml_can_be_read(tmp_path: Path) -> None:
     """Brackets, quotes, ampersands, and what XML can't hold at all."""
     reason = '<b> & "it\'s" \x00\x1b[31m ]]> \ud800 é'

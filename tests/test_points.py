@@ -75,9 +75,21 @@ def test_unfit_repeats_are_left_out_and_a_point_without_a_fit_one_has_no_figures
     steps = [step([10.0]), step([5000.0], fit=False, steady=False), step([5000.0], fit=False, users=20)]
     ten, twenty = points(steps)
     assert (ten["steps"], ten["fit_repeats"], ten["submit"]["p50_ms"]["value"]) == ([0, 1], 1, 10.0)
-    assert (ten["fit"], ten["steady"], ten["within_rule"]) == (True, True, True)
-    assert (twenty["fit"], twenty["submit"]["p50_ms"], twenty["within_rule"]) == (False, None, False)
+    assert (ten["fit"], ten["steady"], ten["rule"]) == (True, True, "undecided")
+    assert (twenty["fit"], twenty["submit"]["p50_ms"], twenty["rule"]) == (False, None, "undecided")
     assert (twenty["achieved_per_s"], twenty["submit"]["count"]) == (None, 0)
+
+
+def test_a_points_rule_is_what_the_requests_of_all_fit_repeats_prove():
+    """200 each say nothing, 400 together do; those of a repeat that is not fit do not count."""
+    steps = [step([10.0] * 200, repeat=n) for n in (1, 2)]
+    assert [point["rule"] for point in points(steps[:1])] == ["undecided"]
+    (point,) = points(steps)
+    assert (point["rule"], point["submit"]["judged"], point["submit"]["over"]) == ("kept", 400, 0)
+    (point,) = points([*steps, step([900.0] * 50, repeat=3, fit=False)])
+    assert (point["rule"], point["submit"]["judged"]) == ("kept", 400)
+    (point,) = points([*steps, step([900.0] * 50, repeat=3)])
+    assert (point["rule"], point["submit"]["judged"], point["submit"]["over"]) == ("broken", 450, 50)
 
 
 def test_every_condition_has_its_point_in_a_fixed_order_however_the_steps_were_mixed():

@@ -109,8 +109,8 @@ def test_a_recording_can_be_read_again(tmp_path: Path) -> None:
     ("beside", "said"),
     [
         (None, "copy both"),
-        ("{", "is no recording"),
-        ("[]", "is no recording"),
+        ("{", "is not a recording"),
+        ("[]", "is not a recording"),
         ('{"ended_s": 3.0, "users": 5}', "measure again"),
         ('{"schema": "500ms/recording", "version": 99}', "measure again"),
         ('{"schema": "500ms/recording", "version": 1, "ended_s": 3}', "started_at"),

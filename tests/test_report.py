@@ -9,7 +9,8 @@ from bs4 import BeautifulSoup
 from synthetic_run import make_run
 
 import loadtests
-from loadtests.report.report import headline, write_report
+from loadtests.report.report import headline, most_held, write_report
+from loadtests.wording import user_count
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(folder):
     """A run of both apps whose last queued step is unfit."""
-    results = make_run(folder, users=(1, 10, 50), rates=(4.0,), unfit={("queued", 50)})
+    results = make_run(folder, users=(1, 80, 120), rates=(4.0,), unfit={("queued", 120)})
     (folder / "results.json").write_text(json.dumps(results))
     return results
 
@@ -62,18 +63,45 @@ def test_the_verdict_comes_first(page, results):
     """How many users each app holds as headline, then the sentence: who stops there has read the result."""
     told = words(page)
     headline = page.h1.get_text()
-    assert headline.startswith("Within 500 ms the queued app holds at least 10 users, the synchronous app ")
+    assert headline.startswith("Within 500 ms the queued app holds at least 80 users, the synchronous app ")
     assert told.index(results["verdict"]["sentence"]) < told.index("What happened as load was added How long")
     assert "Not fit for a verdict" in told
 
 
 def test_the_headline_is_what_the_verdict_says(tmp_path):
     """The most users within the rule, with the default settings; what more slots carry is beside it."""
-    results = make_run(tmp_path, users=(2, 400), apps=("queued",), slots=(1, 64), floor=False)
-    assert results["verdict"]["most_users"]["queued"] == 2
-    assert headline(results) == "Within 500 ms the queued app holds 2 users"
+    results = make_run(tmp_path, users=(80, 400), apps=("queued",), slots=(1, 64), floor=False)
+    assert results["verdict"]["most_users"]["queued"] == 80
+    assert headline(results) == "Within 500 ms the queued app holds 80 users"
     (card,) = read(write_report(results, tmp_path)).select(".apps > div")
     assert "at least 400 users with 64 slots, 1 worker of 32 threads" in " ".join(card.get_text().split())
+
+
+def test_too_few_requests_are_no_number_of_users():
+    """Neither "at least 5 users" nor "not even 5 users"."""
+
+    def said(*rules: tuple[int, str]) -> str:
+        measured = [{"users": users, "rule": rule, "fit": True} for users, rule in rules]
+        return most_held(measured, "users", user_count)
+
+    assert said((5, "undecided")) == "an unknown number of users (too few requests to say)"
+    assert said((5, "undecided"), (20, "kept")) == said((20, "kept")) == "at least 20 users"
+    assert said((5, "kept"), (20, "undecided")) == "at least 5 users"
+    assert said((5, "kept"), (20, "undecided"), (50, "broken")) == "at least 5 users"
+    assert said((5, "kept"), (20, "broken")) == "5 users"
+    assert said((5, "undecided"), (20, "broken")) == "fewer than 20 users"
+    assert said((5, "broken"), (20, "kept")) == "not even 5 users"
+
+
+def test_an_undecided_run_says_so_first(tmp_path):
+    """Forty requests of each kind: the page is headed by that, and the verdict is in words."""
+    results = make_run(tmp_path, users=(2,), apps=("queued",), theory=False, floor=False)
+    assert results["verdict"]["exit_status"] == 4
+    page = read(write_report(results, tmp_path))
+    assert page.h1.get_text() == (
+        "Within 500 ms the queued app holds an unknown number of users (too few requests to say)"
+    )
+    assert "Undecided There were too few requests to say whether the queued app kept" in words(page)
 
 
 def test_the_report_needs_nothing_but_itself(page):
@@ -141,8 +169,8 @@ def test_fitness_is_told_for_each_step(page, results):
     heads = page.find(attrs={"aria-label": "Table of the fitness of every step"}).thead.get_text(" ")
     for name in ("steady", "late, p99", "CPU of its core", "users", "client: sent", "server: taken"):
         assert name in heads
-    step = next(s for s in results["steps"] if s["app"] == "sync" and s["users"] == 10)
-    (line,) = [line for line in lines[: len(lines) // 2] if line[0] == "10 users"]
+    step = next(s for s in results["steps"] if s["app"] == "sync" and s["users"] == 80)
+    (line,) = [line for line in lines[: len(lines) // 2] if line[0] == "80 users"]
     assert [str(step["server"][key]) for key in ("sent", "requests", "answered")] == line[8:11]
     assert "1.5 ms" in line
 
@@ -150,7 +178,7 @@ def test_fitness_is_told_for_each_step(page, results):
 def test_an_unfit_step_is_struck_out_and_its_reason_told(page):
     """In the table and below it."""
     assert len(page.select("tr.unfit")) == 2  # every step, its fitness
-    assert "queued, 50 users: the machine was 93 % busy (at most 80 %)" in words(page)
+    assert "queued, 120 users: the machine was 93 % busy (at most 80 %)" in words(page)
 
 
 def test_repeats_have_a_table_with_intervals(tmp_path):
@@ -181,8 +209,8 @@ def test_settings_machine_and_limits_are_told(page, results):
 def test_the_honest_cost_of_the_queue_is_told(page, results):
     """At each load that both apps are fit at: feeds, requests, polls and CPU, side by side."""
     lines = table(page, "the cost of the queue")
-    assert [line[0] for line in lines] == ["1 user", "10 users", "4 visits a second"]
-    both = {step["app"]: step for step in results["steps"] if step["users"] == 10}
+    assert [line[0] for line in lines] == ["1 user", "80 users", "4 visits a second"]
+    both = {step["app"]: step for step in results["steps"] if step["users"] == 80}
     seconds = results["settings"]["measure_s"]
     feeds = [f"{both[app]['submit']['count'] / seconds:.1f}" for app in ("sync", "queued")]
     requests = [f"{both[app]['offered_per_s']:.1f}" for app in ("sync", "queued")]
@@ -192,7 +220,7 @@ def test_the_honest_cost_of_the_queue_is_told(page, results):
 
 def test_workers_needed_are_told(page, results):
     """Lambda times D, from what was measured."""
-    queue = next(s["queue"] for s in results["steps"] if s["app"] == "queued" and s["users"] == 10)
+    queue = next(s["queue"] for s in results["steps"] if s["app"] == "queued" and s["users"] == 80)
     assert f"{queue['in_per_s']:.1f} jobs a second came in" in words(page)
     assert f"at least {queue['workers_needed']} are needed, and 32 were there" in words(page)
 
@@ -236,9 +264,9 @@ def test_one_app_alone_makes_a_report(tmp_path, app):
 
 def test_open_load_alone_makes_a_report(tmp_path):
     """Nobody asked for users: visits a second are the headline, and the largest rate is looked at closely."""
-    results = make_run(tmp_path, users=(), rates=(2.0, 8.0))
+    results = make_run(tmp_path, users=(), rates=(2.0, 40.0))
     page = read(write_report(results, tmp_path))
-    assert page.h1.get_text().startswith("Within 500 ms the queued app holds at least 8 visits a second")
+    assert page.h1.get_text().startswith("Within 500 ms the queued app holds at least 40 visits a second")
     assert "Open load: visits arrive at random times" in words(page)
     assert "Closed load:" not in words(page)
     assert (tmp_path / "figures" / "timeline.svg").exists()

@@ -43,9 +43,9 @@ def test_a_report_is_written_again_after_the_folder_has_moved(tmp_path, capsys):
     [
         (None, "holds no run"),
         ("{", "is not JSON"),
-        ("[]", "is not a load test's results of version 2"),
-        ('{"schema": "500ms/results", "version": 1}', "of version 1. Measure again"),
-        ('{"schema": "500ms/results", "version": 2}', "lacks started_at"),
+        ("[]", "is not a load test's results of version 3"),
+        ('{"schema": "500ms/results", "version": 2}', "of version 2. Measure again"),
+        ('{"schema": "500ms/results", "version": 3}', "lacks started_at"),
     ],
 )
 def test_what_is_no_run_gets_a_plain_answer(tmp_path, capsys, content, said):

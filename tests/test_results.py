@@ -53,6 +53,9 @@ def test_the_schema_allows_growth(results):
         ("steps", 0, "fit"),
         ("steps", 0, "ended_s"),
         ("steps", 0, "submit"),
+        ("steps", 0, "submit", "judged"),
+        ("steps", 0, "rule"),
+        ("points", 0, "rule"),
         ("steps", 0, "content", "share_ci"),
         ("verdict", "most_users"),
         ("floor",),
@@ -71,11 +74,12 @@ def test_a_missing_key_is_noticed(results, path):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("version",), 1),
+        (("version",), 2),
         (("started_at",), "yesterday"),
         (("started_at",), "2030-01-02T03:04:05"),
         (("verdict", "exit_status"), 2),
         (("steps", 0, "app"), "other"),
+        (("steps", 0, "rule"), "unfit"),
         (("steps", 0, "submit", "share_ci"), [0.1]),
         (("steps", 0, "submit", "lower_bounds"), ["p42_ms"]),
         (("steps", 0, "unfit_reasons"), ["fit, and yet a reason"]),
@@ -90,6 +94,13 @@ def test_a_wrong_value_is_noticed(results, path, value):
         inner = inner[key]
     inner[path[-1]] = value
     assert problems(broken) != []
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 4])
+def test_a_verdict_is_kept_broken_not_fit_or_undecided(results, status):
+    """The other exit statuses leave no results."""
+    told = {**results, "verdict": {**results["verdict"], "exit_status": status}}
+    assert problems(told) == []
 
 
 def test_every_key_of_the_schema_is_described():

@@ -166,6 +166,8 @@ def test_a_summary_of_nothing_states_nothing():
         "p50_ci": None,
         "p95_ci": None,
         "p99_ci": None,
+        "over": 0,
+        "judged": 0,
         "share_over": None,
         "share_ci": None,
         "lower_bounds": [],
@@ -220,6 +222,7 @@ def test_failures_count_as_over_and_stay_out_of_the_percentiles():
     summary = summarise(rows, ENDED)
     assert (summary["count"], summary["failures"], summary["unfinished"]) == (3, 2, 0)
     assert summary["p50_ms"] == summary["max_ms"] == 100.0
+    assert (summary["over"], summary["judged"]) == (2, 3)
     assert summary["share_over"] == pytest.approx(2 / 3)
 
 
@@ -234,7 +237,7 @@ def test_an_unfinished_request_is_over_once_it_has_waited_for_the_rule(waited_ms
     """Before that it is undecided: counted as unfinished, left out of the share."""
     summary = summarise([request(ms=10), request(ENDED - waited_ms / 1000, None)], ENDED)
     assert (summary["count"], summary["unfinished"]) == (2, 1)
-    assert summary["share_over"] == over / of
+    assert (summary["over"], summary["judged"], summary["share_over"]) == (over, of, over / of)
     assert summary["share_ci"] == list(clopper_pearson(over, of))
 
 
@@ -262,6 +265,7 @@ def test_a_summary_does_not_depend_on_the_order_of_rows_and_its_figures_are_orde
     random.shuffle(rows)
     assert summarise(rows, ENDED) == summary
     assert summary["count"] == len(done) + len(open_) + bad
+    assert summary["over"] <= summary["judged"] <= summary["count"]
     figures = [summary[key] for key in PERCENTILES]
     assert figures == sorted(figures) if done or open_ else figures == [None] * 4
     if summary["share_ci"]:

@@ -4,16 +4,20 @@ from typing import Any
 
 import pytest
 
-from loadtests.judging.verdict import comparable, finding, verdict, within_rule
+from loadtests.judging.rule import rule_of
+from loadtests.judging.verdict import comparable, finding, verdict, worth_repeating
 from loadtests.wording import duration, figure, percent, stated, user_count
 
 
-def summary(share: float | None, p95: float | None = None, at_least: bool = False) -> dict[str, Any]:
+def summary(
+    share: float | None, p95: float | None = None, at_least: bool = False, judged: int = 10_000
+) -> dict[str, Any]:
     """As much of a summary as a point is made of."""
     latencies = {key: p95 if key == "p95_ms" else None for key in ("p50_ms", "p95_ms", "p99_ms", "mean_ms")}
     bounds = ["p95_ms"] if at_least else []
     intervals = dict.fromkeys(("p50_ci", "p95_ci", "p99_ci", "share_ci"))
-    return {"count": 100, **latencies, **intervals, "share_over": share, "lower_bounds": bounds}
+    counts = {"count": judged, "judged": 0 if share is None else judged, "over": round((share or 0) * judged)}
+    return {**counts, **latencies, **intervals, "share_over": share, "lower_bounds": bounds}
 
 
 def step(
@@ -24,9 +28,12 @@ def step(
     fit: bool = True,
     p95: float | None = 20.0,
     at_least: bool = False,
+    requests: int = 10_000,
     **changed: Any,
 ) -> dict[str, Any]:
-    """A step: shares over the rule, fitness, p95 of POST /feeds, and whatever is `changed`."""
+    """A step: shares over the rule of so many `requests` of each group, fitness, p95 of POST /feeds, and
+    whatever is `changed`.
+    """
     bare = {
         "app": app,
         "model": "open" if users is None else "closed",
@@ -40,29 +47,52 @@ def step(
         "unfit_reasons": [] if fit else ["the machine was 93 % busy"],
         "steady": True,
         "achieved_per_s": 1.0,
-        "submit": summary(submit, p95, at_least),
-        "browse": summary(browse),
+        "submit": summary(submit, p95, at_least, requests),
+        "browse": summary(browse, judged=requests),
         "content": summary(None),
         **changed,
     }
-    return bare | {"within_rule": within_rule(bare)}
+    return bare | {"rule": rule_of(bare)}
 
 
 @pytest.mark.parametrize(
-    ("submit", "browse", "kept"),
+    ("submit", "browse", "word"),
     [
-        (0.0, 0.0, True),
-        (0.01, 0.01, True),
-        (0.0101, 0.0, False),
-        (0.0, 0.0101, False),
-        (0.0, None, True),
-        (None, 0.0, True),
-        (None, None, False),
+        (0.0, 0.0, "kept"),
+        (0.008, 0.008, "kept"),
+        (0.01, 0.0, "undecided"),
+        (0.0, 0.01, "undecided"),
+        (0.0101, 0.0, "undecided"),
+        (0.0123, 0.0, "broken"),
+        (0.0, 0.0123, "broken"),
+        (0.01, 0.0123, "broken"),
+        (0.0, None, "kept"),
+        (None, 0.0, "kept"),
+        (None, None, "undecided"),
     ],
 )
-def test_the_rule_allows_one_percent_of_each_group_that_was_measured(submit, browse, kept):
-    """One user who submits leaves no browsing to judge; a step without any request keeps nothing."""
-    assert step("sync", 1, submit, browse)["within_rule"] is kept
+def test_the_rule_allows_one_percent_of_each_group_that_was_measured(submit, browse, word):
+    """Of 10,000 requests. One user who submits leaves no browsing to judge; a step without any request keeps
+    nothing.
+    """
+    assert step("sync", 1, submit, browse)["rule"] == word
+
+
+@pytest.mark.parametrize(
+    ("over", "requests", "word"),
+    [
+        (0, 3, "undecided"),
+        (0, 367, "undecided"),
+        (0, 368, "kept"),  # 1 - 0.025 ** (1 / 368) = 0.99 %
+        (1, 2, "broken"),  # 1 - 0.975 ** (1 / 2) = 1.26 %
+        (1, 3, "undecided"),
+        (3, 100, "undecided"),
+        (4, 100, "broken"),
+    ],
+)
+def test_few_requests_decide_only_what_is_beyond_doubt(over, requests, word):
+    """The ends of the exact interval, Clopper and Pearson's, by hand where it is simple."""
+    assert step("sync", 1, over / requests, None, requests=requests)["rule"] == word
 
 
 def test_the_status_is_that_of_the_queued_app():
@@ -131,7 +161,7 @@ def test_another_rule_is_said():
 
 
 def test_repeats_are_judged_together():
-    """One repeat over the rule, one under: their mean decides, and it is one point."""
+    """One repeat over the rule, one under: all their requests decide, and it is one point."""
     steps = [step("queued", 10, submit=share, repeat=i) for i, share in enumerate((0.0, 0.015))]
     assert verdict(steps)["exit_status"] == 0
     assert verdict([*steps, step("queued", 10, submit=0.02, repeat=3)])["exit_status"] == 1
@@ -189,10 +219,109 @@ def test_the_sentence_does_not_call_a_number_the_most_tried_when_more_were_unfit
 
 
 def test_an_app_that_never_kept_the_rule_is_said_to_have_broken_it_from_the_start():
-    """And a step that answered nothing at all is told as such."""
+    """And a step without any request proves nothing."""
     assert "broke the rule of 500 ms even with 5 users" in verdict([step("sync", 5, submit=0.2)])["sentence"]
-    nothing = verdict([step("sync", 5, None, None)])["sentence"]
-    assert nothing.endswith("With 5 users, nothing was answered by the synchronous app.")
+    nothing = verdict([step("sync", 5, None, None)])
+    assert nothing["exit_status"] == 4
+    assert nothing["sentence"].endswith(
+        "There were too few requests to say whether the synchronous app kept the rule of 500 ms."
+    )
+
+
+# ---- too few requests to say -------------------------------------------------------------------------------
+
+
+def test_too_few_requests_are_no_verdict():
+    """Three requests of 20 ms prove nothing, whoever is judged: status 4, and no number of users."""
+    told = verdict([step("queued", 5, requests=3), step("sync", 5)])
+    assert (told["exit_status"], told["most_users"]) == (4, {"sync": 5, "queued": None})
+    assert told["sentence"] == (
+        "There were too few requests to say whether the queued app kept the rule of 500 ms; "
+        "the synchronous app kept it up to 5 users, the most tried."
+    )
+    assert verdict([step("queued", 5), step("sync", 5, requests=3)])["exit_status"] == 0
+
+
+def test_a_larger_load_that_kept_the_rule_speaks_for_smaller_ones():
+    """With one user there are never many requests; a hundred users who are served well tell of one, too."""
+    few = [step("queued", users, requests=30 * users) for users in (1, 5)]
+    assert verdict(few)["exit_status"] == 4
+    told = verdict([*few, step("queued", 20, requests=600)])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (0, 20)
+    assert told["sentence"] == "The queued app kept the rule of 500 ms up to 20 users, the most tried."
+
+
+def test_a_smaller_load_does_not_speak_for_a_larger_one():
+    """Nor does open load for closed, or 16 slots for 8."""
+    kept = step("queued", 20)
+    for undecided in (
+        step("queued", 50, requests=30),
+        step("queued", None, rate_per_s=2.0, requests=30),
+        step("queued", 5, slots=16, requests=30),
+    ):
+        assert verdict([kept, undecided])["exit_status"] == 4
+    told = verdict([kept, step("queued", 50, requests=30)])
+    assert told["most_users"]["queued"] == 20
+    assert told["sentence"] == (
+        "The queued app kept the rule of 500 ms up to 20 users, "
+        "and with 50 users there were too few requests to say."
+    )
+
+
+def test_what_was_broken_with_a_smaller_load_is_not_undone_by_a_larger_one():
+    """And it outweighs what is undecided anywhere."""
+    steps = [step("queued", 5, requests=30), step("queued", 10, submit=0.2), step("queued", 20)]
+    told = verdict(steps)
+    assert (told["exit_status"], told["most_users"]["queued"]) == (1, None)
+    assert told["sentence"].startswith(
+        "The queued app broke the rule of 500 ms with 10 users, "
+        "and with less there were too few requests to say. At worst, with 10 users, 20.0 % of "
+    )
+    assert verdict([*steps, step("queued", 50, requests=30)])["exit_status"] == 1
+
+
+def test_what_is_told_of_a_broken_rule_is_what_is_beyond_doubt():
+    """3 of 100 who browse may be chance: they are not the worst that is told."""
+    broken = step("sync", 5, submit=0.02) | {"browse": summary(0.03, judged=100)}
+    assert verdict([broken])["sentence"].endswith(
+        "2.0 % of POST /feeds in the synchronous app took longer or failed."
+    )
+
+
+def test_not_fit_outweighs_undecided():
+    """Nothing of such a run counts."""
+    assert verdict([step("queued", 5, requests=3), step("queued", 20, fit=False)])["exit_status"] == 3
+
+
+def test_the_largest_load_of_the_judged_app_is_worth_repeating():
+    """It is undecided, and as many requests again would decide: 200 of which none is over need 368."""
+    steps = [step("sync", 20, requests=30), step("queued", 5, requests=30), step("queued", 20, requests=200)]
+    assert worth_repeating(steps, 1) == 2
+    repeats = [*steps, step("queued", 20, requests=200, repeat=2)]
+    assert worth_repeating(repeats, 1) is None
+
+
+def test_a_repeat_is_for_what_is_undecided_and_soon_decided():
+    """Not for what is kept, broken or unfit already, nor where a few more requests hardly help."""
+    small = step("queued", 5, requests=30)
+    assert worth_repeating([], 3) is None
+    assert worth_repeating([small, step("queued", 20)], 3) is None
+    assert worth_repeating([step("queued", 5, submit=0.2), step("queued", 20, requests=200)], 3) is None
+    assert worth_repeating([step("queued", 20, requests=200, fit=False)], 3) is None
+    assert worth_repeating([small], 3) is None  # 338 more, with 30 each time
+    assert worth_repeating([small], 12) == 0
+    often = [step("queued", 5, requests=30, repeat=n) for n in range(5)]
+    assert worth_repeating(often, 3) is None and worth_repeating(often, 8) == 0  # 218 more, with 30 each
+    assert worth_repeating([step("queued", 20, submit=0.01, requests=1000)], 3) is None  # just at the limit
+    assert worth_repeating([step("queued", 20, None, None)], 3) is None
+
+
+def test_each_series_of_loads_may_be_worth_repeating():
+    """Closed load is decided here, open load is not."""
+    open_load = [
+        step("queued", None, rate_per_s=rate, requests=count) for rate, count in ((1.0, 30), (9.0, 300))
+    ]
+    assert worth_repeating([step("queued", 20), *open_load], 3) == 2
 
 
 def test_the_finding_compares_both_apps_where_both_are_fit():

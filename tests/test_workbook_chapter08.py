@@ -4,19 +4,23 @@ import notebooks_path  # noqa: F401
 import pytest
 from workbook.chapter08 import verdict
 
+from loadtests.judging.samples import summarise
+from loadtests.records.rows import Row
+
 
 @pytest.mark.parametrize(
-    ("status", "low", "high", "said"),
+    ("status", "over", "count", "said"),
     [
-        (0, 0.0, 0.008, "kept"),
-        (0, 0.0001, 0.023, "kept in this sample; the interval reaches beyond 1 %"),
-        (1, 0.13, 0.22, "broken"),
-        (1, 0.005, 0.03, "broken in this sample; the interval reaches below 1 %"),
-        (3, 0.0, 0.02, "not to be judged: the run was not fit"),
+        (0, 0, 400, "kept"),
+        (4, 1, 237, "undecided: the interval reaches across 1 %"),
+        (4, 4, 240, "undecided: the interval reaches across 1 %"),
+        (1, 42, 240, "broken"),
+        (3, 0, 400, "not to be judged: the run was not fit"),
     ],
 )
 def test_a_verdict_says_where_its_interval_reaches_over_the_limit(
-    status: int, low: float, high: float, said: str
+    status: int, over: int, count: int, said: str
 ) -> None:
-    """The exit status judges the share that was found."""
-    assert verdict(status, low, high) == said
+    """As the exit status does, whichever side of the limit the share itself is on."""
+    rows = [Row(1, "look", "/", n, n, n + (0.9 if n < over else 0.1), 200, "") for n in range(count)]
+    assert verdict(status, summarise(rows, ended=1000.0)) == said

@@ -129,9 +129,9 @@ def _until_decided(plan: Plan, steps: dict[Path, Step], progress: Progress) -> I
     """
     yield from list(steps.items())
     folder = next(iter(steps)).parent.parent
-    for _ in range(MOST_MORE_STEPS):
+    for left in range(MOST_MORE_STEPS, 0, -1):
         done = [_read(file) for file in steps if file.exists()]
-        at = worth_repeating(done, MOST_MORE_STEPS)
+        at = worth_repeating(done, left)
         if at is None:
             return
         condition = list(steps.values())[at].condition

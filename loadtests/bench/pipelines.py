@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from loadtests.comparing.comparisontext import FIGURES
 from loadtests.comparing.sides import name_of
-from loadtests.judging.rule import RULED, shares_over, word_of
+from loadtests.judging.rule import RULED, broken_shares, word_of
 from loadtests.judging.verdict import TOLD_FIRST
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 from loadtests.records.constants import MOST_OVER, RULE_MS
@@ -87,12 +87,11 @@ def _reasons(results: Results, point: Results) -> list[str]:
 
 
 def _broken(point: Results, rule: str) -> str:
-    shares = {group: share for group, share in shares_over(point).items() if share > MOST_OVER}
     over = [
         f"{percent(share)} of {GROUPS[group]} took longer than {rule} or failed"
-        for group, share in shares.items()
+        for group, share in broken_shares(point).items()
     ]
-    return f"{', '.join(over)} (at most {percent(MOST_OVER)})" if over else "nothing was answered"
+    return f"{', '.join(over)} (at most {percent(MOST_OVER)})"
 
 
 def _kept(point: Results, group: str) -> str:

@@ -55,9 +55,12 @@ def rule_of(step: Mapping[str, Any]) -> Word:
     return all_of(word_of(step[group]["over"], step[group]["judged"]) for group in _measured(step))
 
 
-def shares_over(step: Mapping[str, Any]) -> dict[str, float]:
-    """The share over the rule in each group of a step, or of a point, that has one."""
-    return {group: step[group]["over"] / step[group]["judged"] for group in _measured(step)}
+def broken_shares(step: Mapping[str, Any]) -> dict[str, float]:
+    """The share over the rule in each group of a step, or of a point, that broke it beyond doubt."""
+    counts = {group: (step[group]["over"], step[group]["judged"]) for group in _measured(step)}
+    return {
+        group: over / judged for group, (over, judged) in counts.items() if word_of(over, judged) == "broken"
+    }
 
 
 def _measured(step: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from loadtests.judging.points import points
-from loadtests.judging.rule import RULED, Word, all_of, more_needed, shares_over
+from loadtests.judging.rule import RULED, Word, all_of, broken_shares, more_needed
 from loadtests.records.constants import RULE_MS
 from loadtests.status import Status
 from loadtests.wording import (
@@ -82,10 +82,15 @@ def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
     for series in _series([point for point in points(steps) if point["app"] == app]):
         if _series_word(series) != "undecided" or not series[-1]["fit"]:
             continue
-        counts = [series[-1][group] for group in RULED if series[-1][group]["judged"]]
-        needed = [more_needed(each["over"], each["judged"]) or math.inf for each in counts]
-        if all(more <= repeats * each["judged"] for more, each in zip(needed, counts, strict=True)):
-            return int(series[-1]["steps"][0])
+        largest = series[-1]
+        counts = [(largest[group]["over"], largest[group]["judged"]) for group in RULED]
+        needed = [
+            (more_needed(over, judged) or math.inf) / (judged / largest["fit_repeats"])
+            for over, judged in counts
+            if judged
+        ]
+        if needed and max(needed) <= repeats:
+            return int(largest["steps"][0])
     return None
 
 
@@ -129,6 +134,14 @@ def held(points_of_app: Sequence[Step], key: str) -> Any:
     return most
 
 
+def holds_more(points_of_app: Sequence[Step], key: str) -> bool:
+    """True if the load that is `held` is a lower bound: the next larger one that can be judged did not break
+    the rule, or there is none.
+    """
+    most, fit = held(points_of_app, key) or 0, _by_load(points_of_app, key)
+    return next((point["rule"] != "broken" for point in fit if point[key] > most), True)
+
+
 def _by_load(measured: Sequence[Step], key: str) -> list[Step]:
     """The fit points under closed or open load, as `key` says, smallest load first."""
     return sorted((p for p in measured if p["fit"] and p[key] is not None), key=lambda p: float(p[key]))
@@ -160,18 +173,19 @@ def _held_by_each(usual: Sequence[Step], apps: Sequence[str], settings: Settings
             continue
         name, most = app_name(app, settings.get("host")), held(tried, key)
         broke = next((point for point in fit if point["rule"] == "broken"), None)
+        few = "there were too few requests to say"
         if most is not None:
             limit = "tried" if len(fit) == len(tried) else "that can be judged"
-            yield f"{name} kept {rule} up to {say(most)}" + (
-                f", the most {limit}" if most == fit[-1][key] else ""
-            )
+            more = f", the most {limit}" if most == fit[-1][key] else ""
+            if broke is None and not more:
+                more = f", and with {say(fit[-1][key])} {few}"
+            yield f"{name} kept {rule} up to {say(most)}{more}"
         elif broke is None:
-            yield f"there were too few requests to say whether {name} kept {rule}"
+            yield f"{few} whether {name} kept {rule}"
         elif broke is fit[0]:
             yield f"{name} broke {rule} even with {say(broke[key])}"
         else:
-            few = "with less there were too few requests to say"
-            yield f"{name} broke {rule} with {say(broke[key])}, and {few}"
+            yield f"{name} broke {rule} with {say(broke[key])}, and with less {few}"
         rule = "it"
 
 
@@ -183,7 +197,7 @@ def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> st
         name = app_name(app, settings.get("host"))
         broke = [point for point in fit if point["rule"] == "broken"]
         shares = [
-            (share, group, point["users"]) for point in broke for group, share in shares_over(point).items()
+            (share, group, point["users"]) for point in broke for group, share in broken_shares(point).items()
         ]
         if shares:
             share, group, users = max(shares)

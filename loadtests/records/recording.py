@@ -143,7 +143,7 @@ def read_recording(path: Path) -> Recording:
             " the load went: copy both"
         ) from error
     except msgspec.DecodeError as error:
-        raise UsageError(f"{beside} is no recording: {error}") from error
+        raise UsageError(f"{beside} is not a recording: {error}") from error
     if about.get("schema") != SCHEMA or about.get("version") != VERSION:
         raise UsageError(
             f"{beside} is not of this version of loadtests.plugin, and lacks what a verdict needs:"
@@ -152,4 +152,4 @@ def read_recording(path: Path) -> Recording:
     try:
         return msgspec.convert({**about, "rows": rows}, Recording)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{beside} is no recording: {error}") from error
+        raise UsageError(f"{beside} is not a recording: {error}") from error

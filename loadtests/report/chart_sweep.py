@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.judging.points import Figure as Value
-from loadtests.judging.verdict import SWEPT, held
+from loadtests.judging.verdict import SWEPT, held, holds_more
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
@@ -107,11 +107,9 @@ def _held(axes: Axes, results: Results, shown: Sequence[Point], key: str) -> Non
         series = []
         for value in sorted({point[key] for point in of_app(shown, app)}):
             tried = [point for point in of_app(shown, app) if point[key] == value]
-            fit = [point["users"] for point in tried if point["fit"]]
-            most = held(tried, "users")
-            more = bool(fit) and most == max(fit)
+            most, more = held(tried, "users"), holds_more(tried, "users")
             known = Value(value=float(most or 0), low=None, high=None, lower_bound=more)
-            series.append(Mark(value, known if fit else None))
+            series.append(Mark(value, None if most is None and more else known))
         top = max([top, *reach(series)])
         labels += _labelled(
             axes, app, series, lambda value: ("≥ " if value["lower_bound"] else "") + f"{value['value']:g}"

@@ -17,7 +17,7 @@ from typing import Any
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
-from loadtests.judging.verdict import TOLD_FIRST, held
+from loadtests.judging.verdict import TOLD_FIRST, held, holds_more
 from loadtests.records.constants import MOST_OVER
 from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
@@ -115,7 +115,7 @@ def holdings(results: Results) -> list[Held]:
     found = []
     for app in TOLD_FIRST:
         said = {
-            model: _most(of_app(usual(results, model), app), key, say)
+            model: most_held(of_app(usual(results, model), app), key, say)
             for model, (key, say) in {"closed": ("users", user_count), "open": ("rate_per_s", visits)}.items()
         }
         told = [text for text in said.values() if text]
@@ -136,18 +136,24 @@ def _with_other_settings(results: Results, app: str) -> list[str]:
     most, name = max(
         ((held(points, "users") or 0, name) for name, points in by_setting.items()), default=(0, "")
     )
-    return [f"{_most(by_setting[name], 'users', user_count)} with {name}"] if most > default else []
+    return [f"{most_held(by_setting[name], 'users', user_count)} with {name}"] if most > default else []
 
 
-def _most(points: Sequence[Mapping[str, Any]], key: str, say: Callable[[Any], str]) -> str:
-    """ "20 users", "at least 20 users", "not even 1 user"; empty if nothing is fit."""
-    fit = [point[key] for point in points if point["fit"]]
+def most_held(points: Sequence[Mapping[str, Any]], key: str, say: Callable[[Any], str]) -> str:
+    """ "20 users", "at least 20 users", "not even 1 user"; empty if nothing is fit.
+
+    Where there were too few requests: "fewer than 20 users", or "an unknown number of users".
+    """
+    fit = sorted((point[key], point["rule"]) for point in points if point["fit"])
     if not fit:
         return ""
     most = held(points, key)
-    if most is None:
-        return f"not even {say(min(fit))}"
-    return f"at least {say(most)}" if most == max(fit) else say(most)
+    if most is not None:
+        return f"at least {say(most)}" if holds_more(points, key) else say(most)
+    broke = next((load for load, rule in fit if rule == "broken"), None)
+    if broke is None:
+        return f"an unknown number of {say(2).partition(' ')[2]} (too few requests to say)"
+    return f"not even {say(broke)}" if broke == fit[0][0] else f"fewer than {say(broke)}"
 
 
 def _minutes(results: Results) -> float:
