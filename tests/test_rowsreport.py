@@ -203,7 +203,7 @@ def changed(path: Path, **keys) -> None:
         (lambda path: changed(path, schema="500ms/results"), "is not of this version"),
         (
             lambda path: changed(path, rule_ms="x"),
-            "rows.json is not a recording: Expected `float`, got `str`",
+            "rows.json is not a recording: Expected `float`",
         ),
         (lambda path: changed(path, lag=[3]), "rows.json is not a recording: Expected `array`"),
         (lambda path: changed(path, stages=[{}]), "rows.json is not a recording"),
