@@ -132,7 +132,8 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         type=not_negative,
         default=None,
         help="exit with status 1 if more than PERCENT of the requests of any group took longer than the"
-        " --rule or failed, and with 3 if the load was not fit to judge",
+        " --rule or failed, beyond doubt; 3 if the load was not fit to judge, and 4 if there were too few"
+        " requests",
         include_in_web_ui=False,
     )
     option(
