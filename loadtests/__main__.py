@@ -1,7 +1,13 @@
-"""`python -m loadtests COMMAND`: the load tests from the command line."""
+"""`python -m loadtests COMMAND`: the load tests from the command line.
+
+An exit status of 1 is always a verdict. What goes wrong in a command has another: see loadtests/status.py. A
+fault in this package proves nothing, as a process that fails.
+"""
 
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from loadtests.errors import LoadTestError
@@ -32,13 +38,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"loadtests: there is no command {command!r}\n\n{_usage()}", file=sys.stderr)
         return Status.USAGE
+    status = _call(command, rest)
     try:
-        status: int = importlib.import_module(COMMANDS[command][0]).main(rest)
+        sys.stdout.flush()
+    except OSError as error:
+        # It is not tried again when Python ends, which would change the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"loadtests {command}: its output can't be written: {error.strerror}", file=sys.stderr)
+        return Status.USAGE
+    return status
+
+
+def _call(command: str, options: Sequence[str]) -> int:
+    """The exit status of a command. What it raises is said in a sentence."""
+    try:
+        status: int = importlib.import_module(COMMANDS[command][0]).main(options)
     except LoadTestError as error:
-        print(f"loadtests {command}: {error}", file=sys.stderr)
-        return error.exit_status
+        said, status = str(error), error.exit_status
     except KeyboardInterrupt:
         return Status.INTERRUPTED
+    except OSError as error:
+        said = f"{error.filename or 'its output'} can't be read or written: {error.strerror or error}"
+        status = Status.USAGE
+    except Exception:
+        traceback.print_exc()
+        said, status = "a fault of the load tests, which says nothing of the app", Status.UNFIT
+    else:
+        return status
+    print(f"loadtests {command}: {said}", file=sys.stderr)
     return status
 
 

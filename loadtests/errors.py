@@ -13,11 +13,11 @@ class UsageError(LoadTestError):
     """An option or a setting has a value that can't be used."""
 
 
+class WriteError(LoadTestError):
+    """A file that can't be written: the disk is full, the folder may only be read."""
+
+
 class ProcessError(LoadTestError):
     """A process of the stack did not start, or ended while it was needed."""
 
     exit_status = Status.UNFIT
-
-
-class WriteError(LoadTestError):
-    """A file that can't be written: the message names it, and why."""

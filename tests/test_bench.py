@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import jsonschema
 import psutil
 import pytest
 from conftest import still_running, wait_until
+from locust_runs import free_port
 
 from loadtests.__main__ import COMMANDS, main
 from loadtests.records.rows import read_rows
@@ -117,6 +119,48 @@ def test_a_bench_measures_a_server_that_is_running_already(tmp_path: Path) -> No
     assert stack.url in (tmp_path / "o" / "report.html").read_text()
 
 
+@pytest.mark.live
+def test_a_server_that_goes_down_in_mid_run_proves_nothing(tmp_path: Path) -> None:
+    """Its last step is not fit, and says why; the run ends there, and what was measured is kept."""
+    out = tmp_path / "out"
+    with Stack(StackSettings(app="queued", slots=2, mix="fast=100")) as stack:
+        command = [*BENCH, "--host", stack.url, "--feeds", stack.feeds_url, "--users", "2,3", *SHORT]
+        with subprocess.Popen(
+            [*command, "--out", str(out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        ) as process:
+            try:
+                wait_until(lambda: "locust" in commands(process), "the load", timeout=60)
+                stack.stop()
+                told, _ = process.communicate(timeout=90)
+            finally:
+                process.kill()
+    assert process.returncode == 3, told
+    assert f"Nothing answers at {stack.url} any more: Connection refused" in told
+    assert "broke the rule" not in told
+    (step,) = json.loads((out / "results.json").read_text())["steps"]
+    assert step["unfit_reasons"][0].startswith(f"nothing answered at {stack.url} when the load had ended")
+
+
+@pytest.mark.live
+def test_a_disk_without_room_is_named(tmp_path: Path) -> None:
+    """Here no file may be larger than 64 KiB: nothing is measured, and nothing judged."""
+    command = shlex.join([*BENCH, "--users", "2", *SHORT, "--out", str(tmp_path / "out")])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {command}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "can't be written: File too large" in done.stderr and "Traceback" not in done.stderr
+
+
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """All that the bench has started so far."""
     try:
@@ -207,6 +251,16 @@ def test_bad_usage_gets_a_plain_answer(
     monkeypatch.chdir(ROOT)
     assert status_of("bench", *options) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_breaks_no_rule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is asked before anything is measured, or written."""
+    host = f"http://127.0.0.1:{free_port()}"
+    assert status_of("bench", "--host", host, "--feeds", host, "--out", str(tmp_path / "out")) == 2
+    assert f"Nothing answers at {host}: Connection refused" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def status_of(*arguments: str) -> object:

@@ -1,6 +1,7 @@
 """What a run does with steps that were not fit, and with steps that are there already."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from synthetic_run import make_run
 
+from loadtests import __main__ as commands
 from loadtests.bench import bench
 from loadtests.bench.plan import Plan, Step
+from loadtests.errors import ProcessError
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
 from loadtests.records.rows import Row
@@ -29,7 +32,8 @@ def groups(outcome: str) -> dict[str, Any]:
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Measure:
     """Let steps come out as told instead of measuring; returns what was measured.
 
-    "fit": 400 requests, all fast; "few": 150 of them; "slow": all of the 400 slow; "late"; "interrupted".
+    "fit": 400 requests, all fast; "few": 150 of them; "slow": all of the 400 slow; "late"; "interrupted"; "ended",
+    as a process did.
     """
     invented = make_run(tmp_path_factory.mktemp("invented"), users=[1])["steps"]
 
@@ -41,6 +45,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
             outcome = todo.pop(0)
             if outcome == "interrupted":
                 raise KeyboardInterrupt
+            if outcome == "ended":
+                raise ProcessError("The web server ended.")
             reasons = ["late"] if outcome == "late" else []
             one = next(each for each in invented if each["app"] == step.condition.app)
             about = {**step.condition.about, "repeat": step.repeat, **groups(outcome)}
@@ -92,7 +98,8 @@ def test_resume_takes_the_plan_from_the_folder(
     out = tmp_path / "out"
     measured("fit", "interrupted")
     assert bench.main(["--users", "1", "--think", "0.7", "--out", str(out)]) == Status.INTERRUPTED
-    assert f"bench --resume {out}" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert f"{sys.executable} -m loadtests bench --resume {out}" in told.err
     assert json.loads((out / "results.json").read_text())["interrupted"]
     rest = measured("fit")
     assert bench.main(["--resume", str(out)]) in (0, 1)
@@ -165,3 +172,66 @@ def test_too_few_requests_end_the_command_with_a_status_of_their_own(
     said = " ".join(capsys.readouterr().out.split())
     assert "There were too few requests to say whether the queued app kept the rule of 500 ms." in said
     assert 'failures="0" errors="0" skipped="1"' in junit.read_text()
+
+
+def test_what_was_measured_before_a_process_failed_is_told(
+    measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the verdict on it, how to go on, and the status of the failure."""
+    out = tmp_path / "out"
+    measured("fit", "ended")
+    assert bench.main(["--users", "1", "--out", str(out)]) == 3
+    told = capsys.readouterr()
+    assert "kept the rule" in told.out or "broke the rule" in told.out
+    assert "The web server ended." in told.err and f"--resume {out}" in told.err
+    assert len(json.loads((out / "results.json").read_text())["steps"]) == 1
+
+
+def test_a_run_under_make_is_gone_on_with_by_make(
+    measured: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also if not one step was done; whoever typed `make bench` may have no python at hand."""
+    out = tmp_path / "a folder"
+    monkeypatch.setenv("MAKELEVEL", "1")
+    measured("interrupted")
+    assert bench.main(["--users", "1", "--out", str(out)]) == Status.INTERRUPTED
+    assert f"""make bench ARGS="--resume '{out}'\"""" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("full", ["results.json", "report.html", "summary"])
+def test_a_full_disk_is_named_after_the_verdict(
+    full: str, measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what can be written is: status 2, for that is no verdict."""
+    out = tmp_path / "out"
+    measured("fit", "interrupted")
+    bench.main(["--users", "1", "--out", str(out)])
+    file = {name: out / name for name in ("results.json", "report.html", "summary")}
+    for path in file.values():
+        path.unlink(missing_ok=True)
+    file[full].symlink_to("/dev/full")
+    capsys.readouterr()
+    measured("fit")
+    status = commands.main(["bench", "--resume", str(out), "--github", str(file["summary"])])
+    told = capsys.readouterr()
+    assert status == 2
+    assert "the rule of 500 ms" in " ".join(told.out.split())
+    assert f"{file[full]} can't be written: No space left on device" in told.err
+    assert all(path.stat().st_size > 0 for name, path in file.items() if name != full)
+
+
+def test_a_step_that_could_not_be_written_is_still_told(
+    measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run ends there, for the rest could not be written either."""
+    out = tmp_path / "out"
+    measured("interrupted")
+    bench.main(["--users", "1", "--out", str(out)])
+    (out / "steps").touch()  # where the folder of the steps should be
+    capsys.readouterr()
+    assert len(measured("fit", "fit")) == 0
+    assert bench.main(["--resume", str(out)]) == 2
+    told = capsys.readouterr()
+    assert "kept the rule" in told.out or "broke the rule" in told.out
+    assert "steps" in told.err and "can't be written" in told.err

@@ -7,7 +7,8 @@ import pytest
 from chart_reading import arrows, cut_off, heights, overlapping, texts
 from synthetic_run import ENDED, WINDOW, make_run, make_whole
 
-from loadtests.records.rows import Row, read_rows
+from loadtests.judging.samples import summarise
+from loadtests.records.rows import DROPPED, Row, read_rows
 from loadtests.report import chartparts
 from loadtests.report.chart_machine import cpu_figure, cpu_of, cpu_points, floor_figure
 from loadtests.report.chart_open import open_figure
@@ -17,6 +18,7 @@ from loadtests.report.chart_sweep import common_users, sweep_figure, sweep_point
 from loadtests.report.chart_theory import predicted, theory_figure, throughput_figure
 from loadtests.report.chartparts import COLOURS
 from loadtests.report.selection import burst_step, curves, naive_figure, queue_step, usual
+from loadtests.wording import percent
 
 pytestmark = pytest.mark.slow
 
@@ -258,17 +260,39 @@ def test_any_number_of_groups_makes_a_timeline_and_a_tail(series, count):
 
 
 def test_the_curve_of_those_who_still_wait_agrees_with_the_rows():
-    """Four answers, one never: 100, 80, 60, 40, 20 %, and there it stays; a failure is not among them."""
+    """Three answers, one never, one fast failure: 100, 80, 60, 40 %, and there it stays."""
 
     def submit(done: float | None, status: int = 201) -> Row:
         return Row(1, "submit", "POST /feeds", 0.0, 0.0, done, status, "")
 
-    rows = [submit(done) for done in (0.1, 0.2, 0.4, 1.0, None)] + [submit(0.05, 503)]
+    rows = [submit(done) for done in (0.1, 0.2, 1.0, None)] + [submit(0.05, 503)]
     axes = ecdf_figure([Series("synchronous", COLOURS["sync"], rows, 5.0)], "tail").axes[0]
     curve = next(line for line in axes.lines if line.get_color() == COLOURS["sync"])
-    assert list(curve.get_xdata())[1:-1] == [100.0, 200.0, 400.0, 1000.0]
-    assert list(curve.get_ydata()) == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2, 0.2])
-    assert "synchronous: 40.0 % after 500 ms" in texts(axes.figure)
+    assert list(curve.get_xdata())[1:-1] == [100.0, 200.0, 1000.0]
+    assert list(curve.get_ydata()) == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.4])
+    assert "synchronous: 60.0 % after 500 ms" in texts(axes.figure)
+
+
+@pytest.mark.parametrize("late", [5.0, 5.2, 5.6])
+def test_the_tail_says_what_the_verdict_says(late: float) -> None:
+    """A rule broken by failures alone is broken in the tail, too. Requests that the end cut off before they
+    could be over are in neither.
+    """
+
+    def browse(at: float, done: float | None, status: int = 200, error: str = "") -> Row:
+        return Row(1, "browse", "GET /", at, None if error == DROPPED else at, done, status, error)
+
+    rows = [browse(n / 10, n / 10 + 0.02) for n in range(40)]
+    rows += [
+        browse(1.0, 1.01, 503),
+        browse(2.0, 2.01, 0, "Connection refused"),
+        browse(3.0, None, 0, DROPPED),
+    ]
+    rows += [browse(late, None), browse(0.5, 0.5 + 0.9)]
+    share = summarise(rows, 6.0)["share_over"]
+    assert share is not None
+    figure = ecdf_figure([Series("browsing", COLOURS["sync"], rows, 6.0)], "tail")
+    assert f"browsing: {percent(share)} after 500 ms" in texts(figure)
 
 
 def test_a_group_without_a_single_answer_can_be_drawn():

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from readme_reader import Block, Reader, alike
 
-from loadtests.records.status import MEANING
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
+from loadtests.status import MEANING
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "loadtests"

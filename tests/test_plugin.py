@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from locust_runs import counted_by_locust, headless
+from locust_runs import counted_by_locust, free_port, headless
 
 from loadtests.servers.processes import Process
 
@@ -200,3 +200,13 @@ def test_the_options_are_explained(tmp_path: Path) -> None:
     verdict = "rows warm-up seed rule fail-over"
     for option in f"{load} {verdict} users run-time".split():
         assert re.search(rf"^ +(-\w .*)?--{option}[ ,]", run.out, re.MULTILINE), option
+
+
+@pytest.mark.parametrize("user", ["Plain", "Fast"])
+def test_a_server_that_is_not_there_breaks_no_rule(user: str, tmp_path: Path) -> None:
+    """Status 2 and a sentence, whether or not --fail-over asks for a verdict."""
+    host = f"http://127.0.0.1:{free_port()}"
+    for options in ((), ("--fail-over", "1")):
+        run = headless(USERS, tmp_path, user, "--host", host, "--users", "2", "--run-time", "1s", *options)
+        assert run.status == 2, run.err
+        assert "Nothing was tested: nothing answers at that address" in run.out

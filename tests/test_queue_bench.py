@@ -225,7 +225,7 @@ def test_json_is_what_results_json_holds(tmp_path: Path) -> None:
         (["--only", ""], "there is no measure ''"),
         (["--database", "mysql://x/y"], "write sqlite, postgresql"),
         (["--database", "postgresql://nobody@127.0.0.1:1/x", "--quick"], "The PostgreSQL server said"),
-        (["--out", "."], "is not empty"),
+        (["--out", "."], "is not an empty folder"),
         (["--seed", "many"], "invalid int value: 'many'"),
         (["--fast"], "unrecognized arguments: --fast"),
     ],

@@ -1,9 +1,11 @@
 """A whole reader as real processes: it answers, and leaves nothing behind."""
 
+import contextlib
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -11,7 +13,7 @@ import pytest
 import requests
 from conftest import still_running, wait_until
 
-from loadtests.errors import UsageError
+from loadtests.errors import ProcessError, UsageError
 from loadtests.servers.stack import Stack, StackSettings, check_database
 
 
@@ -93,3 +95,48 @@ def test_a_postgresql_server_that_is_not_there_is_said_plainly(tmp_path: Path) -
     with pytest.raises(UsageError, match=r"The PostgreSQL server .*\*\*\*") as error:
         Stack(StackSettings(app="sync", database=url, folder=tmp_path)).start()
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.live
+def test_a_slot_does_not_wait_for_its_client_to_hang_up(tmp_path: Path) -> None:
+    """gunicorn by itself waits 2 s for each client that has its answer and does not hang up. With one slot so
+    many of them would take longer than `patience`.
+    """
+    patience, clients = 20, 15
+    with (
+        Stack(StackSettings(app="sync", slots=1, folder=tmp_path)) as stack,
+        contextlib.ExitStack() as open_ones,
+    ):
+        host, port = stack.url.removeprefix("http://").split(":")
+        deadline = time.monotonic() + patience
+        for _ in range(clients):
+            client = open_ones.enter_context(socket.create_connection((host, int(port)), patience))
+            client.settimeout(max(0.1, deadline - time.monotonic()))
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: reader\r\n\r\n")
+            answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
+            assert answer.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in answer
+
+
+@pytest.mark.live
+def test_an_answer_arrives_whole_though_part_of_the_request_was_not_read(tmp_path: Path) -> None:
+    """The case for which gunicorn waits: an upload that nobody takes."""
+    with Stack(StackSettings(app="sync", slots=1, folder=tmp_path)) as stack:
+        host, port = stack.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 20) as client:
+            upload = bytes(60_000)
+            head = f"POST /nowhere HTTP/1.1\r\nHost: reader\r\nContent-Length: {len(upload)}\r\n\r\n"
+            client.sendall(head.encode() + upload)
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 404 ") and b"</html>" in answer.lower()
+
+
+@pytest.mark.live
+def test_a_part_that_has_ended_is_named_with_what_it_said(tmp_path: Path) -> None:
+    """Whoever measures the stack asks: what a dead server does says nothing of the app."""
+    with Stack(StackSettings(app="sync", slots=1, folder=tmp_path)) as stack:
+        stack.check()
+        for process in stack.processes["web server"].tree():
+            process.kill()
+        wait_until(lambda: not stack.processes["web server"].is_running(), "the end of the web server")
+        with pytest.raises(ProcessError, match=r"The web server ended\. It said:"):
+            stack.check()

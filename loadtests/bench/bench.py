@@ -7,7 +7,10 @@ The exit status (loadtests/status.py) says whether the queued reader kept the 50
 steps measured so far are kept, and `--resume` continues.
 """
 
+import argparse
 import json
+import os
+import shlex
 import signal
 import sys
 import textwrap
@@ -24,7 +27,8 @@ from loadtests.bench.pipelines import github_summary, junit
 from loadtests.bench.plan import Plan, Step
 from loadtests.bench.progress import Progress
 from loadtests.bench.step import measure_step
-from loadtests.errors import UsageError
+from loadtests.errors import LoadTestError, UsageError
+from loadtests.files import new_folder, put, write_all, writing
 from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict, worth_repeating
 from loadtests.predicting.prediction import predict
@@ -32,6 +36,7 @@ from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine, pinning
+from loadtests.servers.reaching import silence
 from loadtests.status import Status
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
@@ -39,6 +44,15 @@ PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
 MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
+
+
+class Stopped(LoadTestError):
+    """A run that can't continue, and why. `results`: what was measured so far, as `run` returns it."""
+
+    def __init__(self, why: LoadTestError, results: dict[str, Any]):
+        super().__init__(str(why))
+        self.exit_status = why.exit_status
+        self.results = results
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,41 +63,61 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it first.")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    if options.resume:
-        folder: Path = options.resume
-        plan, floor, full = _read_run(folder)
-    else:
-        folder = options.out or Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(
-                f"{folder} exists already, and is not an empty folder. Name another with --out, remove it,"
-                f" or resume the run in it: --resume {folder}"
-            )
-        plan, floor, full = plan_of(options), options.floor, options.full
-        check_database(plan.database)
-        _write_run(folder, plan, floor, full)
+    folder = options.resume or _begin(options)
+    plan, floor, full = _read_run(folder)
     try:
         if full:
             plan = _with_pilot(plan, folder)
             _write_run(folder, plan, floor, full=False)
         results = run(plan, folder, floor)
+        tell(results, folder, options.junit, options.github)
+    except Stopped as stopped:
+        tell(stopped.results, folder, options.junit, options.github)
+        print(f"loadtests bench: {stopped}\n{_to_resume(folder)}", file=sys.stderr)
+        return stopped.exit_status
     except KeyboardInterrupt:
-        results = None
-    if results is None or not results["steps"]:
-        print("Interrupted before the first step was done.", file=sys.stderr)
-        return Status.INTERRUPTED
-    report = save(results, folder)
-    if options.junit:
-        options.junit.write_text(junit(results), encoding="utf-8")
-    if options.github:
-        with options.github.open("a", encoding="utf-8") as file:
-            file.write(github_summary(results))
-    sentence = textwrap.fill(results["verdict"]["sentence"], 80)
-    print(f"\n{text_table(results)}\n\n{sentence}\n\nThe report: {report}")
+        results = {"interrupted": True}
     if results["interrupted"]:
-        print(f"Interrupted. To resume: python -m loadtests bench --resume {folder}", file=sys.stderr)
+        print(f"Interrupted. {_to_resume(folder)}", file=sys.stderr)
         return Status.INTERRUPTED
     return int(results["verdict"]["exit_status"])
+
+
+def _begin(options: argparse.Namespace) -> Path:
+    """Make the folder of a new run, and write into it what was asked for. Raises LoadTestError."""
+    plan, folder = plan_of(options), options.out
+    check_database(plan.database)
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{folder} exists already, and is not an empty folder. Name another with --out, remove it,"
+            f" or resume the run in it: --resume {folder}"
+        )
+    if plan.host and (why := silence(plan.host)):
+        raise UsageError(f"Nothing answers at {plan.host}: {why}. Start the app, or give its address")
+    folder = folder or new_folder(Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+    _write_run(folder, plan, options.floor, options.full)
+    return Path(folder)
+
+
+def tell(results: dict[str, Any], folder: Path, xml: Path | None = None, summary: Path | None = None) -> None:
+    """Print what was measured, and then write it down, for people and for pipelines. Raises WriteError."""
+    if not results["steps"]:
+        print("No step was measured.")
+        return
+    print(f"\n{text_table(results)}\n\n{textwrap.fill(results['verdict']['sentence'], 80)}\n", flush=True)
+    write_all(
+        (folder / "results.json", put(json.dumps(results, indent=1) + "\n")),
+        (xml, put(junit(results))),
+        (summary, put(github_summary(results), "a")),
+        (folder / "report.html", lambda _: print(f"The report: {write_report(results, folder)}")),
+    )
+
+
+def _to_resume(folder: Path) -> str:
+    """What to type in the shell that started this run, where `python` may be another one, or none."""
+    if "MAKELEVEL" in os.environ:
+        return f'To resume: make bench ARGS="--resume {shlex.quote(str(folder))}"'
+    return f"To resume: {shlex.join([sys.executable, '-m', 'loadtests', 'bench', '--resume', str(folder)])}"
 
 
 def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
@@ -91,13 +125,14 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
 
     Each step is written to `folder` when it is done; steps already there are not measured again. With `floor`
     the load generator is measured, too. After Ctrl-C it returns the steps measured so far, with `interrupted`
-    true.
+    true. Raises Stopped, which has those steps too, if it can't continue.
     """
     started = datetime.now(UTC)
     steps = {_file(folder, step): step for step in plan.steps()}
     again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
+    done = {file: _read(file) for file in steps if file.exists()}
     found: dict[str, Any] | None = None
-    interrupted = False
+    interrupted, stopped = False, None
     with Progress(len(steps), plan.step_seconds) as progress:
         try:
             if floor:
@@ -107,31 +142,37 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
                     _write(file, measure_floor())
                 found = _read(file)
             with database_server(plan.database) as server:
-                for file, step in _until_decided(plan, steps, progress):
+                for file, step in _until_decided(folder, steps, done, progress):
                     progress.begin(step.condition)
                     if file.exists():
+                        done[file] = _read(file)
                         progress.skip()
                     else:
-                        measured = _measure(plan, step, folder, server, progress, again > 0)
-                        _write(file, measured)
-                        progress.done(step.condition, measured)
-                    again -= "repeated_because" in _read(file)
+                        done[file] = _measure(plan, step, folder, server, progress, again > 0)
+                        progress.done(step.condition, done[file])
+                        _write(file, done[file])
+                    again -= "repeated_because" in done[file]
         except KeyboardInterrupt:
             interrupted = True
-    done = [_read(file) for file in steps if file.exists()]
-    return {**_results(plan, done, started), "floor": found, "interrupted": interrupted}
+        except LoadTestError as error:
+            interrupted, stopped = True, error
+    measured = [done[file] for file in steps if file in done]
+    results = {**_results(plan, measured, started), "floor": found, "interrupted": interrupted}
+    if stopped:
+        raise Stopped(stopped, results) from stopped
+    return results
 
 
-def _until_decided(plan: Plan, steps: dict[Path, Step], progress: Progress) -> Iterator[tuple[Path, Step]]:
+def _until_decided(
+    folder: Path, steps: dict[Path, Step], done: Mapping[Path, dict[str, Any]], progress: Progress
+) -> Iterator[tuple[Path, Step]]:
     """The steps to measure: those planned, then repeats of what is undecided and soon decided.
 
-    A repeat is added to `steps`. Each of those before must have been measured when the next is asked for.
+    A repeat is added to `steps`. Each of those before must be `done` when the next is asked for.
     """
     yield from list(steps.items())
-    folder = next(iter(steps)).parent.parent
     for left in range(MOST_MORE_STEPS, 0, -1):
-        done = [_read(file) for file in steps if file.exists()]
-        at = worth_repeating(done, left)
+        at = worth_repeating([done[file] for file in steps], left)
         if at is None:
             return
         condition = list(steps.values())[at].condition
@@ -153,17 +194,11 @@ def _measure(
 ) -> dict[str, Any]:
     """Measure one step; if it is not fit and `once_more` is true, measure it again and return that."""
     measured = measure_step(plan, step, folder, progress.tick, server, pinning())
-    if measured["fit"] or not once_more:
+    if measured["fit"] or not once_more or (plan.host and silence(plan.host)):
         return measured
     progress.again(step.condition)
     second = measure_step(plan, step, folder, progress.tick, server, pinning())
     return {**second, "repeated_because": measured["unfit_reasons"]}
-
-
-def save(results: dict[str, Any], folder: Path) -> Path:
-    """Write results.json, the figures and the report into `folder`; returns the report's path."""
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    return write_report(results, folder)
 
 
 def _with_pilot(plan: Plan, folder: Path) -> Plan:
@@ -221,9 +256,10 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
 
 
 def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     data = {"schema": "500ms/run", "version": 1, "plan": plan.to_json(), "floor": floor, "full": full}
-    (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
 
 
 def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
@@ -244,10 +280,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write(file: Path, data: Mapping[str, Any]) -> None:
     """Write atomically: a run that is cut off here can be resumed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
-    partial.write_text(json.dumps(data) + "\n")
-    partial.replace(file)
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(data) + "\n")
+        partial.replace(file)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -27,6 +27,7 @@ class Seen:
     sampler: Sampler
     slots: SlotCounts  # at the end
     drain_s: float | None
+    gone: str | None = None  # why the server can't be judged, if it was not there to the end
 
 
 def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def entry(plan: Plan, step: Step, seen: Seen) -> dict[str, Any]:
     law = little(recording.rows, start, end, condition.users) if condition.users else None
     served = None if plan.host else _server(seen, view, condition, plan.measure)
     unfit = [
+        *([seen.gone] if seen.gone else []),
         *judged.doubts,
         *unfit_reasons(
             little=law,

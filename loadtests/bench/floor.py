@@ -16,6 +16,7 @@ from typing import TypedDict
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import ProcessError, UsageError
+from loadtests.files import put, write_all
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
 from loadtests.records.recording import Recording, read_recording
@@ -167,8 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         more = "" if not floor["rates"][-1]["fit"] else ", the highest that was tried"
         print(f"The generator stays fit up to {highest:g} requests a second{more}.")
-    if options.json:
-        options.json.write_text(json.dumps(floor, indent=1) + "\n", encoding="utf-8")
+    write_all((options.json, put(json.dumps(floor, indent=1) + "\n")))
     return Status.KEPT if highest is not None else Status.UNFIT
 
 

@@ -6,6 +6,7 @@ Start the stack, send it visitors, let requests in flight finish, wait for the q
 
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,13 +18,16 @@ from loadtests.bench.entry import Seen, entry
 from loadtests.bench.plan import Condition, Plan, Step
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
+from loadtests.files import room, writing
 from loadtests.records.constants import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S
 from loadtests.records.recording import read_recording
 from loadtests.servers.machine import Pinning
 from loadtests.servers.processes import Process
+from loadtests.servers.reaching import silence
 from loadtests.servers.sampler import Sampler, drain_seconds
 from loadtests.servers.slotmeter import SlotCounts, read_slots
 from loadtests.servers.stack import Stack, StackSettings
+from loadtests.status import Status
 
 LOCUST_SECONDS = 60.0  # beyond the planned time, before Locust is given up
 DRAIN_SECONDS = 12.0  # how long the queue may take to drain after the load
@@ -48,12 +52,14 @@ def measure_step(
     Raises ProcessError if a process fails.
     """
     logs = folder / "logs" / step.name
-    logs.mkdir(parents=True, exist_ok=True)
     rows_file = folder / "rows" / f"{step.name}.csv"
-    rows_file.unlink(missing_ok=True)
-    with ExitStack() as exits:
+    with writing(logs):
+        logs.mkdir(parents=True, exist_ok=True)
+        rows_file.unlink(missing_ok=True)
+    with room(logs, Path(tempfile.gettempdir())), ExitStack() as exits:
         target = _target(plan, step.condition, logs, server, pinned, exits)
-        seen = _load(plan, step, target, rows_file, logs, tick, pinned)
+        with room(logs):  # also while the database is still there
+            seen = _load(plan, step, target, rows_file, logs, tick, pinned)
     return {**entry(plan, step, seen), "rows": str(rows_file.relative_to(folder))}
 
 
@@ -61,6 +67,8 @@ def _target(
     plan: Plan, condition: Condition, logs: Path, server: str, pinned: Pinning, exits: ExitStack
 ) -> Target:
     if plan.host:
+        if why := silence(plan.host):
+            raise ProcessError(f"Nothing answers at {plan.host} any more: {why}.")
         return Target(plan.host, plan.feeds or "")
     settings = StackSettings(
         app=condition.app,
@@ -96,7 +104,9 @@ def _load(
         database, slots = (stack.database_url, stack.slots_folder) if stack else (None, None)
         with Sampler(processes, database, slots, queued) as sampler:
             status = locust.wait_with(tick, end + plan.drain + LOCUST_SECONDS)
-            if status != 0 or not rows_file.exists():
+            if stack:
+                stack.check()
+            if status not in (Status.KEPT, Status.USAGE) or not rows_file.exists():
                 said = locust.output()[-1500:]
                 raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
             recording = read_recording(rows_file)
@@ -106,9 +116,16 @@ def _load(
         return Seen(
             recording=recording,
             sampler=sampler,
+            gone=_gone(plan),
             slots=read_slots(slots) if slots else SlotCounts(),
             drain_s=drain_seconds(sampler.samples, load_ended),
         )
+
+
+def _gone(plan: Plan) -> str | None:
+    """Why a server that was running already can't be judged: it is not there any more."""
+    why = silence(plan.host) if plan.host else None
+    return f"nothing answered at {plan.host} when the load had ended: {why}" if why else None
 
 
 def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ from loadtests.comparing.comparison import WORSE_PERCENT, compare
 from loadtests.comparing.comparisontext import text_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
-from loadtests.errors import UsageError
+from loadtests.files import put, write_all
 from loadtests.status import EXIT_STATUSES
 
 
@@ -34,16 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = compare(before, after, groups, options.worse)
     print(text_table(found))
     print(f"\n{textwrap.fill(found['sentence'], 80)}")
-    try:
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        if options.junit:
-            options.junit.write_text(junit_comparison(found), encoding="utf-8")
-        if options.github:
-            with options.github.open("a", encoding="utf-8") as file:
-                file.write(github_comparison(found))
-    except OSError as error:
-        raise UsageError(f"Can't write {error.filename}: {error.strerror}") from error
+    write_all(
+        (options.json, put(json.dumps(found, indent=1) + "\n")),
+        (options.junit, put(junit_comparison(found))),
+        (options.github, put(github_comparison(found), "a")),
+    )
     return found["exit_status"]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from loadtests.judging.absence import nothing_there
 from loadtests.judging.fitness import unfit_reasons
 from loadtests.judging.rule import Word, more_needed, word_of
 from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise
@@ -70,9 +71,14 @@ class Judgement:
     stages: tuple[StageVerdict, ...]
 
     @property
+    def absent(self) -> str | None:
+        """Why nothing was tested, if not one request of the whole load found a server."""
+        return nothing_there(_requests(self.recording, self.recording.rows))
+
+    @property
     def status(self) -> Status:
-        """Broken if any stage proves that; else the greatest doubt there is; else kept."""
-        return worst(stage.status for stage in self.stages)
+        """Nothing there; else broken, if any stage proves that; else the greatest doubt; else kept."""
+        return Status.USAGE if self.absent else worst(stage.status for stage in self.stages)
 
 
 def worst(statuses: Iterable[Status]) -> Status:
@@ -128,6 +134,11 @@ def health_of(recording: Recording, start: float, end: float) -> Health | None:
     return Health(nearest_rank(lags, 99), *cpu) if lags and cpu else None
 
 
+def _requests(recording: Recording, rows: Iterable[Row]) -> Iterable[Row]:
+    """The rows without those of whole visits."""
+    return (row for row in rows if row.group not in recording.visits)
+
+
 def _doubts(
     recording: Recording, rows: Sequence[Row], health: Health | None, users: tuple[int, int] | None
 ) -> list[str]:
@@ -137,6 +148,8 @@ def _doubts(
         reasons.append(f"{counted(lost, 'load generator')} did not report")
     if not rows:
         return [*reasons, "nothing was measured"]
+    if absent := nothing_there(_requests(recording, rows)):
+        reasons.append(absent)
     if health is None:
         return [*reasons, "the load generator was so late that its lag was never sampled"]
     arrivals = recording.arrivals if not recording.stages else None  # counted over all stages

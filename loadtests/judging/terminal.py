@@ -16,7 +16,13 @@ NAIVE = "  from the sending"
 
 def verdict_text(judgement: Judgement) -> str:
     """The verdict on a load as the terminal and Locust's page show it, its table above it."""
-    return f"\n{HEADING}\n" + "\n\n".join(_stage(stage, judgement.recording) for stage in judgement.stages)
+    recording, absent = judgement.recording, judgement.absent
+    if absent:
+        table = run_table(recording.rows, recording.ended_s, recording.rule_ms)
+        return (
+            f"\n{HEADING}\n{table}\nNothing was tested: {absent}. Start the app, or give its address: --host"
+        )
+    return f"\n{HEADING}\n" + "\n\n".join(_stage(stage, recording) for stage in judgement.stages)
 
 
 def _stage(verdict: StageVerdict, recording: Recording) -> str:

@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 
 import psycopg
 
-from loadtests.errors import ProcessError, UsageError
+from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
+from loadtests.files import new_folder, put, room, write_all, writing
 from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
 from loadtests.queuebench.report import DATABASES, chart, number, text_table
@@ -56,14 +57,14 @@ class Findings:
     results: list[Result] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)  # of the databases
     interrupted: bool = False
-    error: str | None = None  # what a failed process said
+    error: LoadTestError | None = None  # why it could not continue
 
     @property
     def exit_status(self) -> int:
         if self.interrupted:
             return Status.INTERRUPTED
         if self.error is not None:
-            return ProcessError.exit_status
+            return self.error.exit_status
         return Status.KEPT if all_met(self.results) else Status.BROKEN
 
 
@@ -71,29 +72,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write results.json and the figure; returns the exit status. Raises LoadTestError."""
     options = _parser().parse_args(argv)
     plan = _plan(options)
-    folder: Path = options.out or Path("reports") / f"queue-{datetime.now():%Y-%m-%d-%H%M%S}"
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"The folder {folder} is not empty; name another one with --out, or remove it.")
+    folder: Path | None = options.out
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not an empty folder; name another one with --out, or remove it.")
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    else:
+        folder = new_folder(Path("reports") / f"queue-{datetime.now():%Y-%m-%d-%H%M%S}")
     started = datetime.now(UTC)
     findings = run(plan, folder)
-    written = save(plan, findings, started, folder)
+    results = results_of(plan, findings, started)
     if options.json:
-        print(json.dumps(written, indent=1))
+        print(json.dumps(results, indent=1), flush=True)
     elif findings.results:
-        print(f"{text_table(findings.results)}\n\nWritten to {folder}")
+        print(f"{text_table(findings.results)}\n", flush=True)
     if findings.error is not None:
         print(f"loadtests queue: {findings.error}", file=sys.stderr)
+    save(results, plan, findings, folder)
+    if findings.results and not options.json:
+        print(f"Written to {folder}")
     return findings.exit_status
 
 
 def run(plan: Plan, folder: Path) -> Findings:
-    """Take all measures. After Ctrl-C or a failed process, returns what was measured until then."""
+    """Take all measures. After Ctrl-C, or if it can't continue, returns what was measured until then."""
     findings = Findings()
     try:
-        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+        with (
+            room(folder),
+            tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work,
+            room(Path(work)),  # while its databases are still there
+        ):
             for number, database in enumerate(plan.databases):
                 kind = database if database == "sqlite" else "postgresql"
                 with database_server(database) as server:
@@ -106,14 +118,14 @@ def run(plan: Plan, folder: Path) -> Findings:
                             _measure(name, each, findings)
     except KeyboardInterrupt:
         findings.interrupted = True
-    except ProcessError as error:
-        findings.error = str(error)
+    except (ProcessError, WriteError) as error:
+        findings.error = error
     return findings
 
 
-def save(plan: Plan, findings: Findings, started: datetime, folder: Path) -> dict[str, Any]:
-    """Write results.json and figures/queue.png and .svg into `folder`; returns what results.json holds."""
-    written: dict[str, Any] = {
+def results_of(plan: Plan, findings: Findings, started: datetime) -> dict[str, Any]:
+    """What results.json will hold."""
+    return {
         "schema": "500ms/queue-results",
         "version": 1,
         "started_at": started.isoformat(timespec="seconds"),
@@ -124,19 +136,27 @@ def save(plan: Plan, findings: Findings, started: datetime, folder: Path) -> dic
         "settings": {"measures": list(plan.measures), "peers": plan.peers, **asdict(plan.sizes)},
         "seed": plan.seed,
         "interrupted": findings.interrupted,
-        "error": findings.error,
+        "error": None if findings.error is None else str(findings.error),
         "exit_status": findings.exit_status,
         "results": [each.as_json() for each in findings.results],
     }
-    (folder / "results.json").write_text(json.dumps(written, indent=1) + "\n")
-    machine = written["machine"]
+
+
+def save(results: dict[str, Any], plan: Plan, findings: Findings, folder: Path) -> None:
+    """Write results.json and figures/queue.png and .svg into `folder`. Raises WriteError."""
+    machine = results["machine"]
     subtitle = (
         f"jobs a second, median of rounds: {plan.sizes.rounds}; thin line: lowest to highest; dashed: target;"
         f" {machine['cores']} cores, Python {machine['python']}"
     )
-    if picture := chart(findings.results, subtitle):
-        save_figure(picture, folder / "figures", "queue")
-    return written
+
+    def draw(figures: Path) -> None:
+        if picture := chart(findings.results, subtitle):
+            save_figure(picture, figures, "queue")
+
+    write_all(
+        (folder / "results.json", put(json.dumps(results, indent=1) + "\n")), (folder / "figures", draw)
+    )
 
 
 def _measure(name: str, run: Run, findings: Findings) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from loadtests.errors import UsageError, WriteError
+from loadtests.errors import UsageError
+from loadtests.files import writing
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, read_rows, write_rows
 
@@ -122,14 +123,12 @@ def write_recording(path: Path, recording: Recording) -> None:
     """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError."""
     about = {"schema": SCHEMA, "version": VERSION, **msgspec.to_builtins(recording)}
     del about["rows"]
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_rows(path, recording.rows)
         path.with_suffix(".json").write_bytes(
             msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n"
         )
-    except OSError as error:
-        raise WriteError(f"{error.filename or path} can't be written: {error.strerror}") from error
 
 
 def read_recording(path: Path) -> Recording:

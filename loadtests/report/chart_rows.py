@@ -133,14 +133,18 @@ def ecdf_figure(
 ) -> Figure:
     """The share of requests not yet answered after a time, on two logarithmic axes, which show the tail.
 
-    Only requests in a series' window count. As for percentiles, failures are left out; requests unfinished at
-    the end count as never answered.
+    Only requests in a series' window count. Requests that failed, were dropped, or were unfinished at the end
+    count as never answered, so that the tail agrees with the share over the rule.
     """
     with house_style():
         figure = Figure(figsize=(14, 6))
-        head(figure, title, f"share of {what} not yet answered; what stays level was unanswered at the end")
+        head(
+            figure,
+            title,
+            f"share of {what} not yet answered; what stays level failed, or was unanswered at the end",
+        )
         axes = inches(figure, 0.95, 0.75, 9.3, 4.0)
-        found = [not_yet_answered(in_window(each.rows, *each.window)) for each in series]
+        found = [not_yet_answered(_decided(each, rule_ms)) for each in series]
         latency_axis(axes, axes.xaxis, [ms for times, _ in found for ms in times])
         axes.set_xlabel("time since the request was meant to begin (logarithmic)")
         least = min([MOST_OVER, *(share for _, shares in found for share in shares if share > 0)])
@@ -163,8 +167,15 @@ def ecdf_figure(
     return figure
 
 
-def not_yet_answered(rows: Iterable[Row]) -> tuple[list[float], list[float]]:
-    """Latencies in ms, ascending; and the shares unanswered before the first and after each of them."""
-    rows = [row for row in rows if not row.failed and not row.dropped]
-    times = sorted(row.waited_ms(row.done_s) for row in rows if row.done_s is not None)
+def _decided(series: Series, rule_ms: float) -> list[Row]:
+    """Requests that count, but for those cut off at the end before they had waited as long as the rule."""
+    counted = in_window(series.rows, *series.window)
+    return [row for row in counted if not row.unfinished or row.waited_ms(series.ended) >= rule_ms]
+
+
+def not_yet_answered(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
+    """Latencies in ms, ascending; and the shares unanswered before the first and after each of them. Failures
+    are never answered.
+    """
+    times = sorted(row.waited_ms(row.done_s) for row in rows if row.done_s is not None and not row.failed)
     return times, [1 - count / max(1, len(rows)) for count in range(len(times) + 1)]

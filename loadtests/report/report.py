@@ -17,6 +17,7 @@ from typing import Any
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
+from loadtests.files import writing
 from loadtests.judging.verdict import TOLD_FIRST, held, holds_more
 from loadtests.records.constants import MOST_OVER
 from loadtests.report.figures import pictures
@@ -182,11 +183,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "--out, --rule and --warm-up are for a file of requests. The report of a run is written"
                 " beside its results.json, with the run's own rule and warm-up"
             )
-        path = write_report_again(folder)
+        with writing(folder / "report.html"):
+            path = write_report_again(folder)
     elif source.is_file():
-        path = write_rows_report(
-            source, options.out or source.parent, rule_ms=options.rule, warm_up=options.warm_up
-        )
+        out: Path = options.out or source.parent
+        with writing(out):
+            path = write_rows_report(source, out, rule_ms=options.rule, warm_up=options.warm_up)
     else:
         raise UsageError(
             f"There is no {source}. Name the folder of a run, such as reports/2030-01-31-120000, or a file of"

@@ -69,6 +69,8 @@ def headline(judgement: Judgement) -> str:
     rule = f"the rule of {duration(judgement.recording.rule_ms)}"
     groups = [(stage, group) for stage in judgement.stages if not stage.doubts for group in stage.groups]
     match judgement.status:
+        case Status.USAGE:
+            return "Nothing was tested"
         case Status.UNFIT:
             return "Not fit for a verdict"
         case Status.KEPT:

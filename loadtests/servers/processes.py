@@ -17,6 +17,7 @@ from typing import Self
 import psutil
 
 from loadtests.errors import ProcessError
+from loadtests.files import writing
 
 GUARD = Path(__file__).with_name("guard.py")
 STOP_SECONDS = 10.0  # more than the guard's grace period
@@ -41,7 +42,8 @@ class Process:
         self.name = name
         self.command = list(command)
         self.log = log
-        self._log_file = log.open("wb")
+        with writing(log):
+            self._log_file = log.open("wb")
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARD), *self.command],
             stdin=subprocess.PIPE,

@@ -111,6 +111,13 @@ class Stack:
         number = sum(name.startswith("worker") for name in self.processes) + 1
         return self._run(f"worker {number}", self.worker_command(), self._environment())
 
+    def check(self) -> None:
+        """Raises ProcessError if one of its processes has ended."""
+        for process in self.processes.values():
+            if not process.is_running():
+                said = process.output().strip()[-1500:]
+                raise ProcessError(f"The {process.name} ended. It said:\n{said}")
+
     def _start(self) -> None:
         settings, enter = self.settings, self._exits.enter_context
         self.folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
@@ -228,11 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Stack(settings) as stack:
         print(_welcome(stack), flush=True)
         while not stop.wait(0.5):
-            for process in stack.processes.values():
-                if not process.is_running():
-                    raise ProcessError(
-                        f"The {process.name} ended. It said:\n{process.output().strip()[-1500:]}"
-                    )
+            stack.check()
         print("Stopping ...", flush=True)
     return 0
 

@@ -1,0 +1,33 @@
+"""Does anything answer at an address? What is not there can't be measured, and breaks no rule."""
+
+import http.client
+import ssl
+from urllib.parse import urlsplit
+
+PATIENCE_SECONDS = 10.0
+
+
+def silence(url: str, patience: float = PATIENCE_SECONDS) -> str | None:
+    """Why nothing answers at `url`, in a few words; None if something does, whatever it says.
+
+    It is waited for so many seconds.
+    """
+    try:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        if not parts.hostname or parts.scheme not in ("http", "https"):
+            return "it is no address such as http://127.0.0.1:8000"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = kind(parts.hostname, parts.port, timeout=patience)
+    except ValueError as error:
+        return str(error)
+    try:
+        connection.request("GET", parts.path or "/")
+        connection.getresponse()
+    except (ssl.SSLError, http.client.HTTPException):
+        return None  # it speaks, if not as we do
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        connection.close()
+    return None

@@ -1,0 +1,84 @@
+"""What is written, and what is said where it can't be: a full disk, a folder that may only be read."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from loadtests.errors import WriteError
+from loadtests.files import new_folder, put, room, write_all, writing
+
+FULL = Path("/dev/full")  # the device that never has room
+
+full_disk = pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
+
+
+@full_disk
+def test_what_can_be_written_is_written_and_what_cannot_is_named(tmp_path: Path) -> None:
+    """All of it, with the system's reason; a file that was not asked for is none."""
+    with pytest.raises(WriteError) as caught:
+        write_all(
+            (FULL, put("first")),
+            (tmp_path / "no" / "second", put("second")),
+            (None, put("not asked for")),
+            (tmp_path / "third", put("third")),
+        )
+    assert str(caught.value).splitlines() == [
+        "/dev/full can't be written: No space left on device",
+        f"{tmp_path / 'no' / 'second'} can't be written: No such file or directory",
+    ]
+    assert caught.value.exit_status == 2
+    assert (tmp_path / "third").read_text() == "third"
+
+
+def test_a_summary_is_added_to_what_is_there(tmp_path: Path) -> None:
+    """As pipelines want it of their summaries."""
+    file = tmp_path / "summary"
+    write_all((file, put("one ")), (file, put("two", "a")))
+    assert file.read_text() == "one two"
+
+
+def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    """Also if they ask at the same moment."""
+    together, found = threading.Barrier(4), []
+
+    def ask() -> None:
+        together.wait()
+        found.append(new_folder(tmp_path / "reports" / "2030-01-31-120000"))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = [f"2030-01-31-120000{more}" for more in ("", "-2", "-3", "-4")]
+    assert sorted(folder.name for folder in found) == names
+    assert all(folder.is_dir() for folder in found)
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    """Below a file nobody can make one, not even root."""
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match="can't be written"):
+        new_folder(tmp_path / "file" / "run")
+
+
+def test_what_happens_without_room_is_not_believed(tmp_path: Path) -> None:
+    """Neither a result nor another error: the cause is raised instead. With room errors are what they are."""
+    folder = tmp_path / "folder"
+    for error in (None, ValueError("the server answered 500")):
+        folder.mkdir()
+        with pytest.raises(WriteError), room(folder):
+            folder.rmdir()  # nothing can be written here from now on
+            if error:
+                raise error
+    folder.mkdir()
+    with pytest.raises(ValueError, match="500"), room(folder):
+        raise ValueError("the server answered 500")
+    assert not list(folder.iterdir())
+
+
+def test_only_what_the_system_says_is_turned_into_words(tmp_path: Path) -> None:
+    """A fault of our own stays one."""
+    with pytest.raises(KeyError), writing(tmp_path):
+        raise KeyError("ours")
