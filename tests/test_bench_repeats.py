@@ -32,8 +32,8 @@ def groups(outcome: str) -> dict[str, Any]:
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Measure:
     """Let steps come out as told instead of measuring; returns what was measured.
 
-    "fit": 400 requests, all fast; "few": 150 of them; "slow": all of the 400 slow; "late"; "interrupted"; "ended",
-    as a process did.
+    "fit": 400 requests, all fast; "few": 150 of them; "slow": all of the 400 slow; "late"; "interrupted";
+    "ended", as a process did.
     """
     invented = make_run(tmp_path_factory.mktemp("invented"), users=[1])["steps"]
 
