@@ -204,7 +204,7 @@ class _Process:
                 self.to_say += f"\nloadtests: {error}"
                 status = status or Status.USAGE
         if asked or status:
-            self.environment.process_exit_code = int(status) or None
+            self.environment.process_exit_code = int(status)  # a verdict, whatever Locust says of single failures
         if not self.environment.parsed_options.headless:
             self.say()
 
