@@ -204,7 +204,9 @@ class _Process:
                 self.to_say += f"\nloadtests: {error}"
                 status = status or Status.USAGE
         if asked or status:
-            self.environment.process_exit_code = int(status)  # a verdict, whatever Locust says of single failures
+            self.environment.process_exit_code = int(
+                status
+            )  # a verdict, whatever Locust says of single failures
         if not self.environment.parsed_options.headless:
             self.say()
 

@@ -12,7 +12,7 @@ from synthetic_run import make_run
 from loadtests import __main__ as commands
 from loadtests.bench import bench
 from loadtests.bench.plan import Plan, Step
-from loadtests.errors import ProcessError
+from loadtests.errors import ProcessError, UsageError
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
 from loadtests.records.rows import Row
@@ -106,6 +106,14 @@ def test_resume_takes_the_plan_from_the_folder(
     assert len(rest) == 1
     results = json.loads((out / "results.json").read_text())
     assert results["settings"]["think_s"] == 0.7 and not results["interrupted"]
+
+
+def test_a_run_that_another_version_began_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its steps lack what is judged now: a sentence, and no traceback."""
+    old = {"schema": "500ms/run", "version": 1, "plan": Plan().to_json(), "floor": False, "full": False}
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    with pytest.raises(UsageError, match=r"begun by another version.* Measure it again\."):
+        bench.main(["--resume", str(tmp_path)])
 
 
 def test_a_step_with_too_few_requests_is_measured_until_it_is_decided(

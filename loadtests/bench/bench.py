@@ -43,6 +43,7 @@ PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser
 # How many unfit steps of a run are measured again, since the machine may have had a busy moment.
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
+RUN_VERSION = 2  # of run.json, and of the steps beside it
 MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
 
 
@@ -256,7 +257,13 @@ def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict
 
 
 def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
-    data = {"schema": "500ms/run", "version": 1, "plan": plan.to_json(), "floor": floor, "full": full}
+    data = {
+        "schema": "500ms/run",
+        "version": RUN_VERSION,
+        "plan": plan.to_json(),
+        "floor": floor,
+        "full": full,
+    }
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
@@ -265,6 +272,11 @@ def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
 def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
     try:
         data = json.loads((folder / "run.json").read_text())
+        if data["version"] != RUN_VERSION:
+            raise UsageError(
+                f"--resume {folder}: that run was begun by another version, whose steps are not like those"
+                " measured now. Measure it again."
+            )
         return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
