@@ -20,14 +20,21 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from loadtests import plugin
-from loadtests.errors import LoadTestError
+from loadtests.errors import LoadTestError, UsageError
+from loadtests.feedserver.documents import has_entries_of
+from loadtests.feedserver.kinds import KINDS, is_good
+from loadtests.generator.fetches import NO_ENTRIES, not_fetched
 from loadtests.generator.loadoptions import not_negative
 from loadtests.generator.recorder import Pending
+from loadtests.records.recording import Recording
+from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import APPS
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 5.0, 1.5  # as in the page's own script
 GIVE_UP_SECONDS = 60.0
+SPARE_SECONDS = 1.0  # of its deadline, that a reader needs for all but waiting for the feed
+LIST = b"/feeds"  # on a list of feeds: the address of its form, and of each feed
 POLL_ADDRESS = b'data-poll="'  # only a page whose feed is still being fetched has it
 PENDING = b'"pending"'  # in the answer to a poll
 FEED_LINK = re.compile(rb'href="(/feeds/\d+)"')
@@ -51,14 +58,25 @@ class Visitor(FastHttpUser):
         if self.environment.parsed_options.model == "closed":
             gevent.sleep(self.wait_time())
 
-    def ask(self, group: str, method: str, path: str, name: str, expect: int = 200, **request: Any) -> Any:
-        """Send one request; returns Locust's response. Redirects are not followed."""
+    def ask(
+        self,
+        group: str,
+        method: str,
+        path: str,
+        name: str,
+        expect: int = 200,
+        holds: bytes = b"",
+        **more: Any,
+    ) -> Any:
+        """Send one request, whose answer `holds` this. Returns Locust's response; follows no redirect."""
         context = {"group": group}
         with self.client.request(
-            method, path, name, catch_response=True, allow_redirects=False, context=context, **request
+            method, path, name, catch_response=True, allow_redirects=False, context=context, **more
         ) as response:
-            if response.status_code == expect:
+            if response.status_code == expect and holds in (response.content or b""):
                 response.success()
+            elif response.status_code == expect:
+                response.failure("the page is not the one that was asked for")
             elif response.status_code:
                 response.failure(f"answered {response.status_code}, not {expect}")
         return response
@@ -81,9 +99,9 @@ class Submitter(Visitor):
             if page is None:
                 content.error = "the feed was not accepted"
             else:
-                self.read(page, content)
+                self.read(page, number, content)
 
-    def read(self, page: str, content: Pending) -> None:
+    def read(self, page: str, number: int, content: Pending) -> None:
         """Open the page; while its feed is being fetched, poll as its script does, then open it again."""
         interval, waited = FIRST_POLL_SECONDS, 0.0
         while True:
@@ -94,6 +112,8 @@ class Submitter(Visitor):
                 return
             address = poll_address(answer.content)
             if address is None:
+                if self.is_good(number) and not has_entries_of(number, answer.content):
+                    content.error = NO_ENTRIES
                 return
             while True:
                 gevent.sleep(interval)
@@ -106,6 +126,12 @@ class Submitter(Visitor):
                     content.error = f"no content after {GIVE_UP_SECONDS:g} s"
                     return
 
+    def is_good(self, number: int) -> bool:
+        """Whether the reader had to show this feed's entries; of others it may say that it can't."""
+        options: Any = self.environment.parsed_options
+        within = options.deadline - SPARE_SECONDS
+        return is_good(options.kind, number, within, options.feeds_mix, options.feeds_seed)
+
 
 class Browser(Visitor):
     """Looks at the list and at existing pages. Asks for nothing slow, but shares the server."""
@@ -115,7 +141,7 @@ class Browser(Visitor):
 
     @task(3)
     def look_at_the_list(self) -> None:
-        self.shown = self.ask("browse", "GET", "/", "/").content or b""
+        self.shown = self.ask("browse", "GET", "/", "/", holds=LIST).content or b""
 
     @task(2)
     def look_at_a_feed(self) -> None:
@@ -136,6 +162,9 @@ def poll_address(page: bytes) -> str | None:
 # ---- options, and the reader they may start
 
 
+started: list[Stack] = []  # the reader that was started here, if one was
+
+
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
     option = parser.add_argument
@@ -150,19 +179,30 @@ def add_options(parser: Any) -> None:
         "--feeds",
         metavar="URL",
         default="http://127.0.0.1:9000",
-        help="address of the feed server as the reader sees it; default http://127.0.0.1:9000",
+        help="address of the feed server, as the reader sees it. Default: http://127.0.0.1:9000",
+        include_in_web_ui=not started,  # Locust asks again for each page; what was started is used
     )
     option(
         "--kind",
+        metavar="KIND",
+        choices=["mix", *KINDS],
         default="mix",
-        help="kind of feeds to submit: mix, fast, typical, slow, hang ...; default mix",
+        help=f"kind of feeds to submit. One of mix, {', '.join(KINDS)}. Default: mix",
     )
     option(
         "--think",
         metavar="S",
         type=not_negative,
         default=2.0,
-        help="closed load: mean think time of a visitor in seconds; default 2",
+        help="closed load: seconds between visits, on average. Default: 2",
+    )
+    option(
+        "--deadline",
+        metavar="S",
+        type=not_negative,
+        default=10.0,
+        help="how long the reader waits for a feed; it need not show one that takes longer. Default: 10",
+        include_in_web_ui=False,
     )
     # So every load ends by itself, and Locust's form is filled in.
     parser.set_defaults(num_users=20, spawn_rate=20, run_time="2m", stop_timeout="10")
@@ -173,16 +213,39 @@ def prepare(environment: Environment, **_: Any) -> None:
     options: Any = environment.parsed_options
     if isinstance(environment.runner, WorkerRunner) or options is None:
         return  # the master does all this
-    if options.app:
-        stack = Stack(StackSettings(app=options.app))
-        try:
+    try:
+        if options.app:
+            stack = Stack(StackSettings(app=options.app, deadline=options.deadline))
             stack.start()
-        except LoadTestError as error:
-            print(f"loadtests: {error}", file=sys.stderr)
-            sys.exit(error.exit_status)
-        environment.events.quit.add_listener(lambda **_: stack.stop())
-        environment.host, options.feeds = stack.url, stack.feeds_url
-        print(f"Started the {options.app} reader at {stack.url}, its feed server at {stack.feeds_url}")
-    elif not environment.host and options.headless:
-        print(NO_READER, file=sys.stderr)
-        sys.exit(2)
+            started.append(stack)
+            environment.events.quit.add_listener(lambda **_: stack.stop())
+            environment.host = options.host = stack.url
+            print(f"Started the {options.app} reader at {stack.url}, its feed server at {stack.feeds_url}")
+        if options.headless or options.autostart:
+            ready(options)
+    except LoadTestError as error:
+        print(f"loadtests: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+
+
+@plugin.ready
+def ready(options: Any) -> None:
+    """See that there is something to test, and what its feeds do. Locust tells its workers the options."""
+    for stack in started:
+        options.feeds = stack.feeds_url
+    if not options.host:
+        raise UsageError(NO_READER)
+    options.feeds = options.feeds.rstrip("/")
+    check_reader(options.host)
+    state = feed_state(options.feeds)
+    options.feeds_mix, options.feeds_seed, options.feeds_requested = state.mix, state.seed, state.requested
+
+
+@plugin.doubt
+def doubts(recording: Recording, options: Any) -> list[str]:
+    """Hold the feed server's own count against the submissions."""
+    try:
+        arrived = feed_state(options.feeds).requested - options.feeds_requested
+    except UsageError:
+        return [f"the feed server at {options.feeds} answers no more"]
+    return not_fetched(recording, arrived)

@@ -10,19 +10,23 @@ answered is not lost. Options for open load, steps and exit statuses are added t
     with plugin.visit(self, "content", "the whole visit"): # one more row, from the visit's start
     plugin.random_of(self)                                 # random numbers that depend on --seed alone
     class Submitter(FastHttpUser): bursts = True           # the users of a --burst
+    @plugin.ready    # a function of the options, called before each test; its LoadTestError refuses the test
+    @plugin.doubt    # a function of a recording and the options; returns why its load proves nothing
 """
 
 import functools
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import gevent
 import gevent.event
 import locust
+import locust.argument_parser
+import msgspec
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.exception import (
@@ -35,11 +39,12 @@ from locust.exception import (
 from locust.runners import MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING, DefaultTaskSet
 
-from loadtests.errors import UsageError, WriteError
+from loadtests.errors import LoadTestError, UsageError, WriteError
 from loadtests.generator.arrivals import Share
 from loadtests.generator.gathering import RECORDING, SHARE, STOP, Gathering, report, share_in
 from loadtests.generator.generator import Generator
 from loadtests.generator.loadoptions import Load, add_options, load_from
+from loadtests.generator.locustpage import extend_page, with_form
 from loadtests.generator.openload import choices_of
 from loadtests.generator.recorder import Pending
 from loadtests.generator.recordings import merged, with_plan
@@ -51,7 +56,10 @@ from loadtests.judging.terminal import verdict_text
 from loadtests.records.recording import Recording, write_recording
 from loadtests.status import Status
 
-__all__ = ["random_of", "visit"]
+__all__ = ["doubt", "random_of", "ready", "visit"]
+
+Ready = Callable[[Any], None]
+Doubt = Callable[[Recording, Any], Sequence[str]]
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +86,21 @@ def random_of(user: Any) -> Any:
     """The user's random number generator, seeded by --seed. In open load every visit has its own."""
     generator = _process.generator or Generator(Load(seed=user.environment.parsed_options.seed), 0, lambda: 0)
     return generator.visitor(user).random
+
+
+def ready(check: Ready) -> Ready:
+    """Before each test, call `check(options)`. It raises LoadTestError if there is nothing to test.
+
+    From Locust's page it is called with a copy of the options first, so that the page can say why.
+    """
+    _process.checks.append(check)
+    return check
+
+
+def doubt(look: Doubt) -> Doubt:
+    """After each test, call `look(recording, options)`. It returns why the load is not fit, if it is not."""
+    _process.doubts.append(look)
+    return look
 
 
 # ---- users
@@ -113,7 +136,9 @@ class _Process:
         self.stopping = False
         self.asked = 0
         self.tests = 0
-        self.text = ""  # the last verdict
+        self.text = "No test has ended yet."  # the last verdict, or why there is none
+        self.checks: list[Ready] = []
+        self.doubts: list[Doubt] = []
         self.to_say = ""
 
     @property
@@ -142,16 +167,19 @@ class _Process:
         if self.load.steps:
             self.steps = environment.shape_class = Steps(self.load)
         if environment.web_ui:
-            environment.web_ui.app.add_url_rule("/verdict", "verdict", self.page)
+            base = environment.parsed_options.web_base_path
+            extend_page(environment.web_ui, base, lambda: self.text, self.refusal)
         environment.events.quit.add_listener(lambda **_: self.say())
 
     def start(self, environment: Any, **_: Any) -> None:
         """A test begins."""
         self.environment, self.stopping = environment, False
         try:
-            self.load = load_from(environment.parsed_options)
-        except UsageError as error:
-            raise StopTest(str(error)) from error  # Locust's page accepts anything
+            self.load = self.checked(environment.parsed_options)
+        except LoadTestError as error:
+            environment.process_exit_code = error.exit_status
+            raise StopTest(self.refused(error)) from error
+        self.text = "A test is running. Its verdict will be here when it has ended."
         if self.steps:
             self.steps.load = self.load
         if isinstance(self.runner, MasterRunner):
@@ -163,6 +191,28 @@ class _Process:
             generator.send(choices_of(environment.user_classes), share, _make, _perform)
         generator.start()
         self.generator, self.share = generator, None
+
+    def checked(self, options: Any) -> Load:
+        """The load that the options describe. Raises LoadTestError if there is nothing to test."""
+        load = load_from(options)
+        if not isinstance(self.runner, WorkerRunner):  # the master has seen to it
+            for check in self.checks:
+                check(options)
+        return load
+
+    def refused(self, why: LoadTestError) -> str:
+        """Why a test did not begin: shown instead of the verdict before."""
+        self.text = f"The test was refused. {why}"
+        return str(why)
+
+    def refusal(self, form: Mapping[str, str]) -> str | None:
+        """Why the test that Locust's form describes can't begin; None if it can."""
+        parser = locust.argument_parser.get_parser()
+        try:
+            self.checked(with_form(self.environment.parsed_options, form, parser.args_included_in_web_ui))
+        except LoadTestError as error:
+            return self.refused(error)
+        return None
 
     def stop(self, **_: Any) -> None:
         """Stop offering load. (Locust fires this before it stops its users.)"""
@@ -191,6 +241,9 @@ class _Process:
         load, self.tests = self.load, self.tests + 1
         stages = self.steps.stages(recording.started_at, recording.stopped_s) if self.steps else []
         whole = with_plan(recording, load, stages, self.asked, lost)
+        options = self.environment.parsed_options
+        seen = [reason for look in self.doubts for reason in look(whole, options)]
+        whole = msgspec.structs.replace(whole, faults=(*whole.faults, *seen))
         judgement = judge(whole)
         self.text = self.to_say = verdict_text(judgement)
         nothing = not recording.rows or judgement.absent  # nothing tested is never a success
@@ -204,10 +257,8 @@ class _Process:
                 self.to_say += f"\nloadtests: {error}"
                 status = status or Status.USAGE
         if asked or status:
-            self.environment.process_exit_code = int(
-                status
-            )  # a verdict, whatever Locust says of single failures
-        if not self.environment.parsed_options.headless:
+            self.environment.process_exit_code = int(status)
+        if not options.headless:
             self.say()
 
     def say(self) -> None:
@@ -215,11 +266,6 @@ class _Process:
         text, self.to_say = self.to_say, ""
         if text:
             print(text, flush=True)
-
-    def page(self) -> Any:
-        """The last verdict, at /verdict on Locust's page."""
-        text = self.text or "No test has ended yet."
-        return text, 200, {"Content-Type": "text/plain; charset=utf-8"}
 
     def end_early(self, **_: Any) -> None:
         """Locust quits during a test (Ctrl-C): end the test first, so its verdict sets the exit status."""
@@ -282,6 +328,9 @@ def _add_options(parser: Any, **_: Any) -> None:
         action.is_secret = action.is_required = action.is_multiple = False
 
     add_options(option)
+    parser.set_defaults(
+        web_host="127.0.0.1"
+    )  # Locust's own is every network: whoever reaches it can start loads
 
 
 def _current() -> Generator | None:

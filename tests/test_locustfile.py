@@ -1,5 +1,6 @@
 """`locust -f loadtests/feeds.py` is an ordinary locustfile: headless, in Locust's page, with processes."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import requests
 from conftest import wait_until
 from locust_runs import command, counted_by_locust, free_port, headless, two_processes
 
+from loadtests.feedserver.server import running_feedserver
 from loadtests.judging.fitness import little
 from loadtests.records.rows import Row, read_rows
 from loadtests.servers.processes import Process
@@ -50,7 +52,7 @@ def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_p
     # The table leaves out what visits under way still asked for when the load had ended.
     submits = sum(row.group == "submit" and row.intended_s < about["stopped_s"] for row in run.rows)
     assert re.search(rf"^POST /feeds +{submits} ", run.out, re.MULTILINE)
-    assert about["users"] == 6 and about["visit_groups"] == ["content"]
+    assert about["users_asked"] == 6 and about["visits"] == ["content"]
     assert len(about["lag"]) > 10
 
 
@@ -139,6 +141,38 @@ def test_without_a_host_it_says_what_to_start(tmp_path: Path) -> None:
     assert "Traceback" not in run.err
 
 
+@pytest.mark.parametrize(
+    ("host", "feeds", "nobody"),
+    [
+        ("http://127.0.0.1:9", "", "No reader answers at http://127.0.0.1:9"),
+        ("", "http://127.0.0.1:9", "No feed"),
+    ],
+)
+def test_where_nothing_answers_nothing_is_tested(
+    reader: tuple[str, ...], tmp_path: Path, host: str, feeds: str, nobody: str
+) -> None:
+    """Status 2 before the first request, and no verdict: a reader without feeds is a fast one."""
+    given = ("--host", host or reader[1], "--feeds", feeds or reader[3])
+    run = headless(FEEDS, tmp_path, *given, *QUICK, *SIX)
+    assert run.status == 2 and nobody in run.err
+    assert "The rule" not in run.out and not run.rows_file.exists()
+
+
+def test_a_load_whose_feeds_nobody_fetched_proves_nothing(reader: tuple[str, ...], tmp_path: Path) -> None:
+    """The reader may not fetch from this feed server, and is fast: not fit, and the counts say why."""
+    with running_feedserver() as unknown:
+        other = ("--host", reader[1], "--feeds", unknown.url, "--fail-over", "1")
+        run = headless(FEEDS, tmp_path, *other, *QUICK, *SIX, *two_processes())
+        assert sum(unknown.stats()["requested"].values()) == 0
+    assert run.status == 3, run.out
+    content = [row for row in run.rows if row.group == "content" and row.done_s is not None]
+    assert content and all(row.error for row in content)
+    said = re.search(
+        r"(\d+) feeds were submitted and \d+ of their pages done, but .* was asked for 0", run.out
+    )
+    assert said and int(said[1]) == sum(row.group == "submit" and row.status == 303 for row in run.rows)
+
+
 # ---- Locust's own page
 
 
@@ -154,17 +188,20 @@ def text_of(page: str) -> str:
 def page(reader: tuple[str, ...], tmp_path: Path) -> Iterator[str]:
     """The address of Locust's page."""
     port = free_port()
-    options = ("--web-host", "127.0.0.1", "--web-port", port, "--rows", str(tmp_path / "rows.csv"))
+    options = ("--web-port", port, "--rows", str(tmp_path / "rows.csv"))
     with Process("locust", command(FEEDS, *reader, *options), tmp_path / "log") as process:
-        process.wait_for(r"Starting web interface", timeout=60)
+        process.wait_for(
+            r"Starting web interface at http://127\.0\.0\.1:", timeout=60
+        )  # not for every network
         wait_until(lambda: "Locust" in text_of(f"http://127.0.0.1:{port}"), "the page")
         yield f"http://127.0.0.1:{port}"
 
 
-def start(page: str, **form: Any) -> None:
-    """Press the page's button."""
+def start(page: str, **form: Any) -> str:
+    """Press the page's button; returns what the form then shows if it refuses the test."""
     sent = {"user_count": 3, "spawn_rate": 3, "kind": "fast", "think": "0.1", **form}
-    assert requests.post(f"{page}/swarm", data=sent, timeout=20).json()["success"]
+    answer: dict[str, Any] = requests.post(f"{page}/swarm", data=sent, timeout=20).json()
+    return "" if answer["success"] else str(answer["message"])
 
 
 def state(page: str) -> str:
@@ -181,14 +218,15 @@ def has_rows(page: str) -> bool:
 def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> None:
     """A test in closed load, one in open load, said in the form; each has rows and a verdict of its own."""
     assert "No test has ended yet" in text_of(f"{page}/verdict")
-    start(page)
+    assert not start(page)
     wait_until(lambda: has_rows(page), "answers")
+    assert "A test is running" in text_of(f"{page}/verdict")
     requests.post(f"{page}/stop", timeout=30)
     closed = text_of(f"{page}/verdict")
     assert "browsing" in closed and "The rule, " in closed
     assert {row.user for row in read_rows(tmp_path / "rows.csv")} == {0, 1, 2}
 
-    start(page, model="open", rate="30", run_time="2s")
+    assert not start(page, model="open", rate="30", run_time="2s")
     wait_until(lambda: state(page) == "running", "the second test")
     wait_until(lambda: state(page) == "stopped", "its end by --run-time")
     opened = text_of(f"{page}/verdict")
@@ -199,17 +237,32 @@ def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> No
 
 
 def test_the_page_shows_the_options(page: str) -> None:
-    """In its form, with what they are now; not those of files and exit statuses."""
-    form = text_of(page)
-    for option in ("model", "rate", "in_flight", "connections", "burst", "warm_up", "think", "kind"):
-        assert f'"{option}"' in form, option
-    assert '"fail_over"' not in form
+    """In its form, with what they are now and a short label; not those of files and exit statuses."""
+    written = re.search(r"window\.templateArgs = (.*)", text_of(page))
+    assert written
+    fields = json.loads(written[1])["extra_options"]
+    assert fields.keys() >= {"model", "rate", "in_flight", "connections", "burst", "warm_up", "think", "kind"}
+    assert not fields.keys() & {"fail_over", "steps", "rows", "deadline"}
+    labels = [field["help_text"] for field in fields.values()]
+    assert max(map(len, labels)) < 60 and not [label for label in labels if "--" in label]
 
 
-def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str, tmp_path: Path) -> None:
-    """The reason is in Locust's log; then it can be said again."""
-    start(page, model="open", rate="0")
-    wait_until(lambda: "such as --rate 10" in (tmp_path / "log").read_text(), "the reason")
-    wait_until(lambda: state(page) == "stopped", "the end of it")
-    start(page, model="open", rate="20")
+def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str) -> None:
+    """The form says why; so does the verdict's tab, which must not show the verdict of the test before."""
+    assert not start(page)
     wait_until(lambda: has_rows(page), "answers")
+    requests.post(f"{page}/stop", timeout=30)
+    assert "The rule, " in text_of(f"{page}/verdict")
+    wrong = [
+        ({"model": "open", "rate": "0"}, "such as --rate 10"),
+        ({"think": "-1"}, "Think: '-1' is not a number, 0 or above"),
+        ({"kind": "nice"}, "Kind: 'nice' is none of mix, fast"),
+        ({"host": "http://127.0.0.1:9"}, "No reader answers at http://127.0.0.1:9"),
+        ({"feeds": "http://127.0.0.1:9"}, "No feed server answers at http://127.0.0.1:9"),
+    ]
+    for form, why in wrong:
+        assert why in start(page, **form)
+        assert text_of(f"{page}/verdict").startswith("The test was refused. ")
+    wait_until(lambda: state(page) == "stopped", "the state that it has now")
+    assert not start(page)  # what was refused is not remembered
+    wait_until(lambda: state(page) == "running", "the second test")

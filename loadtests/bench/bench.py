@@ -35,6 +35,7 @@ from loadtests.predicting.prediction import predict
 from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
+from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.machine import describe_machine, pinning
 from loadtests.servers.reaching import silence
 from loadtests.status import Status
@@ -93,8 +94,9 @@ def _begin(options: argparse.Namespace) -> Path:
             f"{folder} exists already, and is not an empty folder. Name another with --out, remove it,"
             f" or resume the run in it: --resume {folder}"
         )
-    if plan.host and (why := silence(plan.host)):
-        raise UsageError(f"Nothing answers at {plan.host}: {why}. Start the app, or give its address")
+    if plan.host:
+        check_reader(plan.host)
+        feed_state(plan.feeds or "")
     folder = folder or new_folder(Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
     _write_run(folder, plan, options.floor, options.full)
     return Path(folder)

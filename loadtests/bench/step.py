@@ -150,7 +150,7 @@ def _locust_command(plan: Plan, step: Step, target: Target, rows_file: Path) -> 
     return [
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
         *("--host", target.url, "--feeds", target.feeds_url, "--rows", str(rows_file), *load),
-        *("--think", str(plan.think), "--run-time", f"{seconds}s"),
+        *("--think", str(plan.think), "--deadline", str(plan.deadline), "--run-time", f"{seconds}s"),
         *("--stop-timeout", str(math.ceil(plan.drain))),
         *("--warm-up", str(start), "--seed", str(plan.seed + step.repeat - 1)),
         *("--exit-code-on-error", "0"),

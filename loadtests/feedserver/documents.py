@@ -4,6 +4,7 @@
 A document is made from (kind, n, seed) alone in about half a millisecond, and recent ones are cached.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,8 +14,9 @@ from xml.sax.saxutils import escape
 
 from loadtests.feedserver.kinds import fingerprint
 
-__all__ = ["Document", "document"]
+__all__ = ["Document", "document", "has_entries_of"]
 
+LINK = re.compile(rb"http://example\.org/[a-z-]+/(\d+)/")  # to an entry of a feed
 NEWEST = datetime(2025, 6, 1, 12, tzinfo=UTC)  # fixed, like everything here: "now" would change the document
 
 # With "&", "<" and non-ASCII letters, because that is where a reader's handling of text goes wrong.
@@ -85,6 +87,11 @@ def document(kind: str, n: int, seed: int = 0) -> Document:
         guid = f"tag:example.org,2025:{kind}/{n}/{number}"
         entries.append(_Entry(escape(_headline(rng)), summary, f"{link}{number}", guid, published))
     return (_rss2, _atom, _rss1)[n % 3](title, link, entries)
+
+
+def has_entries_of(n: int, page: bytes) -> bool:
+    """Whether a reader's page shows entries of feed `n`, by their links: readers differ in all else."""
+    return any(int(link[1]) == n for link in LINK.finditer(page))
 
 
 def _pick(rng: Random, words: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "check_mix",
     "delay_of",
     "fingerprint",
+    "is_good",
     "kind_of",
     "parse_mix",
     "uniform",
@@ -45,6 +46,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "redirect-loop": "a redirect to itself",
     }
 )
+GOOD = ("fast", "typical", "slow")  # a reader that waits long enough shows their entries
 DEFAULT_MIX: Mapping[str, float] = MappingProxyType({"typical": 80, "slow": 15, "hang": 5})  # percent
 
 
@@ -88,6 +90,12 @@ def delay_of(kind: str, n: int, seed: int = 0) -> float:
             return min(math.exp(log_delay.inv_cdf(uniform(seed, kind, n))), TYPICAL_CAP_SECONDS)
     _check_kind(kind)
     return 0.0
+
+
+def is_good(kind: str, n: int, within: float, mix: Mapping[str, float], seed: int = 0) -> bool:
+    """Whether feed `n` of a kind, or of `mix`, is a good one that is answered within so many seconds."""
+    kind = kind_of(n, mix, seed) if kind == "mix" else kind
+    return kind in GOOD and delay_of(kind, n, seed) <= within
 
 
 def parse_mix(text: str) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 `/feeds/<kind>/<n>.xml` behaves as kinds.py says, always the same way at the same address. A request that
 hangs costs a few kilobytes and no CPU time: thousands of them fit beside the fast ones. `/` explains the
-kinds, `/stats` counts requests and answers, and `/healthz` says that the server is up.
+kinds, `/mix` says which there are, `/stats` counts requests and answers, `/healthz` says that it is up.
 
     python -m loadtests feedserver --port 9000
 
@@ -62,8 +62,8 @@ Atom or RSS 1.0.</p>
 <table>
 {rows}
 </table>
-<p>The seed is {seed}. <a href="/stats">/stats</a> counts the requests by kind,
-<a href="/healthz">/healthz</a> answers "ok".</p>
+<p>The seed is {seed}. <a href="/stats">/stats</a> counts the requests by kind, <a href="/mix">/mix</a>
+has the mix and the seed for programs, <a href="/healthz">/healthz</a> answers "ok".</p>
 </html>
 """
 
@@ -121,6 +121,8 @@ class FeedServer:
                 return web.Response(text=self._index(), content_type="text/html")
             case "/stats":
                 return web.json_response(self.stats())
+            case "/mix":
+                return web.json_response({"mix": self.mix, "seed": self.seed})
             case "/healthz":
                 return web.Response(text="ok\n")
         if address := FEED_PATH.fullmatch(request.path):

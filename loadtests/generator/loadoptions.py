@@ -51,14 +51,17 @@ class Load:
 
 
 def add_options(option: Callable[..., Any]) -> None:
-    """Add the options by calling `option`, which takes what Locust's own add_argument takes."""
+    """Add the options by calling `option`, which takes what Locust's own add_argument takes.
+
+    The first sentence of a help text is also a label on Locust's page, where there is little room.
+    """
     option(
         "--model",
         choices=MODELS,
         default="closed",
-        help="closed: users (--users) who wait for an answer before they go on. open: visits that begin at"
-        " --rate, whether or not earlier ones were answered, and count from when they should have begun;"
-        " --users is then ignored. Default: closed",
+        help="closed or open load. Closed: users (--users) who wait for an answer before they go on. Open:"
+        " visits that begin at --rate, whether or not earlier ones were answered, and count from when they"
+        " should have begun; --users is then ignored. Default: closed",
     )
     number = {"metavar": "N", "type": whole}
     seconds = {"metavar": "S", "type": not_negative}
@@ -67,36 +70,35 @@ def add_options(option: Callable[..., Any]) -> None:
         metavar="R",
         type=not_negative,
         default=0.0,
-        help="open load: visits a second, over all processes. A visit is one task",
+        help="open load: visits a second. Over all processes; a visit is one task",
     )
     option(
         "--in-flight",
         **number,
         default=1000,
-        help="open load: a visit that arrives while N are in flight is dropped, and counted. Default: 1000",
+        help="open load: most visits at a time. One more is dropped, and counted. Default: 1000",
     )
     option(
         "--connections",
         **number,
         default=0,
-        help="open load: at most N visits hold a connection at a time, and the others wait for one."
-        " Default: 0, as many as needed",
+        help="open load: most connections at a time. Other visits wait. Default: 0, as many as needed",
     )
-    option("--burst", **number, default=0, help="open load: N extra visits, all at once; default 0")
-    option("--burst-at", **seconds, default=0.0, help="open load: the burst comes after S seconds")
-    option("--seed", type=int, default=1, help="the same seed gives the same visits; default 1")
+    option("--burst", **number, default=0, help="open load: extra visits, all at once. Default: 0")
+    option("--burst-at", **seconds, default=0.0, help="open load: seconds before the burst. Default: 0")
+    option("--seed", type=int, default=1, help="the same seed gives the same visits. Default: 1")
     option(
         "--warm-up",
         **seconds,
         default=0.0,
-        help="leave the first S seconds (with --steps, of every step) out of the verdict; default 0",
+        help="seconds at the start that are not judged. With --steps: of every step. Default: 0",
     )
     option(
         "--rule",
         metavar="MS",
         type=float,
         default=RULE_MS,
-        help=f"how long a request may take, in ms; default {RULE_MS:g}",
+        help=f"how long a request may take, in ms. Default: {RULE_MS:g}",
     )
     _add_options_of_the_command_line(option)
 

@@ -85,7 +85,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     arrivals: Arrivals | None = None  # of open load
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
-    faults: tuple[str, ...] = ()  # what the generator's own process could not do, in words
+    faults: tuple[str, ...] = ()  # why the load is in doubt, by what the generator saw itself, in words
     lag: tuple[Lag, ...] = ()
     vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
 

@@ -1,0 +1,95 @@
+"""Locust's page: the verdict in a tab of its own, short labels, a form that says why a test can't begin.
+
+Imports no Locust: it is given Locust's web_ui, whose Flask app it extends.
+"""
+
+import argparse
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from loadtests.errors import UsageError
+
+TAB = {"title": "Verdict", "key": "verdict"}
+# Locust draws the tab, and has no place in it for text, only for tables that it reads while a test runs.
+SCRIPT = """\
+<style>
+#verdict { position: fixed; inset: 8rem 2rem 4rem; overflow: auto; margin: 0; padding: 1rem;
+           font: 0.9rem/1.5 monospace; }
+</style>
+<pre id="verdict" role="status" hidden></pre>
+<script>
+const verdict = document.getElementById("verdict");
+async function show() {
+  verdict.hidden = !document.querySelector("[role=tab]")
+    || new URLSearchParams(location.search).get("tab") !== "verdict";
+  if (!verdict.hidden) {
+    const text = await fetch("./verdict").then(answer => answer.text(), () => "Locust does not answer.");
+    if (verdict.textContent !== text) verdict.textContent = text;
+  }
+}
+setInterval(show, 500);
+</script>
+"""
+
+
+def extend_page(
+    web_ui: Any, base: str, verdict: Callable[[], str], refusal: Callable[[Mapping[str, str]], str | None]
+) -> None:
+    """Add the verdict at `base`/verdict and as a tab, and ask `refusal(form)` before each test.
+
+    `refusal` returns why the form's test can't begin, which Locust's form then shows, or None.
+    """
+    app = web_ui.app
+    web_ui.template_args["extended_tabs"] = [*web_ui.template_args.get("extended_tabs", []), TAB]
+    update = web_ui.update_template_args
+    begin, shown = app.view_functions["locust.swarm"], app.view_functions["locust.index"]
+
+    def update_template_args() -> None:
+        update()
+        for field in web_ui.template_args["extra_options"].values():
+            field["help_text"] = (field["help_text"] or "").partition(". ")[0]
+
+    def text() -> Response:
+        return Response(verdict().strip("\n"), content_type="text/plain; charset=utf-8")
+
+    @functools.wraps(begin)
+    def swarm() -> Response:
+        why = refusal(request.form)
+        if why is None:
+            answer: Response = begin()
+            return answer
+        return jsonify(success=False, message=why, host=web_ui.environment.host)
+
+    def index() -> Any:
+        page = shown()
+        return page.replace("</body>", SCRIPT + "</body>") if isinstance(page, str) else page
+
+    web_ui.update_template_args = update_template_args
+    app.view_functions["locust.swarm"] = web_ui.auth_required_if_enabled(swarm)
+    app.view_functions["locust.index"] = index
+    app.add_url_rule(f"{base}/verdict", "verdict", web_ui.auth_required_if_enabled(text))
+
+
+def with_form(options: Any, form: Mapping[str, str], offered: Mapping[str, argparse.Action]) -> Any:
+    """A copy of the options with what Locust's form says. Raises UsageError for what is no such option.
+
+    Locust itself takes anything that Python's types take. `offered`: the form's fields, as options.
+    """
+    changed = {}
+    for field, text in form.items():
+        option = offered.get(field)
+        parse = option.type if option and callable(option.type) else str
+        try:
+            changed[field] = parse(text)
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            raise UsageError(f"{_label(field)}: {error}.") from error
+        if option and option.choices and changed[field] not in option.choices:
+            raise UsageError(f"{_label(field)}: {text!r} is none of {', '.join(option.choices)}.")
+    return argparse.Namespace(**{**vars(options), **changed})
+
+
+def _label(field: str) -> str:
+    return field.replace("_", " ").capitalize()
