@@ -220,7 +220,8 @@ def prepare(environment: Environment, **_: Any) -> None:
             started.append(stack)
             environment.events.quit.add_listener(lambda **_: stack.stop())
             environment.host = options.host = stack.url
-            print(f"Started the {options.app} reader at {stack.url}, its feed server at {stack.feeds_url}")
+            addresses = f"{stack.url}, its feed server at {stack.feeds_url}"
+            print(f"Started the {options.app} reader at {addresses}", flush=True)
         if options.headless or options.autostart:
             ready(options)
     except LoadTestError as error:

@@ -16,6 +16,7 @@ from conftest import still_running, wait_until
 from locust_runs import free_port
 
 from loadtests.__main__ import COMMANDS, main
+from loadtests.feedserver.server import running_feedserver
 from loadtests.records.rows import read_rows
 from loadtests.servers.stack import Stack, StackSettings
 
@@ -260,6 +261,18 @@ def test_a_server_that_is_not_there_breaks_no_rule(
     host = f"http://127.0.0.1:{free_port()}"
     assert status_of("bench", "--host", host, "--feeds", host, "--out", str(tmp_path / "out")) == 2
     assert f"Nothing answers at {host}: Connection refused" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_feed_server_that_is_not_there_is_missed_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader that no feed server serves is a fast one, and was called one that keeps the rule."""
+    feeds = f"http://127.0.0.1:{free_port()}"
+    with running_feedserver() as anything:
+        options = ("--host", anything.url, "--feeds", feeds, "--out", str(tmp_path / "out"))
+        assert status_of("bench", *options) == 2
+    assert f"No feed server answers at {feeds}: Connection refused" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -78,7 +78,7 @@ def test_a_feed_server_says_what_it_does_and_what_it_was_asked_for() -> None:
         assert feed_state(server.url).requested == 2
     with pytest.raises(UsageError, match="No feed server answers at"):
         feed_state(server.url)
-    with pytest.raises(UsageError, match="No reader answers at"):
+    with pytest.raises(UsageError, match="Nothing answers at"):
         check_reader(server.url)
 
 

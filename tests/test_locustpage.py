@@ -1,0 +1,128 @@
+"""Locust's page in a browser: START as its form comes filled in, and the verdict in its tab."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import wait_until
+from locust_runs import command, free_port
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+from loadtests.servers.processes import Process
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+# Headless, and without the calls to its makers that a browser makes by itself.
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--window-size=1280,1600"),
+)
+TAB = "//*[@role='tab'][contains(translate(., 'VERDICT', 'verdict'), 'verdict')]"
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
+    ),
+]
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A browser that has never seen a page."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as browser:
+        yield browser
+
+
+def fill_in(browser: webdriver.Chrome, name: str, text: str) -> None:
+    """Replace what a field of the form says, as a person does."""
+    field = seen(browser, By.NAME, name)
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys(text)
+
+
+def seen(browser: webdriver.Chrome, by: str, what: str) -> WebElement:
+    """An element that can be seen, as soon as there is one."""
+    found: list[WebElement] = []
+
+    def there() -> bool:
+        found[:] = [element for element in browser.find_elements(by, what) if element.is_displayed()]
+        return bool(found)
+
+    wait_until(patient(there), f"{what} on the page")
+    return found[0]
+
+
+def patient(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """The page is drawn anew all the time: what is gone when it is asked is not there yet."""
+
+    def there() -> bool:
+        try:
+            return ask()
+        except (NoSuchElementException, StaleElementReferenceException):
+            return False
+
+    return there
+
+
+def button(browser: webdriver.Chrome, name: str) -> WebElement:
+    """A button by its name, however Locust writes it."""
+    lower = f"translate(normalize-space(.), '{name.upper()}', '{name.lower()}')"
+    return seen(browser, By.XPATH, f"//button[{lower} = '{name.lower()}']")
+
+
+def asked(feeds: str) -> int:
+    """How many feeds the feed server was asked for."""
+    stats: dict[str, Any] = requests.get(f"{feeds}/stats", timeout=10).json()
+    return sum(stats["requested"].values())
+
+
+def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_started(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """Its visitors' feeds come from the feed server that was started; the page shows the verdict.
+
+    A host where nothing answers is refused, in the form itself.
+    """
+    port = free_port()
+    locust = command("loadtests/feeds.py", "--app", "sync", "--web-port", port, "--stop-timeout", "1")
+    with Process("locust", locust, tmp_path / "log") as process:
+        feeds = process.wait_for(r"its feed server at (\S+)", timeout=60)[1]
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}"), "Locust's page")
+        browser.get(f"http://127.0.0.1:{port}")
+        reader = str(seen(browser, By.NAME, "host").get_attribute("value"))
+        assert not browser.find_elements(By.NAME, "feeds")
+
+        fill_in(browser, "host", "http://127.0.0.1:9")
+        button(browser, "start").click()
+        assert "Nothing answers at http://127.0.0.1:9" in seen(browser, By.CSS_SELECTOR, "[role=alert]").text
+        assert asked(feeds) == 0
+
+        fill_in(browser, "host", reader)
+        button(browser, "start").click()
+        seen(browser, By.XPATH, TAB).click()
+        wait_until(lambda: asked(feeds) > 5, "feeds that are fetched")
+        assert "A test is running" in seen(browser, By.ID, "verdict").text
+        button(browser, "stop").click()
+        wait_until(lambda: "The rule, " in seen(browser, By.ID, "verdict").text, "the verdict")
+        assert "POST /feeds" in seen(browser, By.ID, "verdict").text
+        seen(browser, By.XPATH, "//*[@role='tab']").click()
+        wait_until(lambda: not browser.find_element(By.ID, "verdict").is_displayed(), "the first tab")
+
+
+def answers(url: str) -> bool:
+    """Whether a page can be had."""
+    try:
+        return requests.get(url, timeout=10).ok
+    except requests.ConnectionError:
+        return False
