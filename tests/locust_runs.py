@@ -1,14 +1,13 @@
 """Running Locust in tests: a command to its end, what it said, and what it left."""
 
-import json
 import re
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, read_rows
 
 ROOT = Path(__file__).parent.parent
@@ -28,9 +27,8 @@ class Run:
         return read_rows(self.rows_file)
 
     @property
-    def about(self) -> dict[str, Any]:
-        about: dict[str, Any] = json.loads(self.rows_file.with_suffix(".json").read_text())
-        return about
+    def recording(self) -> Recording:
+        return read_recording(self.rows_file)
 
 
 def command(locustfile: Path | str, *options: str) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from locust_runs import command, counted_by_locust, free_port, headless, two_processes
+from locust_runs import Run, command, counted_by_locust, free_port, headless, two_processes
 
 from loadtests.generator.arrivals import schedule
 from loadtests.generator.loadoptions import Load
@@ -30,6 +30,12 @@ def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield process.wait_for_address()
 
 
+def planned_by(run: Run) -> int:
+    """How many visits the schedule of open load had."""
+    assert run.recording.arrivals
+    return run.recording.arrivals.planned
+
+
 def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_path: Path) -> None:
     """As many rows as Locust counts, users told apart, one verdict."""
     options = ["--users", "5", "--spawn-rate", "5", "--run-time", "2s", "--stop-timeout", "5"]
@@ -39,9 +45,9 @@ def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_pat
     assert len({row.user for row in run.rows}) == 5
     assert len({row.user // 1_000_000 for row in run.rows}) == 2  # users of both processes
     assert [row.intended_s for row in run.rows] == sorted(row.intended_s for row in run.rows)
-    about = run.about
-    assert (about["users"], about["users_asked"], about["processes"], about["processes_lost"]) == (5, 5, 2, 0)
-    assert len(about["lag"]) > 2 * 50
+    known = run.recording
+    assert (known.users(), known.users_asked, len(known.vitals), known.processes_lost) == (5, 5, 2, 0)
+    assert len(known.lag) > 2 * 50
     assert run.out.count("The rule, ") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "rows.json"}
 
@@ -51,7 +57,7 @@ def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_pat
     options = ["--model", "open", "--rate", "60", "--seed", "4", "--run-time", "2s", "--stop-timeout", "5"]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
     numbers = sorted(row.user for row in run.rows)
-    assert numbers == sorted(set(numbers)) and len(numbers) == run.about["arrivals"]["planned"] > 60
+    assert numbers == sorted(set(numbers)) and len(numbers) == planned_by(run) > 60
     planned = itertools.islice(schedule(Load(model="open", rate=60).pieces(), [1], 4), len(numbers) + 60)
     when = {arrival.number: arrival.at for arrival in planned}
     # Each process's clock begins when it hears of the start; the rows are on the master's.
@@ -66,9 +72,9 @@ def test_steps_are_for_all_processes_together(null_server: str, tmp_path: Path) 
     """Two users, then six, over two processes."""
     steps = (*two_processes(), "--steps", "2,6", "--step-seconds", "2", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps)
-    first, second = run.about["stages"]
-    assert len({row.user for row in run.rows if row.intended_s < first["end_s"]}) == 2
-    assert len({row.user for row in run.rows if row.intended_s >= second["start_s"]}) == 6
+    first, second = run.recording.stages
+    assert len({row.user for row in run.rows if row.intended_s < first.end_s}) == 2
+    assert len({row.user for row in run.rows if row.intended_s >= second.start_s}) == 6
     assert len(run.rows) == counted_by_locust(run)
 
 
@@ -81,8 +87,8 @@ def test_requests_in_flight_are_not_lost_on_the_way(tmp_path: Path) -> None:
         run = headless(HERE / "truth_locustfile.py", tmp_path, *of, *two_processes(), *options)
     hung = [row for row in run.rows if row.unfinished]
     assert len(hung) > 15 and {row.user % 2 for row in hung} == {0, 1}
-    assert len(run.rows) == run.about["arrivals"]["planned"]
-    ended = run.about["ended_s"]
+    assert len(run.rows) == planned_by(run)
+    ended = run.recording.ended_s
     assert min(row.waited_ms(ended) for row in hung) > 1500  # they had the time of --stop-timeout
 
 

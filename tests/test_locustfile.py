@@ -48,12 +48,12 @@ def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_p
     assert ("poll" in groups) == (app == "queued")  # only a page whose feed is still being fetched asks
     assert not [row for row in run.rows if row.failed]
     assert len(requests_of(run.rows)) == counted_by_locust(run)
-    about = run.about
+    known = run.recording
     # The table leaves out what visits under way still asked for when the load had ended.
-    submits = sum(row.group == "submit" and row.intended_s < about["stopped_s"] for row in run.rows)
+    submits = sum(row.group == "submit" and row.intended_s < known.stopped_s for row in run.rows)
     assert re.search(rf"^POST /feeds +{submits} ", run.out, re.MULTILINE)
-    assert about["users_asked"] == 6 and about["visits"] == ["content"]
-    assert len(about["lag"]) > 10
+    assert known.users_asked == 6 and known.visits == ("content",)
+    assert len(known.lag) > 10
 
 
 def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path
     run = headless(
         FEEDS, tmp_path, *reader, *QUICK, "--users", "30", "--spawn-rate", "30", "--run-time", "4s"
     )
-    law = little(run.rows, 0.5, run.about["stopped_s"], 30)
+    law = little(run.rows, 0.5, run.recording.stopped_s, 30)
     assert law.holds, law
     first = [min(row.intended_s for row in run.rows if row.user == user) for user in range(30)]
     assert max(first) - min(first) > 0.05  # they don't march in step
@@ -74,9 +74,9 @@ def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start
 ) -> None:
     """A visit's content and its first request both count from when it was to begin; polls are their own."""
     run = headless(FEEDS, tmp_path, *reader, *QUICK, "--model", "open", "--rate", "20", "--burst", "10")
-    arrivals = run.about["arrivals"]
+    arrivals = run.recording.arrivals
     # On a busy machine the last visits may come too late to be begun.
-    assert arrivals["planned"] == arrivals["sent"] + arrivals["never_sent"] and arrivals["sent"] > 20
+    assert arrivals and arrivals.planned == arrivals.sent + arrivals.never_sent and arrivals.sent > 20
     rows = [row for row in run.rows if row.sent_s is not None]
     submits = {row.user: row for row in rows if row.group == "submit"}
     content = {row.user: row for row in rows if row.group == "content"}
