@@ -11,11 +11,12 @@ from typing import Any
 import gevent
 
 from loadtests.generator.arrivals import Arrival, Burst, Share, part_of, schedule, share_of
+from loadtests.generator.faults import SpareFiles
 from loadtests.generator.loadoptions import Load
 from loadtests.generator.openload import Choice, OpenLoad, Users
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
-from loadtests.records.recording import Lag, Recording, Vital
+from loadtests.records.recording import Recording, Vital
 from loadtests.records.rows import DROPPED
 
 VITALS_SECONDS = 0.5
@@ -65,11 +66,13 @@ class Generator:
         self._vitals: list[Vital] = []
         self._lag = LagMeter(self.recorder, gevent.sleep)
         self._greenlets: list[Any] = []
+        self._spare_files = SpareFiles()
 
     def start(self) -> None:
         """Start recording, and sending what `send` has prepared."""
         gc.collect()
         gc.freeze()  # exempts existing objects from later collections, which would show as latency
+        self._spare_files.keep()
         self.recorder.start()
         self._greenlets = [gevent.spawn(self._lag.run), gevent.spawn(self._watch)]
 
@@ -145,7 +148,8 @@ class Generator:
 
     def look(self) -> None:
         """Sample this process's CPU time and users."""
-        self._vitals.append(look(self.recorder.now(), self._users()))
+        with self._spare_files.lent():  # the machine's state is in a file
+            self._vitals.append(look(self.recorder.now(), self._users()))
 
     def stop(self, drain: float) -> None:
         """Stop offering load. Open-load visits have `drain` seconds to finish; Locust stops its own users."""
@@ -161,17 +165,19 @@ class Generator:
         recorder = self.recorder
         count = self._open.close(self._label, DROPPED) if self._open else None
         rows = recorder.close()
+        self._spare_files.give_up()
         gc.unfreeze()
         return Recording(
             started_at=recorder.started_at,
             stopped_s=recorder.stopped or 0.0,
             ended_s=recorder.ended or 0.0,
             rows=tuple(rows),
-            lag=tuple(Lag(at, ms) for at, ms in self._lag.samples),
+            lag=tuple(self._lag.samples),
             vitals=(tuple(self._vitals),),
             arrivals=count,
             visits=tuple(sorted(recorder.visits)),
             left_out=recorder.left_out,
+            faults=recorder.faults.in_words(),
         )
 
     def _watch(self) -> None:

@@ -8,11 +8,15 @@ depend on Locust: anything that sends requests can use it.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from loadtests.generator.faults import Faults
 from loadtests.records.constants import RULE_MS
+from loadtests.records.recording import Lag
 from loadtests.records.rows import Row
 
+JUMP_SECONDS = 0.5  # the clock of the day is slewed by less
+EARLY = 0.01  # of an interval: a sleep may end as much too soon
 CUT_OFF = "cut off: its user was stopped"
 
 
@@ -43,6 +47,8 @@ class Recorder:
 
     def start(self) -> None:
         """Discard everything, and count time from now."""
+        self.faults = Faults()
+        self.resent = 0  # requests whose connection the server had closed before they came
         self.visits: set[str] = set()  # the groups whose rows are whole visits, not requests
         self.stopped: float | None = None
         self.ended: float | None = None
@@ -67,6 +73,17 @@ class Recorder:
         """Record that a request is done, unless it already was."""
         if pending.done is None:
             pending.done = self._clock() - self._origin
+
+    def again(self, pending: Pending, error: str, status: int = 0) -> None:
+        """Record that a request failed just now, and that its client sends it again: each is a row."""
+        now = self.now()
+        self._all.append(replace(pending, done=now, status=status, error=error))
+        pending.intended = pending.sent = now
+
+    def not_sent(self, pending: Pending) -> None:
+        """Record that there was no file descriptor to send it: nothing is known of the server."""
+        self.faults.out_of_files += 1
+        pending.left_out = True
 
     def cut_off(self, pending: Pending) -> None:
         """Record that a request's user was stopped while the request was in flight.
@@ -141,15 +158,42 @@ class LagMeter:
     greenlet or a thread, with the matching `sleep`.
     """
 
-    def __init__(self, recorder: Recorder, sleep: Callable[[float], object], interval: float = 0.02):
-        self.samples: list[tuple[float, float]] = []  # (seconds since start, ms late)
+    def __init__(
+        self,
+        recorder: Recorder,
+        sleep: Callable[[float], object],
+        interval: float = 0.02,
+        wall: Callable[[], float] = time.time,
+    ):
+        self.samples: list[Lag] = []
         self._recorder = recorder
         self._sleep = sleep
         self._interval = interval
+        self._wall = wall
 
     def run(self) -> None:
         while True:
-            before = self._recorder.now()
-            self._sleep(self._interval)
-            after = self._recorder.now()
-            self.samples.append((after, max(0.0, after - before - self._interval) * 1000))
+            before, wall = self._recorder.now(), self._wall()
+            try:
+                self._sleep(self._interval)
+            finally:  # also when it is ended right after a standstill
+                slept = self._recorder.now() - before
+                self._note(before, slept)
+                self._note_jump(self._wall() - wall - slept)
+
+    def _note(self, before: float, slept: float) -> None:
+        """Each wake-up that was due meanwhile is a sample, or a standstill of two seconds would be one among
+        a thousand.
+        """
+        for number in range(1, int(slept / self._interval + EARLY) + 1):
+            due = number * self._interval
+            self.samples.append(Lag(before + due, max(0.0, slept - due) * 1000))
+
+    def _note_jump(self, seconds: float) -> None:
+        """`seconds` is by how much the clock of the day went on while ours, which may stand still in a
+        suspended machine, did not.
+        """
+        if seconds > JUMP_SECONDS:
+            self._recorder.faults.add(f"the machine was suspended, or its clock was set, by {seconds:.1f} s")
+        elif seconds < -JUMP_SECONDS:
+            self._recorder.faults.add(f"the machine's clock was set back by {-seconds:.1f} s")

@@ -7,6 +7,7 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 
+from loadtests.generator.faults import out_of_files
 from loadtests.generator.generator import Generator
 from loadtests.generator.recorder import Pending
 
@@ -36,11 +37,15 @@ def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Cal
         except (Exception, gevent.Timeout) as error:
             pending.error = in_words(error, 0)
             generator.recorder.end(pending)
+            if out_of_files(error):
+                generator.recorder.not_sent(pending)
             raise
         except GreenletExit:
             generator.recorder.cut_off(pending)
             raise
         generator.recorder.end(pending)
+        if out_of_files(getattr(response, "error", None)):
+            generator.recorder.not_sent(pending)
         pending.status = response.status_code or 0
         if pending.error is None and (pending.status == 0 or pending.status >= 400):
             # Provisional: the end of its `with` block, if it has one, may say otherwise.
