@@ -7,16 +7,17 @@ depend on Locust: anything that sends requests can use it.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from loadtests.generator.faults import Faults
+from loadtests.generator.faults import Faults, out_of_files
 from loadtests.records.constants import RULE_MS
 from loadtests.records.recording import Lag
 from loadtests.records.rows import Row
 
 JUMP_SECONDS = 0.5  # the clock of the day is slewed by less
 EARLY = 0.01  # of an interval: a sleep may end as much too soon
+LONG_ERROR = 200
 CUT_OFF = "cut off: its user was stopped"
 
 
@@ -100,19 +101,26 @@ class Recorder:
         """Record a request that was due at `intended` and never sent. `error`: DROPPED, or none."""
         self._all.append(Pending(user, group, name, intended, None, error=error))
 
+    def request(
+        self, user: int, group: str, name: str, intended: float | None = None
+    ) -> AbstractContextManager[Pending]:
+        """Record the block as one request, due at `intended` (default: now)."""
+        return self.during(self.begin(user, group, name, intended))
+
     @contextmanager
-    def request(self, user: int, group: str, name: str, intended: float | None = None) -> Iterator[Pending]:
-        """Record the block as one request, due at `intended` (default: now).
+    def during(self, pending: Pending) -> Iterator[Pending]:
+        """Record that a request which has begun lasts as long as the block.
 
         An `Exception` makes it a failure. Any other `BaseException`, such as a killed greenlet's, means that
         it was cut off.
         """
-        pending = self.begin(user, group, name, intended)
         try:
             yield pending
         except Exception as error:
-            pending.error = pending.error or str(error) or type(error).__name__
+            pending.error = pending.error or in_words(error, 0)
             self.end(pending)
+            if out_of_files(error):
+                self.not_sent(pending)
             raise
         except BaseException:
             self.cut_off(pending)
@@ -149,6 +157,13 @@ def _row(pending: Pending) -> Row:
         status=pending.status,
         error=pending.error or "",
     )
+
+
+def in_words(error: BaseException | None, status: int) -> str:
+    """What went wrong, in a few words; Locust's own words for a status say less than "answered 503"."""
+    if status >= 400 and type(error).__name__ != "CatchResponseError":  # which has the locustfile's words
+        return f"answered {status}"
+    return (str(error) or type(error).__name__)[:LONG_ERROR] if error else "no answer"
 
 
 class LagMeter:
