@@ -171,8 +171,8 @@ class Users:
     def prepare(self, count: int, bursting: bool, patience: float = PATIENCE_SECONDS) -> None:
         """Have `count` users of each class idle; with `bursting`, of each class that bursts.
 
-        Returns when all are ready or have failed, or when no further one was ready for `patience` seconds: the
-        rest go on in the background, and visits do without them.
+        Returns when all are ready or have failed, or when no further one was ready for `patience` seconds.
+        The rest go on in the background, and visits do without them.
         """
         for user_class in {each.user_class for each in self._choices if each.bursts or not bursting}:
             self._starting.spawn(self._start, user_class, count - len(self._idle[user_class]))
