@@ -8,6 +8,7 @@ answered is not lost. Options for open load, steps and exit statuses are added t
 
     self.client.get("/", context={"group": "browse"})      # the row's group; default: the request's name
     with plugin.visit(self, "content", "the whole visit"): # one more row, from the visit's start
+    with plugin.request(self, "orders", "SELECT orders"):  # a row for a request of a client of your own
     plugin.random_of(self)                                 # random numbers that depend on --seed alone
     class Submitter(FastHttpUser): bursts = True           # the users of a --burst
     @plugin.ready    # a function of the options, called before each test; its LoadTestError refuses the test
@@ -17,6 +18,7 @@ answered is not lost. Options for open load, steps and exit statuses are added t
 import functools
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,9 +29,12 @@ import gevent.event
 import locust
 import locust.argument_parser
 import msgspec
+from geventhttpclient.client import HTTPClient
+from geventhttpclient.connectionpool import ConnectionPool
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.exception import (
+    CatchResponseError,
     InterruptTaskSet,
     RescheduleTask,
     RescheduleTaskImmediately,
@@ -48,7 +53,8 @@ from loadtests.generator.locustpage import extend_page, with_form
 from loadtests.generator.openload import choices_of
 from loadtests.generator.recorder import Pending
 from loadtests.generator.recordings import merged, with_plan
-from loadtests.generator.sending import answered, recorded
+from loadtests.generator.resending import watch
+from loadtests.generator.sending import OURS, answered, recorded
 from loadtests.generator.steps import Steps
 from loadtests.generator.tasks import perform_once
 from loadtests.judging.judge import judge
@@ -56,7 +62,7 @@ from loadtests.judging.terminal import verdict_text
 from loadtests.records.recording import Recording, write_recording
 from loadtests.status import Status
 
-__all__ = ["doubt", "random_of", "ready", "visit"]
+__all__ = ["doubt", "random_of", "ready", "request", "visit"]
 
 Ready = Callable[[Any], None]
 Doubt = Callable[[Recording, Any], Sequence[str]]
@@ -80,6 +86,35 @@ def visit(user: Any, group: str, name: str) -> Iterator[Pending]:
         return
     with generator.visit(user, group, name) as pending:
         yield pending
+
+
+@contextmanager
+def request(user: Any, group: str, name: str) -> Iterator[Pending]:
+    """Record what happens in the block as one request, of a client of your own: a database's, a websocket's.
+
+    It is a row from the moment it is sent, so one that hangs is not lost. Locust is told of it at its end:
+    fire no request event yourself. An exception makes it a failure, and goes on. Or else say what is wrong
+    in the `error` of what this yields, and in `status` if there is one.
+    """
+    generator = _process.generator
+    if generator is None:
+        yield Pending(0, group, name, 0.0, 0.0)
+        return
+    begun, pending = time.perf_counter(), generator.begin(user, group, name)
+
+    def tell(error: Exception | None) -> None:
+        took = (time.perf_counter() - begun) * 1000
+        said = {"request_type": group, "name": name, "response_time": took, "response_length": 0}
+        context = {**user.context(), OURS: pending}
+        user.environment.events.request.fire(**said, exception=error, context=context)
+
+    try:
+        with generator.recorder.during(pending):
+            yield pending
+    except Exception as error:
+        tell(error)
+        raise
+    tell(CatchResponseError(pending.error) if pending.error else None)
 
 
 def random_of(user: Any) -> Any:
@@ -135,6 +170,8 @@ class _Process:
         self.steps: Steps | None = None
         self.stopping = False
         self.asked = 0
+        self.spawned: int | None = None  # how many users there were when all were there
+        self.faults: tuple[str, ...] = ()  # of the whole load, beside those of each process
         self.tests = 0
         self.text = "No test has ended yet."  # the last verdict, or why there is none
         self.checks: list[Ready] = []
@@ -174,6 +211,7 @@ class _Process:
     def start(self, environment: Any, **_: Any) -> None:
         """A test begins."""
         self.environment, self.stopping = environment, False
+        self.spawned, self.faults = None, ()
         try:
             self.load = self.checked(environment.parsed_options)
         except LoadTestError as error:
@@ -186,11 +224,19 @@ class _Process:
             self.gathering = Gathering(self.runner)
             return
         generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
+        self.generator = generator  # also while its users get ready, which may never end
         share = self.share if isinstance(self.runner, WorkerRunner) else Share()
         if self.load.open and share:  # a worker that joined too late has none
             generator.send(choices_of(environment.user_classes), share, _make, _perform)
         generator.start()
-        self.generator, self.share = generator, None
+        self.share = None
+
+    def all_there(self, user_count: int, **_: Any) -> None:
+        """All users are there: for the second time, if their number was changed in Locust's page."""
+        before, self.spawned = self.spawned, user_count
+        steps = self.environment.shape_class is not None
+        if before not in {None, user_count} and not steps and not self.load.open:
+            self.faults += (f"the number of users was changed from {before} to {user_count} while it ran",)
 
     def checked(self, options: Any) -> Load:
         """The load that the options describe. Raises LoadTestError if there is nothing to test."""
@@ -240,6 +286,7 @@ class _Process:
         """Judge what was recorded, and write the rows: the verdict comes first, whatever the disk says."""
         load, self.tests = self.load, self.tests + 1
         stages = self.steps.stages(recording.started_at, recording.stopped_s) if self.steps else []
+        recording = msgspec.structs.replace(recording, faults=(*recording.faults, *self.faults))
         whole = with_plan(recording, load, stages, self.asked, lost)
         options = self.environment.parsed_options
         seen = [reason for look in self.doubts for reason in look(whole, options)]
@@ -286,7 +333,7 @@ class _Process:
 
 
 def _make(user_class: Any) -> Any:
-    """A user for visits, whose on_start() has run."""
+    """A user for visits, whose on_start() has run. Raises what that raises."""
     environment = _process.environment
     user_class.host = environment.host or user_class.host  # Locust sets it only after a test has started
     user = user_class(environment)
@@ -294,9 +341,11 @@ def _make(user_class: Any) -> Any:
     try:
         user.on_start()
     except StopTest:
+        gevent.spawn(_process.end_early)
         raise
     except Exception as error:
         _failed(user, error)
+        raise
     return user
 
 
@@ -346,10 +395,12 @@ _process = _Process()
 events: Any = locust.events
 for session, context_at in ((HttpSession, 2), (FastHttpSession, 8)):
     session.request = recorded(session.request, context_at, _current)  # type: ignore[method-assign]
+watch(HTTPClient, ConnectionPool)
 locust.User.start = _start_user(locust.User.start)  # type: ignore[method-assign]
 events.init_command_line_parser.add_listener(_add_options)
 events.init.add_listener(_process.prepare)
 events.request.add_listener(_on_request)
 events.test_start.add_listener(_process.start)
+events.spawning_complete.add_listener(_process.all_there)
 events.test_stopping.add_listener(_process.stop)
 events.test_stop.add_listener(_process.finish)

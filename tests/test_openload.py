@@ -38,12 +38,25 @@ def opened(
     in_flight: int = 100,
     connections: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    make: Callable[[type[Made]], Made] = lambda made: made(),
+    failed: Callable[[Arrival, Exception], None] = lambda *_: None,
 ) -> tuple[Recorder, OpenLoad]:
     """An open load that has begun."""
     recorder = Recorder(clock)
-    users = Users([Choice(Made, perform, 1.0, True)], lambda made: made())
-    load = OpenLoad(recorder, arrivals, users, perform, in_flight=in_flight, connections=connections)
-    return recorder, load
+    users = Users([Choice(Made, perform, 1.0, True)], make)
+    limits: dict[str, Any] = {"in_flight": in_flight, "connections": connections}
+    return recorder, OpenLoad(recorder, arrivals, users, perform, failed, **limits)
+
+
+def never(_made: type[Made]) -> Made:
+    """A user whose on_start does not end."""
+    gevent.event.Event().wait()
+    raise AssertionError
+
+
+def in_vain(_made: type[Made]) -> Made:
+    """A user whose on_start fails."""
+    raise RuntimeError("no login")
 
 
 def at(*times: float) -> Iterator[Arrival]:
@@ -151,6 +164,54 @@ def test_a_generator_that_never_came_to_it_says_so() -> None:
     wait_for(lambda: lost)
     load.stop(drain=20)
     assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(1001, 1, 0, 1000)
+
+
+def test_a_visit_whose_user_could_not_start_is_not_performed() -> None:
+    """It is a visit all the same: somebody came, and is told of with the reason."""
+    performed: list[Arrival] = []
+    failed: list[tuple[int, str]] = []
+    _, load = opened(
+        at(0.0, 0.0),
+        lambda _, arrival: performed.append(arrival),
+        make=in_vain,
+        failed=lambda arrival, error: failed.append((arrival.number, str(error))),
+    )
+    wait_for(lambda: len(failed) == 2)
+    load.stop(drain=0)
+    assert failed == [(0, "no login"), (1, "no login")] and not performed
+    assert load.in_flight == 0
+    assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(2, 2, 0, 0)
+
+
+def test_a_visit_whose_user_is_not_ready_in_the_end_was_never_sent() -> None:
+    """And is counted apart, so that one can say why."""
+    recorder, load = opened(at(0.0, 0.0), lambda *_: None, make=never)
+    wait_for(lambda: load.in_flight == 2)
+    load.stop(drain=0)
+    assert load.close(lambda _: ("", ""), DROPPED) == Arrivals(2, 0, 0, 2)
+    assert load.not_ready == 2
+    assert all(row.unfinished and row.sent_s is None for row in recorder.close())
+
+
+@pytest.mark.parametrize("make", [never, in_vain])
+def test_a_load_does_not_wait_for_users_that_do_not_get_ready(make: Callable[[type[Made]], Made]) -> None:
+    """Nor does it end by them."""
+    users = Users([Choice(Made, None, 1.0, True)], make)
+    with gevent.Timeout(20):
+        users.prepare(3, bursting=False, patience=0.01)
+    users.stop()
+
+
+def test_a_load_waits_as_long_as_more_users_get_ready() -> None:
+    """Each of them may take almost as long as its patience."""
+
+    def slowly(made: type[Made]) -> Made:
+        gevent.sleep(0.005)
+        return made()
+
+    users = Users([Choice(Made, None, 1.0, True)], slowly)
+    users.prepare(30, bursting=False, patience=0.1)
+    assert Made.made == 30
 
 
 def test_users_can_be_made_ready_for_a_burst() -> None:

@@ -1,10 +1,11 @@
 """Rows of requests: unrounded, from the intended start, and with what never came back."""
 
-import threading
+import errno
 
 import pytest
 
 from loadtests.generator.recorder import CUT_OFF, LagMeter, Recorder
+from loadtests.judging.samples import nearest_rank
 from loadtests.records.rows import DROPPED
 
 
@@ -124,19 +125,72 @@ def test_the_end_that_is_known_first_counts(recorder: Recorder, clock: Clock) ->
     assert recorder.close()[0].done_s == 1
 
 
-def test_the_lag_meter_notes_how_late_it_was_woken(recorder: Recorder, clock: Clock) -> None:
-    """Asked for 20 ms and woken after 50: 30 ms late."""
-    naps = iter([0.02, 0.05])
-    ended = threading.Event()
+class Naps:
+    """A `sleep` that takes as long as it is told, and ends at last. `wall` is the clock of the day."""
 
-    def sleep(_seconds: float) -> None:
-        nap = next(naps, None)
+    def __init__(self, clock: Clock, *naps: tuple[float, float]) -> None:
+        self._clock, self._naps = clock, iter(naps)
+        self._ahead = 0.0
+
+    def sleep(self, _seconds: float) -> None:
+        nap, jump = next(self._naps, (None, 0.0))
         if nap is None:
-            ended.set()
             raise SystemExit
-        clock.seconds += nap
+        self._clock.seconds += nap
+        self._ahead += jump
 
-    meter = LagMeter(recorder, sleep)
+    def wall(self) -> float:
+        return 1_000_000 + self._clock.seconds + self._ahead
+
+
+def metered(recorder: Recorder, naps: Naps) -> list[float]:
+    """How late it was, in ms, by these naps."""
+    meter = LagMeter(recorder, naps.sleep, wall=naps.wall)
     with pytest.raises(SystemExit):
         meter.run()
-    assert [round(late, 6) for _, late in meter.samples] == [0, 30]
+    return [round(late, 6) for _, late in meter.samples]
+
+
+def test_the_lag_meter_notes_how_late_it_was_woken(recorder: Recorder, clock: Clock) -> None:
+    """Asked for 20 ms and woken after 35: 15 ms late. A nap that is a little too short is one, too."""
+    assert metered(recorder, Naps(clock, (0.02, 0), (0.035, 0), (0.01999, 0))) == [0, 15, 0]
+
+
+def test_every_wake_up_that_a_standstill_missed_counts(recorder: Recorder, clock: Clock) -> None:
+    """Two seconds are a hundred samples, from 1.98 s down to none: a 1 % of 28 s, and more, can't hide it."""
+    lags = metered(recorder, Naps(clock, *[(0.02, 0)] * 1400, (2.0, 0)))
+    assert len(lags) == 1500
+    assert sorted(lags)[-100:] == pytest.approx([20.0 * n for n in range(100)])
+    assert nearest_rank(lags, 99) > 1000
+    assert recorder.faults.in_words() == ()
+
+
+@pytest.mark.parametrize(("jump", "words"), [(7.0, "suspended"), (-3.0, "set back by 3.0 s")])
+def test_a_machine_that_was_suspended_is_a_fault(
+    recorder: Recorder, clock: Clock, jump: float, words: str
+) -> None:
+    """Our clock stood still meanwhile, so no lag shows it; the clock of the day does."""
+    assert metered(recorder, Naps(clock, (0.02, 0), (0.02, jump), (0.02, 0.001))) == [0, 0, 0]
+    (fault,) = recorder.faults.in_words()
+    assert words in fault
+
+
+def test_each_attempt_of_a_request_is_a_row(recorder: Recorder, clock: Clock) -> None:
+    """The first counts from its intended start, the second from when it was sent again."""
+    pending = recorder.begin(1, "browse", "GET /", intended=-1.0)
+    clock.seconds += 2
+    recorder.again(pending, "dropped")
+    clock.seconds += 3
+    recorder.end(pending)
+    first, second = recorder.close()
+    assert (first.intended_s, first.sent_s, first.done_s, first.error) == (-1, 0, 2, "dropped")
+    assert (second.intended_s, second.sent_s, second.done_s, second.error) == (2, 2, 5, "")
+
+
+def test_a_request_for_which_there_was_no_file_descriptor_is_no_row(recorder: Recorder) -> None:
+    """Nothing is known of the server. How many there were is."""
+    with pytest.raises(OSError), recorder.request(1, "browse", "GET /"):
+        raise OSError(errno.EMFILE, "Too many open files")
+    assert recorder.close() == []
+    (fault,) = recorder.faults.in_words()
+    assert "1 request" in fault

@@ -11,12 +11,14 @@ from typing import Any
 import gevent
 
 from loadtests.generator.arrivals import Arrival, Burst, Share, part_of, schedule, share_of
+from loadtests.generator.faults import SpareFiles
 from loadtests.generator.loadoptions import Load
 from loadtests.generator.openload import Choice, OpenLoad, Users
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
-from loadtests.records.recording import Lag, Recording, Vital
+from loadtests.records.recording import Recording, Vital
 from loadtests.records.rows import DROPPED
+from loadtests.wording import counted
 
 VITALS_SECONDS = 0.5
 USERS_A_PROCESS = 1_000_000  # user numbers reserved for each process
@@ -62,14 +64,19 @@ class Generator:
         self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request
         self._choices: Sequence[Choice] = ()
         self._open: OpenLoad | None = None
+        self._preparing: Users | None = None
         self._vitals: list[Vital] = []
         self._lag = LagMeter(self.recorder, gevent.sleep)
         self._greenlets: list[Any] = []
+        self._spare_files = SpareFiles()
 
     def start(self) -> None:
-        """Start recording, and sending what `send` has prepared."""
+        """Start recording, and sending what `send` has prepared, unless it was stopped meanwhile."""
+        if self.recorder.stopped is not None:
+            return
         gc.collect()
         gc.freeze()  # exempts existing objects from later collections, which would show as latency
+        self._spare_files.keep()
         self.recorder.start()
         self._greenlets = [gevent.spawn(self._lag.run), gevent.spawn(self._watch)]
 
@@ -84,8 +91,8 @@ class Generator:
 
         `make` creates a user of a class; `perform` has a user perform a task.
         """
-        load, users = self.load, Users(choices, make)
-        self._choices = choices
+        load = self.load
+        self._choices, self._preparing = choices, (users := Users(choices, make))
         users.prepare(1, bursting=False)
         bursting = tuple(number for number, choice in enumerate(choices) if choice.bursts)
         burst = Burst(load.burst, load.burst_at, bursting) if load.burst else None
@@ -103,9 +110,11 @@ class Generator:
             share_of(arrivals, share),
             users,
             visit,
+            self._could_not_start,
             in_flight=max(1, part_of(load.in_flight, share)),
             connections=max(1, part_of(load.connections, share)) if load.connections else None,
         )
+        self._preparing = None
 
     def visitor(self, user: Any) -> Visitor:
         """The visitor that `user` stands for, numbered on first use. None is number -1."""
@@ -138,14 +147,24 @@ class Generator:
     def failed_to_begin(self, user: Any, error: str) -> None:
         """Record the error that ended a visit, unless the visit had already sent a request."""
         visitor = self.visitor(user)
-        if not visitor.begun:
-            pending = self.begin(user, *self._label(visitor.choice))
-            pending.error = error
-            self.recorder.end(pending)
+        if not visitor.begun and visitor.intended is not None:
+            visitor.begun = True
+            self._failed(visitor.number, visitor.choice, visitor.intended, error)
+
+    def _could_not_start(self, arrival: Arrival, error: Exception) -> None:
+        said = f"its user could not start: {str(error) or type(error).__name__}"
+        self._failed(arrival.number, arrival.choice, arrival.at, said)
+
+    def _failed(self, visit: int, choice: int, intended: float, error: str) -> None:
+        """Record a visit that sent nothing as one request that failed."""
+        pending = self.recorder.begin(visit, *self._label(choice), intended)
+        pending.error = error
+        self.recorder.end(pending)
 
     def look(self) -> None:
         """Sample this process's CPU time and users."""
-        self._vitals.append(look(self.recorder.now(), self._users()))
+        with self._spare_files.lent():  # the machine's state is in a file
+            self._vitals.append(look(self.recorder.now(), self._users()))
 
     def stop(self, drain: float) -> None:
         """Stop offering load. Open-load visits have `drain` seconds to finish; Locust stops its own users."""
@@ -153,25 +172,36 @@ class Generator:
         self.recorder.stop()
         for greenlet in self._greenlets:
             greenlet.kill()
+        if self._preparing:
+            self.recorder.faults.add("no visit could begin, because on_start of a user did not end")
         if self._open:
             self._open.stop(drain)
 
     def close(self) -> Recording:
         """End the recording."""
         recorder = self.recorder
+        if self._preparing:
+            self._preparing.stop()
         count = self._open.close(self._label, DROPPED) if self._open else None
+        if self._open and (waited := self._open.not_ready):
+            recorder.faults.add(
+                f"{counted(waited, 'visit')} could not begin, because on_start of the user did not end"
+            )
         rows = recorder.close()
+        self._spare_files.give_up()
         gc.unfreeze()
         return Recording(
             started_at=recorder.started_at,
             stopped_s=recorder.stopped or 0.0,
             ended_s=recorder.ended or 0.0,
             rows=tuple(rows),
-            lag=tuple(Lag(at, ms) for at, ms in self._lag.samples),
+            lag=tuple(self._lag.samples),
             vitals=(tuple(self._vitals),),
             arrivals=count,
             visits=tuple(sorted(recorder.visits)),
+            resent=recorder.resent,
             left_out=recorder.left_out,
+            faults=recorder.faults.in_words(),
         )
 
     def _watch(self) -> None:

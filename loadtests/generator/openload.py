@@ -16,6 +16,7 @@ from loadtests.generator.arrivals import Arrival
 from loadtests.generator.recorder import Recorder
 from loadtests.records.recording import Arrivals
 
+PATIENCE_SECONDS = 5.0  # without another user that is ready, before the load begins
 LATE_SECONDS = 0.1  # Locust blocks everything else for some 20 ms when it begins to stop
 
 
@@ -46,7 +47,8 @@ def choices_of(user_classes: Sequence[Any]) -> list[Choice]:
 class OpenLoad:
     """Sends `arrivals` by calling `perform(user, arrival)` in greenlets, with at most `in_flight` at a time.
 
-    With `connections`, at most that many are performed at a time, and the others wait their turn.
+    With `connections`, at most that many are performed at a time, and the others wait their turn. `failed` is
+    called with a visit whose user could not start, and why.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class OpenLoad:
         arrivals: Iterator[Arrival],
         users: "Users",
         perform: Callable[[Any, Arrival], None],
+        failed: Callable[[Arrival, Exception], None],
         *,
         in_flight: int,
         connections: int | None,
     ) -> None:
         self.in_flight = 0
+        self.not_ready = 0  # visits whose users did not get ready before the end
         self.dropped: list[Arrival] = []
         self._never: list[Arrival] = []
         self._sent = 0
@@ -67,6 +71,7 @@ class OpenLoad:
         self._arrivals = arrivals
         self._users = users
         self._perform = perform
+        self._failed = failed
         self._most_in_flight = in_flight
         self._connections = connections
         self._performing = 0
@@ -98,14 +103,26 @@ class OpenLoad:
         """Perform a visit, then those waiting for the connection that it frees."""
         try:
             while arrival is not None:
-                self._sent += 1
-                user = self._users.take(arrival.choice)
-                self._perform(user, arrival)
-                self._users.give_back(arrival.choice, user)
+                self._visit(arrival)
                 self.in_flight -= 1
                 arrival = self._waiting.popleft() if self._waiting else None
         finally:
             self._performing -= 1
+
+    def _visit(self, arrival: Arrival) -> None:
+        try:
+            user = self._users.take(arrival.choice)
+        except Exception as error:
+            self._sent += 1
+            self._failed(arrival, error)
+            return
+        except BaseException:  # the end came before its user was ready
+            self.not_ready += 1
+            self._never.append(arrival)
+            raise
+        self._sent += 1
+        self._perform(user, arrival)
+        self._users.give_back(arrival.choice, user)
 
     def stop(self, drain: float) -> None:
         """Begin no more visits; give those that have arrived `drain` seconds to finish, then kill them."""
@@ -122,6 +139,7 @@ class OpenLoad:
         self._never += self._waiting
         self._waiting.clear()
         self._visits.kill()
+        self._users.stop()
 
     def close(self, label: Callable[[int], tuple[str, str]], dropped: str) -> Arrivals:
         """Record the visits never sent, under the group and name that `label` gives. Returns all counts."""
@@ -140,6 +158,7 @@ class Users:
         self._choices = choices
         self._make = make
         self._idle: dict[Any, list[Any]] = defaultdict(list)
+        self._starting = Group()
 
     def take(self, choice: int) -> Any:
         user_class = self._choices[choice].user_class
@@ -149,8 +168,26 @@ class Users:
     def give_back(self, choice: int, user: Any) -> None:
         self._idle[self._choices[choice].user_class].append(user)
 
-    def prepare(self, count: int, bursting: bool) -> None:
-        """Have `count` users of each class idle; with `bursting`, of each class that bursts."""
+    def prepare(self, count: int, bursting: bool, patience: float = PATIENCE_SECONDS) -> None:
+        """Have `count` users of each class idle; with `bursting`, of each class that bursts.
+
+        Returns when all are ready or have failed, or when no further one was ready for `patience` seconds.
+        The rest go on in the background, and visits do without them.
+        """
         for user_class in {each.user_class for each in self._choices if each.bursts or not bursting}:
-            idle = self._idle[user_class]
-            idle += [self._make(user_class) for _ in range(count - len(idle))]
+            self._starting.spawn(self._start, user_class, count - len(self._idle[user_class]))
+        before = -1
+        while self._starting and (ready := sum(map(len, self._idle.values()))) > before:
+            before = ready
+            self._starting.join(timeout=patience)
+
+    def _start(self, user_class: Any, count: int) -> None:
+        for _ in range(count):
+            try:
+                self._idle[user_class].append(self._make(user_class))
+            except Exception:
+                return  # logged by `make`; a visit tries again, and is a failure if that fails
+
+    def stop(self) -> None:
+        """Give up on users that are not ready yet."""
+        self._starting.kill()

@@ -7,12 +7,17 @@ depend on Locust: anything that sends requests can use it.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 
+from loadtests.generator.faults import Faults, out_of_files
 from loadtests.records.constants import RULE_MS
+from loadtests.records.recording import Lag
 from loadtests.records.rows import Row
 
+JUMP_SECONDS = 0.5  # the clock of the day is slewed by less
+EARLY = 0.01  # of an interval: a sleep may end as much too soon
+LONG_ERROR = 200
 CUT_OFF = "cut off: its user was stopped"
 
 
@@ -43,6 +48,8 @@ class Recorder:
 
     def start(self) -> None:
         """Discard everything, and count time from now."""
+        self.faults = Faults()
+        self.resent = 0  # requests whose connection the server had closed before they came
         self.visits: set[str] = set()  # the groups whose rows are whole visits, not requests
         self.stopped: float | None = None
         self.ended: float | None = None
@@ -68,6 +75,17 @@ class Recorder:
         if pending.done is None:
             pending.done = self._clock() - self._origin
 
+    def again(self, pending: Pending, error: str, status: int = 0) -> None:
+        """Record that a request failed just now, and that its client sends it again: each is a row."""
+        now = self.now()
+        self._all.append(replace(pending, done=now, status=status, error=error))
+        pending.intended = pending.sent = now
+
+    def not_sent(self, pending: Pending) -> None:
+        """Record that there was no file descriptor to send it: nothing is known of the server."""
+        self.faults.out_of_files += 1
+        pending.left_out = True
+
     def cut_off(self, pending: Pending) -> None:
         """Record that a request's user was stopped while the request was in flight.
 
@@ -83,19 +101,26 @@ class Recorder:
         """Record a request that was due at `intended` and never sent. `error`: DROPPED, or none."""
         self._all.append(Pending(user, group, name, intended, None, error=error))
 
+    def request(
+        self, user: int, group: str, name: str, intended: float | None = None
+    ) -> AbstractContextManager[Pending]:
+        """Record the block as one request, due at `intended` (default: now)."""
+        return self.during(self.begin(user, group, name, intended))
+
     @contextmanager
-    def request(self, user: int, group: str, name: str, intended: float | None = None) -> Iterator[Pending]:
-        """Record the block as one request, due at `intended` (default: now).
+    def during(self, pending: Pending) -> Iterator[Pending]:
+        """Record that a request which has begun lasts as long as the block.
 
         An `Exception` makes it a failure. Any other `BaseException`, such as a killed greenlet's, means that
         it was cut off.
         """
-        pending = self.begin(user, group, name, intended)
         try:
             yield pending
         except Exception as error:
-            pending.error = pending.error or str(error) or type(error).__name__
+            pending.error = pending.error or in_words(error, 0)
             self.end(pending)
+            if out_of_files(error):
+                self.not_sent(pending)
             raise
         except BaseException:
             self.cut_off(pending)
@@ -134,6 +159,13 @@ def _row(pending: Pending) -> Row:
     )
 
 
+def in_words(error: BaseException | None, status: int) -> str:
+    """What went wrong, in a few words; Locust's own words for a status say less than "answered 503"."""
+    if status >= 400 and type(error).__name__ != "CatchResponseError":  # which has the locustfile's words
+        return f"answered {status}"
+    return (str(error) or type(error).__name__)[:LONG_ERROR] if error else "no answer"
+
+
 class LagMeter:
     """Measures how late a generator is: sleeps `interval` seconds again and again, and notes the excess.
 
@@ -141,15 +173,42 @@ class LagMeter:
     greenlet or a thread, with the matching `sleep`.
     """
 
-    def __init__(self, recorder: Recorder, sleep: Callable[[float], object], interval: float = 0.02):
-        self.samples: list[tuple[float, float]] = []  # (seconds since start, ms late)
+    def __init__(
+        self,
+        recorder: Recorder,
+        sleep: Callable[[float], object],
+        interval: float = 0.02,
+        wall: Callable[[], float] = time.time,
+    ):
+        self.samples: list[Lag] = []
         self._recorder = recorder
         self._sleep = sleep
         self._interval = interval
+        self._wall = wall
 
     def run(self) -> None:
         while True:
-            before = self._recorder.now()
-            self._sleep(self._interval)
-            after = self._recorder.now()
-            self.samples.append((after, max(0.0, after - before - self._interval) * 1000))
+            before, wall = self._recorder.now(), self._wall()
+            try:
+                self._sleep(self._interval)
+            finally:  # also when it is ended right after a standstill
+                slept = self._recorder.now() - before
+                self._note(before, slept)
+                self._note_jump(self._wall() - wall - slept)
+
+    def _note(self, before: float, slept: float) -> None:
+        """Each wake-up that was due meanwhile is a sample, or a standstill of two seconds would be one among
+        a thousand.
+        """
+        for number in range(1, int(slept / self._interval + EARLY) + 1):
+            due = number * self._interval
+            self.samples.append(Lag(before + due, max(0.0, slept - due) * 1000))
+
+    def _note_jump(self, seconds: float) -> None:
+        """`seconds` is by how much the clock of the day went on while ours, which may stand still in a
+        suspended machine, did not.
+        """
+        if seconds > JUMP_SECONDS:
+            self._recorder.faults.add(f"the machine was suspended, or its clock was set, by {seconds:.1f} s")
+        elif seconds < -JUMP_SECONDS:
+            self._recorder.faults.add(f"the machine's clock was set back by {-seconds:.1f} s")

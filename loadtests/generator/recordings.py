@@ -4,6 +4,7 @@ Each process counts time from its own start. A recording states that start in Un
 start of the whole: exactly on one machine, and between machines as well as their clocks agree.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,32 +16,45 @@ from loadtests.records.recording import Arrivals, Recording, Stage, Vital
 from loadtests.records.rows import Row
 
 ROWS_A_MESSAGE = 5000
+TOGETHER_SECONDS = 2.0  # within which all processes end a load
 
 
 def look(at: float, users: int) -> Vital:
     """A sample of this process, now."""
-    own, host = psutil.Process().cpu_times(), psutil.cpu_times()
+    host = psutil.cpu_times()
     total = sum(host) - getattr(host, "guest", 0.0) - getattr(host, "guest_nice", 0.0)  # counted in user
     busy = total - host.idle - getattr(host, "iowait", 0.0)
-    return Vital(at, own.user + own.system, busy, total, users)
+    return Vital(at, time.process_time(), busy, total, users)
 
 
 def merged(parts: Sequence[Recording], started_at: float) -> Recording:
     """All recordings as one, which began at `started_at` (Unix time). No parts: an empty one."""
     moved = [_moved(part, part.started_at - started_at) for part in parts]
     counts = [part.arrivals for part in moved if part.arrivals]
+    stopped = max((part.stopped_s for part in moved), default=0.0)
+    moved = [_left(part, stopped) if part.stopped_s < stopped - TOGETHER_SECONDS else part for part in moved]
     return Recording(
         started_at=started_at,
-        stopped_s=max((part.stopped_s for part in moved), default=0.0),
+        stopped_s=stopped,
         ended_s=max((part.ended_s for part in moved), default=0.0),
         rows=tuple(sorted((row for part in moved for row in part.rows), key=lambda row: row.intended_s)),
         lag=tuple(sorted(lag for part in moved for lag in part.lag)),
         vitals=tuple(process for part in moved for process in part.vitals),
         visits=tuple(sorted({group for part in moved for group in part.visits})),
+        resent=sum(part.resent for part in moved),
         left_out=sum(part.left_out for part in moved),
         faults=tuple(dict.fromkeys(fault for part in moved for fault in part.faults)),
         arrivals=sum(counts, Arrivals()) if counts else None,
     )
+
+
+def _left(part: Recording, stopped: float) -> Recording:
+    """What a process recorded that was ended while the others went on: its users are with them since."""
+    early = f"a load generator was ended {stopped - part.stopped_s:.1f} s before the others"
+    gone = tuple(
+        (*vitals, vitals[-1]._replace(at=part.stopped_s, users=0)) for vitals in part.vitals if vitals
+    )
+    return msgspec.structs.replace(part, vitals=gone, faults=(*part.faults, early))
 
 
 def _moved(part: Recording, later: float) -> Recording:

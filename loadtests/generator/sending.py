@@ -7,11 +7,12 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 
+from loadtests.generator.faults import out_of_files
 from loadtests.generator.generator import Generator
-from loadtests.generator.recorder import Pending
+from loadtests.generator.recorder import Pending, in_words
+from loadtests.generator.resending import attempts
 
 OURS = "loadtests request"  # the key in a request's context, which Locust passes to `answered`
-LONG_ERROR = 200
 
 Current = Callable[[], Generator | None]  # the generator that records now, if a test runs
 
@@ -32,15 +33,20 @@ def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Cal
         pending = generator.begin(session.user, str(context.get("group") or name), name)
         kwargs["context"] = {**context, OURS: pending}
         try:
-            response = send(session, method, url, *args, **kwargs)
+            with attempts(generator.recorder, pending):
+                response = send(session, method, url, *args, **kwargs)
         except (Exception, gevent.Timeout) as error:
             pending.error = in_words(error, 0)
             generator.recorder.end(pending)
+            if out_of_files(error):
+                generator.recorder.not_sent(pending)
             raise
         except GreenletExit:
             generator.recorder.cut_off(pending)
             raise
         generator.recorder.end(pending)
+        if out_of_files(getattr(response, "error", None)):
+            generator.recorder.not_sent(pending)
         pending.status = response.status_code or 0
         if pending.error is None and (pending.status == 0 or pending.status >= 400):
             # Provisional: the end of its `with` block, if it has one, may say otherwise.
@@ -64,12 +70,5 @@ def answered(
         pending = generator.begin(None, str((context or {}).get("group") or name), name)
         pending.intended = pending.sent = max(0.0, generator.recorder.now() - (response_time or 0.0) / 1000)
     generator.recorder.end(pending)
-    pending.status = getattr(said.get("response"), "status_code", None) or 0
+    pending.status = getattr(said.get("response"), "status_code", None) or pending.status
     pending.error = in_words(exception, pending.status) if exception else ""
-
-
-def in_words(error: BaseException | None, status: int) -> str:
-    """What went wrong, in a few words; Locust's own words for a status say less than "answered 503"."""
-    if status >= 400 and type(error).__name__ != "CatchResponseError":  # which has the locustfile's words
-        return f"answered {status}"
-    return (str(error) or type(error).__name__)[:LONG_ERROR] if error else "no answer"

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from loadtests.judging.samples import nearest_rank
 from loadtests.records.rows import Row
 
 MOST_LAG_MS = 10.0  # of the generator's lag, at its 99th percentile
+MOST_SENT_LATE = 0.1  # of the rule: how late open load's visits may be sent, at their 99th percentile
 MOST_HOST_CPU = 80.0  # percent of all cores
 MOST_GENERATOR_CPU = 80.0  # percent of the one core that it can use
 MOST_LITTLE_ERROR = 0.05  # relative, on top of what chance allows
@@ -62,9 +64,20 @@ def little(rows: Sequence[Row], start: float, end: float, users: int) -> Little:
     return Little(found, abs(found - users) / users, think / max(end - start, think) / math.sqrt(users))
 
 
+def sent_late_ms(rows: Sequence[Row]) -> float:
+    """How much later than it was meant to the first request of a visit of open load was sent, at p99, in ms.
+
+    The others are sent when they are meant to be. Zero if there is none.
+    """
+    sent = [(row.intended_s, row.sent_s) for row in rows if row.sent_s is not None]
+    late = [(at - intended) * 1000 for intended, at in sent if at > intended]
+    return nearest_rank(late, 99) if late else 0.0
+
+
 def unfit_reasons(
     *,
     lag_p99_ms: float = 0.0,
+    sent_late: tuple[float, float] = (0.0, 0.0),
     host_cpu_percent: float = 0.0,
     generator_cpu_percent: float = 0.0,
     users: tuple[int, int] | None = None,
@@ -74,13 +87,20 @@ def unfit_reasons(
 ) -> list[str]:
     """Why a step proves nothing, each reason with its figure; empty when the step is fit.
 
-    `users`: asked for, present. `visits` of open load: planned, sent, dropped. `counts`: requests that the
-    client got an answer to, that the server took, that the client sent.
+    `sent_late`: by how many ms open load's visits were sent late, and may be. `users`: asked for, present.
+    `visits` of open load: planned, sent, dropped. `counts`: requests that the client got an answer to, that
+    the server took, that the client sent.
     """
     reasons = []
     if lag_p99_ms > MOST_LAG_MS:
         reasons.append(
             f"the load generator was late by {lag_p99_ms:.1f} ms (p99, at most {MOST_LAG_MS:g} ms)"
+        )
+    late, latest = sent_late
+    if late > latest:
+        reasons.append(
+            f"visits were sent {late:.0f} ms late (p99, at most {latest:g} ms): the load generator was late,"
+            " or their users paused before they sent anything"
         )
     if host_cpu_percent > MOST_HOST_CPU:
         reasons.append(f"the machine was {host_cpu_percent:.0f} % busy (at most {MOST_HOST_CPU:g} %)")

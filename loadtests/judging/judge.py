@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
-from loadtests.judging.fitness import unfit_reasons
+from loadtests.judging.fitness import MOST_SENT_LATE, sent_late_ms, unfit_reasons
 from loadtests.judging.rule import Word, more_needed, word_of
 from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise
 from loadtests.records.recording import Recording, Stage
@@ -110,13 +110,14 @@ def judge_window(
 
     `users`: how many there should have been in closed load, if that is known.
     """
-    rows = in_window(recording.rows, start, end)
+    until = recording.judged_until(start, end)
+    rows = in_window(recording.rows, start, until)
     groups = tuple(_judge_group(group, members, recording) for group, members in by_group(rows).items())
     health = health_of(recording, start, end)
     found = tuple(
         _doubts(recording, rows, health, None if users is None else (users, recording.users_at(end)))
     )
-    return StageVerdict(stage, start, end, rows, groups, health, found)
+    return StageVerdict(stage, start, until, rows, groups, health, found)
 
 
 def _judge_group(group: str, rows: Sequence[Row], recording: Recording) -> GroupVerdict:
@@ -153,8 +154,10 @@ def _doubts(
     if health is None:
         return [*reasons, "the load generator was so late that its lag was never sampled"]
     arrivals = recording.arrivals if not recording.stages else None  # counted over all stages
+    on_time = recording.open and not recording.connections
     return reasons + unfit_reasons(
         **health._asdict(),
+        sent_late=(sent_late_ms(rows), MOST_SENT_LATE * recording.rule_ms) if on_time else (0.0, 0.0),
         users=users,
         visits=(arrivals.planned, arrivals.sent, arrivals.dropped) if arrivals else None,
     )

@@ -22,7 +22,11 @@ def verdict_text(judgement: Judgement) -> str:
         return (
             f"\n{HEADING}\n{table}\nNothing was tested: {absent}. Start the app, or give its address: --host"
         )
-    return f"\n{HEADING}\n" + "\n\n".join(_stage(stage, recording) for stage in judgement.stages)
+    text = f"\n{HEADING}\n" + "\n\n".join(_stage(stage, recording) for stage in judgement.stages)
+    if resent := recording.resent:
+        was = "was" if resent == 1 else "were"
+        text += f"\n{counted(resent, 'request')} {was} sent twice: the server had closed the idle connection."
+    return text
 
 
 def _stage(verdict: StageVerdict, recording: Recording) -> str:

@@ -83,6 +83,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     # What came of it.
     visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule is not for them
     arrivals: Arrivals | None = None  # of open load
+    resent: int = 0  # requests sent twice, since the server had closed their idle connection
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
     faults: tuple[str, ...] = ()  # why the load is in doubt, by what the generator saw itself, in words
@@ -101,6 +102,18 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         """How many users ran at each process's last sample up to `time`."""
         seen = ([vital.users for vital in process if vital.at <= time] for process in self.vitals)
         return sum(counts[-1] if counts else 0 for counts in seen)
+
+    def judged_until(self, start: float, end: float) -> float:
+        """Until when (seconds) a request must have begun to count, of those that began from `start` to `end`.
+
+        The load may end without waiting for what is in flight. Of what was sent last, only what was fast has
+        ended then; the rest had no time to be slow. Counting it would be too kind.
+        """
+        decided = self.ended_s - self.rule_ms / 1000
+        if not start < decided < end:
+            return end
+        late = (row for row in self.rows if decided < row.intended_s < end)
+        return decided if any(row.unfinished for row in late) else end
 
     def cpu(self, start: float, end: float) -> tuple[float, float] | None:
         """`(generator, host)` in percent: the busiest process of one core, the busiest machine of all cores.

@@ -34,7 +34,7 @@ def write_rows_report(
     given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
     changed = {name: value for name, value in given.items() if value is not None}
     recording = msgspec.structs.replace(read_recording(rows_file), **changed)
-    rows = in_window(recording.rows, recording.warm_up_s, recording.stopped_s)
+    rows = in_window(recording.rows, *_window(recording))
     if not rows:
         raise UsageError(
             f"{rows_file} has no request after a warm-up of {recording.warm_up_s:g} s: give a smaller"
@@ -62,6 +62,12 @@ def write_rows_report(
     path = folder / f"{name}-report.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _window(recording: Recording) -> tuple[float, float]:
+    """From when to when (seconds) requests began that count."""
+    start = recording.warm_up_s
+    return start, recording.judged_until(start, recording.stopped_s)
 
 
 def headline(judgement: Judgement) -> str:
@@ -210,7 +216,7 @@ def naive_table(rows: Sequence[Row], recording: Recording) -> Table:
 def _pictures(rows: Sequence[Row], recording: Recording) -> dict[str, Picture]:
     """The tail of each group, and every request over time."""
     largest = sorted(by_group(rows), key=lambda group: -sum(row.group == group for row in rows))
-    window = (recording.warm_up_s, recording.stopped_s)
+    window = _window(recording)
     series = [
         Series(
             title(group),

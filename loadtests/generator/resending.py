@@ -1,0 +1,137 @@
+"""What FastHttpUser's client does in silence: it sends a request again whose connection was dropped.
+
+geventhttpclient does so up to eleven times, with GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and Locust as
+often as a user's `max_retries` says. Here each attempt that failed becomes a row of its own, a failure.
+
+One kind is none: a server may close a connection that nobody uses in the very moment in which a request is
+sent on it. That request has reached nobody. The kernel's counters of the connection tell it apart: what was
+sent on it was never acknowledged, and the other side's end came. Such requests are only counted. What was
+acknowledged, and dropped all the same, is a failure, also if the server was merely late to see that it had
+come; and so is all of it where the kernel does not say, as only Linux does.
+"""
+
+import functools
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakSet
+
+from loadtests.generator.recorder import Pending, Recorder, in_words
+
+DROPPED = "its connection was dropped; it was sent again"
+# Of struct tcp_info in linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received; the end counts as a byte.
+TCP_INFO, ACKED_AND_RECEIVED = getattr(socket, "TCP_INFO", None), struct.Struct("=120xQQ")
+
+
+_sending: ContextVar["Attempts | None"] = ContextVar("sending", default=None)  # a greenlet has its own
+_used: WeakSet[Any] = WeakSet()  # connections on which something was sent
+
+
+class Attempts:
+    """The attempts to send one request. `watch` sees to it that geventhttpclient tells of each of them."""
+
+    def __init__(self, recorder: Recorder, pending: Pending) -> None:
+        self._recorder = recorder
+        self._pending = pending
+        self._failed: tuple[str, int] | None = None  # error and status of the attempt before
+        self._connection: Any = None
+        self._before: tuple[int, int] | None = None  # its counters when it was taken, if it was used before
+        self._idle: bool | None = None  # whether the one that was dropped was; None: none was
+
+    def begin(self) -> None:
+        """The client is asked to send it; once more if the attempt before has failed."""
+        if self._failed:
+            self._recorder.again(self._pending, *self._failed)
+        self._failed = self._connection = self._idle = None
+
+    def failed(self, error: str, status: int = 0) -> None:
+        """The client has no answer, or one that is a failure."""
+        self._failed = error, status
+
+    def connect(self) -> None:
+        """The client needs a connection; once more if the one that it had was dropped."""
+        if self._idle:
+            self._recorder.resent += 1
+        elif self._idle is not None:
+            self._recorder.again(self._pending, DROPPED)
+        self._idle = None
+
+    def took(self, connection: Any) -> None:
+        """The client sends it on this connection."""
+        self._connection = connection
+        self._before = counters(connection) if connection in _used else None
+        _used.add(connection)
+
+    def closes(self, connection: Any) -> None:
+        """The client closes a connection, since it was dropped, or since all is over."""
+        if connection is self._connection:
+            self._idle = was_idle(self._before, counters(connection))
+
+
+@contextmanager
+def attempts(recorder: Recorder, pending: Pending) -> Iterator[None]:
+    """Let what the block sends be attempts to send this request."""
+    token = _sending.set(Attempts(recorder, pending))
+    try:
+        yield
+    finally:
+        _sending.reset(token)
+
+
+def watch(client: Any, pool: Any) -> None:
+    """Make geventhttpclient's classes of clients and of pools of connections tell what they do."""
+    send, connect, close = client.request, pool.get_socket, pool.release_socket
+
+    @functools.wraps(send)
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        sending = _sending.get()
+        if sending is None:
+            return send(self, *args, **kwargs)
+        sending.begin()
+        try:
+            response = send(self, *args, **kwargs)
+        except Exception as error:
+            sending.failed(in_words(error, 0))
+            raise
+        if response.status_code >= 400:
+            sending.failed(in_words(None, response.status_code), response.status_code)
+        return response
+
+    @functools.wraps(connect)
+    def get_socket(self: Any) -> Any:
+        sending = _sending.get()
+        if sending is None:
+            return connect(self)
+        sending.connect()
+        connection = connect(self)
+        sending.took(connection)
+        return connection
+
+    @functools.wraps(close)
+    def release_socket(self: Any, connection: Any) -> None:
+        if sending := _sending.get():
+            sending.closes(connection)
+        close(self, connection)
+
+    client.request, pool.get_socket, pool.release_socket = request, get_socket, release_socket
+
+
+def counters(connection: Any) -> tuple[int, int] | None:
+    """How many bytes were acknowledged, and received; None if the kernel does not say."""
+    try:
+        said: bytes = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, ACKED_AND_RECEIVED.size)
+        return ACKED_AND_RECEIVED.unpack(said)
+    except (OSError, TypeError, struct.error):
+        return None
+
+
+def was_idle(before: tuple[int, int] | None, after: tuple[int, int] | None) -> bool:
+    """True if the other side had ended a connection in use when it was sent something. `before`: None if it
+    is a new one.
+    """
+    if before is None or after is None:
+        return False
+    return after[0] == before[0] and after[1] > before[1]
