@@ -20,6 +20,7 @@ from loadtests.files import put, write_all
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
 from loadtests.records.recording import Recording, read_recording
+from loadtests.records.rows import in_window
 from loadtests.servers.processes import Process
 from loadtests.status import Status
 
@@ -112,7 +113,8 @@ def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
         raise ProcessError("The machine was too busy to sample the generator. Wait until it is idle.")
     summary = summarise(seen.rows, recording.ended_s)
     ended = [row.done_s for row in recording.rows if row.done_s is not None]
-    planned, achieved = len(seen.rows) / seconds, sum(start <= done < end for done in ended) / seconds
+    planned = len(in_window(recording.rows, start, end)) / seconds
+    achieved = sum(start <= done < end for done in ended) / seconds
     reasons = [*seen.doubts, *_floor_reasons(planned, achieved, summary["failures"])]
     return Rate(
         rate_per_s=rate,
