@@ -17,7 +17,7 @@ TAB = {"title": "Verdict", "key": "verdict"}
 SCRIPT = """\
 <style>
 #verdict { position: fixed; inset: 8rem 2rem 4rem; overflow: auto; margin: 0; padding: 1rem;
-           font: 0.9rem/1.5 monospace; }
+           font: 0.9rem/1.5 monospace; white-space: pre-wrap; }
 </style>
 <pre id="verdict" role="status" hidden></pre>
 <script>
