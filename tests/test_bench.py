@@ -18,6 +18,7 @@ from locust_runs import free_port
 from loadtests.__main__ import COMMANDS, main
 from loadtests.feedserver.server import running_feedserver
 from loadtests.records.rows import read_rows
+from loadtests.servers.feedstate import feed_state
 from loadtests.servers.stack import Stack, StackSettings
 
 ROOT = Path(__file__).parent.parent
@@ -134,7 +135,7 @@ def test_a_server_that_goes_down_in_mid_run_proves_nothing(tmp_path: Path) -> No
             cwd=ROOT,
         ) as process:
             try:
-                wait_until(lambda: "locust" in commands(process), "the load", timeout=60)
+                wait_until(lambda: feed_state(stack.feeds_url).requested, "the load", timeout=60)
                 stack.stop()
                 told, _ = process.communicate(timeout=90)
             finally:

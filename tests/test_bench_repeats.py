@@ -92,9 +92,13 @@ def test_an_interrupted_run_is_gone_on_with(measured: Measure, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_resume_takes_the_plan_from_the_folder(
-    measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    measured: Measure,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Exit status 130 and what to type; then the rest, with the options of the first call."""
+    monkeypatch.delenv("MAKELEVEL", raising=False)  # make runs the tests, but not this bench
     out = tmp_path / "out"
     measured("fit", "interrupted")
     assert bench.main(["--users", "1", "--think", "0.7", "--out", str(out)]) == Status.INTERRUPTED

@@ -15,9 +15,9 @@ from loadtests.judging.rule import word_of
 from loadtests.judging.samples import Summary, nearest_rank, summarise
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import Row, in_window
-from loadtests.status import Status
 from loadtests.report.chart_rows import Series
 from loadtests.servers.processes import Process
+from loadtests.status import Status
 from loadtests.theory import ClosedLoad, OpenLoad
 from loadtests.wording import duration, figure, percent
 from workbook.readers import rows_of
