@@ -117,6 +117,29 @@ def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path
     assert len({row.user for row in read_rows(rows)}) >= 2
 
 
+def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
+    """Its users went to the other one: nobody counts them twice."""
+    port, rows = free_port(), tmp_path / "rows.csv"
+    common = ("Fast", "--host", null_server)
+    with ExitStack() as stack:
+
+        def start(name: str, *options: str) -> Process:
+            return stack.enter_context(Process(name, command(USERS, *common, *options), tmp_path / name))
+
+        bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
+        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 8s --fail-over 1 --stop-timeout 5"
+        master = start("master", *bind, *load.split(), "--rows", str(rows))
+        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        ended, _ = start("worker 1", *worker), start("worker 2", *worker)
+        master.wait_for(r"All users spawned", timeout=60)
+        for process in ended.tree():
+            process.send_signal(signal.SIGTERM)
+        assert master.wait_with(lambda: None, timeout=60) == 3
+        said = master.output()
+    assert re.search(r"a load generator was ended \d\.\d s before the others", said)
+    assert "users were there" not in said
+
+
 def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_path: Path) -> None:
     """As with one process: what was measured until then is written and judged."""
     rows = tmp_path / "rows.csv"
