@@ -1,13 +1,14 @@
 """A load that nobody should believe: its generator says so, whatever the figures are."""
 
+import functools
 import re
 import sys
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from conftest import wait_until
 from locust_runs import command, counted_by_locust, free_port, headless
 
 from loadtests.servers.processes import Process
@@ -94,20 +95,20 @@ def test_calls_of_a_custom_client_are_rows_also_if_they_hang(tmp_path: Path) -> 
 def test_users_that_are_changed_while_it_runs_are_a_doubt(null_server: str, tmp_path: Path) -> None:
     """In Locust's page: "Edit". One verdict can't be about two loads."""
     port = free_port()
-    page = f"http://127.0.0.1:{port}"
     started = command(USERS, "Fast", "--host", null_server, "--web-host", "127.0.0.1", "--web-port", port)
 
-    def post(path: str, **form: object) -> None:
-        data = urllib.parse.urlencode(form).encode()
-        urllib.request.urlopen(f"{page}{path}", data, timeout=30).close()
+    def posted(path: str, **form: object) -> bool:
+        try:
+            return requests.post(f"http://127.0.0.1:{port}{path}", data=form, timeout=30).ok
+        except requests.ConnectionError:
+            return False
 
     with Process("locust", started, tmp_path / "log") as process:
-        process.wait_for(r"Starting web interface", timeout=60)
         for users in (2, 5):
-            post("/swarm", user_count=users, spawn_rate=100, host=null_server)
+            form = {"user_count": users, "spawn_rate": 100, "host": null_server}
+            wait_until(functools.partial(posted, "/swarm", **form), "Locust's page", timeout=60)
             process.wait_for(rf"All users spawned: .*\({users} total users\)", timeout=60)
-        urllib.request.urlopen(urllib.request.Request(f"{page}/stop", method="POST"), timeout=30).close()
+        requests.post(f"http://127.0.0.1:{port}/stop", timeout=30)
         process.wait_for(r"The rule, ", timeout=60)
-        with urllib.request.urlopen(f"{page}/verdict", timeout=30) as answer:
-            said = answer.read().decode()
+        said = requests.get(f"http://127.0.0.1:{port}/verdict", timeout=30).text
     assert "the number of users was changed from 2 to 5 while it ran" in said
