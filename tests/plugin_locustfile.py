@@ -1,6 +1,8 @@
 """Somebody's locustfile, of users that know nothing of loadtests but its import. For test_plugin.py."""
 
 import itertools
+import os
+import time
 
 import gevent.event
 from locust import FastHttpUser, HttpUser, SequentialTaskSet, User, constant, task
@@ -8,6 +10,8 @@ from locust import FastHttpUser, HttpUser, SequentialTaskSet, User, constant, ta
 from loadtests import plugin  # every request of these users becomes a row
 
 numbers = itertools.count()
+clock, ahead = time.time, float(os.environ.get("CLOCK_AHEAD", "0"))
+time.time = lambda: clock() + ahead  # as on a machine whose clock is wrong
 
 
 class Plain(HttpUser):
