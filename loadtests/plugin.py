@@ -46,7 +46,16 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING, Default
 
 from loadtests.errors import LoadTestError, UsageError, WriteError
 from loadtests.generator.arrivals import Share
-from loadtests.generator.gathering import RECORDING, SHARE, STOP, Gathering, report, share_in
+from loadtests.generator.gathering import (
+    CLOCK,
+    RECORDING,
+    SHARE,
+    STOP,
+    Gathering,
+    report,
+    share_in,
+    tell_time,
+)
 from loadtests.generator.generator import Generator
 from loadtests.generator.loadoptions import Load, add_options, load_from
 from loadtests.generator.locustpage import extend_page, with_form
@@ -192,6 +201,7 @@ class _Process:
         environment.events.quitting.add_listener(self.end_early)
         if isinstance(self.runner, WorkerRunner):
             self.runner.register_message(SHARE, self.take_share)
+            self.runner.register_message(CLOCK, lambda msg, **_: tell_time(self.runner, msg))
             self.runner.register_message(STOP, self.stop_now, concurrent=True)
             return
         try:
@@ -201,6 +211,7 @@ class _Process:
             sys.exit(error.exit_status)
         if isinstance(self.runner, MasterRunner):
             self.runner.register_message(RECORDING, self.take_recording)
+            self.runner.register_message(CLOCK, self.take_clock)
         if self.load.steps:
             self.steps = environment.shape_class = Steps(self.load)
         if environment.web_ui:
@@ -326,6 +337,10 @@ class _Process:
 
     def stop_now(self, **_: Any) -> None:
         self.end_early()
+
+    def take_clock(self, msg: Any, **_: Any) -> None:
+        if self.gathering:
+            self.gathering.add_clock(msg.node_id, msg.data)
 
     def take_recording(self, msg: Any, **_: Any) -> None:
         if self.gathering:

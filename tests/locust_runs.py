@@ -36,10 +36,15 @@ def command(locustfile: Path | str, *options: str) -> list[str]:
     return [sys.executable, "-m", "locust", "-f", str(locustfile), *options]
 
 
-def headless(locustfile: Path | str, folder: Path, *options: str) -> Run:
-    """Run Locust without its page, to its end; it writes its rows to `folder`."""
+def headless(locustfile: Path | str, folder: Path, *options: str, files: int | None = None) -> Run:
+    """Run Locust without its page, to its end; it writes its rows to `folder`.
+
+    `files`: how many file descriptors it may have.
+    """
     rows = folder / "rows.csv"
     started = command(locustfile, "--headless", "--only-summary", "--rows", str(rows), *options)
+    if files:
+        started = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *started]
     done = subprocess.run(started, capture_output=True, text=True, timeout=90, check=False, cwd=ROOT)
     return Run(done.returncode, done.stdout, done.stderr, rows)
 

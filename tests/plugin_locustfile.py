@@ -1,12 +1,17 @@
 """Somebody's locustfile, of users that know nothing of loadtests but its import. For test_plugin.py."""
 
 import itertools
+import os
+import time
 
-from locust import FastHttpUser, HttpUser, SequentialTaskSet, constant, task
+import gevent.event
+from locust import FastHttpUser, HttpUser, SequentialTaskSet, User, constant, task
 
-import loadtests.plugin  # noqa: F401 - every request of these users becomes a row
+from loadtests import plugin  # every request of these users becomes a row
 
 numbers = itertools.count()
+clock, ahead = time.time, float(os.environ.get("CLOCK_AHEAD", "0"))
+time.time = lambda: clock() + ahead  # as on a machine whose clock is wrong
 
 
 class Plain(HttpUser):
@@ -86,3 +91,34 @@ class Broken(FastHttpUser):
         if next(numbers) % 2:
             raise RuntimeError("the locustfile is broken")
         self.client.get("/sometimes")
+
+
+class NeverReady(Fast):
+    """Its login does not end."""
+
+    def on_start(self) -> None:
+        gevent.event.Event().wait()
+
+
+class NoLogin(Fast):
+    """Its login fails."""
+
+    def on_start(self) -> None:
+        raise RuntimeError("no login")
+
+
+class Custom(User):
+    """Users of a client that Locust does not know: the fourth call hangs."""
+
+    wait_time = constant(0.02)
+
+    @task
+    def call(self) -> None:
+        number = next(numbers) % 4
+        with plugin.request(self, "call", f"call {number}") as pending:
+            if number == 1:
+                raise RuntimeError("failed")
+            if number == 2:
+                pending.error = "not what it should be"
+            if number == 3:
+                gevent.event.Event().wait()

@@ -117,6 +117,57 @@ def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path
     assert len({row.user for row in read_rows(rows)}) >= 2
 
 
+@pytest.mark.parametrize("ahead", [30, -3600])
+def test_a_worker_whose_clock_is_wrong_is_put_right(null_server: str, tmp_path: Path, ahead: int) -> None:
+    """Its rows are beside the others', and none is lost."""
+    port, rows = free_port(), tmp_path / "rows.csv"
+    common = ("Fast", "--host", null_server)
+    with ExitStack() as stack:
+
+        def start(name: str, *options: str, ahead: int = 0) -> Process:
+            started = command(USERS, *common, *options)
+            return stack.enter_context(
+                Process(name, started, tmp_path / name, environment={"CLOCK_AHEAD": str(ahead)})
+            )
+
+        bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
+        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 3s --stop-timeout 5"
+        master = start("master", *bind, *load.split(), "--rows", str(rows))
+        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        start("wrong", *worker, ahead=ahead), start("right", *worker)
+        master.wait_with(lambda: None, timeout=60)
+        said = master.output()
+    off = re.search(r"The clock of \S+ is (\S+) s off", said)
+    assert off and float(off[1]) == pytest.approx(ahead, abs=0.1)
+    found = read_rows(rows)
+    assert len({row.user for row in found}) == 4
+    assert all(0 <= row.intended_s < 30 for row in found)
+    assert "users were there" not in said and "before the others" not in said
+
+
+def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
+    """Its users went to the other one: nobody counts them twice."""
+    port, rows = free_port(), tmp_path / "rows.csv"
+    common = ("Fast", "--host", null_server)
+    with ExitStack() as stack:
+
+        def start(name: str, *options: str) -> Process:
+            return stack.enter_context(Process(name, command(USERS, *common, *options), tmp_path / name))
+
+        bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
+        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 8s --fail-over 1 --stop-timeout 5"
+        master = start("master", *bind, *load.split(), "--rows", str(rows))
+        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        ended, _ = start("worker 1", *worker), start("worker 2", *worker)
+        master.wait_for(r"All users spawned", timeout=60)
+        for process in ended.tree():
+            process.send_signal(signal.SIGTERM)
+        assert master.wait_with(lambda: None, timeout=60) == 3
+        said = master.output()
+    assert re.search(r"a load generator was ended \d\.\d s before the others", said)
+    assert "users were there" not in said
+
+
 def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_path: Path) -> None:
     """As with one process: what was measured until then is written and judged."""
     rows = tmp_path / "rows.csv"

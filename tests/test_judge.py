@@ -1,5 +1,6 @@
 """What a recording proves, and how the terminal says it."""
 
+from dataclasses import replace as replace_row
 from typing import Any
 
 import pytest
@@ -140,6 +141,40 @@ def test_an_unfit_generator_proves_nothing(unfit: Recording, reason: str) -> Non
     """Status 3, and why."""
     assert judge(unfit).status is Status.UNFIT
     assert reason in said(unfit).partition("But this proves nothing: ")[2]
+
+
+def test_visits_that_were_sent_late_are_a_doubt() -> None:
+    """In open load every visit is sent when it is meant to be, unless it has to wait for a connection."""
+    late = [replace_row(row, sent_s=row.intended_s + 0.06) for row in FAST]
+    opened: dict[str, Any] = {"model": "open", "users_asked": None}
+    assert "visits were sent 60 ms late (p99, at most 50 ms)" in said(recording(late, **opened))
+    assert judge(recording(late, **opened)).status is Status.UNFIT
+    assert judge(recording(late, **opened, connections=5)).status is Status.KEPT
+    assert judge(recording(FAST, **opened)).status is Status.KEPT
+
+
+def test_requests_that_were_cut_off_before_the_rule_was_decided_do_not_count() -> None:
+    """Nor those that were sent as late, and answered: the fast ones alone would be too kind. One that had
+    waited for as long as the rule says is over.
+    """
+    ended = rows("browse", 0.1, last=9.9)
+    cut_off = [Row(1, "browse", "browse", at, at, None, 0, "") for at in (9.6, 9.9)]
+    (stage,) = judge(replace(recording(ended + cut_off), ended_s=10.0)).stages
+    assert stage.end == 9.5
+    assert all(row.intended_s < 9.5 and not row.unfinished for row in stage.rows)
+    assert not stage.groups[0].summary["lower_bounds"]
+    hung = Row(1, "browse", "browse", 9.4, 9.4, None, 0, "")
+    (stage,) = judge(replace(recording([*ended, *cut_off, hung]), ended_s=10.0)).stages
+    assert stage.groups[0].summary["over"] == 1
+    (drained,) = judge(recording(ended + cut_off)).stages
+    assert drained.end == 10.0 and drained.groups[0].summary["unfinished"] == 2
+
+
+def test_requests_that_were_sent_twice_are_told() -> None:
+    """They are no failures: the connection was closed while nobody used it."""
+    assert said(recording(FAST, resent=2)).endswith(
+        "2 requests were sent twice: the server had closed the idle connection."
+    )
 
 
 def test_open_load_that_was_dropped_makes_it_unfit() -> None:

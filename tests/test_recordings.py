@@ -63,6 +63,17 @@ def test_counts_are_summed() -> None:
     assert whole.faults == ("out of file descriptors",)
 
 
+def test_a_process_that_was_ended_early_is_a_fault_and_its_users_are_gone() -> None:
+    """The others have them since. A moment earlier or later is none."""
+    left = replace(recording(100.0, [], users=3), stopped_s=4.0)
+    left = replace(left, vitals=((Vital(4.0, 1.0, 10.0, 100.0, 3),),), faults=())
+    stayed = replace(recording(100.0, [], users=6), faults=())
+    whole = merged([left, stayed], 100.0)
+    assert whole.users_at(10.0) == 6
+    assert whole.faults == ("a load generator was ended 6.0 s before the others",)
+    assert merged([replace(left, stopped_s=9.5), stayed], 100.0).faults == ()
+
+
 def test_cpu_is_that_of_the_busiest_process() -> None:
     """2 s of 10 s are 20 % of a core; two cores that were busy for 10 of 20 s are half of the machine."""
     whole = Recording(started_at=100.0, stopped_s=10.0, ended_s=10.0)

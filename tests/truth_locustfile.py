@@ -24,6 +24,14 @@ class Failing(FastHttpUser):
         self.client.get(f"/failing/{next(numbers)}", name="/failing")
 
 
+class Dropping(FastHttpUser):
+    wait_time = constant(0.01)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/dropping")
+
+
 class Hanging(FastHttpUser):
     @task
     def ask(self) -> None:

@@ -5,6 +5,8 @@
     /freezing/<who> answers at once, but is frozen for the last FREEZE of every FREEZE_EVERY seconds, counted
                     from who's first request: what comes in meanwhile is answered at the end of the freeze.
                     (2 s every 10 s, on a scale that a test can wait for.)
+    /dropping       closes the connection at every tenth request, which it has read, and answers the others at
+                    once
     /hanging        answers at once for HANGS_AFTER seconds from the first request on, and then never again
 
 A request's latency is at least what is said here. It is longer by what the two processes need to notice that
@@ -12,6 +14,7 @@ their time has come: see `tolerance` in test_truth.py.
 """
 
 import asyncio
+import itertools
 import math
 import random
 import time
@@ -61,6 +64,7 @@ def freezing_share_over(ms: float) -> float:
     return max(0.0, FREEZE - ms / 1000) / FREEZE_EVERY
 
 
+asked = itertools.count(1)
 first_asked: dict[str, float] = {}  # path: when it was first asked for, in seconds
 
 
@@ -81,6 +85,11 @@ class TruthConnection(Connection):
                 phase = self._seconds_since_the_first(path) % FREEZE_EVERY
                 frozen = phase > FREEZE_EVERY - FREEZE
                 self._answer_after(FREEZE_EVERY - phase if frozen else 0)
+            case "dropping", []:
+                if next(asked) % 10:
+                    self.write(OK)
+                else:
+                    self._transport.close()
             case "hanging", []:
                 if self._seconds_since_the_first(path) < HANGS_AFTER:
                     self.write(OK)

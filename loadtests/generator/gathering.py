@@ -1,20 +1,29 @@
 """The messages between the processes of a distributed load, sent through Locust.
 
-The master tells each worker its share of an open load. At the end it asks for the recordings and waits for
-them, since Locust itself would end the workers at once.
+The master tells each worker its share of an open load, and asks it again and again what time it is. At the
+end it asks for the recordings and waits for them, since Locust itself would end the workers at once.
 """
 
 import logging
 import time
+from collections import defaultdict
 from typing import Any
 
 import gevent
+import msgspec
 
 from loadtests.generator.arrivals import Share
+from loadtests.generator.clocks import Clock, clock_from, round_trip
 from loadtests.generator.recordings import Collector, pack
 from loadtests.records.recording import Recording
 
 SHARE, STOP, RECORDING = "loadtests-share", "loadtests-stop", "loadtests-recording"
+CLOCK = "loadtests-clock"
+CLOCK_SECONDS, FIRST_CLOCKS, FIRST_CLOCK_SECONDS = (
+    1.0,
+    5,
+    0.1,
+)  # between two askings, the first of them sooner
 PATIENCE_SECONDS = 30.0  # beyond the time that visits have to finish
 SOON_SECONDS = 0.02
 
@@ -33,19 +42,53 @@ class Gathering:
         for index, client_id in enumerate(self._collectors):
             share = {"index": index, "of": len(self._collectors)}
             runner.send_message(SHARE, share, client_id=client_id)
+        self._trips: dict[str, list[Clock]] = defaultdict(list)
+        self._asking = gevent.spawn(self._ask_for_clocks)
+
+    def _ask_for_clocks(self) -> None:
+        asked = 0
+        while True:
+            self._runner.send_message(CLOCK, {"asked": time.time()})
+            gevent.sleep(FIRST_CLOCK_SECONDS if asked < FIRST_CLOCKS else CLOCK_SECONDS)
+            asked += 1
+
+    def add_clock(self, client_id: str, message: dict[str, Any]) -> None:
+        """Take in what time a worker said it was."""
+        self._trips[client_id].append(round_trip(message["asked"], message["answered"], time.time()))
 
     def add(self, client_id: str, message: dict[str, Any]) -> None:
         """Take in a message from a worker."""
         self._collectors.setdefault(client_id, Collector()).add(message)
 
     def wait(self, drain: float) -> tuple[list[Recording], int]:
-        """Ask for all recordings and wait; returns them, and how many processes did not report."""
+        """Ask for all recordings and wait.
+
+        Returns them, by our clock, and how many processes did not report.
+        """
         self._runner.send_message(STOP)
         deadline = time.monotonic() + drain + PATIENCE_SECONDS
         while self._expected() and time.monotonic() < deadline:
             gevent.sleep(SOON_SECONDS)
-        parts = [collector.recording for collector in self._collectors.values() if collector.recording]
+        self._asking.kill()
+        parts = [
+            self._by_our_clock(client_id, collector.recording)
+            for client_id, collector in self._collectors.items()
+            if collector.recording
+        ]
         return parts, len(self._collectors) - len(parts)
+
+    def _by_our_clock(self, client_id: str, recording: Recording) -> Recording:
+        clock, fault = clock_from(self._trips[client_id])
+        if clock.ahead:
+            log.warning(
+                "The clock of %s is %+.3f s off. Its requests are put right, to within %.1f ms.",
+                *(client_id, clock.ahead, clock.error * 1000),
+            )
+        return msgspec.structs.replace(
+            recording,
+            started_at=recording.started_at - clock.ahead,
+            faults=(*recording.faults, *filter(None, [fault])),
+        )
 
     def _expected(self) -> bool:
         """True while a connected worker has not reported."""
@@ -59,6 +102,11 @@ def report(runner: Any, recording: Recording) -> None:
     """Send a worker's recording to the master."""
     for message in pack(recording):
         runner.send_message(RECORDING, message)
+
+
+def tell_time(runner: Any, message: Any) -> None:
+    """A worker's answer to the master, who wants to know what time it is here."""
+    runner.send_message(CLOCK, {"asked": message.data["asked"], "answered": time.time()})
 
 
 def share_in(message: Any) -> Share:

@@ -1,7 +1,7 @@
 """How a process notes how it is doing, and how what several processes recorded becomes one recording.
 
 Each process counts time from its own start. A recording states that start in Unix time, and is shifted to the
-start of the whole: exactly on one machine, and between machines as well as their clocks agree.
+start of the whole. How far the clocks of two machines are apart was found out before: see gathering.py.
 """
 
 import time

@@ -1,0 +1,114 @@
+"""A load that nobody should believe: its generator says so, whatever the figures are."""
+
+import functools
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import wait_until
+from locust_runs import command, counted_by_locust, free_port, headless
+
+from loadtests.servers.processes import Process
+
+pytestmark = pytest.mark.live
+
+HERE = Path(__file__).parent
+USERS = HERE / "plugin_locustfile.py"
+TRUTH = HERE / "truth_locustfile.py"
+OPEN = ("--model", "open", "--rate", "20", "--run-time", "2s", "--stop-timeout", "1", "--fail-over", "1")
+
+
+@pytest.fixture(scope="module")
+def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that answers at once."""
+    log = tmp_path_factory.mktemp("null") / "log"
+    with Process("null server", [sys.executable, "-m", "loadtests.bench.nullserver"], log) as process:
+        yield process.wait_for_address()
+
+
+@pytest.fixture(scope="module")
+def truth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that takes known times."""
+    log = tmp_path_factory.mktemp("truth") / "log"
+    with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as process:
+        yield process.wait_for_address()
+
+
+@pytest.mark.parametrize("load", ["--users 90 --spawn-rate 90", "--model open --rate 150 --in-flight 90"])
+def test_a_generator_without_file_descriptors_is_not_fit(
+    truth_server: str, tmp_path: Path, load: str
+) -> None:
+    """What could not be sent is no failure of the server. The rows are written, and it says what to do."""
+    options = ("--host", truth_server, "--run-time", "3s", "--stop-timeout", "1", "--fail-over", "1")
+    run = headless(TRUTH, tmp_path, "Hanging", *load.split(), *options, files=64)
+    assert run.status == 3, run.err
+    assert "ran out of file descriptors (64 are allowed)" in run.out and "`ulimit -n 4096`" in run.out
+    assert run.rows and not any(row.failed for row in run.rows)
+
+
+def test_a_load_whose_users_never_start_sends_nothing_and_says_so(null_server: str, tmp_path: Path) -> None:
+    """Also when it is over before it has begun to do without them."""
+    run = headless(USERS, tmp_path, "NeverReady", "--host", null_server, *OPEN)
+    assert run.status == 3, run.err
+    assert "on_start of a user did not end" in run.out and "nothing was measured" in run.out
+    longer = headless(USERS, tmp_path, "NeverReady", "--host", null_server, *OPEN, "--run-time", "7s")
+    assert longer.status == 3, longer.err
+    assert re.search(r"\d+ visits could not begin, because on_start of the user did not end", longer.out)
+    assert longer.about["arrivals"]["sent"] == 0 < longer.about["arrivals"]["never_sent"]
+    assert all(row.sent_s is None for row in longer.rows)
+
+
+def test_a_visit_whose_user_can_not_start_is_a_failure(null_server: str, tmp_path: Path) -> None:
+    """It does not go on without its login."""
+    run = headless(USERS, tmp_path, "NoLogin", "--host", null_server, *OPEN)
+    assert run.status in {1, 3}, run.out  # 3 on a machine that is busy otherwise
+    assert "broken" in run.out
+    assert {row.error for row in run.rows if row.sent_s} == {"its user could not start: no login"}
+
+
+def test_a_failure_that_the_client_hides_is_one(truth_server: str, tmp_path: Path) -> None:
+    """Every tenth request is dropped, and sent again: Locust counts no failure."""
+    options = ("--users", "2", "--run-time", "2s", "--stop-timeout", "5")
+    run = headless(TRUTH, tmp_path, "Dropping", "--host", truth_server, *options)
+    failed = sum(row.failed for row in run.rows)
+    assert failed == len(run.rows) // 10 > 2
+    assert len(run.rows) - failed == counted_by_locust(run)
+    assert "broken" in run.out
+
+
+def test_calls_of_a_custom_client_are_rows_also_if_they_hang(tmp_path: Path) -> None:
+    """And requests of Locust, once each, if they end."""
+    options = ("--users", "3", "--spawn-rate", "3", "--run-time", "2s", "--stop-timeout", "0")
+    run = headless(USERS, tmp_path, "Custom", *options)
+    of = {name: [row for row in run.rows if row.name == name] for name in ("call 0", "call 1", "call 2")}
+    assert {row.error for row in of["call 0"]} == {""}
+    assert {row.error for row in of["call 1"]} == {"failed"}
+    assert {row.error for row in of["call 2"]} == {"not what it should be"}
+    assert {row.group for row in run.rows} == {"call"}
+    assert len({row.user for row in run.rows if row.unfinished and row.name == "call 3"}) == 3
+    assert counted_by_locust(run) == sum(map(len, of.values()))
+
+
+def test_users_that_are_changed_while_it_runs_are_a_doubt(null_server: str, tmp_path: Path) -> None:
+    """In Locust's page: "Edit". One verdict can't be about two loads."""
+    port = free_port()
+    started = command(USERS, "Fast", "--host", null_server, "--web-host", "127.0.0.1", "--web-port", port)
+
+    def posted(path: str, **form: object) -> bool:
+        try:
+            return requests.post(f"http://127.0.0.1:{port}{path}", data=form, timeout=30).ok
+        except requests.ConnectionError:
+            return False
+
+    with Process("locust", started, tmp_path / "log") as process:
+        for users in (2, 5):
+            form = {"user_count": users, "spawn_rate": 100, "host": null_server}
+            wait_until(functools.partial(posted, "/swarm", **form), "Locust's page", timeout=60)
+            process.wait_for(rf"All users spawned: .*\({users} total users\)", timeout=60)
+        requests.post(f"http://127.0.0.1:{port}/stop", timeout=30)
+        process.wait_for(r"The rule, ", timeout=60)
+        said = requests.get(f"http://127.0.0.1:{port}/verdict", timeout=30).text
+    assert "the number of users was changed from 2 to 5 while it ran" in said
