@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import platform
 import signal
 import sys
 import time
@@ -33,6 +34,7 @@ def forbid(event: str, _arguments: object) -> None:
         pytest.fail(f"{forbidding[0]} starts a process, so it must be marked: @pytest.mark.live")
 
 
+platform.processor()  # the standard library asks `uname`, once, for whoever describes the machine
 sys.addaudithook(forbid)
 
 
