@@ -57,7 +57,8 @@ def test_a_load_whose_users_never_start_sends_nothing_and_says_so(null_server: s
     longer = headless(USERS, tmp_path, "NeverReady", "--host", null_server, *OPEN, "--run-time", "7s")
     assert longer.status == 3, longer.err
     assert re.search(r"\d+ visits could not begin, because on_start of the user did not end", longer.out)
-    assert longer.about["arrivals"]["sent"] == 0 < longer.about["arrivals"]["never_sent"]
+    arrivals = longer.recording.arrivals
+    assert arrivals and arrivals.sent == 0 < arrivals.never_sent
     assert all(row.sent_s is None for row in longer.rows)
 
 
