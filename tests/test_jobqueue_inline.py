@@ -1,4 +1,4 @@
-"""Inline mode, for the tests of those who use the queue: a job is performed by whoever enqueues it."""
+"""Inline mode, for an application's own tests: enqueue() performs the job itself."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ def lines(queue: Queue) -> list[str]:
 
 
 def test_a_job_is_performed_at_once(inline: Queue) -> None:
-    """Before enqueue() returns, whatever its run_at; there is no row, and so no id."""
+    """The job has run when enqueue() returns, whatever its run_at; it has no row, so its id is 0."""
     assert inline.enqueue(Say("now")) == 0
     assert said == ["now"]
 
 
 def test_many_are_performed_in_their_order(inline: Queue) -> None:
-    """It returns how many, as ever."""
+    """As without inline mode, enqueue_many() returns the number of jobs."""
     assert inline.enqueue_many(Say(text) for text in ("one", "two")) == 2
     assert said == ["one", "two"]
 
 
 def test_what_a_job_raises_reaches_the_caller(inline: Queue) -> None:
-    """And nothing that it has written stays."""
+    """What the job has written is rolled back."""
 
     def write_and_fail(session: Session) -> None:
         session.add(Line(text="half"))
@@ -54,7 +54,7 @@ def test_what_a_job_raises_reaches_the_caller(inline: Queue) -> None:
 
 
 def test_without_a_session_a_job_has_one_of_its_own(inline: Queue) -> None:
-    """What it writes is committed when enqueue() returns."""
+    """What the job writes is committed when enqueue() returns."""
     inline.enqueue(WriteLine("effect"))
     assert lines(inline) == ["effect"]
 
@@ -93,13 +93,13 @@ def in_new_connection(queue: Queue, end: str) -> None:
 def test_with_the_callers_transaction_it_is_the_callers_to_commit(
     inline: Queue, write: Callable[[Queue, str], None], end: str
 ) -> None:
-    """As the row would have been."""
+    """The job's effect is committed or rolled back with the transaction, as its row would be."""
     write(inline, end)
     assert lines(inline) == ["effect"] * (end == "commit")
 
 
 def test_a_job_that_fails_leaves_the_callers_connection_usable(inline: Queue) -> None:
-    """What it had written is taken back; what the caller had written is the caller's."""
+    """What the job wrote is rolled back; what was written before and after it stays."""
 
     def write_an_invalid_line(session: Session) -> None:
         session.add(Line(text="half"))
@@ -122,7 +122,7 @@ def change(self: Article) -> None:
 
 @pytest.mark.parametrize("own", [True, False], ids=["its own session", "the caller's"])
 def test_a_mapped_object_is_performed(inline: Queue, own: bool) -> None:
-    """In the caller's session it is the caller's own object; otherwise it is loaded by its key."""
+    """In the caller's session the job is the caller's own object; otherwise it is loaded by its key."""
     with Session(inline.writer) as session:
         new = article(change)
         session.add(new)
@@ -138,8 +138,8 @@ def test_a_mapped_object_is_performed(inline: Queue, own: bool) -> None:
 
 
 def test_a_job_that_can_not_be_queued_fails_here_too(inline: Queue) -> None:
-    """A test in inline mode finds what production would: arguments that are no JSON, or that come back as
-    something else; a class that is not registered, or that stores an argument as something else.
+    """A test in inline mode finds what production would: arguments that are not JSON or do not survive the
+    round trip, a class that is not registered, or one that stores an argument as something else.
     """
 
     @job
@@ -165,7 +165,7 @@ def test_a_job_that_can_not_be_queued_fails_here_too(inline: Queue) -> None:
 
 
 def test_hooks_are_called_inline(inline: Queue) -> None:
-    """In their order, with a job that says what was asked for: its first attempt."""
+    """They are called in order, and see the job's options and its first attempt."""
 
     @job
     @dataclass

@@ -1,4 +1,4 @@
-"""The library by itself: installed with pip into an empty environment, or copied without its tools."""
+"""The library alone: installed with pip into an empty environment, or copied without its tools."""
 
 import shutil
 import subprocess
@@ -13,9 +13,9 @@ from setuptools.config.pyprojecttoml import read_configuration
 pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parent.parent
-SQLALCHEMY = ("SQLAlchemy", "typing_extensions", "greenlet")  # with what it needs itself
+SQLALCHEMY = ("SQLAlchemy", "typing_extensions", "greenlet")  # with its own requirements
 
-# Enqueues, performs, and says which libraries that took.
+# Enqueues and performs a job, and prints the libraries this imported.
 PROGRAM = """
 import sys
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ PRINTED = "Hello, world\n(1, 0)\n['jobqueue', 'sqlalchemy', 'typing_extensions']
 
 
 def run(*command: str | Path, folder: Path) -> str:
-    """What a command printed, which must succeed."""
+    """The output of a command, which must succeed."""
     ran = subprocess.run(
         command,
         cwd=folder,
@@ -55,7 +55,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def link_sqlalchemy(folder: Path) -> None:
-    """Put SQLAlchemy into a folder of packages."""
+    """Link SQLAlchemy and its requirements into a folder of packages."""
     for name in SQLALCHEMY:
         found = distribution(name)
         for root in {
@@ -66,10 +66,10 @@ def link_sqlalchemy(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with SQLAlchemy, into which pip has installed the project without any network."""
+    """A fresh environment with SQLAlchemy, into which pip has installed the project offline."""
     folder = tmp_path_factory.mktemp("install")
     source, environment = folder / "source", folder / "environment"
-    source.mkdir()  # a copy: setuptools leaves things behind beside what it builds
+    source.mkdir()  # a copy: setuptools leaves files beside what it builds
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in read_configuration(ROOT / "pyproject.toml")["tool"]["setuptools"]["packages"]:
@@ -87,12 +87,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_installed_it_works_from_an_empty_folder(environment: Path, tmp_path: Path) -> None:
-    """With SQLAlchemy as its only requirement, and nothing else imported."""
+    """SQLAlchemy is its only requirement, and nothing else is imported."""
     assert run(environment / "bin" / "python", "-c", PROGRAM, folder=tmp_path) == PRINTED
 
 
 def test_installed_it_has_a_command(environment: Path, tmp_path: Path) -> None:
-    """Which says its version, and works."""
+    """`jobqueue` prints its version, creates the tables and lists the jobs."""
     command = environment / "bin" / "jobqueue"
     assert run(command, "--version", folder=tmp_path).startswith("jobqueue: jobqueue-500ms ")
     database = ("--database", "sqlite:///jobs.db")
@@ -101,7 +101,7 @@ def test_installed_it_has_a_command(environment: Path, tmp_path: Path) -> None:
 
 
 def test_installed_it_has_all_its_files(environment: Path) -> None:
-    """Also those that are not Python: the mark of typed code, the dashboard's pages, style and script."""
+    """That includes py.typed and the dashboard's pages, style and script."""
     [installed] = environment.glob("lib/python*/site-packages/jobqueue")
     wanted = {
         path.relative_to(ROOT / "jobqueue")
@@ -113,7 +113,7 @@ def test_installed_it_has_all_its_files(environment: Path) -> None:
 
 
 def test_the_core_works_without_its_tools(tmp_path: Path) -> None:
-    """Whoever copies the folder may leave out jobqueue/tools and __main__.py."""
+    """A copy of the folder may leave out jobqueue/tools and __main__.py."""
     libraries = tmp_path / "libraries"
     leave_out = shutil.ignore_patterns("tools", "__main__.py", "__pycache__", "*.md")
     shutil.copytree(ROOT / "jobqueue", libraries / "jobqueue", ignore=leave_out)

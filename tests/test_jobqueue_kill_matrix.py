@@ -1,4 +1,4 @@
-"""kill -9, at every point: what a real worker process leaves behind, and what the next one makes of it."""
+"""kill -9 at every point: what a real worker process leaves behind, and how the next one recovers it."""
 
 import signal
 from collections import Counter
@@ -34,7 +34,7 @@ pytest_plugins = ["queue_fixtures"]
 
 StartWorker = Callable[..., Any]
 
-# How often a plain job's effect is there in the end. What was not committed was not done, so it runs again.
+# How often a plain job takes effect in the end. A job whose finish was not committed runs again.
 EFFECTS = {
     BEFORE_THE_CLAIM_COMMITS: 1,
     AFTER_THE_CLAIM: 1,
@@ -53,7 +53,7 @@ def die(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, point: str, 
 
 
 def recover(queue: Queue) -> tuple[int, int]:
-    """An hour later, another worker frees and performs what is left."""
+    """Let another worker, an hour later, free and perform what is left; returns its counts."""
     return Worker(queue).work_off(now=datetime.now(UTC) + timedelta(hours=1))
 
 
@@ -63,7 +63,7 @@ def lines(queue: Queue) -> list[str]:
 
 
 def state(queue: Queue, point: str) -> None:
-    """What the killed worker has left behind: a job that waits, or that it holds, or none."""
+    """Check what the killed worker has left behind: a waiting job, a job that it holds, or none."""
     if point == AFTER_THE_FINISH:
         assert queue.jobs() == []
     else:
@@ -75,7 +75,7 @@ def state(queue: Queue, point: str) -> None:
 def test_a_job_of_a_killed_worker_is_done_at_least_once(
     queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str
 ) -> None:
-    """Nothing is lost, wherever it was killed; twice is done only what was done and not yet finished."""
+    """No job is lost; only a job that had taken effect and was not yet finished is done twice."""
     effects = tmp_path / "effects.txt"
     queue.enqueue(AppendAt(str(effects), "done"))
     die(start_worker, monkeypatch, point)
@@ -89,7 +89,7 @@ def test_a_job_of_a_killed_worker_is_done_at_least_once(
 def test_what_a_job_of_a_killed_worker_writes_is_there_exactly_once(
     queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str
 ) -> None:
-    """perform(self, session): wherever it was killed, and though it may have run twice."""
+    """This holds for perform(self, session), even if the job has run twice."""
     attempts = tmp_path / "attempts.txt"
     queue.enqueue(WriteLineAt(str(attempts), "done"))
     die(start_worker, monkeypatch, point)
@@ -105,8 +105,8 @@ def test_what_a_job_of_a_killed_worker_writes_is_there_exactly_once(
 def test_a_kill_runs_no_more_again_than_one_batch(
     queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Batches of five, killed after the eighth job's effect: the first batch has been finished, of the second
-    one three had been done. The attempt of none is spent.
+    """Batches of five, killed after the eighth job's effect: the first batch was finished, and three jobs of
+    the second had been done. No job has spent an attempt.
     """
     effects = tmp_path / "effects.txt"
     for n in range(1, 13):
@@ -124,7 +124,7 @@ def test_a_kill_runs_no_more_again_than_one_batch(
 def test_a_killed_batch_writes_exactly_once(
     queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In a batch too: each job with a session is finished by itself, in the transaction of its effect."""
+    """In a batch, too, each job with a session is finished in the transaction of its own effect."""
     attempts = tmp_path / "attempts.txt"
     for n in range(1, 7):
         queue.enqueue(WriteLineAt(str(attempts), f"job {n}"))

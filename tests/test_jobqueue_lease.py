@@ -22,7 +22,7 @@ TICK = timedelta(microseconds=1)
 
 
 def claim(queue: Queue, worker: str, now: datetime = NOON) -> Claimed:
-    """The job that this worker gets."""
+    """Claim one job for this worker."""
     with queue.writer.begin() as connection:
         (job,) = claiming.claim(connection, worker, 1, now)
     return job
@@ -34,7 +34,7 @@ def reap(queue: Queue, now: datetime) -> int:
 
 
 def test_a_job_comes_back_when_its_lease_has_expired(queue: Queue) -> None:
-    """It runs again at once. The attempt stays counted, and last_error says what happened."""
+    """It is due at once. The attempt stays counted, and last_error says what happened."""
     queue.enqueue(Say("hello"), now=NOON)
     claim(queue, "dead")
     assert reap(queue, NOON + LEASE) == 0
@@ -47,7 +47,7 @@ def test_a_job_comes_back_when_its_lease_has_expired(queue: Queue) -> None:
 
 
 def test_work_off_frees_expired_leases_too(queue: Queue) -> None:
-    """A program that calls it every minute, and runs no worker, still gets everything done."""
+    """A program that calls work_off() every minute, and runs no worker, still gets everything done."""
     queue.enqueue(Say("hello"), now=NOON)
     claim(queue, "dead")
     assert Worker(queue).work_off(now=NOON + LEASE * 0.8) == (0, 0)
@@ -56,8 +56,8 @@ def test_work_off_frees_expired_leases_too(queue: Queue) -> None:
 
 
 def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None:
-    """It is then kept as failed, as any other, and takes no more workers with it. It runs again at once after
-    the first time; later it waits as after any failure, and leaves the workers time for other jobs.
+    """It is then kept as failed, like any other job. After its first attempt it is due at once; after later
+    ones it backs off as after any failure, which leaves the workers time for other jobs.
     """
     queue.enqueue(Say("poison"), max_attempts=3, now=NOON)
     now = NOON
@@ -73,7 +73,7 @@ def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None
 
 
 def test_heartbeats_renew_the_lease(queue: Queue) -> None:
-    """As long as they come in time, a job may take as long as it likes."""
+    """As long as heartbeats come in time, a job may take any time."""
     queue.enqueue(Say("long"), now=NOON)
     job = claim(queue, "a")
     now = NOON
@@ -110,8 +110,8 @@ def renew(connection: Connection, job: Claimed) -> None:
 def test_a_worker_that_lost_its_lease_writes_nothing(
     queue: Queue, write: Callable[[Connection, Claimed], None]
 ) -> None:
-    """Neither while the job waits, nor while another worker has it, nor while the same one has it again: a
-    name alone is no fence.
+    """This holds while the job waits, while another worker holds it, and while the same worker holds it
+    again: a name alone is no fence.
     """
     queue.enqueue(Say("hello"), now=NOON)
     lost = claim(queue, "stale")
@@ -130,7 +130,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
 
 
 def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -> None:
-    """One lost lease among several does not lose the others."""
+    """One lost lease does not keep the worker from finishing its other jobs."""
     ids = [queue.enqueue(Say(text), now=NOON) for text in ("kept", "lost")]
     kept, lost = claim(queue, "a", NOON + timedelta(seconds=1)), claim(queue, "a", NOON)
     assert [kept.id, lost.id] == ids
@@ -143,8 +143,8 @@ def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -
 def test_a_running_worker_keeps_the_lease_of_a_long_job(
     queue: Queue, open_queue: Callable[..., Queue], run_worker: Callable[..., Any]
 ) -> None:
-    """The job outlasts its lease, while another worker looks for expired ones. (A much shorter lease is lost
-    whenever the machine has no time for the worker.)
+    """The job outlasts its lease while another worker looks for expired ones. (A much shorter lease would be
+    lost whenever the machine is too busy to run the worker.)
     """
     short = open_queue(lease=timedelta(seconds=2))
     queue.enqueue(WaitAtGate("long"))
@@ -164,7 +164,7 @@ def test_a_running_worker_keeps_the_lease_of_a_long_job(
 def test_a_worker_that_lost_its_lease_says_so_and_goes_on(
     queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The job is somebody else's by now; whoever has it will settle it."""
+    """The job belongs to another worker by now, which will settle it."""
 
     def outlive_the_lease() -> None:
         reap(queue, datetime.now(UTC) + LEASE + timedelta(minutes=1))
@@ -186,7 +186,7 @@ def test_the_job_of_a_killed_worker_runs_again(
     start_worker: Callable[..., Any],
     run_worker: Callable[..., Any],
 ) -> None:
-    """kill -9 in mid-job: after the lease another worker runs the job, as its second attempt."""
+    """After kill -9 in mid-job, another worker runs it when the lease has expired, as its second attempt."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(HangAtFirst(str(begun)))
     killed = start_worker("--lease", "0.5")

@@ -1,4 +1,4 @@
-"""Looking at the queue: `jobqueue stats`, `list`, `show` and `check`."""
+"""Inspecting the queue: `jobqueue stats`, `list`, `show` and `check`."""
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -20,12 +20,12 @@ pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands run at noon."""
+    """Let the commands run at noon."""
     monkeypatch.setattr(inspecting, "datetime", SimpleNamespace(now=lambda _zone: NOON))
 
 
 def failed(queue: Queue, message: str, name: str = "default", now: datetime = NOON) -> int:
-    """A job that has failed for good."""
+    """Add a job and let it fail for good; returns its id."""
     id = queue.enqueue(Fail(message), queue=name, max_attempts=1, priority=-100, now=now)
     assert Worker(queue, queues=[name]).work_off(1, now=now) == (0, 1)
     return id
@@ -33,7 +33,7 @@ def failed(queue: Queue, message: str, name: str = "default", now: datetime = NO
 
 @pytest.mark.usefixtures("noon")
 def test_stats_tell_of_queues_workers_and_what_was_done(queue: Queue, command: Command) -> None:
-    """Each queue has a line, each worker too; and the latency is estimated from the workers' histograms."""
+    """Each queue and each worker has a line; the latency is estimated from the workers' histograms."""
     failed(queue, "no", now=NOON - MINUTE)
     for n in range(3):
         queue.enqueue(Say(str(n)), queue="images", now=NOON - 5 * SECOND)
@@ -67,7 +67,7 @@ def test_stats_tell_of_queues_workers_and_what_was_done(queue: Queue, command: C
 
 @pytest.mark.usefixtures("noon")
 def test_stats_for_programs(queue: Queue, command: Command) -> None:
-    """The same as JSON: moments in ISO 8601, a worker's queues as a list, all of them as an empty one."""
+    """The same as JSON: times in ISO 8601, a worker's queues as a list, which is empty for all queues."""
     queue.enqueue(Say("x"), now=NOON - SECOND)
     seen(queue, name_of(1), NOON - SECOND, queues="images,mail")
     seen(queue, "somebody", NOON - MINUTE)
@@ -98,14 +98,14 @@ def test_stats_for_programs(queue: Queue, command: Command) -> None:
 
 
 def test_an_empty_queue_says_so(queue: Queue, command: Command) -> None:
-    """No empty tables."""
+    """The commands print a sentence instead of an empty table."""
     assert command("stats").out == "no jobs\n\nno workers\n\nattempts: 0 succeeded, 0 failed\n"
     assert command("list") == (0, "no jobs\n", "")
     assert command("list", "--json").json() == []
 
 
 def test_a_pickup_latency_is_estimated_as_prometheus_does() -> None:
-    """Linear within a bucket; the highest bound for all that is above it; None when nothing was claimed."""
+    """Linear within a bucket; the highest bound for anything above it; None when nothing was claimed."""
     done = Tally()
     assert looking.pickup_latency(done, 0.5) is None
     for seconds in (0.03, 0.03, 0.2, 400.0):
@@ -120,7 +120,7 @@ def test_a_pickup_latency_is_estimated_as_prometheus_does() -> None:
 
 @pytest.mark.usefixtures("noon")
 def test_list_shows_a_job_on_a_line(queue: Queue, command: Command) -> None:
-    """In the order in which they would run, with the handler as one would write it, cut to 80 columns."""
+    """Jobs come in the order in which they would run, with the handler as Python code, cut to 80 columns."""
     queue.enqueue(Say("x" * 100), priority=-5, now=NOON - 5 * MINUTE)
     with Session(queue.writer) as session:
         session.add(article := Article(title="a"))
@@ -128,7 +128,7 @@ def test_list_shows_a_job_on_a_line(queue: Queue, command: Command) -> None:
         session.commit()
     running = queue.enqueue(Say("run"), priority=-9, now=NOON - MINUTE)
     claimed(queue, name_of(1), NOON - 2 * SECOND)
-    with queue.writer.begin() as connection:  # somebody wrote it by hand
+    with queue.writer.begin() as connection:  # a row written by hand
         id = queue.enqueue(Say("?"), session=connection, priority=99, now=NOON)
         connection.execute(update(jobs).where(jobs.c.id == id).values(handler="--- !ruby\x1b[2J"))
     assert command("list").out.splitlines() == [
@@ -142,7 +142,7 @@ def test_list_shows_a_job_on_a_line(queue: Queue, command: Command) -> None:
 
 @pytest.mark.usefixtures("noon")
 def test_list_can_be_narrowed(queue: Queue, command: Command) -> None:
-    """By state, queue and number; and says when there are more."""
+    """It can be filtered by state and queue and limited in number, and says when there are more jobs."""
     no = failed(queue, "no")
     late = queue.enqueue(Say("late"), queue="mail", now=NOON, run_at=HOUR)
     due = queue.enqueue(Say("due"), queue="mail", now=NOON)
@@ -162,7 +162,7 @@ def test_list_can_be_narrowed(queue: Queue, command: Command) -> None:
 
 @pytest.mark.usefixtures("noon")
 def test_show_tells_all_of_a_job(queue: Queue, command: Command) -> None:
-    """Every column, and the traceback; and nothing in it steers the terminal."""
+    """It prints every column and the traceback, with control characters escaped."""
     id = failed(queue, "no such image \x1b[2J", name="images", now=NOON - MINUTE)
     answer = command("show", id)
     lines = answer.out.splitlines()
@@ -189,7 +189,7 @@ def test_show_tells_all_of_a_job(queue: Queue, command: Command) -> None:
 
 
 def test_a_job_that_is_not_there_is_told_on_standard_error(queue: Queue, command: Command) -> None:
-    """Exit status 1. What can't be an id at all is bad usage: 2."""
+    """The exit status is 1; for an argument that can't be an id, which is bad usage, it is 2."""
     complaint = "jobqueue: there is no job 99: it has succeeded, or it was deleted\n"
     assert command("show", 99) == (1, "", complaint)
     for nonsense in ("0", "-1", "x", "1.5", "²", str(2**63), "9" * 30):
@@ -201,7 +201,7 @@ def test_a_job_that_is_not_there_is_told_on_standard_error(queue: Queue, command
 
 @pytest.mark.usefixtures("noon")
 def test_check_tells_monitoring_whether_a_job_is_late(queue: Queue, command: Command) -> None:
-    """Exit status 0 or 1 and one line, also for one queue, also as JSON. Failed jobs are not late."""
+    """It exits with 0 or 1 and prints one line, or JSON, for all queues or one. Failed jobs are not late."""
     assert command("check", "--max-age", 60) == (0, "fine: no job has been due for longer than 60 s\n", "")
     for minutes in (1, 10, 20):
         queue.enqueue(Say("x"), queue="mail", now=NOON - minutes * MINUTE)
@@ -218,20 +218,20 @@ def test_check_tells_monitoring_whether_a_job_is_late(queue: Queue, command: Com
 
 
 def test_check_needs_an_age(queue: Queue, command: Command) -> None:
-    """Nobody else knows what late is."""
+    """There is no default for --max-age: what counts as late is for the user to say."""
     line = "jobqueue: say how long a job may wait after it is due: --max-age SECONDS\n"
     assert command("check") == (2, "", line)
     assert "--max-age: '0' is not a number" in command("check", "--max-age", 0).err
 
 
 def test_a_job_that_is_not_due_yet_is_not_late(queue: Queue) -> None:
-    """However long ago it was enqueued."""
+    """Its age counts from its run_at, not from when it was enqueued."""
     queue.enqueue(Say("x"), now=NOON - HOUR, run_at=timedelta(hours=2))
     assert overdue(queue, SECOND, None, NOON) == (0.0, 0)
 
 
 def test_the_whole_queue_is_summed_up(queue: Queue) -> None:
-    """For the dashboard: over all named queues."""
+    """The dashboard shows sums over all named queues."""
     assert looking.stats(queue, NOON).oldest_due_seconds == 0
     queue.enqueue(Say("x"), now=NOON - MINUTE)
     queue.enqueue(Say("x"), now=NOON - SECOND, queue="mail")
@@ -240,6 +240,6 @@ def test_the_whole_queue_is_summed_up(queue: Queue) -> None:
 
 
 def test_deleting_what_is_gone_is_told(queue: Queue) -> None:
-    """Also when it went just now."""
+    """The error is the same for a job that has only just gone."""
     with pytest.raises(NoSuchJob, match="there is no job 7: it has succeeded, or it was deleted"):
         looking.delete(queue, 7)

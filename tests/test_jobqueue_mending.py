@@ -1,4 +1,4 @@
-"""Putting the queue right: `jobqueue retry`, `delete` and `clear`."""
+"""Repairing the queue: `jobqueue retry`, `delete` and `clear`."""
 
 from commands_for_tests import NOON, Command, claimed, name_of
 from jobs_for_tests import Fail, Say
@@ -9,14 +9,14 @@ pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
 
 def failed(in_queue: Queue, message: str, **options: object) -> int:
-    """A job that has failed for good."""
+    """Add a job and let it fail for good; returns its id."""
     id = in_queue.enqueue(Fail(message), max_attempts=1, priority=-100, now=NOON, **options)  # type: ignore[arg-type]
     assert Worker(in_queue).work_off(1, now=NOON) == (0, 1)
     return id
 
 
 def test_jobs_are_retried_by_id(queue: Queue, command: Command) -> None:
-    """One that failed has all its attempts again, one that runs is left alone, one that is gone is told."""
+    """A failed job gets all its attempts back, a running one is left alone, a missing one is reported."""
     bad = failed(queue, "no")
     runs = queue.enqueue(Say("x"), now=NOON)
     claimed(queue, name_of(1), NOON)
@@ -32,7 +32,7 @@ def test_jobs_are_retried_by_id(queue: Queue, command: Command) -> None:
 
 
 def test_a_unique_job_is_not_retried_beside_another_one(queue: Queue, command: Command) -> None:
-    """Exit status 1, by id and for all that failed; the others are retried."""
+    """The exit status is 1, by id and with --failed; the other failed jobs are retried."""
     bad = failed(queue, "no", unique_key="feed 3")
     queue.enqueue(Say("x"), unique_key="feed 3")
     line = f"jobqueue: job {bad} can't be retried: another job with its key 'feed 3' is queued\n"
@@ -46,7 +46,7 @@ def test_a_unique_job_is_not_retried_beside_another_one(queue: Queue, command: C
 
 
 def test_all_that_failed_are_retried_or_deleted_at_once(queue: Queue, command: Command) -> None:
-    """Or those of one queue."""
+    """--queue limits this to the failed jobs of one queue."""
     for name in ("images", "images", "mail"):
         failed(queue, "no", queue=name)
     kept = queue.enqueue(Say("x"))
@@ -58,7 +58,7 @@ def test_all_that_failed_are_retried_or_deleted_at_once(queue: Queue, command: C
 
 
 def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
-    """Also one that runs, of which it is said that it goes on."""
+    """A running job is deleted too; the message says that its attempt goes on."""
     first = queue.enqueue(Say("x"), now=NOON)
     claimed(queue, name_of(1), NOON)
     second = queue.enqueue(Say("x"))
@@ -71,7 +71,7 @@ def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
 
 
 def test_which_jobs_are_meant_must_be_clear(queue: Queue, command: Command) -> None:
-    """Exit status 2, and nothing is done."""
+    """Otherwise the exit status is 2 and nothing is done."""
     id = failed(queue, "no")
     either = "jobqueue: give either job ids, or --failed for all jobs that failed for good\n"
     for name in ("retry", "delete"):

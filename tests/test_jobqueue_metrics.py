@@ -1,4 +1,4 @@
-"""What Prometheus reads is the queue as it is, in a text that its own parser understands."""
+"""The metrics describe the queue truly, in a text that Prometheus's own parser understands."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ Samples = dict[tuple[str, ...], float]
 
 
 def read(text: bytes) -> Samples:
-    """The samples by name and labels' values."""
+    """The samples by name and label values."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text.decode())
@@ -26,12 +26,12 @@ def read(text: bytes) -> Samples:
 
 
 def named(samples: Samples, name: str) -> Samples:
-    """The samples of one name, by labels' values."""
+    """The samples of one name, by label values."""
     return {key[1:]: value for key, value in samples.items() if key[0] == name}
 
 
 def test_each_job_is_in_one_state(queue: Queue) -> None:
-    """So that sums over the states count no job twice."""
+    """A sum over the states counts no job twice."""
     for state in ("due", "due", "scheduled", "running", "failed"):
         enqueue(queue, state, queue="mail")
     enqueue(queue, "scheduled")
@@ -50,7 +50,7 @@ def test_each_job_is_in_one_state(queue: Queue) -> None:
 
 
 def test_an_empty_queue_has_metrics_too(queue: Queue) -> None:
-    """Counters begin at 0, so that the first increase is one."""
+    """Counters begin at 0, so that their first increase is seen."""
     samples = read(metrics(queue))
     assert named(samples, "jobqueue_workers") == {(): 0}
     assert named(samples, "jobqueue_attempts_total") == {("succeeded",): 0, ("failed",): 0}
@@ -58,7 +58,7 @@ def test_an_empty_queue_has_metrics_too(queue: Queue) -> None:
 
 
 def test_workers_that_are_silent_do_not_count(queue: Queue) -> None:
-    """When all have died, nobody is left to take their rows away."""
+    """When all workers have died, their rows stay, since none is left to remove them."""
     with queue.writer.begin() as connection:
         for name, seconds in (("a", 0), ("b", 30), ("c", 31)):
             be_seen(connection, worker(name), Tally(), NOW - timedelta(seconds=seconds))
@@ -78,7 +78,7 @@ def test_attempts_are_those_of_all_workers_there_ever_were(queue: Queue) -> None
 
 
 def test_the_pickup_latency_is_a_histogram(queue: Queue) -> None:
-    """Each bucket counts what is in the smaller ones too, and the last one all."""
+    """Buckets are cumulative, and the last one counts everything."""
     tally = Tally()
     for seconds in (0.001, 0.005, 0.3, 1000.0):
         tally.count_wait(seconds)
@@ -101,7 +101,7 @@ def test_the_pickup_latency_is_a_histogram(queue: Queue) -> None:
 
 @pytest.mark.parametrize("name", ['"} 1\njobqueue_workers 99', "\\", "naïve ☃", ""])
 def test_a_queues_name_may_hold_anything(queue: Queue, name: str) -> None:
-    """It can't pretend to be another metric."""
+    """The name is escaped, so that it can't pose as another metric."""
     enqueue(queue, "due", queue=name)
     samples = read(metrics(queue))
     assert named(samples, "jobqueue_jobs")[name, "due"] == 1
@@ -119,7 +119,7 @@ def test_a_registry_of_ones_own_can_have_the_queues_metrics(queue: Queue) -> Non
 
 
 def test_prometheus_finds_them_beside_the_dashboard(queue: Queue) -> None:
-    """Behind the same password."""
+    """/metrics is behind the dashboard's password."""
     enqueue(queue, "due")
     visitor = Visitor(queue, password="secret")
     assert visitor.get("/metrics").status_code == 401

@@ -1,4 +1,4 @@
-"""`jobqueue schema` and `jobqueue migrate`: the tables made, and older ones brought up to date."""
+"""`jobqueue schema` and `jobqueue migrate`: tables are created, and older ones brought up to date."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from jobqueue.tools.cli import main
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
-# As the first version of jobqueue made it: no unique_key, no defaults, no table of workers.
+# As the first version of jobqueue created it: no unique_key, no defaults, no workers table.
 FIRST = """
 CREATE TABLE jobs (
     id {id},
@@ -67,7 +67,7 @@ HANDLER = """'{"job":"Say","arguments":{"text":"from long ago"}}'"""
 def test_an_older_table_is_brought_up_to_date(
     database_url: str, command: Command, table: str, columns: str, values: str
 ) -> None:
-    """What it lacks is added, and a job that waits in it runs. A second time, there is nothing to do."""
+    """What the table lacks is added, and a job waiting in it runs. A second migration has nothing to do."""
     queue = Queue(database_url)
     kind = queue.engine.dialect.name
     moment = f"'{NOON:%F %T}.000000'" if kind == "sqlite" else f"'{NOON.isoformat()}'"
@@ -96,7 +96,7 @@ def test_an_older_table_is_brought_up_to_date(
 
 
 def test_a_table_of_the_first_version_takes_new_jobs(database_url: str) -> None:
-    """A default can't be added to an SQLite column, so enqueue() must not rely on one."""
+    """SQLite can't add a default to an existing column, so enqueue() must not rely on one."""
     queue = Queue(database_url)
     kind = queue.engine.dialect.name
     with queue.writer.begin() as connection:
@@ -112,13 +112,13 @@ def test_a_table_of_the_first_version_takes_new_jobs(database_url: str) -> None:
 
 
 def test_migrate_makes_the_tables_in_an_empty_database(database_url: str, command: Command) -> None:
-    """On SQLite the file as well."""
+    """On SQLite it creates the file as well."""
     assert command("migrate").out.endswith("The tables are up to date: executed 5 statements.\n")
     assert command("list") == (0, "no jobs\n", "")
 
 
 def test_the_schema_is_printed_and_can_be_executed(database_url: str, command: Command) -> None:
-    """With the tools of one's own, statement by statement; migrate then has nothing to do."""
+    """Other tools can execute it, statement by statement; migrate then has nothing to do."""
     answer = command("schema")
     assert answer.status == 0
     queue = Queue(database_url)
@@ -133,7 +133,7 @@ def test_the_schema_is_printed_and_can_be_executed(database_url: str, command: C
 
 @pytest.mark.live
 def test_the_schema_needs_neither_server_nor_driver() -> None:
-    """For PostgreSQL it is printed on a machine that has no psycopg, and it connects to nothing."""
+    """PostgreSQL's schema is printed without psycopg and without a connection."""
     code = (
         "import sys; sys.modules['psycopg'] = None; from jobqueue.tools.cli import main;"
         "sys.exit(main(['schema', '--database', 'postgresql+psycopg://nobody@nowhere.invalid/x']))"
@@ -156,6 +156,6 @@ def test_the_schema_needs_neither_server_nor_driver() -> None:
 def test_a_schema_for_another_database_is_refused(
     capsys: pytest.CaptureFixture[str], url: str, words: str
 ) -> None:
-    """Exit status 2, and what would do."""
+    """The exit status is 2, and the message says what is needed instead."""
     assert main(["schema", "--database", url]) == 2
     assert words in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Poison: a job that kills its worker runs out of attempts, and spends none of the jobs beside it."""
+"""Poison: a job that kills its worker runs out of attempts, and spends no other job's attempts."""
 
 import re
 import signal
@@ -25,8 +25,8 @@ StartWorker = Callable[..., Any]
 def die_of_poison(
     queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], dict[int, Job]]:
-    """A worker process claims ten jobs at once and is killed; what it held is freed, as its supervisor does
-    that. Returns what is left.
+    """A function that lets a worker process claim up to ten jobs at once and die, frees the jobs that it held,
+    as its supervisor would, and returns the jobs that are left.
     """
     monkeypatch.setenv(BATCHES, "10")
 
@@ -45,15 +45,15 @@ def die_of_poison(
 def test_a_poison_job_spends_only_its_own_attempts(
     queue: Queue, die_of_poison: Callable[[], dict[int, Job]], tmp_path: Path
 ) -> None:
-    """It was claimed in a batch with others. These are told of it, are claimed alone from then on, and are
-    done; the poison runs once more than it has attempts, and no more.
+    """It was claimed in a batch. The other jobs of the batch note the death in last_error, are claimed alone
+    from then on, and succeed; the poison job runs exactly once more than it has attempts.
     """
     done, poison = tmp_path / "done.txt", tmp_path / "poison.txt"
     queue.enqueue(Append(str(done), "before"))
     killer = queue.enqueue(KillItsWorker(str(poison)), max_attempts=2)
     behind = [queue.enqueue(Append(str(done), f"behind {n}")) for n in (1, 2)]
     jobs = die_of_poison()
-    assert len(jobs) == 4  # one batch: nothing of it was finished
+    assert len(jobs) == 4  # one batch, and none of its jobs was finished
     assert {(job.attempts, job.failed_at) for job in jobs.values()} == {(0, None)}
     assert all(re.fullmatch("The worker host:.* was killed.", job.last_error or "") for job in jobs.values())
     jobs = die_of_poison()
@@ -69,7 +69,7 @@ def test_a_poison_job_spends_only_its_own_attempts(
 def test_a_poison_job_with_one_attempt_runs_once(
     queue: Queue, die_of_poison: Callable[[], dict[int, Job]], tmp_path: Path
 ) -> None:
-    """Such a job is never in a batch: those that were claimed with it are performed, and finished, first."""
+    """Such a job never runs in a batch: jobs claimed with it are performed and finished first."""
     done, poison = tmp_path / "done.txt", tmp_path / "poison.txt"
     queue.enqueue(Append(str(done), "before"))
     killer = queue.enqueue(KillItsWorker(str(poison)), max_attempts=1)

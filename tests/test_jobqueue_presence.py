@@ -1,4 +1,4 @@
-"""Who works on the queue, and what has been done: one row a worker, and sums that never shrink."""
+"""The workers' rows and tallies: one row for each worker, and sums that never shrink."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -66,21 +66,21 @@ def tally(succeeded: int, failed: int, *waits: float) -> Tally:
     [(0.0, 0), (0.005, 0), (0.006, 1), (0.05, 3), (300.0, len(WAIT_BOUNDS) - 1), (301.0, -1)],
 )
 def test_waits_are_counted_by_upper_bounds(seconds: float, bucket: int) -> None:
-    """A bound belongs to its bucket; the last bucket has none."""
+    """A bound belongs to its own bucket; the last bucket has no bound."""
     counted = tally(0, 0, seconds)
     assert [n for n, count in enumerate(counted.waits) if count] == [bucket % len(counted.waits)]
     assert counted.waited == seconds and counted
 
 
 def test_an_empty_tally_is_nothing_to_tell() -> None:
-    """And tallies add up."""
+    """An empty tally is falsy, and tallies add up."""
     assert not Tally()
     assert tally(1, 2, 0.5) + tally(3, 4, 0.5, 9.0) == tally(4, 6, 0.5, 0.5, 9.0)
     assert all([tally(1, 0), tally(0, 1), tally(0, 0, 1.0)])
 
 
 def test_a_worker_that_runs_has_a_row(queue: Queue, run_worker: RunWorker) -> None:
-    """Which says what it can do, and is taken away when it ends; nobody forgets what it did."""
+    """The row holds the worker's settings and is removed when it ends; its tally is kept."""
     queue.enqueue(WaitAtGate("seen"))
     running = run_worker(queue, threads=2, queues=["default", "mail"], max_run_time=60.0)
     wait_until(lambda: said == ["at seen"] and running.worker.name in workers(queue), "the worker's row")
@@ -98,8 +98,8 @@ def test_a_worker_that_runs_has_a_row(queue: Queue, run_worker: RunWorker) -> No
 def test_after_some_jobs_the_counts_are_right(
     queue: Queue, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Succeeded, failed, and one pick-up latency a job: in run() with batches, and in work_off()."""
-    monkeypatch.setattr(worker, "PATIENCE", 3600.0)  # what is given back, and claimed again, waits twice
+    """Successes, failures and one pick-up latency for each job: in run() with batches, and in work_off()."""
+    monkeypatch.setattr(worker, "PATIENCE", 3600.0)  # a job given back and claimed again would wait twice
     now = datetime.now(UTC)
     for n in range(30):
         queue.enqueue(Say("hello"), run_at=now - timedelta(seconds=n))
@@ -112,7 +112,7 @@ def test_after_some_jobs_the_counts_are_right(
     done = tallies(queue)[GONE]
     assert (done.succeeded, done.failed, sum(done.waits)) == (30, 30, 60)
     assert done.waited > 2 * sum(range(30))
-    assert sum(done.waits[: WAIT_BOUNDS.index(10.0)]) < 60  # those of more than ten seconds are elsewhere
+    assert sum(done.waits[: WAIT_BOUNDS.index(10.0)]) < 60  # waits over ten seconds are in other buckets
     queue.enqueue(Say("hello"), now=NOON, run_at=NOON - timedelta(seconds=4))
     queue.enqueue(Fail("no"), now=NOON, run_at=NOON - timedelta(seconds=4))
     assert Worker(queue).work_off(now=NOON) == (1, 1)
@@ -124,14 +124,14 @@ def test_after_some_jobs_the_counts_are_right(
 
 @pytest.fixture
 def ledger(queue: Queue) -> Iterator[Ledger]:
-    """Of a worker that is called the teller."""
+    """The ledger of a worker named teller."""
     ledger = Ledger(queue, me("teller"), (), BatchSize(), Meter(print))
     yield ledger
     ledger.close()
 
 
 def test_a_job_that_is_given_back_unbegun_has_not_been_picked_up(queue: Queue, ledger: Ledger) -> None:
-    """A retry that was claimed beside others, and is to be alone: its latency counts when it begins."""
+    """A job that must run alone was claimed with another: its latency is counted only when it begins."""
     queue.enqueue(Say("one"), now=NOON)
     queue.enqueue(Fail("two"), now=NOON, max_attempts=1)  # such a job is claimed alone
     ledger.batch.size = 5
@@ -144,7 +144,7 @@ def test_a_job_that_is_given_back_unbegun_has_not_been_picked_up(queue: Queue, l
 def test_a_busy_worker_tells_how_far_it_is(
     queue: Queue, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Long before its next heartbeat, and though it is never idle: within about a second."""
+    """It writes its tally within about a second, long before its next heartbeat, though it is never idle."""
     for _ in range(3):
         queue.enqueue(Say("hello"))
     queue.enqueue(WaitAtGate("busy"))
@@ -155,7 +155,7 @@ def test_a_busy_worker_tells_how_far_it_is(
 
 
 def test_the_row_of_a_silent_worker_is_taken_away(queue: Queue) -> None:
-    """After the lease, and not before. What it had done is added to those who are gone."""
+    """It is removed only after the lease; its tally is added to that of the workers who are gone."""
     be_seen(queue, "silent", tally(3, 1, 0.5), NOON)
     be_seen(queue, "alive", tally(1, 0), NOON)
     be_seen(queue, "alive", tally(1, 0), NOON + LEASE)
@@ -165,13 +165,13 @@ def test_the_row_of_a_silent_worker_is_taken_away(queue: Queue) -> None:
     assert tallies(queue) == {"alive": tally(2, 0), GONE: tally(3, 1, 0.5)}
     forget(queue, NOON + 10 * LEASE)
     assert tallies(queue) == {GONE: tally(5, 1, 0.5)}
-    forget(queue, NOON + 100 * LEASE)  # the row of those who are gone stays
+    forget(queue, NOON + 100 * LEASE)  # the row of the workers who are gone stays
     assert tallies(queue) == {GONE: tally(5, 1, 0.5)}
     assert (workers(queue)[GONE].threads, workers(queue)[GONE].queues) == (0, "")
 
 
 def test_a_worker_that_was_taken_for_dead_comes_back(queue: Queue) -> None:
-    """With a new row; what it had told before is not counted twice, and the sum never shrinks."""
+    """It gets a new row; what it had reported before is not counted twice, and the sum never shrinks."""
     be_seen(queue, "slow", tally(3, 1, 0.5), NOON)
     forget(queue, NOON + 2 * LEASE)
     be_seen(queue, "slow", tally(1, 0, 0.5), NOON + 3 * LEASE)
@@ -179,7 +179,7 @@ def test_a_worker_that_was_taken_for_dead_comes_back(queue: Queue) -> None:
     assert workers(queue)["slow"].seen_at == NOON + 3 * LEASE
     with queue.writer.begin() as connection:
         presence.leave(connection, "slow", NOON + 3 * LEASE)
-        presence.leave(connection, "slow", NOON + 3 * LEASE)  # twice is once
+        presence.leave(connection, "slow", NOON + 3 * LEASE)  # leaving twice changes nothing
         presence.leave(connection, "never there", NOON)
     assert tallies(queue) == {GONE: tally(4, 1, 0.5, 0.5)}
 
@@ -187,7 +187,7 @@ def test_a_worker_that_was_taken_for_dead_comes_back(queue: Queue) -> None:
 def test_a_running_worker_comes_back_at_its_next_heartbeat(
     queue: Queue, open_queue: Callable[..., Queue], run_worker: RunWorker
 ) -> None:
-    """When others have taken its row away meanwhile."""
+    """Another worker has removed its row in the meantime."""
     running = run_worker(open_queue(lease=timedelta(seconds=0.3)))
     wait_until(lambda: running.worker.name in workers(queue), "the worker's row")
     with queue.writer.begin() as connection:
@@ -196,7 +196,7 @@ def test_a_running_worker_comes_back_at_its_next_heartbeat(
 
 
 def test_what_could_not_be_told_is_told_later(queue: Queue, ledger: Ledger) -> None:
-    """A transaction that fails, here for want of the workers' table, takes nothing away from the tally."""
+    """A failed transaction, here for lack of the workers' table, loses nothing from the tally."""
     queue.enqueue(Say("hello"), now=NOON, run_at=NOON - timedelta(seconds=0.5))
     [[claimed]] = ledger.exchange([], 1, NOON)
     WorkerRow.__table__.drop(queue.engine)
@@ -207,6 +207,6 @@ def test_what_could_not_be_told_is_told_later(queue: Queue, ledger: Ledger) -> N
     WorkerRow.__table__.create(queue.engine)
     ledger.exchange([Outcome(claimed)], 0, NOON)
     assert tallies(queue) == {"teller": tally(0, 0, 0.5)}
-    for _ in range(2):  # and nothing is told twice
+    for _ in range(2):  # nothing is counted twice
         ledger.beat([], NOON)
         assert tallies(queue) == {"teller": tally(1, 0, 0.5)}

@@ -1,4 +1,4 @@
-"""Parts of the supervisor: when a worker is started again, how its end is told, who frees its jobs."""
+"""Parts of the supervisor: restart delays, the words for a worker's end, and who frees its jobs."""
 
 import os
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from jobqueue.tools.processes import Freer, restart_delay
 
 
 def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
-    """A worker that always dies does not keep the machine busy."""
+    """A worker that keeps dying does not keep the machine busy."""
     delays = [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10**6)]
     assert delays == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_endings_are_told_in_words() -> None:
-    """A signal has its number and its name, if it has one here."""
+    """A signal is given by number, and by name if this system has one."""
     assert ending(0) == "ended with exit status 0"
     assert ending(-11) == "was killed by signal 11 (SIGSEGV)"
     assert ending(-200) == "was killed by signal 200"
@@ -26,7 +26,7 @@ def test_endings_are_told_in_words() -> None:
 
 @pytest.mark.live
 def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    """While the database is away. When the lease has expired, other workers free the jobs."""
+    """It is retried while the database is away, until the lease has expired and other workers free the jobs."""
     tries = []
 
     def fork(_run: Callable[[], int]) -> int:
@@ -48,7 +48,7 @@ def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptur
 
 @pytest.mark.live
 def test_freeing_is_given_up_when_the_supervisor_ends() -> None:
-    """A database that hangs does not keep it. (A process that waits for its input stands for that.)"""
+    """A hung database does not keep the supervisor. (A process waiting for its input stands for that.)"""
     reading, ours = os.pipe()
     processes = []
 

@@ -1,6 +1,6 @@
-"""jobqueue/README.md: its code is executed, what it shows is compared, and what it names is there.
+"""jobqueue/README.md: its code is executed, the output it shows is compared, and what it names exists.
 
-Each section has a folder and an empty database of its own, and is gone through as a reader would: see
+Each section is followed as a reader would, in a folder and an empty database of its own: see
 tests/readme_reader.py.
 """
 
@@ -28,14 +28,14 @@ from jobqueue.tools.cli import COMMANDS
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "jobqueue" / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ELSEWHERE = {"--one-shot"}  # options of other programs
+ELSEWHERE = {"--one-shot"}  # an option of another program
 
 
 SECTIONS = {
     re.sub(r"[^a-z ]", "", title.lower()).replace(" ", "-"): [Block(*found) for found in BLOCK.findall(text)]
     for title, text in re.findall(r"^##+ (.+?)\n(.*?)(?=^##+ |\Z)", README, re.MULTILINE | re.DOTALL)
 }
-GREET = SECTIONS["five-minutes"][0].text  # jobs.py, unless a section has another one
+GREET = SECTIONS["five-minutes"][0].text  # jobs.py, unless a section has its own
 ON_POSTGRESQL = {"deploying-on-several-machines"}
 ON_BOTH = {"a-repeating-job", "at-most-so-many-at-a-time-for-a-key", "a-long-job-in-steps"}
 RUNS = [
@@ -49,7 +49,7 @@ RUNS = [
 
 @pytest.fixture
 def ends(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Variables for workers in the background: they end with the test, even if it is killed."""
+    """Environment variables that make background workers end with the test, even if it is killed."""
     pipe = tmp_path / "test_runs"
     os.mkfifo(pipe)
     ours = os.open(pipe, os.O_RDWR)
@@ -62,7 +62,7 @@ def ends(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_a_section_does_what_it_says(
     title: str, database: str, tmp_path: Path, request: pytest.FixtureRequest, ends: dict[str, str]
 ) -> None:
-    """All of its blocks, in their order."""
+    """All of its blocks are executed, in order."""
     folder = tmp_path / "reader"
     folder.mkdir()
     url = f"sqlite:///{folder}/jobs.db"
@@ -81,7 +81,7 @@ def test_a_section_does_what_it_says(
 
 
 def test_every_block_is_of_a_language_that_is_executed() -> None:
-    """Also those above the first section. Only the commands that install are looked at elsewhere, below."""
+    """That includes blocks above the first section. Only the install commands are checked elsewhere, below."""
     languages = [language for language, _ in BLOCK.findall(README)]
     assert len(languages) == sum(map(len, SECTIONS.values())) == README.count("```") / 2
     assert set(languages) == {"python", "pycon", "console", "ini", "sh"}
@@ -105,7 +105,7 @@ def test_the_extras_are_those_of_the_project() -> None:
 
 
 def test_every_promise_is_held_by_tests_that_exist() -> None:
-    """Each of the eight names at least one test, in a file that has it."""
+    """Each of the eight promises names at least one test, in a file that contains it."""
     rows = re.findall(r"^\| (\d) \| \*\*.*?\| (.*) \|$", README, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 9))
     for number, holders in rows:
@@ -121,7 +121,7 @@ def test_every_promise_is_held_by_tests_that_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """To a heading of the page, or to a file beside it."""
+    """Each link leads to a heading of the page, or to a file beside it."""
     for target in re.findall(r"\]\((?!https?://)([^)]+)\)", README):
         if target.startswith("#"):
             assert target[1:] in SECTIONS, target
@@ -130,7 +130,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_waits_between_attempts_are_those_of_the_code() -> None:
-    """And so are their sums."""
+    """The table's running sums are checked too."""
     _, _, rest = README.partition("| after attempt |")
     rows = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \|$", rest.partition("\n\n")[0], re.MULTILINE)
     assert rows
@@ -141,14 +141,14 @@ def test_the_waits_between_attempts_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("table", [jobs, workers], ids=["jobs", "job_workers"])
 def test_every_column_is_described(table: Any) -> None:
-    """In the order of the table."""
+    """The columns come in the order of the table."""
     _, _, rest = README.partition(f"| column of `{table.name}` |")
     rows = re.findall(r"^\| `(\w+)` \| .+ \|$", rest.partition("\n\n")[0], re.MULTILINE)
     assert rows == [column.name for column in table.columns]
 
 
 def test_every_option_of_enqueue_is_described() -> None:
-    """In the order of its signature. (The session has a paragraph, and `now` is for tests.)"""
+    """They come in the order of its signature. (The session has its own paragraph, and `now` is for tests.)"""
     _, _, rest = README.partition("**Options**")
     rows = re.findall(r"^\| `(\w+)=", rest.partition("\n\n**")[0], re.MULTILINE)
     options = [name for name in inspect.signature(Queue.enqueue).parameters if name not in ("self", "job")]
@@ -156,14 +156,14 @@ def test_every_option_of_enqueue_is_described() -> None:
 
 
 def test_every_hook_is_described() -> None:
-    """With what it is called with."""
+    """Each is described with its arguments."""
     _, _, rest = README.partition("| hook |")
     rows = dict(re.findall(r"^\| `(\w+)\(self, (.*?)\)` \|", rest.partition("\n\n")[0], re.MULTILINE))
     assert rows == {name: ", ".join(arguments) for name, arguments in HOOKS.items()}
 
 
 def test_every_option_that_is_named_exists() -> None:
-    """An option that is renamed is noticed here."""
+    """This notices a renamed option or command."""
     parser = ArgumentParser()
     commands = parser.add_subparsers()
     for module in COMMANDS:

@@ -1,4 +1,4 @@
-"""A job that fails: when it runs again, what is kept of its error, and when it is given up."""
+"""A failing job: when it runs again, what is kept of its error, and when it is given up."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -33,12 +33,12 @@ def test_backoff_grows_with_the_fourth_power(attempts: int, seconds: int) -> Non
 
 
 def test_all_attempts_together_span_about_twenty_days() -> None:
-    """As the docstring says: time for somebody to repair what is broken."""
+    """As the docstring says, that leaves time to repair what is broken."""
     assert 20 <= sum((backoff(n) for n in range(1, 25)), timedelta()).total_seconds() / 86_400 < 21
 
 
 def test_a_failed_job_waits_for_its_next_attempt(queue: Queue) -> None:
-    """It is free for any worker, later; the attempt is counted."""
+    """Any worker may claim it later; the attempt is counted."""
     queue.enqueue(Fail("no such image"), now=NOON)
     assert Worker(queue).work_off(now=NOON) == (0, 1)
     job = only_job(queue)
@@ -51,7 +51,7 @@ def test_a_failed_job_waits_for_its_next_attempt(queue: Queue) -> None:
 
 
 def test_last_error_is_the_whole_traceback(queue: Queue) -> None:
-    """Where it was raised, and what had caused it."""
+    """It shows where the error was raised, and its cause."""
 
     def look_up_the_price() -> None:
         try:
@@ -70,7 +70,7 @@ def test_last_error_is_the_whole_traceback(queue: Queue) -> None:
 
 
 def test_a_job_that_fails_every_time_is_given_up_and_kept(queue: Queue) -> None:
-    """With the moment in failed_at. It never runs again by itself."""
+    """failed_at holds the time. The job does not run again unless it is retried by hand."""
     queue.enqueue(Fail("no such image"), max_attempts=3, now=NOON)
     now = NOON
     for attempt in (1, 2, 3):
@@ -102,7 +102,7 @@ class Speechless(Exception):
 
 
 class Unprintable(SyntaxError):
-    """The traceback module makes use of these attributes, and trips over their types."""
+    """The traceback module uses these attributes, and trips over their types."""
 
     filename, lineno, text, offset = object(), "one", 3, object()  # type: ignore[assignment]
 
@@ -122,7 +122,7 @@ WEIRD_ERRORS: dict[str, tuple[BaseException, str]] = {
 
 
 def test_whatever_is_raised_is_stored_and_the_next_job_runs(queue: Queue) -> None:
-    """No text of an error can keep a worker from settling the job."""
+    """No error text can keep a worker from settling the job."""
     errors = iter(WEIRD_ERRORS.values())
 
     def raise_the_next() -> None:
@@ -138,7 +138,7 @@ def test_whatever_is_raised_is_stored_and_the_next_job_runs(queue: Queue) -> Non
 
 
 def test_of_a_huge_error_the_end_is_kept(queue: Queue) -> None:
-    """The end names the error; a million characters would slow down every look at the table."""
+    """The end names the error; a million characters would slow down every read of the table."""
     queue.enqueue(Fail("x" * 1_000_000 + " at last"))
     assert Worker(queue).work_off() == (0, 1)
     error = only_job(queue).last_error or ""
@@ -147,7 +147,7 @@ def test_of_a_huge_error_the_end_is_kept(queue: Queue) -> None:
 
 
 def test_in_a_thread_no_exception_ends_the_worker(queue: Queue, run_worker: Callable[..., Any]) -> None:
-    """Not even one that is not an Exception: it is the job's failure."""
+    """Even one that is not an Exception only fails the job."""
     kinds = (KeyboardInterrupt, GeneratorExit, BaseException)
     kind = iter(kinds)
 
@@ -165,7 +165,7 @@ def test_in_a_thread_no_exception_ends_the_worker(queue: Queue, run_worker: Call
 
 
 def test_ctrl_c_in_work_off_is_not_the_jobs_fault(queue: Queue) -> None:
-    """The job is given back as if it had never been claimed, and the interrupt goes on to the caller."""
+    """The job is given back as if it had never been claimed, and the interrupt reaches the caller."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -193,7 +193,7 @@ BAD_ROWS = {
 
 
 def test_a_row_that_can_not_be_run_fails_that_job_only(queue: Queue) -> None:
-    """Each says in its own last_error what is wrong. The worker goes on to the job behind them."""
+    """Each row's last_error says what is wrong with it. The worker goes on to the next job."""
     row = {"run_at": NOON, "max_attempts": 25, "created_at": NOON, "updated_at": NOON}
     with queue.writer.begin() as connection:
         connection.execute(insert(Job), [{**row, "handler": handler} for handler, _ in BAD_ROWS.values()])

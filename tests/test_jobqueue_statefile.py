@@ -1,4 +1,4 @@
-"""The file by which a supervisor is found: the lock on it counts, and nothing that somebody left in it."""
+"""The file by which a supervisor is found: its lock counts, not what was left in it."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ Command = Callable[..., tuple[int, str]]
 
 
 def a_state(**changes: Any) -> State:
-    """What a supervisor could write."""
+    """A state that a supervisor could write."""
     return State(
         **{
             "supervisor": os.getpid(),
@@ -34,7 +34,7 @@ def a_state(**changes: Any) -> State:
 
 
 def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> None:
-    """And the first one's file is left as it is."""
+    """The first supervisor's file is left unchanged."""
     path = tmp_path / "jobqueue.state"
     first = StateFile(path)
     first.hold()
@@ -47,7 +47,7 @@ def test_a_second_supervisor_with_the_same_file_is_refused(tmp_path: Path) -> No
 
 
 def test_a_file_left_behind_deceives_nobody(tmp_path: Path, order: Command) -> None:
-    """Its process id is another program's by now: this test's. Nobody holds the lock, and that counts."""
+    """Its process id is now that of another program, this test; but no process holds the lock."""
     path = tmp_path / "jobqueue.state"
     dead = StateFile(path)
     dead.hold()
@@ -64,7 +64,7 @@ def test_a_file_left_behind_deceives_nobody(tmp_path: Path, order: Command) -> N
 
 
 def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
-    """Whoever mistypes --state loses nothing."""
+    """A mistyped --state destroys nothing."""
     path = tmp_path / "notes.txt"
     path.write_text("dear diary")
     with pytest.raises(JobQueueError, match="is not a state file of jobqueue; name another with --state"):
@@ -73,7 +73,7 @@ def test_a_file_of_another_kind_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_the_state_file_holds_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And names a SQLite file so that it can be found from other folders."""
+    """It names an SQLite file by its full path, so that it is found from other folders."""
     monkeypatch.chdir(tmp_path)
     assert without_password(make_url("postgresql://ada:secret@h/jobs")) is None
     assert without_password(make_url("postgresql://ada@h/jobs")) == "postgresql://ada@h/jobs"
@@ -81,7 +81,7 @@ def test_the_state_file_holds_no_password(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_can_not_be_read_or_written_is_explained(tmp_path: Path) -> None:
-    """In a sentence of jobqueue's, not as a traceback."""
+    """The error is a JobQueueError with a sentence, which commands show without a traceback."""
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(JobQueueError, match="loop can't be written: "):
@@ -97,7 +97,7 @@ def test_what_can_not_be_read_or_written_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_that_says_nothing_known_is_explained(tmp_path: Path) -> None:
-    """Another program locks files, too; or another version of jobqueue runs."""
+    """Another program may lock the file, or another version of jobqueue may be running."""
     path = tmp_path / "jobqueue.state"
     path.write_text('{"supervisor": 1, "since": "yesterday"}')
     with path.open() as file:
@@ -109,7 +109,7 @@ def test_a_locked_file_that_says_nothing_known_is_explained(tmp_path: Path) -> N
 def test_a_full_disk_is_no_reason_to_leave_the_workers_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The supervisor says so and goes on. (A closed file stands for one that can't be written.)"""
+    """The supervisor logs it and goes on. (A closed file stands for one that can't be written.)"""
     file = StateFile(tmp_path / "jobqueue.state")
     file.hold()
     file.close()
@@ -121,8 +121,8 @@ def test_a_full_disk_is_no_reason_to_leave_the_workers_alone(
 def test_a_file_that_its_supervisor_has_just_deleted_is_not_taken_for_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another_is_made: bool
 ) -> None:
-    """Between opening and locking it. Its lock would be worth nothing: the next supervisor would lock
-    another file of that name.
+    """The file is deleted between opening and locking it. That lock would be worthless: the next supervisor
+    would lock another file of that name.
     """
     predecessor, successor = (StateFile(tmp_path / "jobqueue.state") for _ in range(2))
     predecessor.hold()
@@ -145,7 +145,7 @@ def test_a_file_that_its_supervisor_has_just_deleted_is_not_taken_for_the_new_on
 def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(
     tmp_path: Path, order: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then stop and scale say what to do. (Here it is this test that holds the file, and does nothing.)"""
+    """stop and scale then say what to do. (Here this test holds the file, and does nothing.)"""
     monkeypatch.setattr(supervising, "KILL_MARGIN", 0.02)
     monkeypatch.setattr(supervising, "START_SECONDS", 0.02)
     deaf = StateFile(tmp_path / "jobqueue.state")
@@ -160,7 +160,7 @@ def test_a_supervisor_that_does_not_obey_is_waited_for_only_so_long(
 
 
 def test_status_goes_without_the_database(tmp_path: Path, order: Command) -> None:
-    """It says that it can't tell what the workers have done, and tells the rest."""
+    """It says that it can't read what the workers have done, and reports the rest."""
     running = StateFile(tmp_path / "jobqueue.state")
     running.hold()
     running.write(a_state(database="sqlite:////no/such/folder/jobs.db"))

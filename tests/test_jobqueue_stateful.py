@@ -1,7 +1,7 @@
-"""Whatever two workers do, in whatever order: the table is as a model says that is a few lines of Python.
+"""Whatever two workers do, in whatever order, the table agrees with a model of a few lines of Python.
 
-Hypothesis makes up the order: of enqueueing, claims one by one and in batches, ends of every kind,
-heartbeats, leases that expire while their worker goes on, and time that passes.
+Hypothesis chooses the order of enqueueing, claims one by one and in batches, ends of every kind, heartbeats,
+leases that expire while their worker goes on, and the passing of time.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ seconds = st.integers(0, 40)
 
 @dataclass
 class Model:
-    """What a row should be. `claim` is the one that holds, if one does."""
+    """What a row should be. `claim` is the claim that holds, if any."""
 
     id: int
     priority: int
@@ -63,7 +63,7 @@ class Model:
 
 
 class TwoWorkers(RuleBasedStateMachine):
-    """`table` is the model, by id; `hands` what each worker believes to have: its lease may be lost."""
+    """`table` is the model, by id; `hands` is what each worker believes it holds, though its lease may be lost."""
 
     def __init__(self, queue: Queue):
         super().__init__()
@@ -88,7 +88,7 @@ class TwoWorkers(RuleBasedStateMachine):
         return row is not None and row.claim is claim and row.holder == worker
 
     def take(self, worker: str, count: int = 1) -> tuple[str, list[Claimed]]:
-        """Some of the jobs in the worker's hands, or else in the other's, which that is about to settle."""
+        """The worker that settles, this one or else the other, and the jobs taken from its hands."""
         if not self.hands[worker]:
             worker = "b" if worker == "a" else "a"
         taken, self.hands[worker] = self.hands[worker][:count], self.hands[worker][count:]
@@ -192,7 +192,7 @@ class TwoWorkers(RuleBasedStateMachine):
     @precondition(busy)
     @rule(worker=workers)
     def take_for_dead(self, worker: str) -> None:
-        """Wrongly: the worker goes on with what it has in its hands."""
+        """Free a live worker's jobs by mistake: it goes on with what it has in its hands."""
         held = [row for row in self.table.values() if row.holder == worker]
         assert self.do(settling.free, worker, "was taken for dead.", self.now) == len(held)
         self.free(held)
@@ -207,7 +207,7 @@ class TwoWorkers(RuleBasedStateMachine):
         with self.queue.engine.connect() as connection:
             rows = self.rows(connection)
         assert rows == {id: row.row() for id, row in self.table.items()}
-        assert self.enqueued == self.finished + len(rows)  # nothing is lost, nothing is finished twice
+        assert self.enqueued == self.finished + len(rows)  # no job is lost or finished twice
         assert all(row.attempts <= row.max_attempts for row in self.table.values())
 
     @invariant()
@@ -229,8 +229,8 @@ class TwoWorkers(RuleBasedStateMachine):
 
 
 def test_the_table_is_as_a_model_says_whatever_two_workers_do(tmp_path: Path) -> None:
-    """No job is lost, none has two holders, none more attempts than it may have; order is kept; and whoever
-    has lost a lease writes nothing.
+    """No job is lost, has two holders, or exceeds its attempts; the order is kept; and a worker that has lost
+    its lease writes nothing.
     """
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     queue.create_tables()

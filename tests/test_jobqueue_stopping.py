@@ -1,4 +1,4 @@
-"""Stopping a worker: it finishes what runs, gives back what doesn't end, and claims nothing more."""
+"""Stopping a worker: it finishes running jobs, gives back those that don't end, and claims no more."""
 
 import signal
 import threading
@@ -18,7 +18,7 @@ RunWorker = Callable[..., Any]
 
 
 def start_job(queue: Queue, run_worker: RunWorker, **options: Any) -> Any:
-    """A worker whose only thread waits at a gate; a second job waits for that thread."""
+    """Start a worker whose only thread waits at a gate; a second job waits for that thread."""
     queue.enqueue(WaitAtGate("stop"))
     queue.enqueue(Say("next"))
     running = run_worker(queue, **options)
@@ -27,7 +27,7 @@ def start_job(queue: Queue, run_worker: RunWorker, **options: Any) -> Any:
 
 
 def test_a_worker_that_is_stopped_finishes_what_runs(queue: Queue, run_worker: RunWorker) -> None:
-    """And claims nothing more: the next job is left to others."""
+    """It claims no more: the next job is left to others."""
     running = start_job(queue, run_worker)
     running.stop()
     gates["stop"].set()
@@ -39,7 +39,7 @@ def test_a_worker_that_is_stopped_finishes_what_runs(queue: Queue, run_worker: R
 
 
 def test_what_does_not_end_in_time_is_given_back(queue: Queue, run_worker: RunWorker) -> None:
-    """With its attempt not counted: it was not the job's fault. Another worker may have it at once."""
+    """The attempt is not counted, since the job is not to blame. Another worker may claim it at once."""
     running = start_job(queue, run_worker, stop_timeout=0.1)
     running.stop()
     running.wait()
@@ -50,7 +50,7 @@ def test_what_does_not_end_in_time_is_given_back(queue: Queue, run_worker: RunWo
 
 
 def test_a_second_stop_means_at_once(queue: Queue, run_worker: RunWorker) -> None:
-    """However long the jobs would have been waited for."""
+    """A long stop_timeout is then cut short."""
     running = start_job(queue, run_worker, stop_timeout=3600.0)
     running.stop()
     running.stop()
@@ -59,7 +59,7 @@ def test_a_second_stop_means_at_once(queue: Queue, run_worker: RunWorker) -> Non
 
 
 def test_an_idle_worker_stops_at_once(queue: Queue, run_worker: RunWorker) -> None:
-    """It does not sleep its poll interval to the end."""
+    """It does not sleep out its poll interval."""
     running = run_worker(queue, poll_interval=3600.0)
     wait_until(lambda: running.lines, "the worker's start")
     running.stop()
@@ -67,7 +67,7 @@ def test_an_idle_worker_stops_at_once(queue: Queue, run_worker: RunWorker) -> No
 
 
 def test_a_worker_stopped_before_it_runs_claims_nothing(queue: Queue) -> None:
-    """A signal may come early."""
+    """A signal may arrive before run() begins."""
     queue.enqueue(Say("hello"))
     worker = Worker(queue)
     worker.stop()
@@ -76,7 +76,7 @@ def test_a_worker_stopped_before_it_runs_claims_nothing(queue: Queue) -> None:
 
 
 def test_ctrl_c_ends_run_in_order_without_a_signal_handler(queue: Queue) -> None:
-    """`Worker(queue).run()` in a script: the running job is finished, no more is claimed, Ctrl-C goes on."""
+    """`Worker(queue).run()` in a script finishes the running job, claims no more, and raises the interrupt."""
     main = threading.main_thread().ident
     assert main and threading.current_thread() is threading.main_thread()
 
@@ -97,7 +97,7 @@ def test_ctrl_c_ends_run_in_order_without_a_signal_handler(queue: Queue) -> None
 def test_a_worker_process_gives_back_its_job_and_exits(
     queue: Queue, start_worker: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """At the second signal, at once, even though a thread still hangs."""
+    """It exits at once at the second signal, even though a thread still hangs."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(HangAtFirst(str(begun)))
     process = start_worker("--stop-timeout", "3600")

@@ -1,4 +1,4 @@
-"""The supervisor: a worker that dies is started again, and its jobs run again at once."""
+"""The supervisor: a worker that dies is replaced, and its jobs run again at once."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ pytestmark = pytest.mark.live
 
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 
-# The same command line, by a program that does not wait as long before it kills,
+# The same command line, run by a program that kills workers sooner.
 IMPATIENT = (
     "-c",
     "import sys; from jobqueue.tools import cli, processes; processes.KILL_MARGIN = 0.2;"
     " sys.exit(cli.main())",
 )
-# and by one that is still there, and so keeps those who guard it quiet, when the supervisor is not.
+# Run by a program that outlives a killed supervisor, so that the test's process guard does not step in.
 OUTLIVED = (
     "-c",
     "import signal, subprocess, sys; subprocess.run([sys.executable, '-m', 'jobqueue', *sys.argv[1:]]);"
@@ -37,7 +37,7 @@ Command = Callable[..., tuple[int, str]]
 def test_the_job_of_a_killed_worker_runs_again_soon(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    """Not after its lease: the supervisor sees at once that the worker is dead, and starts another one."""
+    """The job does not wait for its lease: the supervisor sees the death at once and starts another worker."""
     begun = tmp_path / "begun.txt"
     supervisor = start_supervisor(1, "--lease", "3600")
     queue.enqueue(HangAtFirst(str(begun)))
@@ -58,7 +58,7 @@ def test_the_job_of_a_killed_worker_runs_again_soon(
 def test_a_colleague_takes_over_the_job_of_a_killed_worker(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    """And what the colleague has itself is left alone."""
+    """The colleague's own job is left alone."""
     begun, colleagues, go_on = (tmp_path / name for name in ("begun", "colleagues", "go_on"))
     supervisor = start_supervisor(2, "--lease", "3600")
     queue.enqueue(WaitForFile(str(colleagues), str(go_on)))
@@ -81,7 +81,7 @@ def test_a_colleague_takes_over_the_job_of_a_killed_worker(
 def test_a_job_that_kills_its_workers_runs_out_of_attempts(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    """It is kept as failed, with how its last worker died; and the queue goes on."""
+    """It is kept as failed, and last_error says how its last worker died; other jobs still run."""
     begun, after = tmp_path / "begun.txt", tmp_path / "after.txt"
     queue.enqueue(KillItsWorker(str(begun)), max_attempts=2)
     start_supervisor(1, "--lease", "3600", wait=False)
@@ -97,7 +97,7 @@ def test_a_job_that_kills_its_workers_runs_out_of_attempts(
 def test_workers_that_can_not_start_are_tried_ever_more_rarely(
     queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
-    """At once, then after 1, 2, 4 ... seconds. The log says why."""
+    """They are tried again at once, then after 1, 2, 4 ... seconds. The log says why."""
     (tmp_path / "broken.py").write_text("import no_such_module")
     supervisor = start_supervisor(1, "--import", "broken", wait=False)
     supervisor.wait_for(r"import failed: No module named 'no_such_module'")
@@ -115,7 +115,7 @@ def test_workers_that_can_not_start_are_tried_ever_more_rarely(
 def test_workers_stop_by_themselves_when_the_supervisor_is_killed(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    """In order: what they can't finish in time is given back, with its attempt not counted."""
+    """They stop cleanly: a job that they can't finish in time is given back, its attempt not counted."""
     begun = tmp_path / "begun.txt"
     supervisor = start_supervisor(2, "--stop-timeout", "0.2", program=OUTLIVED)
     workers = supervisor.workers()
@@ -131,7 +131,7 @@ def test_workers_stop_by_themselves_when_the_supervisor_is_killed(
 def test_a_signal_to_the_whole_group_is_no_second_signal(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path, number: int
 ) -> None:
-    """As a terminal's Ctrl-C, or systemd's TERM: workers get it twice, and yet finish what runs."""
+    """A terminal's Ctrl-C or systemd's TERM reaches workers twice, and yet they finish running jobs."""
     begun, go_on = tmp_path / "begun.txt", tmp_path / "go_on"
     supervisor = start_supervisor(1)
     queue.enqueue(WaitForFile(str(begun), str(go_on)))
@@ -146,7 +146,7 @@ def test_a_signal_to_the_whole_group_is_no_second_signal(
 def test_a_worker_that_does_not_stop_is_killed(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    """And its jobs are freed before the supervisor ends. (A stopped process stands for one that hangs.)"""
+    """Its jobs are freed before the supervisor ends. (A stopped process stands for one that hangs.)"""
     begun = tmp_path / "begun.txt"
     supervisor = start_supervisor(1, "--stop-timeout", "0.1", program=IMPATIENT)
     queue.enqueue(HangAtFirst(str(begun)))
@@ -160,7 +160,7 @@ def test_a_worker_that_does_not_stop_is_killed(
 
 
 def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSupervisor) -> None:
-    """One after another, each by one that has imported the modules anew. That counts as no death."""
+    """Each is replaced in turn by a worker that imports the modules anew. That is not counted as a restart."""
     supervisor = start_supervisor(2)
     before = supervisor.workers()
     supervisor.signal(signal.SIGHUP)
@@ -172,7 +172,7 @@ def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSuperviso
 def test_a_worker_that_can_not_end_ends_without_its_supervisor_too(
     queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
-    """Here a thread of the user's keeps the process, for ever; nobody is left who would kill it."""
+    """Here a thread of the application would keep the process alive forever; no supervisor is left to kill it."""
     (tmp_path / "clinging.py").write_text(
         "import threading\nfrom jobqueue.tools import working\nworking.KILL_MARGIN = 0.1\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
@@ -187,7 +187,7 @@ def test_a_worker_that_can_not_end_ends_without_its_supervisor_too(
 def test_a_system_that_refuses_new_processes_is_asked_again(
     queue: Queue, start_supervisor: StartSupervisor
 ) -> None:
-    """A second later. Until then the supervisor goes on."""
+    """It is asked again a second later, and the supervisor goes on until then."""
     refused_once = (
         "import errno, os, sys; from jobqueue.tools import cli; fork = os.fork\n"
         "def refuse():\n    os.fork = fork\n    raise OSError(errno.EAGAIN, 'too many processes')\n"

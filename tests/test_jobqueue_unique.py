@@ -1,4 +1,4 @@
-"""Unique jobs: while one with its key waits or runs, there is no second one."""
+"""Unique jobs: while a job waits or runs, no second one can have its key."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ def add(queue: Queue, text: str = "hello", key: str = "feed 8", **options: Any) 
 
 
 def test_a_second_job_with_the_key_is_refused(queue: Queue) -> None:
-    """The error names the job that is there. Another key, or none, is another matter."""
+    """The error names the existing job. Jobs with another key, or with none, are not affected."""
     there = add(queue)
     with pytest.raises(
         AlreadyQueued, match=f"job {there} has the unique key 'feed 8', not ended yet"
@@ -38,7 +38,7 @@ def test_a_second_job_with_the_key_is_refused(queue: Queue) -> None:
 
 
 def test_the_job_that_is_there_may_be_kept_quietly(queue: Queue) -> None:
-    """With its id, and as it is; nothing is added."""
+    """enqueue() returns its id; the job is unchanged, and none is added."""
     there = add(queue, priority=5)
     assert add(queue, "again", if_queued="keep", priority=1) == there
     assert (only_job(queue).id, only_job(queue).priority) == (there, 5)
@@ -46,14 +46,14 @@ def test_the_job_that_is_there_may_be_kept_quietly(queue: Queue) -> None:
 
 
 def test_the_key_is_free_again_when_the_job_has_succeeded(queue: Queue) -> None:
-    """The row is gone, and its key with it."""
+    """The key is gone with the row."""
     first = add(queue)
     assert Worker(queue).work_off() == (1, 0)
     assert add(queue) > first
 
 
 def test_the_key_is_taken_while_the_job_waits_for_its_retry(queue: Queue) -> None:
-    """And free again when it has failed for good, though its row is kept."""
+    """It is free again when the job has failed for good, though its row is kept."""
     failing = queue.enqueue(Fail("always"), unique_key="feed 8", max_attempts=2, now=NOON)
     assert Worker(queue).work_off(now=NOON) == (0, 1)
     with pytest.raises(AlreadyQueued):
@@ -67,7 +67,7 @@ def test_the_key_is_taken_while_the_job_waits_for_its_retry(queue: Queue) -> Non
 
 
 def test_the_key_is_taken_while_the_job_runs(queue: Queue, run_worker: Callable[..., Any]) -> None:
-    """One that must run again after that has another key."""
+    """The error names the running job; when it has ended, the key is free."""
     running = queue.enqueue(WaitAtGate("unique"), unique_key="feed 8")
     run_worker(queue)
     wait_until(lambda: said == ["at unique"], "the job's beginning")
@@ -97,7 +97,7 @@ for n in range(20):
 def test_of_processes_that_race_exactly_one_adds_the_job(
     queue: Queue, database_url: str, at_once: Callable[..., list[str]]
 ) -> None:
-    """Three processes, twenty keys: twenty jobs, and the others are told which."""
+    """Three processes and twenty keys make twenty jobs; each refusal names the existing job."""
     printed = [
         line for lines in at_once(3, ENQUEUE_UNIQUE, database_url) for line in lines.split("\n") if line
     ]
@@ -109,7 +109,7 @@ def test_of_processes_that_race_exactly_one_adds_the_job(
 
 
 def test_a_refusal_leaves_the_callers_transaction_usable(queue: Queue) -> None:
-    """Also on PostgreSQL, where a statement that fails takes its whole transaction with it."""
+    """This holds on PostgreSQL too, where a failed statement aborts its whole transaction."""
     add(queue)
     with Session(queue.writer) as session:
         session.add(Line(text="before"))
@@ -123,7 +123,7 @@ def test_a_refusal_leaves_the_callers_transaction_usable(queue: Queue) -> None:
 
 
 def test_a_key_is_taken_within_the_callers_transaction(queue: Queue) -> None:
-    """And free again when that is rolled back."""
+    """It is free again when that is rolled back."""
     with Session(queue.writer) as session:
         add(queue, session=session)
         with pytest.raises(AlreadyQueued):
@@ -135,7 +135,7 @@ def test_a_key_is_taken_within_the_callers_transaction(queue: Queue) -> None:
 def test_a_job_that_ends_between_two_looks_leaves_its_key_to_the_next(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was there when the new one was to be inserted, and gone when its id was asked for: once more."""
+    """It blocked the insert, and was gone when its id was looked up: the insert is tried again."""
     first = add(queue)
 
     def end_it_before_the_second_statement(transaction: Any, statement: Any, values: Any) -> Any:
@@ -150,7 +150,7 @@ def test_a_job_that_ends_between_two_looks_leaves_its_key_to_the_next(
 
 
 def test_keys_may_be_any_text(queue: Queue) -> None:
-    """Quotes, emoji, and the empty one."""
+    """Quotes, emoji and the empty string are allowed."""
     for key in ("", 'it\'s "quoted"', "🌊 %s {x} \\", "x" * 1000):
         add(queue, key=key)
         with pytest.raises(AlreadyQueued):
@@ -172,7 +172,7 @@ class Fetch:
 
 
 def test_a_hook_may_set_the_key(queue: Queue) -> None:
-    """So that whoever enqueues need not know of it: also in enqueue_many(), all or none."""
+    """The caller need not know the key. enqueue_many() adds all jobs or none."""
     assert queue.enqueue_many([Fetch(1), Fetch(2)]) == 2
     with pytest.raises(AlreadyQueued) as error:
         queue.enqueue_many([Fetch(3), Fetch(1)])

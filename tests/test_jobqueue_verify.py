@@ -19,7 +19,7 @@ pytest_plugins = ["queue_fixtures", "command_fixtures"]
 @job
 @dataclass
 class Picky:
-    """Its class does not take just anything."""
+    """A job whose class rejects some arguments."""
 
     number: int
 
@@ -32,13 +32,13 @@ class Picky:
 
 
 def write(queue: Queue, id: int, handler: str) -> None:
-    """Let the job have this handler, whoever wrote it."""
+    """Overwrite the job's handler."""
     with queue.writer.begin() as connection:
         connection.execute(update(jobs).where(jobs.c.id == id).values(handler=handler))
 
 
 def articles(queue: Queue, count: int) -> list[int]:
-    """Jobs that are mapped objects; their ids."""
+    """Enqueue mapped objects; returns the jobs' ids."""
     with Session(queue.writer) as session:
         new = [Article(title=str(n)) for n in range(count)]
         session.add_all(new)
@@ -50,7 +50,7 @@ def articles(queue: Queue, count: int) -> list[int]:
 def test_jobs_that_would_load_are_counted(
     queue: Queue, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit status 0. Those that run are looked at too, those that failed are not; nothing is performed."""
+    """The exit status is 0. Running jobs are checked too, failed ones are not; nothing is performed."""
     monkeypatch.setattr(verifying, "PAGE", 2)
     verified = ("verify", "--import", "jobs_for_tests")
     assert command(*verified) == (0, "no jobs to check\n", "")
@@ -69,7 +69,7 @@ def test_jobs_that_would_load_are_counted(
 def test_jobs_that_would_not_load_are_told_by_reason(
     queue: Queue, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit status 1; alike jobs are counted together, with the ids of the first few."""
+    """The exit status is 1; similar jobs are counted together, with the ids of the first few."""
     monkeypatch.setattr(verifying, "PAGE", 3)
     fine, gone, *also_gone = articles(queue, 4)
     with queue.writer.begin() as connection:
@@ -114,7 +114,7 @@ def test_jobs_that_would_not_load_are_told_by_reason(
 
 
 def test_a_table_that_is_gone_breaks_only_its_own_jobs(queue: Queue) -> None:
-    """On PostgreSQL an error ends the transaction: the jobs after it are checked all the same."""
+    """On PostgreSQL an error aborts the transaction; the jobs after it are checked all the same."""
     first, second = articles(queue, 2)
     queue.enqueue(Say("x"))
     Base.metadata.tables["articles"].drop(queue.engine)
@@ -126,7 +126,7 @@ def test_a_table_that_is_gone_breaks_only_its_own_jobs(queue: Queue) -> None:
 
 
 def test_reasons_without_end_don_t_fill_the_memory(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A class whose errors are all different: the first reasons are told apart, the others counted."""
+    """When every job fails for a different reason, the first reasons are listed and the others counted."""
     monkeypatch.setattr(verifying, "MOST_REASONS", 2)
     for n in range(4):
         write(queue, queue.enqueue(Call("x")), f'{{"job":"Call","arguments":{{"{n}":0}}}}')
@@ -136,7 +136,7 @@ def test_reasons_without_end_don_t_fill_the_memory(queue: Queue, monkeypatch: py
 
 
 def test_verify_needs_the_modules_that_register_jobs(command: Command) -> None:
-    """Without any, no job would load."""
+    """Without --import, no job would load."""
     line = "jobqueue: name the modules that register your jobs, as for the worker: --import MODULE\n"
     assert command("verify") == (2, "", line)
     answer = command("verify", "--import", "no_such_module")

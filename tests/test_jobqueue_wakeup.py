@@ -1,4 +1,4 @@
-"""Waking up: an idle worker hears of new jobs at once. Here it would not look by itself for an hour."""
+"""Waking up: an idle worker hears of new jobs at once. In these tests it would not poll for an hour."""
 
 import threading
 import time
@@ -27,26 +27,26 @@ RunWorker = Callable[..., Any]
 
 
 def watchers() -> set[threading.Thread]:
-    """The threads that listen in this process."""
+    """The watcher threads of this process."""
     return {thread for thread in threading.enumerate() if thread.name == "jobqueue watcher"}
 
 
 def instead_of_listening(queue: Queue, act: Callable[[], object]) -> None:
-    """Call this in a watcher's thread whenever it has taken a connection of the queue's."""
+    """Call `act` in a watcher's thread whenever it has checked out one of the queue's connections."""
     event.listen(queue.engine, "checkout", lambda *_: threading.current_thread() in watchers() and act())
 
 
 @pytest.fixture
 def sleepy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker sleeps for hours unless it hears of something: it has nothing to tell, either."""
+    """Let workers sleep for an hour unless they are notified: they do not write their tallies, either."""
     monkeypatch.setattr(worker, "LONGEST_WAIT", AN_HOUR)
     monkeypatch.setattr(ledger, "TELL_SECONDS", AN_HOUR)
 
 
 @pytest.fixture
 def idle(queue: Queue, open_queue: Open, run_worker: RunWorker, sleepy: None) -> Callable[..., Any]:
-    """idle() starts a worker that sleeps for an hour, and has done a first job. Its heartbeats, too, are
-    hours apart.
+    """idle() starts a worker that has done a first job and now sleeps for an hour. Its heartbeats are hours
+    apart, too.
     """
 
     def start(**options: Any) -> Any:
@@ -60,7 +60,7 @@ def idle(queue: Queue, open_queue: Open, run_worker: RunWorker, sleepy: None) ->
 
 
 def hear(queue: Queue, said_last: str) -> None:
-    """Wait until the job has been done that says this."""
+    """Wait until the job that says this has been done."""
 
     def is_done() -> bool:
         return said_last in said and not any(said_last in job.handler for job in queue.jobs())
@@ -82,7 +82,7 @@ queue.enqueue(Say(sys.argv[2]))
 def test_it_hears_of_a_job_from_another_process(
     queue: Queue, idle: Callable[..., Any], at_once: Callable[..., list[str]], database_url: str
 ) -> None:
-    """A web process enqueues, a worker process works: and once more, since it listens on."""
+    """The worker keeps listening, so it also hears of a second job."""
     idle()
     for word in ("second", "third"):
         at_once(1, ENQUEUE, database_url, word)
@@ -92,7 +92,7 @@ def test_it_hears_of_a_job_from_another_process(
 def test_it_hears_of_a_job_in_a_callers_transaction_when_that_commits(
     queue: Queue, idle: Callable[..., Any]
 ) -> None:
-    """And of nothing when it is rolled back."""
+    """It hears nothing of one that is rolled back."""
     idle()
     with Session(queue.writer) as session:
         queue.enqueue(Say("never"), session=session)
@@ -106,7 +106,7 @@ def test_it_hears_of_a_job_in_a_callers_transaction_when_that_commits(
 
 
 def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
-    """enqueue_many() says so too, and an unique job."""
+    """enqueue_many() and unique jobs notify it, too."""
     idle()
     queue.enqueue_many(Say(word) for word in ("one", "two", "three"))
     hear(queue, "three")
@@ -115,7 +115,7 @@ def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
 
 
 def claim(queue: Queue) -> Claimed:
-    """Another worker takes the job."""
+    """Let another worker claim the job."""
     with queue.writer.begin() as connection:
         (job,) = claiming.claim(connection, "other", 1, datetime.now(UTC))
     return job
@@ -140,7 +140,7 @@ def reap(queue: Queue, _: Claimed) -> None:
 def test_it_hears_of_a_job_that_another_worker_gives_back(
     queue: Queue, idle: Callable[..., Any], give_back: Callable[[Queue, Claimed], None]
 ) -> None:
-    """Or that is taken from one which has died."""
+    """It also hears of a job that is freed because its worker has died."""
     queue.enqueue(Say("again"))
     job = claim(queue)
     idle()
@@ -149,7 +149,7 @@ def test_it_hears_of_a_job_that_another_worker_gives_back(
 
 
 def test_it_sleeps_until_the_next_job_is_due(queue: Queue, idle: Callable[..., Any]) -> None:
-    """Neither longer, nor does it look again and again. A later one does not hide an earlier one."""
+    """It sleeps no longer, and a job that is due later does not hide an earlier one."""
     idle()
     queue.enqueue(Say("in hours"), run_at=timedelta(hours=2), priority=-1)
     due = datetime.now(UTC) + timedelta(seconds=0.4)
@@ -161,7 +161,7 @@ def test_it_sleeps_until_the_next_job_is_due(queue: Queue, idle: Callable[..., A
 
 @pytest.fixture
 def listener(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """A watcher by itself; returns the moments at which it rang."""
+    """A watcher without a worker; yields the times at which it rang."""
     monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
     rings: list[float] = []
     watcher = Watcher(queue, lambda: rings.append(time.monotonic()))
@@ -172,7 +172,7 @@ def listener(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[flo
 
 
 def test_a_watcher_rings_at_a_commit_and_not_before(queue: Queue, listener: list[float]) -> None:
-    """Nothing is heard of a transaction that is still open."""
+    """It hears nothing of a transaction that is still open."""
     with Session(queue.writer) as session:
         queue.enqueue(Say("one"), session=session)
         session.flush()
@@ -187,7 +187,7 @@ def test_a_watcher_rings_at_a_commit_and_not_before(queue: Queue, listener: list
 def test_a_listener_whose_connection_is_cut_listens_again(
     postgres_database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says so, connects anew, and rings: something may have been said meanwhile."""
+    """It logs the loss, reconnects, and rings, since it may have missed a notification."""
     monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
     rings: list[float] = []
     queue = Queue(postgres_database)
@@ -213,7 +213,7 @@ def test_a_listener_whose_connection_is_cut_listens_again(
 def test_a_worker_whose_listener_is_cut_hears_again(
     queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On PostgreSQL by its server; on SQLite the connection is closed under it."""
+    """On PostgreSQL the server ends the listener's connection; the worker still hears of two more jobs."""
     monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
     idle()
     if queue.engine.dialect.name == "postgresql":
@@ -229,7 +229,7 @@ def test_a_worker_whose_listener_is_cut_hears_again(
 def test_a_watcher_that_hangs_is_replaced(
     queue: Queue, open_queue: Open, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is heard of its connection, as when a network swallows all: the next heartbeat sees it."""
+    """Its connection is silent, as when a network drops everything: the next heartbeat notices."""
     monkeypatch.setattr(wakeup, "SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(wakeup, "CHECK_SECONDS", 0.0)
     monkeypatch.setattr(wakeup, "LISTEN_SECONDS", 0.05)
@@ -255,7 +255,7 @@ def test_a_watcher_that_hangs_is_replaced(
 def test_without_notifications_a_worker_looks_often(
     queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another driver than psycopg 3 may not tell what it has heard: that is no error."""
+    """A driver other than psycopg 3 may not deliver notifications: that is no error."""
     monkeypatch.delattr(psycopg.Connection, "notifies")
     idle()
     queue.enqueue(Say("second"))
@@ -265,7 +265,7 @@ def test_without_notifications_a_worker_looks_often(
 
 @pytest.mark.usefixtures("sleepy")
 def test_the_slow_poll_does_not_need_a_watcher(queue: Queue, run_worker: RunWorker) -> None:
-    """It hears nothing at all, and finds the job nevertheless when it looks for the next time."""
+    """The worker is never notified, and still finds each job at its next poll."""
 
     def fail() -> None:
         raise OSError("no route to the database")
@@ -280,7 +280,7 @@ def test_the_slow_poll_does_not_need_a_watcher(queue: Queue, run_worker: RunWork
 
 
 def test_no_watcher_is_left_when_its_worker_has_ended(queue: Queue, idle: Callable[..., Any]) -> None:
-    """Its thread ends, and so does its connection."""
+    """The watcher's thread and its connection end."""
     running = idle()
     assert len(watchers()) == 1
     running.stop()

@@ -1,4 +1,4 @@
-"""The worker: several jobs at once, an end for hung ones, and a database that goes away."""
+"""The worker: concurrent jobs, an end to hung ones, and a database that goes away."""
 
 import re
 import sqlite3
@@ -21,7 +21,7 @@ RunWorker = Callable[..., Any]
 
 
 def test_work_off_says_how_many_succeeded_and_failed(queue: Queue) -> None:
-    """It performs what is due, and returns."""
+    """It performs the due jobs, and returns."""
     for job in (Say("one"), Fail("two"), Say("three")):
         queue.enqueue(job)
     queue.enqueue(Say("later"), run_at=timedelta(hours=1))
@@ -31,7 +31,7 @@ def test_work_off_says_how_many_succeeded_and_failed(queue: Queue) -> None:
 
 
 def test_work_off_stops_at_its_limit(queue: Queue) -> None:
-    """And settles the last job before it returns."""
+    """The last job is settled before it returns."""
     for text in ("one", "two", "three"):
         queue.enqueue(Say(text))
     assert Worker(queue).work_off(limit=2) == (2, 0)
@@ -51,20 +51,20 @@ def test_work_off_performs_jobs_that_jobs_enqueue(queue: Queue) -> None:
 
 
 def test_a_worker_has_at_least_one_thread(queue: Queue) -> None:
-    """None would claim no job, and say nothing."""
+    """With none, it would silently claim no job."""
     with pytest.raises(ValueError, match="at least one thread, not 0"):
         Worker(queue, threads=0)
 
 
 def test_two_workers_never_have_one_name(queue: Queue) -> None:
-    """Also in one process, or in containers whose host names and process ids are the same."""
+    """Names differ even in one process, or in containers with the same host name and process id."""
     names = {Worker(queue).name for _ in range(100)}
     assert len(names) == 100
     assert all(re.fullmatch(r"host:\S+ pid:\d+ [0-9a-f]{8}", name) for name in names)
 
 
 def test_a_worker_performs_several_jobs_at_once(queue: Queue, run_worker: RunWorker) -> None:
-    """As many as it has threads: here four wait for one another, and end only if all run at the same time."""
+    """It performs one job in each thread: here four wait for one another, and end only if all run at once."""
     barrier = threading.Barrier(4, timeout=20)
 
     def meet_the_others() -> None:
@@ -79,7 +79,7 @@ def test_a_worker_performs_several_jobs_at_once(queue: Queue, run_worker: RunWor
 
 
 def test_one_thread_performs_one_job_at_a_time(queue: Queue, run_worker: RunWorker) -> None:
-    """The second job is not even claimed while the first runs: another worker may have it."""
+    """The second job is not even claimed while the first runs, so another worker may claim it."""
     queue.enqueue(WaitAtGate("first"))
     queue.enqueue(Say("second"))
     run_worker(queue)
@@ -92,7 +92,7 @@ def test_one_thread_performs_one_job_at_a_time(queue: Queue, run_worker: RunWork
 
 
 def test_an_idle_worker_takes_a_new_job(queue: Queue, run_worker: RunWorker) -> None:
-    """And one that becomes due while it waits."""
+    """It also takes a job that becomes due while it waits."""
     running = run_worker(queue)
     wait_until(lambda: running.lines, "the worker's start")
     queue.enqueue(Say("later"), run_at=timedelta(milliseconds=300))
@@ -101,7 +101,7 @@ def test_an_idle_worker_takes_a_new_job(queue: Queue, run_worker: RunWorker) -> 
 
 
 def test_a_worker_says_what_delayed_jobs_worker_says(queue: Queue, run_worker: RunWorker) -> None:
-    """That it starts, how many jobs it has processed, how fast, and that it exits."""
+    """It says that it starts, how many jobs it has processed and how fast, and that it exits."""
     queue.enqueue(Say("one"))
     queue.enqueue(Fail("two"))
     running = run_worker(queue)
@@ -117,7 +117,7 @@ def test_a_worker_says_what_delayed_jobs_worker_says(queue: Queue, run_worker: R
 
 
 def test_a_busy_worker_reports_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not at every look at the queue; and it counts anew from one report to the next."""
+    """It does not report at every poll, and each report counts only the jobs since the last."""
     lines: list[str] = []
     counter = meter.Meter(lines.append)
     counter.count(1, 0)
@@ -131,8 +131,8 @@ def test_a_busy_worker_reports_every_few_seconds(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_hung_job_is_ended_and_its_slot_is_used_by_others(queue: Queue, run_worker: RunWorker) -> None:
-    """The only thread hangs, and goes on hanging: the next job runs nevertheless. When the hung one wakes up
-    at last, nobody listens to it.
+    """The next job runs even though the only thread still hangs. When the hung job ends at last, its outcome
+    is ignored.
     """
     queue.enqueue(WaitAtGate("hung"), max_run_time=0.1)
     queue.enqueue(Say("next"), priority=1)
@@ -149,7 +149,7 @@ def test_a_hung_job_is_ended_and_its_slot_is_used_by_others(queue: Queue, run_wo
 
 
 def test_a_job_may_have_a_max_run_time_of_its_own(queue: Queue, run_worker: RunWorker) -> None:
-    """Here more than the worker's, which holds for all others."""
+    """Here it exceeds the worker's, which applies to all other jobs."""
     queue.enqueue(WaitAtGate("patient"), max_run_time=20)
     queue.enqueue(WaitAtGate("hung"), max_attempts=1)
     run_worker(queue, threads=2, max_run_time=0.1)
@@ -160,7 +160,7 @@ def test_a_job_may_have_a_max_run_time_of_its_own(queue: Queue, run_worker: RunW
 
 
 def test_a_hung_job_that_wakes_up_writes_nothing(queue: Queue, run_worker: RunWorker) -> None:
-    """Its attempt is over: what it writes with its session is rolled back."""
+    """Its attempt is over, so what it writes with its session is rolled back."""
 
     def write_late(session: Session) -> None:
         said.append("hung")
@@ -180,13 +180,13 @@ def test_a_hung_job_that_wakes_up_writes_nothing(queue: Queue, run_worker: RunWo
 
 
 def hung_threads() -> list[threading.Thread]:
-    """Threads beside the worker's one that waits for jobs."""
+    """The job threads other than the worker's first."""
     return [thread for thread in threading.enumerate() if thread.name == "jobqueue"][1:]
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What otherwise waits some seconds for the database tries again at once."""
+    """Retry at once what would otherwise wait some seconds for the database."""
     monkeypatch.setattr(worker, "RECONNECT_SECONDS", 0.05)
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
 
@@ -195,7 +195,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_survives_a_database_that_is_away(
     queue: Queue, database_url: str, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It says so, tries again, and forgets nothing of what was performed meanwhile."""
+    """It logs this, tries again, and forgets no outcome of a job that ended in the meantime."""
     queue.enqueue(WaitAtGate("out"))
     queue.enqueue(Fail("out of order"), run_at=timedelta(hours=1))
     run_worker(queue)
@@ -214,7 +214,7 @@ def test_a_worker_survives_a_database_that_is_away(
 def test_a_worker_can_be_stopped_while_the_database_is_away(
     queue: Queue, database_url: str, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It does not wait for it: what it could not give back comes back with its lease."""
+    """It does not wait for the database: jobs it could not give back are freed when their lease expires."""
     queue.enqueue(WaitAtGate("out"))
     running = run_worker(queue, stop_timeout=0.1)
     wait_until(lambda: said == ["at out"], "the job's beginning")
@@ -227,11 +227,11 @@ def test_a_worker_can_be_stopped_while_the_database_is_away(
 
 
 def take_away(database_url: str) -> Callable[[], None]:
-    """Make the database unusable to others; returns what brings it back."""
+    """Make the database unusable to others; returns a function that brings it back."""
     url = make_url(database_url)
     if url.get_backend_name() == "sqlite":
         other = sqlite3.connect(url.database or "", isolation_level=None, check_same_thread=False)
-        other.execute("BEGIN IMMEDIATE")  # and keeps the write lock for longer than the others' busy_timeout
+        other.execute("BEGIN IMMEDIATE")  # holds the write lock for longer than the others' busy_timeout
         return other.close
     admin = url.set(database="postgres").render_as_string(hide_password=False)
     administer(
