@@ -1,4 +1,4 @@
-"""What can be read off a figure: its texts, its lines, and whether texts cover each other or are cut off."""
+"""Reading a figure: its texts and lines, and whether texts overlap or are cut off."""
 
 import itertools
 
@@ -9,12 +9,12 @@ from matplotlib.text import Annotation, Text
 
 
 def texts(figure: Figure) -> list[str]:
-    """Every text that can be seen in a figure."""
+    """Every non-empty text in a figure."""
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
 def heights(figure: Figure, panel: int, colour: str) -> list[list[float]]:
-    """The y values of the lines of one colour in one panel, without labels' leaders, repeats and knees."""
+    """The y values of one colour's lines in one panel, except for label leaders, repeats and knees."""
     return [
         list(line.get_ydata())
         for line in figure.axes[panel].lines
@@ -29,7 +29,7 @@ def arrows(figure: Figure, panel: int) -> int:
 
 
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
-    """Pairs of texts that cover each other, as they come out when the figure is drawn."""
+    """Pairs of texts that overlap in the drawn figure."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     boxes = [
@@ -41,7 +41,7 @@ def overlapping(figure: Figure) -> list[tuple[str, str]]:
 
 
 def cut_off(figure: Figure) -> list[str]:
-    """Texts that reach over the edge of the figure."""
+    """Texts that extend beyond the edge of the figure."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     width, height = canvas.get_width_height()

@@ -1,6 +1,6 @@
-"""The fixture of the tests of commands.
+"""The fixture for tests of commands.
 
-A test module that needs it says `pytest_plugins = ["queue_fixtures", "command_fixtures"]`.
+A test module that needs it sets `pytest_plugins = ["queue_fixtures", "command_fixtures"]`.
 """
 
 import sys
@@ -27,7 +27,7 @@ def command(
         capsys.readouterr()
         try:
             status = main([str(argument) for argument in arguments])
-        except SystemExit as error:  # argparse's own way out
+        except SystemExit as error:  # raised by argparse
             assert isinstance(error.code, int)
             status = error.code
         return Answer(status, *capsys.readouterr())

@@ -1,4 +1,4 @@
-"""What the tests of commands share: what a command answered, and workers that are only rows."""
+"""Shared by the tests of commands: a command's answer, and workers that are only rows."""
 
 import json
 from collections.abc import Callable
@@ -14,14 +14,14 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 
 class Answer(NamedTuple):
-    """What a command said, and its exit status."""
+    """A command's exit status and output."""
 
     status: int
     out: str
     err: str
 
     def json(self) -> Any:
-        """What it said for programs."""
+        """Its output, parsed as JSON."""
         return json.loads(self.out)
 
 
@@ -34,7 +34,7 @@ def name_of(pid: int, host: str = "silver", token: str = "1a2b3c4d") -> str:
 
 
 def seen(queue: Queue, name: str, now: datetime, done: Tally | None = None, **options: Any) -> None:
-    """Let there be a worker of this name, alive at `now`, which has done so much more."""
+    """Record a heartbeat at `now` of a worker of this name, with `done` added to its tally."""
     settings = {"threads": 1, "queues": "", "lease": 30.0, "max_run_time": 20.0, "started_at": NOON - HOUR}
     with queue.writer.begin() as connection:
         presence.be_seen(connection, Self(name, **{**settings, **options}), done or Tally(), now)

@@ -1,4 +1,4 @@
-"""Invented runs for the tests of comparisons and pipelines: latencies by a formula, results as of a bench."""
+"""Invented runs for the tests of comparisons and pipelines: latencies by formula, results as from a bench."""
 
 import json
 import random
@@ -42,14 +42,14 @@ Latency = Callable[[random.Random], float]
 
 
 def about(ms: float) -> Latency:
-    """A latency that is usually near to `ms`."""
+    """A latency usually near `ms`."""
     return lambda rng: ms / 1000 * rng.lognormvariate(0, 0.2)
 
 
 def rows_of(
     latency: Latency, seed: object, per_s: int = 20, groups: Sequence[str] = ("submit", "browse")
 ) -> list[Row]:
-    """Requests of each group, at even rates from the start of the warm-up on."""
+    """Requests of each group, evenly spaced from the start of the warm-up."""
     rng = random.Random(str(seed))
     rows = []
     for n in range(int(per_s * (WARM_UP + SECONDS))):
@@ -60,9 +60,9 @@ def rows_of(
 
 
 def step(folder: Path, seed: object, latency: Latency, per_s: int = 20, **different: Any) -> dict[str, Any]:
-    """One step as results.json has it, its rows written; by default the queued app with 20 users.
+    """One step as in results.json, with its rows written; by default the queued app with 20 users.
 
-    `per_s`: requests a second in each group; with 20 there are enough to prove that the rule was kept.
+    `per_s`: requests a second in each group; 20 are enough to prove that the rule was kept.
     """
     values: dict[str, Any] = {
         "app": "queued",
@@ -99,7 +99,7 @@ def step(folder: Path, seed: object, latency: Latency, per_s: int = 20, **differ
 
 
 def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> dict[str, Any]:
-    """The results of a run of these steps, written to `folder`; `settings` are not the usual ones."""
+    """The results of a run of these steps, written to `folder`; `settings` override the usual ones."""
     results = {
         "schema": "500ms/results",
         "version": 3,
@@ -121,16 +121,16 @@ def save(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def plain(folder: Path, ms: float, repeats: int = 1, seed: object = 1, **different: Any) -> Path:
-    """A run of one condition, the queued app with 20 users, whose latencies are near to `ms`."""
+    """A run of one condition, the queued app with 20 users, with latencies near `ms`."""
     steps = [step(folder, (seed, n), about(ms), repeat=n + 1) for n in range(repeats)]
     run(folder, steps, **different)
     return folder
 
 
 def recorded(path: Path, rows: Sequence[Row], users: int = 5, lag_ms: float = 1.0, **told: Any) -> Path:
-    """A file of requests, and beside it a generator at its ease with as many users as were asked for.
+    """A file of requests, and beside it the record of an unstrained generator that started all its users.
 
-    `told` is whatever else the recording says.
+    `told` is the rest of the recording.
     """
     seconds = int(WARM_UP + SECONDS) + 1
     common: dict[str, Any] = {
@@ -144,12 +144,12 @@ def recorded(path: Path, rows: Sequence[Row], users: int = 5, lag_ms: float = 1.
 
 
 def file_of_requests(path: Path, ms: float = 200, **told: Any) -> Path:
-    """A file of requests whose latencies are near to `ms`, and beside it what is known of them."""
+    """A file of requests with latencies near `ms`, and their recording beside it."""
     return recorded(path, rows_of(about(ms), path.name), **told)
 
 
 def answer(a: Path, b: Path, *options: str) -> dict[str, Any]:
-    """What it writes as JSON; the exit status in it is the one it returned."""
+    """What compare writes as JSON; checks that the exit status in it is the one returned."""
     file = a.parent / "comparison.json"
     status = compare([str(a), str(b), "--json", str(file), *options])
     found: dict[str, Any] = json.loads(file.read_text())
@@ -158,7 +158,7 @@ def answer(a: Path, b: Path, *options: str) -> dict[str, Any]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What is said of bad usage, which has status 2 and no traceback."""
+    """The message about bad usage; checks that it comes with status 2 and without a traceback."""
     try:
         status = main(["compare", *map(str, arguments)])
     except SystemExit as done:
@@ -169,7 +169,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def findings(found: dict[str, Any]) -> dict[str, set[str]]:
-    """Of each figure, in whichever groups."""
+    """The findings for each figure, over all groups."""
     told: dict[str, set[str]] = {}
     for question in found["questions"]:
         told.setdefault(question["figure"], set()).add(question["finding"])

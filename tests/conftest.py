@@ -1,4 +1,4 @@
-"""What all tests share: an empty database on each backend, waiting for a condition, the rule of `live`."""
+"""Shared by all tests: an empty database on each backend, waiting for a condition, the `live` rule."""
 
 import contextlib
 import itertools
@@ -16,31 +16,31 @@ import sqlalchemy as sa
 
 from loadtests.servers.postgres import running_postgres
 
-# No test cuts the power, so nothing has to reach the disk. All test processes share the connections.
+# No test cuts the power, so nothing has to reach the disk. All test processes share the connection limit.
 POSTGRES_SETTINGS = ("fsync=off", "max_connections=400")
 STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 
 server_key = pytest.StashKey[str]()
 schema_numbers = itertools.count(1)
-forbidding: list[str] = []  # the test that runs now, if it may not start a process
+forbidding: list[str] = []  # the running test, if it may not start a process
 
 
 # ---- a test that starts a process is marked live
 
 
 def forbid(event: str, _arguments: object) -> None:
-    """The interpreter's audit hook: fail a test that starts a process without being marked live."""
+    """Audit hook: fail a test that starts a process without being marked live."""
     if event in STARTS_A_PROCESS and forbidding:
         pytest.fail(f"{forbidding[0]} starts a process, so it must be marked: @pytest.mark.live")
 
 
-platform.processor()  # the standard library asks `uname`, once, for whoever describes the machine
+platform.processor()  # may run `uname`, whose answer is cached: so no test runs it
 sys.addaudithook(forbid)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Hold a test to its mark, and its fixtures too."""
+    """Let neither a test nor its fixtures start a process unless it is marked live."""
     if not item.get_closest_marker("live"):
         forbidding.append(item.nodeid)
     try:
@@ -51,8 +51,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
-    """A program that was started in the background, as by nohup, ignores SIGINT, and so does all that it
-    starts: tests that press Ctrl-C would wait for ever.
+    """Restore SIGINT. A program started in the background ignores it, and so do its children: tests that
+    press Ctrl-C would wait forever.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,11 +62,11 @@ def ctrl_c() -> None:
 
 
 def server_of(config: pytest.Config) -> str:
-    """The URL of the run's PostgreSQL, which is started when it is first asked for."""
+    """The URL of the run's PostgreSQL, which is started on first use."""
     if server_key not in config.stash:
         stack = contextlib.ExitStack()
         config.add_cleanup(stack.close)
-        test = [forbidding.pop()] if forbidding else []  # the server is the run's, and no test's
+        test = [forbidding.pop()] if forbidding else []  # the server belongs to the run, not to a test
         config.stash[server_key] = stack.enter_context(running_postgres(*POSTGRES_SETTINGS))
         forbidding.extend(test)
     return config.stash[server_key]
@@ -74,7 +74,7 @@ def server_of(config: pytest.Config) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """pytest-xdist: its processes share one server, which the one that starts them owns."""
+    """Let the processes of pytest-xdist share one server, which their controller owns."""
     node.workerinput["postgres_url"] = server_of(node.config)
 
 
@@ -86,7 +86,7 @@ def postgres_url(pytestconfig: pytest.Config) -> str:
 
 
 def administer(url: str, *statements: str) -> None:
-    """Execute statements that may not stand in a transaction (CREATE DATABASE and the like)."""
+    """Execute statements that can't run in a transaction (CREATE DATABASE and the like)."""
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
         for statement in statements:
@@ -95,14 +95,14 @@ def administer(url: str, *statements: str) -> None:
 
 @pytest.fixture(scope="session")
 def own_database(postgres_url: str, worker_id: str) -> sa.URL:
-    """The PostgreSQL database of this test process: ending all its connections hurts no other process."""
+    """The PostgreSQL database of this test process: ending all its connections affects no other process."""
     administer(postgres_url, f"CREATE DATABASE {worker_id}")
     return sa.make_url(postgres_url).set(database=worker_id)
 
 
 @pytest.fixture
 def postgres_database(own_database: sa.URL) -> Iterator[str]:
-    """The URL of an empty PostgreSQL schema, dropped after the test, whose connections are ended."""
+    """The URL of an empty PostgreSQL schema; after the test its connections are ended and it is dropped."""
     name = f"test_{next(schema_numbers)}"
     everything = own_database.render_as_string(hide_password=False)
     administer(everything, f"CREATE SCHEMA {name}")
@@ -118,14 +118,14 @@ def postgres_database(own_database: sa.URL) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def durable_postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL as it comes, for tests that look at its settings: these are live."""
+    """The URL of a PostgreSQL with default settings, for tests that depend on them: these are live."""
     with running_postgres() as url:
         yield url
 
 
 @pytest.fixture
 def durable_database(durable_postgres: str) -> str:
-    """The URL of an empty database of that server."""
+    """The URL of an empty database on that server."""
     name = f"test_{next(schema_numbers)}"
     administer(durable_postgres, f"CREATE DATABASE {name}")
     return sa.make_url(durable_postgres).set(database=name).render_as_string(hide_password=False)
@@ -133,14 +133,14 @@ def durable_database(durable_postgres: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: every test that takes this runs on SQLite and on PostgreSQL."""
+    """The URL of an empty database: every test that uses it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
     return request.getfixturevalue("postgres_database")
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
-    """Return as soon as `condition()` is true; fail after `timeout` seconds, saying `what` was waited for."""
+    """Return as soon as `condition()` is true; after `timeout` seconds fail, naming `what` was awaited."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -149,7 +149,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 20.0
 
 
 def still_running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that have not ended; one that only waits to be reaped has."""
+    """The processes that have not ended; a zombie has."""
     running = []
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""A visitor of the dashboard, for its tests: looks at pages as a browser shows them, and presses buttons."""
+"""A visitor to the dashboard, for its tests: reads pages as a browser shows them, and presses buttons."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ TRACEBACK = (
 
 
 class Visitor:
-    """A browser, and an app that has only the dashboard."""
+    """A browser, and an app with only the dashboard."""
 
     def __init__(self, queue: Queue, **options: Any):
         app = Flask(__name__)
@@ -31,17 +31,17 @@ class Visitor:
         self.browser = app.test_client()
 
     def get(self, path: str = "/", **options: Any) -> TestResponse:
-        """The answer to GET."""
+        """The answer to GET for a path of the dashboard."""
         return self.browser.get(f"/jobs{path}", **options)
 
     def show(self, path: str = "/", status: int = 200) -> BeautifulSoup:
-        """The page there."""
+        """The page at this path, parsed; checks the status."""
         answer = self.get(path)
         assert answer.status_code == status, answer.text
         return BeautifulSoup(answer.text, "html.parser")
 
     def form(self, path: str, label: str) -> tuple[str, dict[str, str]]:
-        """Where the form of the button with this full label goes, and what it carries."""
+        """The action and the fields of the form of the button with this full label."""
         button = self.show(path).select_one(f'button[aria-label="{label}"]')
         assert button, f"{path} has no button {label!r}"
         form = button.find_parent("form")
@@ -49,12 +49,12 @@ class Visitor:
         return str(form["action"]), {str(each["name"]): str(each["value"]) for each in form.select("input")}
 
     def press(self, path: str, label: str, headers: Mapping[str, str] | None = None) -> TestResponse:
-        """The answer to the form of a button on a page."""
+        """Press a button on a page; returns the answer to its form."""
         action, fields = self.form(path, label)
         return self.browser.post(action, data=fields, headers=headers)
 
     def do(self, path: str, label: str) -> tuple[str, str]:
-        """Press a button; returns where that leads, and what is said there."""
+        """Press a button; returns the path it redirects to, and the message shown there."""
         answer = self.press(path, label)
         assert answer.status_code == 303, answer.text
         return answer.location.partition("?")[0], words(
@@ -63,7 +63,7 @@ class Visitor:
 
 
 def words(page: BeautifulSoup, selector: str = "main") -> str:
-    """The text of a part of the page, on one line."""
+    """The text of one part of the page, on one line."""
     part = page.select_one(selector)
     assert part is not None, f"no {selector} in {page}"
     return text_of(part)
@@ -75,18 +75,18 @@ def rows(page: BeautifulSoup, table: str) -> list[str]:
 
 
 def text_of(part: Tag) -> str:
-    """Its text, on one line."""
+    """An element's text, on one line."""
     return " ".join(part.get_text(" ").split())
 
 
 def worker(name: str, **changes: Any) -> Self:
-    """How a worker describes itself."""
+    """A worker's description of itself."""
     usual = {"threads": 4, "queues": "", "lease": 30.0, "max_run_time": 600.0, "started_at": NOW}
     return Self(name, **{**usual, **changes})
 
 
 def enqueue(queue: Queue, state: str, /, text: str = "hello", **options: Any) -> int:
-    """A job that is due, scheduled (in an hour), running or failed; returns its id."""
+    """Add a job that is due, scheduled (in an hour), running or failed; returns its id."""
     run_at = timedelta(hours=1 if state == "scheduled" else -1)
     id = queue.enqueue(Say(text), run_at=run_at, now=NOW, **options)
     columns = {
@@ -99,6 +99,6 @@ def enqueue(queue: Queue, state: str, /, text: str = "hello", **options: Any) ->
 
 
 def change(queue: Queue, id: int, **columns: object) -> None:
-    """Write columns of a job's row."""
+    """Overwrite columns of a job's row."""
     with queue.writer.begin() as connection:
         connection.execute(update(jobs).where(jobs.c.id == id).values(columns))

@@ -1,6 +1,6 @@
-"""For workers that a test starts in the background: they end when the test has ended, even if by kill -9.
+"""Makes workers that a test starts in the background end with the test, even if it is killed by kill -9.
 
-The test imports this into the workers, and keeps open for writing the named pipe whose path is in a variable.
+The workers import this. The test holds open the write end of a named pipe, whose path is in PIPE_VARIABLE.
 """
 
 import os
@@ -19,5 +19,5 @@ def _watch(path: str) -> None:
     os._exit(1)
 
 
-if sys.argv[1:2] == ["work"]:  # and not `start`, which imports it to see whether it can
+if sys.argv[1:2] == ["work"]:  # not `start`, which imports it only to check that it can
     threading.Thread(target=_watch, args=[os.environ[PIPE_VARIABLE]], daemon=True).start()

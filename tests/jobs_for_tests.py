@@ -1,6 +1,6 @@
-"""A small cast of jobs for the queue's tests. Worker processes import it too, so it needs jobqueue alone.
+"""Sample jobs for the queue's tests. Worker processes import them too, so they need only jobqueue.
 
-What a job did is told by `said` (in this process), by lines in a file (in any process), or by rows of `Line`.
+What a job did is seen in `said` (in this process), in lines of a file (in any process), or in rows of `Line`.
 """
 
 import os
@@ -18,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from jobqueue import Job, Queue, job
 
-GATE_SECONDS = 30.0  # no thread waits longer at a gate: not even in a test that fails
+GATE_SECONDS = 30.0  # the longest wait at a gate, for threads of a failed test
 
 said: list[str] = []
 gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
@@ -26,18 +26,18 @@ scripts: dict[str, Callable[..., object]] = {}
 
 
 def append_line(path: str, text: str) -> None:
-    """Add a line to a file, whole, whoever else does so at the same time."""
+    """Append a line to a file, intact even if other processes append at the same time."""
     with Path(path).open("a") as file:
         file.write(f"{text}\n")
 
 
 def lines_of(path: str | Path) -> list[str]:
-    """The file's lines; none when it is not there yet."""
+    """The file's lines; none while it does not exist."""
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 def only_job(queue: Queue) -> Job:
-    """The queue's one and only job, as it is now."""
+    """The queue's only job, in its current state."""
     (job,) = queue.jobs()
     return job
 
@@ -52,7 +52,7 @@ class Line(Base):
     __tablename__ = "lines"
     id: Mapped[int] = mapped_column(primary_key=True)
     text: Mapped[str]
-    # Checked by COMMIT: a line whose parent is missing breaks its whole transaction there, and not before.
+    # Checked at COMMIT: a line whose parent is missing fails its whole transaction there, and not before.
     parent_id: Mapped[int | None] = mapped_column(
         ForeignKey("lines.id", deferrable=True, initially="DEFERRED")
     )
@@ -60,7 +60,7 @@ class Line(Base):
 
 @job
 class Article(Base):
-    """A mapped object with perform(): calls the script of its title, which may change it."""
+    """A mapped object whose perform() calls the script named by its title, which may change the object."""
 
     __tablename__ = "articles"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -111,7 +111,7 @@ class Fail:
 @job
 @dataclass
 class WaitAtGate:
-    """Says that it is there, waits until a test opens the gate, and says that it has passed."""
+    """Says that it has arrived, waits until the test opens the gate, and says that it has passed."""
 
     gate: str
 
@@ -124,7 +124,7 @@ class WaitAtGate:
 @job
 @dataclass
 class HangAtFirst:
-    """Hangs at the first attempt, until its process is killed; fails at the second."""
+    """Hangs at the first attempt until its process is killed; fails at the second."""
 
     path: str
 
@@ -138,7 +138,7 @@ class HangAtFirst:
 @job
 @dataclass
 class KillItsWorker:
-    """Poison: its process dies at every attempt, as if by the system that ran out of memory."""
+    """Poison: kills its process at every attempt, as the system does when it runs out of memory."""
 
     path: str
 
@@ -150,7 +150,7 @@ class KillItsWorker:
 @job
 @dataclass
 class WaitForFile:
-    """Says that it has begun by a line in one file, and waits for another."""
+    """Writes a line to one file when it begins, and waits until another exists."""
 
     begun: str
     awaited: str
@@ -165,7 +165,7 @@ class WaitForFile:
 @job
 @dataclass
 class WriteLineAndHangAtFirst:
-    """Writes into the database, uncommitted, and hangs at the first attempt until its process is killed."""
+    """Writes to the database, uncommitted, and hangs at the first attempt until its process is killed."""
 
     path: str
     text: str
@@ -213,6 +213,6 @@ def call_with_session(function: Callable[[Session], object]) -> CallWithSession:
 
 
 def article(function: Callable[[Article], Any]) -> Article:
-    """A mapped object, not saved yet, whose perform() calls this function with it."""
+    """A mapped object, not yet saved, whose perform() calls this function with it."""
     scripts[function.__name__] = function
     return Article(title=function.__name__)

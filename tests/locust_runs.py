@@ -1,4 +1,4 @@
-"""Running Locust in tests: a command to its end, what it said, and what it left."""
+"""Running Locust in tests: a command that runs to its end, its output, and the files it left."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Run:
-    """A run of Locust that has ended."""
+    """A finished run of Locust."""
 
     status: int
     out: str
@@ -37,9 +37,9 @@ def command(locustfile: Path | str, *options: str) -> list[str]:
 
 
 def headless(locustfile: Path | str, folder: Path, *options: str, files: int | None = None) -> Run:
-    """Run Locust without its page, to its end; it writes its rows to `folder`.
+    """Run Locust headless to its end; it writes its rows to `folder`.
 
-    `files`: how many file descriptors it may have.
+    `files`: its limit of file descriptors.
     """
     rows = folder / "rows.csv"
     started = command(locustfile, "--headless", "--only-summary", "--rows", str(rows), *options)
@@ -63,5 +63,5 @@ def two_processes() -> list[str]:
 
 
 def counted_by_locust(run: Run) -> int:
-    """How many requests Locust's own last table has."""
+    """The number of requests in Locust's own final table."""
     return int(re.findall(r"^ +Aggregated +(\d+) +\d+\(", run.err, re.MULTILINE)[-1])

@@ -1,4 +1,4 @@
-"""Importing this puts the workbook's folder on the path."""
+"""Importing this puts the workbook's folder on sys.path."""
 
 import sys
 from pathlib import Path

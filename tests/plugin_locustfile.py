@@ -1,4 +1,4 @@
-"""Somebody's locustfile, of users that know nothing of loadtests but its import. For test_plugin.py."""
+"""An ordinary locustfile, whose users know nothing of loadtests but its import. For test_plugin.py."""
 
 import itertools
 import os
@@ -31,7 +31,7 @@ class Fast(FastHttpUser):
 
 
 class Judging(FastHttpUser):
-    """Says itself what is a failure: the null server answers everything with 200."""
+    """Decides for itself what is a failure: the null server answers everything with 200."""
 
     wait_time = constant(0.05)
 
@@ -51,7 +51,7 @@ class JudgingPlain(HttpUser):
 
 
 class Nobody(FastHttpUser):
-    """Asks where nobody listens."""
+    """Sends requests to a port where no server listens."""
 
     host = "http://127.0.0.1:1"
     wait_time = constant(0.2)
@@ -70,7 +70,7 @@ class NobodyPlain(HttpUser):
 
 
 class Sequence(FastHttpUser):
-    """In an open load each visit goes through it once."""
+    """In an open load each visit runs through the sequence once."""
 
     @task
     class Steps(SequentialTaskSet):
@@ -94,7 +94,7 @@ class Broken(FastHttpUser):
 
 
 class NeverReady(Fast):
-    """Its login does not end."""
+    """Its login never ends."""
 
     def on_start(self) -> None:
         gevent.event.Event().wait()
@@ -108,7 +108,7 @@ class NoLogin(Fast):
 
 
 class Custom(User):
-    """Users of a client that Locust does not know: the fourth call hangs."""
+    """Uses a client that Locust does not know; every fourth call hangs."""
 
     wait_time = constant(0.02)
 

@@ -1,6 +1,6 @@
-"""Fixtures of the queue's tests: a queue on each backend, and workers in threads and processes of their own.
+"""Fixtures of the queue's tests: a queue on each backend, and workers in threads and processes.
 
-A test module that needs them says `pytest_plugins = ["queue_fixtures"]`.
+A test module that needs them sets `pytest_plugins = ["queue_fixtures"]`.
 """
 
 import os
@@ -42,7 +42,7 @@ def queue(database_url: str) -> Iterator[Queue]:
 
 @pytest.fixture
 def open_queue(queue: Queue, database_url: str) -> Iterator[Callable[..., Queue]]:
-    """open_queue(**options) opens the test's queue once more; it is closed after the test."""
+    """open_queue(**options) opens the test's queue again; it is closed after the test."""
     queues: list[Queue] = []
 
     def open_it(**options: Any) -> Queue:
@@ -60,7 +60,7 @@ def job_threads() -> list[threading.Thread]:
 
 
 class RunningWorker:
-    """A worker that runs in a thread of this process; `lines` is what it said."""
+    """A worker that runs in a thread of this process; `lines` is its output."""
 
     def __init__(self, queue: Queue, **options: Any):
         self.lines: list[str] = []
@@ -96,11 +96,11 @@ class WorkerProcess(Process):
     """`python -m jobqueue work` in a process that can't outlive the test."""
 
     def pid(self) -> int:
-        """The worker's own process id, once it works."""
+        """The worker's process id, once it has started."""
         return int(self.wait_for(r"\*\*\* Starting job worker host:\S+ pid:(\d+)\n")[1])
 
     def signal(self, number: int) -> None:
-        """Send it a signal, once it works."""
+        """Send it a signal, once it has started."""
         os.kill(self.pid(), number)
 
     def exit_status(self) -> int:
@@ -110,7 +110,7 @@ class WorkerProcess(Process):
 
 @pytest.fixture
 def start_worker(queue: Queue, database_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """start_worker("--threads", "2") starts a worker process on the test's queue; its end is seen to."""
+    """start_worker("--threads", "2") starts a worker process on the test's queue, ended after the test."""
     with ExitStack() as stack:
 
         def start(*options: str) -> WorkerProcess:
@@ -126,8 +126,8 @@ def start_worker(queue: Queue, database_url: str, tmp_path: Path) -> Iterator[Ca
 def at_once() -> Callable[..., list[str]]:
     """at_once(3, code, ...) runs Python code in 3 processes; returns what each printed.
 
-    Each process makes itself ready, waits in `input()` until all the others are ready too, and goes on.
-    (A process whose test has died sees the end of its input there, and ends.)
+    Each process prepares itself, and waits in `input(">")` until all the others are ready too. (If the test
+    has died, the process reads the end of its input there, and ends.)
     """
 
     def run(count: int, code: str, *arguments: str) -> list[str]:
@@ -146,7 +146,7 @@ def at_once() -> Callable[..., list[str]]:
                 for _ in range(count)
             ]
             for process in processes:
-                assert process.stdout and process.stdout.read(1) == ">", "it does not get to input('>')"
+                assert process.stdout and process.stdout.read(1) == ">", "it did not reach input('>')"
             for process in processes:
                 assert process.stdin
                 process.stdin.write("\n")
@@ -160,7 +160,7 @@ def at_once() -> Callable[..., list[str]]:
 
 @pytest.fixture
 def explain(queue: Queue) -> Iterator[Callable[[], list[str]]]:
-    """explain() returns how the database carried out each statement since the test began (EXPLAIN's text)."""
+    """explain() returns the database's plan (EXPLAIN) for each statement since the test began."""
     executed: list[tuple[str, Any]] = []
 
     def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:

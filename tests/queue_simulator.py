@@ -1,8 +1,8 @@
-"""A queue simulated event by event (SimPy): knows none of the formulas that it checks.
+"""A queue simulated event by event (SimPy), which uses none of the formulas that it checks.
 
-Visitors come one by one (open load) or think and come again (closed load), want one of `slots`, and hold it
-for as long as `service` draws. `service` is a list: the times of one visit's requests, one after the other,
-each of which queues again.
+Visitors arrive one by one (open load) or think and return (closed load), queue for one of `slots`, and hold
+it for as long as `service` draws. `service` is a list: the times of one visit's requests, one after the
+other, each of which queues again.
 """
 
 import math
@@ -17,7 +17,7 @@ T_999 = {7: 5.408, 9: 4.781}  # Student's t, two-sided 99.9 %, by degrees of fre
 
 
 class Simulation:
-    """What `visits` visits saw after a warm-up of half as many, in seconds. The same seed does the same."""
+    """Responses in seconds of `visits` visits after a warm-up of half as many. A seed fixes the outcome."""
 
     def __init__(self, slots: int, service: list[Draw], seed: int, visits: int = 2000):
         self.random = random.Random(seed)
@@ -25,16 +25,16 @@ class Simulation:
         self.server = simpy.Resource(self.world, slots)
         self.service, self.warmup, self.visits = service, visits // 2, visits
         self.began: float = 0.0
-        self.responses: list[list[float]] = [[] for _ in service]  # of each request of the visit
+        self.responses: list[list[float]] = [[] for _ in service]  # for each request of the visit
 
     def closed(self, users: int, think: float) -> "Simulation":
-        """`users` who think for an exponential time of mean `think`."""
+        """`users` who think for an exponentially distributed time of mean `think`."""
         for _ in range(users):
             self.world.process(self._user(think))
         return self._run()
 
     def open(self, rate: float) -> "Simulation":
-        """Poisson arrivals, `rate` a second."""
+        """Poisson arrivals at `rate` a second."""
         self.world.process(self._arrivals(rate))
         return self._run()
 
@@ -73,21 +73,21 @@ class Simulation:
 
 
 def exponential(seconds: float) -> Draw:
-    """Draws exponential times of that mean."""
+    """Draws exponentially distributed times of this mean."""
     return lambda random: random.expovariate(1 / seconds)
 
 
 def interval(figures: list[float]) -> tuple[float, float]:
-    """The 99.9 % interval for the mean of 8 or 10 independent repeats (Student's t)."""
+    """The 99.9 % confidence interval for the mean of 8 or 10 independent repeats (Student's t)."""
     half = T_999[len(figures) - 1] * stdev(figures) / math.sqrt(len(figures))
     return mean(figures) - half, mean(figures) + half
 
 
 class Readers:
-    """Visitors of two sorts at the same slots, until `visits` of the first sort came after a warm-up of half.
+    """Two kinds of visitors at the same slots: `visits` of the first kind, after a warm-up of half as many.
 
     A visit is a list of (pause before, draw): its requests, one after the other. The first request of the
-    first sort is the POST whose waits and responses are kept. Times in seconds.
+    first kind is the POST whose waits and responses are kept. Times are in seconds.
     """
 
     def __init__(self, slots: int, visit: list, other_visit: list, seed: int, visits: int = 1500):
@@ -100,13 +100,13 @@ class Readers:
         self.answered = 0
 
     def closed(self, users: int, others: int, think: float) -> "Readers":
-        """`users` of the first sort and `others` of the second; they think first."""
+        """`users` of the first kind and `others` of the second; they think first."""
         for visit in [self.visit] * users + [self.other_visit] * others:
             self.world.process(self._user(visit, think))
         return self._run()
 
     def open(self, rate: float, share: float) -> "Readers":
-        """Poisson arrivals, `rate` visits a second, that share of them of the first sort."""
+        """Poisson arrivals at `rate` visits a second, of which `share` are of the first kind."""
         self.world.process(self._arrivals(rate, share))
         return self._run()
 

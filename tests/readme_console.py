@@ -1,4 +1,4 @@
-"""A Python console for a program: reads statements as JSON, one a line, and answers what each has printed."""
+"""A Python console for a program: reads statements as JSON, one a line, and answers with their output."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 from traceback import format_exception_only
 
 namespace = {"__name__": "__main__"}
-answers, sys.path[0] = sys.stdout, ""  # modules are found in the current folder, as by a console
+answers, sys.path[0] = sys.stdout, ""  # imports come from the current folder, as in a console
 for line in sys.stdin:
     printed = io.StringIO()
     with redirect_stdout(printed):

@@ -1,8 +1,8 @@
-"""Goes through a document as a reader would, and compares what happens with what is shown.
+"""Follows a document as a reader would, and compares what happens with what is shown.
 
 A `python` block is a file, named by its first line; a `pycon` block is typed into a Python console; a
-`console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini` block is a systemd unit. In what is
-shown, "..." is anything.
+`console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini` block is a systemd unit. In the
+output shown, "..." matches anything.
 """
 
 import configparser
@@ -33,7 +33,7 @@ class Block(NamedTuple):
     text: str
 
 
-# What differs from run to run, and what it is made to.
+# What differs from run to run, and what replaces it.
 VARIES = [
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00)?( UTC)?", "MOMENT"),
     (r"\d+:\d\d:\d\d", "TIME"),
@@ -46,25 +46,25 @@ VARIES = [
     (r"(?m) (\d s|\d+ ms)$", " AGE"),
     (r"\d+\.\d+\.\d+", "VERSION"),
     (r"in \d+\.\d+s", "SECONDS"),
-    (r", succeeded: \d+, failed: \d+", ""),  # known only when the worker has begun
+    (r", succeeded: \d+, failed: \d+", ""),  # known only once the worker has started
 ]
 
 
 def alike(text: str) -> str:
-    """The text without what differs from run to run, in one line."""
+    """The text on one line, without what differs from run to run."""
     for pattern, name in VARIES:
         text = re.sub(pattern, name, text)
     return " ".join(text.split())
 
 
 def shows(expected: str, printed: str) -> bool:
-    """Whether this was printed."""
+    """Whether the printed text matches the expected one."""
     parts = [re.escape(part) for part in re.split(r" ?\.\.\. ?", alike(expected))]
     return re.fullmatch(".*".join(parts), alike(printed)) is not None
 
 
 class Reader:
-    """Goes through a section, in its folder."""
+    """Follows the blocks of a section, in its folder."""
 
     def __init__(self, folder: Path, database: str):
         self.folder = folder
@@ -72,7 +72,7 @@ class Reader:
             **os.environ,
             DATABASE_VARIABLE: database,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONDONTWRITEBYTECODE": "1",  # a file that is written again is read again
+            "PYTHONDONTWRITEBYTECODE": "1",  # so that a rewritten file is read anew
             "COLUMNS": "80",
         }
         self._database = database
@@ -84,20 +84,20 @@ class Reader:
         )
 
     def write(self, text: str) -> None:
-        """A file."""
+        """Write a file."""
         named = re.match(r"# (\w+\.py)\n", text)
         assert named, f"a python block begins with its file's name: {text[:60]!r}"
         (self.folder / named[1]).write_text(text)
 
     def type(self, text: str) -> None:
-        """What is typed into the console."""
+        """Type statements into the Python console, and compare their output."""
         for example in DocTestParser().get_examples(text):
             printed = self._execute(example.source)
             expected = re.sub(r"(?m)^Traceback .*\n +\.\.\.\n", "", example.want)
             assert shows(expected, printed), f"{example.source}printed\n{printed}\nand not\n{expected}"
 
     def command(self, text: str) -> None:
-        """What is typed into a shell."""
+        """Run shell commands, and compare their output."""
         for line in re.split(r"(?m)^\$ ", text.replace(PLACEHOLDER, self._database))[1:]:
             command, _, expected = line.partition("\n")
             if command.startswith("export "):
@@ -108,7 +108,7 @@ class Reader:
             assert shows(expected, printed), f"{command}\nprinted\n{printed}\nand not\n{expected}"
 
     def unit(self, text: str) -> None:
-        """A systemd unit: started, reloaded, and stopped."""
+        """Start, reload and stop the service of a systemd unit."""
         parser = configparser.ConfigParser(interpolation=None)
         parser.optionxform = str  # type: ignore[method-assign, assignment]
         parser.read_string(text)
@@ -128,7 +128,7 @@ class Reader:
             assert self._count(process, "Exiting") == 2 * wanted
 
     def close(self) -> None:
-        """End what may still be there."""
+        """End any process that is still running."""
         if self._console:
             try:
                 self._console.communicate(timeout=20)

@@ -1,6 +1,6 @@
-"""Fixtures of the supervisor's tests: a supervisor on the test's queue, and the commands that speak to it.
+"""Fixtures of the supervisor's tests: a supervisor on the test's queue, and the commands that control it.
 
-A test module that needs them says `pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]`.
+A test module that needs them sets `pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]`.
 """
 
 import os
@@ -33,19 +33,19 @@ class SupervisorProcess(Process):
         super().__init__("supervisor", command, folder / "supervisor.log", ENVIRONMENT)
 
     def status(self) -> dict[str, Any]:
-        """What the state file says; {"workers": []} when there is none yet."""
+        """The contents of the state file; {"workers": []} while there is none."""
         state = StateFile(self.state).read()
         return (
             {"workers": []} if state is None else vars(state) | {"workers": [vars(w) for w in state.workers]}
         )
 
     def workers(self) -> list[psutil.Process]:
-        """The workers that work, in the order of their places."""
+        """The working workers, in the order of their places."""
         pids = [worker["pid"] for worker in self.status()["workers"] if worker["state"] == "working"]
         return [psutil.Process(pid) for pid in pids]
 
     def wait_for_workers(self, count: int) -> list[psutil.Process]:
-        """Wait until so many work; returns them."""
+        """Wait until `count` workers are working; returns them."""
         wait_until(lambda: len(self.workers()) == count == self.status().get("wanted"), f"{count} workers")
         return self.workers()
 
@@ -62,7 +62,7 @@ Command = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def start_supervisor(queue: Queue, database_url: str, tmp_path: Path) -> Iterator[StartSupervisor]:
-    """start_supervisor(2, "--threads", "3") starts one on the test's queue, and waits for its workers."""
+    """start_supervisor(2, "--threads", "3") starts a supervisor of 2 workers, and waits for them."""
     with ExitStack() as stack:
 
         def start(
@@ -88,7 +88,7 @@ def start_supervisor(queue: Queue, database_url: str, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def order(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """order("scale", "3") runs a command in the supervisor's folder; returns exit status and output."""
+    """order("scale", "3") runs a command in the supervisor's folder; returns its exit status and output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -103,7 +103,7 @@ def order(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 def start(
     database_url: str, queue: Queue, tmp_path: Path, order: Command
 ) -> Iterator[Callable[..., "subprocess.CompletedProcess[str]"]]:
-    """start("-n", "2") runs `jobqueue start`. What it starts is stopped, and ends if the test is killed."""
+    """start("-n", "2") runs `jobqueue start`. Its processes end with the test, even if that is killed."""
     pipe = tmp_path / "test_runs"
     os.mkfifo(pipe)
     ours = os.open(pipe, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""What server, workers and machine would have said of an invented step."""
+"""What the server, the workers and the machine would have reported of an invented step."""
 
 from collections.abc import Sequence
 from statistics import mean
@@ -11,7 +11,7 @@ from loadtests.theory import workers_needed
 def make_server(
     how: dict[str, Any], rows: Sequence[Row], seen: dict[str, Any], ended: float
 ) -> dict[str, Any]:
-    """The step as its web server would have counted it."""
+    """The step as the web server would have counted it."""
     sent = [each for each in rows if each.group != "content" and each.sent_s is not None]
     answered = sum(not each.unfinished for each in sent)
     return {
@@ -27,7 +27,7 @@ def make_server(
 
 
 def make_queue(how: dict[str, Any], seen: dict[str, Any], window: tuple[float, float]) -> dict[str, Any]:
-    """The step as its workers would have seen it."""
+    """The step as the workers would have seen it."""
     jobs, threads = seen["jobs"], how["workers"] * how["threads"]
     into = sum(window[0] <= enqueued < window[1] for enqueued, _, _ in jobs) / (window[1] - window[0])
     out = sum(window[0] <= done < window[1] for _, _, done in jobs) / (window[1] - window[0])
@@ -46,7 +46,7 @@ def make_queue(how: dict[str, Any], seen: dict[str, Any], window: tuple[float, f
 
 
 def waiting_at(jobs: Sequence[tuple[float, float, float]], at: float) -> int:
-    """How many jobs wait at that moment."""
+    """The number of jobs waiting at that time."""
     return sum(enqueued <= at < begun for enqueued, begun, _ in jobs)
 
 
@@ -63,7 +63,7 @@ def make_processes(how: dict[str, Any], busy: float) -> dict[str, dict[str, floa
 def make_timeline(
     how: dict[str, Any], seen: dict[str, Any], busy: float, ended: float
 ) -> list[dict[str, Any]]:
-    """A look each half second, until some seconds after the load."""
+    """A sample every half second, until some seconds after the load."""
     queued, jobs = how["app"] == "queued", seen["jobs"]
     return [
         {
@@ -79,7 +79,7 @@ def make_timeline(
 
 
 def make_floor() -> dict[str, Any]:
-    """A load generator that is fit up to 750 requests a second."""
+    """The floor of a load generator that is fit up to 750 requests a second."""
     rates = [
         {
             "rate_per_s": rate,

@@ -1,7 +1,7 @@
 """An invented run for the tests of charts and report: rows from a small simulation, nothing measured.
 
-Users think, send, wait and think again; visits of open load arrive whether or not anybody is served. A pool
-of slots serves them, first come, first served: in the synchronous app the fetch of a feed is part of the
+Users think, send, wait and think again; visits of an open load arrive whether or not others are served. A
+pool of slots serves them in order of arrival: in the synchronous app the fetch of a feed is part of the
 request, in the queued app another pool does it later.
 """
 
@@ -65,9 +65,9 @@ def make_run(
     theory: bool = True,
     floor: bool = True,
 ) -> dict[str, Any]:
-    """The results of a run as in results.json, its rows written to `folder`.
+    """The results of a run as in results.json, with its rows written to `folder`.
 
-    Every repeat of the steps in `unfit`, `(app, users or rate)`, is called so.
+    Every repeat of the steps in `unfit`, `(app, users or rate)`, is marked unfit.
     """
     (folder / "rows").mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
@@ -121,7 +121,7 @@ def make_run(
 
 
 def make_whole(folder: Path) -> dict[str, Any]:
-    """A run with everything: both models, repeats, more slots and threads, a burst; some of it unfit."""
+    """A run with everything: both models, repeats, several slots and threads, a burst, and unfit steps."""
     return make_run(
         folder,
         users=(4, 30, 60),
@@ -135,7 +135,7 @@ def make_whole(folder: Path) -> dict[str, Any]:
 
 
 def about(app: str, load: dict[str, Any], slots: int, workers: int, threads: int) -> dict[str, Any]:
-    """Which condition a step measures."""
+    """The condition that a step measures."""
     bare = {"users": None, "rate_per_s": None, **load}
     model = "open" if bare["users"] is None else "closed"
     return {"app": app, "model": model, **bare, "slots": slots, "workers": workers, "threads": threads}
@@ -144,7 +144,7 @@ def about(app: str, load: dict[str, Any], slots: int, workers: int, threads: int
 def make_step(
     folder: Path, how: dict[str, Any], rng: random.Random, unfit: Collection[tuple[str, float]]
 ) -> dict[str, Any]:
-    """One step of results.json, its rows simulated and written."""
+    """One step of results.json, with its rows simulated and written."""
     app, load = how["app"], how["users"] or how["rate_per_s"]
     bad = (app, load) in unfit
     rows, seen = simulate(how, rng)
@@ -190,7 +190,7 @@ def make_step(
 
 
 def simulate(how: dict[str, Any], rng: random.Random) -> tuple[list[Row], dict[str, Any]]:
-    """Every request of one step, in order of their intended start; and what happened inside."""
+    """Every request of one step, in order of intended start, and what happened inside."""
     web, fetchers = Slots(how["slots"]), Slots(how["workers"] * how["threads"])
     connections = Slots(SETTINGS["connections"])
     rows: list[Row] = []
@@ -230,7 +230,7 @@ def simulate(how: dict[str, Any], rng: random.Random) -> tuple[list[Row], dict[s
 
 
 def fetch_seconds(rng: random.Random) -> float:
-    """How long a feed's server takes: mostly little, sometimes a second, now and then until the deadline."""
+    """The time a feed's server takes: mostly short, sometimes a second, now and then up to the deadline."""
     kind = rng.choices(list(SETTINGS["mix"]), SETTINGS["mix"].values())[0]
     return {"typical": rng.uniform(0.1, 0.3), "slow": rng.uniform(0.8, 1.2), "hang": SETTINGS["deadline_s"]}[
         kind
@@ -240,7 +240,7 @@ def fetch_seconds(rng: random.Random) -> float:
 def row(
     user: int, group: str, name: str, intended: float, sent: float, done: float, status: int = 200
 ) -> Row:
-    """A request as the recorder would write it: unfinished if it ends, or is sent, after the step."""
+    """A request as the recorder would write it: unfinished if it is sent or ends after the step."""
     intended, sent, done = round(intended, 6), round(sent, 6), round(done, 6)
     if sent >= ENDED:
         return Row(user, group, name, intended, None, None, 0, "")
@@ -250,13 +250,13 @@ def row(
 
 
 class Slots:
-    """A pool that serves one thing a slot, in the order they arrive."""
+    """A pool of slots, which serve one request each in order of arrival."""
 
     def __init__(self, count: int) -> None:
         self.free_at = [0.0] * count
 
     def serve(self, arrival: float, seconds: float) -> float:
-        """When something that arrives then and takes so long is done."""
+        """The time at which a request with this arrival and service time is done."""
         done = max(arrival, self.free_at[0]) + seconds
         heapq.heapreplace(self.free_at, done)
         return done

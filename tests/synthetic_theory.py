@@ -1,4 +1,4 @@
-"""What queueing theory would say of an invented run: `theory` of results.json, from loadtests/theory.py."""
+"""What queueing theory predicts for an invented run: `theory` of results.json, from loadtests/theory.py."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,7 @@ LATENCIES = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over")
 
 
 def make_theory(found: dict[str, Any], fetch_seconds: Callable[[random.Random], float]) -> dict[str, Any]:
-    """Predictions for each app, model and number of slots, of the demand that the simulation has."""
+    """Predictions for each condition of the run, from the simulation's service demand."""
     rng = random.Random(1)
     samples = [fetch_seconds(rng) for _ in range(400)]
     curves: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -31,7 +31,7 @@ def make_theory(found: dict[str, Any], fetch_seconds: Callable[[random.Random], 
 def make_curve(
     app: str, model: str, slots: int, workers: int, threads: int, found: dict[str, Any], samples: list[float]
 ) -> dict[str, Any]:
-    """One curve, and what it says at the loads that were measured."""
+    """One curve, and its values at the measured loads."""
     settings = found["settings"]
     demand = 0.014 + (mean(samples) if app == "sync" else 0.0)
     scv = pvariance(samples) / demand**2 if app == "sync" else 0.1
@@ -82,7 +82,7 @@ def make_curve(
 def predict(
     settings: dict[str, Any], model: str, load: float, slots: int, demand: float, scv: float
 ) -> dict[str, Any]:
-    """What the formulas say at one load; None for what has no limit."""
+    """What the formulas predict at one load; None for a value without bound."""
     if model == "closed":
         users = max(1, round(load * settings["submitters"]))
         closed = ClosedLoad(slots, users, settings["think_s"], demand)
@@ -102,6 +102,6 @@ def predict(
 
 
 def figures_of(model: ClosedLoad | OpenLoad) -> dict[str, float]:
-    """Latencies in ms, and the share over the rule."""
+    """Latencies in ms, and the share over the 500 ms rule."""
     percentiles = {f"p{percent}_ms": 1000 * model.percentile(percent) for percent in (50, 95, 99)}
     return {"mean_ms": 1000 * model.response, **percentiles, "share_over": model.share_over(0.5)}

@@ -25,8 +25,8 @@ StartWorker = Callable[..., Any]
 def die_of_poison(
     queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], dict[int, Job]]:
-    """A function that lets a worker process claim up to ten jobs at once and die, frees the jobs that it held,
-    as its supervisor would, and returns the jobs that are left.
+    """A function that lets a worker process claim up to ten jobs at once and die, frees the jobs it held, as
+    its supervisor would, and returns the jobs that are left.
     """
     monkeypatch.setenv(BATCHES, "10")
 

@@ -26,7 +26,7 @@ def test_endings_are_told_in_words() -> None:
 
 @pytest.mark.live
 def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptureFixture) -> None:
-    """It is retried while the database is away, until the lease has expired and other workers free the jobs."""
+    """It is retried while the database is away, until the lease expires and other workers free the jobs."""
     tries = []
 
     def fork(_run: Callable[[], int]) -> int:

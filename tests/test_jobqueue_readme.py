@@ -81,7 +81,7 @@ def test_a_section_does_what_it_says(
 
 
 def test_every_block_is_of_a_language_that_is_executed() -> None:
-    """That includes blocks above the first section. Only the install commands are checked elsewhere, below."""
+    """This includes blocks above the first section. Only the install commands are checked elsewhere."""
     languages = [language for language, _ in BLOCK.findall(README)]
     assert len(languages) == sum(map(len, SECTIONS.values())) == README.count("```") / 2
     assert set(languages) == {"python", "pycon", "console", "ini", "sh"}
@@ -148,7 +148,7 @@ def test_every_column_is_described(table: Any) -> None:
 
 
 def test_every_option_of_enqueue_is_described() -> None:
-    """They come in the order of its signature. (The session has its own paragraph, and `now` is for tests.)"""
+    """They come in the order of its signature. (The session has a paragraph, and `now` is for tests.)"""
     _, _, rest = README.partition("**Options**")
     rows = re.findall(r"^\| `(\w+)=", rest.partition("\n\n**")[0], re.MULTILINE)
     options = [name for name in inspect.signature(Queue.enqueue).parameters if name not in ("self", "job")]

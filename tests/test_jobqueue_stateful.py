@@ -63,7 +63,7 @@ class Model:
 
 
 class TwoWorkers(RuleBasedStateMachine):
-    """`table` is the model, by id; `hands` is what each worker believes it holds, though its lease may be lost."""
+    """`table` is the model, by id; `hands` is what each worker believes it holds: its lease may be lost."""
 
     def __init__(self, queue: Queue):
         super().__init__()

@@ -76,7 +76,7 @@ def test_a_worker_stopped_before_it_runs_claims_nothing(queue: Queue) -> None:
 
 
 def test_ctrl_c_ends_run_in_order_without_a_signal_handler(queue: Queue) -> None:
-    """`Worker(queue).run()` in a script finishes the running job, claims no more, and raises the interrupt."""
+    """`Worker(queue).run()` finishes the running job, claims no more, and then raises KeyboardInterrupt."""
     main = threading.main_thread().ident
     assert main and threading.current_thread() is threading.main_thread()
 

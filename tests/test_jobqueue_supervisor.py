@@ -37,7 +37,7 @@ Command = Callable[..., tuple[int, str]]
 def test_the_job_of_a_killed_worker_runs_again_soon(
     queue: Queue, start_supervisor: StartSupervisor, tmp_path: Path
 ) -> None:
-    """The job does not wait for its lease: the supervisor sees the death at once and starts another worker."""
+    """The job does not wait for its lease: the supervisor sees the death at once and starts a new worker."""
     begun = tmp_path / "begun.txt"
     supervisor = start_supervisor(1, "--lease", "3600")
     queue.enqueue(HangAtFirst(str(begun)))
@@ -160,7 +160,7 @@ def test_a_worker_that_does_not_stop_is_killed(
 
 
 def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSupervisor) -> None:
-    """Each is replaced in turn by a worker that imports the modules anew. That is not counted as a restart."""
+    """Each is replaced in turn by one that imports the modules anew. That does not count as a restart."""
     supervisor = start_supervisor(2)
     before = supervisor.workers()
     supervisor.signal(signal.SIGHUP)
@@ -172,7 +172,7 @@ def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSuperviso
 def test_a_worker_that_can_not_end_ends_without_its_supervisor_too(
     queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
-    """Here a thread of the application would keep the process alive forever; no supervisor is left to kill it."""
+    """Here an application thread would keep the process alive forever; no supervisor is left to kill it."""
     (tmp_path / "clinging.py").write_text(
         "import threading\nfrom jobqueue.tools import working\nworking.KILL_MARGIN = 0.1\n"
         "threading.Thread(target=threading.Event().wait).start()\n"

@@ -1,6 +1,6 @@
-"""Plain Locust users of tests/truth_server.py, a class for each behaviour: named on the command line.
+"""Plain Locust users of tests/truth_server.py: a class for each behaviour, named on the command line.
 
-Requests are numbered as they are sent, so that the same schedule always asks for the same delays.
+Requests are numbered as they are sent, so that the same schedule always requests the same delays.
 """
 
 import itertools

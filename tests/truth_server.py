@@ -1,16 +1,15 @@
-"""A server whose latencies are known: what the harness measures must be what is known here.
+"""A server whose latencies are known, so that what the harness measures can be checked.
 
     /lognormal/<n>  answers after `lognormal_delay(n)`: known for each n, and distributed as LOGNORMAL
     /failing/<n>    the same, but the share FAILING of the requests is answered with 503 at once
     /freezing/<who> answers at once, but is frozen for the last FREEZE of every FREEZE_EVERY seconds, counted
-                    from who's first request: what comes in meanwhile is answered at the end of the freeze.
-                    (2 s every 10 s, on a scale that a test can wait for.)
-    /dropping       closes the connection at every tenth request, which it has read, and answers the others at
-                    once
-    /hanging        answers at once for HANGS_AFTER seconds from the first request on, and then never again
+                    from who's first request: requests during a freeze are answered at its end. (2 s every
+                    10 s, on a scale that a test can wait for.)
+    /dropping       reads every tenth request and closes the connection, and answers the others at once
+    /hanging        answers at once for HANGS_AFTER seconds from the first request, and then never again
 
-A request's latency is at least what is said here. It is longer by what the two processes need to notice that
-their time has come: see `tolerance` in test_truth.py.
+A request's latency is at least what is stated here. It is longer by the time that the two processes need to
+wake up: see `tolerance_ms` in test_truth.py.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from statistics import NormalDist
 
 from loadtests.bench.nullserver import OK, Connection, response, serve
 
-MEDIAN, SIGMA = 0.120, 0.9  # seconds, and of the logarithm: p95 527 ms, p99 974 ms, 5.6 % over 500 ms
+MEDIAN, SIGMA = 0.120, 0.9  # seconds, and SD of the logarithm: p95 527 ms, p99 974 ms, 5.6 % over 500 ms
 LOGNORMAL = NormalDist(math.log(MEDIAN), SIGMA)  # of the logarithm of the seconds
 FAILING = 0.3
 FREEZE, FREEZE_EVERY = 1.0, 3.0
@@ -33,7 +32,7 @@ NOT_FOUND = response("404 Not Found", b"")
 
 
 def lognormal_delay(n: int) -> float:
-    """How many seconds the answer to /lognormal/<n> takes; the same n always takes the same time."""
+    """The delay of /lognormal/<n> in seconds; the same n always takes the same time."""
     return math.exp(LOGNORMAL.inv_cdf(random.Random(f"delay {n}").random()))
 
 
@@ -48,28 +47,28 @@ def lognormal_quantile_ms(percent: float) -> float:
 
 
 def lognormal_share_over(ms: float) -> float:
-    """The true share of /lognormal that takes longer."""
+    """The true share of /lognormal that takes longer than `ms`."""
     return 1 - LOGNORMAL.cdf(math.log(ms / 1000))
 
 
 def freezing_quantile_ms(percent: float) -> float:
-    """The true percentile of /freezing for requests that come at any time: W > w has probability
+    """The true percentile of /freezing for requests at random times: the wait W exceeds w with probability
     (FREEZE - w) / FREEZE_EVERY.
     """
     return max(0.0, 1000 * (FREEZE - (1 - percent / 100) * FREEZE_EVERY))
 
 
 def freezing_share_over(ms: float) -> float:
-    """The true share of /freezing that takes longer."""
+    """The true share of /freezing that takes longer than `ms`."""
     return max(0.0, FREEZE - ms / 1000) / FREEZE_EVERY
 
 
 asked = itertools.count(1)
-first_asked: dict[str, float] = {}  # path: when it was first asked for, in seconds
+first_asked: dict[str, float] = {}  # path: time of its first request, in seconds
 
 
 class TruthConnection(Connection):
-    """One connection, whose answers take as long as is said above."""
+    """One connection, whose answers take as long as stated above."""
 
     def asked(self, path: str) -> None:
         _, behaviour, *numbers = path.split("/")

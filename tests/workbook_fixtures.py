@@ -1,6 +1,6 @@
-"""The fixture of the tests of the workbook.
+"""The fixture for tests of the workbook.
 
-A test module that needs them says `pytest_plugins = ["workbook_fixtures"]`.
+A test module that needs it sets `pytest_plugins = ["workbook_fixtures"]`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import pytest
 
 @pytest.fixture
 def chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Chapter 3 has begun, live; chapter(5, "recorded") begins another. No file of a reader's is touched."""
+    """Begins chapter 3 live; chapter(5, "recorded") begins another. No file of a reader's is touched."""
     import workbook.experiments
 
     monkeypatch.setenv("WORKBOOK_PREDICTIONS", str(tmp_path / "predictions.json"))

@@ -1,7 +1,7 @@
-"""For worker processes of the tests: how many jobs they claim at once, and the point at which they die.
+"""For worker processes of the tests: sets their batch size, and the point at which they die.
 
-The process imports this (`--import worker_at_a_point`), and is told by its environment. A test that imports
-it for its jobs has no such environment, so nothing is changed there. The library knows nothing of it.
+The process imports this (`--import worker_at_a_point`) and reads its environment. A test that imports it for
+its jobs lacks these variables, so nothing is patched there. The library knows nothing of this module.
 """
 
 import os
@@ -19,7 +19,7 @@ from jobqueue.slots import BatchSize, Slot
 
 BATCHES = "TEST_BATCHES_OF"
 POINT = "TEST_DIES_AT"
-AFTER = "TEST_DIES_AFTER"  # so many times at the point
+AFTER = "TEST_DIES_AFTER"  # how often it survives the point
 
 BEFORE_THE_CLAIM_COMMITS = "before the claim commits"
 AFTER_THE_CLAIM = "after the claim"
@@ -40,7 +40,7 @@ left = [int(os.environ.get(AFTER, "0"))]
 
 
 def at(point: str) -> None:
-    """The process dies here, as by kill -9, if it was told so."""
+    """Die here, as by kill -9, if this is the chosen point."""
     if told == point:
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -48,7 +48,7 @@ def at(point: str) -> None:
 
 
 def always_batches_of(size: int, patch: Callable[[object, str, Any], None] = setattr) -> None:
-    """Workers claim so many jobs at once from the beginning on, however long the jobs take."""
+    """Fix the workers' batch size from the start, however long the jobs take."""
 
     def stay(batch: BatchSize, *_: object) -> None:
         batch.size = size
@@ -88,7 +88,7 @@ def _die_at_these_points() -> None:
 @job
 @dataclass
 class AppendAt:
-    """Its effect is a line in a file: a plain job."""
+    """A plain job: its effect is a line in a file."""
 
     path: str
     text: str
@@ -102,7 +102,7 @@ class AppendAt:
 @job
 @dataclass
 class WriteLineAt:
-    """Its effect is a row in the queue's database, by the session that finishes it. `path`: each attempt."""
+    """Its effect is a row, written by the session that finishes the job. `path` gets a line per attempt."""
 
     path: str
     text: str
