@@ -1,4 +1,4 @@
-"""Nothing there is no broken rule."""
+"""A server that is not there breaks no rule."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ REFUSED = row("[Errno 111] Connection refused")
     ],
 )
 def test_where_nothing_listens_nothing_was_tested(error: str) -> None:
-    """In the words of each system; what was in flight at the end says neither."""
+    """With each system's error message; requests in flight at the end count neither way."""
     said = nothing_there([row(error), row(error), row(done=None)])
     assert said == f"nothing answers at that address ({error})"
 
@@ -45,18 +45,18 @@ def test_where_nothing_listens_nothing_was_tested(error: str) -> None:
     ],
 )
 def test_who_answered_once_is_there(other: Row) -> None:
-    """Also with an error: those that were refused are failures of the app."""
+    """Even with an error: the connections it refused are then failures of the app."""
     assert nothing_there([REFUSED, other, REFUSED]) is None
 
 
 def test_no_request_at_all_is_another_matter() -> None:
-    """Nobody was refused."""
+    """No connection was refused."""
     assert nothing_there([]) is None
     assert nothing_there([row(done=None)]) is None
 
 
 def test_a_load_on_nothing_says_so_and_one_that_was_partly_refused_is_judged() -> None:
-    """Status 2, and no verdict; a whole visit is no request."""
+    """Status 2 and no verdict; the row of a whole visit is not a request."""
     vitals = tuple(Vital(at, 0.1 * at, 0.5 * at, 2.0 * at, 1) for at in (0.0, 5.0, 10.0))
     lag = tuple(Lag(at / 10, 1.0) for at in range(100))
 
@@ -83,7 +83,7 @@ def test_a_load_on_nothing_says_so_and_one_that_was_partly_refused_is_judged() -
 
 
 def test_a_stage_in_which_the_server_was_gone_is_not_fit() -> None:
-    """It answered in the first: so it is there, and the second says nothing of it."""
+    """The server answered in the first stage, so it exists, but the second stage says nothing about it."""
     vitals = tuple(Vital(at, 0.1 * at, 0.5 * at, 2.0 * at, 1) for at in (0.0, 4.0, 6.0, 10.0))
     found = judge(
         Recording(

@@ -1,4 +1,4 @@
-"""Both readers from a visitor's side: the same pages, and a different time at which the feed is there."""
+"""Both readers as a visitor sees them: the same pages, with the feed there at a different time."""
 
 import importlib
 import socket
@@ -25,14 +25,14 @@ from loadtests.feedserver.server import FeedServer, running_feedserver
 
 @pytest.fixture(scope="module")
 def feeds() -> Iterator[FeedServer]:
-    """Somebody else's feed server."""
+    """A feed server, standing in for other people's."""
     with running_feedserver() as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def connections_closed() -> Iterator[None]:
-    """An app has no end of its own, so what it has opened is closed here."""
+    """An app never shuts down, so the connections it has opened are closed here."""
     opened: list[Any] = []
 
     def remember(dbapi_connection: Any, _: object) -> None:
@@ -46,7 +46,7 @@ def connections_closed() -> Iterator[None]:
 
 
 class Reader:
-    """One of the two apps and a visitor's browser, with a database of their own."""
+    """One of the two apps with its own database, and a visitor's browser."""
 
     def __init__(self, kind: str, database: str) -> None:
         self.kind = kind
@@ -56,29 +56,29 @@ class Reader:
 
     @property
     def engine(self) -> Engine:
-        """An engine to look into the database with."""
+        """An engine for inspecting the database."""
         return make_engine(self.database)
 
     def post(self, url: str) -> str:
-        """Send an address; returns the path of the feed's page."""
+        """Submit an address; returns the path of the feed's page."""
         answer = self.browser.post("/feeds", data={"url": url})
         assert answer.status_code == 303, answer.text
         return answer.location
 
     def let_the_worker_catch_up(self) -> None:
-        """Perform what is queued. (The synchronous reader queues nothing.)"""
+        """Perform the queued jobs. (The synchronous reader queues none.)"""
         if self.kind == "queued":
             queue = Queue(self.database)
             Worker(queue).work_off()
             queue.close()
 
     def state(self, page: str) -> dict[str, Any]:
-        """What the page's script is told."""
+        """The state that the page's script receives."""
         state: dict[str, Any] = self.browser.get(f"{page}.json").json
         return state
 
     def fetched(self, url: str) -> str:
-        """Send an address and let it be fetched; returns the path of the feed's page."""
+        """Submit an address and have it fetched; returns the path of the feed's page."""
         page = self.post(url)
         self.let_the_worker_catch_up()
         return page
@@ -94,7 +94,7 @@ def soup_of(answer: TestResponse) -> BeautifulSoup:
 
 
 def words(soup: BeautifulSoup, selector: str = "main") -> str:
-    """The text of a part of the page, on one line."""
+    """The text of part of a page, on one line."""
     part = soup.select_one(selector)
     assert part is not None, f"no {selector} in {soup}"
     return " ".join(part.get_text(" ").split())
@@ -111,18 +111,18 @@ def settings(feeds: FeedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader that gives a feed up soon, for feeds that never come."""
+    """A reader that soon gives up on a feed, for feeds that never arrive."""
     monkeypatch.setenv("FEEDREADER_DEADLINE", "0.5")
 
 
 @pytest.fixture(params=["sync", "queued"])
 def reader(request: pytest.FixtureRequest, settings: str) -> Reader:
-    """Every test that takes this runs with both readers."""
+    """Every test with this fixture runs with both readers."""
     return Reader(request.param, settings)
 
 
 def test_the_first_page_has_a_form_and_no_feeds(reader: Reader) -> None:
-    """It says which of the readers this is."""
+    """It names the reader, too."""
     page = reader.show("/")
     assert page.select_one("form[method=post][action='/feeds'] input[name=url][required]")
     assert words(page, "label[for=url]") == "Address of an RSS or Atom feed"
@@ -131,7 +131,7 @@ def test_the_first_page_has_a_form_and_no_feeds(reader: Reader) -> None:
 
 
 def test_a_posted_feed_shows_its_entries(reader: Reader, feeds: FeedServer) -> None:
-    """The story of both readers: send an address, be sent to a page, read."""
+    """What both readers are for: submit an address, get redirected to its page, read."""
     page = reader.fetched(feeds.feed_url("fast", 1))
     assert page == "/feeds/1"
     shown = reader.show(page)
@@ -147,7 +147,7 @@ def test_a_posted_feed_shows_its_entries(reader: Reader, feeds: FeedServer) -> N
 def test_the_page_asks_for_a_state_that_says_when_the_feed_is_there(
     reader: Reader, feeds: FeedServer
 ) -> None:
-    """Everything that a script or a load test wants to know of a feed, in one small answer."""
+    """All that a script or a load test needs to know about a feed, in one small answer."""
     url = feeds.feed_url("fast", 2)
     page = reader.fetched(url)
     state = reader.state(page)
@@ -157,7 +157,7 @@ def test_the_page_asks_for_a_state_that_says_when_the_feed_is_there(
 
 
 def test_a_feed_that_fails_says_why_and_offers_another_try(reader: Reader, feeds: FeedServer) -> None:
-    """An answer of 404 from there is a page with 200 here: our server is well."""
+    """A 404 from the feed's server is a page with status 200 here: our server is fine."""
     page = reader.fetched(feeds.feed_url("missing", 1))
     shown = reader.show(page)
     assert "This feed could not be fetched. The server answered 404 Not Found." in words(
@@ -180,7 +180,7 @@ def test_a_feed_that_fails_says_why_and_offers_another_try(reader: Reader, feeds
 def test_every_misbehaving_server_ends_in_a_reason(
     reader: Reader, feeds: FeedServer, kind: str, reason: str
 ) -> None:
-    """No kind of bad feed is an error of the reader."""
+    """No kind of bad feed makes the reader itself fail."""
     page = reader.fetched(feeds.feed_url(kind, 1))
     state = reader.state(page)
     assert state["status"] == "failed" and reason in state["reason"]
@@ -190,13 +190,13 @@ def test_every_misbehaving_server_ends_in_a_reason(
 @pytest.mark.parametrize("kind", ["hang", "drip"])
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_never_ends_is_given_up(reader: Reader, feeds: FeedServer, kind: str) -> None:
-    """The page says after how long."""
+    """The page says how long the reader waited."""
     page = reader.fetched(feeds.feed_url(kind, 1))
     assert "did not answer within 0.5 seconds" in words(reader.show(page))
 
 
 def test_a_feed_can_be_fetched_again(reader: Reader, feeds: FeedServer) -> None:
-    """Without duplicates; by the button, and by sending the address once more."""
+    """By the button, or by submitting the address once more; no entry is duplicated."""
     url = feeds.feed_url("fast", 3)
     page = reader.fetched(url)
     entries = reader.state(page)["entries"]
@@ -212,7 +212,7 @@ def test_a_feed_can_be_fetched_again(reader: Reader, feeds: FeedServer) -> None:
     "url", ["", "not an address", "ftp://example.org/", "http://", "<script>alert(1)</script>"]
 )
 def test_a_bad_address_brings_the_form_again_with_the_reason(reader: Reader, url: str) -> None:
-    """With what was entered, so that it can be corrected; nothing is kept."""
+    """The form keeps what was entered, so that it can be corrected; nothing is stored."""
     answer = reader.browser.post("/feeds", data={"url": url})
     page = soup_of(answer)
     assert answer.status_code == 400
@@ -223,13 +223,13 @@ def test_a_bad_address_brings_the_form_again_with_the_reason(reader: Reader, url
 
 
 def test_a_form_without_an_address_is_a_bad_address(reader: Reader) -> None:
-    """A program that forgets the field is told."""
+    """A program that omits the field gets the reason, too."""
     answer = reader.browser.post("/feeds")
     assert answer.status_code == 400 and "Enter the address" in answer.text
 
 
 def test_addresses_on_private_networks_are_not_fetched(reader: Reader) -> None:
-    """The reader is no door into the network that it runs in."""
+    """The reader must not be a way into the network it runs in."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         page = reader.fetched(f"http://127.0.0.1:{listener.getsockname()[1]}/")
     assert "private network" in reader.state(page)["reason"]
@@ -237,14 +237,14 @@ def test_addresses_on_private_networks_are_not_fetched(reader: Reader) -> None:
 
 @pytest.mark.parametrize("path", ["/feeds/1", "/feeds/99999999999999999999", "/feeds/x", "/nowhere"])
 def test_what_is_not_there_is_a_page_with_404(reader: Reader, path: str) -> None:
-    """With the way back to the feeds."""
+    """It links back to the feeds."""
     answer = reader.browser.get(path)
     assert answer.status_code == 404
     assert soup_of(answer).select_one("main a[href='/']")
 
 
 def test_a_state_that_is_not_there_is_json_with_404(reader: Reader) -> None:
-    """The script does not have to read a page."""
+    """The script need not parse a page."""
     answer = reader.browser.get("/feeds/1.json")
     assert (answer.status_code, answer.json) == (404, {"error": "Not Found"})
     assert reader.browser.post("/feeds/1/refresh").status_code == 404
@@ -261,7 +261,7 @@ def test_the_newest_feeds_come_first_and_are_twenty_at_most(reader: Reader) -> N
 
 
 def test_what_a_feed_says_is_shown_as_text(reader: Reader) -> None:
-    """Markup that has found its way into the database is not markup on the page."""
+    """Markup that has got into the database is not markup on the page."""
     evil = "<script>alert(1)</script>"
     with Session(writer(reader.engine)) as session:
         feed = Feed.subscribe(session, "http://example.org/")
@@ -274,7 +274,7 @@ def test_what_a_feed_says_is_shown_as_text(reader: Reader) -> None:
 
 
 def test_nothing_on_a_page_may_run_but_our_own_script(reader: Reader) -> None:
-    """A policy that forbids everything else, and pages that keep to it."""
+    """The policy forbids everything else, and the pages comply with it."""
     for path in ("/", "/nowhere", "/healthz"):
         answer = reader.browser.get(path)
         policy = answer.headers["Content-Security-Policy"]
@@ -312,24 +312,24 @@ def test_styles_and_scripts_may_be_cached(reader: Reader) -> None:
 def test_other_sites_can_not_post_here(
     reader: Reader, feeds: FeedServer, headers: dict[str, str], status: int
 ) -> None:
-    """A page elsewhere must not make a visitor's browser send us its addresses."""
+    """Another site must not make a visitor's browser submit addresses to us."""
     answer = reader.browser.post("/feeds", data={"url": feeds.feed_url("error", 1)}, headers=headers)
     assert answer.status_code == status
 
 
 def test_a_form_that_is_far_too_large_is_refused(reader: Reader) -> None:
-    """Nobody's memory is filled."""
+    """It must not fill the server's memory."""
     assert reader.browser.post("/feeds", data={"url": "x" * 100_000}).status_code == 413
 
 
 def test_health_is_that_the_database_answers(reader: Reader) -> None:
-    """And the answer says which reader it is."""
+    """The answer also names the reader."""
     answer = reader.browser.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "app": reader.kind})
 
 
 def test_health_without_the_tables_is_503(reader: Reader) -> None:
-    """Whoever watches the service learns it, and sends no visitor here."""
+    """A health check sees it and routes no visitors here."""
     with writer(reader.engine).begin() as connection:
         connection.execute(text("DROP TABLE feeds"))
     answer = reader.browser.get("/healthz")
@@ -338,7 +338,7 @@ def test_health_without_the_tables_is_503(reader: Reader) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_the_synchronous_visitor_waits_for_the_feeds_server(settings: str, feeds: FeedServer) -> None:
-    """The answer comes when the other server has answered, or when the deadline has passed."""
+    """The answer comes once the feed's server has answered or the deadline has passed."""
     reader = Reader("sync", settings)
     asked = feeds.stats()["requested"]["hang"]
     page = reader.post(feeds.feed_url("hang", 1))
@@ -349,7 +349,7 @@ def test_the_synchronous_visitor_waits_for_the_feeds_server(settings: str, feeds
 def test_the_queued_visitor_is_answered_before_the_feeds_server_is_asked(
     settings: str, feeds: FeedServer
 ) -> None:
-    """The page says that the feed is being fetched, and how it will hear when it is there."""
+    """The page says that the feed is being fetched, and how it will learn when the feed is there."""
     reader = Reader("queued", settings)
     asked = feeds.stats()["requested"]
     page = reader.post(feeds.feed_url("fast", 1))
@@ -365,7 +365,7 @@ def test_the_queued_visitor_is_answered_before_the_feeds_server_is_asked(
 
 
 def test_a_feed_and_its_job_are_stored_together_or_not_at_all(settings: str) -> None:
-    """When the job can't be stored, there is no feed that would be "being fetched" for ever."""
+    """If the job can't be stored, no feed is left that would be "being fetched" for ever."""
     reader = Reader("queued", settings)
     with writer(reader.engine).begin() as connection:
         connection.execute(text("DROP TABLE jobs"))
@@ -377,7 +377,7 @@ def test_a_feed_and_its_job_are_stored_together_or_not_at_all(settings: str) -> 
 def test_a_visitor_sees_the_feed_pending_while_another_waits_for_it(
     settings: str, feeds: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The synchronous reader holds no lock while it waits: others read, and send addresses of their own."""
+    """The synchronous reader holds no lock while it waits: others can read and submit addresses."""
     monkeypatch.setenv("FEEDREADER_DEADLINE", "4")
     reader = Reader("sync", settings)
     waiting = threading.Thread(target=reader.post, args=(feeds.feed_url("hang", 2),))
@@ -395,14 +395,14 @@ def test_a_visitor_sees_the_feed_pending_while_another_waits_for_it(
 def test_a_reader_with_settings_that_can_not_be_used_does_not_start(
     settings: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Better than a reader that fails at the first visitor."""
+    """Otherwise it would fail at its first visitor."""
     monkeypatch.setenv("FEEDREADER_DEADLINE", "soon")
     with pytest.raises(SettingsError, match="FEEDREADER_DEADLINE"):
         Reader(kind, settings)
 
 
 def test_the_database_may_be_there_already(settings: str) -> None:
-    """A reader that is started again finds its feeds."""
+    """A restarted reader finds its feeds."""
     engine = make_engine(settings)
     create_tables(engine)
     with Session(writer(engine)) as session:

@@ -1,4 +1,4 @@
-"""Open load's schedule: Poisson, fixed by its seed, and the same however many processes send it."""
+"""Open load's schedule: Poisson, determined by its seed, and the same however many processes send it."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ def first(count: int, seed: int = 1) -> list[Arrival]:
 
 
 def test_the_gaps_are_exponential_of_the_rates_mean() -> None:
-    """An exponential distribution's standard deviation is its mean: 1/50 s. Ten thousand gaps, 4 % apart."""
+    """An exponential distribution's standard deviation is its mean: 1/50 s. Ten thousand gaps, within 4 %."""
     times = [0.0, *(arrival.at for arrival in first(10_000))]
     gaps = [after - before for before, after in itertools.pairwise(times)]
     assert mean(gaps) == pytest.approx(0.02, rel=0.04)
@@ -37,7 +37,7 @@ def test_the_gaps_are_exponential_of_the_rates_mean() -> None:
 
 
 def test_the_same_seed_has_the_same_arrivals() -> None:
-    """Times and choices; another seed has others."""
+    """Both times and choices; another seed gives others."""
     assert first(100, seed=1) == first(100, seed=1) != first(100, seed=2)
 
 
@@ -49,7 +49,7 @@ def test_choices_are_made_by_weight() -> None:
 
 
 def test_a_weight_of_nothing_is_never_chosen() -> None:
-    """Wherever it stands."""
+    """Wherever in the list it stands."""
     assert set(itertools.islice(choices([0, 1, 0], random.Random(1)), 500)) == {1}
 
 
@@ -63,7 +63,7 @@ def test_each_piece_has_its_rate_and_no_arrival_outside() -> None:
 
 
 def test_a_burst_comes_on_top_at_its_time_with_its_choices_only() -> None:
-    """The regular arrivals are what they would be without it, and all numbers are consecutive."""
+    """The regular arrivals are the same as without it, and all numbers are consecutive."""
     with_burst = list(itertools.islice(schedule(ENDLESS, [7, 3], 1, Burst(30, 0.5, (1,))), 130))
     extra = [arrival for arrival in with_burst if arrival.at == 0.5]
     assert len(extra) == 30 and {arrival.choice for arrival in extra} == {1}
@@ -73,7 +73,7 @@ def test_a_burst_comes_on_top_at_its_time_with_its_choices_only() -> None:
 
 
 def test_the_processes_shares_are_the_whole_schedule() -> None:
-    """Nothing is sent twice, nothing is left out."""
+    """Nothing is sent twice or left out."""
     shares = [list(share_of(iter(first(100)), Share(index, 3))) for index in range(3)]
     assert sorted(arrival for share in shares for arrival in share) == first(100)
     assert {len(share) for share in shares} == {33, 34}
@@ -81,6 +81,6 @@ def test_the_processes_shares_are_the_whole_schedule() -> None:
 
 @pytest.mark.parametrize(("whole", "of"), [(10, 3), (2, 3), (9, 3), (1000, 1)])
 def test_a_limit_is_split_without_a_rest(whole: int, of: int) -> None:
-    """As evenly as whole numbers can be."""
+    """As evenly as whole numbers allow."""
     parts = [part_of(whole, Share(index, of)) for index in range(of)]
     assert sum(parts) == whole and max(parts) - min(parts) <= 1

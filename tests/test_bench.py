@@ -27,7 +27,7 @@ SHORT = ["--seconds", "2", "--warm-up", "0.5", "--think", "0.2", "--slots", "2",
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run a bench to its end."""
+    """Run a bench to completion."""
     return subprocess.run(
         [*BENCH, *options], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
     )
@@ -35,7 +35,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.live
 def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) -> None:
-    """Rows, results.json as its schema says, figures, a report; the exit status is the verdict's."""
+    """Rows, a results.json that meets its schema, figures, a report; the exit status is the verdict's."""
     done = bench("--users", "3", *SHORT, "--out", str(tmp_path / "out"))
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert done.returncode == results["verdict"]["exit_status"], done.stderr
@@ -62,7 +62,7 @@ def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) ->
 
 @pytest.mark.live
 def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
-    """`--database postgresql` needs nothing installed."""
+    """`--database postgresql` needs no PostgreSQL to be running."""
     done = bench(
         "--users", "2", "--app", "queued", *SHORT, "--database", "postgresql", "--out", str(tmp_path / "out")
     )
@@ -74,8 +74,9 @@ def test_a_bench_on_postgresql_starts_one_for_itself(tmp_path: Path) -> None:
 
 @pytest.mark.live
 def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) -> None:
-    """A step for each rate, number of slots and repeat; visits come whether or not earlier ones were
-    answered; the pipeline's files are there too.
+    """A step for each rate, number of slots and repeat; the files for pipelines are written, too.
+
+    Visits start whether or not earlier ones have been answered.
     """
     options = ["--model", "open", "--rate", "5", "--repeats", "2", "--app", "queued", *SHORT]
     options += ["--slots", "2,3", "--slot-kind", "threads", "--out", str(tmp_path / "out")]
@@ -99,7 +100,7 @@ def test_a_bench_with_open_load_and_more_slots_repeats_it_all(tmp_path: Path) ->
 
 @pytest.mark.live
 def test_a_bench_measures_a_server_that_is_running_already(tmp_path: Path) -> None:
-    """Nothing is started but the load; and the report speaks of that server."""
+    """Only the load is started, and the report is about that server."""
     with Stack(StackSettings(app="queued", slots=2, mix="fast=100")) as stack:
         done = bench(
             "--host",
@@ -123,7 +124,7 @@ def test_a_bench_measures_a_server_that_is_running_already(tmp_path: Path) -> No
 
 @pytest.mark.live
 def test_a_server_that_goes_down_in_mid_run_proves_nothing(tmp_path: Path) -> None:
-    """Its last step is not fit, and says why; the run ends there, and what was measured is kept."""
+    """Its last step is unfit, with the reason; the run ends there, and earlier measurements are kept."""
     out = tmp_path / "out"
     with Stack(StackSettings(app="queued", slots=2, mix="fast=100")) as stack:
         command = [*BENCH, "--host", stack.url, "--feeds", stack.feeds_url, "--users", "2,3", *SHORT]
@@ -149,7 +150,7 @@ def test_a_server_that_goes_down_in_mid_run_proves_nothing(tmp_path: Path) -> No
 
 @pytest.mark.live
 def test_a_disk_without_room_is_named(tmp_path: Path) -> None:
-    """Here no file may be larger than 64 KiB: nothing is measured, and nothing judged."""
+    """No file may grow beyond 64 KiB here, so nothing is measured and nothing judged."""
     command = shlex.join([*BENCH, "--users", "2", *SHORT, "--out", str(tmp_path / "out")])
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 64; exec {command}"],
@@ -164,7 +165,7 @@ def test_a_disk_without_room_is_named(tmp_path: Path) -> None:
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """All that the bench has started so far."""
+    """All processes the bench has started so far."""
     try:
         return psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -172,7 +173,7 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def commands(process: subprocess.Popen[str]) -> str:
-    """The command lines of all that the bench has started."""
+    """The command lines of all processes the bench has started."""
     lines = []
     for child in still_running(descendants(process)):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
@@ -186,7 +187,7 @@ def commands(process: subprocess.Popen[str]) -> str:
     [signal.SIGKILL, signal.SIGTERM, signal.SIGINT],
 )
 def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_path: Path) -> None:
-    """Web server, worker, feed server and Locust are gone, also after kill -9."""
+    """Web server, worker, feed server and Locust all end, even after kill -9."""
     command = [*BENCH, "--users", "5", "--app", "queued", "--seconds", "60", "--out", str(tmp_path / "out")]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, text=True
@@ -205,7 +206,7 @@ def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_pat
 
 @pytest.mark.live
 def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None:
-    """After Ctrl-C in the second step the first one is reported; the exit status is 130."""
+    """After Ctrl-C during the second step the first is reported; the exit status is 130."""
     out = tmp_path / "out"
     with subprocess.Popen(
         [*BENCH, "--users", "3", *SHORT, "--out", str(out)], stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -249,7 +250,7 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
 def test_bad_usage_gets_a_plain_answer(
     options: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Status 2, and one message that names what is wrong."""
+    """Status 2, and a single message that names the mistake."""
     monkeypatch.chdir(ROOT)
     assert status_of("bench", *options) == 2
     assert said in capsys.readouterr().err
@@ -258,7 +259,7 @@ def test_bad_usage_gets_a_plain_answer(
 def test_a_server_that_is_not_there_breaks_no_rule(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is asked before anything is measured, or written."""
+    """The server is checked before anything is measured or written."""
     host = f"http://127.0.0.1:{free_port()}"
     assert status_of("bench", "--host", host, "--feeds", host, "--out", str(tmp_path / "out")) == 2
     assert f"Nothing answers at {host}: Connection refused" in capsys.readouterr().err
@@ -268,7 +269,7 @@ def test_a_server_that_is_not_there_breaks_no_rule(
 def test_a_feed_server_that_is_not_there_is_missed_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A reader that no feed server serves is a fast one, and was called one that keeps the rule."""
+    """A reader without a feed server answers fast, and would be said to keep the rule."""
     feeds = f"http://127.0.0.1:{free_port()}"
     with running_feedserver() as anything:
         options = ("--host", anything.url, "--feeds", feeds, "--out", str(tmp_path / "out"))
@@ -288,7 +289,7 @@ def status_of(*arguments: str) -> object:
 def test_help_fits_a_terminal_and_an_unknown_command_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`python -m loadtests` explains itself."""
+    """`python -m loadtests` prints the help."""
     monkeypatch.setenv("COLUMNS", "80")
     for arguments in (["--help"], *([name, "--help"] for name in COMMANDS)):
         assert status_of(*arguments) == 0

@@ -1,4 +1,4 @@
-"""What a run does with steps that were not fit, and with steps that are there already."""
+"""How a run treats steps that were unfit, and steps that have been measured already."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ Measure = Callable[..., list[str]]
 
 
 def groups(outcome: str) -> dict[str, Any]:
-    """The figures of a step that came out like that, of either group that is judged."""
+    """The figures of a step with this outcome, for either group that is judged."""
     count, seconds = {"few": (150, 0.02), "slow": (400, 0.9)}.get(outcome, (400, 0.02))
     rows = [Row(1, "", "", float(n), float(n), n + seconds, 200, "") for n in range(count)]
     return {group: summarise(rows, 1000.0) for group in ("submit", "browse")}
@@ -30,10 +30,10 @@ def groups(outcome: str) -> dict[str, Any]:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Measure:
-    """Let steps come out as told instead of measuring; returns what was measured.
+    """Give steps the stated outcomes instead of measuring them; returns the list of measured steps.
 
-    "fit": 400 requests, all fast; "few": 150 of them; "slow": all of the 400 slow; "late"; "interrupted";
-    "ended", as a process did.
+    "fit": 400 requests, all fast; "few": 150 of them; "slow": all 400 slow; "late"; "interrupted"; "ended": a
+    process ended.
     """
     invented = make_run(tmp_path_factory.mktemp("invented"), users=[1])["steps"]
 
@@ -60,7 +60,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 
 
 def test_an_unfit_step_is_measured_once_more(measured: Measure, tmp_path: Path) -> None:
-    """The second outcome counts; why there was one is kept."""
+    """The second outcome counts; the reason for the second attempt is kept."""
     seen = measured("late", "fit", "fit")
     results = bench.run(Plan(users=(1,)), tmp_path)
     assert seen[0] == seen[1] != seen[2]
@@ -70,7 +70,7 @@ def test_an_unfit_step_is_measured_once_more(measured: Measure, tmp_path: Path) 
 
 
 def test_a_step_that_stays_unfit_is_not_measured_for_ever(measured: Measure, tmp_path: Path) -> None:
-    """Once more for a step, and for no more than two steps of a run; then the run is not fit."""
+    """One retry for a step, and at most two retried steps in a run; then the run is unfit."""
     seen = measured("late", "late", "late", "fit", "late", "fit")
     results = bench.run(Plan(users=(1, 2)), tmp_path)
     assert len(seen) == 6 and len(set(seen)) == 4
@@ -79,7 +79,7 @@ def test_a_step_that_stays_unfit_is_not_measured_for_ever(measured: Measure, tmp
 
 
 def test_an_interrupted_run_is_gone_on_with(measured: Measure, tmp_path: Path) -> None:
-    """Each step is in its file as soon as it is done; the next run measures only what is not there."""
+    """Each step is written as soon as it is done; the next run measures only the missing ones."""
     plan = Plan(users=(1, 2))
     seen = measured("fit", "fit", "interrupted")
     results = bench.run(plan, tmp_path)
@@ -97,7 +97,7 @@ def test_resume_takes_the_plan_from_the_folder(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Exit status 130 and what to type; then the rest, with the options of the first call."""
+    """Exit status 130 and the command to type; resuming then uses the options of the first call."""
     monkeypatch.delenv("MAKELEVEL", raising=False)  # make runs the tests, but not this bench
     out = tmp_path / "out"
     measured("fit", "interrupted")
@@ -113,7 +113,7 @@ def test_resume_takes_the_plan_from_the_folder(
 
 
 def test_a_run_that_another_version_began_is_not_gone_on_with(tmp_path: Path) -> None:
-    """Its steps lack what is judged now: a sentence, and no traceback."""
+    """Its steps lack figures that are judged now: one sentence, and no traceback."""
     old = {"schema": "500ms/run", "version": 1, "plan": Plan().to_json(), "floor": False, "full": False}
     (tmp_path / "run.json").write_text(json.dumps(old))
     with pytest.raises(UsageError, match=r"begun by another version.* Measure it again\."):
@@ -123,7 +123,7 @@ def test_a_run_that_another_version_began_is_not_gone_on_with(tmp_path: Path) ->
 def test_a_step_with_too_few_requests_is_measured_until_it_is_decided(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two more repeats of the queued reader, which is judged, with its largest load: 3 x 150 are enough."""
+    """The queued reader's largest load gets two more repeats, since it is judged: 3 x 150 are enough."""
     seen = measured("few", "few", "few", "few", "few", "few")
     results = bench.run(Plan(users=(1, 20)), tmp_path)
     assert seen[4:] == ["queued 20"] * 2 and len(seen) == 6
@@ -135,7 +135,7 @@ def test_a_step_with_too_few_requests_is_measured_until_it_is_decided(
 
 
 def test_what_is_decided_is_not_measured_again(measured: Measure, tmp_path: Path) -> None:
-    """Nor what the synchronous reader did, nor a smaller load, for which the larger one speaks."""
+    """Nor are the synchronous reader's steps, nor smaller loads, which the larger one covers."""
     plan = Plan(users=(1, 20))
     names = [f"{step.condition.app} {step.condition.users}" for step in plan.steps()]
     kept = measured(*("fit" if name == "queued 20" else "few" for name in names))
@@ -145,7 +145,7 @@ def test_what_is_decided_is_not_measured_again(measured: Measure, tmp_path: Path
 
 
 def test_a_step_is_not_measured_for_ever_until_it_is_decided(measured: Measure, tmp_path: Path) -> None:
-    """Some are not fit: no more than three steps are added, and none that would not decide by itself."""
+    """Unfit repeats don't help: at most three steps are added, and none that could not decide."""
     plan = Plan(users=(20,), apps=("queued",))
     seen = measured("few", *["late"] * 2, "few", *["late"] * 2)
     results = bench.run(plan, tmp_path / "three")
@@ -161,7 +161,7 @@ def test_a_step_is_not_measured_for_ever_until_it_is_decided(measured: Measure, 
 def test_an_interrupted_run_goes_on_with_the_repeats_that_were_added(
     measured: Measure, tmp_path: Path
 ) -> None:
-    """The one that is there is not measured again, and is in the results."""
+    """The added repeat that exists is not measured again, and is in the results."""
     plan = Plan(users=(20,), apps=("queued",))
     measured("few", "few", "interrupted")
     results = bench.run(plan, tmp_path)
@@ -176,7 +176,7 @@ def test_an_interrupted_run_goes_on_with_the_repeats_that_were_added(
 def test_too_few_requests_end_the_command_with_a_status_of_their_own(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """4, and words; in the files for pipelines nothing fails."""
+    """Status 4, with an explanation; nothing fails in the files for pipelines."""
     measured("few", "late", "late", "late", "late", "late", "late")
     junit, out = tmp_path / "bench.xml", tmp_path / "out"
     options = ["--users", "20", "--app", "queued", "--out", str(out), "--junit", str(junit)]
@@ -189,7 +189,7 @@ def test_too_few_requests_end_the_command_with_a_status_of_their_own(
 def test_what_was_measured_before_a_process_failed_is_told(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the verdict on it, how to go on, and the status of the failure."""
+    """With its verdict, how to resume, and the exit status of the failure."""
     out = tmp_path / "out"
     measured("fit", "ended")
     assert bench.main(["--users", "1", "--out", str(out)]) == 3
@@ -202,7 +202,7 @@ def test_what_was_measured_before_a_process_failed_is_told(
 def test_a_run_under_make_is_gone_on_with_by_make(
     measured: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Also if not one step was done; whoever typed `make bench` may have no python at hand."""
+    """Even if no step was done; those who type `make bench` may have no python at hand."""
     out = tmp_path / "a folder"
     monkeypatch.setenv("MAKELEVEL", "1")
     measured("interrupted")
@@ -215,7 +215,7 @@ def test_a_run_under_make_is_gone_on_with_by_make(
 def test_a_full_disk_is_named_after_the_verdict(
     full: str, measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And what can be written is: status 2, for that is no verdict."""
+    """The files that fit are written; the status is 2, which is not a verdict."""
     out = tmp_path / "out"
     measured("fit", "interrupted")
     bench.main(["--users", "1", "--out", str(out)])
@@ -236,7 +236,7 @@ def test_a_full_disk_is_named_after_the_verdict(
 def test_a_step_that_could_not_be_written_is_still_told(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run ends there, for the rest could not be written either."""
+    """The run ends there, since further steps could not be written either."""
     out = tmp_path / "out"
     measured("interrupted")
     bench.main(["--users", "1", "--out", str(out)])

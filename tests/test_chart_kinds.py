@@ -1,4 +1,4 @@
-"""Each kind of figure beside the main one: what it shows is what was measured, predicted or sent."""
+"""Each kind of figure beside the main one: it shows what was measured, predicted or sent."""
 
 import itertools
 from typing import Any
@@ -27,13 +27,13 @@ KEYS = ("p50_ms", "p95_ms", "p99_ms")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run with everything in it."""
+    """A complete run, with every kind of result."""
     return make_whole(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the rows of a smaller run are."""
+    """The folder with the rows of a smaller run."""
     folder = tmp_path_factory.mktemp("run")
     make_run(folder, users=(50,), theory=False)
     return folder
@@ -41,14 +41,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(folder):
-    """All rows of both apps with 50 users."""
+    """All rows of both apps at 50 users."""
     files = {"sync": "sync-50-s8-w1x32-1", "queued": "queued-50-s8-w1x32-1"}
     return {app: read_rows(folder / "rows" / f"{name}.csv") for app, name in files.items()}
 
 
 @pytest.fixture(scope="module")
 def series(rows):
-    """Those rows' POST /feeds, as they are drawn."""
+    """The POST /feeds of those rows, as they are drawn."""
     return app_series(rows, {app: {"ended_s": ENDED, "window_s": WINDOW} for app in rows})
 
 
@@ -56,7 +56,7 @@ def series(rows):
 
 
 def test_prediction_measurement_and_simulation_are_on_one_plot(whole):
-    """The line ends where the chart does, the marks are the measured figures."""
+    """The line ends with the chart; the marks are the measured figures."""
     (curve,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
     axes = theory_figure(curve).axes[0]
     lines = [line for line in axes.lines if line.get_gid() == "predicted"]
@@ -71,7 +71,7 @@ def test_prediction_measurement_and_simulation_are_on_one_plot(whole):
 
 
 def test_residuals_are_measured_minus_predicted(whole):
-    """In percent of the prediction; a share in percentage points."""
+    """In percent of the prediction; for a share, in percentage points."""
     (curve,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
     figure = theory_figure(curve)
     at = [(each["predicted"], each["measured"]) for each in curve["at"]]
@@ -83,7 +83,7 @@ def test_residuals_are_measured_minus_predicted(whole):
 
 
 def test_where_there_is_no_steady_state_nothing_is_predicted(whole):
-    """Beyond saturation the curve stops, and no residual is drawn."""
+    """Beyond saturation the curve stops and no residual is drawn."""
     (curve,) = [c for c in curves(whole, "open") if c["app"] == "sync"]
     assert curve["at"][-1]["predicted"]["p95_ms"] is None
     assert max(load for load, _ in predicted(curve, "p95_ms")) < curve["saturation_per_s"]
@@ -91,7 +91,7 @@ def test_where_there_is_no_steady_state_nothing_is_predicted(whole):
 
 
 def test_throughput_has_both_asymptotic_bounds(whole):
-    """A line through 0, as the users ask, and from the knee on c/D."""
+    """A line through 0 for what the users ask for, and c/D from the knee on."""
     figure = throughput_figure(curves(whole, "closed"))
     (sync,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
     slope, level = [line for line in figure.axes[0].lines if line.get_gid() == "bound"]
@@ -103,7 +103,7 @@ def test_throughput_has_both_asymptotic_bounds(whole):
 
 
 def test_throughput_of_a_run_that_does_not_say_what_users_ask_for_has_both_bounds_too(whole):
-    """It was measured before that was kept."""
+    """Older runs did not record it."""
     (sync,) = [c for c in curves(whole, "closed") if c["app"] == "sync"]
     older = {key: value for key, value in sync.items() if key != "per_user_per_s"}
     slope, _ = [line for line in throughput_figure([older]).axes[0].lines if line.get_gid() == "bound"]
@@ -123,7 +123,7 @@ def test_throughput_promises_intervals_only_where_some_are_drawn(whole):
 
 
 def test_open_load_shows_corrected_and_naive_side_by_side(whole):
-    """On axes of the same height, so that the eye can compare; the naive one is never longer."""
+    """On axes of the same height, for comparison; the naive latency is never longer."""
     figure = open_figure(whole)
     corrected, naive = (heights(figure, panel, COLOURS["queued"]) for panel in (0, 1))
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
@@ -135,7 +135,7 @@ def test_open_load_shows_corrected_and_naive_side_by_side(whole):
 
 
 def test_a_rate_that_is_not_fit_is_a_cross_on_every_panel(whole):
-    """19 visits a second, of the synchronous app."""
+    """Here the synchronous app at 19 visits a second."""
     figure = open_figure(whole)
     for panel in (0, 1, 2):
         crosses = [
@@ -150,7 +150,7 @@ def test_a_rate_that_is_not_fit_is_a_cross_on_every_panel(whole):
 
 
 def test_the_queue_over_time_is_the_timeline_of_the_step(whole):
-    """Backlog and busy threads, look by look."""
+    """Backlog and busy threads at each sample."""
     step = queue_step(whole)
     figure = queue_figure(whole, step)
     assert heights(figure, 0, COLOURS["queued"]) == [[look["backlog"] for look in step["timeline"]]]
@@ -159,7 +159,7 @@ def test_the_queue_over_time_is_the_timeline_of_the_step(whole):
 
 
 def test_rates_are_counted_over_two_seconds_or_more():
-    """Looks come twice a second, and would show whole jobs as jumps."""
+    """Samples come twice a second, so that single jobs would show as jumps."""
     seen = [{"t_s": half / 2, "fetched": 3 * half} for half in range(20)]
     pairs = rates(seen, "fetched")
     assert [rate for _, rate in pairs] == pytest.approx([6.0] * len(pairs))
@@ -167,7 +167,7 @@ def test_rates_are_counted_over_two_seconds_or_more():
 
 
 def test_a_burst_and_its_drain_are_shown(whole):
-    """What the looks saw, and the fluid limit beside it."""
+    """The samples, and the fluid limit beside them."""
     step = burst_step(whole)
     figure = burst_figure(whole, step)
     left = [look["backlog"] + look["running"] for look in step["timeline"]]
@@ -180,7 +180,7 @@ def test_a_burst_and_its_drain_are_shown(whole):
 
 
 def test_a_sweep_changes_one_thing_at_a_time(whole):
-    """Slots with the default threads, threads with the default slots; the load is one that all are fit at."""
+    """Slots at the default threads, threads at the default slots; the load is one at which all are fit."""
     assert swept(whole) == ["slots", "threads"]
     assert {point["threads"] for point in sweep_points(whole, "slots")} == {32}
     assert {point["slots"] for point in sweep_points(whole, "threads")} == {8}
@@ -192,13 +192,13 @@ def test_a_sweep_changes_one_thing_at_a_time(whole):
 
 
 def test_users_held_are_a_lower_bound_where_the_most_tried_was_held(whole):
-    """With 30 users, the most that are fit, the queued app keeps the rule with any number of slots."""
+    """At 30 users, the most that are fit, the queued app keeps the rule with any number of slots."""
     assert arrows(sweep_figure(whole, "slots"), panel=0) == 2
     assert "queued: ≥ 30" in texts(sweep_figure(whole, "slots"))
 
 
 def test_cpu_bars_add_up_to_the_processes(whole):
-    """Workers together, in the order of the key; the largest fit load of each app first."""
+    """Workers are summed, in the order of the legend; each app's largest fit load comes first."""
     shown = cpu_points(whole)
     assert {point["app"] for point in shown} == {"sync", "queued"}
     queued = next(point for point in shown if point["app"] == "queued")
@@ -211,7 +211,7 @@ def test_cpu_bars_add_up_to_the_processes(whole):
 
 
 def test_a_rate_at_which_the_generator_is_not_fit_has_no_point(whole):
-    """1,000 requests a second are a cross."""
+    """1,000 requests a second are shown as a cross."""
     figure = floor_figure(whole["floor"])
     for axes in figure.axes:
         lines = [line for line in axes.lines if line.get_marker() == "o"]
@@ -224,7 +224,7 @@ def test_a_rate_at_which_the_generator_is_not_fit_has_no_point(whole):
 
 
 def test_the_timeline_shows_every_submit_once(rows, series):
-    """Dots, crosses and triangles together, of both apps, warm-up and all."""
+    """As dots, crosses and triangles, for both apps, warm-up included."""
     figure = timeline_figure(series, "all")
     for axes, each in zip(figure.axes, rows.values(), strict=True):
         marks = [len(marks.get_offsets()) for marks in axes.collections]
@@ -235,7 +235,7 @@ def test_the_timeline_shows_every_submit_once(rows, series):
 
 
 def test_a_timeline_ends_with_the_last_request_and_explains_only_the_marks_it_has():
-    """The time in which the last answers are waited for would be an empty half."""
+    """The drain at the end would be an empty half."""
     answered = Row(1, "submit", "POST /feeds", 7.5, 7.5, 7.6, 201, "")
     figure = timeline_figure([Series("queued", COLOURS["queued"], [answered], 16.0, (1.0, 6.0))], "one")
     assert figure.axes[0].get_xlim() == (0, 7.5)
@@ -248,7 +248,7 @@ def test_a_timeline_ends_with_the_last_request_and_explains_only_the_marks_it_ha
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 6])
 def test_any_number_of_groups_makes_a_timeline_and_a_tail(series, count):
-    """Of somebody else's locustfile, with names longer than ours."""
+    """As from other people's locustfiles, with longer names than ours."""
     many = [
         Series(f"POST /a/rather/long/address/{n}", color, series[0].rows, ENDED, WINDOW)
         for n, color in enumerate(itertools.islice(itertools.cycle(("#0072B2", "#D55E00")), count))
@@ -260,7 +260,7 @@ def test_any_number_of_groups_makes_a_timeline_and_a_tail(series, count):
 
 
 def test_the_curve_of_those_who_still_wait_agrees_with_the_rows():
-    """Three answers, one never, one fast failure: 100, 80, 60, 40 %, and there it stays."""
+    """Three answers, one hang, one fast failure: 100, 80, 60, 40 %, where it stays."""
 
     def submit(done: float | None, status: int = 201) -> Row:
         return Row(1, "submit", "POST /feeds", 0.0, 0.0, done, status, "")
@@ -275,8 +275,8 @@ def test_the_curve_of_those_who_still_wait_agrees_with_the_rows():
 
 @pytest.mark.parametrize("late", [5.0, 5.2, 5.6])
 def test_the_tail_says_what_the_verdict_says(late: float) -> None:
-    """A rule broken by failures alone is broken in the tail, too. Requests that the end cut off before they
-    could be over are in neither.
+    """A rule broken by failures alone is broken in the tail, too. Requests cut off by the end before they
+    could be over the rule are in neither.
     """
 
     def browse(at: float, done: float | None, status: int = 200, error: str = "") -> Row:
@@ -296,7 +296,7 @@ def test_the_tail_says_what_the_verdict_says(late: float) -> None:
 
 
 def test_a_group_without_a_single_answer_can_be_drawn():
-    """No rows at all is a picture too, with nobody answered."""
+    """No rows at all make a picture, too, with nobody answered."""
     nothing: list[Any] = []
     figure = ecdf_figure([Series("queued", COLOURS["queued"], nothing, 1.0)], "tail")
     assert "queued: 100 % after 500 ms" in texts(figure)

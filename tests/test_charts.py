@@ -1,4 +1,4 @@
-"""The pictures: what is drawn, what is not, and labels that keep apart. Looking stays a person's job."""
+"""The pictures: what is drawn, what is not, and that labels keep apart. Judging the looks is left to people."""
 
 import itertools
 import xml.etree.ElementTree as ET
@@ -17,14 +17,14 @@ from loadtests.report.charts import main_figure, save
 from loadtests.report.figures import pictures
 from loadtests.report.selection import curves, usual
 
-pytestmark = pytest.mark.slow  # every figure of a whole run is drawn, in each process that tests it
+pytestmark = pytest.mark.slow  # every figure of a complete run is drawn, in each process that tests it
 
 KEYS = ("p50_ms", "p95_ms", "p99_ms")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the rows of the run are."""
+    """The folder with the run's rows."""
     return tmp_path_factory.mktemp("run")
 
 
@@ -36,13 +36,13 @@ def results(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A run with everything in it."""
+    """A complete run, with every kind of result."""
     return make_whole(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
 def drawn(whole, tmp_path_factory):
-    """Every figure of that run, also those of single requests, by name."""
+    """Every figure of that run by name, those of single requests included."""
     folder = tmp_path_factory.mktemp("again")
     again = make_run(folder, users=(4, 12), rates=(4.0,), burst=200)
     from_rows = {name: each.figure for name, each in pictures(again, folder).items()}
@@ -59,7 +59,7 @@ def test_the_title_states_the_finding(results):
 
 
 def test_the_ticks_are_the_numbers_of_users(results):
-    """What was measured, not 10 to the power of 2."""
+    """The measured ones, not powers of ten."""
     for axes in main_figure(results).axes:
         labels = [axes.xaxis.get_major_formatter()(x, None) for x in axes.get_xticks()]
         assert sorted(set(labels), key=int) == ["1", "10", "50", "100"]
@@ -73,7 +73,7 @@ def test_the_points_are_the_figures_of_the_points(results):
 
 
 def test_an_unfit_point_is_a_grey_cross_and_no_point(results):
-    """Its figures are in results.json; no line goes there, and no axis makes room for them."""
+    """Its figures stay in results.json; no line leads there, and no axis makes room for them."""
     figure = main_figure(results)
     for panel in range(4):
         lines = [line for line in heights(figure, panel, COLOURS["queued"]) if len(line) == 4]
@@ -85,7 +85,7 @@ def test_an_unfit_point_is_a_grey_cross_and_no_point(results):
 
 
 def test_lower_bounds_are_arrows(results):
-    """As many as there are bounds among the percentiles that are drawn and fit."""
+    """One for each bound among the drawn percentiles that are fit."""
     expected = sum(
         point["submit"][key]["lower_bound"] for point in results["points"] if point["fit"] for key in KEYS
     )
@@ -94,7 +94,7 @@ def test_lower_bounds_are_arrows(results):
 
 
 def test_a_label_says_that_it_is_a_lower_bound(results):
-    """It is read without its arrow."""
+    """It may be read without its arrow."""
     last = [point for point in results["points"] if point["app"] == "sync"][-1]["submit"]
     bounds = [key.removesuffix("_ms") for key in KEYS if last[key]["lower_bound"]]
     assert bounds
@@ -113,7 +113,7 @@ def test_every_repeat_is_a_dot_and_every_interval_a_bar(whole):
 
 
 def test_the_knee_is_marked_where_the_curve_has_it(results):
-    """In users, for the app whose knee is in the chart."""
+    """In users, for the app whose knee is within the chart."""
     (curve,) = [curve for curve in curves(results, "closed") if curve["app"] == "sync"]
     figure = main_figure(results)
     (mark,) = [line for line in figure.axes[0].lines if line.get_gid() == "load"]
@@ -122,7 +122,7 @@ def test_the_knee_is_marked_where_the_curve_has_it(results):
 
 
 def test_open_load_alone_is_drawn_against_visits_a_second(tmp_path):
-    """Where nobody asked for closed load."""
+    """If closed load was not requested."""
     figure = main_figure(make_run(tmp_path, users=(), rates=(2.0, 8.0)))
     assert figure.axes[0].get_xlabel() == "visits a second (logarithmic)"
     assert heights(figure, 0, COLOURS["sync"])
@@ -173,28 +173,28 @@ def test_every_latency_chart_has_the_line_of_the_rule(drawn):
     ],
 )
 def test_no_two_texts_overlap_in_the_main_figure(tmp_path, users, apps, unfit):
-    """Many points or one, both apps or one, some fit or none."""
+    """With many points or one, both apps or one, some fit or none."""
     figure = main_figure(make_run(tmp_path, users, apps, unfit))
     assert overlapping(figure) == []
     assert cut_off(figure) == []
 
 
 def test_no_two_texts_overlap_in_any_figure(drawn):
-    """And none is cut off, in all of a run that has everything."""
+    """And none is cut off, in all figures of a complete run."""
     assert len(drawn) == 15
     assert {name: overlapping(figure) for name, figure in drawn.items() if overlapping(figure)} == {}
     assert {name: cut_off(figure) for name, figure in drawn.items() if cut_off(figure)} == {}
 
 
 def test_all_text_can_be_read_when_projected(drawn):
-    """No letter smaller than 11 points on a page 14 inches wide."""
+    """No letter is smaller than 11 points on a page 14 inches wide."""
     for figure in drawn.values():
         assert figure.get_figwidth() == 14
         assert min(text.get_size() for text in figure.findobj(Text) if text.get_text()) >= 11
 
 
 def test_drawing_leaves_matplotlib_as_it_was(results):
-    """No setting of a notebook is changed, and none of its settings changes the picture."""
+    """Drawing changes none of a notebook's settings, and they don't affect the picture."""
     with mpl.rc_context({"font.size": 31.0, "axes.grid": False}):
         before = dict(mpl.rcParams)
         figure = main_figure(results)
@@ -203,7 +203,7 @@ def test_drawing_leaves_matplotlib_as_it_was(results):
 
 
 def test_saved_figures_are_the_same_byte_for_byte(tmp_path, results):
-    """PNG and SVG without dates and random ids: what is committed changes only when the run does."""
+    """PNG and SVG without dates or random ids: committed files change only when the run does."""
     one = save(main_figure(results), tmp_path / "one", "main")
     two = save(main_figure(results), tmp_path / "two", "main")
     for left, right in zip(one, two, strict=True):
@@ -218,7 +218,7 @@ def test_saved_figures_are_the_same_byte_for_byte(tmp_path, results):
 
 @given(st.lists(st.floats(0, 1), max_size=12), st.floats(0.01, 0.08))
 def test_labels_keep_apart_stay_inside_and_keep_their_order(wanted, gap):
-    """Every pair at least a line apart, nothing outside, no two swapped."""
+    """Each pair at least a line apart, nothing outside, no two swapped."""
     places = spread(wanted, gap)
     ranked = sorted(places)
     assert all(b - a >= gap - 1e-9 for a, b in itertools.pairwise(ranked))
@@ -234,10 +234,10 @@ def test_labels_keep_apart_stay_inside_and_keep_their_order(wanted, gap):
 
 @given(st.lists(st.floats(0.1, 0.9), max_size=6, unique_by=lambda x: round(x, 1)))
 def test_labels_that_are_apart_are_left_where_they_are(wanted):
-    """Nothing is moved without need."""
+    """Nothing is moved unnecessarily."""
     assert spread(wanted, 1e-6) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_labels_that_want_the_same_place_share_the_way():
-    """Around it, not to one side of it."""
+    """They spread around it, not to one side."""
     assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])

@@ -1,4 +1,4 @@
-"""`python -m loadtests compare` of runs: slower, not slower, not fit, or not to be compared."""
+"""`python -m loadtests compare` of runs: slower, not slower, not fit, or not comparable."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from loadtests.records.rows import write_rows
 
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_what_got_slower_fails(tmp_path: Path, repeats: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """By a half: seen between the repeats, and within a run from its rows."""
+    """By half: detected between repeats, and within a run from its rows."""
     before, after = plain(tmp_path / "a", 200, repeats), plain(tmp_path / "b", 300, repeats, seed=2)
     found = answer(before, after)
     assert found["exit_status"] == 1
@@ -34,7 +34,7 @@ def test_what_got_slower_fails(tmp_path: Path, repeats: int, capsys: pytest.Capt
 
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_what_is_as_fast_as_before_passes(tmp_path: Path, repeats: int) -> None:
-    """Two samples of the same latencies; nothing is too wide to have shown 30 %."""
+    """Two samples of the same latencies; every interval is narrow enough to have shown 30 %."""
     found = answer(
         plain(tmp_path / "a", 200, repeats), plain(tmp_path / "b", 200, repeats, seed=2), "--worse", "30"
     )
@@ -45,7 +45,7 @@ def test_what_is_as_fast_as_before_passes(tmp_path: Path, repeats: int) -> None:
 
 
 def test_what_got_faster_passes_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A pipeline is not stopped by it."""
+    """Being faster does not stop a pipeline."""
     found = answer(plain(tmp_path / "a", 300), plain(tmp_path / "b", 200))
     assert found["exit_status"] == 0 and findings(found)["p50_ms"] == {"faster"}
     assert "faster" in capsys.readouterr().out
@@ -54,7 +54,7 @@ def test_what_got_faster_passes_and_is_said(tmp_path: Path, capsys: pytest.Captu
 def test_a_difference_that_is_certain_but_below_the_margin_passes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """12 % slower: fails by the margin of 10 %, and passes by that of 25 %, which is told."""
+    """12 % slower fails by a margin of 10 % and passes by one of 25 %, which is reported."""
     before, after = plain(tmp_path / "a", 200, 5), plain(tmp_path / "b", 224, 5, seed=2)
     assert findings(answer(before, after))["mean_ms"] == {"slower"}
     capsys.readouterr()
@@ -64,13 +64,13 @@ def test_a_difference_that_is_certain_but_below_the_margin_passes(
 
 
 def test_less_than_a_millisecond_stops_nobody(tmp_path: Path) -> None:
-    """3.0 ms and 3.4 ms are 13 % apart, and may be the load generator."""
+    """3.0 ms and 3.4 ms are 13 % apart, but the load generator may be the cause."""
     found = answer(plain(tmp_path / "a", 3, 5), plain(tmp_path / "b", 3.4, 5, seed=2))
     assert found["exit_status"] == 0 and findings(found)["mean_ms"] == {"slower within the margin"}
 
 
 def test_more_requests_over_500_ms_fail(tmp_path: Path) -> None:
-    """A tenth takes a second, which no median shows."""
+    """A tenth of them takes a second, which no median shows."""
 
     def sometimes(rng: Any) -> float:
         return 1.0 if rng.random() < 0.1 else about(200)(rng)
@@ -85,7 +85,7 @@ def test_more_requests_over_500_ms_fail(tmp_path: Path) -> None:
 
 
 def test_it_says_what_it_could_not_have_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Repeats that differ by as much as they are long: no verdict passes for one."""
+    """The repeats vary as much as they are long: that must not pass for a verdict."""
     sides = []
     for side in "ab":
         folder = tmp_path / side
@@ -99,7 +99,7 @@ def test_it_says_what_it_could_not_have_seen(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_each_condition_is_compared_with_its_like(tmp_path: Path) -> None:
-    """More slots are another condition; what only one side has is named."""
+    """More slots are another condition; a condition that only one side has is named."""
     a, b = tmp_path / "a", tmp_path / "b"
     run(a, [step(a, n, about(200), slots=n) for n in (4, 8)])
     run(b, [step(b, n + 9, about(ms), slots=n) for n, ms in ((8, 200), (16, 100))])
@@ -114,7 +114,7 @@ def test_each_condition_is_compared_with_its_like(tmp_path: Path) -> None:
 
 
 def test_only_the_groups_that_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By their names; one that isn't there is refused, with those that are."""
+    """By name; an unknown one is refused with a list of the known ones."""
     a, b = plain(tmp_path / "a", 200), plain(tmp_path / "b", 200)
     assert {each["group"] for each in answer(a, b, "--group", "browse")["questions"]} == {"browse"}
     capsys.readouterr()
@@ -123,7 +123,7 @@ def test_only_the_groups_that_are_asked_for(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_condition_without_a_fit_repeat_is_not_compared(tmp_path: Path) -> None:
-    """Status 3, and why; one that has one left is compared by that."""
+    """Status 3, with the reason; a condition with one fit repeat left is compared by that."""
     reason = "the machine was 93 % busy (at most 80 %)"
     a, b, c = (tmp_path / name for name in "abc")
     plain(a, 200, 2)
@@ -137,7 +137,7 @@ def test_a_condition_without_a_fit_repeat_is_not_compared(tmp_path: Path) -> Non
 
 
 def test_what_is_certainly_slower_stays_so_beside_what_is_not_fit(tmp_path: Path) -> None:
-    """Status 1 before 3: a busy machine in another step takes nothing from it."""
+    """Status 1 takes precedence over 3: a busy machine in another step does not weaken it."""
     a, b = tmp_path / "a", tmp_path / "b"
     run(a, [step(a, n, about(200), users=n) for n in (10, 20)])
     run(b, [step(b, 7, about(400), users=10), step(b, 8, about(200), users=20, unfit_reasons=["busy"])])
@@ -158,7 +158,7 @@ def test_what_is_certainly_slower_stays_so_beside_what_is_not_fit(tmp_path: Path
 def test_other_loads_are_not_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, value: object, said: str
 ) -> None:
-    """It says which setting differs."""
+    """The message names the setting that differs."""
     a, b = plain(tmp_path / "a", 200), plain(tmp_path / "b", 200, **{setting: value})
     assert said in refused(capsys, a, b)
 
@@ -179,7 +179,7 @@ def test_what_may_be_the_reason_is_told(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With what to do next, status 2, and no traceback."""
+    """Status 2 and what to do next, without a traceback."""
     good = plain(tmp_path / "good", 200)
     assert "There is no" in refused(capsys, good, tmp_path / "nowhere")
     (empty := tmp_path / "empty").mkdir()
@@ -214,7 +214,7 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
 def test_nothing_in_common_is_said_with_what_each_has(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The conditions by their names."""
+    """The conditions of each side, by name."""
     a, b = plain(tmp_path / "a", 200), tmp_path / "b"
     run(b, [step(b, 1, about(200), users=50)])
     said = refused(capsys, a, b)
@@ -222,7 +222,7 @@ def test_nothing_in_common_is_said_with_what_each_has(
 
 
 def test_a_run_measured_once_needs_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And says so; one that was repeated doesn't."""
+    """The message says so; a run with repeats doesn't need them."""
     a, b = plain(tmp_path / "a", 200), plain(tmp_path / "b", 200, 2)
     for folder in (a, b):
         for file in (folder / "rows").iterdir():
@@ -232,7 +232,7 @@ def test_a_run_measured_once_needs_its_rows(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_folder_and_its_results_json_are_the_same(tmp_path: Path) -> None:
-    """Either names the run. A burst is no condition."""
+    """Either names the run. A burst is not a condition."""
     folder = tmp_path / "a"
     run(folder, [step(folder, 1, about(200)), step(folder, 2, about(200), users=30) | {"burst": 100}])
     assert read_side(folder).names == read_side(folder / "results.json").names
@@ -240,7 +240,7 @@ def test_a_folder_and_its_results_json_are_the_same(tmp_path: Path) -> None:
 
 
 def test_it_writes_for_pipelines(tmp_path: Path) -> None:
-    """Valid XML with the failure in it, and Markdown after what was in the file already."""
+    """Valid XML with the failure in it, and Markdown appended to an existing file."""
     a, b = plain(tmp_path / "a", 200), plain(tmp_path / "b", 300)
     xml, markdown = tmp_path / "compare.xml", tmp_path / "summary.md"
     markdown.write_text("before\n")
@@ -260,7 +260,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.live
 def test_the_command_ends_with_the_status_and_help_fits_a_terminal(tmp_path: Path) -> None:
-    """As a pipeline calls it."""
+    """Called as a pipeline calls it."""
     a, b = plain(tmp_path / "a", 200), plain(tmp_path / "b", 400)
     command = [sys.executable, "-m", "loadtests", "compare"]
     done = subprocess.run([*command, str(a), str(b)], capture_output=True, text=True, check=False)

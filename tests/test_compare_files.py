@@ -1,4 +1,4 @@
-"""`python -m loadtests compare` of files of requests, which any locustfile with the plugin leaves."""
+"""`python -m loadtests compare` of files of requests, as any locustfile with the plugin writes them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from loadtests.records.recording import Arrivals, Stage, Vital
 
 
 def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Their groups are whatever they are called; the warm-up is left out when its length is given."""
+    """Groups may have any names; the warm-up is left out when its length is given."""
     files = []
     for side, ms in (("a", 200), ("b", 300)):
         rows = rows_of(about(ms), side, groups=("GET /cart", "POST /pay"))
@@ -25,7 +25,7 @@ def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_folder_of_files_is_a_repeat_in_each(tmp_path: Path) -> None:
-    """And the interval then lies between them."""
+    """The interval is then one between repeats."""
     for side, ms in (("a", 200), ("b", 300)):
         for n in range(3):
             recorded(tmp_path / side / f"{n}.csv", rows_of(about(ms), (side, n)))
@@ -35,7 +35,7 @@ def test_a_folder_of_files_is_a_repeat_in_each(tmp_path: Path) -> None:
 
 
 def test_each_step_of_a_stepped_load_is_a_condition(tmp_path: Path) -> None:
-    """Only the second got slower. The first seconds of each are left out, as the plugin was told."""
+    """Only the second got slower. The warm-up of each, as set in the plugin, is left out."""
     files = []
     for side, second in (("a", 100), ("b", 200)):
         rows = [*rows_of(about(100), (side, 1))[:400], *rows_of(about(second), (side, 2))[400:800]]
@@ -58,7 +58,7 @@ def test_each_step_of_a_stepped_load_is_a_condition(tmp_path: Path) -> None:
 def test_files_of_other_loads_or_rules_are_not_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Twice as many users are another condition, 300 ms are another rule."""
+    """Twice as many users are another condition, and 300 ms are another rule."""
     files = []
     for name, users, rule in (("a", 5, 500.0), ("b", 10, 500.0), ("c", 5, 300.0)):
         files.append(file_of_requests(tmp_path / f"{name}.csv", users=users, rule_ms=rule))
@@ -78,14 +78,14 @@ def test_open_load_that_dropped_visits_is_not_fit(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_generator_was_late_is_not_fit(tmp_path: Path) -> None:
-    """By the limit that the bench has, too."""
+    """By the same limit as in the bench."""
     file = file_of_requests(tmp_path / "a.csv", lag_ms=40.0)
     found = answer(file, file)
     assert found["exit_status"] == 3 and "late by 40.0 ms" in found["sentence"]
 
 
 def test_what_makes_a_load_unfit_in_the_terminal_makes_it_unfit_here(tmp_path: Path) -> None:
-    """Users who were not there, generators that were lost, a busy machine, lag was never sampled at all."""
+    """Missing users, lost generators, a busy machine, lag that was never sampled."""
     busy = (tuple(Vital(at, 0.1 * at, 1.98 * at, 2.0 * at, 5) for at in range(26)),)
     good = file_of_requests(tmp_path / "good.csv")
     for number, (told, said) in enumerate(
@@ -102,7 +102,7 @@ def test_what_makes_a_load_unfit_in_the_terminal_makes_it_unfit_here(tmp_path: P
 
 
 def test_a_whole_visit_is_compared_like_any_group(tmp_path: Path) -> None:
-    """The rule is not for it; how long it takes may well have become slower."""
+    """The rule does not apply to it, but its duration may have grown."""
     files = []
     for side, ms in (("a", 1000), ("b", 2000)):
         rows = rows_of(about(ms), side, groups=("checkout",))
@@ -111,7 +111,7 @@ def test_a_whole_visit_is_compared_like_any_group(tmp_path: Path) -> None:
 
 
 def test_few_requests_are_too_few_to_judge(tmp_path: Path) -> None:
-    """Ten requests have a median and no interval: nothing is said of it, and a share can't say much."""
+    """Ten requests have a median without an interval, and their share can't say much."""
     files = []
     for side in ("a", "b"):
         rows = rows_of(about(200), side, per_s=20, groups=("checkout",))[:10]

@@ -1,4 +1,4 @@
-"""The difference of two measurements, against latencies whose truth is known."""
+"""The difference between two measurements, against latencies whose truth is known."""
 
 import math
 from collections.abc import Sequence
@@ -49,12 +49,12 @@ def summary(rows: Sequence[Row]) -> Summary:
 
 
 def within(rows: Sequence[Row], key: str) -> Estimate:
-    """What one run alone says of a figure."""
+    """The estimate of one figure from a single run."""
     return all_within(rows)[key]
 
 
 def all_within(rows: Sequence[Row]) -> dict[str, Estimate]:
-    """What it says of all that it has."""
+    """The estimates of all figures of a single run."""
     errors = [bootstrap_errors(rows, WINDOW, ENDED, 500)]
     found = {key: within_runs([summary(rows)], errors, key) for key in COMPARED}
     return {key: estimate for key, estimate in found.items() if estimate is not None}
@@ -62,7 +62,9 @@ def all_within(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 @pytest.mark.slow
 def test_intervals_within_runs_hold_the_truth_in_about_95_of_100_though_latencies_resemble_their_neighbours():
-    """60 pairs of runs without a difference: 0 lies in it. The usual standard error says so too seldom."""
+    """60 pairs of runs that do not differ: 0 is in the interval. The usual standard error covers it too
+    rarely.
+    """
     pairs, held, plain, alarms = 60, dict.fromkeys(COMPARED, 0), 0, 0
     for pair in range(pairs):
         a, b = wandering([pair, 0]), wandering([pair, 1])
@@ -83,7 +85,7 @@ def test_intervals_within_runs_hold_the_truth_in_about_95_of_100_though_latencie
 
 
 def test_a_known_shift_is_found_and_lies_in_the_interval():
-    """B's requests each take 150 ms longer: found in ten of ten pairs, in the interval in nine or so."""
+    """B's requests each take 150 ms longer: detected in all ten pairs, in the interval in about nine."""
     held = 0
     for pair in range(10):
         b = [
@@ -100,7 +102,7 @@ def test_a_known_shift_is_found_and_lies_in_the_interval():
 
 
 def test_the_error_of_independent_latencies_is_the_usual_one():
-    """Blocks change nothing where neighbours are unlike: sigma / sqrt(n), within a fifth on average."""
+    """Blocks change nothing for independent latencies: sigma / sqrt(n), within a fifth on average."""
     ratios = []
     for seed in range(20):
         rows = wandering([seed], memory=0)
@@ -111,7 +113,7 @@ def test_the_error_of_independent_latencies_is_the_usual_one():
 
 
 def test_the_same_seed_draws_the_same_errors():
-    """A comparison gives the same answer twice."""
+    """Repeating a comparison gives the same answer."""
     rows = wandering([3])
     first = bootstrap_errors(rows, WINDOW, ENDED, 500)
     assert first == bootstrap_errors(rows, WINDOW, ENDED, 500)
@@ -147,7 +149,7 @@ def test_between_runs_intervals_hold_the_truth_in_95_of_100():
 
 
 def test_none_over_500_ms_is_no_proof_that_none_ever_is():
-    """0 of 30 and 0 of 30: the interval has room. 0 of 30 and 3 of 30 could be chance; 15 of 30 could not."""
+    """0 of 30 twice leaves an interval of some width; 0 and 3 of 30 could be chance; 0 and 15 could not."""
     quick, slow = [0.1] * 30, 0.6
     sides = [within(rows_of([slow] * n + quick[n:]), "share_over") for n in (0, 0, 3, 15)]
     same, few, many = (difference(sides[0], side) for side in sides[1:])
@@ -157,7 +159,7 @@ def test_none_over_500_ms_is_no_proof_that_none_ever_is():
 
 
 def test_the_share_counts_what_failed_was_dropped_or_hangs_as_the_summary_does():
-    """A run of such requests alone has a share of 1, with an error that only the count gives."""
+    """A run of only such requests has a share of 1, with an error given by the count alone."""
     for different in ({"status": 503}, {"sent_s": None, "done_s": None, "error": DROPPED}, {"done_s": None}):
         rows = rows_of([0.1] * 200, **different)
         assert summary(rows)["share_over"] == 1
@@ -165,7 +167,7 @@ def test_the_share_counts_what_failed_was_dropped_or_hangs_as_the_summary_does()
 
 
 def test_what_rests_on_hanging_requests_is_never_overclaimed():
-    """The truth of a lower bound may be anything above it."""
+    """The true value behind a lower bound may be anything above it."""
     exact, bound = Estimate(100, 1, 9), Estimate(150, 1, 9, lower_bound=True)
     up, down = difference(exact, bound), difference(bound, exact)
     assert up.value == 50 and up.high is None and up.low is not None and up.low > 0
@@ -178,7 +180,7 @@ def test_what_rests_on_hanging_requests_is_never_overclaimed():
 
 
 def test_rows_that_hang_make_their_percentiles_lower_bounds():
-    """From rows to the interval: a tenth of B still waited when the run ended."""
+    """From rows to the interval: a tenth of B's requests were unanswered when the run ended."""
     a = rows_of([0.1 + n % 7 / 100 for n in range(400)])
     b = [
         row if n % 10 else Row(0, "g", "g", row.intended_s, row.sent_s, None, 0, "")
@@ -200,7 +202,7 @@ def test_rows_that_hang_make_their_percentiles_lower_bounds():
     ],
 )
 def test_too_few_requests_have_no_error_and_then_no_interval(count: int, known: set[str]):
-    """p95 needs 72 of them, p99 368; a value there is, but it is not judged."""
+    """p95 needs 72 requests and p99 368; below that there is a value, but it is not judged."""
     rows = wandering([4], count=count)
     assert set(bootstrap_errors(rows, WINDOW, ENDED, 500)) == known
     for key in set(COMPARED) - known:
@@ -209,7 +211,7 @@ def test_too_few_requests_have_no_error_and_then_no_interval(count: int, known: 
 
 
 def test_a_figure_that_one_repeat_does_not_have_is_none():
-    """All of its requests had failed."""
+    """All requests of that repeat failed."""
     failed = summary(rows_of([0.1] * 40, status=500))
     good = summary(rows_of([0.1] * 40))
     assert between_runs([failed, good], "p50_ms") is None
@@ -217,6 +219,6 @@ def test_a_figure_that_one_repeat_does_not_have_is_none():
 
 
 def test_several_runs_of_one_side_are_averaged_and_their_errors_with_them():
-    """Two runs with errors 3 and 4: the mean has 5 / 2."""
+    """Two runs with errors 3 and 4: their mean has 5 / 2."""
     two = [{"mean_ms": each, "lower_bounds": []} for each in (10.0, 20.0)]
     assert within_runs(two, [{"mean_ms": 3.0}, {"mean_ms": 4.0}], "mean_ms") == Estimate(15, 2.5, 18)

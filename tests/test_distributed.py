@@ -1,4 +1,4 @@
-"""Several processes send one load: their rows are merged, and the master says the verdict once."""
+"""Several processes send one load: their rows are merged, and the master gives the verdict once."""
 
 import itertools
 import re
@@ -37,7 +37,7 @@ def planned_by(run: Run) -> int:
 
 
 def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_path: Path) -> None:
-    """As many rows as Locust counts, users told apart, one verdict."""
+    """As many rows as Locust counts, distinct user numbers, one verdict."""
     options = ["--users", "5", "--spawn-rate", "5", "--run-time", "2s", "--stop-timeout", "5"]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
     assert run.status == 0, run.err
@@ -53,14 +53,14 @@ def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_pat
 
 
 def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_path: Path) -> None:
-    """Together they send what one would: the schedule of the seed, each visit once, on a common clock."""
+    """Together they send the seed's schedule as one process would, each visit once, on a common clock."""
     options = ["--model", "open", "--rate", "60", "--seed", "4", "--run-time", "2s", "--stop-timeout", "5"]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
     numbers = sorted(row.user for row in run.rows)
     assert numbers == sorted(set(numbers)) and len(numbers) == planned_by(run) > 60
     planned = itertools.islice(schedule(Load(model="open", rate=60).pieces(), [1], 4), len(numbers) + 60)
     when = {arrival.number: arrival.at for arrival in planned}
-    # Each process's clock begins when it hears of the start; the rows are on the master's.
+    # Each process's clock begins when the start message arrives; the rows use the master's.
     late = [row.intended_s - when[row.user] for row in run.rows]
     assert min(late) >= 0 and max(late) < 2
     for share in (0, 1):
@@ -69,7 +69,7 @@ def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_pat
 
 
 def test_steps_are_for_all_processes_together(null_server: str, tmp_path: Path) -> None:
-    """Two users, then six, over two processes."""
+    """Two users, then six, spread over two processes."""
     steps = (*two_processes(), "--steps", "2,6", "--step-seconds", "2", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps)
     first, second = run.recording.stages
@@ -79,7 +79,7 @@ def test_steps_are_for_all_processes_together(null_server: str, tmp_path: Path) 
 
 
 def test_requests_in_flight_are_not_lost_on_the_way(tmp_path: Path) -> None:
-    """Both processes' hanging requests are rows: the master waits for the workers' drain, unlike Locust's."""
+    """Both processes' hanging requests are rows: unlike Locust, the master waits for the workers' drain."""
     log = tmp_path / "log"
     with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as server:
         options = ["--model", "open", "--rate", "40", "--run-time", "3s", "--stop-timeout", "2"]
@@ -93,8 +93,9 @@ def test_requests_in_flight_are_not_lost_on_the_way(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
-    """Its rows are lost; the others' are not, and the verdict says that something is missing. Master and
-    workers are started one by one, as on several machines.
+    """Its rows are lost, the others' are not, and the verdict says that rows are missing.
+
+    Master and workers are started one by one, as on several machines.
     """
     port, rows = free_port(), tmp_path / "rows.csv"
     common = ("Fast", "--host", null_server)
@@ -119,7 +120,7 @@ def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path
 
 @pytest.mark.parametrize("ahead", [30, -3600])
 def test_a_worker_whose_clock_is_wrong_is_put_right(null_server: str, tmp_path: Path, ahead: int) -> None:
-    """Its rows are beside the others', and none is lost."""
+    """Its rows are aligned with the others', and none is lost."""
     port, rows = free_port(), tmp_path / "rows.csv"
     common = ("Fast", "--host", null_server)
     with ExitStack() as stack:
@@ -146,7 +147,7 @@ def test_a_worker_whose_clock_is_wrong_is_put_right(null_server: str, tmp_path: 
 
 
 def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
-    """Its users went to the other one: nobody counts them twice."""
+    """Its users moved to the other one, and are not counted twice."""
     port, rows = free_port(), tmp_path / "rows.csv"
     common = ("Fast", "--host", null_server)
     with ExitStack() as stack:
@@ -169,7 +170,7 @@ def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp
 
 
 def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_path: Path) -> None:
-    """As with one process: what was measured until then is written and judged."""
+    """As with one process, everything measured until then is written and judged."""
     rows = tmp_path / "rows.csv"
     options = ("--headless", "--users", "4", "--spawn-rate", "4", *two_processes(), "--stop-timeout", "5")
     started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows))

@@ -1,4 +1,4 @@
-"""From all that was seen of a step to its entry in results.json."""
+"""From the observations of a step to its entry in results.json."""
 
 import json
 from dataclasses import replace
@@ -65,7 +65,7 @@ def look(at: float, queue: bool) -> Sample:
 
 
 def seen(app: str = "sync", slots: SlotCounts | None = None, **recorded: Any) -> Seen:
-    """A step as the sampler, the slots and the load generator saw it; the latter `recorded` this."""
+    """A step as sampler, slots and load generator saw it; the generator `recorded` this."""
     sampler = Sampler({})
     sampler.samples = [look(at / 2, app == "queued") for at in range(40)]
     sampler.memory = {"web server": 100 * 2**20}
@@ -80,7 +80,7 @@ def step(app: str = "sync", **load: Any) -> Step:
 
 
 def test_an_entry_is_as_the_schema_says() -> None:
-    """For either app; with no reason not to believe it."""
+    """For either app, with no reason to doubt it."""
     for app in ("sync", "queued"):
         made = {**entry(PLAN, step(app), seen(app)), "rows": "rows/x.csv"}
         jsonschema.validate(made, {"$ref": "#/$defs/step", "$defs": SCHEMA["$defs"]})
@@ -89,7 +89,7 @@ def test_an_entry_is_as_the_schema_says() -> None:
 
 
 def test_only_what_was_meant_to_start_in_the_measured_time_counts() -> None:
-    """Ten users, a visit every 2.02 s, 10 s: about 50 submits, each 600 ms, all of them over the rule."""
+    """Ten users, a visit every 2.02 s for 10 s: about 50 submits of 600 ms, all over the rule."""
     made = entry(PLAN, step(), seen())
     inside = [row for row in ROWS if row.group == "submit" and 2 <= row.intended_s < 12]
     assert made["submit"]["count"] == len(inside) == pytest.approx(50, abs=2)
@@ -125,14 +125,14 @@ def test_the_queues_side_follows_from_littles_law() -> None:
 
 
 def test_a_server_that_counts_other_requests_makes_a_step_unfit() -> None:
-    """More were answered than the server took."""
+    """More requests were answered than the server counted."""
     made = entry(PLAN, step(), seen(slots=SlotCounts(4, {"submit": 7}, {})))
     assert not made["fit"]
     assert "the web server took 7 requests" in made["unfit_reasons"][0]
 
 
 def test_open_load_is_held_to_its_schedule_and_not_to_users() -> None:
-    """What was dropped, or not sent, is a reason; a dropped visit counts as over the rule."""
+    """Dropped or unsent visits make it unfit; a dropped visit counts as over the rule."""
     arrivals = Arrivals(planned=60, sent=50, dropped=10, never_sent=0)
     dropped = [Row(0, "submit", "POST /feeds", 3 + n / 10, None, None, 0, DROPPED) for n in range(10)]
     made = entry(PLAN, step(rate=5.0), seen(users_asked=None, arrivals=arrivals, rows=(*ROWS, *dropped)))
@@ -142,7 +142,7 @@ def test_open_load_is_held_to_its_schedule_and_not_to_users() -> None:
 
 
 def test_a_server_that_was_running_already_has_no_inside() -> None:
-    """Nothing is known of its slots, and nothing is held against them."""
+    """Its slots are unknown, and that is not held against the step."""
     made = entry(replace(PLAN, host="http://127.0.0.1:1"), step("host"), seen(slots=SlotCounts()))
     assert made["server"] is None and made["fit"]
 
@@ -156,7 +156,7 @@ def test_a_generator_without_a_sign_of_life_proves_nothing() -> None:
 
 
 def test_whatever_the_judge_doubts_makes_a_step_unfit() -> None:
-    """Users who were not there, generators that were lost, a machine that was busy."""
+    """Missing users, lost generators, a busy machine."""
     busy = (tuple(Vital(at / 2, 0.05 * at, 0.9 * at, at, 10) for at in range(30)),)
     few = (tuple(Vital(at / 2, 0.05 * at, 0.25 * at, at, 9) for at in range(30)),)
     for recorded, said in (
@@ -171,7 +171,7 @@ def test_whatever_the_judge_doubts_makes_a_step_unfit() -> None:
 
 
 def test_a_step_with_few_requests_is_undecided() -> None:
-    """Fast as they all are."""
+    """Even though all of them are fast."""
     quick = [replace(row, done_s=row.intended_s + 0.02) for row in ROWS]
     made = entry(PLAN, step(), seen(rows=tuple(quick)))
     assert (made["rule"], made["submit"]["over"], made["submit"]["share_over"]) == ("undecided", 0, 0)

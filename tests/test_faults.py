@@ -1,4 +1,4 @@
-"""What the load generator itself could not do makes its load unfit, and is no failure of what is tested."""
+"""A load generator's own failures make its load unfit, and are not failures of the server under test."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ NO_FILE = OSError(errno.EMFILE, "Too many open files")
 
 @pytest.fixture
 def few_files() -> Iterator[list[socket.socket]]:
-    """This process may have some fifty more file descriptors. What is put into the list is closed."""
+    """Leave this process about fifty more file descriptors; files put into the list are closed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     opened: list[socket.socket] = []
     with socket.socket() as highest:
@@ -27,14 +27,14 @@ def few_files() -> Iterator[list[socket.socket]]:
 
 
 def use_up(opened: list[socket.socket]) -> None:
-    """Take all that can be had."""
+    """Open files until no descriptor is left."""
     with pytest.raises(OSError, match="Too many open files"):
         while True:
             opened.append(socket.socket())
 
 
 def wrapped(inner: Exception) -> Exception:
-    """As requests and urllib3 wrap: in an argument, in `reason`, and as a cause."""
+    """An error wrapped as requests and urllib3 do: in an argument, in `reason`, and as a cause."""
     middle = RuntimeError("new connection")
     middle.__cause__ = inner
     outer = ConnectionError("max retries")
@@ -44,7 +44,7 @@ def wrapped(inner: Exception) -> Exception:
 
 @pytest.mark.parametrize("error", [NO_FILE, OSError(errno.ENFILE, "of the machine"), wrapped(NO_FILE)])
 def test_a_want_of_files_is_found_however_deep(error: Exception) -> None:
-    """The client of HTTP decides how deep."""
+    """The HTTP client decides how deep."""
     assert out_of_files(error)
 
 
@@ -55,7 +55,7 @@ def test_other_errors_are_not_it(error: Exception | None) -> None:
 
 
 def test_what_could_not_be_sent_is_counted_and_says_what_to_do() -> None:
-    """With the limit that was met."""
+    """The message includes the limit."""
     faults = Faults()
     faults.out_of_files = 3
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -64,7 +64,7 @@ def test_what_could_not_be_sent_is_counted_and_says_what_to_do() -> None:
 
 
 def test_the_same_fault_is_said_once() -> None:
-    """With how often it was."""
+    """With the number of times it occurred."""
     faults = Faults()
     assert faults.in_words() == ()
     for fault in ("a", "b", "a"):
@@ -73,7 +73,7 @@ def test_the_same_fault_is_said_once() -> None:
 
 
 def test_a_file_can_be_opened_when_the_load_has_used_up_all(few_files: list[socket.socket]) -> None:
-    """While it is lent, and in the end; in between the load can't have it."""
+    """The reserve is available while lent and at the end; in between the load can't take it."""
     spare = SpareFiles()
     spare.keep()
     use_up(few_files)

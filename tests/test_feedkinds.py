@@ -1,4 +1,4 @@
-"""What an address of the fake feed server does can be predicted: all of it follows from the URL."""
+"""The fake feed server is predictable: an address's behaviour follows from its URL alone."""
 
 import math
 import os
@@ -25,7 +25,7 @@ print(hashlib.sha256(b"".join(document("fast", n).body for n in range(6))).hexdi
 
 @pytest.mark.live
 def test_an_address_behaves_the_same_in_every_process() -> None:
-    """Two processes whose `hash` differs agree on kinds, delays and documents: predictions hold."""
+    """Two processes with different `hash` seeds agree on kinds, delays and documents, so predictions hold."""
     fates = {
         subprocess.check_output(
             [sys.executable, "-c", FATES], env={**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -36,14 +36,14 @@ def test_an_address_behaves_the_same_in_every_process() -> None:
 
 
 def test_the_figures_of_an_address_never_change() -> None:
-    """Results from other machines, Python versions and releases can be compared."""
+    """So that results from other machines, Python versions and releases are comparable."""
     assert [kind_of(n) for n in range(9, 14)] == ["typical", "slow", "slow", "typical", "typical"]
     assert delay_of("typical", 1) == pytest.approx(0.171578044678)
     assert delay_of("slow", 1) == pytest.approx(2.491140112227)
 
 
 def test_another_seed_gives_other_kinds_delays_and_words() -> None:
-    """A second run of an experiment can meet other servers."""
+    """So that a second run of an experiment can meet other servers."""
     assert [kind_of(n) for n in range(100)] != [kind_of(n, seed=1) for n in range(100)]
     assert delay_of("typical", 1) != delay_of("typical", 1, seed=1)
     assert document("fast", 1).body != document("fast", 1, seed=1).body
@@ -51,7 +51,7 @@ def test_another_seed_gives_other_kinds_delays_and_words() -> None:
 
 @pytest.mark.parametrize("mix", [DEFAULT_MIX, {"error": 33.3, "fast": 66.7}, {"hang": 100, "slow": 0}])
 def test_the_mix_comes_out_in_its_proportions(mix: dict[str, float]) -> None:
-    """Over many feeds each kind has its percentage, and kinds with none do not occur."""
+    """Over many feeds each kind gets its percentage, and kinds at 0 % do not occur."""
     counts = Counter(kind_of(n, mix) for n in range(1, 20_001))
     assert {kind: counts[kind] / 200 for kind in KINDS} == pytest.approx(
         {kind: mix.get(kind, 0) for kind in KINDS}, abs=1
@@ -59,13 +59,13 @@ def test_the_mix_comes_out_in_its_proportions(mix: dict[str, float]) -> None:
 
 
 def test_the_order_in_which_a_mix_is_written_does_not_matter() -> None:
-    """The same percentages choose the same kinds, so that a setting may be written as one likes."""
+    """The same percentages in any order choose the same kinds."""
     reordered = dict(reversed(list(DEFAULT_MIX.items())))
     assert [kind_of(n, reordered) for n in range(200)] == [kind_of(n) for n in range(200)]
 
 
 def test_delays_have_the_distributions_that_their_kinds_state() -> None:
-    """Typical is lognormal (0.3 s, sigma 0.5) up to 2 s, slow even over 2 to 6 s, a hang without end."""
+    """Typical is lognormal (0.3 s, sigma 0.5) up to 2 s, slow is uniform from 2 to 6 s, a hang never ends."""
     typical = [delay_of("typical", n) for n in range(1, 20_001)]
     assert statistics.median(typical) == pytest.approx(0.3, rel=0.02)
     assert statistics.stdev(math.log(delay) for delay in typical) == pytest.approx(0.5, rel=0.02)
@@ -79,7 +79,7 @@ def test_delays_have_the_distributions_that_their_kinds_state() -> None:
 
 
 def test_feeds_differ() -> None:
-    """No two feeds share their words or their guids, so that a reader that mixes them up is found out."""
+    """No two feeds share words or guids, so that a reader that mixes them up is caught."""
     feeds = [feedparser.parse(document(kind, n).body) for kind in ("fast", "slow") for n in range(9)]
     guids = [entry.id for feed in feeds for entry in feed.entries]
     assert len(set(guids)) == len(guids)

@@ -1,4 +1,4 @@
-"""Feeds are kept, fetched and fetched again, on both databases."""
+"""Feeds are stored, fetched and refetched, on both databases."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def session(engine: Engine) -> Iterator[Session]:
 
 
 class Canned(Fetcher):
-    """Finds a document without any network; or fails, when it is given a reason."""
+    """Finds a document without any network, or fails if given a reason."""
 
     def __init__(self, *entries: tuple[str, str, int], title: str = "A feed", reason: str = "") -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Canned(Fetcher):
         self.body = f'<rss version="2.0"><channel><title>{title}</title>{items}</channel></rss>'.encode()
 
     def get(self, url: str) -> Document:
-        """The document, wherever."""
+        """The document, whatever the address."""
         if self.reason:
             raise FetchFailed(self.reason)
         return Document(url, "application/rss+xml", self.body)
@@ -61,7 +61,7 @@ def subscribe(session: Session, url: str = URL) -> Feed:
 
 
 def titles(session: Session, feed: Feed) -> list[str]:
-    """The titles of a feed's entries, in the order of the page."""
+    """The titles of a feed's entries, in page order."""
     return [entry.title for entry in session.scalars(feed.entries.select())]
 
 
@@ -76,7 +76,7 @@ def test_a_fetched_feed_has_its_title_and_its_entries_newest_first(session: Sess
 
 
 def test_what_another_session_sees_is_what_was_fetched(session: Session, engine: Engine) -> None:
-    """fetch() commits: nothing more is needed to show the entries to others."""
+    """fetch() commits, so the entries are visible to others at once."""
     feed = subscribe(session)
     feed.fetch(Canned(("a", "One", 1)))
     with Session(engine) as other:
@@ -85,7 +85,7 @@ def test_what_another_session_sees_is_what_was_fetched(session: Session, engine:
 
 
 def test_fetching_again_makes_no_duplicates_and_brings_entries_up_to_date(session: Session) -> None:
-    """Known entries keep their row, new ones are added, and those that have left the feed are kept."""
+    """Known entries keep their row, new ones are added, and those no longer in the feed are kept."""
     feed = subscribe(session)
     feed.fetch(Canned(("a", "One", 1), ("b", "Two", 2)))
     ids = {entry.guid: entry.id for entry in session.scalars(select(Entry))}
@@ -96,7 +96,7 @@ def test_fetching_again_makes_no_duplicates_and_brings_entries_up_to_date(sessio
 
 
 def test_two_feeds_may_use_the_same_guids(session: Session) -> None:
-    """A guid tells entries of one feed apart, not those of the world."""
+    """A guid identifies an entry within its feed, not globally."""
     one, two = subscribe(session), subscribe(session, URL + "2")
     one.fetch(Canned(("1", "Mine", 1)))
     two.fetch(Canned(("1", "Thine", 1)))
@@ -104,7 +104,7 @@ def test_two_feeds_may_use_the_same_guids(session: Session) -> None:
 
 
 def test_a_feed_that_fails_keeps_its_title_and_its_entries(session: Session) -> None:
-    """The visitor reads why it failed, and what was there before."""
+    """The visitor sees why it failed, and the earlier entries."""
     feed = subscribe(session)
     feed.fetch(Canned(("a", "One", 1)))
     feed.fetch(Canned(reason="The server answered 500."))
@@ -125,7 +125,7 @@ def test_a_document_that_is_no_feed_is_a_failure_with_a_reason(session: Session)
 
 
 def test_nothing_is_held_while_the_network_is_waited_for(engine: Engine) -> None:
-    """No transaction, no connection, no lock, even if the caller left one open: others write meanwhile."""
+    """No transaction, connection or lock, even if the caller left one open: others can write meanwhile."""
     seen: list[tuple[bool, int]] = []
 
     class Looking(Canned):
@@ -136,14 +136,14 @@ def test_nothing_is_held_while_the_network_is_waited_for(engine: Engine) -> None
             return super().get(url)
 
     with Session(writer(engine)) as session:
-        feed = Feed.subscribe(session, URL)  # not committed: fetch() sees to it
+        feed = Feed.subscribe(session, URL)  # not committed: fetch() does that
         feed.fetch(Looking(("a", "One", 1)))
         assert seen == [(False, 0)]
         assert titles(session, feed) == ["One"]
 
 
 def test_the_same_address_is_the_same_feed_to_be_fetched_again(session: Session) -> None:
-    """Whoever sends a known address gets the known feed, pending once more."""
+    """Submitting a known address gives the known feed, pending once more."""
     feed = subscribe(session)
     feed.fetch(Canned(("a", "One", 1), reason="gone"))
     again = subscribe(session)
@@ -153,7 +153,7 @@ def test_the_same_address_is_the_same_feed_to_be_fetched_again(session: Session)
 
 
 def test_visitors_who_send_the_same_address_at_once_get_the_same_feed(engine: Engine) -> None:
-    """Eight of them, at a barrier, twice each."""
+    """Eight threads, synchronised by a barrier, submit it twice each."""
     barrier = threading.Barrier(8)
 
     def visit(_: int) -> set[int]:
@@ -170,7 +170,7 @@ def test_visitors_who_send_the_same_address_at_once_get_the_same_feed(engine: En
 
 
 def test_a_feed_fetched_by_two_at_once_has_each_entry_once(engine: Engine) -> None:
-    """A job that runs twice, which a queue may do, does no harm."""
+    """A job queue may run a job twice; that does no harm."""
     with Session(writer(engine)) as session:
         feed_id = subscribe(session).id
     barrier = threading.Barrier(4)
@@ -194,7 +194,7 @@ def test_a_feed_fetched_by_two_at_once_has_each_entry_once(engine: Engine) -> No
 def test_perform_fetches_with_the_settings_of_the_environment(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a job queue calls; a feed that may not be fetched there and then is not."""
+    """The job queue calls perform(); a feed that these settings forbid is not fetched."""
     with running_feedserver() as server:
         feed = subscribe(session, server.feed_url("fast", 1))
         feed.perform()
@@ -211,7 +211,7 @@ def test_a_feed_without_a_session_can_not_be_fetched() -> None:
 
 
 def test_times_come_back_as_the_moments_that_were_stored(session: Session) -> None:
-    """In UTC and with their offset, on SQLite too, which stores none."""
+    """In UTC with their offset, even on SQLite, which stores none."""
     feed = subscribe(session)
     moment = datetime(2025, 6, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     feed.fetched_at = moment
@@ -222,7 +222,7 @@ def test_times_come_back_as_the_moments_that_were_stored(session: Session) -> No
 
 
 def test_a_time_without_an_offset_is_refused(session: Session) -> None:
-    """Nobody can tell which moment it means."""
+    """It does not determine a moment."""
     feed = subscribe(session)
     feed.fetched_at = datetime(2025, 6, 1)
     with pytest.raises(StatementError, match="has no time zone"):
@@ -230,7 +230,7 @@ def test_a_time_without_an_offset_is_refused(session: Session) -> None:
 
 
 def test_eight_processes_may_create_the_tables_at_once(database_url: str) -> None:
-    """As when a web server starts eight workers. Each has an engine of its own, and the database is empty."""
+    """As when a web server starts eight workers: each has its own engine, and the database is empty."""
     barrier = threading.Barrier(8)
 
     def start(_: int) -> bool:
@@ -247,7 +247,7 @@ def test_eight_processes_may_create_the_tables_at_once(database_url: str) -> Non
 
 
 def test_sqlite_is_set_up_to_be_safe_and_to_let_others_read(tmp_path: Path) -> None:
-    """Write-ahead log, synchronised at each commit, foreign keys checked; and the file's folder is made."""
+    """Write-ahead log, synced at each commit, foreign keys enforced; the file's folder is created."""
     engine = make_engine(f"sqlite:///{tmp_path}/var/deeper/feeds.db")
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
     with engine.connect() as connection:

@@ -28,7 +28,7 @@ def parse(text: str | bytes, content_type: str = "application/xml; charset=utf-8
 
 
 def rss(*items: str, title: str = "A feed") -> str:
-    """An RSS document of these items."""
+    """An RSS document with these items."""
     content = "".join(f"<item>{item}</item>" for item in items)
     return f'<rss version="2.0"><channel><title>{title}</title>{content}</channel></rss>'
 
@@ -55,7 +55,7 @@ def test_the_formats_of_the_web_are_read(n: int) -> None:
 
 
 def test_an_entry_is_told_by_its_guid_or_its_link_or_its_words() -> None:
-    """Whatever a feed leaves out, the same entry is recognised the next time."""
+    """Whatever a feed leaves out, the same entry is recognised next time."""
     assert only_entry("<guid>g1</guid><link>http://example.org/1</link>").guid == "g1"
     assert only_entry("<link>http://example.org/1</link><title>One</title>").guid == "http://example.org/1"
     first, second = parse(rss("<title>One</title>", "<title>Two</title>")).entries
@@ -64,13 +64,13 @@ def test_an_entry_is_told_by_its_guid_or_its_link_or_its_words() -> None:
 
 
 def test_a_guid_that_stands_twice_gives_one_entry() -> None:
-    """The first one is the newest."""
+    """The first one, which is the newest, wins."""
     entries = parse(rss("<guid>g</guid><title>new</title>", "<guid>g</guid><title>old</title>")).entries
     assert [entry.title for entry in entries] == ["new"]
 
 
 def test_what_is_too_long_is_cut() -> None:
-    """A page shows so much, and an index holds so much; long guids still differ."""
+    """Pages and indexes have limits; long guids still stay distinct."""
     words = "word " * 500
     items = [
         f"<guid>{'g' * 5000}{n}</guid><title>{words}</title><description>{words}</description>"
@@ -102,12 +102,12 @@ def test_a_feed_with_thousands_of_entries_gives_the_first_ones() -> None:
     ],
 )
 def test_html_becomes_its_text(html: str, text: str) -> None:
-    """Words stay apart, markup goes, and what stood in a script is not text."""
+    """Words stay apart, markup is removed, and the contents of scripts are not text."""
     assert plain_text(html) == text
 
 
 def test_text_that_looks_a_bit_like_html_stays() -> None:
-    """A title in plain text may hold any character."""
+    """A plain-text title may contain any character."""
     assert (
         only_entry("<title>tickets for &lt; 2 euros &amp; R&amp;D</title>").title
         == "tickets for < 2 euros & R&D"
@@ -134,7 +134,7 @@ def test_only_links_to_the_web_are_kept(link: str, expected: str) -> None:
 
 
 def test_times_are_in_utc_whatever_the_feed_writes() -> None:
-    """And a time that is none is no time."""
+    """An invalid time becomes no time."""
     written = "<guid>g</guid><pubDate>{}</pubDate>"
     moment = only_entry(written.format("Mon, 02 Jun 2025 01:30:00 +0200")).published_at
     assert moment == datetime(2025, 6, 1, 23, 30, tzinfo=UTC)
@@ -142,13 +142,13 @@ def test_times_are_in_utc_whatever_the_feed_writes() -> None:
 
 
 def test_a_damaged_feed_gives_the_entries_that_can_be_read() -> None:
-    """Many feeds of the web are not well-formed, and are read all the same."""
+    """Many feeds on the web are not well-formed."""
     damaged = rss("<guid>1</guid><title>One & only</title>", "<guid>2</guid><title>Two</title>")[:-20]
     assert [entry.title for entry in parse(damaged).entries] == ["One & only", "Two"]
 
 
 def test_a_feed_without_entries_is_a_feed() -> None:
-    """A new blog."""
+    """It may be a new blog's."""
     assert parse(rss(title="Soon")) == ParsedFeed("Soon", [])
 
 
@@ -168,19 +168,19 @@ def test_a_feed_without_entries_is_a_feed() -> None:
     ],
 )
 def test_what_is_no_feed_is_refused_with_a_reason(body: bytes, content_type: str, reason: str) -> None:
-    """The visitor learns what is there instead."""
+    """The visitor learns what was found instead."""
     with pytest.raises(FetchFailed, match=f"^The document is not a feed.*{reason}"):
         parse(body, content_type)
 
 
 def test_a_file_is_not_read_because_a_document_names_it() -> None:
-    """The parser opens files when it is given their names as bytes."""
+    """feedparser opens a file if the document, given as bytes, is its name."""
     with pytest.raises(FetchFailed, match="not a feed"):
         parse(b"/etc/hostname")
 
 
 def test_entities_neither_blow_up_nor_read_files() -> None:
-    """XML's own bombs: entities that grow, and entities that include a file."""
+    """XML attacks: entities that expand exponentially, and entities that include a file."""
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     bomb = f'<!DOCTYPE rss [<!ENTITY l0 "ha">{laughs}]>' + rss("<title>&l9;</title>")
     thief = '<!DOCTYPE rss [<!ENTITY f SYSTEM "file:///etc/passwd">]>' + rss("<title>&f;</title>")
@@ -193,7 +193,7 @@ def test_entities_neither_blow_up_nor_read_files() -> None:
     st.lists(st.text() | st.sampled_from(["&#0;", "&#xD800;", "\x00", "<b>", "]]>", "&amp;", "<![CDATA["]))
 )
 def test_no_document_makes_the_parser_raise_or_gives_what_a_database_refuses(pieces: list[str]) -> None:
-    """Whatever stands in a feed: a feed with storable text, or a reason."""
+    """Any document gives either a feed with storable text or a reason."""
     text = "".join(pieces)
     body = rss(
         f"<guid>{text}</guid><title>{text}</title><link>{text}</link><description>{text}</description>"

@@ -1,4 +1,4 @@
-"""What the environment and the visitors may say, and what they hear when it can't be used."""
+"""What the environment and visitors may enter, and the messages when it can't be used."""
 
 import pytest
 
@@ -10,12 +10,12 @@ from feedreader.settings import Settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
-    """The reader runs without any setting."""
+    """The reader runs without any settings."""
     assert Settings.from_environ({}) == Settings("sqlite:///var/feedreader.db", 10.0, frozenset())
 
 
 def test_each_setting_is_taken_from_its_variable() -> None:
-    """Addresses with IPv6 and superfluous spaces and commas are read, too."""
+    """IPv6 addresses and superfluous spaces and commas are accepted."""
     environ = {
         "FEEDREADER_DATABASE": "postgresql://somewhere/feeds",
         "FEEDREADER_DEADLINE": "2.5",
@@ -44,14 +44,14 @@ def test_a_deadline_that_is_none_is_refused(seconds: str) -> None:
     "allowed", ["localhost", "127.0.0.1", ":80", "host:", "host:0", "host:65536", "host:http"]
 )
 def test_an_exception_without_host_or_port_is_refused(allowed: str) -> None:
-    """There is no exception for all ports of a host, and none for all hosts."""
+    """Neither all ports of a host nor all hosts can be excepted."""
     with pytest.raises(SettingsError, match=r"FEEDREADER_ALLOW holds .* such as 127\.0\.0\.1:9000"):
         Settings.from_environ({"FEEDREADER_ALLOW": f"127.0.0.1:9000,{allowed}"})
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://somewhere/feeds", "sqlite://", "sqlite:///:memory:"])
 def test_a_database_that_can_not_be_used_is_refused(url: str) -> None:
-    """Also SQLite's memory: each process would have another."""
+    """SQLite in memory, too: each process would have its own."""
     with pytest.raises(FeedReaderError, match="sqlite:"):
         make_engine(url)
 
@@ -69,7 +69,7 @@ def test_a_database_that_can_not_be_used_is_refused(url: str) -> None:
     ],
 )
 def test_an_address_has_one_form(text: str, url: str) -> None:
-    """Two ways to write the same address are the same feed."""
+    """Two spellings of an address are the same feed."""
     assert clean_address(text) == url
     assert clean_address(url) == url
 
@@ -97,6 +97,6 @@ def test_an_address_has_one_form(text: str, url: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused_with_a_reason(text: str, reason: str) -> None:
-    """The visitor reads what to change."""
+    """It tells the visitor what to change."""
     with pytest.raises(BadAddress, match=reason.replace("(", r"\(")):
         clean_address(text)

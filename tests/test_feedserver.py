@@ -1,4 +1,4 @@
-"""The fake feed server answers each kind as it says, and explains itself to whoever uses it wrongly."""
+"""The fake feed server behaves as each kind states, and explains itself when misused."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def server() -> Iterator[FeedServer]:
 
 @pytest.mark.parametrize("n", range(9))
 def test_feeds_are_valid_in_three_formats(server: FeedServer, n: int) -> None:
-    """A strict parser has nothing to complain of, and finds in each entry all that a reader shows."""
+    """A strict parser accepts them, and each entry has all that a reader shows."""
     response = requests.get(server.feed_url("fast", n), timeout=10)
     version, subtype = FORMATS[n % 3]
     assert response.headers["Content-Type"] == f"application/{subtype}+xml; charset=utf-8"
@@ -50,7 +50,7 @@ def test_feeds_are_valid_in_three_formats(server: FeedServer, n: int) -> None:
 
 
 def test_a_typical_feed_takes_the_delay_that_was_predicted(server: FeedServer) -> None:
-    """The server waits what delay_of says: that is what theory is given as the service demand."""
+    """The server waits for delay_of(), which the theory uses as the service demand."""
     n = min(range(1, 500), key=lambda n: delay_of("typical", n))
     started = time.perf_counter()
     assert requests.get(server.feed_url("typical", n), timeout=10).ok
@@ -59,13 +59,13 @@ def test_a_typical_feed_takes_the_delay_that_was_predicted(server: FeedServer) -
 
 @pytest.mark.parametrize("kind", ["slow", "hang"])
 def test_slow_and_hanging_feeds_say_nothing_for_a_while(server: FeedServer, kind: str) -> None:
-    """The request is taken, and a client with a timeout runs into it."""
+    """The request is accepted, and a client with a timeout runs into it."""
     with pytest.raises(requests.ReadTimeout):
         requests.get(server.feed_url(kind, 1), timeout=0.2)
 
 
 def test_a_dripping_feed_sends_a_byte_and_then_pauses(server: FeedServer) -> None:
-    """A read timeout of more than a second never fires here: only a limit on the whole answer helps."""
+    """A read timeout of over a second never fires here: only a limit on the whole answer helps."""
     with requests.get(server.feed_url("drip", 1), stream=True, timeout=0.3) as response:
         assert int(response.headers["Content-Length"]) > 1000
         assert response.raw.read(1) == b"<"
@@ -75,7 +75,7 @@ def test_a_dripping_feed_sends_a_byte_and_then_pauses(server: FeedServer) -> Non
 
 @pytest.mark.parametrize(("kind", "status"), [("error", 500), ("missing", 404)])
 def test_broken_servers_answer_with_their_status(server: FeedServer, kind: str, status: int) -> None:
-    """An error is answered at once, and says that it is meant."""
+    """The error comes at once, and says that it is intended."""
     response = requests.get(server.feed_url(kind, 1), timeout=10)
     assert (response.status_code, "on purpose" in response.text) == (status, True)
 
@@ -89,14 +89,14 @@ def test_a_reset_comes_in_the_middle_of_the_body(server: FeedServer) -> None:
 
 
 def test_a_malformed_feed_yields_no_entries(server: FeedServer) -> None:
-    """Even a lenient parser finds nothing to show, whatever the format."""
+    """Even a lenient parser finds nothing to show, in any format."""
     for n in range(3):
         feed = feedparser.parse(requests.get(server.feed_url("malformed", n), timeout=10).content)
         assert feed.bozo and not feed.entries
 
 
 def test_a_huge_feed_comes_without_a_length_and_has_an_end(server: FeedServer) -> None:
-    """A client can't refuse it by its header, and one that reads on is at least not there for ever."""
+    """No header lets a client refuse it, but a client that reads on does finish."""
     with requests.get(server.feed_url("huge", 1), stream=True, timeout=10) as response:
         assert "Content-Length" not in response.headers
         size = sum(len(chunk) for chunk in response.iter_content(2**16))
@@ -106,7 +106,7 @@ def test_a_huge_feed_comes_without_a_length_and_has_an_end(server: FeedServer) -
 def test_a_client_that_turns_away_from_a_huge_feed_leaves_no_trace(
     server: FeedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its request ends, counted as cut short, and nothing is logged: clients leave all the time."""
+    """Its request ends, counted as cut short, and nothing is logged: clients disconnect all the time."""
     before = server.stats()["cut_short"]["huge"]
     with requests.get(server.feed_url("huge", 2), stream=True, timeout=10) as response:
         assert next(response.iter_content(2**16))
@@ -121,7 +121,7 @@ def test_a_redirect_loop_has_no_end(server: FeedServer) -> None:
 
 
 def test_a_mixed_feed_is_of_the_kind_that_was_predicted() -> None:
-    """`/feeds/mix/<n>.xml` follows kind_of, with the server's own mix and seed."""
+    """`/feeds/mix/<n>.xml` follows kind_of(), with the server's own mix and seed."""
     mix = {"error": 40, "missing": 30, "fast": 30}
     statuses = {"error": 500, "missing": 404, "fast": 200}
     with running_feedserver(mix=mix, seed=7) as server:
@@ -135,7 +135,7 @@ def test_a_mixed_feed_is_of_the_kind_that_was_predicted() -> None:
     ["/feeds/quick/1.xml", "/feeds/fast/one.xml", "/feeds/fast/-1.xml", "/feeds/fast/1", "/favicon.ico"],
 )
 def test_an_unknown_address_is_told_which_kinds_there_are(server: FeedServer, path: str) -> None:
-    """Whoever mistypes an address reads what to write."""
+    """A mistyped address is answered with the valid ones."""
     response = requests.get(server.url + path, timeout=10)
     assert response.status_code == 404
     assert response.headers["Content-Type"].startswith("text/plain")
@@ -186,7 +186,7 @@ def test_options_that_cannot_be_used_are_explained(
 
 @pytest.mark.live
 def test_a_low_limit_of_open_files_is_told() -> None:
-    """The server still starts, and says how many connections will fit."""
+    """The server still starts, and says how many connections it can hold."""
     command = f"ulimit -n 256 && exec {sys.executable} -m loadtests.feedserver.server --port 0"
     with subprocess.Popen(
         ["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""The fake feed server with requests that hang: it counts them, carries thousands, and stops all the same."""
+"""The fake feed server under hanging requests: it counts them, holds thousands, and still stops."""
 
 import asyncio
 import resource
@@ -25,7 +25,7 @@ MANY = 5000
 
 @contextmanager
 def running_command(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The feed server as a command on a free port: the process, and its URL from the line that it prints."""
+    """The feed server as a command on a free port: the process, and the URL from the line it prints."""
     command = [sys.executable, "-m", "loadtests.feedserver.server", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -39,7 +39,7 @@ def running_command(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]
 
 @contextmanager
 def hanging_clients(url: str, count: int) -> Iterator[list[socket.socket]]:
-    """Clients that have asked for a feed that hangs; entered when the server has taken all requests."""
+    """Clients that have asked for a feed that hangs; entered once the server has accepted all requests."""
     address = urlsplit(url)
     before = in_flight(url, "hang")
     with ExitStack() as closing:
@@ -55,13 +55,13 @@ def hanging_clients(url: str, count: int) -> Iterator[list[socket.socket]]:
 
 
 def in_flight(url: str, kind: str) -> int:
-    """How many requests of a kind the server is busy with."""
+    """How many requests of a kind the server is handling."""
     count: int = requests.get(f"{url}/stats", timeout=10).json()["in_flight"][kind]
     return count
 
 
 def test_stats_count_what_was_asked_answered_and_is_still_in_flight() -> None:
-    """Every request is in exactly one of the counts, and a client that leaves is no longer in flight."""
+    """Every request is in exactly one count, and a client that disconnects is no longer in flight."""
     with running_feedserver(mix={"error": 100}) as server:
         for n in range(3):
             requests.get(server.feed_url("mix", n), timeout=10)
@@ -79,7 +79,7 @@ def test_stats_count_what_was_asked_answered_and_is_still_in_flight() -> None:
 
 
 def test_leaving_the_context_manager_stops_the_server_under_hanging_clients() -> None:
-    """Their connections end, and the thread is gone."""
+    """Their connections close, and the thread ends."""
     with ExitStack() as clients_leave:
         with running_feedserver() as server:
             clients = clients_leave.enter_context(hanging_clients(server.url, 3))
@@ -90,7 +90,7 @@ def test_leaving_the_context_manager_stops_the_server_under_hanging_clients() ->
 
 
 def test_connections_queue_until_the_server_gets_to_them() -> None:
-    """A burst is neither refused nor made to try again after a second, which would distort the latencies."""
+    """A burst is neither refused nor forced to retry after a second, which would distort latencies."""
     server = FeedServer()
     address = urlsplit(server.url)
     stop = asyncio.Event()
@@ -103,7 +103,7 @@ def test_connections_queue_until_the_server_gets_to_them() -> None:
 
 @pytest.fixture
 def many_open_files() -> Iterator[None]:
-    """Room for MANY connections in this process, or a skip where the system does not allow it."""
+    """Room for MANY connections in this process; skips where the system does not allow it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MANY + 200
     if hard != resource.RLIM_INFINITY and hard < wanted:
@@ -116,10 +116,10 @@ def many_open_files() -> Iterator[None]:
 @pytest.mark.live
 @pytest.mark.usefixtures("many_open_files")
 def test_five_thousand_requests_hang_without_slowing_the_fast_ones() -> None:
-    """The server stays under 250 MB, answers fast feeds as before, and stops at once in the end."""
+    """The server stays under 250 MB, serves fast feeds as before, and stops at once."""
 
     def fast_ms() -> float:
-        """The least time that a fast feed takes, in ms: other work on the machine can only add to it."""
+        """The minimum time for a fast feed, in ms: other load on the machine can only add to it."""
         times = []
         for n in range(100):
             started = time.perf_counter()
@@ -144,7 +144,7 @@ def test_five_thousand_requests_hang_without_slowing_the_fast_ones() -> None:
 @pytest.mark.live
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_stops_at_a_signal_with_clients_hanging(signum: signal.Signals) -> None:
-    """It exits with 0, and has nothing to say about it, nor about the connections that ended before."""
+    """It exits with 0 and logs nothing, not even the connections that ended before."""
     with running_command() as (process, url), hanging_clients(url, 10):
         with pytest.raises(requests.RequestException):
             requests.get(f"{url}/feeds/reset/1.xml", timeout=10)

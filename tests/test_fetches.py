@@ -1,4 +1,4 @@
-"""Was what visitors submitted fetched, and shown to them? By the rows, and by the feed server's own count."""
+"""Were submitted feeds fetched and shown to their visitors? By the rows and the feed server's own count."""
 
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +18,7 @@ from loadtests.servers.feedstate import FeedState, check_reader, feed_state
 
 
 def visits(count: int, error: str = "", *, ended: bool = True, at: float = 1.0) -> tuple[Row, ...]:
-    """Visits that submitted a feed at a time in seconds: two rows each."""
+    """Visits that submitted a feed, at times in seconds: two rows each."""
     done = at + 0.5 if ended else None
     submit = Row(0, "submit", "POST /feeds", at, at, at + 0.1, 303, "")
     return count * (submit, Row(0, "content", "content on the page", at, at, done, 200, error))
@@ -42,14 +42,14 @@ def visits(count: int, error: str = "", *, ended: bool = True, at: float = 1.0) 
 def test_feeds_that_nobody_fetched_are_a_doubt(
     rows: tuple[Row, ...], arrived: int, doubts: list[str]
 ) -> None:
-    """One-sided: that the feed server was asked for more is no doubt, since others may ask it too."""
+    """One-sided: other clients may use the feed server too, so more requests than feeds are no doubt."""
     recording = Recording(started_at=0.0, stopped_s=20.0, ended_s=20.0, rows=rows)
     found = not_fetched(recording, arrived)
     assert [bool(re.search(*each)) for each in zip(doubts, found, strict=True)] == [True] * len(doubts)
 
 
 def test_good_feeds_have_to_be_shown_unless_they_take_longer_than_the_reader_waits() -> None:
-    """By the mix and the seed that the feed server works with."""
+    """Which are good follows from the feed server's mix and seed."""
     mix = {"typical": 50.0, "slow": 40.0, "hang": 10.0}
     for n in range(300):
         kind = kind_of(n, mix, 7)
@@ -63,14 +63,14 @@ def test_good_feeds_have_to_be_shown_unless_they_take_longer_than_the_reader_wai
 
 
 def test_a_page_shows_a_feed_by_the_links_of_its_entries() -> None:
-    """Of this feed, not of another: a reader that mixes them up shows nobody what he came for."""
+    """Links of this very feed: a reader that mixed feeds up would otherwise pass."""
     page = b"<h1>List</h1>" + document("typical", 12).entries
     assert has_entries_of(12, page)
     assert not has_entries_of(1, page) and not has_entries_of(2, page) and not has_entries_of(12, b"")
 
 
 def test_a_feed_server_says_what_it_does_and_what_it_was_asked_for() -> None:
-    """Its count grows with each feed, whether it is answered or not."""
+    """Its count grows with each request, answered or not."""
     with running_feedserver(mix={"fast": 75, "slow": 25}, seed=3) as server:
         assert feed_state(server.url) == FeedState(0, {"fast": 75, "slow": 25}, 3)
         requests.get(server.feed_url("fast", 1), timeout=10)
@@ -84,7 +84,7 @@ def test_a_feed_server_says_what_it_does_and_what_it_was_asked_for() -> None:
 
 @pytest.mark.parametrize("body", [b"ok", b"{}", b"[]", b'{"requested": 1, "mix": 2, "seed": 3}'])
 def test_another_server_is_no_feed_server(body: bytes) -> None:
-    """Whatever it answers; a reader it may be."""
+    """Whatever it answers; it may be a reader."""
 
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

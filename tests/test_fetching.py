@@ -1,4 +1,4 @@
-"""Downloads end in time, stay small, and go nowhere they must not."""
+"""Downloads end in time, stay small, and never go where they must not."""
 
 import gzip
 import socket
@@ -22,7 +22,7 @@ from feedreader.fetching import MAX_BYTES, MAX_REDIRECTS, Fetcher
 from loadtests.feedserver.server import running_feedserver
 
 DEADLINE = 0.5  # seconds
-SLACK = 20  # seconds that a busy machine may be late; without its deadline none of these would ever end
+SLACK = 20  # seconds of delay allowed on a busy machine; without its deadline none of these would ever end
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 TOO_LATE = "The server did not answer within 0.5 seconds."
 PRIVATE = "This address is on a private network, and is not fetched."
@@ -31,7 +31,7 @@ Answer = Callable[[socket.socket, str], None]
 
 
 class Server:
-    """Somebody else's server: `answer(connection, path)` does what it likes with a request's connection."""
+    """Another site's server: `answer(connection, path)` handles each request's connection as it likes."""
 
     def __init__(self, answer: Answer) -> None:
         self.connections = 0
@@ -48,7 +48,7 @@ class Server:
                         return
                     head += received
                 server.heads.append(head.decode())
-                with suppress(OSError):  # the client has left, as it should
+                with suppress(OSError):  # the client has disconnected, as it should
                     answer(self.request, head.decode().split()[1])
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
@@ -73,7 +73,7 @@ Serve = Callable[[Answer], Server]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts servers that end with the test."""
+    """Starts servers that stop at the end of the test."""
     with ExitStack() as stack:
         yield lambda answer: stack.enter_context(Server(answer).running())
 
@@ -84,17 +84,17 @@ def fetcher_for(*servers: Server, deadline: float = 10) -> Fetcher:
 
 
 def sends(*pieces: bytes) -> Answer:
-    """An answer that is sent as it stands."""
+    """An answer that is sent unchanged."""
     return lambda connection, _: connection.sendall(b"".join(pieces))
 
 
 def hangs(connection: socket.socket, _: str) -> None:
-    """Send nothing, until the client leaves."""
+    """Send nothing until the client disconnects."""
     connection.recv(1)
 
 
 def drips(beginning: bytes, drop: bytes) -> Answer:
-    """An answer that begins well and goes on for ever, a drop every 20 ms."""
+    """An answer that starts well and never ends, a few bytes every 20 ms."""
 
     def answer(connection: socket.socket, _: str) -> None:
         connection.sendall(beginning)
@@ -120,14 +120,14 @@ def redirects_to(address: str | Callable[[str], str]) -> Answer:
 
 
 def fails(fetcher: Fetcher, url: str) -> str:
-    """Fetch in vain; returns the reason."""
+    """Fetch, expecting a failure; returns the reason."""
     with pytest.raises(FetchFailed) as failure:
         fetcher.get(url)
     return str(failure.value)
 
 
 def fails_in_time(fetcher: Fetcher, url: str) -> str:
-    """Fetch in vain, not before the deadline and not long after it; returns the reason."""
+    """Fetch, expecting a failure no earlier than the deadline and soon after it; returns the reason."""
     start = time.monotonic()
     reason = fails(fetcher, url)
     assert DEADLINE <= time.monotonic() - start < DEADLINE + SLACK
@@ -135,13 +135,13 @@ def fails_in_time(fetcher: Fetcher, url: str) -> str:
 
 
 def name_leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
-    """Let every name look-up find these addresses."""
+    """Make every name look-up return these addresses."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
 def test_a_document_comes_with_its_address_and_type(serve: Serve) -> None:
-    """What the server sends is handed over as it is, and the server is told who asks and for what."""
+    """The document is returned as sent; the request says who is asking, and for which types."""
     server = serve(sends(OK, b"Content-Type: text/xml; charset=utf-8\r\n\r\n<rss/>"))
     document = fetcher_for(server).get(server.url + "/feed")
     assert (document.url, document.content_type, document.body) == (
@@ -171,19 +171,19 @@ def test_compressed_documents_are_decompressed(serve: Serve) -> None:
     ],
 )
 def test_a_server_that_takes_its_time_is_left_at_the_deadline(serve: Serve, answer: Answer) -> None:
-    """However the server fills the time, the fetch ends: a read time-out would start anew with every byte."""
+    """However the server spends the time: a read timeout would start anew with every byte."""
     server = serve(answer)
     assert fails_in_time(fetcher_for(server, deadline=DEADLINE), server.url) == TOO_LATE
 
 
 def test_a_body_that_is_cut_at_the_deadline_is_not_taken_for_a_whole_one(serve: Serve) -> None:
-    """Without a length, the end of the connection is the end of the document: but not if we made that end."""
+    """Without a length, the document ends with the connection, but not if the deadline closed it."""
     server = serve(drips(OK + b"\r\n<rss/>", b" "))
     assert fails_in_time(fetcher_for(server, deadline=DEADLINE), server.url) == TOO_LATE
 
 
 def test_redirects_share_one_deadline() -> None:
-    """Five hops of a bit less than the deadline each don't take five deadlines."""
+    """Five hops of just under the deadline each don't take five deadlines."""
     hops = count(1)
 
     def answer(connection: socket.socket, path: str) -> None:
@@ -198,7 +198,7 @@ def test_redirects_share_one_deadline() -> None:
 
 
 def test_a_tls_handshake_that_never_ends_is_left_at_the_deadline() -> None:
-    """The server accepts the connection and is silent, before there is any HTTP."""
+    """The server accepts the connection and stays silent before any HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
         fetcher = Fetcher(DEADLINE, frozenset({(host, port)}))
@@ -206,7 +206,7 @@ def test_a_tls_handshake_that_never_ends_is_left_at_the_deadline() -> None:
 
 
 def test_a_name_look_up_that_never_ends_is_left_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's resolver has no deadline of ours."""
+    """The system's resolver does not know our deadline."""
     end = threading.Event()
 
     def look_up(*_: Any, **__: Any) -> Any:
@@ -221,7 +221,7 @@ def test_a_name_look_up_that_never_ends_is_left_at_the_deadline(monkeypatch: pyt
 
 
 def test_a_document_may_be_as_large_as_the_limit_and_no_larger(serve: Serve) -> None:
-    """The limit itself is still allowed; one byte more is not."""
+    """Exactly the limit is allowed; one byte more is not."""
     server = serve(lambda c, path: c.sendall(OK + b"\r\n" + bytes(MAX_BYTES + int(path[1:]))))
     fetcher = fetcher_for(server, deadline=10)
     assert len(fetcher.get(server.url + "/0").body) == MAX_BYTES
@@ -229,7 +229,7 @@ def test_a_document_may_be_as_large_as_the_limit_and_no_larger(serve: Serve) -> 
 
 
 def test_a_compressed_bomb_is_left_before_it_fills_the_memory(serve: Serve) -> None:
-    """A hundred KB that decompress to 100 MiB: it is the decompressed bytes that count."""
+    """100 KB that decompress to 100 MiB: the decompressed bytes count."""
     packer = zlib.compressobj(wbits=31)
     bomb = b"".join([*(packer.compress(bytes(2**20)) for _ in range(100)), packer.flush()])
     server = serve(sends(OK, b"Content-Encoding: gzip\r\n\r\n", bomb))
@@ -242,7 +242,7 @@ def test_a_compressed_bomb_is_left_before_it_fills_the_memory(serve: Serve) -> N
 
 
 def test_five_redirects_are_followed_and_six_are_not(serve: Serve) -> None:
-    """A site may move; a loop is not a site."""
+    """A site may have moved, but loops must end."""
 
     def answer(connection: socket.socket, path: str) -> None:
         left = int(path[1:])
@@ -258,7 +258,7 @@ def test_five_redirects_are_followed_and_six_are_not(serve: Serve) -> None:
 
 
 def test_the_body_of_a_redirect_is_not_read(serve: Serve) -> None:
-    """A redirect may carry an endless body; the fetch goes on without it."""
+    """It may be endless; the fetch goes on without it."""
 
     def answer(connection: socket.socket, path: str) -> None:
         if path == "/":
@@ -273,14 +273,14 @@ def test_the_body_of_a_redirect_is_not_read(serve: Serve) -> None:
 
 
 def test_private_networks_are_not_called(serve: Serve) -> None:
-    """Not a byte and not even a connection goes there."""
+    """Not even a connection is opened."""
     server = serve(hangs)
     assert fails(Fetcher(DEADLINE), server.url) == PRIVATE
     assert server.connections == 0
 
 
 def test_an_allowed_address_is_allowed_with_its_port_only(serve: Serve) -> None:
-    """An exception for one server is no exception for its neighbour."""
+    """An exception for one server does not cover its neighbours."""
     allowed, neighbour = serve(sends(OK, b"\r\n<rss/>")), serve(hangs)
     fetcher = fetcher_for(allowed)
     assert fetcher.get(allowed.url).body == b"<rss/>"
@@ -289,7 +289,7 @@ def test_an_allowed_address_is_allowed_with_its_port_only(serve: Serve) -> None:
 
 
 def test_a_redirect_into_a_private_network_is_refused(serve: Serve) -> None:
-    """Each hop is checked: a public server must not send us where only we can go."""
+    """Each hop is checked: a public server must not send us where only we can reach."""
     secret = serve(hangs)
     server = serve(redirects_to(secret.url))
     assert fails(fetcher_for(server), server.url) == PRIVATE
@@ -299,7 +299,7 @@ def test_a_redirect_into_a_private_network_is_refused(serve: Serve) -> None:
 def test_a_name_that_leads_into_a_private_network_is_refused(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the address after the look-up that counts, and it is looked up once."""
+    """The resolved address is what is checked, and the name is resolved once."""
     server = serve(hangs)
     name_leads_to(monkeypatch, (server.host, server.port))
     assert fails(fetcher_for(server), f"http://feeds.example:{server.port}/") == PRIVATE
@@ -307,7 +307,7 @@ def test_a_name_that_leads_into_a_private_network_is_refused(
 
 
 def test_the_next_address_is_tried_when_one_is_dead(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name may have several addresses, of which some don't answer."""
+    """A name may have several addresses, some of which don't answer."""
     server = serve(sends(OK, b"\r\n<rss/>"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dead = listener.getsockname()
@@ -319,7 +319,7 @@ def test_the_next_address_is_tried_when_one_is_dead(serve: Serve, monkeypatch: p
 def test_an_address_that_never_answers_uses_up_its_share_of_the_time_only(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A listener with a full backlog drops what comes: connecting to it takes for ever."""
+    """A listener with a full backlog drops new connections: connecting to it hangs."""
     server = serve(sends(OK, b"\r\n<rss/>"))
     fetcher = Fetcher(DEADLINE, frozenset({("feeds.example", 80)}))
     with ExitStack() as stack:
@@ -335,7 +335,7 @@ def test_an_address_that_never_answers_uses_up_its_share_of_the_time_only(
 
 
 def test_a_proxy_of_the_environment_is_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy would dial for us, and could reach what we must not."""
+    """A proxy would connect for us, to addresses that we must not reach."""
     proxy, server = serve(hangs), serve(sends(OK, b"\r\n<rss/>"))
     monkeypatch.setenv("http_proxy", proxy.url)
     assert fetcher_for(server).get(server.url).body == b"<rss/>"
@@ -369,13 +369,13 @@ def test_a_proxy_of_the_environment_is_not_used(serve: Serve, monkeypatch: pytes
     ],
 )
 def test_the_reason_of_a_failure_can_be_read(serve: Serve, answer: Answer, reason: str) -> None:
-    """A visitor learns what happened, in our words and not the server's."""
+    """A visitor learns what happened, in our words rather than the server's."""
     server = serve(answer)
     assert fails(fetcher_for(server), server.url) == reason
 
 
 def test_a_server_without_tls_is_not_read_over_https(serve: Serve) -> None:
-    """The address said https, so plain HTTP will not do."""
+    """Plain HTTP is no substitute for https."""
     server = serve(sends(OK, b"\r\n<rss/>"))
     with socket.create_server((server.host, 0)) as listener:
         host, port = listener.getsockname()
@@ -392,7 +392,7 @@ def test_a_server_without_tls_is_not_read_over_https(serve: Serve) -> None:
 
 
 def test_servers_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a port without a server nor a name without an address is anything but a reason."""
+    """A port without a server and a name without an address both give a reason."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
     fetcher = Fetcher(DEADLINE, frozenset({(host, port)}))
@@ -407,7 +407,7 @@ def test_servers_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_fetcher_serves_many_threads_and_leaves_none_behind() -> None:
-    """A worker's 32 threads fetch at the same time, good feeds and hanging ones side by side."""
+    """A worker's 32 threads fetch good and hanging feeds at the same time."""
     before = threading.active_count()
     with running_feedserver() as server:
         host, _, port = server.url.removeprefix("http://").partition(":")
@@ -435,8 +435,8 @@ def test_one_fetcher_serves_many_threads_and_leaves_none_behind() -> None:
         ("10.1.2.3", False),
         ("172.16.0.1", False),
         ("192.168.1.1", False),
-        ("100.64.0.1", False),  # carriers' own network
-        ("169.254.169.254", False),  # where clouds keep a machine's secrets
+        ("100.64.0.1", False),  # carrier-grade NAT
+        ("169.254.169.254", False),  # the metadata service of clouds
         ("0.0.0.0", False),
         ("224.0.0.1", False),
         ("233.252.0.1", False),  # multicast that counts as global
@@ -458,5 +458,5 @@ def test_one_fetcher_serves_many_threads_and_leaves_none_behind() -> None:
     ],
 )
 def test_only_the_public_internet_is_public(address: str, public: bool) -> None:
-    """No private, local, shared or reserved network, and no tunnel that may lead to one."""
+    """Private, local, shared and reserved networks are not, nor tunnels that may lead to one."""
     assert is_public(address) is public

@@ -1,4 +1,4 @@
-"""What is written, and what is said where it can't be: a full disk, a folder that may only be read."""
+"""Writing files, and the messages when that fails: a full disk, a read-only folder."""
 
 import threading
 from pathlib import Path
@@ -8,14 +8,14 @@ import pytest
 from loadtests.errors import WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
 
-FULL = Path("/dev/full")  # the device that never has room
+FULL = Path("/dev/full")  # the device that is always full
 
 full_disk = pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
 
 
 @full_disk
 def test_what_can_be_written_is_written_and_what_cannot_is_named(tmp_path: Path) -> None:
-    """All of it, with the system's reason; a file that was not asked for is none."""
+    """All failures, with the system's reason; files that were not requested are not among them."""
     with pytest.raises(WriteError) as caught:
         write_all(
             (FULL, put("first")),
@@ -32,14 +32,14 @@ def test_what_can_be_written_is_written_and_what_cannot_is_named(tmp_path: Path)
 
 
 def test_a_summary_is_added_to_what_is_there(tmp_path: Path) -> None:
-    """As pipelines want it of their summaries."""
+    """As pipelines expect of their summaries."""
     file = tmp_path / "summary"
     write_all((file, put("one ")), (file, put("two", "a")))
     assert file.read_text() == "one two"
 
 
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> None:
-    """Also if they ask at the same moment."""
+    """Even if they start at the same moment."""
     together, found = threading.Barrier(4), []
 
     def ask() -> None:
@@ -57,19 +57,21 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
-    """Below a file nobody can make one, not even root."""
+    """Not even root can create one below a file."""
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match="can't be written"):
         new_folder(tmp_path / "file" / "run")
 
 
 def test_what_happens_without_room_is_not_believed(tmp_path: Path) -> None:
-    """Neither a result nor another error: the cause is raised instead. With room errors are what they are."""
+    """On a full disk neither results nor other errors count: the cause is raised instead. Otherwise errors
+    pass through.
+    """
     folder = tmp_path / "folder"
     for error in (None, ValueError("the server answered 500")):
         folder.mkdir()
         with pytest.raises(WriteError), room(folder):
-            folder.rmdir()  # nothing can be written here from now on
+            folder.rmdir()  # from here on nothing can be written
             if error:
                 raise error
     folder.mkdir()
@@ -79,6 +81,6 @@ def test_what_happens_without_room_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_only_what_the_system_says_is_turned_into_words(tmp_path: Path) -> None:
-    """A fault of our own stays one."""
+    """Our own bugs stay exceptions."""
     with pytest.raises(KeyError), writing(tmp_path):
         raise KeyError("ours")

@@ -1,4 +1,4 @@
-"""When a step proves nothing, when it had not settled, and that it says why."""
+"""When a step proves nothing or had not settled, and that the reason is given."""
 
 import random
 from itertools import pairwise
@@ -39,13 +39,13 @@ def test_a_step_within_all_limits_is_fit() -> None:
     ],
 )
 def test_each_limit_gives_a_reason_with_its_figure(changed: dict[str, object], said: str) -> None:
-    """One limit passed: one reason, which names the bottleneck and how bad it was."""
+    """One limit exceeded gives one reason, which names the bottleneck and the figure."""
     (reason,) = unfit_reasons(**(FIT | changed))  # type: ignore[arg-type]
     assert said in reason
 
 
 def visits(users: int, seconds: float, think: float, respond: float, seed: int = 1) -> list[Row]:
-    """Rows of users who think and visit, both exponentially long; the end cuts off the last ones."""
+    """Rows of users whose think times and visits are exponential; the end cuts off the last ones."""
     rows, random_ = [], random.Random(seed)
     for user in range(users):
         now = random_.expovariate(1 / think)
@@ -59,21 +59,21 @@ def visits(users: int, seconds: float, think: float, respond: float, seed: int =
 @pytest.mark.parametrize("users", [1, 20, 300])
 @pytest.mark.parametrize("respond", [0.01, 1.0, 15.0])
 def test_littles_law_finds_the_users_that_were_there(users: int, respond: float) -> None:
-    """In a short window as well, with visits that began before it and end after it."""
+    """Even in a short window, with visits that began before it or end after it."""
     found = [little(visits(users, 20, 2.0, respond, seed), 4, 15, users) for seed in range(20)]
     assert all(law.holds for law in found)
     assert sum(law.users for law in found) / 20 == pytest.approx(users, rel=0.25 if users == 1 else 0.05)
 
 
 def test_littles_law_notices_users_who_went_away() -> None:
-    """A quarter of 300 users died at the beginning: they are neither served nor thinking."""
+    """A quarter of 300 users died at the start: they are neither served nor thinking."""
     law = little([row for row in visits(300, 20, 2.0, 1.0) if row.user % 4], 4, 15, 300)
     assert law.users == pytest.approx(225, rel=0.05)
     assert not law.holds
 
 
 def test_latencies_that_stay_what_they_are_are_steady() -> None:
-    """Also when they scatter, and when there are few of them."""
+    """Even if they scatter or are few."""
     random_ = random.Random(5)
     samples = [random_.lognormvariate(3, 1) for _ in range(400)]
     assert unsteady_reasons({"POST /feeds": (samples[:200], samples[200:])}, [3, 4, 2, 5]) == []
@@ -90,7 +90,7 @@ def test_a_drift_is_named_with_its_figures() -> None:
 
 
 def test_rank_sums_are_those_of_the_textbook() -> None:
-    """No difference: zero; ties share a rank; all of one side above the other: the largest value there is."""
+    """No difference gives zero; ties share a rank; one side entirely above the other gives the maximum."""
     assert rank_sum_z([1, 2, 3, 4], [1, 2, 3, 4]) == 0
     shifts = [rank_sum_z(range(10), [n + shift for n in range(10)]) for shift in (0, 2, 5, 10)]
     assert all(a < b for a, b in pairwise(shifts))

@@ -1,4 +1,4 @@
-"""The generator's own floor: a null server, and rates until the generator isn't fit."""
+"""The generator's own floor: a null server, and rising rates until the generator is no longer fit."""
 
 import json
 import socket
@@ -29,14 +29,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.live
 def test_the_null_server_answers_every_request_of_a_connection(server: str) -> None:
-    """A connection is kept."""
+    """Connections are kept alive."""
     with requests.Session() as session:
         assert [session.get(f"{server}/{n}", timeout=10).text for n in range(3)] == ["ok\n"] * 3
 
 
 @pytest.mark.live
 def test_the_null_server_waits_for_the_rest_of_a_request(server: str) -> None:
-    """A request that comes in pieces is one request; two that come in one piece are two."""
+    """A request in pieces is one request; two in one piece are two."""
     host, port = server.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as client, client.makefile("rb") as answers:
         client.sendall(b"GET / HT")
@@ -74,12 +74,12 @@ def recorded(
 
 
 def judged(seen: list[Row], **about: Any) -> Rate:
-    """What is said of two seconds after the warm-up."""
+    """The judgement of the two seconds after the warm-up."""
     return floor.result_of(100, 2, recorded(seen, **about))
 
 
 def test_a_rate_is_described_without_its_warm_up() -> None:
-    """Latency, lateness and CPU of the seconds after it."""
+    """Latency, lateness and CPU cover the seconds after it."""
     slow = rows(100, seconds=1, latency=0.02)
     seen = judged(slow + rows(100)[100:])
     assert seen["fit"] and not seen["unfit_reasons"]
@@ -106,20 +106,20 @@ LOST = rows(100, sent_s=None, done_s=None, error=DROPPED, status=0)
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_rate_is_unfit_for_each_of_the_limits(why: str, seen: Rate) -> None:
-    """And says why."""
+    """The reason names the limit."""
     assert not seen["fit"]
     assert any(why in reason for reason in seen["unfit_reasons"])
 
 
 def test_a_generator_that_nobody_could_look_at_is_no_result() -> None:
-    """Said plainly."""
+    """The reason says so plainly."""
     with pytest.raises(ProcessError, match="too busy"):
         judged(rows(100), vitals=())
 
 
 @pytest.mark.live
 def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rate that was unfit once may have been disturbed."""
+    """Being unfit once may have been a disturbance."""
     fit, unfit = judged(rows(100)), judged(rows(100), late_ms=50)
     answers = iter([fit, unfit, fit, unfit, unfit])
     asked: list[float] = []
@@ -139,7 +139,7 @@ def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.Monk
 def test_the_command_measures_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A table of 80 columns, the same in JSON, and no process."""
+    """A table of 80 columns, the same data in JSON, and no process left."""
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     file = tmp_path / "floor.json"
     status = floor.main(["--rates", "40", "--seconds", "1.5", "--json", str(file)])
@@ -172,7 +172,7 @@ def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixt
 
 
 def test_a_file_without_a_folder_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
-    """Not after a minute."""
+    """Not after a minute of measuring."""
     with pytest.raises(UsageError, match="Make it first"):
         floor.main(["--json", str(tmp_path / "nowhere" / "floor.json")])
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the arrows run one way. And no test reads what is private."""
+"""Which module may import which: dependencies run one way. Nor does a test read private names."""
 
 import ast
 import re
@@ -16,23 +16,23 @@ MAY_IMPORT = {
     "sync_app": {"feedreader", "flask", "werkzeug", "sqlalchemy"},
     "queued_app": {"feedreader", "jobqueue", "flask", "werkzeug", "sqlalchemy"},
 }
-ONLY_IN = {  # module: the only files of its package that may import it
+ONLY_IN = {  # (package, library): the only files of the package that may import it
     ("jobqueue", "flask"): {"dashboard.py"},
     ("jobqueue", "prometheus_client"): {"metrics.py"},
     ("feedreader", "flask"): {"web.py"},
     ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py"},
 }
-ROOMS = (  # of loadtests: each may import those before it
+ROOMS = (  # of loadtests: each may import the earlier ones
     *("status", "errors", "files", "wording", "arguments", "pipelines", "records"),
     *("feedserver", "servers", "generator", "judging", "plugin", "feeds"),
     *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
 )
-# Not a namedtuple's methods, which are named so that no field has the name.
+# Except a namedtuple's methods, whose underscore only avoids clashes with fields.
 PRIVATE = re.compile(r"(^|\.)(_(?!replace$|asdict$|fields$)[a-z]\w*|registry)(\.|$)")
 
 
 def modules(path: Path) -> set[str]:
-    """The full names of all that a file imports, anywhere in it."""
+    """The full names of all modules that a file imports, at any level."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -44,7 +44,7 @@ def modules(path: Path) -> set[str]:
 
 
 def imports(path: Path) -> set[str]:
-    """The top-level names of what a file imports beside the standard library."""
+    """The top-level names of a file's imports outside the standard library."""
     return {name.partition(".")[0] for name in modules(path)} - set(sys.stdlib_module_names)
 
 
@@ -55,20 +55,20 @@ def rooms(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
 def test_a_package_imports_only_what_it_may(package: str) -> None:
-    """Neither one of ours that it must not know, nor a library that is not its own."""
+    """Neither packages of ours that it must not know, nor libraries it does not depend on."""
     for path in (ROOT / package).rglob("*.py"):
         assert imports(path) <= MAY_IMPORT[package] | {package}, path
 
 
 def test_the_queue_stands_without_its_tools() -> None:
-    """Whoever lifts the library out may leave the tools behind."""
+    """The library can be lifted out without them."""
     for path in (ROOT / "jobqueue").glob("*.py"):
         assert "jobqueue.tools" not in path.read_text() or path.name == "__main__.py", path
 
 
 def test_the_load_tests_import_none_of_the_apps() -> None:
-    """They start them as commands, as a user would. Only what the queue's benchmark runs in processes of
-    their own, the jobs and the code that is timed, imports the library that is measured.
+    """They start the apps as commands, as a user would. Only the code that the queue's benchmark runs in its
+    own processes, the jobs and the timed code, imports the library under test.
     """
     for path in (ROOT / "loadtests").rglob("*.py"):
         measured = {"jobqueue"} if path.parent.name == "queuebench" else set()
@@ -76,7 +76,7 @@ def test_the_load_tests_import_none_of_the_apps() -> None:
 
 
 def test_the_rooms_of_the_load_tests_stand_in_an_order() -> None:
-    """So there is no cycle: who reads a room has to know only those before it."""
+    """So there are no cycles: to read a room you need to know only the earlier ones."""
     folder = ROOT / "loadtests"
     places = {room: place for place, room in enumerate(ROOMS)}
     for path in folder.rglob("*.py"):
@@ -88,14 +88,14 @@ def test_the_rooms_of_the_load_tests_stand_in_an_order() -> None:
 
 
 def test_the_notebooks_are_imported_by_nobody() -> None:
-    """They come last of all."""
+    """They come last."""
     for path in (each for package in OURS for each in (ROOT / package).rglob("*.py")):
         assert not imports(path) & {"notebooks", "workbook"}, path
 
 
 @pytest.mark.parametrize(("package", "module"), sorted(ONLY_IN))
 def test_some_libraries_are_imported_in_few_files_only(package: str, module: str) -> None:
-    """Importing locust monkey-patches the process; Flask belongs to the web."""
+    """Importing Locust monkey-patches the process; Flask belongs to the web."""
     files = {path.name for path in (ROOT / package).rglob("*.py") if module in imports(path)}
     assert files == ONLY_IN[package, module]
 
@@ -109,8 +109,8 @@ def test_the_notebooks_never_import_locust_or_the_apps() -> None:
 
 
 def names(path: Path) -> Iterator[str]:
-    """What a file accesses in other objects, and what it imports; as texts, what it gives to setattr() and
-    the like.
+    """The attributes a file reads of other objects, what it imports, and the names it passes as text to
+    setattr() and the like.
     """
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
@@ -124,6 +124,6 @@ def names(path: Path) -> Iterator[str]:
 
 
 def test_no_test_reads_a_private_name_or_patches_the_registry_of_jobs() -> None:
-    """A test looks at what a user can see: `_name` is read of nothing but `self`."""
+    """A test looks at what a user can see: `_name` is read only from `self`."""
     found = {path.name: [*filter(PRIVATE.search, names(path))] for path in (ROOT / "tests").glob("*.py")}
     assert {name: private for name, private in found.items() if private} == {}

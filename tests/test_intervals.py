@@ -1,4 +1,4 @@
-"""The intervals, against published tables, their definitions with exact fractions, and repeated sampling."""
+"""The intervals, against published tables, their definitions in exact fractions, and repeated sampling."""
 
 import math
 import random
@@ -24,14 +24,14 @@ from loadtests.judging.intervals import clopper_pearson, holm, percentile_ranks,
     ],
 )
 def test_the_interval_agrees_with_published_tables(over, of, low, high):
-    """Values of the exact binomial interval as every statistics package prints them."""
+    """Values of the exact binomial interval, as statistics packages print them."""
     assert clopper_pearson(over, of) == pytest.approx((low, high), abs=5e-5)
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 @settings(max_examples=60)
 def test_each_limit_leaves_two_and_a_half_percent_in_its_tail(case):
-    """The definition, with exact fractions: P(X >= k) at the lower limit, P(X <= k) at the upper."""
+    """The definition, in exact fractions: P(X >= k) at the lower limit, P(X <= k) at the upper."""
     k, n = case
     low, high = clopper_pearson(k, n)
 
@@ -46,13 +46,13 @@ def test_each_limit_leaves_two_and_a_half_percent_in_its_tail(case):
 @given(st.integers(1, 10**6))
 @settings(max_examples=30)
 def test_nothing_over_still_leaves_room_for_doubt(n):
-    """0 of n: the closed form 1 - 0.025**(1/n), also for counts that no factorial could hold."""
+    """0 of n: the closed form 1 - 0.025**(1/n), even for counts too large for factorials."""
     assert clopper_pearson(0, n) == pytest.approx((0, 1 - 0.025 ** (1 / n)))
     assert clopper_pearson(n, n) == pytest.approx((0.025 ** (1 / n), 1))
 
 
 def tail(n: int, share: Fraction, at_least: int) -> Fraction:
-    """P(X >= at_least) of a binomial X, exactly."""
+    """P(X >= at_least) for a binomial X, exactly."""
     return sum(
         (math.comb(n, i) * share**i * (1 - share) ** (n - i) for i in range(at_least, n + 1)), Fraction()
     )
@@ -87,7 +87,7 @@ def test_the_ranks_of_a_percentile_are_the_closest_that_leave_two_and_a_half_per
     ],
 )
 def test_the_ranks_agree_with_the_known_ones(n, percent, ranks):
-    """p95 of 200 requests lies between the 92 % and the 98.5 % quantile of what was seen, and so on."""
+    """p95 of 200 requests lies between the 92 % and the 98.5 % quantile of the sample, and so on."""
     assert percentile_ranks(n, percent) == ranks
 
 
@@ -107,13 +107,13 @@ def test_ninety_five_of_a_hundred_intervals_hold_the_true_percentile():
     [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (30, 2.042), (120, 1.980)],
 )
 def test_students_t_agrees_with_published_tables(freedom, t):
-    """The 95 % two-sided column that every book of tables has."""
+    """The 95 % two-sided column found in any book of tables."""
     assert student_t(freedom) == pytest.approx(t, abs=5e-4)
 
 
 @pytest.mark.parametrize("freedom", [1.0, 1.3, 2.5, 7.7, 1000.0])
 def test_students_t_leaves_five_percent_outside_for_fractions_of_a_degree_too(freedom):
-    """The definition: the density, integrated in plain steps from 0 to t, is 47.5 %."""
+    """The definition: the density, integrated numerically from 0 to t, is 47.5 %."""
     t, steps = student_t(freedom), 20_000
     whole = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
     scale = math.exp(whole) / math.sqrt(freedom * math.pi)
@@ -134,20 +134,20 @@ def test_students_t_leaves_five_percent_outside_for_fractions_of_a_degree_too(fr
     ],
 )
 def test_the_chance_of_a_t_agrees_with_published_tables(t, freedom, chance):
-    """And is the same in either direction."""
+    """It is the same in both directions."""
     assert student_p(t, freedom) == pytest.approx(chance, abs=5e-5)
     assert student_p(-t, freedom) == student_p(t, freedom)
 
 
 def test_holm_agrees_with_an_example_worked_by_hand():
-    """0.005 is asked first, of four: x 4; then 0.01 x 3, 0.03 x 2, 0.04 x 1, which may not be below 0.06."""
+    """Of four, 0.005 comes first: x 4; then 0.01 x 3, 0.03 x 2, 0.04 x 1, which may not be below 0.06."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
 
 
 def test_holm_gives_at_most_five_percent_of_false_alarms_however_many_questions():
-    """2,000 times twenty questions, all to be answered no: some answer is yes in 5 %, not in 64 %."""
+    """Twenty true null hypotheses, 2,000 times: any is rejected in 5 % of cases, not in 64 %."""
     rng = random.Random(7)
     naive = adjusted = 0
     for _ in range(2000):

@@ -1,4 +1,4 @@
-"""The lesson of the two readers is their diff, so the diff must stay small enough to be read."""
+"""The lesson of the two readers is their diff, so it must stay small enough to read."""
 
 import difflib
 import re
@@ -16,7 +16,7 @@ MAX_CHANGED_LINES = 40
 
 
 def changed_lines() -> list[str]:
-    """What `diff sync_app/app.py queued_app/app.py` prints, without its line numbers."""
+    """The output of `diff sync_app/app.py queued_app/app.py`, without line numbers."""
     sync, queued = (
         Path(str(sys.modules[name].__file__)).read_text().splitlines()
         for name in ("sync_app.app", "queued_app.app")
@@ -51,13 +51,13 @@ def test_the_readers_have_the_same_routes_in_the_same_order(
 
 
 def test_each_reader_says_where_to_begin() -> None:
-    """Whoever opens either file learns which one to read first."""
+    """Opening either file shows which one to read first."""
     assert "Read this one first" in (sync_app.app.__doc__ or "")
     assert "First read sync_app/app.py; this replaces one call" in (queued_app.app.__doc__ or "")
 
 
 def test_the_load_asks_as_often_as_the_pages_own_script() -> None:
-    """The visitors of the load tests are to cost the server what a browser would."""
+    """The load tests' visitors should cost the server what a browser would."""
     script = (ROOT / "feedreader" / "static" / "poll.js").read_text()
     said = {name: float(value) for name, value in re.findall(r"const (\w+) = ([\d.]+);", script)}
     load = (ROOT / "loadtests" / "feeds.py").read_text()

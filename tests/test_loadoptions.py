@@ -11,7 +11,7 @@ from loadtests.generator.loadoptions import Load, add_options, load_from
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
-    """What argparse makes of a command line; Locust's own keyword for its page is left out."""
+    """The result of argparse for a command line, without Locust's own option for its page."""
     parser = argparse.ArgumentParser()
 
     def option(*names: str, include_in_web_ui: bool = True, **kwargs: Any) -> None:
@@ -22,12 +22,12 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 
 def test_nothing_said_is_closed_load_without_a_limit_to_fail_on() -> None:
-    """The defaults of the options are those of Load."""
+    """The options' defaults are those of Load."""
     assert load_from(parsed()) == Load()
 
 
 def test_all_that_is_said_arrives() -> None:
-    """Each option in its place."""
+    """Each option sets its own field."""
     load = load_from(
         parsed(
             *("--model", "open", "--rate", "20.5", "--in-flight", "300", "--connections", "40"),
@@ -73,7 +73,7 @@ def test_steps_are_rates_one_after_the_other_in_open_load() -> None:
     ],
 )
 def test_what_does_not_go_together_is_refused_with_advice(arguments: str, advice: str) -> None:
-    """An error of usage, in plain words."""
+    """As a usage error, in plain words."""
     with pytest.raises(UsageError, match=advice):
         load_from(parsed(*arguments.split()))
 
@@ -102,7 +102,7 @@ def test_a_value_that_is_none_is_refused_at_once(arguments: str, capsys: pytest.
 
 
 def test_what_locusts_page_may_say_is_refused_too() -> None:
-    """Its form checks no more than the type."""
+    """Its form checks only the type."""
     for name, value in [("burst", -1), ("warm_up", -1.0), ("connections", -1), ("model", "other")]:
         options = parsed("--model", "open", "--rate", "10")
         setattr(options, name, value)

@@ -1,4 +1,4 @@
-"""Every command and every line of code in loadtests/README.md is run, on a server that answers at once."""
+"""Every command and line of code in loadtests/README.md is run, against a server that answers at once."""
 
 import re
 import shlex
@@ -20,14 +20,14 @@ FOLDER = ROOT / "loadtests"
 README = (FOLDER / "README.md").read_text()
 BLOCKS = [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)]
 EXAMPLE = "http://127.0.0.1:8000"  # stands for the test's own server
-# What is different each time: lines of figures, in whichever order, and what is said of wide intervals.
+# What varies between runs: lines of figures, their order, and remarks about wide intervals.
 FIGURES = re.compile(r"(?m)^ *(look|pay|p50|p95|p99|mean|over 500 ms) +[\d.].*$")
 DOUBT = re.compile(r"(?s)For \d+ figures? .* see more\.")
 
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """In a folder of his own."""
+    """A reader of the guide, in a folder of their own."""
     reader = Reader(tmp_path_factory.mktemp("readme"), "")
     yield reader
     reader.close()
@@ -65,9 +65,9 @@ def in_order(expected: str, printed: str) -> bool:
 
 
 def typed(reader: Reader, command: str, expected: str) -> None:
-    """A command shows what the guide shows, unless other work kept the machine too busy: then it says so.
+    """A command prints what the guide shows, unless it says that the machine was too busy.
 
-    Its status is 0, or 4 where the guide shows a verdict that is undecided.
+    Its status is 0, or 4 where the guide shows an undecided verdict.
     """
     done = run(reader, command)
     if "Not fit to compare." in done.stdout:
@@ -82,7 +82,7 @@ def typed(reader: Reader, command: str, expected: str) -> None:
 
 
 def pipeline(reader: Reader, text: str) -> None:
-    """The line of a workflow writes both files, with the two files of requests that the guide has made."""
+    """The workflow's line writes both files, from the two files of requests made earlier in the guide."""
     (line,) = re.findall(r"^- run: (.*)$", text, re.MULTILINE)
     done = run(reader, line.replace('"$GITHUB_STEP_SUMMARY"', "summary.md"))
     assert done.returncode in (0, 3), done.stdout  # 3: on a busy machine
@@ -92,7 +92,7 @@ def pipeline(reader: Reader, text: str) -> None:
 
 @pytest.mark.live
 def test_the_guide_from_the_locustfile_to_the_rows(reader: Reader, server: str) -> None:
-    """In its order: files are written, commands typed, and the console sees what they left."""
+    """In order: files are written, commands typed, and the console reads the resulting rows."""
     kinds = [block.language for block in BLOCKS]
     assert kinds == ["sh", "python", *["console"] * 5, "yaml", "pycon"]
     for language, text in BLOCKS:
@@ -108,7 +108,7 @@ def test_the_guide_from_the_locustfile_to_the_rows(reader: Reader, server: str) 
 
 @pytest.mark.live
 def test_a_reader_that_runs_is_measured(reader: Reader, tmp_path: Path) -> None:
-    """Both commands of the guide, shortened, on a reader that the test has started."""
+    """Both commands of the guide, shortened, on a reader started by the test."""
     (text,) = (text for language, text in BLOCKS if language == "sh")
     locust, bench = text.splitlines()
     settings = StackSettings(app="queued", slots=2, mix="fast=100", folder=tmp_path / "stack")
@@ -128,20 +128,20 @@ def test_a_reader_that_runs_is_measured(reader: Reader, tmp_path: Path) -> None:
 
 
 def test_the_exit_statuses_are_those_of_the_commands() -> None:
-    """One table, in code and here."""
+    """The guide's table matches the code."""
     section = README.partition("## Exit statuses")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")][2:]
     assert lines == [f"| {status.value} | {meaning} |" for status, meaning in MEANING.items()]
 
 
 def test_every_link_leads_somewhere() -> None:
-    """As the files lie."""
+    """Relative to the file."""
     links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
     assert links and [link for link in links if not (FOLDER / link).exists()] == []
 
 
 def test_the_map_names_every_file_and_no_other() -> None:
-    """A new file fails here until it has a place in the map."""
+    """A new file fails here until it is on the map."""
     table = README.partition("## What is where in this folder")[2]
     named = {name.rstrip("/") for name in re.findall(r"`([\w.*]+(?:\.py|\.json|/))`", table)}
     there = {path.name for path in FOLDER.iterdir()} - {"README.md", "__init__.py", "__pycache__"}

@@ -27,29 +27,29 @@ SIX = ("--users", "6", "--spawn-rate", "6")
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[tuple[str, ...]]:
-    """The options that name a queued reader that runs already, and its feed server."""
+    """The options that name a running queued reader and its feed server."""
     with Stack(StackSettings(app="queued")) as stack:
         yield ("--host", stack.url, "--feeds", stack.feeds_url)
 
 
 def requests_of(rows: list[Row]) -> list[Row]:
-    """The rows that are requests; the others are whole visits."""
+    """The rows that are requests rather than whole visits."""
     return [row for row in rows if row.group != "content"]
 
 
 @pytest.mark.parametrize("app", ["sync", "queued"])
 def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_path: Path) -> None:
-    """`--app` brings up a stack; every request is a row; the table at the end counts the rows."""
+    """`--app` starts a stack; every request is a row; the final table counts the rows."""
     run = headless(FEEDS, tmp_path, "--app", app, *QUICK, *SIX)
     assert run.status == 0, run.err
     assert f"Started the {app} reader at http://127.0.0.1:" in run.out
     groups = {row.group for row in run.rows}
     assert groups >= {"submit", "page", "browse", "content"}
-    assert ("poll" in groups) == (app == "queued")  # only a page whose feed is still being fetched asks
+    assert ("poll" in groups) == (app == "queued")  # only a page whose feed is still being fetched polls
     assert not [row for row in run.rows if row.failed]
     assert len(requests_of(run.rows)) == counted_by_locust(run)
     known = run.recording
-    # The table leaves out what visits under way still asked for when the load had ended.
+    # The table leaves out requests of visits still under way when the load ended.
     submits = sum(row.group == "submit" and row.intended_s < known.stopped_s for row in run.rows)
     assert re.search(rf"^POST /feeds +{submits} ", run.out, re.MULTILINE)
     assert known.users_asked == 6 and known.visits == ("content",)
@@ -57,7 +57,7 @@ def test_it_starts_the_reader_it_is_told_to_and_prints_a_verdict(app: str, tmp_p
 
 
 def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path: Path) -> None:
-    """Little's law over the rows finds the users, their random first delay included."""
+    """Little's law over the rows gives the number of users, including their random first delay."""
     run = headless(
         FEEDS, tmp_path, *reader, *QUICK, "--users", "30", "--spawn-rate", "30", "--run-time", "4s"
     )
@@ -72,10 +72,10 @@ def test_users_are_always_visiting_or_thinking(reader: tuple[str, ...], tmp_path
 def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start(
     reader: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """A visit's content and its first request both count from when it was to begin; polls are their own."""
+    """A visit's content and first request both count from its intended start; polls from their own."""
     run = headless(FEEDS, tmp_path, *reader, *QUICK, "--model", "open", "--rate", "20", "--burst", "10")
     arrivals = run.recording.arrivals
-    # On a busy machine the last visits may come too late to be begun.
+    # On a busy machine the last visits may come too late to begin.
     assert arrivals and arrivals.planned == arrivals.sent + arrivals.never_sent and arrivals.sent > 20
     rows = [row for row in run.rows if row.sent_s is not None]
     submits = {row.user: row for row in rows if row.group == "submit"}
@@ -89,7 +89,7 @@ def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start
 
 
 def test_two_processes_submit_different_feeds(reader: tuple[str, ...], tmp_path: Path) -> None:
-    """Their rows are one file, and every request is counted once."""
+    """Their rows are in one file, and every request is counted once."""
     run = headless(FEEDS, tmp_path, *reader, *QUICK, *SIX, *two_processes())
     assert run.status == 0, run.err
     assert len(requests_of(run.rows)) == counted_by_locust(run)
@@ -99,7 +99,7 @@ def test_two_processes_submit_different_feeds(reader: tuple[str, ...], tmp_path:
 
 
 def test_what_is_in_flight_at_the_end_is_a_row(tmp_path: Path) -> None:
-    """With feeds that hang and no drain, submits are unfinished rows instead of nothing."""
+    """With hanging feeds and no drain, submits are unfinished rows rather than missing."""
     run = headless(FEEDS, tmp_path, "--app", "sync", *QUICK, *SIX, "--kind", "hang", "--stop-timeout", "0")
     rows = run.rows
     assert [row for row in rows if row.group == "submit" and row.unfinished]
@@ -107,7 +107,7 @@ def test_what_is_in_flight_at_the_end_is_a_row(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_submits_the_same_feeds(tmp_path: Path) -> None:
-    """What a server is asked for, and in which order, depends on the seed and on nothing else."""
+    """Which feeds are requested, and in which order, depends on the seed alone."""
 
     def asked(seed: str) -> list[str]:
         script = f"""
@@ -133,7 +133,7 @@ print(user.wait_time())
 
 
 def test_without_a_host_it_says_what_to_start(tmp_path: Path) -> None:
-    """Plain words and status 2, no traceback."""
+    """In plain words, with status 2 and no traceback."""
     run = headless(FEEDS, tmp_path, "--users", "1", "--run-time", "1s")
     assert run.status == 2
     assert "make sync" in run.err
@@ -151,7 +151,7 @@ def test_without_a_host_it_says_what_to_start(tmp_path: Path) -> None:
 def test_where_nothing_answers_nothing_is_tested(
     reader: tuple[str, ...], tmp_path: Path, host: str, feeds: str, nobody: str
 ) -> None:
-    """Status 2 before the first request, and no verdict: a reader without feeds is a fast one."""
+    """Status 2 before the first request, and no verdict: a reader without feeds would be a fast one."""
     given = ("--host", host or reader[1], "--feeds", feeds or reader[3])
     run = headless(FEEDS, tmp_path, *given, *QUICK, *SIX)
     assert run.status == 2 and nobody in run.err
@@ -159,7 +159,7 @@ def test_where_nothing_answers_nothing_is_tested(
 
 
 def test_a_load_whose_feeds_nobody_fetched_proves_nothing(reader: tuple[str, ...], tmp_path: Path) -> None:
-    """The reader may not fetch from this feed server, and is fast: not fit, and the counts say why."""
+    """The reader is fast because it may not use this feed server: unfit, and the counts say why."""
     with running_feedserver() as unknown:
         other = ("--host", reader[1], "--feeds", unknown.url, "--fail-over", "1")
         run = headless(FEEDS, tmp_path, *other, *QUICK, *SIX, *two_processes())
@@ -177,7 +177,7 @@ def test_a_load_whose_feeds_nobody_fetched_proves_nothing(reader: tuple[str, ...
 
 
 def text_of(page: str) -> str:
-    """What a page says; nothing when it can't be had."""
+    """The text of a page; empty if it can't be loaded."""
     try:
         return requests.get(page, timeout=20).text
     except requests.ConnectionError:
@@ -192,20 +192,20 @@ def page(reader: tuple[str, ...], tmp_path: Path) -> Iterator[str]:
     with Process("locust", command(FEEDS, *reader, *options), tmp_path / "log") as process:
         process.wait_for(
             r"Starting web interface at http://127\.0\.0\.1:", timeout=60
-        )  # not for every network
+        )  # not on every network interface
         wait_until(lambda: "Locust" in text_of(f"http://127.0.0.1:{port}"), "the page")
         yield f"http://127.0.0.1:{port}"
 
 
 def start(page: str, **form: Any) -> str:
-    """Press the page's button; returns what the form then shows if it refuses the test."""
+    """Press the page's button; returns the form's answer if it refuses the test."""
     sent = {"user_count": 3, "spawn_rate": 3, "kind": "fast", "think": "0.1", **form}
     answer: dict[str, Any] = requests.post(f"{page}/swarm", data=sent, timeout=20).json()
     return "" if answer["success"] else str(answer["message"])
 
 
 def state(page: str) -> str:
-    """What Locust says that it does."""
+    """Locust's state, as its page reports it."""
     answer: dict[str, Any] = requests.get(f"{page}/stats/requests", timeout=20).json()
     return str(answer["state"])
 
@@ -216,7 +216,7 @@ def has_rows(page: str) -> bool:
 
 
 def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> None:
-    """A test in closed load, one in open load, said in the form; each has rows and a verdict of its own."""
+    """A test in closed load, then one in open load, chosen in the form; each has its own rows and verdict."""
     assert "No test has ended yet" in text_of(f"{page}/verdict")
     assert not start(page)
     wait_until(lambda: has_rows(page), "answers")
@@ -237,7 +237,7 @@ def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> No
 
 
 def test_the_page_shows_the_options(page: str) -> None:
-    """In its form, with what they are now and a short label; not those of files and exit statuses."""
+    """In its form, with current values and short labels, except those of files and exit statuses."""
     written = re.search(r"window\.templateArgs = (.*)", text_of(page))
     assert written
     fields = json.loads(written[1])["extra_options"]
@@ -248,7 +248,7 @@ def test_the_page_shows_the_options(page: str) -> None:
 
 
 def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str) -> None:
-    """The form says why; so does the verdict's tab, which must not show the verdict of the test before."""
+    """The form says why; so does the verdict's tab, which must not show the previous test's verdict."""
     assert not start(page)
     wait_until(lambda: has_rows(page), "answers")
     requests.post(f"{page}/stop", timeout=30)
@@ -264,5 +264,5 @@ def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str) -> None:
         assert why in start(page, **form)
         assert text_of(f"{page}/verdict").startswith("The test was refused. ")
     wait_until(lambda: state(page) == "stopped", "the state that it has now")
-    assert not start(page)  # what was refused is not remembered
+    assert not start(page)  # refused values are not remembered
     wait_until(lambda: state(page) == "running", "the second test")

@@ -1,4 +1,4 @@
-"""Locust's page in a browser: START as its form comes filled in, and the verdict in its tab."""
+"""Locust's page in a browser: START with the form as prefilled, and the verdict in its tab."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from loadtests.servers.processes import Process
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-# Headless, and without the calls to its makers that a browser makes by itself.
+# Headless, and without the browser's own calls to its vendor.
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--window-size=1280,1600"),
@@ -35,7 +35,7 @@ pytestmark = [
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """A browser that has never seen a page."""
+    """A browser with a fresh profile."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
     for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
@@ -45,14 +45,14 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 
 def fill_in(browser: webdriver.Chrome, name: str, text: str) -> None:
-    """Replace what a field of the form says, as a person does."""
+    """Replace the contents of a form field, as a person does."""
     field = seen(browser, By.NAME, name)
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys(text)
 
 
 def seen(browser: webdriver.Chrome, by: str, what: str) -> WebElement:
-    """An element that can be seen, as soon as there is one."""
+    """A visible element, as soon as there is one."""
     found: list[WebElement] = []
 
     def there() -> bool:
@@ -64,7 +64,7 @@ def seen(browser: webdriver.Chrome, by: str, what: str) -> WebElement:
 
 
 def patient(ask: Callable[[], bool]) -> Callable[[], bool]:
-    """The page is drawn anew all the time: what is gone when it is asked is not there yet."""
+    """The page is redrawn all the time: an element that vanishes while it is read is not there yet."""
 
     def there() -> bool:
         try:
@@ -76,7 +76,7 @@ def patient(ask: Callable[[], bool]) -> Callable[[], bool]:
 
 
 def button(browser: webdriver.Chrome, name: str) -> WebElement:
-    """A button by its name, however Locust writes it."""
+    """A button by its name, in any letter case."""
     lower = f"translate(normalize-space(.), '{name.upper()}', '{name.lower()}')"
     return seen(browser, By.XPATH, f"//button[{lower} = '{name.lower()}']")
 
@@ -90,9 +90,9 @@ def asked(feeds: str) -> int:
 def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_started(
     browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
-    """Its visitors' feeds come from the feed server that was started; the page shows the verdict.
+    """Its visitors' feeds come from the feed server that was started, and the page shows the verdict.
 
-    A host where nothing answers is refused, in the form itself.
+    A host where nothing answers is refused in the form itself.
     """
     port = free_port()
     locust = command("loadtests/feeds.py", "--app", "sync", "--web-port", port, "--stop-timeout", "1")
@@ -121,7 +121,7 @@ def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_start
 
 
 def answers(url: str) -> bool:
-    """Whether a page can be had."""
+    """Whether a page can be loaded."""
     try:
         return requests.get(url, timeout=10).ok
     except requests.ConnectionError:

@@ -1,4 +1,4 @@
-"""`python -m loadtests`: how its commands end. A status of 1 is a verdict, and nothing else."""
+"""How the commands of `python -m loadtests` end. Status 1 is always a verdict."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def ending(monkeypatch: pytest.MonkeyPatch, end: Callable[[Any], int]) -> int:
-    """The exit status of a command that ends so."""
+    """The exit status of a command that ends this way."""
     monkeypatch.setattr(commands.importlib, "import_module", lambda _: SimpleNamespace(main=end))
     return commands.main(["bench"])
 
@@ -44,7 +44,7 @@ def test_what_goes_wrong_is_never_a_verdict(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Each kind has its status, and its sentence; a fault of ours shows where it was, too."""
+    """Each kind of failure has its status and message; a bug of ours also shows a traceback."""
 
     def fail(_: Any) -> int:
         raise error
@@ -56,14 +56,14 @@ def test_what_goes_wrong_is_never_a_verdict(
 
 
 def test_the_verdict_is_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a command that went well."""
+    """For a command that ran to its end."""
     assert ending(monkeypatch, lambda _: 1) == 1
 
 
 @pytest.mark.live
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_an_output_that_has_no_room_is_no_verdict(tmp_path: Path) -> None:
-    """The status says that it could not be printed, and not what Python makes of that at its end."""
+    """The status says that printing failed, rather than Python's own status for that."""
     run = plain(tmp_path / "a", 200)
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Every chapter has the form that WRITING.md asks for, and what is kept of it is what its source makes.
+"""Every chapter has the form that WRITING.md asks for, and the kept files are what its source makes.
 
 Nothing is measured here: `make chapters ARGS=--check` runs starters and solutions afresh.
 """
@@ -21,10 +21,10 @@ import chapters
 from chapters import Chapter
 
 CHAPTERS = chapters.all_chapters()
-BUILDS_THINGS = {4}  # a queue, from nothing, is what this chapter is about
+BUILDS_THINGS = {4}  # this chapter is about building a queue from scratch
 PAGES = {chapters.CONTENTS: lambda: chapters.contents(CHAPTERS), chapters.PREDICTIONS: chapters.predictions}
 MOST_CODE_LINES, MOST_DEFINITION_LINES = 15, 3
-CELLS = range(16, 32)  # about 25, and one of links
+CELLS = range(16, 32)  # about 25, plus one of links
 OWN_PROCESS = "chapter10_procrastinate.py"  # a reader, and no helper: no kernel imports it
 HERE = re.compile(rf"{re.escape(str(NOTEBOOKS.parent))}|/home/|/tmp/|/Users/|site-packages")
 
@@ -35,7 +35,7 @@ each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: 
 
 
 def kept(path: Path) -> nbformat.NotebookNode:
-    """A notebook of the repository; fails with what to do if it is not there."""
+    """A notebook of the repository; fails with what to do if it is missing."""
     assert path.exists(), f"{path.name} is not built: make chapters"
     return nbformat.read(path, as_version=4)
 
@@ -49,7 +49,7 @@ def outputs_of(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def calls(notebook: nbformat.NotebookNode, name: str) -> Iterator[ast.Call]:
-    """The calls of a function in a notebook's cells, with the name written out."""
+    """The calls of a function in a notebook's cells, where it is called by its plain name."""
     for cell in code_of(notebook):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
@@ -57,13 +57,13 @@ def calls(notebook: nbformat.NotebookNode, name: str) -> Iterator[ast.Call]:
 
 
 def first_arguments(notebook: nbformat.NotebookNode, name: str) -> list[str]:
-    """What the calls of a function are given first, if that is a text; in order, each once."""
+    """The first argument of each call of a function, if it is a string; in order, without repeats."""
     found = [call.args[0].value for call in calls(notebook, name) if isinstance(call.args[0], ast.Constant)]
     return list(dict.fromkeys(found))
 
 
 def assert_built(found: nbformat.NotebookNode, made: nbformat.NotebookNode) -> None:
-    """Same cells; all executed, in order, without an error; nothing of the machine it was built on."""
+    """Same cells, all executed, in order and without errors; no traces of the machine it was built on."""
     assert [(cell.cell_type, cell.source, cell.metadata) for cell in found.cells] == [
         (cell.cell_type, cell.source, cell.metadata) for cell in made.cells
     ], "not what its source makes: make chapters"
