@@ -80,7 +80,7 @@ def assert_built(found: nbformat.NotebookNode, made: nbformat.NotebookNode) -> N
 @each_chapter
 @pytest.mark.parametrize("which", ["starter", "solution"])
 def test_a_notebook_in_the_repository_is_what_its_source_makes(chapter: Chapter, which: str) -> None:
-    """If not: make chapters."""
+    """If not, run `make chapters`."""
     path = chapter.starter if which == "starter" else chapter.solution
     made = chapters.starter(chapter) if which == "starter" else chapters.solution(chapter)
     assert_built(kept(path), made)
@@ -93,7 +93,7 @@ def test_a_page_in_the_repository_is_what_its_source_makes(page: str) -> None:
 
 
 def test_the_contents_lead_to_every_chapter() -> None:
-    """Title, one line, minutes, and what it needs."""
+    """With title, one line, minutes, and requirements."""
     text = chapters.contents(CHAPTERS).cells[0].source
     for chapter in CHAPTERS:
         assert f"| [{chapter.title}]({chapter.name}.ipynb) | {chapter.about} | {chapter.minutes} |" in text
@@ -101,7 +101,7 @@ def test_the_contents_lead_to_every_chapter() -> None:
 
 
 def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
-    """Those of the sources, with what was recorded, in a picture."""
+    """Those in the sources, with their recorded outcomes, in a picture."""
     page = kept(NOTEBOOKS / f"{chapters.PREDICTIONS}.ipynb")
     said = build.printed(page)
     for each in build.noted(CHAPTERS):
@@ -112,7 +112,7 @@ def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
 @pytest.mark.live
 @pytest.mark.parametrize("which", ["starter", "solution"])
 def test_the_first_chapter_comes_out_of_its_recordings_as_it_is_kept(which: str, tmp_path: Path) -> None:
-    """Its printed words, all of them, without starting a stack."""
+    """All its printed words, without starting a stack."""
     first = CHAPTERS[0]
     path = first.starter if which == "starter" else first.solution
     notebook = chapters.starter(first) if which == "starter" else chapters.solution(first)
@@ -121,7 +121,7 @@ def test_the_first_chapter_comes_out_of_its_recordings_as_it_is_kept(which: str,
 
 
 def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
-    """Another cell, another word printed, another picture; a pixel more or less is none."""
+    """Another cell, printed word or picture makes it stale; a pixel more or less does not."""
     kept_one = kept(CHAPTERS[0].starter)
     assert build.stale(kept_one, kept(CHAPTERS[0].starter)) == []
     assert build.stale(kept_one, kept(CHAPTERS[0].solution)) == ["its cells are not those of its source"]
@@ -144,7 +144,7 @@ def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
 
 @each_chapter
 def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapter: Chapter) -> None:
-    """In the kept notebook each score has found its prediction and its figure."""
+    """In the kept notebook each score has found its prediction and its measured figure."""
     notebook = chapters.starter(chapter)
     predicted = first_arguments(notebook, "predict")
     assert predicted
@@ -158,14 +158,14 @@ def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapt
 
 @each_chapter
 def test_a_chapter_has_a_picture(chapter: Chapter) -> None:
-    """In the page itself: nothing needs to be run to see it."""
+    """In the page itself, so that it can be seen without running anything."""
     for path in (chapter.starter, chapter.solution):
         assert any("image/png" in output.get("data", {}) for output in outputs_of(kept(path)))
 
 
 @each_chapter
 def test_every_exercise_has_a_check_that_fails_without_an_answer_and_holds_with_one(chapter: Chapter) -> None:
-    """Each exercise is followed by its own check; the kept outputs say what the checks said."""
+    """Each exercise is followed by its own check; the kept outputs show its result."""
     cells = code_of(chapters.solution(chapter))
     exercises = [number for number, cell in enumerate(cells) if chapters.is_exercise(cell)]
     assert len(exercises) >= 2
@@ -179,7 +179,7 @@ def test_every_exercise_has_a_check_that_fails_without_an_answer_and_holds_with_
 
 @each_chapter
 def test_every_experiment_is_recorded_and_every_recording_is_an_experiment(chapter: Chapter) -> None:
-    """So that the chapter can be read and drawn again without a stack; its recordings are small."""
+    """So a chapter can be read and redrawn without a stack; its recordings are small."""
     files = {path.name: path for path in build.DATA.glob(f"{chapter.number:02}-*.json.gz")}
     names = first_arguments(chapters.solution(chapter), "experiment")
     assert set(files) == {f"{chapter.number:02}-{name}.json.gz" for name in names}
@@ -188,7 +188,7 @@ def test_every_experiment_is_recorded_and_every_recording_is_an_experiment(chapt
 
 @each_chapter
 def test_the_cells_of_a_chapter_are_few_and_short(chapter: Chapter) -> None:
-    """About 25; code of at most 15 lines of at most 110 letters: what is longer belongs into a package."""
+    """About 25; code has at most 15 lines of at most 110 characters: longer code belongs in a package."""
     notebook = chapters.solution(chapter)
     assert len(notebook.cells) in CELLS
     for cell in code_of(notebook):
@@ -199,7 +199,7 @@ def test_the_cells_of_a_chapter_are_few_and_short(chapter: Chapter) -> None:
 
 @each_chapter
 def test_a_chapter_implements_nothing(chapter: Chapter) -> None:
-    """No function or class of more than three lines, but where building one is what the chapter is about."""
+    """No function or class is longer than three lines, unless building one is what the chapter is about."""
     if chapter.number in BUILDS_THINGS:
         return
     for cell in code_of(chapters.solution(chapter)):
@@ -210,7 +210,7 @@ def test_a_chapter_implements_nothing(chapter: Chapter) -> None:
 
 @each_chapter
 def test_a_chapter_asks_first_and_ends_with_what_to_remember(chapter: Chapter) -> None:
-    """Its question in the first cell; its exercises and its conclusion under their headings."""
+    """Its question is in the first cell; exercises and conclusion have their headings."""
     text = "\n".join(cell.source for cell in chapters.starter(chapter).cells if cell.cell_type == "markdown")
     assert "**The question:**" in chapters.starter(chapter).cells[0].source
     assert "## Exercises" in text
@@ -219,7 +219,7 @@ def test_a_chapter_asks_first_and_ends_with_what_to_remember(chapter: Chapter) -
 
 @each_chapter
 def test_a_chapter_begins_with_begin(chapter: Chapter) -> None:
-    """Which looks whether the kernel has all that is needed, before anything else is imported."""
+    """It checks that the kernel has all that is needed before anything else is imported."""
     first = code_of(chapters.starter(chapter))[0]
     (call,) = calls(nbformat.v4.new_notebook(cells=[first]), "begin")
     assert isinstance(call.args[0], ast.Constant)
@@ -232,7 +232,9 @@ def test_a_chapter_begins_with_begin(chapter: Chapter) -> None:
 
 @pytest.mark.parametrize("name", LINKED)
 def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link, on GitHub and in JupyterLab; none leaves the workbook: the site holds no more."""
+    """Every relative link works on GitHub and in JupyterLab; none leaves the workbook, as the site has no
+    more.
+    """
     path = NOTEBOOKS / name
     texts = [path.read_text()] if path.suffix == ".md" else []
     if path.suffix == ".ipynb":
@@ -256,7 +258,7 @@ def test_the_helpers_of_the_workbook_never_import_locust_or_the_apps() -> None:
 
 
 def test_an_answer_is_left_out_of_the_starter() -> None:
-    """What it sets remains to be set; in a function the value remains to be returned."""
+    """A variable it sets is left to be set; in a function, the value is left to be returned."""
     code = "x = 1\n# solution:\na, b = f(x), 2\nc = a\n# end\nprint(x)"
     assert chapters.without_answers(code) == (
         "x = 1\na = ...  # your answer\nb = ...  # your answer\nc = ...  # your answer\nprint(x)"
@@ -274,7 +276,7 @@ def test_an_exercise_without_an_answer_is_refused() -> None:
 
 
 def test_a_source_without_a_header_is_refused(tmp_path: Path) -> None:
-    """The message says what is missing."""
+    """The message names what is missing."""
     source = tmp_path / "01_x.py"
     source.write_text("# ---\n# about: x\n# ---\n\n# %% [markdown]\n# # 1. X\n")
     with pytest.raises(chapters.SourceError, match="the header lacks minutes, needs"):
@@ -283,7 +285,7 @@ def test_a_source_without_a_header_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["1", "01", "01_the_500_ms_rule"])
 def test_a_chapter_is_named_by_its_number_or_its_name(name: str) -> None:
-    """Both on the command line; an unknown one is said."""
+    """Either works on the command line; an unknown one is reported."""
     assert build.chosen(CHAPTERS, [name]) == [CHAPTERS[0]]
     with pytest.raises(chapters.SourceError, match="no chapter 77: there are 01_the_500_ms_rule"):
         build.chosen(CHAPTERS, ["77"])
@@ -292,7 +294,7 @@ def test_a_chapter_is_named_by_its_number_or_its_name(name: str) -> None:
 @pytest.mark.live
 @pytest.mark.parametrize("which", ["starter", "solution"])
 def test_the_example_in_the_authors_page_is_a_chapter(which: str, tmp_path: Path) -> None:
-    """As it stands there: the starter's checks say "not yet", the solution's "right"."""
+    """Taken literally: the starter's checks say "not yet", the solution's "right"."""
     (example,) = re.findall(r"```python\n(.*?)```", (NOTEBOOKS / "WRITING.md").read_text(), re.DOTALL)
     source = tmp_path / "12_a_chapter.py"
     source.write_text(example)

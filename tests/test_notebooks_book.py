@@ -1,4 +1,4 @@
-"""The site holds every page, and loads nothing from elsewhere. `make book` builds it."""
+"""The site, built by `make book`, holds every page and loads nothing from elsewhere."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import book
 
 
 def test_the_site_has_every_page_and_the_contents_first(tmp_path: Path) -> None:
-    """Chapters, solutions and the teacher's page, in the navigation too; links to the contents lead there."""
+    """Chapters, solutions and the teacher's page are in the navigation, too; links to the contents work."""
     book.stage(tmp_path)
     pages = [*NOTEBOOKS.glob("[0-9]*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb"), NOTEBOOKS / "teachers.md"]
     wanted = {str(page.relative_to(NOTEBOOKS)) for page in pages} - {"00_contents.ipynb"}
@@ -40,6 +40,6 @@ def test_the_site_has_every_page_and_the_contents_first(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_offline_is_found(tmp_path: Path, html: str, wrong: list[str]) -> None:
-    """Scripts, styles and pictures from elsewhere, and links to pages that are not there."""
+    """Scripts, styles and pictures from elsewhere, and links to missing pages."""
     (tmp_path / "a.html").write_text(html)
     assert book.problems(tmp_path) == wrong

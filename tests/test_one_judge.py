@@ -1,4 +1,4 @@
-"""Whatever a recording is like, everything that tells of it gives the same verdict."""
+"""Whatever is in a recording, everything that reports on it gives the same verdict."""
 
 import contextlib
 import io
@@ -88,7 +88,7 @@ def recordings(draw: st.DrawFn) -> Recording:
 
 
 def terminal_status(text: str) -> Status:
-    """What the terminal's words come to."""
+    """The exit status that the terminal's words imply."""
     stages = text.split("The rule, ")[1:]
     said = []
     for stage in stages:
@@ -105,7 +105,7 @@ def terminal_status(text: str) -> Status:
 def test_the_terminal_the_report_and_a_comparison_agree(
     tmp_path_factory: pytest.TempPathFactory, known: Recording
 ) -> None:
-    """Each reads the files that the plugin has written. What one calls unfit, none compares."""
+    """Each reads the files that the plugin wrote. If one calls a load unfit, none compares it."""
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     write_recording(path, known)
     judgement = judge(read_recording(path))
@@ -128,7 +128,7 @@ def test_the_terminal_the_report_and_a_comparison_agree(
 @given(recordings())
 @settings(max_examples=10, deadline=None)
 def test_so_do_their_commands(tmp_path_factory: pytest.TempPathFactory, known: Recording) -> None:
-    """The page says it in its first lines; `compare` never ends with 0 on a load that is not fit."""
+    """The report's first lines give the verdict; `compare` never ends with 0 for an unfit load."""
     folder = tmp_path_factory.mktemp("rows")
     write_recording(folder / "rows.csv", known)
     judgement = judge(known)

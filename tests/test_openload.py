@@ -1,4 +1,4 @@
-"""Open load: visits begin when they are due, on users that are used again, up to the limits."""
+"""Open load: visits begin when they are due, on users that are reused, within the limits."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from loadtests.records.rows import DROPPED
 
 
 class Made:
-    """A user; how many there are is how many were made."""
+    """A user class that counts its instances."""
 
     weight = 1
     made = 0
@@ -49,7 +49,7 @@ def opened(
 
 
 def never(_made: type[Made]) -> Made:
-    """A user whose on_start does not end."""
+    """A user whose on_start never ends."""
     gevent.event.Event().wait()
     raise AssertionError
 
@@ -65,14 +65,14 @@ def at(*times: float) -> Iterator[Arrival]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Let the greenlets run until it is true."""
+    """Let the greenlets run until the condition holds."""
     with gevent.Timeout(20):
         while not condition():
             gevent.sleep(0.001)
 
 
 def test_a_visit_begins_when_it_is_due_and_not_before() -> None:
-    """Nobody waits for the one before."""
+    """It does not wait for the previous one."""
     begun: list[tuple[int, float]] = []
     never = gevent.event.Event()
 
@@ -89,7 +89,7 @@ def test_a_visit_begins_when_it_is_due_and_not_before() -> None:
 
 
 def test_a_user_whose_visit_has_ended_makes_the_next_one() -> None:
-    """One after the other: one user; at the same time: one each."""
+    """Visits one after the other share a user; simultaneous ones need one each."""
     done: list[Made] = []
     _, load = opened(at(0.0, 0.02, 0.04), lambda user, _: done.append(user))
     wait_for(lambda: len(done) == 3)
@@ -98,7 +98,7 @@ def test_a_user_whose_visit_has_ended_makes_the_next_one() -> None:
 
 
 def test_what_comes_when_too_many_are_in_flight_is_dropped() -> None:
-    """It is counted, and a row under the name of what it would have sent; it is not sent later."""
+    """It is counted, and recorded under the name of what it would have sent; it is not sent later."""
     go_on = gevent.event.Event()
     recorder, load = opened(at(0.0, 0.0, 0.0), lambda *_: go_on.wait(), in_flight=2)
     wait_for(lambda: load.dropped)
@@ -110,7 +110,7 @@ def test_what_comes_when_too_many_are_in_flight_is_dropped() -> None:
 
 
 def test_visits_wait_for_a_connection_and_keep_their_order() -> None:
-    """At most two at a time, all of them in the end, and no more users than connections."""
+    """At most two at a time, eventually all of them, and no more users than connections."""
     at_a_time: list[int] = []
     order: list[int] = []
     there = 0
@@ -131,7 +131,7 @@ def test_visits_wait_for_a_connection_and_keep_their_order() -> None:
 
 
 def test_visits_that_still_wait_at_the_end_were_never_sent() -> None:
-    """They are unfinished rows: nobody knows how long they would have waited."""
+    """They are unfinished rows: how long they would have waited is unknown."""
     recorder, load = opened(at(0.0, 0.0, 0.0), lambda *_: gevent.event.Event().wait(), connections=1)
     wait_for(lambda: load.in_flight == 3)
     load.stop(drain=0)
@@ -141,7 +141,7 @@ def test_visits_that_still_wait_at_the_end_were_never_sent() -> None:
 
 
 def test_visits_in_flight_have_the_drain_to_end() -> None:
-    """Also those that wait for a connection; no new one begins."""
+    """Those waiting for a connection, too; no new one begins."""
     ended: list[int] = []
 
     def perform(_user: Made, arrival: Arrival) -> None:
@@ -156,8 +156,8 @@ def test_visits_in_flight_have_the_drain_to_end() -> None:
 
 
 def test_a_generator_that_never_came_to_it_says_so() -> None:
-    """A thousand that were due long ago: they are not hurried out at the end, but counted as never sent."""
-    lost: list[float] = []  # seconds, as if the first visit had taken a hundred of CPU, and then came the end
+    """A thousand visits long overdue: they are not sent in a rush at the end, but counted as never sent."""
+    lost: list[float] = []  # seconds, as if the first visit had taken a hundred of CPU before the end came
     _, load = opened(
         at(0.0, *[50.0] * 1000), lambda *_: lost.append(100.0), clock=lambda: time.perf_counter() + sum(lost)
     )
@@ -167,7 +167,7 @@ def test_a_generator_that_never_came_to_it_says_so() -> None:
 
 
 def test_a_visit_whose_user_could_not_start_is_not_performed() -> None:
-    """It is a visit all the same: somebody came, and is told of with the reason."""
+    """It is a visit all the same: somebody came, and it is reported with the reason."""
     performed: list[Arrival] = []
     failed: list[tuple[int, str]] = []
     _, load = opened(
@@ -184,7 +184,7 @@ def test_a_visit_whose_user_could_not_start_is_not_performed() -> None:
 
 
 def test_a_visit_whose_user_is_not_ready_in_the_end_was_never_sent() -> None:
-    """And is counted apart, so that one can say why."""
+    """It is counted separately, so that the reason can be given."""
     recorder, load = opened(at(0.0, 0.0), lambda *_: None, make=never)
     wait_for(lambda: load.in_flight == 2)
     load.stop(drain=0)
@@ -195,7 +195,7 @@ def test_a_visit_whose_user_is_not_ready_in_the_end_was_never_sent() -> None:
 
 @pytest.mark.parametrize("make", [never, in_vain])
 def test_a_load_does_not_wait_for_users_that_do_not_get_ready(make: Callable[[type[Made]], Made]) -> None:
-    """Nor does it end by them."""
+    """Nor do they end it."""
     users = Users([Choice(Made, None, 1.0, True)], make)
     with gevent.Timeout(20):
         users.prepare(3, bursting=False, patience=0.01)
@@ -203,7 +203,7 @@ def test_a_load_does_not_wait_for_users_that_do_not_get_ready(make: Callable[[ty
 
 
 def test_a_load_waits_as_long_as_more_users_get_ready() -> None:
-    """Each of them may take almost as long as its patience."""
+    """Each may take almost as long as the load's patience."""
 
     def slowly(made: type[Made]) -> Made:
         gevent.sleep(0.005)
@@ -215,7 +215,7 @@ def test_a_load_waits_as_long_as_more_users_get_ready() -> None:
 
 
 def test_users_can_be_made_ready_for_a_burst() -> None:
-    """Those of the classes that come in bursts, so that making them is no part of anybody's latency."""
+    """Users of the burst's classes, so that creating them is in no one's latency."""
 
     class Other(Made):
         pass
@@ -230,7 +230,7 @@ def test_users_can_be_made_ready_for_a_burst() -> None:
 
 
 def test_the_choices_are_tasks_weighted_over_classes() -> None:
-    """Locust repeats a task in `tasks` as often as it weighs; a class's weight is shared by its tasks."""
+    """Locust repeats a task in `tasks` by its weight; a class's weight is shared among its tasks."""
     look, read, submit = object(), object(), object()
     browser = SimpleNamespace(weight=3, tasks=[look, look, read])
     submitter = SimpleNamespace(weight=7, tasks=[submit], bursts=True)

@@ -1,4 +1,4 @@
-"""What pipelines are given: XML that every reader of JUnit's can parse, and Markdown."""
+"""What pipelines are given: XML that every JUnit reader can parse, and Markdown."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ BUSY = "the machine was 93 % busy (at most 80 %)"
 
 
 def parsed(xml: str) -> Element:
-    """The only suite in it, whose counts agree with what is in it."""
+    """The file's only suite, whose counts agree with its contents."""
     assert xml.startswith('<?xml version="1.0" encoding="UTF-8"?>\n')
     root = ElementTree.fromstring(xml.encode())
     (suite,) = root.findall("testsuite")
@@ -30,7 +30,7 @@ def parsed(xml: str) -> Element:
 
 
 def outcomes(suite: Element) -> dict[str, str]:
-    """What became of each test case: passed, failure, error or skipped."""
+    """The outcome of each test case: passed, failure, error or skipped."""
     return {
         f"{case.get('name')}": next((each.tag for each in case if each.tag != "properties"), "passed")
         for case in suite.findall("testcase")
@@ -38,7 +38,7 @@ def outcomes(suite: Element) -> dict[str, str]:
 
 
 def swept(folder: Path) -> dict[str, Any]:
-    """Both apps with 10 and 50 users: the synchronous one takes 800 ms with 50."""
+    """Both apps at 10 and 50 users: at 50 the synchronous one takes 800 ms."""
     return run(
         folder,
         [
@@ -54,7 +54,7 @@ def swept(folder: Path) -> dict[str, Any]:
 
 
 def test_each_point_is_a_test_case_with_its_figures(tmp_path: Path) -> None:
-    """Its properties are plain numbers, those of the point."""
+    """Its properties are the point's figures, as plain numbers."""
     results = swept(tmp_path)
     suite = parsed(junit(results))
     assert suite.get("timestamp") == "2030-01-02T03:04:05"
@@ -73,7 +73,7 @@ def test_each_point_is_a_test_case_with_its_figures(tmp_path: Path) -> None:
 
 
 def test_only_what_the_verdict_judges_fails(tmp_path: Path) -> None:
-    """The synchronous app may break the rule where the queued one is judged: status 0, and no failure."""
+    """The synchronous app may break the rule if the queued one is judged: status 0, and no failure."""
     results = swept(tmp_path / "both")
     assert results["verdict"]["exit_status"] == 0
     found = outcomes(parsed(junit(results)))
@@ -91,7 +91,7 @@ def test_only_what_the_verdict_judges_fails(tmp_path: Path) -> None:
 
 
 def test_a_point_without_a_fit_repeat_is_an_error_that_says_why(tmp_path: Path) -> None:
-    """As is a run without a point."""
+    """So is a run without a point."""
     results = run(
         tmp_path, [step(tmp_path, 1, about(20)), step(tmp_path, 2, about(20), users=50, unfit_reasons=[BUSY])]
     )
@@ -103,12 +103,12 @@ def test_a_point_without_a_fit_repeat_is_an_error_that_says_why(tmp_path: Path) 
 
 
 def few(folder: Path, app: str = "queued", users: int = 5, **different: Any) -> dict[str, Any]:
-    """A step of 40 requests of each kind, all of them fast: too few to say."""
+    """A step with 40 requests of each kind, all fast: too few to decide."""
     return step(folder, (app, users), about(20), per_s=2, app=app, users=users, **different)
 
 
 def test_an_undecided_point_is_skipped_and_says_so(tmp_path: Path) -> None:
-    """No failure, and no success either; the verdict has status 4."""
+    """Neither a failure nor a success; the verdict has status 4."""
     results = run(tmp_path, [few(tmp_path)])
     assert results["verdict"]["exit_status"] == 4
     suite = parsed(junit(results))
@@ -121,7 +121,7 @@ def test_an_undecided_point_is_skipped_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_group_is_undecided_or_broken_for_itself(tmp_path: Path) -> None:
-    """A row says what its own requests prove; a failure tells only of what is beyond doubt."""
+    """A row states what its own requests prove; a failure reports only what is beyond doubt."""
     broken = step(tmp_path, 1, about(800), users=20)
     other = few(tmp_path)["browse"] | {"over": 1, "share_over": 1 / 40}
     results = run(tmp_path, [broken | {"browse": other}])
@@ -135,7 +135,7 @@ def test_a_group_is_undecided_or_broken_for_itself(tmp_path: Path) -> None:
 
 
 def test_a_larger_load_speaks_for_a_smaller_one_that_is_skipped(tmp_path: Path) -> None:
-    """Status 0, and nothing in the file that fails."""
+    """Status 0, and no failure in the file."""
     results = run(tmp_path, [few(tmp_path), step(tmp_path, 2, about(20), users=20)])
     assert results["verdict"]["exit_status"] == 0
     assert sorted(outcomes(parsed(junit(results))).values()) == ["passed", "skipped"]
@@ -143,7 +143,7 @@ def test_a_larger_load_speaks_for_a_smaller_one_that_is_skipped(tmp_path: Path) 
 
 
 def test_whatever_stands_in_a_reason_the_xml_can_be_read(tmp_path: Path) -> None:
-    """Brackets, quotes, ampersands, and what XML can't hold at all."""
+    """Brackets, quotes, ampersands, and characters that XML does not allow."""
     reason = '<b> & "it\'s" \x00\x1b[31m ]]> \ud800 é'
     results = run(tmp_path, [step(tmp_path, 1, about(20), unfit_reasons=[reason])])
     (error,) = parsed(junit(results)).iter("error")
@@ -151,7 +151,7 @@ def test_whatever_stands_in_a_reason_the_xml_can_be_read(tmp_path: Path) -> None
 
 
 def test_the_summary_has_the_verdict_and_a_row_for_each_point(tmp_path: Path) -> None:
-    """And every row as many cells as the head."""
+    """Every row has as many cells as the head."""
     results = swept(tmp_path)
     text = github_summary(results)
     lines = text.splitlines()
@@ -166,7 +166,7 @@ def test_the_summary_has_the_verdict_and_a_row_for_each_point(tmp_path: Path) ->
 
 
 def test_the_summary_lists_what_is_not_fit_and_why(tmp_path: Path) -> None:
-    """Each repeat, its reasons escaped."""
+    """Each repeat, with its reasons escaped."""
     steps = [
         step(tmp_path, 1, about(20)),
         step(tmp_path, 2, about(20), users=50, repeat=2, unfit_reasons=["<x> | *y*", BUSY]),
@@ -183,7 +183,7 @@ def comparison(tmp_path: Path, before: float, after: float) -> Any:
 
 
 def test_a_comparison_has_a_test_case_for_each_group(tmp_path: Path) -> None:
-    """It fails where it got slower, with the figures."""
+    """A group that got slower fails, with the figures."""
     found = comparison(tmp_path / "slower", 200, 300)
     suite = parsed(junit_comparison(found))
     assert list(outcomes(suite)) == [
@@ -209,7 +209,7 @@ def test_a_comparison_that_is_not_fit_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_comparison_as_markdown(tmp_path: Path) -> None:
-    """The verdict, and each figure with its interval; where it is from stands once."""
+    """The verdict, and each figure with its interval; a group's first row alone names its condition."""
     text = github_comparison(comparison(tmp_path, 200, 300))
     assert text.startswith("### ❌ Slower\n\nSlower: ")
     table = [line for line in text.splitlines() if line.startswith("|")]

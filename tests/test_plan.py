@@ -1,4 +1,4 @@
-"""In which order a run measures what."""
+"""The order in which a run measures its steps."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ PLAN = Plan(users=(1, 5, 10, 20, 50, 100), repeats=3)
 
 
 def test_everything_is_measured_as_often_as_was_asked() -> None:
-    """Each app, load, number of slots; workers and threads of the queued app only; the extra ones once."""
+    """Each app, load and number of slots; workers and threads for the queued app only; extra ones once."""
     burst = Condition("queued", rate=5.0, burst=50)
     plan = Plan(users=(1, 2), rates=(3.0,), slots=(4, 16), threads=(8, 32), repeats=2, extra=(burst,))
     seen = Counter(step.condition for step in plan.steps())
@@ -28,7 +28,7 @@ def test_everything_is_measured_as_often_as_was_asked() -> None:
 
 
 def test_the_order_is_mixed_and_the_apps_alternate() -> None:
-    """No app, and no load, has the machine's good minutes to itself."""
+    """No app or load gets the machine's good minutes to itself."""
     steps = PLAN.steps()
     orders = [
         [s.condition.users for s in steps if s.repeat == r and s.condition.app == "sync"] for r in (1, 2, 3)
@@ -43,13 +43,13 @@ def test_the_order_is_mixed_and_the_apps_alternate() -> None:
 
 
 def test_the_same_seed_gives_the_same_order() -> None:
-    """And another seed another one."""
+    """Another seed gives another order."""
     assert PLAN.steps() == PLAN.steps()
     assert PLAN.steps() != replace(PLAN, seed=2).steps()
 
 
 def test_no_two_steps_share_their_files() -> None:
-    """The name of a step says all in which it differs."""
+    """A step's name contains everything in which it differs."""
     plan = Plan(users=(1, 10), rates=(1.0, 2.5), slots=(4, 16), workers=(1, 2), threads=(8, 32), repeats=2)
     plan = replace(plan, extra=(Condition("queued", rate=1.0, burst=9), Condition("queued", users=7)))
     names = [step.name for step in plan.steps()]
@@ -57,7 +57,7 @@ def test_no_two_steps_share_their_files() -> None:
 
 
 def test_a_plan_survives_being_written_down() -> None:
-    """An interrupted run is gone on with from what its folder says."""
+    """An interrupted run is resumed from the plan in its folder."""
     plan = replace(PLAN, rates=(1.5,), extra=(Condition("queued", users=3),), connections=7)
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
@@ -80,12 +80,12 @@ def test_the_full_plan_lies_around_the_knee() -> None:
 
 
 def test_a_pilot_is_one_short_step_that_keeps_the_slots_busy() -> None:
-    """Of the synchronous app."""
+    """It measures the synchronous app."""
     (step,) = pilot_plan(Plan()).steps()
     assert (step.condition.app, step.condition.users) == ("sync", 16)
 
 
 def test_an_unfit_pilot_shows_no_knee() -> None:
-    """It says why."""
+    """The message says why."""
     with pytest.raises(LoadTestError, match="the machine was 97 % busy"):
         full_plan(Plan(), pilot(fit=False, unfit_reasons=["the machine was 97 % busy"]))

@@ -35,7 +35,7 @@ def truth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_users_that_know_nothing_of_it_leave_rows_of_both_clients(null_server: str, tmp_path: Path) -> None:
-    """As many as Locust counts; named as in Locust; grouped by name, or as the locustfile says."""
+    """As many rows as Locust counts, named as in Locust; grouped by name, or as the locustfile says."""
     options = ("--users", "4", "--spawn-rate", "4", "--run-time", "1s", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Plain", "Fast", "--host", null_server, *options)
     assert run.status == 0, run.err
@@ -60,8 +60,8 @@ def test_users_that_know_nothing_of_it_leave_rows_of_both_clients(null_server: s
 def test_failures_are_told_as_locust_tells_them(
     null_server: str, tmp_path: Path, user: str, status: int, words: str
 ) -> None:
-    """What the locustfile says of an answer, and where none came; Locust's own exit status is as it was, but
-    for a load that found no server at all.
+    """The locustfile's judgement of an answer, and a missing answer. Locust's own exit status is unchanged,
+    except for a load that found no server at all.
     """
     options = ("--users", "1", "--run-time", "1s", "--exit-code-on-error", "7", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, user, "--host", null_server, *options)
@@ -74,14 +74,14 @@ def test_a_broken_rule_is_the_exit_status_if_asked_for(truth_server: str, tmp_pa
     """Every latency is over 1 ms: status 1. Without --fail-over the status is Locust's."""
     options = ("Lognormal", "--host", truth_server, "--users", "2", "--run-time", "2s", "--stop-timeout", "9")
     asked = headless(TRUTH, tmp_path, *options, "--rule", "1", "--fail-over", "50")
-    assert asked.status in {1, 3}, asked.out  # 3 on a machine that is busy otherwise
+    assert asked.status in {1, 3}, asked.out  # 3 on a busy machine
     assert (asked.status == 3) == ("proves nothing" in asked.out)
     assert "broken.\n  GET /lognormal 100 %" in asked.out
     assert headless(TRUTH, tmp_path, *options, "--rule", "1").status == 0
 
 
 def test_a_load_that_measured_nothing_is_unfit(null_server: str, tmp_path: Path) -> None:
-    """All of it was warm-up: status 3, and said why."""
+    """All of it was warm-up: status 3, with the reason."""
     run = headless(
         *(USERS, tmp_path, "Fast", "--host", null_server, "--users", "1", "--run-time", "1s"),
         *("--warm-up", "60", "--fail-over", "1"),
@@ -91,7 +91,7 @@ def test_a_load_that_measured_nothing_is_unfit(null_server: str, tmp_path: Path)
 
 
 def test_requests_whose_users_are_killed_at_the_end_are_rows(truth_server: str, tmp_path: Path) -> None:
-    """Locust's default is to kill; the hanging ones are what it loses. Closed load, no drain."""
+    """Locust kills users by default, and loses their hanging requests. Closed load, no drain."""
     options = ("--users", "5", "--spawn-rate", "5", "--run-time", "3s", "--stop-timeout", "0")
     run = headless(TRUTH, tmp_path, "Hanging", "--host", truth_server, *options)
     hung = [row for row in run.rows if row.unfinished]
@@ -100,7 +100,7 @@ def test_requests_whose_users_are_killed_at_the_end_are_rows(truth_server: str, 
 
 
 def test_each_step_is_reported_apart(null_server: str, tmp_path: Path) -> None:
-    """In the table, and in the .json: with its users, and the rows of each can be told apart."""
+    """In the table and in the .json, with its users; the rows of the steps can be told apart."""
     steps = ("--steps", "1,4", "--step-seconds", "2", "--warm-up", "0.5", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps)
     assert run.status == 0, run.err
@@ -113,11 +113,11 @@ def test_each_step_is_reported_apart(null_server: str, tmp_path: Path) -> None:
     assert {row.user for row in run.rows if row.intended_s > second.start_s + 0.5} == {0, 1, 2, 3}
     assert "1 user, from 0.0 to" in run.out and "4 users, from" in run.out
     assert run.out.count("The rule, ") == 2
-    assert "have no impact" not in run.err  # Locust's words on --users that a shape ignores
+    assert "have no impact" not in run.err  # Locust's message about --users, which a shape ignores
 
 
 def test_open_load_has_steps_too(null_server: str, tmp_path: Path) -> None:
-    """Rates, by the schedule: as many rows in each stage as its seed has planned, some 20 and some 80."""
+    """Rates, by the schedule: each stage has as many rows as its seed planned, about 20 and 80."""
     steps = ("--model", "open", "--steps", "20,80", "--step-seconds", "1", "--seed", "3")
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps, "--stop-timeout", "5")
     assert run.recording.stages == ((20, 0, 1), (80, 1, 2))
@@ -130,7 +130,7 @@ def test_open_load_has_steps_too(null_server: str, tmp_path: Path) -> None:
 
 
 def test_a_burst_comes_at_once_on_top(null_server: str, tmp_path: Path) -> None:
-    """Forty at the first second, beside five a second."""
+    """Forty at the first second, on top of five a second."""
     options = ("--model", "open", "--rate", "5", "--burst", "40", "--burst-at", "1", "--run-time", "2s")
     run = headless(USERS, tmp_path, "Plain", "--host", null_server, *options, "--stop-timeout", "5")
     assert sum(row.intended_s == 1 for row in run.rows) == 40
@@ -138,7 +138,7 @@ def test_a_burst_comes_at_once_on_top(null_server: str, tmp_path: Path) -> None:
 
 
 def test_too_many_in_flight_are_dropped_and_counted(truth_server: str, tmp_path: Path) -> None:
-    """A server that has ceased to answer, and at most ten at a time: all others are rows that say so."""
+    """The server has stopped answering, and at most ten may be in flight: all others are dropped rows."""
     options = ("--model", "open", "--rate", "60", "--in-flight", "10", "--run-time", "3s")
     run = headless(TRUTH, tmp_path, "Hanging", "--host", truth_server, *options, "--fail-over", "1")
     dropped = [row for row in run.rows if row.dropped]
@@ -151,7 +151,7 @@ def test_too_many_in_flight_are_dropped_and_counted(truth_server: str, tmp_path:
 
 
 def test_a_visit_of_a_sequence_goes_through_it_once(null_server: str, tmp_path: Path) -> None:
-    """Its first request counts from when the visit was to begin, the second from its own sending."""
+    """Its first request counts from the visit's intended start, the second from its own sending."""
     options = ("--model", "open", "--rate", "20", "--run-time", "1s", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Sequence", "--host", null_server, *options)
     of_each = {
@@ -163,11 +163,11 @@ def test_a_visit_of_a_sequence_goes_through_it_once(null_server: str, tmp_path: 
 
 
 def test_a_visit_that_fails_before_it_sends_is_a_failure(null_server: str, tmp_path: Path) -> None:
-    """Not silence: it is among the visits, with the error's words, and Locust knows of it."""
+    """It is a row among the visits, with the error's message, and Locust is informed."""
     options = ("--model", "open", "--rate", "30", "--run-time", "1s", "--stop-timeout", "5")
     run = headless(USERS, tmp_path, "Broken", "--host", null_server, *options)
     failed = [row for row in run.rows if row.error == "the locustfile is broken"]
-    sent = [row for row in run.rows if row.sent_s is not None]  # a busy machine may be too late with some
+    sent = [row for row in run.rows if row.sent_s is not None]  # a busy machine may start some too late
     assert run.recording.arrivals and len(sent) == run.recording.arrivals.sent
     assert len(failed) == len(sent) // 2 > 3
     assert {row.name for row in run.rows} == {"GET /sometimes"}
@@ -194,7 +194,7 @@ def test_bad_values_are_refused_with_advice(
 
 
 def test_the_options_are_explained(tmp_path: Path) -> None:
-    """Each of them, and with them Locust's own. (Locust's --help comes before the locustfile is read.)"""
+    """All of them, beside Locust's own. (Locust's --help comes before the locustfile is read.)"""
     run = headless(USERS, tmp_path, "--help-load")
     assert run.status == 0
     load = "model rate in-flight connections burst burst-at steps step-seconds"
@@ -205,7 +205,7 @@ def test_the_options_are_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("user", ["Plain", "Fast"])
 def test_a_server_that_is_not_there_breaks_no_rule(user: str, tmp_path: Path) -> None:
-    """Status 2 and a sentence, whether or not --fail-over asks for a verdict."""
+    """Status 2 and one sentence, with or without --fail-over."""
     host = f"http://127.0.0.1:{free_port()}"
     for options in ((), ("--fail-over", "1")):
         run = headless(USERS, tmp_path, user, "--host", host, "--users", "2", "--run-time", "1s", *options)

@@ -1,4 +1,4 @@
-"""A load that nobody should believe: its generator says so, whatever the figures are."""
+"""Loads that must not be believed: the generator says so, whatever the figures are."""
 
 import functools
 import re
@@ -41,7 +41,7 @@ def truth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_generator_without_file_descriptors_is_not_fit(
     truth_server: str, tmp_path: Path, load: str
 ) -> None:
-    """What could not be sent is no failure of the server. The rows are written, and it says what to do."""
+    """Unsent requests are not the server's failures. Rows are written, with advice on what to do."""
     options = ("--host", truth_server, "--run-time", "3s", "--stop-timeout", "1", "--fail-over", "1")
     run = headless(TRUTH, tmp_path, "Hanging", *load.split(), *options, files=64)
     assert run.status == 3, run.err
@@ -50,7 +50,7 @@ def test_a_generator_without_file_descriptors_is_not_fit(
 
 
 def test_a_load_whose_users_never_start_sends_nothing_and_says_so(null_server: str, tmp_path: Path) -> None:
-    """Also when it is over before it has begun to do without them."""
+    """Even if it ends before it has stopped waiting for them."""
     run = headless(USERS, tmp_path, "NeverReady", "--host", null_server, *OPEN)
     assert run.status == 3, run.err
     assert "on_start of a user did not end" in run.out and "nothing was measured" in run.out
@@ -63,15 +63,15 @@ def test_a_load_whose_users_never_start_sends_nothing_and_says_so(null_server: s
 
 
 def test_a_visit_whose_user_can_not_start_is_a_failure(null_server: str, tmp_path: Path) -> None:
-    """It does not go on without its login."""
+    """The visit does not continue without its login."""
     run = headless(USERS, tmp_path, "NoLogin", "--host", null_server, *OPEN)
-    assert run.status in {1, 3}, run.out  # 3 on a machine that is busy otherwise
+    assert run.status in {1, 3}, run.out  # 3 on a busy machine
     assert "broken" in run.out
     assert {row.error for row in run.rows if row.sent_s} == {"its user could not start: no login"}
 
 
 def test_a_failure_that_the_client_hides_is_one(truth_server: str, tmp_path: Path) -> None:
-    """Every tenth request is dropped, and sent again: Locust counts no failure."""
+    """Every tenth request is dropped and resent: Locust counts no failure."""
     options = ("--users", "2", "--run-time", "2s", "--stop-timeout", "5")
     run = headless(TRUTH, tmp_path, "Dropping", "--host", truth_server, *options)
     failed = sum(row.failed for row in run.rows)
@@ -81,7 +81,7 @@ def test_a_failure_that_the_client_hides_is_one(truth_server: str, tmp_path: Pat
 
 
 def test_calls_of_a_custom_client_are_rows_also_if_they_hang(tmp_path: Path) -> None:
-    """And requests of Locust, once each, if they end."""
+    """Locust counts each call as a request once, if it ends."""
     options = ("--users", "3", "--spawn-rate", "3", "--run-time", "2s", "--stop-timeout", "0")
     run = headless(USERS, tmp_path, "Custom", *options)
     of = {name: [row for row in run.rows if row.name == name] for name in ("call 0", "call 1", "call 2")}
@@ -94,7 +94,7 @@ def test_calls_of_a_custom_client_are_rows_also_if_they_hang(tmp_path: Path) -> 
 
 
 def test_users_that_are_changed_while_it_runs_are_a_doubt(null_server: str, tmp_path: Path) -> None:
-    """In Locust's page: "Edit". One verdict can't be about two loads."""
+    """With "Edit" in Locust's page. One verdict can't cover two loads."""
     port = free_port()
     started = command(USERS, "Fast", "--host", null_server, "--web-host", "127.0.0.1", "--web-port", port)
 

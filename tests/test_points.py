@@ -1,4 +1,4 @@
-"""All repeats of a condition together: which, their means, and the intervals between and within runs."""
+"""All repeats of a condition together: which ones, their means, and intervals between and within runs."""
 
 import random
 import statistics
@@ -14,7 +14,7 @@ ENDED = 100.0
 
 
 def step(latencies: list[float], hanging: int = 0, **changed: Any) -> dict[str, Any]:
-    """A step whose POST /feeds took that many milliseconds, with some that never ended."""
+    """A step whose POST /feeds took these times in milliseconds, with some that never ended."""
     rows = [Row(1, "submit", "POST /feeds", 0.0, 0.0, ms / 1000, 200, "") for ms in latencies]
     rows += [Row(1, "submit", "POST /feeds", 90.0, 90.0, None, 0, "")] * hanging
     condition = dict.fromkeys(CONDITION) | {"app": "queued", "model": "closed", "users": 10, "slots": 8}
@@ -39,11 +39,11 @@ def test_one_repeat_keeps_its_own_intervals():
 
 
 def test_what_was_not_measured_has_no_figure():
-    """Nobody browsed."""
+    """No user browsed."""
     (point,) = points([step([10.0])])
     assert point["browse"]["p95_ms"] is None
     assert point["browse"]["share_over"] is None
-    assert point["submit"]["p99_ms"]["low"] is None  # one request gives no interval
+    assert point["submit"]["p99_ms"]["low"] is None  # a single request gives no interval
 
 
 def test_repeats_are_averaged_with_students_interval():
@@ -56,7 +56,7 @@ def test_repeats_are_averaged_with_students_interval():
 
 
 def test_an_interval_ends_where_no_figure_can_be():
-    """No latency is below nothing, no share above all."""
+    """No latency is below zero, and no share above 1."""
     (point,) = points([step([ms], repeat=i) for i, ms in enumerate((1.0, 900.0))])
     assert point["submit"]["p50_ms"]["low"] == 0
     share = point["submit"]["share_over"]
@@ -64,14 +64,14 @@ def test_an_interval_ends_where_no_figure_can_be():
 
 
 def test_a_mean_with_a_lower_bound_in_it_is_one_and_has_no_interval():
-    """The truth of that repeat may be anything above: so may the spread."""
+    """That repeat's true value may be anything above, and so may the spread."""
     (point,) = points([step([10.0, 20.0]), step([10.0], hanging=3, repeat=2)])
     assert point["submit"]["p50_ms"]["lower_bound"]
     assert (point["submit"]["p50_ms"]["low"], point["submit"]["p50_ms"]["high"]) == (None, None)
 
 
 def test_unfit_repeats_are_left_out_and_a_point_without_a_fit_one_has_no_figures():
-    """They count in `steps` alone."""
+    """They count only in `steps`."""
     steps = [step([10.0]), step([5000.0], fit=False, steady=False), step([5000.0], fit=False, users=20)]
     ten, twenty = points(steps)
     assert (ten["steps"], ten["fit_repeats"], ten["submit"]["p50_ms"]["value"]) == ([0, 1], 1, 10.0)
@@ -81,7 +81,7 @@ def test_unfit_repeats_are_left_out_and_a_point_without_a_fit_one_has_no_figures
 
 
 def test_a_points_rule_is_what_the_requests_of_all_fit_repeats_prove():
-    """200 each say nothing, 400 together do; those of a repeat that is not fit do not count."""
+    """200 each are undecided, 400 together decide; an unfit repeat's don't count."""
     steps = [step([10.0] * 200, repeat=n) for n in (1, 2)]
     assert [point["rule"] for point in points(steps[:1])] == ["undecided"]
     (point,) = points(steps)
@@ -93,7 +93,7 @@ def test_a_points_rule_is_what_the_requests_of_all_fit_repeats_prove():
 
 
 def test_every_condition_has_its_point_in_a_fixed_order_however_the_steps_were_mixed():
-    """By app, slots, workers and threads, and then by load; a burst is no condition."""
+    """By app, slots, workers and threads, then by load; a burst is not a condition."""
     changes: list[dict[str, Any]] = [
         {"app": "sync", "users": 1},
         {"app": "sync", "users": 20},
@@ -114,7 +114,7 @@ def test_every_condition_has_its_point_in_a_fixed_order_however_the_steps_were_m
 
 
 def test_ninety_five_of_a_hundred_intervals_between_runs_hold_the_true_mean():
-    """1,000 times five repeats of a normal figure: what Student's t promises."""
+    """Five repeats of a normally distributed figure, 1,000 times: as Student's t promises."""
     rng = random.Random(7)
     held = 0
     for _ in range(1000):

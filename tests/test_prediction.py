@@ -47,7 +47,7 @@ def figure(value: float) -> dict[str, Any]:
 
 
 def step(app: str, load: float, model: str = "closed", **changed: Any) -> dict[str, Any]:
-    """A step as far as a prediction looks at it."""
+    """As much of a step as a prediction looks at."""
     server = QUEUED_SERVER if app == "queued" else SYNC_SERVER
     return {
         "app": app,
@@ -86,14 +86,14 @@ def results(*steps: dict[str, Any], **settings: Any) -> dict[str, Any]:
 
 
 def curves_of(*steps: dict[str, Any], **settings: Any) -> list[dict[str, Any]]:
-    """The curves that are predicted; what holds them is valid."""
+    """The predicted curves, once their `theory` is checked against the schema."""
     theory = predict(results(*steps, **settings))
     jsonschema.validate(theory, THEORY)
     return theory["curves"] if theory else []
 
 
 def test_every_app_and_model_has_its_curve_with_the_measurements_beside_it() -> None:
-    """Both apps, closed and open, as the schema says; loads ascend to a tenth beyond the last measured."""
+    """Both apps, closed and open, as in the schema; loads ascend to a tenth beyond the last measured."""
     loads = {"closed": [40, 10, 80], "open": [4.0, 2.0]}
     steps = [step(app, load, model) for app in ("sync", "queued") for model in loads for load in loads[model]]
     curves = curves_of(*steps)
@@ -116,7 +116,7 @@ def test_every_app_and_model_has_its_curve_with_the_measurements_beside_it() -> 
 
 
 def test_the_figures_of_the_synchronous_app() -> None:
-    """Its knee and its saturation by hand; few users see the service time, many see each other."""
+    """Knee and saturation by hand; a few users see the bare service time, many queue behind each other."""
     closed, opened = curves_of(step("sync", 10), step("sync", 80), step("sync", 5.0, "open"))
     assert closed["demand_ms"] == {
         "submit": pytest.approx(1100),
@@ -139,7 +139,7 @@ def test_the_figures_of_the_synchronous_app() -> None:
 
 
 def test_the_simulation_has_what_formulas_leave_out() -> None:
-    """The real mix: most feeds are there within 500 ms, while an exponential time says most are not."""
+    """With the real mix most feeds arrive within 500 ms; with exponential times most do not."""
     (curve,) = curves_of(step("sync", 8))
     (at,) = curve["at"]
     assert at["simulated"]["mean_ms"] == pytest.approx(at["predicted"]["mean_ms"], rel=0.05)
@@ -151,7 +151,7 @@ def test_the_simulation_has_what_formulas_leave_out() -> None:
 
 @pytest.mark.slow
 def test_far_over_the_knee_a_step_is_too_short_for_what_the_formula_says() -> None:
-    """Nobody can have waited for longer than the step lasted; the formula's steady state comes later."""
+    """No wait can exceed the step's length; the formula's steady state comes later."""
     (curve,) = curves_of(step("sync", 1000))
     (at,) = curve["at"]
     assert at["predicted"]["mean_ms"] > 40_000
@@ -159,7 +159,7 @@ def test_far_over_the_knee_a_step_is_too_short_for_what_the_formula_says() -> No
 
 
 def test_the_rule_may_be_another() -> None:
-    """Shares are those over the run's own rule, in the formula and in the simulation."""
+    """Shares are over the run's own rule, in the formula and in the simulation."""
     (curve,) = curves_of(step("sync", 8), rule_ms=3000.0)
     (at,) = curve["at"]
     assert at["predicted"]["share_over"] == pytest.approx(math.exp(-3000 / 1100), rel=0.01)
@@ -167,7 +167,7 @@ def test_the_rule_may_be_another() -> None:
 
 
 def test_polls_add_requests_and_their_pauses_take_time() -> None:
-    """2.4 polls a visit and a second page; what is left of the time to content are pauses."""
+    """2.4 polls a visit and a second page; the rest of the time to content is pauses."""
     (curve,) = curves_of(step("queued", 20))
     (at,) = curve["at"]
     visit_s = 0.010 + 2 * 0.006 + 2.4 * 0.003
@@ -179,7 +179,7 @@ def test_polls_add_requests_and_their_pauses_take_time() -> None:
 
 
 def test_polling_is_taken_as_it_was_at_each_load() -> None:
-    """Between two loads it is interpolated: more users wait longer for their feeds, and poll more."""
+    """It is interpolated between loads: with more users, feeds take longer and are polled more often."""
     busy = {**QUEUED_SERVER, "served": {"submit": 100, "page": 220, "list": 30, "poll": 640}}
     few, many = step("queued", 10), step("queued", 30, server=busy, content={"mean_ms": 5400.0})
     found = demands([few, many])
@@ -194,7 +194,7 @@ def test_polling_is_taken_as_it_was_at_each_load() -> None:
 
 
 def test_without_the_time_to_content_polling_is_not_known() -> None:
-    """Nor without a POST /feeds. Who does not poll makes no pauses, either."""
+    """Nor without a POST /feeds. Without polls there are no pauses, either."""
     found = demands([step("queued", 10), step("sync", 10)])
     assert found is not None
     assert polling(10, [step("queued", 10, content={"mean_ms": None})], found) is None
@@ -205,7 +205,7 @@ def test_without_the_time_to_content_polling_is_not_known() -> None:
 
 
 def test_open_load_beyond_saturation_has_nulls() -> None:
-    """No steady state; what is answered a second is what the slots can do, and the simulation goes on."""
+    """There is no steady state; throughput is what the slots can do, and the simulation continues."""
     (curve,) = curves_of(step("sync", 20.0, "open"))
     assert curve["saturation_per_s"] < 20
     (at,) = curve["at"]
@@ -219,14 +219,14 @@ def test_open_load_beyond_saturation_has_nulls() -> None:
 
 
 def test_one_user_is_a_curve() -> None:
-    """Of one point."""
+    """Of a single point."""
     (curve,) = curves_of(step("queued", 1))
     assert curve["loads"] == [1, 2]
     assert curve["at"][0]["predicted"]["mean_ms"] == pytest.approx(10.0)
 
 
 def test_the_spread_of_all_requests_includes_how_far_their_kinds_are_apart() -> None:
-    """By hand: E[S^2] / E[S]^2 - 1 over 250 requests. Without every kind's spread it is not known."""
+    """By hand: E[S^2] / E[S]^2 - 1 over 250 requests. If one kind's spread is missing, so is the whole."""
     found = demands([step("sync", 10)])
     assert found is not None
     mean = (100 * 1.1 + 120 * 0.008 + 30 * 0.006) / 250
@@ -239,7 +239,7 @@ def test_the_spread_of_all_requests_includes_how_far_their_kinds_are_apart() -> 
 
 
 def test_demands_of_all_steps_are_pooled() -> None:
-    """By the requests of each; how far the steps' means are apart is part of the spread."""
+    """Weighted by their requests; differences between the steps' means are part of the spread."""
     other = {
         "served": {"submit": 300, "page": 300},
         "demand_ms": {"submit": 1500.0, "page": 8.0},
@@ -253,7 +253,7 @@ def test_demands_of_all_steps_are_pooled() -> None:
 
 
 def test_only_what_was_fit_and_usual_counts() -> None:
-    """A step that is not fit, other threads, and other slots: each changes no other curve."""
+    """An unfit step, other threads or other slots leave the other curves unchanged."""
     slow = {**SYNC_SERVER, "demand_ms": {"submit": 9000.0, "page": 8.0, "list": 6.0}}
     curves = curves_of(
         step("sync", 10),
@@ -280,12 +280,12 @@ def test_only_what_was_fit_and_usual_counts() -> None:
     ids=["nothing measured", "a host", "not fit", "nothing served", "no page"],
 )
 def test_there_may_be_nothing_to_predict_from(steps: list[dict[str, Any]]) -> None:
-    """Then there is no theory, and no error."""
+    """Then there is neither a theory nor an error."""
     assert predict(results(*steps)) is None
 
 
 def test_what_is_predicted_can_be_written_as_json() -> None:
-    """Plain JSON has no infinity."""
+    """Standard JSON has no infinity."""
     theory = predict(results(step("sync", 20.0, "open"), step("sync", 300)))
     assert json.loads(json.dumps(theory, allow_nan=False)) == theory
 
@@ -294,7 +294,7 @@ def test_what_is_predicted_can_be_written_as_json() -> None:
 
 
 def burst_step(backlogs: list[tuple[float, int]], **changed: Any) -> dict[str, Any]:
-    """A burst of 100 jobs of 0.8 s on 20 a second, for 32 threads; looks at the backlog by time."""
+    """A burst of 100 jobs of 0.8 s on top of 20 a second, for 32 threads; backlog samples by time."""
     usual = {
         "burst": 100,
         "queue": {"in_per_s": 20 + 100 / 11, "demand_s": 0.8},
@@ -311,7 +311,7 @@ def test_a_burst_waits_for_threads_that_have_time_to_spare() -> None:
     theory = predict(results(burst_step(LOOKS)))
     assert theory is not None
     jsonschema.validate(theory, THEORY)
-    assert theory["curves"] == []  # it is no load that goes on
+    assert theory["curves"] == []  # a burst is not a sustained load
     assert theory["burst"] == {
         "jobs": 100,
         "predicted_s": pytest.approx(4.2),
@@ -330,7 +330,7 @@ def test_a_burst_waits_for_threads_that_have_time_to_spare() -> None:
     ids=["never more", "never back", "nobody looked before", "nobody looked after"],
 )
 def test_what_the_looks_at_a_burst_show(looks: list[tuple[float, int]], seconds: float | None) -> None:
-    """Nothing that was not seen is made up."""
+    """Unobserved figures are not made up."""
     theory = predict(results(burst_step(looks)))
     assert theory is not None
     assert theory["burst"]["measured_s"] == seconds
@@ -346,12 +346,12 @@ def test_what_the_looks_at_a_burst_show(looks: list[tuple[float, int]], seconds:
     ids=["workers too few", "no job was seen", "no other load"],
 )
 def test_what_is_predicted_of_a_burst(queue: dict[str, Any], seconds: Any) -> None:
-    """Workers that can't keep up never catch up."""
+    """Workers without spare capacity never catch up."""
     theory = predict(results(burst_step(LOOKS, queue=queue)))
     assert theory is not None
     assert theory["burst"]["predicted_s"] == seconds
 
 
 def test_a_burst_that_is_not_fit_says_nothing() -> None:
-    """As any step."""
+    """Like any other step."""
     assert predict(results(burst_step(LOOKS, fit=False))) is None

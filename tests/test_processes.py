@@ -1,4 +1,4 @@
-"""Processes that can't outlive whoever started them."""
+"""Processes that can't outlive the process that started them."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ if len(sys.argv) < 2:
 print("pid", os.getpid(), flush=True)
 time.sleep(600)
 """
-# Somebody who starts it under guard, and is then killed.
+# A parent that starts it under guard, and is then killed.
 ASKER = """
 import sys, time
 from pathlib import Path
@@ -45,12 +45,12 @@ def stubborn(tmp_path: Path) -> Path:
 
 
 def pids(log: Path) -> list[int]:
-    """The pids that the command and its child have printed."""
+    """The pids printed by the command and its child."""
     return [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("pid ")]
 
 
 def alive(pids: list[int]) -> list[psutil.Process]:
-    """Those of the processes that still run."""
+    """Those of the processes that are still running."""
     processes = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -61,7 +61,7 @@ def alive(pids: list[int]) -> list[psutil.Process]:
 def test_stopping_ends_the_command_and_its_children_even_when_they_ignore_term(
     tmp_path: Path, stubborn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """stop() returns when command and grandchildren are gone."""
+    """stop() returns once the command and its descendants are gone."""
     log = tmp_path / "log"
     with Process("stubborn", [sys.executable, str(stubborn)], log) as process:
         wait_until(lambda: len(pids(log)) == 2, "both pids")
@@ -71,7 +71,7 @@ def test_stopping_ends_the_command_and_its_children_even_when_they_ignore_term(
 
 
 def test_nothing_outlives_an_asker_who_is_killed(tmp_path: Path, stubborn: Path) -> None:
-    """After kill -9 of the process that started it, the command and its child are ended."""
+    """After kill -9 of their parent, the command and its child are ended."""
     log = tmp_path / "log"
     asker = subprocess.Popen(
         [sys.executable, "-c", ASKER, str(stubborn), str(log)], stdout=subprocess.PIPE, text=True
@@ -111,7 +111,7 @@ def test_the_exit_status_of_the_command_comes_through(tmp_path: Path) -> None:
 
 
 def test_a_process_that_fails_to_start_says_what_its_log_said(tmp_path: Path) -> None:
-    """The message of the error has the command's own last words."""
+    """The error message includes the last lines of the command's output."""
     command = [sys.executable, "-c", "raise SystemExit('no such port')"]
     with (
         Process("web server", command, tmp_path / "log") as process,
@@ -121,7 +121,7 @@ def test_a_process_that_fails_to_start_says_what_its_log_said(tmp_path: Path) ->
 
 
 def test_a_process_that_is_silent_is_not_waited_for_for_ever(tmp_path: Path) -> None:
-    """wait_for() gives up after its timeout, and says so."""
+    """wait_for() gives up after its timeout, with an error that says so."""
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     with (
         Process("web server", command, tmp_path / "log") as process,

@@ -1,4 +1,4 @@
-"""`python -m loadtests queue`: its arithmetic, and short runs from end to end on both databases."""
+"""`python -m loadtests queue`: its arithmetic, and short end-to-end runs on both databases."""
 
 import json
 import re
@@ -41,14 +41,14 @@ SCHEMA = json.loads((ROOT / "loadtests" / "queuebench" / "results.schema.json").
 
 
 def queue(*options: str) -> subprocess.CompletedProcess[str]:
-    """Run the benchmark to its end."""
+    """Run the benchmark to completion."""
     return subprocess.run(
         [*QUEUE, *options], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
     )
 
 
 def written(folder: Path) -> dict[str, Any]:
-    """The results.json of a run, which is as the schema says."""
+    """The results.json of a run, checked against its schema."""
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
     jsonschema.validate(results, SCHEMA)
     return results
@@ -56,7 +56,7 @@ def written(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    """The benchmark's main() handles signals; pytest's process has handlers of its own."""
+    """The benchmark's main() sets signal handlers; pytest's process has its own."""
     handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
     yield
     for number, handler in handlers:
@@ -67,7 +67,7 @@ def signals_as_before() -> Iterator[None]:
 
 
 def test_a_figure_is_the_median_of_its_rounds() -> None:
-    """With the lowest and the highest beside it, and every sample kept."""
+    """With the lowest and the highest beside it; every sample is kept."""
     figure = summarise([30.0, 10.0, 20.0, 90.0])
     assert (figure.value, figure.low, figure.high) == (25.0, 10.0, 90.0)
     assert figure.samples == [30.0, 10.0, 20.0, 90.0]
@@ -76,14 +76,14 @@ def test_a_figure_is_the_median_of_its_rounds() -> None:
 
 
 def test_a_ratio_pairs_the_rounds() -> None:
-    """A round in which the machine was slow counts as any other: both were slow."""
+    """A round on a slow machine counts like any other: both systems were slow."""
     assert paired_ratio([80.0, 8.0, 90.0], [100.0, 10.0, 100.0]).value == pytest.approx(0.8)
     with pytest.raises(ValueError, match="shorter"):
         paired_ratio([1.0, 2.0], [1.0])
 
 
 def test_a_percentile_is_the_nearest_rank_of_all_rounds_together() -> None:
-    """No value is invented between two samples; the rounds' own percentiles are its spread."""
+    """No value is interpolated between samples; the rounds' own percentiles are its spread."""
     rounds = [[float(number) for number in range(100)], [1000.0] * 100]
     assert summarise_percentile(rounds, 0.5).value == 99
     assert summarise_percentile(rounds, 0.99).low == 98
@@ -109,7 +109,7 @@ def test_a_target_says_whether_its_limit_is_enough(target: Target, value: float,
 
 
 def lines() -> list[Result]:
-    """A run's results: one target met, one missed, one figure of which nothing is asked."""
+    """A run's results: one target met, one missed, one figure without a target."""
     samples = {"jobqueue": [4000.0, 5000.0], "plain": [8000.0, 8000.0], "huey": [1000.0, 1000.0]}
     return [
         result(
@@ -126,7 +126,7 @@ def lines() -> list[Result]:
 
 
 def test_one_missed_target_is_enough_to_fail() -> None:
-    """Whether it is the figure's own or a ratio's."""
+    """Whether on a figure or on a ratio."""
     enqueue, idle = lines()
     assert enqueue.met
     assert [(other.name, other.met) for other in enqueue.others] == [("plain", False), ("huey", None)]
@@ -144,7 +144,7 @@ def test_the_table_has_80_columns_and_a_verdict_beside_each_target() -> None:
 
 
 def test_the_longest_line_of_the_table_fits() -> None:
-    """With a million jobs a second beside a million."""
+    """With a million jobs a second in both columns."""
     titles = ["drain, 1,000,000 waiting", "a bare interpreter's start", "50 threads, 100 ms jobs"]
     names = [*report.NAMES, "10,000 waiting"]
     samples = {name: [1_234_567.0] for name in ["jobqueue", *names]}
@@ -162,7 +162,7 @@ def test_numbers_keep_three_digits() -> None:
 
 
 def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
-    """What comes first in one round comes last in the next."""
+    """The first in one round is last in the next."""
     order: list[str] = []
 
     def sample(name: str) -> float:
@@ -189,7 +189,7 @@ def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
 def test_a_quick_run_measures_and_writes_it_all_down(
     database: str, measures: list[str], tmp_path: Path
 ) -> None:
-    """Every measure's lines, results.json as its schema says, the figure; the exit status is the verdict."""
+    """Every measure's lines, a valid results.json, the figure; the exit status is the verdict."""
     out = tmp_path / "out"
     done = queue("--quick", "--database", database, "--only", ",".join(measures), "--out", str(out))
     results = written(out)
@@ -205,12 +205,12 @@ def test_a_quick_run_measures_and_writes_it_all_down(
     assert len(done.stderr.splitlines()) == len(measures)
     assert (out / "figures" / "queue.png").stat().st_size > 10_000
     ElementTree.parse(out / "figures" / "queue.svg")
-    assert {path.name for path in out.iterdir()} == {"results.json", "figures"}  # no database, no log
+    assert {path.name for path in out.iterdir()} == {"results.json", "figures"}  # neither databases nor logs
 
 
 @pytest.mark.live
 def test_json_is_what_results_json_holds(tmp_path: Path) -> None:
-    """And nothing else is on standard output; both databases, unless one is named."""
+    """Standard output has nothing else; both databases are measured unless one is named."""
     done = queue("--quick", "--only", "bulk", "--json", "--out", str(tmp_path / "out"))
     results = written(tmp_path / "out")
     assert json.loads(done.stdout) == results
@@ -233,18 +233,18 @@ def test_json_is_what_results_json_holds(tmp_path: Path) -> None:
 def test_bad_usage_gets_a_plain_answer(
     options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Status 2, and one message that names what is wrong."""
+    """Status 2, and a single message that names the mistake."""
     out = [] if "--out" in options else ["--out", str(tmp_path / "out")]
     try:
         status = main(["queue", *out, *options])
-    except SystemExit as refused:  # argparse's way to end
+    except SystemExit as refused:  # how argparse exits
         status = int(refused.code or 0)
     assert status == 2
     assert said in capsys.readouterr().err
 
 
 def test_peers_that_are_not_installed_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs them."""
+    """The message has the command that installs them."""
     monkeypatch.setattr(bench, "PEER_PACKAGES", ("json", "a_queue_that_nobody_has"))
     with pytest.raises(UsageError, match='make bench-queue ARGS="--peers"'):
         bench.main(["--peers"])
@@ -264,7 +264,7 @@ def test_help_explains_each_measure_and_fits_a_terminal(
 
 @contextmanager
 def running(out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A benchmark on its way; it is ended after the test."""
+    """A running benchmark, which is ended after the test."""
     with subprocess.Popen(
         [*QUEUE, *options, "--out", str(out)], stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
@@ -275,12 +275,12 @@ def running(out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """All that the benchmark has started and that still runs."""
+    """All processes started by the benchmark that are still running."""
     return still_running(psutil.Process(process.pid).children(recursive=True))
 
 
 def commands(process: subprocess.Popen[str]) -> str:
-    """The command lines of all that the benchmark has started."""
+    """The command lines of all processes started by the benchmark."""
     said = []
     for child in descendants(process):
         try:
@@ -292,7 +292,7 @@ def commands(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.live
 def test_nothing_outlives_a_benchmark_that_is_killed(tmp_path: Path) -> None:
-    """Neither a worker, nor a program, nor the PostgreSQL."""
+    """No worker, program or PostgreSQL server."""
     with running(tmp_path / "out", "--database", "postgresql", "--only", "idle") as process:
         for part in ("jobqueue work", "stamp", "postgres"):
             wait_until(partial(_runs, part, process), part, timeout=60)
@@ -326,7 +326,7 @@ def test_an_interrupted_benchmark_keeps_what_it_has_measured(number: signal.Sign
 def test_a_process_that_fails_is_named_and_what_was_measured_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Status 3, and the end of what the process said."""
+    """Status 3, and the last lines of the process's output."""
 
     def broken(run: Run) -> list[Result]:
         with run.stage.database() as url:

@@ -1,4 +1,4 @@
-"""The queued reader shows its jobs at /jobs, to those who know the password, if there is one."""
+"""The queued reader shows its jobs at /jobs, behind a password, if one is set."""
 
 import importlib
 import signal
@@ -19,7 +19,7 @@ PASSWORD = ("me", "secret")
 
 @pytest.fixture(autouse=True)
 def connections_closed() -> Iterator[None]:
-    """An app has no end of its own, so what it has opened is closed here."""
+    """An app never shuts down, so the connections it has opened are closed here."""
     opened: list[Any] = []
 
     def remember(dbapi_connection: Any, _: object) -> None:
@@ -41,7 +41,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
 
 
 def browser(kind: str = "queued") -> FlaskClient:
-    """A browser of a reader that has just started."""
+    """A browser on a reader that has just started."""
     app = importlib.import_module(f"{kind}_app.app").create_app()
     client: FlaskClient = app.test_client()
     return client
@@ -49,7 +49,7 @@ def browser(kind: str = "queued") -> FlaskClient:
 
 @pytest.mark.parametrize("password", [None, ""])
 def test_it_is_off_unless_there_is_a_password(environment: pytest.MonkeyPatch, password: str | None) -> None:
-    """Nothing is there, as in the synchronous reader."""
+    """The address does not exist, as in the synchronous reader."""
     if password is not None:
         environment.setenv("FEEDREADER_JOBS_PASSWORD", password)
     for path in ("/jobs", "/jobs/", "/jobs/failed", "/jobs/metrics", "/jobs/static/jobs.css"):
@@ -58,7 +58,7 @@ def test_it_is_off_unless_there_is_a_password(environment: pytest.MonkeyPatch, p
 
 
 def test_with_the_password_one_sees_the_jobs(environment: pytest.MonkeyPatch) -> None:
-    """A posted address is a job that waits; the reader itself asks nobody for a password."""
+    """A posted address is a waiting job; the reader itself asks for no password."""
     environment.setenv("FEEDREADER_JOBS_PASSWORD", "secret")
     reader = browser()
     assert reader.post("/feeds", data={"url": "http://example.org/"}).status_code == 303
@@ -68,7 +68,7 @@ def test_with_the_password_one_sees_the_jobs(environment: pytest.MonkeyPatch) ->
 
 
 def test_the_readers_own_policy_fits_the_dashboard(environment: pytest.MonkeyPatch) -> None:
-    """The app's headers are set over the dashboard's: its style and script must still be allowed."""
+    """The app's headers override the dashboard's: its style and script must still be allowed."""
     environment.setenv("FEEDREADER_JOBS_PASSWORD", "secret")
     answer = browser().get("/jobs/", auth=PASSWORD)
     policy = answer.headers["Content-Security-Policy"]
@@ -79,7 +79,7 @@ def test_the_readers_own_policy_fits_the_dashboard(environment: pytest.MonkeyPat
 
 @pytest.mark.live
 def test_make_queued_prints_an_address_that_opens_it() -> None:
-    """With a password that is made up for this run; once the reader is asked to stop, it stops."""
+    """With a password generated for this run; the reader stops when asked to."""
     command = [sys.executable, "-m", "loadtests", "stack", "queued", "--port", "0", "--feeds-port", "0"]
     with subprocess.Popen([*command, "--slots", "1"], stdout=subprocess.PIPE, text=True) as process:
         try:

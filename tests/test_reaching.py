@@ -20,7 +20,7 @@ class Refusing(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[http.server.ThreadingHTTPServer]:
-    """One that answers nothing but errors."""
+    """A server that answers every request with an error."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -30,7 +30,7 @@ def server() -> Iterator[http.server.ThreadingHTTPServer]:
 
 
 def test_whoever_answers_is_there(server: http.server.ThreadingHTTPServer) -> None:
-    """Whatever it says."""
+    """Whatever the answer says."""
     assert silence(f"http://127.0.0.1:{server.server_port}") is None
     assert silence(f"http://127.0.0.1:{server.server_port}/shop?page=1") is None
 
@@ -42,5 +42,5 @@ def test_where_nothing_listens_the_system_says_why() -> None:
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://", "ftp://127.0.0.1", "http://127.0.0.1:http"])
 def test_what_is_no_address_is_said(url: str) -> None:
-    """Instead of a traceback."""
+    """Without a traceback."""
     assert silence(url)

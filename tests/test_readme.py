@@ -1,4 +1,4 @@
-"""Every command and every line of code in README.md is run."""
+"""Every command and line of code in README.md is run."""
 
 import os
 import re
@@ -17,10 +17,10 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in block.splitlines() if line]
 
-# `make test` runs this; what it tells the makes below it must not reach those that are tested.
+# Under `make test`, its variables must not reach the makes that are tested.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
-# A bench of seconds instead of minutes: it stands before the README's own options, which win.
+# A bench of seconds instead of minutes; the README's own options come later, and win.
 SHORT = "--users 2 --seconds 1 --warm-up 0.5 --mix fast=100 --slots 2"
 
 
@@ -39,7 +39,7 @@ def run(command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_command_has_a_test_here() -> None:
-    """A command added to the README fails until somebody runs it below."""
+    """A command added to the README fails until a test below runs it."""
     assert COMMANDS == [
         "make bench",
         'make bench ARGS="--users 1,20,100 --app queued"',
@@ -68,21 +68,21 @@ def test_make_bench_passes_its_arguments(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", ["--model open --rate 2,5,10", "--users 30,100 --slots 4,16,64,256"])
 def test_the_options_of_the_readme_make_a_plan(options: str) -> None:
-    """They are taken as they stand. (test_bench.py runs their like.)"""
+    """They are parsed unchanged. (test_bench.py runs similar ones.)"""
     plan = plan_of(parse_options(options.split()))
     assert len(plan.steps()) == (6 if "open" in options else 16)
 
 
 @pytest.mark.live
 def test_the_loads_own_help_is_printed() -> None:
-    """What the plugin adds to Locust's options."""
+    """It includes the options that the plugin adds to Locust's."""
     done = run(f"{sys.executable} -m locust -f loadtests/feeds.py --help-load")
     assert done.returncode == 0 and "--rate" in done.stdout
 
 
 @pytest.mark.live
 def test_make_bench_explains_its_options() -> None:
-    """Help, and status 0."""
+    """It prints its help, with status 0."""
     done = run("make bench ARGS=--help")
     assert done.returncode == 0
     assert "--users N,N" in done.stdout
@@ -91,7 +91,7 @@ def test_make_bench_explains_its_options() -> None:
 @pytest.mark.live
 @pytest.mark.parametrize("app", ["sync", "queued"])
 def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, tmp_path: Path) -> None:
-    """A terminal's Ctrl-C reaches make and all below it."""
+    """A terminal's Ctrl-C reaches make and all processes below it."""
     command = ["make", app, "ARGS=--port 0 --feeds-port 0"]
     with subprocess.Popen(
         command,
@@ -117,7 +117,7 @@ def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, 
 
 @pytest.mark.live
 def test_make_bench_queue_passes_its_arguments(tmp_path: Path) -> None:
-    """It measures what it is told to, says so, and writes it down."""
+    """It measures what they ask for, prints it, and writes it to a file."""
     done = run(f'make bench-queue ARGS="--quick --only import --out {tmp_path / "out"}"')
     assert "import jobqueue" in done.stdout, done.stderr
     assert (tmp_path / "out" / "results.json").exists()
@@ -125,7 +125,7 @@ def test_make_bench_queue_passes_its_arguments(tmp_path: Path) -> None:
 
 @pytest.mark.live
 def test_locust_runs_on_a_reader_that_it_starts() -> None:
-    """The README's command, with less time."""
+    """The README's command, shortened."""
     (command,) = (line for line in COMMANDS if "--headless" in line)
     done = run(command.replace("30s", "2s").replace(".venv/bin/locust", f"{sys.executable} -m locust"))
     assert "From every request, unrounded" in done.stdout, done.stderr
@@ -133,7 +133,7 @@ def test_locust_runs_on_a_reader_that_it_starts() -> None:
 
 @pytest.mark.live
 def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
-    """The README's command comes as far as its page."""
+    """The README's command gets as far as its page."""
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtests" / "feeds.py"), "--app", "queued"]
     with Process(
         "locust", [*command, "--web-host", "127.0.0.1", "--web-port", "0"], tmp_path / "log"
@@ -143,14 +143,14 @@ def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
 
 @pytest.mark.live
 def test_the_make_targets_of_the_readme_exist() -> None:
-    """`make notebooks` opens JupyterLab and `make test` is what runs this: both are only looked at."""
+    """`make notebooks` opens JupyterLab and `make test` runs this test, so neither is run here."""
     for target in ("notebooks", "test", "bench", "bench-full", "sync", "queued", "diff"):
         assert run(f"make --dry-run {target}").returncode == 0
 
 
 @pytest.mark.live
 def test_the_python_code_does_what_it_says(tmp_path: Path) -> None:
-    """It runs as it stands, in an empty folder."""
+    """Run unchanged, in an empty folder."""
     (code,) = (block for language, block in BLOCKS if language == "python")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
@@ -168,14 +168,14 @@ def test_the_diff_is_what_make_diff_shows() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "DESIGN.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link is a file or a folder that is there."""
+    """Every relative link is an existing file or folder."""
     targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", (ROOT / name).read_text())
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 @pytest.mark.live
 def test_make_alone_lists_every_target_with_its_help() -> None:
-    """A target without a help line is missing from the list, and fails here."""
+    """A target without a help line would be missing from the list, and fails here."""
     listed = re.findall(r"^  ([a-z-]+) {2,}\S", run("make").stdout, re.MULTILINE)
     targets = re.findall(r"^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(targets)

@@ -1,4 +1,4 @@
-"""Rows of requests: unrounded, from the intended start, and with what never came back."""
+"""Rows of requests: unrounded, from the intended start, and with the requests that were never answered."""
 
 import errno
 
@@ -10,7 +10,7 @@ from loadtests.records.rows import DROPPED
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -32,7 +32,7 @@ def recorder(clock: Clock) -> Recorder:
 
 
 def test_a_request_is_recorded_unrounded_from_its_intended_start(recorder: Recorder, clock: Clock) -> None:
-    """Times are seconds since start(); the intended start may lie before the sending."""
+    """Times are seconds since start(); the intended start may precede the sending."""
     clock.seconds += 1.5
     with recorder.request(3, "submit", "POST /feeds", intended=1.25) as pending:
         clock.seconds += 0.495_123
@@ -53,11 +53,11 @@ def test_what_is_in_flight_at_the_end_is_recorded_as_unfinished(recorder: Record
 
 
 class Killed(BaseException):
-    """As gevent.GreenletExit."""
+    """Like gevent.GreenletExit."""
 
 
 def test_a_request_whose_user_is_killed_at_the_end_is_unfinished(recorder: Recorder) -> None:
-    """A block that is left by a BaseException, such as a greenlet's end, was not answered."""
+    """A block left by a BaseException, such as a greenlet's end, got no answer."""
     recorder.stop()
     with pytest.raises(Killed), recorder.request(1, "submit", "POST /feeds"):
         raise Killed
@@ -67,7 +67,7 @@ def test_a_request_whose_user_is_killed_at_the_end_is_unfinished(recorder: Recor
 def test_a_request_that_was_over_the_rule_when_its_user_was_stopped_is_a_failure(
     recorder: Recorder, clock: Clock
 ) -> None:
-    """While the load goes on, nobody waits for its answer any more; but it was slow already."""
+    """Its user stops waiting in mid-load, but it was too slow already."""
     with pytest.raises(Killed), recorder.request(1, "submit", "POST /feeds"):
         clock.seconds += 0.6
         raise Killed
@@ -80,7 +80,7 @@ def test_a_request_that_was_over_the_rule_when_its_user_was_stopped_is_a_failure
 def test_a_request_whose_user_was_stopped_too_soon_to_say_is_left_out(
     recorder: Recorder, clock: Clock
 ) -> None:
-    """It says nothing for or against the server; how many there are of them is known."""
+    """It says nothing for or against the server; the number of such requests is known."""
     with pytest.raises(Killed), recorder.request(1, "submit", "POST /feeds"):
         clock.seconds += 0.1
         raise Killed
@@ -89,7 +89,7 @@ def test_a_request_whose_user_was_stopped_too_soon_to_say_is_left_out(
 
 
 def test_an_exception_in_the_block_makes_it_a_failure(recorder: Recorder) -> None:
-    """With the exception's words, unless something was said already."""
+    """With the exception's message, unless an error was set already."""
     with pytest.raises(ValueError), recorder.request(1, "browse", "GET /"):
         raise ValueError("no such page")
     with pytest.raises(ValueError), recorder.request(1, "browse", "GET /") as pending:
@@ -116,7 +116,7 @@ def test_what_was_never_sent_is_a_row_without_a_start(recorder: Recorder) -> Non
 
 
 def test_the_end_that_is_known_first_counts(recorder: Recorder, clock: Clock) -> None:
-    """Whoever comes later says how it went, not when it ended."""
+    """Later calls say how it went, not when it ended."""
     pending = recorder.begin(1, "browse", "GET /")
     clock.seconds += 1
     recorder.end(pending)
@@ -126,7 +126,7 @@ def test_the_end_that_is_known_first_counts(recorder: Recorder, clock: Clock) ->
 
 
 class Naps:
-    """A `sleep` that takes as long as it is told, and ends at last. `wall` is the clock of the day."""
+    """A `sleep` that takes the given times, and finally ends. `wall` is the wall clock."""
 
     def __init__(self, clock: Clock, *naps: tuple[float, float]) -> None:
         self._clock, self._naps = clock, iter(naps)
@@ -144,7 +144,7 @@ class Naps:
 
 
 def metered(recorder: Recorder, naps: Naps) -> list[float]:
-    """How late it was, in ms, by these naps."""
+    """How late it was, in ms, given these naps."""
     meter = LagMeter(recorder, naps.sleep, wall=naps.wall)
     with pytest.raises(SystemExit):
         meter.run()
@@ -152,12 +152,12 @@ def metered(recorder: Recorder, naps: Naps) -> list[float]:
 
 
 def test_the_lag_meter_notes_how_late_it_was_woken(recorder: Recorder, clock: Clock) -> None:
-    """Asked for 20 ms and woken after 35: 15 ms late. A nap that is a little too short is one, too."""
+    """Asked for 20 ms and woken after 35: 15 ms late. A slightly short nap is a sample, too."""
     assert metered(recorder, Naps(clock, (0.02, 0), (0.035, 0), (0.01999, 0))) == [0, 15, 0]
 
 
 def test_every_wake_up_that_a_standstill_missed_counts(recorder: Recorder, clock: Clock) -> None:
-    """Two seconds are a hundred samples, from 1.98 s down to none: a 1 % of 28 s, and more, can't hide it."""
+    """Two seconds are a hundred samples, from 1.98 s down to 0: 1 % of 28 s, or more, can't hide it."""
     lags = metered(recorder, Naps(clock, *[(0.02, 0)] * 1400, (2.0, 0)))
     assert len(lags) == 1500
     assert sorted(lags)[-100:] == pytest.approx([20.0 * n for n in range(100)])
@@ -169,14 +169,14 @@ def test_every_wake_up_that_a_standstill_missed_counts(recorder: Recorder, clock
 def test_a_machine_that_was_suspended_is_a_fault(
     recorder: Recorder, clock: Clock, jump: float, words: str
 ) -> None:
-    """Our clock stood still meanwhile, so no lag shows it; the clock of the day does."""
+    """Our clock stood still meanwhile, so the lag does not show it; the wall clock does."""
     assert metered(recorder, Naps(clock, (0.02, 0), (0.02, jump), (0.02, 0.001))) == [0, 0, 0]
     (fault,) = recorder.faults.in_words()
     assert words in fault
 
 
 def test_each_attempt_of_a_request_is_a_row(recorder: Recorder, clock: Clock) -> None:
-    """The first counts from its intended start, the second from when it was sent again."""
+    """The first counts from its intended start, the second from its resending."""
     pending = recorder.begin(1, "browse", "GET /", intended=-1.0)
     clock.seconds += 2
     recorder.again(pending, "dropped")
@@ -188,7 +188,7 @@ def test_each_attempt_of_a_request_is_a_row(recorder: Recorder, clock: Clock) ->
 
 
 def test_a_request_for_which_there_was_no_file_descriptor_is_no_row(recorder: Recorder) -> None:
-    """Nothing is known of the server. How many there were is."""
+    """It says nothing about the server. The number of such requests is known."""
     with pytest.raises(OSError), recorder.request(1, "browse", "GET /"):
         raise OSError(errno.EMFILE, "Too many open files")
     assert recorder.close() == []

@@ -1,4 +1,4 @@
-"""What several processes recorded, as one."""
+"""The recordings of several processes, merged into one."""
 
 import json
 from pathlib import Path
@@ -21,12 +21,12 @@ from loadtests.records.rows import Row
 
 
 def row(user: int, intended: float, done: float | None = None) -> Row:
-    """A request that was sent when it was meant to be."""
+    """A request that was sent when it was due."""
     return Row(user, "browse", "GET /", intended, intended, done, 200 if done else 0, "")
 
 
 def recording(started_at: float, rows: list[Row], users: int = 3) -> Recording:
-    """What a process recorded from then on, for ten seconds."""
+    """A process's recording that starts at this time and lasts ten seconds."""
     return Recording(
         started_at=started_at,
         stopped_s=10.0,
@@ -42,7 +42,7 @@ def recording(started_at: float, rows: list[Row], users: int = 3) -> Recording:
 
 
 def test_rows_of_another_clock_are_moved_to_the_common_one() -> None:
-    """A process that began 0.25 s later has seen all of its own 0.25 s later."""
+    """A process that began 0.25 s later has all its rows moved by 0.25 s."""
     whole = merged([recording(100.25, [row(1, 1.0, 2.0)]), recording(100.0, [row(2, 1.1)])], 100.0)
     assert [(each.user, each.intended_s, each.done_s) for each in whole.rows] == [
         (2, 1.1, None),
@@ -54,7 +54,7 @@ def test_rows_of_another_clock_are_moved_to_the_common_one() -> None:
 
 
 def test_counts_are_summed() -> None:
-    """Users, arrivals, what was left out; what went wrong in several processes is said once."""
+    """Users, arrivals, omissions; a fault of several processes is reported once."""
     whole = merged([recording(100.0, [], users=3), recording(100.0, [], users=4)], 100.0)
     assert whole.arrivals == Arrivals(8, 4, 2, 2)
     assert whole.users() == whole.users_at(10.0) == 7
@@ -64,7 +64,7 @@ def test_counts_are_summed() -> None:
 
 
 def test_a_process_that_was_ended_early_is_a_fault_and_its_users_are_gone() -> None:
-    """The others have them since. A moment earlier or later is none."""
+    """The others have taken them over. Ending a moment earlier or later is no fault."""
     left = replace(recording(100.0, [], users=3), stopped_s=4.0)
     left = replace(left, vitals=((Vital(4.0, 1.0, 10.0, 100.0, 3),),), faults=())
     stayed = replace(recording(100.0, [], users=6), faults=())
@@ -84,13 +84,13 @@ def test_cpu_is_that_of_the_busiest_process() -> None:
 
 
 def test_nothing_at_all_is_an_empty_recording() -> None:
-    """Not an error: a master whose workers are all gone has it."""
+    """A master that has lost all its workers has one; it is not an error."""
     assert merged([], 100.0) == Recording(started_at=100.0, stopped_s=0.0, ended_s=0.0)
 
 
 @pytest.mark.parametrize("count", [0, 3, 2 * ROWS_A_MESSAGE + 1])
 def test_what_a_worker_sends_is_put_together_again(count: int) -> None:
-    """In messages of plain values, as many as it takes, and complete with the last one only."""
+    """In as many messages of plain values as needed; only the last one completes it."""
     sent = recording(100.0, [row(number, float(number), number + 0.5) for number in range(count)])
     collector = Collector()
     messages = [json.loads(json.dumps(message)) for message in pack(sent)]
@@ -105,7 +105,7 @@ def test_what_a_worker_sends_is_put_together_again(count: int) -> None:
 
 
 def test_a_recording_can_be_read_again(tmp_path: Path) -> None:
-    """Rows as CSV, to the microsecond, and all the rest as JSON beside them; folders are made."""
+    """Rows as CSV, to the microsecond, and the rest as JSON beside them; folders are created."""
     rows = [row(1, 0.25, 0.5), row(2, 1.5)]
     known = replace(recording(1000.0, rows), stages=(Stage(2, 0.0, 4.0), Stage(5, 4.0, 10.0)), most_over=0.05)
     path = tmp_path / "rows" / "x.csv"
@@ -129,7 +129,7 @@ def test_a_recording_can_be_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_recording_is_refused_in_a_sentence(beside: str | None, said: str, tmp_path: Path) -> None:
-    """One of an older version too: it lacks what a verdict needs."""
+    """An older version's, too: it lacks what a verdict needs."""
     path = tmp_path / "x.csv"
     write_recording(path, recording(1000.0, [row(1, 0.25, 0.5)]))
     path.with_suffix(".json").unlink() if beside is None else path.with_suffix(".json").write_text(beside)
@@ -138,7 +138,7 @@ def test_what_is_no_recording_is_refused_in_a_sentence(beside: str | None, said:
 
 
 def test_a_disk_that_is_full_is_named(tmp_path: Path) -> None:
-    """And the file that could not be written. (/dev/full is Linux's.)"""
+    """With the file that could not be written. (/dev/full exists only on Linux.)"""
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("there is no /dev/full here")

@@ -1,4 +1,4 @@
-"""The report, from a run that was simulated for the purpose."""
+"""The report, from a simulated run."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def page(results, folder):
 
 
 def read(path: Path) -> BeautifulSoup:
-    """A page as its reader's browser has it."""
+    """A page as a browser parses it."""
     return BeautifulSoup(path.read_text(), "html.parser")
 
 
@@ -48,7 +48,7 @@ def words(page: BeautifulSoup) -> str:
 
 
 def table(page: BeautifulSoup, name: str) -> list[list[str]]:
-    """The cells of a table, line by line, without its heads."""
+    """The cells of a table, row by row, without its headings."""
     found = page.find(attrs={"aria-label": f"Table of {name}"})
     lines = [
         [" ".join(cell.get_text().split()) for cell in line.find_all("td")] for line in found.find_all("tr")
@@ -60,7 +60,7 @@ def table(page: BeautifulSoup, name: str) -> list[list[str]]:
 
 
 def test_the_verdict_comes_first(page, results):
-    """How many users each app holds as headline, then the sentence: who stops there has read the result."""
+    """How many users each app holds as headline, then the sentence: the result comes before anything else."""
     told = words(page)
     headline = page.h1.get_text()
     assert headline.startswith("Within 500 ms the queued app holds at least 80 users, the synchronous app ")
@@ -69,7 +69,7 @@ def test_the_verdict_comes_first(page, results):
 
 
 def test_the_headline_is_what_the_verdict_says(tmp_path):
-    """The most users within the rule, with the default settings; what more slots carry is beside it."""
+    """The most users within the rule at the default settings; what more slots carry is beside it."""
     results = make_run(tmp_path, users=(80, 400), apps=("queued",), slots=(1, 64), floor=False)
     assert results["verdict"]["most_users"]["queued"] == 80
     assert headline(results) == "Within 500 ms the queued app holds 80 users"
@@ -94,7 +94,7 @@ def test_too_few_requests_are_no_number_of_users():
 
 
 def test_an_undecided_run_says_so_first(tmp_path):
-    """Forty requests of each kind: the page is headed by that, and the verdict is in words."""
+    """With forty requests of each kind, the headline is that it is undecided; the verdict is in words."""
     results = make_run(tmp_path, users=(2,), apps=("queued",), theory=False, floor=False)
     assert results["verdict"]["exit_status"] == 4
     page = read(write_report(results, tmp_path))
@@ -105,7 +105,7 @@ def test_an_undecided_run_says_so_first(tmp_path):
 
 
 def test_the_report_needs_nothing_but_itself(page):
-    """No script, no address: pictures are inside, links go to the files beside it or to its own headings."""
+    """No scripts or remote addresses: pictures are embedded, links go to local files or headings."""
     assert page.find_all(["script", "link", "iframe"]) == []
     sources = [image["src"] for image in page.find_all("img")]
     assert len(sources) == 12
@@ -117,12 +117,12 @@ def test_the_report_needs_nothing_but_itself(page):
 
 
 def test_every_picture_says_in_words_what_it_shows(page):
-    """For those who can't see it, and for those whose mail program drops it."""
+    """For those who can't see it, and for mail programs that drop it."""
     assert all(len(image["alt"]) > 40 for image in page.find_all("img"))
 
 
 def test_links_lead_to_what_is_there(page, folder, results):
-    """results.json, the rows of each step, and every heading of the contents."""
+    """results.json, the rows of each step, and every heading in the contents."""
     targets = [link["href"] for link in page.find_all("a")]
     files = [target for target in targets if not target.startswith("#")]
     assert sorted(files) == sorted(["results.json", *(step["rows"] for step in results["steps"])])
@@ -141,7 +141,7 @@ def test_the_pictures_are_files_too(page, folder):
 
 
 def test_each_step_is_a_line_of_the_table_with_its_own_figures(page, results):
-    """Counts as they are, lower bounds marked, a dash where nothing was measured."""
+    """Counts unrounded, lower bounds marked, a dash where nothing was measured."""
     lines = table(page, "every step")
     assert len(lines) == len(results["steps"])
     order = ["sync", "queued"]
@@ -163,7 +163,7 @@ def test_each_step_is_a_line_of_the_table_with_its_own_figures(page, results):
 
 
 def test_fitness_is_told_for_each_step(page, results):
-    """Lag, CPU, Little's law and both counts, in columns with names."""
+    """Lag, CPU, Little's law and both counts, in named columns."""
     lines = table(page, "the fitness of every step")
     assert len(lines) == len(results["steps"])
     heads = page.find(attrs={"aria-label": "Table of the fitness of every step"}).thead.get_text(" ")
@@ -182,7 +182,7 @@ def test_an_unfit_step_is_struck_out_and_its_reason_told(page):
 
 
 def test_repeats_have_a_table_with_intervals(tmp_path):
-    """Means and Student's intervals, and how many repeats were fit; the limits say what they hold."""
+    """Means, Student's intervals and the number of fit repeats; the limitations mention the repeats."""
     results = make_run(tmp_path, users=(10,), repeats=3, theory=False, floor=False)
     page = read(write_report(results, tmp_path))
     lines = table(page, "all repeats together")
@@ -193,7 +193,7 @@ def test_repeats_have_a_table_with_intervals(tmp_path):
 
 
 def test_settings_machine_and_limits_are_told(page, results):
-    """What a stranger needs to judge the figures: every setting, what it means, and what was scaled down."""
+    """What others need to judge the figures: every setting, its meaning, and what was scaled down."""
     told = words(page)
     for name in results["settings"]:
         assert f"{name} " in told
@@ -207,7 +207,7 @@ def test_settings_machine_and_limits_are_told(page, results):
 
 
 def test_the_honest_cost_of_the_queue_is_told(page, results):
-    """At each load that both apps are fit at: feeds, requests, polls and CPU, side by side."""
+    """Feeds, requests, polls and CPU side by side, at each load at which both apps are fit."""
     lines = table(page, "the cost of the queue")
     assert [line[0] for line in lines] == ["1 user", "80 users", "4 visits a second"]
     both = {step["app"]: step for step in results["steps"] if step["users"] == 80}
@@ -226,7 +226,7 @@ def test_workers_needed_are_told(page, results):
 
 
 def test_prediction_stands_beside_measurement(page, results):
-    """A table of what the figures show; the note says what the formulas assume."""
+    """A table of the plotted figures; the note states the formulas' assumptions."""
     lines = table(page, "prediction and measurement")
     assert len(lines) == sum(len(curve["at"]) for curve in results["theory"]["curves"])
     assert results["theory"]["note"] in words(page)
@@ -236,7 +236,7 @@ def test_prediction_stands_beside_measurement(page, results):
 
 
 def test_a_report_can_be_written_without_the_rows(tmp_path, results):
-    """Someone sent only results.json: the pictures of single requests are left out, and the page says so."""
+    """From results.json alone: pictures of single requests are left out, and the page says so."""
     told = words(read(write_report(results, tmp_path)))
     assert "The figures of single requests are missing" in told
     names = {path.stem for path in (tmp_path / "figures").iterdir()}
@@ -246,7 +246,7 @@ def test_a_report_can_be_written_without_the_rows(tmp_path, results):
 
 @pytest.mark.parametrize("app", ["sync", "queued", "host"])
 def test_one_app_alone_makes_a_report(tmp_path, app):
-    """`--app` and `--host` leave no empty headings and no empty places of the other app."""
+    """`--app` and `--host` leave no empty headings or gaps for the other app."""
     results = make_run(tmp_path, users=(20,), apps=(app,), theory=app != "host")
     page = read(write_report(results, tmp_path))
     assert len(page.select(".apps > div")) == 1
@@ -263,7 +263,7 @@ def test_one_app_alone_makes_a_report(tmp_path, app):
 
 
 def test_open_load_alone_makes_a_report(tmp_path):
-    """Nobody asked for users: visits a second are the headline, and the largest rate is looked at closely."""
+    """Visits a second are the headline, and the largest rate is examined closely."""
     results = make_run(tmp_path, users=(), rates=(2.0, 40.0))
     page = read(write_report(results, tmp_path))
     assert page.h1.get_text().startswith("Within 500 ms the queued app holds at least 40 visits a second")
@@ -280,14 +280,14 @@ def test_an_interrupted_run_says_so(tmp_path):
 
 
 def test_a_run_without_a_fit_step_makes_a_report(tmp_path):
-    """It says what went wrong instead of what it found."""
+    """It says what went wrong instead of a result."""
     results = make_run(tmp_path, users=(5,), unfit={("sync", 5), ("queued", 5)}, theory=False)
     page = read(write_report(results, tmp_path))
     assert page.h1.get_text() == "No step of this run is fit for a verdict"
 
 
 def test_texts_from_outside_are_escaped(tmp_path):
-    """The name of a processor is no markup."""
+    """A processor's name is not markup."""
     results = make_run(tmp_path, users=(5,), theory=False, floor=False)
     results["machine"]["cpu"] = "<script>alert(1)</script>"
     text = write_report(results, tmp_path).read_text()

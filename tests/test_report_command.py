@@ -57,7 +57,7 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path, capsys, content, said):
 
 
 def test_a_run_with_a_hole_in_it_gets_a_plain_answer(tmp_path, results, capsys):
-    """Somebody edited it, or a disk was full."""
+    """It may have been edited, or the disk was full."""
     broken = copy.deepcopy(results)
     del broken["steps"][0]["submit"]
     (tmp_path / "results.json").write_text(json.dumps(broken))
@@ -66,7 +66,7 @@ def test_a_run_with_a_hole_in_it_gets_a_plain_answer(tmp_path, results, capsys):
 
 
 def test_options_for_rows_are_refused_for_a_run(folder, results, capsys):
-    """A run has its own rule: another one would not be the verdict's."""
+    """A run has its own rule: with another, the report would contradict the verdict."""
     assert command(["report", str(folder), "--rule", "300"]) == 2
     assert "are for a file of requests" in capsys.readouterr().err
     assert command(["report", str(folder / "nowhere")]) == 2
@@ -77,14 +77,14 @@ def test_options_for_rows_are_refused_for_a_run(folder, results, capsys):
 
 
 def lines_of(results) -> list[str]:
-    """The lines of the table itself, each with an app's name in it."""
+    """The lines of the table itself: those that name an app."""
     return [
         line for line in text_table(results).splitlines() if re.match(r" *[\d.]+(/s)? (sync|queued) ", line)
     ]
 
 
 def test_the_text_table_fits_a_terminal_and_lines_up(results):
-    """At most 80 columns; the columns end where their headings end."""
+    """At most 80 columns, each aligned with the end of its heading."""
     assert all(len(line) <= 80 for line in text_table(results).splitlines())
     heads = next(line for line in text_table(results).splitlines() if "requests" in line)
     ends = [match.end() for match in re.finditer(r"load|requests|p50(?=  )|p95|p99|over 500 ms|fit", heads)]
@@ -94,7 +94,7 @@ def test_the_text_table_fits_a_terminal_and_lines_up(results):
 
 
 def test_the_text_table_shows_points_by_load_both_apps_side_by_side(results):
-    """So that the eye compares what belongs together."""
+    """For easy comparison."""
     loads = ("1", "10", "50", "4/s")
     assert [tuple(line.split()[:2]) for line in lines_of(results)] == [
         (load, app) for load in loads for app in ("sync", "queued")
@@ -102,13 +102,13 @@ def test_the_text_table_shows_points_by_load_both_apps_side_by_side(results):
 
 
 def test_the_text_table_says_why_a_step_is_not_fit(results):
-    """Below the table, one line a reason."""
+    """Below the table, one line for each reason."""
     *_, reason = text_table(results).splitlines()
     assert reason == "Not fit: queued, 50 users: the machine was 93 % busy (at most 80 %)"
 
 
 def test_the_text_table_has_a_line_for_all_repeats_of_each_setting(tmp_path):
-    """Not one for each of a hundred steps: how many were fit is in the last column."""
+    """Not one for each of a hundred steps: the last column says how many were fit."""
     results = make_run(tmp_path, users=(5,), repeats=2, slots=(8, 16), burst=50, floor=False)
     table = text_table(results)
     assert len(lines_of(results)) == 4

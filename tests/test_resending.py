@@ -1,4 +1,4 @@
-"""A request that its client sends again in silence: each failed attempt is a row, a failure."""
+"""A request that its client silently resends: each failed attempt is a row, and a failure."""
 
 import socket
 import struct
@@ -20,7 +20,7 @@ AT_ONCE = struct.pack("ii", 1, 0)  # of SO_LINGER: closing resets the connection
 
 
 class Server(threading.Thread):
-    """Does with one request after the other what `does` says, until the end of its `with` block."""
+    """Handles successive requests as `does` says, until the end of its `with` block."""
 
     def __init__(self, *does: str) -> None:
         super().__init__(daemon=True)
@@ -34,7 +34,7 @@ class Server(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # whoever waits for a connection waits no longer
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for a connection
         self.join(20)
         self._listener.close()
 
@@ -64,16 +64,16 @@ class Server(threading.Thread):
 
 @pytest.fixture(autouse=True)
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """geventhttpclient is watched for this test."""
+    """Makes the plugin watch geventhttpclient during this test."""
     for of, names in ((HTTPClient, ["request"]), (ConnectionPool, ["get_socket", "release_socket"])):
         for name in names:
-            monkeypatch.setattr(of, name, getattr(of, name))  # so that it is put back
+            monkeypatch.setattr(of, name, getattr(of, name))  # so that it is restored
     watch(HTTPClient, ConnectionPool)
 
 
 @pytest.fixture
 def recorder() -> Recorder:
-    """One that records."""
+    """A recorder that has started."""
     return Recorder()
 
 
@@ -84,7 +84,7 @@ def send(client: HTTPClient, recorder: Recorder, method: str = "GET") -> None:
 
 
 def rows_of(recorder: Recorder, *does: str, method: str = "GET") -> list[Row]:
-    """The rows of as many requests as the server answers, one after the other."""
+    """The rows of successive requests, as many as the server handles."""
     with Server(*does) as server, closing(HTTPClient("127.0.0.1", server.port)) as client:
         for _ in range(max(1, does.count("answer"))):
             send(client, recorder, method)
@@ -95,7 +95,7 @@ def rows_of(recorder: Recorder, *does: str, method: str = "GET") -> list[Row]:
 def test_a_request_that_was_dropped_and_sent_again_is_a_failure_and_a_success(
     recorder: Recorder, how: str
 ) -> None:
-    """On a new connection. The second row begins where the first one ended."""
+    """On a new connection. The second row begins where the first ends."""
     failed, well = rows_of(recorder, how, "answer")
     assert failed.failed and failed.error == DROPPED
     assert not well.failed and well.intended_s == well.sent_s == failed.done_s
@@ -104,14 +104,14 @@ def test_a_request_that_was_dropped_and_sent_again_is_a_failure_and_a_success(
 
 @pytest.mark.parametrize("how", ["drop", "reset"])
 def test_the_server_may_drop_it_on_a_connection_that_was_used_before(recorder: Recorder, how: str) -> None:
-    """It had the request: its kernel said so, or did not even say goodbye."""
+    """Its kernel acknowledged the request, or it closed the connection without a word."""
     first, failed, well = rows_of(recorder, "answer", how, "answer")
     assert (first.error, failed.error, well.error) == ("", DROPPED, "")
     assert recorder.resent == 0
 
 
 def test_a_server_that_always_drops_it_has_as_many_failures_as_it_had_requests(recorder: Recorder) -> None:
-    """geventhttpclient gives up in the end."""
+    """geventhttpclient eventually gives up."""
     with pytest.raises(HTTPConnectionClosed):
         rows_of(recorder, *["drop"] * 20)
     rows = recorder.close()
@@ -119,7 +119,7 @@ def test_a_server_that_always_drops_it_has_as_many_failures_as_it_had_requests(r
 
 
 def test_what_is_not_sent_again_is_one_failure(recorder: Recorder) -> None:
-    """A POST may have been done."""
+    """A POST may have taken effect."""
     with pytest.raises(HTTPConnectionClosed):
         rows_of(recorder, "drop", method="POST")
     (row,) = recorder.close()
@@ -129,7 +129,7 @@ def test_what_is_not_sent_again_is_one_failure(recorder: Recorder) -> None:
 def test_a_connection_that_was_closed_while_idle_is_no_failure(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server closes it after the client has looked whether it is open, and before it sends."""
+    """The server closes it after the client has checked that it is open, and before it sends."""
     take = ConnectionPool.get_socket
     with (
         Server("answer, and close when told", "answer") as server,
@@ -153,8 +153,8 @@ def test_a_connection_that_was_closed_while_idle_is_no_failure(
 @pytest.mark.parametrize(
     ("before", "after", "idle"),
     [
-        ((10, 5), (10, 6), True),  # its end came, and nothing was acknowledged
-        ((10, 5), (30, 6), False),  # it had the request
+        ((10, 5), (10, 6), True),  # it was closed, and nothing was acknowledged
+        ((10, 5), (30, 6), False),  # the server had the request
         ((10, 5), (10, 5), False),  # it was reset
         (None, (1, 1), False),  # a new connection
         ((10, 5), None, False),  # the kernel does not say
@@ -163,12 +163,12 @@ def test_a_connection_that_was_closed_while_idle_is_no_failure(
 def test_it_was_idle_if_the_kernel_says_so(
     before: tuple[int, int] | None, after: tuple[int, int] | None, idle: bool
 ) -> None:
-    """Bytes acknowledged, bytes received."""
+    """By the bytes acknowledged and received."""
     assert was_idle(before, after) == idle
 
 
 def test_an_attempt_that_locust_was_told_to_repeat_is_a_row_too(recorder: Recorder) -> None:
-    """A user's max_retries: the client is simply asked again, after an error's answer or none."""
+    """A user's max_retries: the client simply repeats the request, after an error status or no answer."""
     with (
         Server("answer") as server,
         closing(HTTPClient("127.0.0.1", 1)) as nobody,

@@ -1,4 +1,4 @@
-"""results.json and its schema, from a run that was simulated for the purpose."""
+"""results.json and its schema, from a simulated run."""
 
 import copy
 import json
@@ -22,18 +22,18 @@ def results(tmp_path_factory):
 
 
 def problems(results: Any) -> list[str]:
-    """Where the schema is not met."""
+    """Where a result violates the schema."""
     return [error.json_path for error in Draft202012Validator(SCHEMA).iter_errors(results)]
 
 
 def test_the_schema_is_one_and_a_run_meets_it(results):
-    """Also after a journey through a file, where tuples and enums would show."""
+    """Even after a round trip through a file, where tuples and enums would show."""
     Draft202012Validator.check_schema(SCHEMA)
     assert problems(json.loads(json.dumps(results))) == []
 
 
 def test_the_schema_allows_growth(results):
-    """New keys may come anywhere without a new version."""
+    """New keys may appear anywhere without a new version."""
     grown = copy.deepcopy(results)
     for place in (grown, grown["steps"][0], grown["steps"][0]["submit"], grown["settings"], grown["verdict"]):
         place["new"] = 1
@@ -62,7 +62,7 @@ def test_the_schema_allows_growth(results):
     ],
 )
 def test_a_missing_key_is_noticed(results, path):
-    """Keys are stable: a reader may rely on each."""
+    """Keys are stable: readers may rely on each of them."""
     broken = copy.deepcopy(results)
     inner: Any = broken
     for key in path[:-1]:
@@ -87,7 +87,7 @@ def test_a_missing_key_is_noticed(results, path):
     ],
 )
 def test_a_wrong_value_is_noticed(results, path, value):
-    """Times without their zone, made-up keys, and a step that is unfit for no reason."""
+    """Times without a zone, unknown enum values, and a step that is unfit without a reason."""
     broken = copy.deepcopy(results)
     inner: Any = broken
     for key in path[:-1]:
@@ -104,7 +104,7 @@ def test_a_verdict_is_kept_broken_not_fit_or_undecided(results, status):
 
 
 def test_every_key_of_the_schema_is_described():
-    """The schema is the documentation of the file."""
+    """The schema is the file's documentation."""
 
     def bare(schema: Any, path: str = "") -> list[str]:
         found = []

@@ -1,4 +1,4 @@
-"""The report of any file of requests: of somebody else's locustfile, with groups of any names."""
+"""The report of any file of requests: from other people's locustfiles, with groups of any names."""
 
 import json
 import random
@@ -19,14 +19,14 @@ ENDED = 30.0
 
 
 def row(group: str, start: float, ms: float | None, waited: float = 0.0, **changed) -> Row:
-    """One request that was meant to begin then, was sent `waited` seconds later, and took so long in all."""
+    """One request with this intended start, sent `waited` seconds later, and its total latency."""
     done = None if ms is None else start + ms / 1000
     given = {"status": 200 if done else 0, "error": "", "sent_s": start + waited} | changed
     return Row(1, group, f"GET /{group}", start, given["sent_s"], done, given["status"], given["error"])
 
 
 def make_file(folder: Path, rows: list[Row], users: int = 5, late_ms: float = 1.0, **about) -> Path:
-    """A file of requests and what the plugin writes beside it: a generator at its ease."""
+    """A file of requests with the plugin's .json beside it, from an unburdened generator."""
     path = folder / "rows.csv"
     known = {
         "users_asked": users,
@@ -50,7 +50,7 @@ def rows() -> list[Row]:
 
 
 def read(path: Path) -> BeautifulSoup:
-    """A page as its reader's browser has it."""
+    """A page as a browser parses it."""
     return BeautifulSoup(path.read_text(), "html.parser")
 
 
@@ -60,7 +60,7 @@ def words(page: BeautifulSoup) -> str:
 
 
 def test_the_verdict_is_first_and_exact(tmp_path, rows):
-    """Which group broke the rule, its share, and the exact interval."""
+    """The group that broke the rule, its share, and the exact interval."""
     page = read(write_rows_report(make_file(tmp_path, rows), tmp_path))
     assert page.h1.get_text() == "search broke the rule of 500 ms: 4.0 % took longer or failed"
     low, high = clopper_pearson(16, 400)
@@ -71,7 +71,7 @@ def test_the_verdict_is_first_and_exact(tmp_path, rows):
 
 
 def test_the_interval_says_when_more_requests_would_tell(tmp_path):
-    """None of 1,000 over the rule is surely below 1 %; none of 100 is not: then it is undecided."""
+    """0 of 1,000 over the rule is surely below 1 %; 0 of 100 is not, and is undecided."""
     surely = [row("a", n * 0.02, 20) for n in range(1000)]
     perhaps = [row("b", n * 0.2, 20) for n in range(100)]
     page = read(write_rows_report(make_file(tmp_path, surely + perhaps), tmp_path))
@@ -86,14 +86,14 @@ def test_the_interval_says_when_more_requests_would_tell(tmp_path):
 
 
 def test_how_much_may_be_over_is_the_recordings(tmp_path, rows):
-    """With --fail-over 10, 4 % over is no breach: the report says what the terminal has said."""
+    """With --fail-over 10, 4 % over is no breach: the report agrees with the terminal."""
     told = words(read(write_rows_report(make_file(tmp_path, rows, most_over=0.1), tmp_path)))
     assert "All groups of requests kept the rule of 500 ms" in told
     assert "all of it within 10.0 %" in told
 
 
 def test_rule_and_warm_up_can_be_chosen(tmp_path, rows, capsys):
-    """At the command line; without, they are those of the recording."""
+    """On the command line; the recording's are the defaults."""
     more = [replace(each, intended_s=each.intended_s + 0.03) for each in rows]
     path = make_file(tmp_path, [*rows, *more], rule_ms=900.0, warm_up_s=6.0)
     assert command(["report", str(path)]) == 0
@@ -107,7 +107,7 @@ def test_rule_and_warm_up_can_be_chosen(tmp_path, rows, capsys):
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path, rows):
-    """No script, no address; its only link is to the rows beside it."""
+    """No scripts or remote addresses; its only link is to the rows beside it."""
     page = read(write_rows_report(make_file(tmp_path, rows), tmp_path))
     assert page.find_all(["script", "link", "iframe"]) == []
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.find_all("img"))
@@ -118,7 +118,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path, rows):
 
 
 def test_open_load_is_told_corrected_and_naive(tmp_path):
-    """Visits that had to wait two seconds before they could be sent, and then were answered at once."""
+    """Visits that waited two seconds before they could be sent, and were then answered at once."""
     rows = [row("visit", n * 0.1, 2010, waited=2.0) for n in range(200)]
     opened = {"model": "open", "users_asked": None, "rate_per_s": 10.0, "arrivals": Arrivals(200, 200)}
     page = read(write_rows_report(make_file(tmp_path, rows, **opened), tmp_path))
@@ -128,7 +128,7 @@ def test_open_load_is_told_corrected_and_naive(tmp_path):
 
 
 def test_a_generator_that_was_late_or_dropped_visits_proves_nothing(tmp_path):
-    """That comes before any verdict."""
+    """This is stated before any verdict."""
     arrivals = Arrivals(planned=100, sent=90, dropped=3, never_sent=7)
     late = [row("a", n * 0.2, 20) for n in range(97)]
     dropped = [row("a", n, None, sent_s=None, error=DROPPED) for n in range(3)]
@@ -162,7 +162,7 @@ def test_every_stage_is_told_apart(tmp_path):
 
 
 def test_a_row_that_is_a_whole_visit_is_not_judged(tmp_path):
-    """Time to content is no request: the recording says so, whatever the group is called."""
+    """Time to content is not a request; the recording marks it, whatever its group is called."""
     rows = [row("submit", n * 0.06, 20) for n in range(400)] + [
         row("checkout", n * 0.06, 3000) for n in range(400)
     ]
@@ -173,18 +173,18 @@ def test_a_row_that_is_a_whole_visit_is_not_judged(tmp_path):
 
 
 def test_names_from_outside_are_escaped(tmp_path):
-    """The path of a request is no markup."""
+    """A request's path is not markup."""
     text = write_rows_report(make_file(tmp_path, [row("<script>", 1, 20)]), tmp_path).read_text()
     assert "<script>" not in text
 
 
 def beside(path: Path) -> Path:
-    """The file in which the plugin says how the load went."""
+    """The file in which the plugin describes the load."""
     return path.with_suffix(".json")
 
 
 def changed(path: Path, **keys) -> None:
-    """Somebody, or an older version, has written other values into it."""
+    """Put other values into it, as somebody or an older version might have."""
     beside(path).write_text(json.dumps(json.loads(beside(path).read_text()) | keys))
 
 
@@ -226,7 +226,7 @@ def test_a_warm_up_longer_than_the_load_is_refused(tmp_path, rows, capsys):
 
 @pytest.mark.parametrize("options", [["--rule", "0"], ["--rule", "fast"], ["--warm-up", "-1"]])
 def test_numbers_that_are_none_are_refused(tmp_path, rows, options, capsys):
-    """As any option is."""
+    """As for any option."""
     with pytest.raises(SystemExit) as stopped:
         command(["report", str(make_file(tmp_path, rows)), *options])
     assert stopped.value.code == 2

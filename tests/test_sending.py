@@ -1,4 +1,4 @@
-"""A request of a Locust user becomes a row from the moment it is sent. Locust itself is not needed here."""
+"""A Locust user's request becomes a row once it is sent. Locust itself is not needed here."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -15,11 +15,11 @@ from loadtests.records.rows import Row
 
 
 class CatchResponseError(Exception):
-    """As Locust's, which is known by its name."""
+    """Like Locust's, which is recognised by its name."""
 
 
 class Session:
-    """A session whose requests end as `ends` says, once `sending` was called."""
+    """A session whose requests end as `ends` says, after `sending` was called."""
 
     request_name = None
 
@@ -33,7 +33,7 @@ class Session:
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is advanced."""
 
     seconds = 100.0
 
@@ -43,18 +43,18 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The generator's."""
+    """The generator's clock."""
     return Clock()
 
 
 @pytest.fixture
 def generator(clock: Clock) -> Generator:
-    """One that records from now."""
+    """A generator that is recording."""
     return Generator(Load(), 0, lambda: 0, clock)
 
 
 def answer(status: int, error: Exception | None = None) -> Callable[[dict[str, Any]], Any]:
-    """A session's answer that nobody has judged yet, as in a `with` block."""
+    """A session's answer that has not been judged yet, as in a `with` block."""
     return lambda _: SimpleNamespace(status_code=status, error=error)
 
 
@@ -66,21 +66,21 @@ def sent(generator: Generator, ends: Callable[[dict[str, Any]], Any], *args: Any
 
 
 def test_a_request_is_named_as_in_locust_with_its_method(generator: Generator) -> None:
-    """By its address, if nobody says another name; and that is its group."""
+    """By its address, unless a name is given; the name is also its group."""
     row = sent(generator, answer(200), "GET", "/feeds/1")
     assert (row.name, row.group, row.status, row.error) == ("GET /feeds/1", "GET /feeds/1", 200, "")
 
 
 @pytest.mark.parametrize("given", [{"args": ("/feeds/[id]",)}, {"kwargs": {"name": "/feeds/[id]"}}])
 def test_a_name_may_be_given_by_its_place_or_by_keyword(generator: Generator, given: Any) -> None:
-    """Both are Locust's."""
+    """Locust accepts both."""
     row = sent(generator, answer(200), "GET", "/feeds/1", *given.get("args", ()), **given.get("kwargs", {}))
     assert row.name == row.group == "GET /feeds/[id]"
 
 
 @pytest.mark.parametrize("by_place", [True, False])
 def test_the_context_says_the_group(generator: Generator, by_place: bool) -> None:
-    """Also when it is given by its place; Locust and its listeners still get it."""
+    """Even as a positional argument; Locust and its listeners still receive the context."""
     context, seen = {"group": "browse"}, []
 
     def ends(handed_on: dict[str, Any]) -> Any:
@@ -92,7 +92,7 @@ def test_the_context_says_the_group(generator: Generator, by_place: bool) -> Non
     else:
         row = sent(generator, ends, "GET", "/", context=context)
     assert row.group == "browse" and seen == ["browse"]
-    assert context == {"group": "browse"}  # the caller's own is as it was
+    assert context == {"group": "browse"}  # the caller's own is unchanged
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_what_locust_says_at_the_end_counts(
 def test_a_failure_that_nobody_judges_is_one(
     generator: Generator, status: int, error: Exception | None, words: str
 ) -> None:
-    """A `with` block that is left by an exception: Locust is told nothing."""
+    """A `with` block left by an exception: Locust is not told of any outcome."""
     row = sent(generator, answer(status, error), "GET", "/")
     assert row.failed and row.error == words
 
 
 @pytest.mark.parametrize("error", [ValueError("no such scheme"), gevent.Timeout()])
 def test_a_request_that_raises_is_a_failure(generator: Generator, error: BaseException) -> None:
-    """Also when the locustfile itself has given up waiting."""
+    """Even if the locustfile itself stopped waiting."""
 
     def ends(_: dict[str, Any]) -> Any:
         raise error
@@ -149,7 +149,7 @@ def test_a_request_that_raises_is_a_failure(generator: Generator, error: BaseExc
 
 
 def test_a_request_whose_user_is_killed_at_the_end_is_unfinished(generator: Generator) -> None:
-    """A greenlet's end is no answer."""
+    """A greenlet's end is not an answer."""
 
     def ends(_: dict[str, Any]) -> Any:
         generator.recorder.stop()
@@ -162,14 +162,14 @@ def test_a_request_whose_user_is_killed_at_the_end_is_unfinished(generator: Gene
 
 
 def test_no_row_is_made_while_no_test_runs() -> None:
-    """And the request is sent as it was given."""
+    """And the request is passed on unchanged."""
     seen: list[dict[str, Any]] = []
     Session(seen.append, lambda: None).request("GET", "/", context={"a": 1})  # type: ignore[arg-type]
     assert seen == [{"a": 1}]
 
 
 def test_a_client_that_only_says_how_it_went_leaves_rows_too(generator: Generator, clock: Clock) -> None:
-    """A websocket, a database: whatever fires Locust's request event, and says how long it took."""
+    """A websocket or database client: whatever fires Locust's request event with a response time."""
     clock.seconds += 10
     answered(generator, request_type="WS", name="hello", response_time=250.0, exception=OSError("closed"))
     (row,) = generator.recorder.close()
@@ -180,7 +180,7 @@ def test_a_client_that_only_says_how_it_went_leaves_rows_too(generator: Generato
 def test_the_first_request_of_a_visit_counts_from_when_it_was_to_begin(
     generator: Generator, clock: Clock
 ) -> None:
-    """The others from their own sending; a block that is one visit from the visit's start, too."""
+    """The others from their own sending; a block that is a whole visit from the visit's start, too."""
     session = Session(answer(200), lambda: generator)
     clock.seconds += 10
     setattr(session.user, ON_USER, Visitor(7, "1 visit 7", intended=2.5))
@@ -199,13 +199,13 @@ def test_the_first_request_of_a_visit_counts_from_when_it_was_to_begin(
 
 
 def test_users_of_different_processes_have_different_numbers() -> None:
-    """So their rows can be put together."""
+    """So that their rows can be merged."""
     numbers = {Generator(Load(), index, lambda: 0).visitor(SimpleNamespace()).number for index in range(3)}
     assert len(numbers) == 3
 
 
 def test_a_visitors_random_numbers_depend_on_seed_and_number_only() -> None:
-    """Whoever else was there."""
+    """Not on which other visitors there are."""
 
     def drawn(seed: int, users: int) -> float:
         generator = Generator(Load(seed=seed), 0, lambda: 0)
@@ -217,5 +217,5 @@ def test_a_visitors_random_numbers_depend_on_seed_and_number_only() -> None:
 
 
 def test_long_errors_are_shortened() -> None:
-    """A page of HTML is no error message."""
+    """A page of HTML is not an error message."""
     assert len(in_words(OSError("x" * 5000), 0)) == 200

@@ -1,4 +1,4 @@
-"""The harness's own simulation: against SimPy, against the formulas where these are exact, and by hand."""
+"""The harness's own simulation: against SimPy, against formulas where they are exact, and by hand."""
 
 import random
 from statistics import fmean, mean, pvariance
@@ -21,7 +21,7 @@ STEP = Period(warmup=2.5, measure=11.0, drain=5.5)
 
 
 def figures_agree(some: list[float], others: list[float]) -> bool:
-    """True if twice eight independent repeats differ by no more than chance allows (99.9 %)."""
+    """True if two sets of eight independent repeats differ by no more than chance allows (99.9 %)."""
     low, high = interval([one - other for one, other in zip(some, others, strict=True)])
     return low < 0 < high
 
@@ -66,7 +66,7 @@ def test_the_open_load_of_readers_who_poll_is_the_one_that_simpy_simulates() -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("users", TABLE)
 def test_visits_of_one_request_are_the_machine_repairmans_model(users: int) -> None:
-    """Where M/M/c//N is exact the simulation agrees with it."""
+    """Where M/M/c//N is exact, the simulation agrees with it."""
     load = ClosedLoad(SLOTS, users, THINK, DEMAND)
     runs = [simulate_closed(ALONE, SLOTS, users, LONG, seed=seed) for seed in range(8)]
     seen = {
@@ -83,7 +83,7 @@ def test_visits_of_one_request_are_the_machine_repairmans_model(users: int) -> N
 @pytest.mark.parametrize("users", TABLE)
 @pytest.mark.slow
 def test_feeds_that_hang_take_as_long_as_simpy_says(users: int) -> None:
-    """And as the checked table says, whose last column comes from so few requests that it may be 12 % off."""
+    """And as in the checked table, whose last column rests on so few requests that 12 % are allowed."""
     theirs = [Simulation(SLOTS, [hanging], seed, 6000).closed(users, THINK).responses[0] for seed in range(8)]
     ours = [
         simulate_closed(ALONE, SLOTS, users, LONG, {"browse": hanging}, seed).others for seed in range(8, 16)
@@ -95,7 +95,7 @@ def test_feeds_that_hang_take_as_long_as_simpy_says(users: int) -> None:
 @pytest.mark.parametrize("rho", OPEN_TABLE)
 @pytest.mark.slow
 def test_visits_of_one_request_under_open_load_are_erlangs_model(rho: float) -> None:
-    """And with feeds that hang they are what the checked table simulated."""
+    """With hanging feeds they agree with the checked table's simulation."""
     load = OpenLoad(SLOTS, rho * SLOTS / DEMAND, DEMAND)
     period = Period(warmup=100, measure=3000, repeats=1)
     low, high = interval(
@@ -111,7 +111,7 @@ def test_visits_of_one_request_under_open_load_are_erlangs_model(rho: float) -> 
 
 
 def test_a_visit_asks_for_what_the_workload_says() -> None:
-    """2.4 polls on average are two or three; whoever polled opens the page once more."""
+    """2.4 polls on average are two or three; after polling, the page is opened once more."""
     work = Workload(
         think=1.0, submitters=1.0, post=0.01, page=0.01, browse=0.01, poll=0.01, polls=2.4, pause=1.2
     )
@@ -123,7 +123,7 @@ def test_a_visit_asks_for_what_the_workload_says() -> None:
 
 
 def test_what_has_not_ended_with_the_step_has_waited_until_then() -> None:
-    """One slot, requests of 100 s: nobody sees an answer; those who came in the warm-up don't count."""
+    """One slot, requests of 100 s: no visitor gets an answer; those from the warm-up don't count."""
     work = Workload(think=1.0, submitters=1.0, post=100.0, page=1.0, browse=1.0)
     period = Period(warmup=2, measure=5, drain=3, repeats=1)
     seen = simulate_closed(work, 1, 30, period, {"post": lambda _: 100.0})
@@ -136,7 +136,7 @@ def test_what_has_not_ended_with_the_step_has_waited_until_then() -> None:
 
 
 def test_steps_are_repeated_until_there_are_enough_requests() -> None:
-    """And no longer, so that a report is not kept waiting."""
+    """But no longer, so that a report does not take long."""
     one = simulate_closed(SYNC, 8, 16, Period(2.5, 11.0, repeats=1))
     many = simulate_closed(SYNC, 8, 16, Period(2.5, 11.0, requests=3000))
     each = len(one.posts) + len(one.others)
@@ -146,7 +146,7 @@ def test_steps_are_repeated_until_there_are_enough_requests() -> None:
 
 
 def test_the_same_seed_gives_the_same() -> None:
-    """Another gives another."""
+    """Another seed gives other figures."""
     runs = [
         simulate_open(SYNC, 8, 5.0, Period(2.5, 11.0, repeats=3), seed=seed).figures() for seed in (1, 1, 2)
     ]
@@ -154,12 +154,12 @@ def test_the_same_seed_gives_the_same() -> None:
 
 
 def test_without_a_post_there_are_no_figures() -> None:
-    """Everybody browses."""
+    """All users browse."""
     assert simulate_closed(ALONE, SLOTS, 3, STEP).figures() is None
 
 
 def test_feeds_take_as_long_as_their_servers_and_at_most_the_deadline() -> None:
-    """Scaled to the measured mean: the longest is the deadline, for all that hang and some that are slow."""
+    """Scaled to the measured mean: the longest is the deadline, for all that hang and some slow ones."""
     draw, source = feed_service(DEFAULT_MIX, 5.0, 1.1), random.Random(1)
     times = [draw(source) for _ in range(40_000)]
     assert fmean(times) == pytest.approx(1.1, rel=0.03)
@@ -169,7 +169,7 @@ def test_feeds_take_as_long_as_their_servers_and_at_most_the_deadline() -> None:
 
 
 def test_feeds_that_drip_take_until_the_deadline() -> None:
-    """Their answer begins at once; it does not end."""
+    """Their answer begins at once but never ends."""
     draw, source = feed_service({"drip": 100}, 5.0, 5.1), random.Random(1)
     assert [draw(source) for _ in range(10)] == pytest.approx([5.1] * 10)
 
@@ -178,7 +178,7 @@ def test_feeds_that_drip_take_until_the_deadline() -> None:
     ("draw", "scv"), [(feed_service({"fast": 100}, 5.0, 0.02), 1.0), (lognormal(0.02, 0.3), 0.3)]
 )
 def test_other_times_have_the_mean_and_the_spread_that_are_asked_for(draw, scv) -> None:
-    """Feeds that come at once leave the app's own time, which is taken as exponential."""
+    """Feeds that come at once leave the app's own time, which is assumed exponential."""
     source = random.Random(2)
     times = [draw(source) for _ in range(50_000)]
     assert fmean(times) == pytest.approx(0.02, rel=0.02)

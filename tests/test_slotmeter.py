@@ -1,4 +1,4 @@
-"""The web server's slots count for themselves: what, how many, and for how long."""
+"""The web server's slots keep their own counts: which requests, how many, and for how long."""
 
 import threading
 import time
@@ -22,13 +22,13 @@ from loadtests.servers.slotmeter import KINDS, SlotMeter, kind_of_request, read_
     ],
 )
 def test_requests_are_told_apart_by_method_and_path(method: str, path: str, kind: str) -> None:
-    """One kind for each; all of them are known."""
+    """Each is one of the known kinds."""
     assert kind_of_request(method, path) == kind
     assert kind in KINDS
 
 
 def test_a_slot_counts_what_it_answers_and_how_long_it_took(tmp_path: Path) -> None:
-    """Under way it is busy already; answered, it belongs to its kind."""
+    """It is busy from the request's start; once answered, the time belongs to the request's kind."""
     meter = SlotMeter(tmp_path)
     before = time.monotonic()
     meter.begin()
@@ -43,7 +43,7 @@ def test_a_slot_counts_what_it_answers_and_how_long_it_took(tmp_path: Path) -> N
 
 
 def test_the_squares_of_the_times_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By kind, so that the spread of the times can be told: 1 s and 3 s, and one page of 0.5 s."""
+    """By kind, to give the spread of the times: 1 s and 3 s, and one page of 0.5 s."""
     clock = iter([10.0, 11.0, 20.0, 23.0, 30.0, 30.5, 40.0])
     monkeypatch.setattr("loadtests.servers.slotmeter.time.monotonic", lambda: next(clock))
     meter = SlotMeter(tmp_path)
@@ -57,7 +57,7 @@ def test_the_squares_of_the_times_are_added_up(tmp_path: Path, monkeypatch: pyte
 
 
 def test_probes_are_no_visitors_requests(tmp_path: Path) -> None:
-    """They are busy time, and are not counted as taken."""
+    """They are busy time, but not counted as requests."""
     meter = SlotMeter(tmp_path)
     meter.begin()
     meter.end("GET", "/healthz")
@@ -67,7 +67,7 @@ def test_probes_are_no_visitors_requests(tmp_path: Path) -> None:
 
 
 def test_each_thread_is_a_slot_of_its_own(tmp_path: Path) -> None:
-    """As in a server with threads; nothing is lost when they count at the same time."""
+    """As in a threaded server; nothing is lost when they count at the same time."""
     meter, together = SlotMeter(tmp_path), threading.Barrier(4)
 
     def serve() -> None:
@@ -87,6 +87,6 @@ def test_each_thread_is_a_slot_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_slots_is_left_out(tmp_path: Path) -> None:
-    """One that has just been made is empty for a moment."""
+    """A newly created one is empty for a moment."""
     (tmp_path / "1-1").write_bytes(b"")
     assert read_slots(tmp_path).slots == 0

@@ -23,7 +23,7 @@ from loadtests.servers.stack import Stack, StackSettings, check_database
 def test_a_stack_serves_feeds_and_leaves_nothing_behind(
     app: str, database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Submitted feeds come to be shown; afterwards no process and no database is left."""
+    """Submitted feeds get shown; afterwards no process or database is left."""
     server = request.getfixturevalue("postgres_url") if database == "postgresql" else database
     with Stack(StackSettings(app=app, slots=2, threads=2, database=server, folder=tmp_path)) as stack:
         posted = requests.post(
@@ -42,7 +42,7 @@ def test_a_stack_serves_feeds_and_leaves_nothing_behind(
 
 @pytest.mark.live
 def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -> None:
-    """The command prints both addresses, and ends with status 0 on Ctrl-C."""
+    """It prints both addresses, and ends with status 0 on Ctrl-C."""
     command = [sys.executable, "-m", "loadtests", "stack", "sync", "--port", "0", "--feeds-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -60,7 +60,7 @@ def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -
 
 @pytest.mark.live
 def test_a_port_in_use_is_said_plainly() -> None:
-    """No traceback: the port is named, and the exit status is not zero."""
+    """Without a traceback: the message names the port, and the exit status is not zero."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -90,7 +90,7 @@ def test_a_database_that_cannot_serve_is_refused(database: str) -> None:
 
 
 def test_a_postgresql_server_that_is_not_there_is_said_plainly(tmp_path: Path) -> None:
-    """The password is not shown."""
+    """The message hides the password."""
     url = "postgresql+psycopg://me:secret@127.0.0.1:1/none"
     with pytest.raises(UsageError, match=r"The PostgreSQL server .*\*\*\*") as error:
         Stack(StackSettings(app="sync", database=url, folder=tmp_path)).start()
@@ -99,8 +99,8 @@ def test_a_postgresql_server_that_is_not_there_is_said_plainly(tmp_path: Path) -
 
 @pytest.mark.live
 def test_a_slot_does_not_wait_for_its_client_to_hang_up(tmp_path: Path) -> None:
-    """gunicorn by itself waits 2 s for each client that has its answer and does not hang up. With one slot so
-    many of them would take longer than `patience`.
+    """By default gunicorn waits 2 s for each client that has its answer but does not close the connection.
+    With one slot, these clients would take longer than `patience`.
     """
     patience, clients = 20, 15
     with (
@@ -119,7 +119,7 @@ def test_a_slot_does_not_wait_for_its_client_to_hang_up(tmp_path: Path) -> None:
 
 @pytest.mark.live
 def test_an_answer_arrives_whole_though_part_of_the_request_was_not_read(tmp_path: Path) -> None:
-    """The case for which gunicorn waits: an upload that nobody takes."""
+    """The reason why gunicorn waits: an upload that the app does not read."""
     with Stack(StackSettings(app="sync", slots=1, folder=tmp_path)) as stack:
         host, port = stack.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), 20) as client:
@@ -132,7 +132,7 @@ def test_an_answer_arrives_whole_though_part_of_the_request_was_not_read(tmp_pat
 
 @pytest.mark.live
 def test_a_part_that_has_ended_is_named_with_what_it_said(tmp_path: Path) -> None:
-    """Whoever measures the stack asks: what a dead server does says nothing of the app."""
+    """The bench checks for it: a dead server's behaviour says nothing about the app."""
     with Stack(StackSettings(app="sync", slots=1, folder=tmp_path)) as stack:
         stack.check()
         for process in stack.processes["web server"].tree():

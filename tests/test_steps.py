@@ -1,4 +1,4 @@
-"""A stepped load, as Locust asks for it once a second."""
+"""A stepped load, which Locust polls once a second."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from loadtests.records.recording import Stage
 
 
 class Clock:
-    """A clock that is moved by hand, in Unix time."""
+    """A clock that is advanced by hand, in Unix time."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -18,7 +18,7 @@ class Clock:
 
 
 def test_each_step_lasts_its_time_and_then_it_is_over() -> None:
-    """Asked a little late each time, as Locust does."""
+    """Even if each poll is a little late, as Locust's are."""
     clock = Clock()
     steps = Steps(Load(steps=(10, 25), step_seconds=2.0), clock)
     asked = []
@@ -32,14 +32,14 @@ def test_each_step_lasts_its_time_and_then_it_is_over() -> None:
 
 
 def test_a_load_that_was_stopped_early_has_no_stages_that_never_came() -> None:
-    """Only what was asked for."""
+    """Only those that began."""
     steps = Steps(Load(steps=(10, 25), step_seconds=2.0), Clock())
     steps.tick()
     assert steps.stages(started_at=1000.0, stopped=1.5) == [Stage(10, 0.0, 1.5)]
 
 
 def test_a_second_test_begins_with_the_first_step() -> None:
-    """Whatever the first one had come to."""
+    """Wherever the first test stopped."""
     clock = Clock()
     steps = Steps(Load(steps=(10, 25), step_seconds=2.0), clock)
     clock.seconds += 3
@@ -49,7 +49,7 @@ def test_a_second_test_begins_with_the_first_step() -> None:
 
 
 def test_open_load_is_stepped_by_its_schedule() -> None:
-    """Locust has one user, who does nothing; the stages are exact."""
+    """Locust has one user, which does nothing; the stages are exact."""
     clock = Clock()
     steps = Steps(Load(model="open", steps=(10.5, 25), step_seconds=2.0), clock)
     assert steps.tick() == (1, 1.0)

@@ -1,4 +1,4 @@
-"""One visit of an open load is one task, performed once; Locust's task sets by their methods alone."""
+"""A visit in open load is one task, performed once; Locust's task sets are used by their methods alone."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ said: list[str] = []
 
 
 class TaskSet:
-    """As Locust's: made for its parent, chooses its tasks, and may be a task itself."""
+    """Like Locust's: created for its parent, chooses its tasks, and may itself be a task."""
 
     tasks: list[Any] = []  # noqa: RUF012 - as in Locust
 
@@ -29,7 +29,7 @@ class TaskSet:
 
 
 class Sequence(TaskSet):
-    """As Locust's SequentialTaskSet."""
+    """Like Locust's SequentialTaskSet."""
 
     def __init__(self, parent: Any) -> None:
         super().__init__(parent)
@@ -48,7 +48,7 @@ def read(_self: Any) -> None:
 
 
 def performed(task: Any) -> list[str]:
-    """What was said meanwhile."""
+    """What was logged while a visit was performed."""
     said.clear()
     perform_once(object(), task)
     return said
@@ -60,12 +60,12 @@ def test_a_function_is_called_with_its_user() -> None:
 
 
 def test_of_a_task_set_one_task_is_performed() -> None:
-    """Between its start and its stop."""
+    """Between its on_start and on_stop."""
     assert performed(type("Set", (TaskSet,), {"tasks": [read, look]})) == ["start", "read", "stop"]
 
 
 def test_a_sequence_is_gone_through_once() -> None:
-    """With thinking in between."""
+    """With think time in between."""
     sequence = type("Set", (Sequence,), {"tasks": [look, read]})
     assert performed(sequence) == ["start", "look", "think", "read", "stop"]
 

@@ -1,4 +1,6 @@
-"""The queueing formulas: against a checked table, cases solved by hand, and a simulator that knows none."""
+"""The queueing formulas: against a checked table, cases solved by hand, and a simulator that uses none of
+them.
+"""
 
 import math
 from functools import cache
@@ -11,9 +13,9 @@ from queue_simulator import Simulation, exponential, interval
 
 from loadtests.theory import ClosedLoad, OpenLoad, drain_time, erlang_c, knee, littles_law, workers_needed
 
-SLOTS, DEMAND, THINK = 4, 0.2, 1.0  # of the table; its knee is 24 users
+SLOTS, DEMAND, THINK = 4, 0.2, 1.0  # the table's server; its knee is 24 users
 # users: R and p95 by formula, R and p95 simulated, R if D is constant, R if 5 % hang (.05 or 3.05 s, mean .2)
-# The last two come from short simulations: here they are held to be within 12 %, and the long ones decide.
+# The last two come from short simulations, so they need only agree within 12 %; longer ones decide.
 TABLE = {
     16: (0.226, 0.640, 0.227, 0.646, 0.214, 0.294),
     24: (0.335, 0.820, 0.333, 0.812, 0.278, 0.441),
@@ -45,15 +47,15 @@ def hanging(random):
 
 
 def repeats(service, users, count=8, visits=2000):
-    """The responses of independent simulations of the table's server, users who think."""
+    """The response times in independent simulations of the table's server, with users who think."""
     runs = [Simulation(SLOTS, [service], seed, visits).closed(users, THINK) for seed in range(count)]
     return [run.responses[0] for run in runs]
 
 
 @cache
 def open_repeats(rho):
-    """The same for visitors who wait for no answer, with feeds that hang."""
-    visits = 9000 if rho == 0.9 else 5000  # there it takes longest to settle
+    """The same for open load, with feeds that hang."""
+    visits = 9000 if rho == 0.9 else 5000  # settling takes longest there
     runs = [Simulation(SLOTS, [hanging], seed, visits).open(rho * SLOTS / DEMAND) for seed in range(8)]
     return [run.responses[0] for run in runs]
 
@@ -72,7 +74,7 @@ def test_closed_load_agrees_with_the_checked_table(users):
 @pytest.mark.slow
 @pytest.mark.parametrize("users", TABLE)
 def test_closed_load_agrees_with_a_simulation(users):
-    """Mean, p95, share over 500 ms and throughput lie in the simulation's interval over eight repeats."""
+    """Mean, p95, share over 500 ms and throughput are in the simulation's interval over eight repeats."""
     load = ClosedLoad(SLOTS, users, THINK, DEMAND)
     responses = repeats(exponential(DEMAND), users, visits=6000)
     seen = {
@@ -89,9 +91,10 @@ def test_closed_load_agrees_with_a_simulation(users):
 @pytest.mark.slow
 @pytest.mark.parametrize("users", TABLE)
 def test_the_mean_hardly_depends_on_how_service_times_are_spread_but_it_does(users):
-    """Constant service is a little faster than the formula, and feeds that hang a little slower, as tabled.
+    """Constant service is a little faster than the formula, and hanging feeds a little slower, as in the
+    table.
 
-    That is how far measurements may lie from the formula with nothing wrong: up to two fifths at the knee.
+    Measurements may differ this much from the formula with nothing wrong: up to two fifths at the knee.
     """
     *_, constant, hung = TABLE[users]
     formula = ClosedLoad(SLOTS, users, THINK, DEMAND).response
@@ -131,7 +134,7 @@ def test_users_who_do_not_think_are_all_at_the_server():
 
 
 def test_one_slot_and_two_users_by_hand():
-    """p ~ 1, 2r, 2r^2 with r = D/Z; of R, Exp(1/D) if the other one thinks, else Erlang(2, 1/D)."""
+    """p ~ 1, 2r, 2r^2 with r = D/Z; R is Exp(1/D) if the other user thinks, else Erlang(2, 1/D)."""
     load = ClosedLoad(1, 2, 1.0, 0.5)
     assert load.probabilities == pytest.approx([0.4, 0.4, 0.2])
     assert load.throughput == pytest.approx(1.2)
@@ -140,12 +143,12 @@ def test_one_slot_and_two_users_by_hand():
 
 
 def test_thousands_of_users_and_hundreds_of_slots_are_no_trouble():
-    """Where the terms of the textbook's sums are beyond what a float can hold."""
+    """Where the terms of the textbook's sums overflow a float."""
     load = ClosedLoad(slots=256, users=5000, think=2.0, demand=1.1)
     assert math.fsum(load.probabilities) == pytest.approx(1)
     assert load.response == pytest.approx(load.least_response)
     assert load.percentile(50) == pytest.approx(load.response, rel=0.02)  # one service is skewed
-    spread = math.sqrt(1.1**2 + (load.response - 1.1) * 1.1 / 256)  # of one service, and of so many in a row
+    spread = math.sqrt(1.1**2 + (load.response - 1.1) * 1.1 / 256)  # of one service, and of several in a row
     assert load.percentile(50) < load.percentile(95) < load.response + 2 * spread
 
 
@@ -170,7 +173,9 @@ def test_a_percentile_is_where_the_share_over_it_is_what_is_left(load, percent):
 @settings(max_examples=8, deadline=None)
 @pytest.mark.slow
 def test_the_mean_is_the_area_under_the_share_over(load):
-    """The distribution comes from the arrival theorem, the mean from Little's law: two ways to one figure."""
+    """The distribution comes from the arrival theorem, the mean from Little's law: two ways to the same
+    figure.
+    """
     end = load.percentile(99.99) * 1.5
     width = end / 800
     shares = [load.share_over((i + 0.5) * width) for i in range(800)]
@@ -205,7 +210,7 @@ def test_open_load_agrees_with_a_simulation(rho):
 @pytest.mark.parametrize("rho", OPEN_TABLE)
 @pytest.mark.slow
 def test_with_feeds_that_hang_allen_cunneen_is_near_and_erlang_c_is_not(rho):
-    """The table's simulation lies 3 to 18 % under Allen-Cunneen, and 1.3 to 3.5 times over Erlang C."""
+    """The table's simulation is 3 to 18 % below Allen-Cunneen, and 1.3 to 3.5 times Erlang C."""
     erlang, allen_cunneen, simulated = OPEN_TABLE[rho]
     low, high = interval([mean(each) for each in open_repeats(rho)])
     assert low < simulated < high
@@ -215,7 +220,7 @@ def test_with_feeds_that_hang_allen_cunneen_is_near_and_erlang_c_is_not(rho):
 
 @pytest.mark.slow
 def test_the_median_hides_the_feeds_that_hang():
-    """At rho 0.7 half of the requests take about 0.05 s, while 28 % exceed 500 ms: state the share."""
+    """At rho 0.7 half of the requests take about 0.05 s, but 28 % exceed 500 ms: state the share."""
     responses = open_repeats(0.7)
     assert median(map(median, responses)) == pytest.approx(0.05, abs=0.02)
     low, high = interval([mean(r > 0.5 for r in each) for each in responses])

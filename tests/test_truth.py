@@ -1,9 +1,9 @@
-"""The harness against a server whose latencies are known: real load runs say what is true, and nothing else.
+"""The harness against a server with known latencies: real load runs report the truth, and nothing else.
 
 The truth is that of tests/truth_server.py. Delays, failures and the schedule of arrivals are fixed by seeds,
-and a freeze begins a fixed time after the first request, so the same sample is drawn each time: an interval
-that holds the truth once holds it always. (Of one sample in twenty it does not; the seeds are of others.)
-What does differ from run to run is how late the processes are: see `tolerance_ms`.
+and a freeze begins a fixed time after the first request, so every run draws the same sample: an interval that
+holds the truth once always holds it. (One sample in twenty misses it; these seeds avoid those.) What does
+vary between runs is how late the processes are: see `tolerance_ms`.
 """
 
 import contextlib
@@ -29,20 +29,20 @@ PERCENTILES = {"p50": 50, "p95": 95, "p99": 99}
 
 
 class Run(NamedTuple):
-    """What a load run has left."""
+    """What a load run leaves behind."""
 
     rows: list[Row]
     meta: dict[str, Any]
     said: str
-    stats: dict[str, str]  # Locust's own figures, all requests together
+    stats: dict[str, str]  # Locust's own figures, over all requests
 
     @property
     def tolerance_ms(self) -> float:
-        """By how much a latency may be longer than the server's delay.
+        """By how much a latency may exceed the server's delay.
 
-        Sending, answering and receiving cost a few milliseconds. Beyond that the generator and the server
-        must each be woken in time, and both share a machine with whatever else runs: what the generator says
-        of its own lateness (p99) is allowed to each. Latencies can't come out too short, so this widens the
+        Sending, answering and receiving take a few milliseconds. Besides, the generator and the server must
+        each be woken in time, and share the machine with whatever else runs: each is allowed the lateness
+        (p99) that the generator reports of itself. Latencies can't come out too short, so this widens the
         truth in one direction only, and never the interval.
         """
         return 5 + 2 * nearest_rank([late for _, late in self.meta["lag"]], 99)
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def load(server: str, folder: Path, *runs: str) -> list[Run]:
-    """Run Locust once for each line of options, side by side, to the end."""
+    """Run Locust once for each line of options, in parallel, to completion."""
     with contextlib.ExitStack() as stack:
         processes = []
         for number, options in enumerate(runs):
@@ -86,7 +86,7 @@ def _read(folder: Path) -> Run:
 
 
 def holds(interval: Sequence[float | None] | None, least: float, most: float) -> bool:
-    """Whether the interval has a value that may be true; its end is None if it has none."""
+    """Whether the interval contains a value that may be true; an end of None is open."""
     if interval is None or interval[0] is None or interval[0] > most:
         return False
     return interval[1] is None or interval[1] >= least
@@ -95,7 +95,7 @@ def holds(interval: Sequence[float | None] | None, least: float, most: float) ->
 def disagreements(
     summary: Summary, run: Run, quantile_ms: Any, share_over: Any, extra_ms: float = 0
 ) -> list[str]:
-    """Each 95 % interval that does not hold the truth."""
+    """Each 95 % interval that does not contain the truth."""
     tolerance = run.tolerance_ms + extra_ms
     figures: Any = summary
     wrong = []
@@ -110,7 +110,7 @@ def disagreements(
 
 
 def test_percentiles_and_share_are_those_of_the_known_distribution(server: str, tmp_path: Path) -> None:
-    """A thousand requests of a lognormal latency: each 95 % interval holds the truth."""
+    """A thousand requests with lognormal latency: each 95 % interval contains the truth."""
     [run] = load(server, tmp_path, "Lognormal --model open --rate 200 --run-time 5s --stop-timeout 5")
     summary = run.summary()
     assert summary["count"] > 900 and summary["failures"] == summary["unfinished"] == summary["dropped"] == 0
@@ -121,10 +121,10 @@ def test_percentiles_and_share_are_those_of_the_known_distribution(server: str, 
 def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: str, tmp_path: Path) -> None:
     """Frozen for a third of the time, behind four connections.
 
-    Arrivals of an open load go on during a freeze, and wait for a connection: counted from the intended start
-    their latency is what a visitor would have seen. Counted from the moment of sending, as most tools do,
-    only the four that were on their way are slow. Closed load with four users says the same as the naive
-    figure: while the server is frozen the users wait, and ask nothing (coordinated omission).
+    During a freeze the arrivals of an open load go on, and wait for a connection: counted from the intended
+    start, their latency is what a visitor would have seen. Counted from the moment of sending, as most tools
+    do, only the four requests in flight are slow. Closed load with four users gives the same as the naive
+    figure: while the server is frozen the users wait, and send nothing (coordinated omission).
     """
     opened, closed = load(
         server,
@@ -132,13 +132,13 @@ def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: s
         "Freezing --model open --rate 70 --connections 4 --run-time 7s --stop-timeout 3",
         "Freezing --model closed --users 4 --spawn-rate 4 --run-time 7s --stop-timeout 3",
     )
-    # Whole periods, so that any moment of a period is as likely as any other.
+    # Whole periods, so that all moments of a period are equally likely.
     first = min(row.intended_s for row in opened.rows)
     rows = in_window(opened.rows, first, first + 2 * truth.FREEZE_EVERY)
     ended = opened.meta["ended_s"]
     corrected = summarise(rows, ended)
     assert corrected["failures"] == corrected["unfinished"] == corrected["dropped"] == 0
-    # After a freeze 70 wait for 4 connections, and the last of them for all others: 2 ms each.
+    # After a freeze 70 wait for 4 connections, the last of them for all the others: 2 ms each.
     catching_up = 70 * 2.0
     assert not disagreements(
         corrected, opened, truth.freezing_quantile_ms, truth.freezing_share_over, extra_ms=catching_up
@@ -159,9 +159,7 @@ def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: s
 
 
 def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -> None:
-    """Three of ten requests fail at once: the percentiles are those of the rest, and failures are over the
-    rule.
-    """
+    """Three of ten requests fail at once: percentiles are those of the rest, and failures are over the rule."""
     [run] = load(server, tmp_path, "Failing --model open --rate 150 --run-time 4s --stop-timeout 5")
     summary = run.summary()
     failed = [row for row in run.rows if row.failed]
@@ -172,7 +170,7 @@ def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -
         return truth.FAILING + (1 - truth.FAILING) * truth.lognormal_share_over(ms)
 
     assert not disagreements(summary, run, truth.lognormal_quantile_ms, share_over)
-    # The same failures as latencies would flatter the median.
+    # Counted as latencies, these failures would flatter the median.
     everything = [row.waited_ms(run.meta["ended_s"]) for row in run.rows]
     assert nearest_rank(everything, 50) < 0.75 * (summary["p50_ms"] or 0)
 
@@ -199,5 +197,5 @@ def test_hangs_at_the_end_are_not_lost(server: str, tmp_path: Path) -> None:
     assert over > 40 and summary["share_over"] == pytest.approx(over / (over + len(answered)), rel=0.05)
     assert {"p95_ms", "p99_ms", "max_ms"} <= set(summary["lower_bounds"])
     assert summary["p95_ms"] and summary["p95_ms"] > RULE_MS
-    # Locust's own figures know nothing of them.
+    # Locust's own figures leave them out.
     assert int(run.stats["Request Count"]) <= len(answered)

@@ -1,4 +1,4 @@
-"""Who kept the rule, with how many users, and how that is said."""
+"""Which app kept the rule, with how many users, and how that is worded."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from loadtests.wording import duration, figure, percent, stated, user_count
 def summary(
     share: float | None, p95: float | None = None, at_least: bool = False, judged: int = 10_000
 ) -> dict[str, Any]:
-    """As much of a summary as a point is made of."""
+    """As much of a summary as a point is made from."""
     latencies = {key: p95 if key == "p95_ms" else None for key in ("p50_ms", "p95_ms", "p99_ms", "mean_ms")}
     bounds = ["p95_ms"] if at_least else []
     intervals = dict.fromkeys(("p50_ci", "p95_ci", "p99_ci", "share_ci"))
@@ -31,8 +31,8 @@ def step(
     requests: int = 10_000,
     **changed: Any,
 ) -> dict[str, Any]:
-    """A step: shares over the rule of so many `requests` of each group, fitness, p95 of POST /feeds, and
-    whatever is `changed`.
+    """A step with these shares over the rule, of `requests` requests in each group, this fitness, this p95 of
+    POST /feeds, and whatever is `changed`.
     """
     bare = {
         "app": app,
@@ -72,8 +72,8 @@ def step(
     ],
 )
 def test_the_rule_allows_one_percent_of_each_group_that_was_measured(submit, browse, word):
-    """Of 10,000 requests. One user who submits leaves no browsing to judge; a step without any request keeps
-    nothing.
+    """Of 10,000 requests. A single user submits, so that there is no browsing to judge; a step without any
+    requests keeps nothing.
     """
     assert step("sync", 1, submit, browse)["rule"] == word
 
@@ -91,12 +91,12 @@ def test_the_rule_allows_one_percent_of_each_group_that_was_measured(submit, bro
     ],
 )
 def test_few_requests_decide_only_what_is_beyond_doubt(over, requests, word):
-    """The ends of the exact interval, Clopper and Pearson's, by hand where it is simple."""
+    """The ends of the exact Clopper-Pearson interval, by hand where that is simple."""
     assert step("sync", 1, over / requests, None, requests=requests)["rule"] == word
 
 
 def test_the_status_is_that_of_the_queued_app():
-    """What the synchronous app does is the lesson, not the verdict."""
+    """The synchronous app's figures are the lesson, not the verdict."""
     steps = [step("sync", 10, submit=0.9), step("queued", 10)]
     assert verdict(steps)["exit_status"] == 0
     assert verdict([*steps, step("queued", 20, browse=0.02)])["exit_status"] == 1
@@ -109,7 +109,7 @@ def test_alone_the_synchronous_app_is_judged():
 
 
 def test_an_unfit_step_of_either_app_takes_the_verdict_away():
-    """Whatever the figures are: a run that measured something else proves nothing, and says why."""
+    """Whatever its figures: a run that measured something else proves nothing, and the reason is given."""
     told = verdict([step("sync", 10, fit=False), step("queued", 10)])
     assert told["exit_status"] == 3
     assert "1 of its 2 points" in told["sentence"]
@@ -117,7 +117,7 @@ def test_an_unfit_step_of_either_app_takes_the_verdict_away():
 
 
 def test_no_steps_are_no_verdict():
-    """An empty run is not a run that kept the rule."""
+    """An empty run has not kept the rule."""
     told = verdict([])
     assert told == {
         "exit_status": 3,
@@ -127,7 +127,7 @@ def test_no_steps_are_no_verdict():
 
 
 def test_the_most_users_end_before_the_first_step_that_broke_the_rule():
-    """Keeping it again with more users may be luck; what was unfit neither keeps nor breaks it."""
+    """Keeping it again with more users may be luck; an unfit step neither keeps nor breaks it."""
     steps = [
         step("sync", 50),
         step("sync", 1),
@@ -140,7 +140,7 @@ def test_the_most_users_end_before_the_first_step_that_broke_the_rule():
 
 
 def test_the_sentence_says_plainly_who_kept_the_rule_and_how_badly_it_was_broken():
-    """Both apps in one sentence, and then the worst share and where it was seen."""
+    """Both apps in one sentence, then the worst share and where it occurred."""
     steps = [
         step("sync", 1),
         step("sync", 5, submit=0.02, browse=0.3),
@@ -156,19 +156,19 @@ def test_the_sentence_says_plainly_who_kept_the_rule_and_how_badly_it_was_broken
 
 
 def test_another_rule_is_said():
-    """It is a setting."""
+    """The limit is a setting."""
     assert "kept the rule of 200 ms" in verdict([step("sync", 1)], {"rule_ms": 200})["sentence"]
 
 
 def test_repeats_are_judged_together():
-    """One repeat over the rule, one under: all their requests decide, and it is one point."""
+    """One repeat over the rule, one under: their requests together decide, as one point."""
     steps = [step("queued", 10, submit=share, repeat=i) for i, share in enumerate((0.0, 0.015))]
     assert verdict(steps)["exit_status"] == 0
     assert verdict([*steps, step("queued", 10, submit=0.02, repeat=3)])["exit_status"] == 1
 
 
 def test_a_repeat_that_was_not_fit_is_left_out_and_said():
-    """There is another one to go by; what the busy machine did says nothing."""
+    """Another repeat decides; figures from a busy machine say nothing."""
     told = verdict([step("queued", 10, submit=0.5, fit=False), step("queued", 10, repeat=2)])
     assert (told["exit_status"], told["most_users"]) == (0, {"sync": None, "queued": 10})
     assert told["sentence"].endswith(
@@ -177,7 +177,7 @@ def test_a_repeat_that_was_not_fit_is_left_out_and_said():
 
 
 def test_open_load_is_told_by_its_rate():
-    """Visits a second are no users, and count for the exit status all the same."""
+    """Visits a second are not users, but count for the exit status all the same."""
     steps = [step("queued", 10), step("sync", 10, submit=0.2)]
     steps += [step("queued", None, rate_per_s=rate) for rate in (1.0, 7.5)]
     told = verdict([*steps, step("sync", None, submit=0.1, rate_per_s=1.0)])
@@ -190,7 +190,7 @@ def test_open_load_is_told_by_its_rate():
 
 
 def test_the_most_users_are_those_of_the_first_slots_and_the_others_are_told_shortly():
-    """A sweep over slots has one headline: the default's."""
+    """A sweep over slots has one headline: that of the default."""
     steps = [
         step("sync", users, submit=0.2 if users > slots else 0, slots=slots)
         for slots in (4, 8, 16)
@@ -203,7 +203,7 @@ def test_the_most_users_are_those_of_the_first_slots_and_the_others_are_told_sho
 
 
 def test_an_app_that_was_running_already_is_called_by_its_address():
-    """And judged, being the only one."""
+    """It is judged, as the only app."""
     told = verdict([step("host", 10)], {"host": "http://127.0.0.1:8000"})
     assert (told["exit_status"], told["most_users"]) == (0, {"sync": None, "queued": None, "host": 10})
     assert told["sentence"].startswith("The app at http://127.0.0.1:8000 kept the rule")
@@ -219,7 +219,7 @@ def test_the_sentence_does_not_call_a_number_the_most_tried_when_more_were_unfit
 
 
 def test_an_app_that_never_kept_the_rule_is_said_to_have_broken_it_from_the_start():
-    """And a step without any request proves nothing."""
+    """A step without any requests proves nothing."""
     assert "broke the rule of 500 ms even with 5 users" in verdict([step("sync", 5, submit=0.2)])["sentence"]
     nothing = verdict([step("sync", 5, None, None)])
     assert nothing["exit_status"] == 4
@@ -232,7 +232,7 @@ def test_an_app_that_never_kept_the_rule_is_said_to_have_broken_it_from_the_star
 
 
 def test_too_few_requests_are_no_verdict():
-    """Three requests of 20 ms prove nothing, whoever is judged: status 4, and no number of users."""
+    """Three requests of 20 ms prove nothing, whichever app is judged: status 4, and no number of users."""
     told = verdict([step("queued", 5, requests=3), step("sync", 5)])
     assert (told["exit_status"], told["most_users"]) == (4, {"sync": 5, "queued": None})
     assert told["sentence"] == (
@@ -243,7 +243,7 @@ def test_too_few_requests_are_no_verdict():
 
 
 def test_a_larger_load_that_kept_the_rule_speaks_for_smaller_ones():
-    """With one user there are never many requests; a hundred users who are served well tell of one, too."""
+    """One user never sends many requests; if a hundred are served well, one is, too."""
     few = [step("queued", users, requests=30 * users) for users in (1, 5)]
     assert verdict(few)["exit_status"] == 4
     told = verdict([*few, step("queued", 20, requests=600)])
@@ -252,7 +252,7 @@ def test_a_larger_load_that_kept_the_rule_speaks_for_smaller_ones():
 
 
 def test_a_smaller_load_does_not_speak_for_a_larger_one():
-    """Nor does open load for closed, or 16 slots for 8."""
+    """Nor open load for closed, nor 16 slots for 8."""
     kept = step("queued", 20)
     for undecided in (
         step("queued", 50, requests=30),
@@ -269,7 +269,7 @@ def test_a_smaller_load_does_not_speak_for_a_larger_one():
 
 
 def test_what_was_broken_with_a_smaller_load_is_not_undone_by_a_larger_one():
-    """And it outweighs what is undecided anywhere."""
+    """It also outweighs anything undecided."""
     steps = [step("queued", 5, requests=30), step("queued", 10, submit=0.2), step("queued", 20)]
     told = verdict(steps)
     assert (told["exit_status"], told["most_users"]["queued"]) == (1, None)
@@ -281,7 +281,7 @@ def test_what_was_broken_with_a_smaller_load_is_not_undone_by_a_larger_one():
 
 
 def test_what_is_told_of_a_broken_rule_is_what_is_beyond_doubt():
-    """3 of 100 who browse may be chance: they are not the worst that is told."""
+    """3 of 100 browsing requests may be chance: theirs is not the worst share that is reported."""
     broken = step("sync", 5, submit=0.02) | {"browse": summary(0.03, judged=100)}
     assert verdict([broken])["sentence"].endswith(
         "2.0 % of POST /feeds in the synchronous app took longer or failed."
@@ -289,12 +289,12 @@ def test_what_is_told_of_a_broken_rule_is_what_is_beyond_doubt():
 
 
 def test_not_fit_outweighs_undecided():
-    """Nothing of such a run counts."""
+    """Nothing in such a run counts."""
     assert verdict([step("queued", 5, requests=3), step("queued", 20, fit=False)])["exit_status"] == 3
 
 
 def test_the_largest_load_of_the_judged_app_is_worth_repeating():
-    """It is undecided, and as many requests again would decide: 200 of which none is over need 368."""
+    """It is undecided, and as many requests again would decide: 200 with none over need 368."""
     steps = [step("sync", 20, requests=30), step("queued", 5, requests=30), step("queued", 20, requests=200)]
     assert worth_repeating(steps, 1) == 2
     repeats = [*steps, step("queued", 20, requests=200, repeat=2)]
@@ -302,7 +302,7 @@ def test_the_largest_load_of_the_judged_app_is_worth_repeating():
 
 
 def test_a_repeat_is_for_what_is_undecided_and_soon_decided():
-    """Not for what is kept, broken or unfit already, nor where a few more requests hardly help."""
+    """Not for what is kept, broken or unfit, nor where a few more requests hardly help."""
     small = step("queued", 5, requests=30)
     assert worth_repeating([], 3) is None
     assert worth_repeating([small, step("queued", 20)], 3) is None
@@ -325,7 +325,7 @@ def test_each_series_of_loads_may_be_worth_repeating():
 
 
 def test_the_finding_compares_both_apps_where_both_are_fit():
-    """The most users at which the comparison is valid, not the most that were tried."""
+    """At the most users for which the comparison is valid, not the most that were tried."""
     steps = [step("sync", n, p95=7900.0, at_least=n == 50) for n in (10, 50, 100)]
     steps += [step("queued", n, p95=18.0, fit=n < 100) for n in (10, 50, 100)]
     assert {app: each["users"] for app, each in comparable(steps).items()} == {"sync": 50, "queued": 50}
@@ -336,7 +336,7 @@ def test_the_finding_compares_both_apps_where_both_are_fit():
 
 
 def test_of_several_repeats_the_first_fit_one_is_shown_and_their_mean_is_told():
-    """With other slots than the default a step is not compared."""
+    """Steps with other slots than the default are not compared."""
     steps = [step("sync", 5, fit=False, repeat=1), step("sync", 5, p95=30.0, repeat=2)]
     steps += [step("sync", 5, p95=40.0, repeat=3), step("sync", 9, slots=16)]
     assert comparable(steps)["sync"]["repeat"] == 2
@@ -353,12 +353,12 @@ def test_of_several_repeats_the_first_fit_one_is_shown_and_their_mean_is_told():
     ],
 )
 def test_without_a_comparison_there_is_no_finding(steps):
-    """Nothing is compared across numbers of users, and nothing that was not answered."""
+    """Different numbers of users are never compared, nor requests that were not answered."""
     assert finding(steps) == "No step of this run is fit for a comparison"
 
 
 def test_one_app_alone_is_a_finding_too():
-    """A run of one app says what that one did."""
+    """A run of one app reports that app's figures."""
     assert finding([step("sync", 1), step("sync", 5, p95=40.0)]) == (
         "With 5 users, 95 % of POST /feeds took up to 40 ms synchronously"
     )
@@ -383,7 +383,7 @@ def test_one_app_alone_is_a_finding_too():
     ],
 )
 def test_a_duration_is_said_with_the_digits_that_matter(ms, words):
-    """Units change where the number would grow a digit, also when it gets there by rounding."""
+    """The unit changes where the number would gain a digit, even by rounding."""
     assert duration(ms) == words
 
 
@@ -405,14 +405,14 @@ def test_almost_nothing_and_almost_all_are_not_said_to_be_it(share, words):
 
 
 def test_a_figure_says_when_it_is_a_lower_bound_or_missing():
-    """The mark goes wherever the figure goes."""
+    """The mark accompanies the figure everywhere."""
     summary = {"p50_ms": 12.0, "p95_ms": 7900.0, "p99_ms": None, "lower_bounds": ["p95_ms"]}
     assert [figure(summary, key) for key in ("p50_ms", "p95_ms", "p99_ms")] == ["12 ms", "≥ 7.9 s", "–"]
     assert figure(summary, "p95_ms", at_least="at least ") == "at least 7.9 s"
 
 
 def test_one_user_is_singular():
-    """Small, and seen in every run."""
+    """A detail, but it appears in every run."""
     assert (user_count(1), user_count(20)) == ("1 user", "20 users")
 
 

@@ -1,4 +1,6 @@
-"""Formulas for whole visits: against SimPy in every regime, and the plain formulas where those are exact."""
+"""Formulas for whole visits: against SimPy in every regime, and against the plain formulas where those are
+exact.
+"""
 
 import math
 from statistics import fmean, mean, quantiles
@@ -35,14 +37,14 @@ def visits_of(work: Workload) -> tuple[list, list]:
 
 
 def between(figures: list[float], formula: float, rel: float = 0.0, more: float = 0.0) -> bool:
-    """True if the formula lies in the interval of the repeats, widened by that part of it, or that much."""
+    """True if the formula is in the interval of the repeats, widened by this fraction or this amount."""
     low, high = interval(figures)
     return low * (1 - rel) - more < formula < high * (1 + rel) + more
 
 
 @pytest.mark.parametrize("users", TABLE)
 def test_visits_of_one_request_are_the_checked_table(users: int) -> None:
-    """The fixed point is M/M/c//N itself then; the convolution gives its percentiles."""
+    """The fixed point is then M/M/c//N itself; the convolution gives its percentiles."""
     about = predict_closed(ALONE, SLOTS, users)
     response, p95 = TABLE[users][:2]
     assert about.mean == pytest.approx(response, abs=0.0006)
@@ -57,10 +59,10 @@ def test_visits_of_one_request_are_the_checked_table(users: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("users", [20, 32, 60])
 def test_closed_load_of_readers_is_within_a_few_percent_of_a_simulation(users: int) -> None:
-    """Below, at and above the knee: the mean and p95 within 4 %, the shares within 6 points, X within 4 %.
+    """Below, at and above the knee: mean, p95 and X within 4 %, the shares within 6 points.
 
-    The model's wait is that of the mean request. It is too short near the knee, since POST and pages are far
-    from equally long; the service of POST is most of its response there.
+    The model's wait is that of the mean request. It is too short near the knee, since POST and pages differ
+    widely in length; there, a POST's response is mostly its service.
     """
     visit, other = visits_of(SYNC)
     submitters = round(0.7 * users)
@@ -82,7 +84,7 @@ def test_closed_load_of_readers_is_within_a_few_percent_of_a_simulation(users: i
 @pytest.mark.slow
 @pytest.mark.parametrize("users", [600, 1400])
 def test_closed_load_of_readers_who_poll_is_within_a_few_percent_of_a_simulation(users: int) -> None:
-    """The queued app at half its knee and over it, where users wait; both sides with the same polls."""
+    """The queued app at half its knee and beyond it, where users wait; both sides with the same polls."""
     visit, other = visits_of(QUEUED)
     submitters = round(0.7 * users)
     runs = [
@@ -99,7 +101,7 @@ def test_closed_load_of_readers_who_poll_is_within_a_few_percent_of_a_simulation
 @pytest.mark.slow
 @pytest.mark.parametrize(("rho", "rel"), [(0.5, 0.02), (0.7, 0.08)])
 def test_open_load_of_readers_is_near_a_simulation_while_the_slots_have_time_to_spare(rho, rel) -> None:
-    """Then the wait, which the model takes too short (it is that of equal requests), is little."""
+    """The wait, which the model underestimates by assuming equal requests, is short then."""
     rate = rho * saturation(SYNC, 8)
     visit, other = visits_of(SYNC)
     runs = [Readers(8, visit, other, seed, 1500).open(rate, 0.7) for seed in range(8)]
@@ -110,7 +112,7 @@ def test_open_load_of_readers_is_near_a_simulation_while_the_slots_have_time_to_
 
 @pytest.mark.slow
 def test_near_saturation_open_load_needs_the_spread_of_the_requests() -> None:
-    """At rho 0.9 the mean request's wait is less than half of the wait; Allen-Cunneen is within 15 %."""
+    """At rho 0.9 the mean request's wait is less than half the true wait; Allen-Cunneen is within 15 %."""
     rate = 0.9 * saturation(SYNC, 8)
     visit, other = visits_of(SYNC)
     runs = [Readers(8, visit, other, seed, 6000).open(rate, 0.7) for seed in range(8)]
@@ -124,7 +126,7 @@ def test_near_saturation_open_load_needs_the_spread_of_the_requests() -> None:
 
 
 def test_one_user_waits_for_nobody() -> None:
-    """His cycle is his own; he is a submitter."""
+    """The cycle has no queueing; the user is a submitter."""
     about = predict_closed(QUEUED, 1, 1)
     visit = QUEUED.submit_visit
     assert about.wait == 0
@@ -136,7 +138,7 @@ def test_one_user_waits_for_nobody() -> None:
 @pytest.mark.parametrize("users", [1, 20, 32, 100, 1000])
 @pytest.mark.parametrize("work", [SYNC, QUEUED])
 def test_predictions_keep_the_bounds(work: Workload, users: int) -> None:
-    """And with a thousand users they are as good as reached where the slots are the bottleneck."""
+    """With a thousand users they are practically reached where the slots are the bottleneck."""
     about = predict_closed(work, 8, users)
     assert about.mean >= about.least_mean * (1 - 1e-9)
     assert about.throughput <= about.most_throughput * (1 + 1e-9)
@@ -146,7 +148,7 @@ def test_predictions_keep_the_bounds(work: Workload, users: int) -> None:
 
 
 def test_the_fixed_point_is_one() -> None:
-    """The wait that comes out is the wait that went in: users = rate times cycle, for both kinds of them."""
+    """The resulting wait equals the assumed one: users = rate times cycle, for both kinds of user."""
     about = predict_closed(SYNC, 8, 50)
     one, other = SYNC.submit_visit, SYNC.browse_visit
     rate = sum(
@@ -157,13 +159,13 @@ def test_the_fixed_point_is_one() -> None:
 
 
 def test_the_knee_counts_browsers_too() -> None:
-    """With one kind of visit it is the textbook's; browsers who ask for little move it out."""
+    """With one kind of visit it is the textbook's; browsers, who demand little, move it out."""
     assert knee_users(ALONE, SLOTS) == pytest.approx(knee(DEMAND, SLOTS, THINK)) == pytest.approx(24)
     assert knee_users(SYNC, 8) == pytest.approx(8 / (0.7 * 1.108 / 3.108 + 0.3 * 0.006 / 2.006))
 
 
 def test_the_two_bounds_of_the_throughput_meet_at_the_knee():
-    """So many users ask for c/D, with the mean demand of the requests of both kinds of visit."""
+    """There the users ask for c/D, with the mean demand over the requests of both kinds of visit."""
     rates = 0.7 / 3.108, 0.3 / 2.006  # visits a second, a user
     requests = rates[0] * SYNC.submit_visit.requests + rates[1]
     assert asked_per_user(SYNC) == pytest.approx(requests)
@@ -172,7 +174,7 @@ def test_the_two_bounds_of_the_throughput_meet_at_the_knee():
 
 
 def test_more_visits_than_the_slots_carry_have_no_distribution() -> None:
-    """Waits grow as long as the load lasts; what is answered is what the slots can do."""
+    """Waits grow as long as the load lasts; throughput is what the slots can do."""
     about = predict_open(SYNC, 8, 1.01 * saturation(SYNC, 8))
     assert math.isinf(about.mean)
     assert not about.steady
@@ -187,7 +189,7 @@ def test_more_visits_than_the_slots_carry_have_no_distribution() -> None:
 )
 @pytest.mark.parametrize("percent", [5, 50, 95, 99])
 def test_a_wait_plus_an_exponential_service_is_the_formulas_response(load, percent) -> None:
-    """Where service is the mean request's own the sum is known exactly: they agree to 0.2 %."""
+    """If the service is the mean request's, the sum is known exactly: they agree to 0.2 %."""
     summed = PlusExponential(load.share_waiting_over, load.demand, load.demand / load.slots)
     exact = load.percentile(percent)
     assert summed.percentile(percent) == pytest.approx(exact, rel=0.002)
@@ -195,7 +197,7 @@ def test_a_wait_plus_an_exponential_service_is_the_formulas_response(load, perce
 
 
 def test_a_service_much_shorter_than_the_wait_hardly_adds_to_it() -> None:
-    """And one much longer is all there is."""
+    """A much longer one dominates the sum."""
     load = OpenLoad(1, 0.9, 1.0)
     short = PlusExponential(load.share_waiting_over, 0.001, 1.0)
     assert short.share_over(5.0) == pytest.approx(load.share_waiting_over(5.0), rel=0.005)
@@ -204,7 +206,7 @@ def test_a_service_much_shorter_than_the_wait_hardly_adds_to_it() -> None:
 
 
 def test_submitters_are_whole_and_never_none() -> None:
-    """Seven of ten; a user alone submits."""
+    """Seven of ten; a single user submits."""
     assert [submitters_among(users, 0.7) for users in (1, 2, 10, 33)] == [1, 1, 7, 23]
     assert submitters_among(10, 0.0) == 0
 
@@ -219,7 +221,7 @@ def test_submitters_are_whole_and_never_none() -> None:
     ],
 )
 def test_a_workload_that_makes_no_sense_names_what_is_wrong(changed, named) -> None:
-    """As the formulas do."""
+    """As with the formulas."""
     usual = {"think": 1.0, "submitters": 0.7, "post": 1.0, "page": 1.0, "browse": 1.0}
     with pytest.raises(ValueError, match=rf"^{named} "):
         Workload(**{**usual, **changed})

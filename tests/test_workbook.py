@@ -1,4 +1,4 @@
-"""Checks of exercises say so much and no more; the errors that a reader meets say what to do."""
+"""Checks of exercises reveal no more than they should; the errors that readers meet say what to do."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def answer_of(right: Any, answer: Any, capsys: Captured) -> str:
 
 @pytest.mark.parametrize("right", [lambda answer: answer == 7, near(7, 0.02), seal("2", 7)])
 def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Captured) -> None:
-    """By a condition, by a tolerance, or by a seal; nothing answered is no error."""
+    """By a condition, a tolerance or a seal; an unanswered exercise is not an error."""
     assert answer_of(right, 7, capsys) == "Exercise 3.2: right."
     assert answer_of(right, 8, capsys) == "Exercise 3.2: not yet. Think of N*."
     assert answer_of(right, ..., capsys) == UNANSWERED
@@ -36,12 +36,12 @@ def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Cap
 
 @pytest.mark.parametrize("answer", [..., (7, ...), lambda n: ...])
 def test_an_exercise_without_an_answer_gives_no_hint(answer: Any, capsys: Captured) -> None:
-    """Or it would stand below the exercise before anybody has thought; nor if one part is missing."""
+    """The hint would appear below the exercise before readers have thought; the same if one part is missing."""
     assert answer_of(lambda answer: answer(1) + 1 == 2, answer, capsys) == UNANSWERED
 
 
 def test_a_check_may_say_what_is_wrong(capsys: Captured) -> None:
-    """A text in place of False."""
+    """It returns a text instead of False."""
     right = lambda answer: "That is a rate, not a number of slots." if answer < 1 else answer == 7  # noqa: E731
     assert answer_of(right, 0.5, capsys) == "Exercise 3.2: not yet. That is a rate, not a number of slots."
 
@@ -55,7 +55,7 @@ def test_an_answer_that_breaks_the_check_is_no_traceback(capsys: Captured) -> No
 
 
 def test_a_seal_knows_its_exercise_and_no_letter_case() -> None:
-    """The same word elsewhere has another seal: one cannot be guessed from the other."""
+    """The same word has another seal in another exercise: one does not give away the other."""
     assert seal("2", "Submit ") == seal("2", "submit") != seal("3", "submit")
 
 
@@ -65,7 +65,7 @@ def test_a_seal_knows_its_exercise_and_no_letter_case() -> None:
 def test_a_chapter_says_how_its_experiments_are_made(
     monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    """Live, unless asked otherwise here or in the environment."""
+    """Live, unless set otherwise in the call or the environment."""
     begin(4)
     begin(4, recorded=True)
     monkeypatch.setenv("WORKBOOK", "recorded")
@@ -77,35 +77,35 @@ def test_a_chapter_says_how_its_experiments_are_made(
 
 
 def test_a_mode_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names those that there are."""
+    """The message lists the valid ones."""
     monkeypatch.setenv("WORKBOOK", "fast")
     with pytest.raises(WorkbookError, match="live or to recorded"):
         begin(4)
 
 
 def test_the_wrong_kernel_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names what is missing, which Python this is, and `make notebooks`."""
+    """The message names what is missing, the Python in use, and `make notebooks`."""
     monkeypatch.setattr(workbook.session, "NEEDED", ("loadtests", "no_such_package"))
     with pytest.raises(WorkbookError, match=r"no no_such_package: it is .*make notebooks"):
         begin(1)
 
 
 def test_a_missing_extra_is_told_how_to_install_or_to_do_without() -> None:
-    """A chapter from recordings needs none."""
+    """A chapter from recordings does not need it."""
     with pytest.raises(WorkbookError, match=r"pip install no_such_engine.*begin\(10, recorded=True\)"):
         begin(10, needs=["no_such_engine"])
     begin(10, needs=["no_such_engine"], recorded=True)
 
 
 def test_a_port_in_use_is_told_what_to_do() -> None:
-    """gunicorn's own words, and what to do about them."""
+    """gunicorn's own message, and what to do about it."""
     error = ProcessError("The web server ended. It said:\nConnection in use: ('127.0.0.1', 8001)")
     assert "a free one is taken" in advice(error)
     assert advice(ProcessError("Something else.")) == "Something else."
 
 
 def test_a_missing_module_is_told_how_to_install_it() -> None:
-    """In the .venv, and with a restart."""
+    """In the .venv, followed by a restart."""
     error = ModuleNotFoundError("No module named 'celery'", name="celery")
     assert ".venv/bin/pip install celery. Then restart the kernel." in advice(error)
 
@@ -122,8 +122,8 @@ except workbook.WorkbookError as error:
 
 @pytest.mark.live
 def test_a_cell_before_the_first_one_says_so() -> None:
-    """As after a restart of the kernel. Only the standard library is imported by then, or else a kernel
-    without our packages could not say what it lacks.
+    """As after a restart of the kernel. Only the standard library is imported by then; otherwise a kernel
+    without our packages could not say what is missing.
     """
     environment = {**os.environ, "PYTHONPATH": str(notebooks_path.NOTEBOOKS)}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The checks of chapter 4: a claim or a finish with a gap in it is refused, whatever rows it takes."""
+"""The checks of chapter 4: a claim or a finish with a race in it is refused, even if it picks the right rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +16,13 @@ DUE = "SELECT id FROM jobs WHERE locked_by IS NULL AND run_at <= :now ORDER BY p
 
 
 def claiming(pick: str) -> Callable[[Connection, str, float], Any]:
-    """One statement that claims the job that is picked so."""
+    """A single statement that claims the job picked by this query."""
     update = f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) RETURNING id"
     return lambda db, worker, now: sql(db, update, worker=worker, now=now).scalar()
 
 
 def look_then_claim(db: Connection, worker: str, now: float) -> Any:
-    """The very bug."""
+    """The bug that the chapter is about."""
     if (found := sql(db, DUE, now=now).scalar()) is not None:
         sql(db, "UPDATE jobs SET locked_by = :worker WHERE id = :id", worker=worker, id=found)
     return found
@@ -35,7 +35,7 @@ def whole_result(db: Connection, worker: str, now: float) -> Any:
 
 
 def forgets_to_return(db: Connection, worker: str, now: float) -> None:
-    """It claims, and keeps to itself what."""
+    """It claims the job, but does not return it."""
     claiming(DUE)(db, worker, now)
 
 
@@ -61,13 +61,13 @@ def test_a_claim_is_right_or_told_what_is_wrong(claim: Callable[..., Any], said:
 
 
 def deleting(db: Connection, id: int, worker: str) -> int:
-    """One statement, fenced; how many rows it deleted."""
+    """A single fenced statement; returns how many rows it deleted."""
     gone = sql(db, "DELETE FROM jobs WHERE id = :id AND locked_by = :worker", id=id, worker=worker)
     return gone.rowcount
 
 
 def compare_then_delete(db: Connection, id: int, worker: str) -> bool:
-    """The same gap once more."""
+    """The same race again."""
     if sql(db, "SELECT locked_by FROM jobs WHERE id = :id", id=id).scalar() != worker:
         return False
     sql(db, "DELETE FROM jobs WHERE id = :id", id=id)
@@ -75,12 +75,12 @@ def compare_then_delete(db: Connection, id: int, worker: str) -> bool:
 
 
 def unfenced(db: Connection, id: int, worker: str) -> bool:
-    """Under B's hands."""
+    """It deletes the job while B holds it."""
     return sql(db, "DELETE FROM jobs WHERE id = :id", id=id).rowcount == 1
 
 
 def keeps_it_to_itself(db: Connection, id: int, worker: str) -> None:
-    """It deletes the right job, and does not say so."""
+    """It deletes the right job, but does not report it."""
     deleting(db, id, worker)
 
 

@@ -1,4 +1,4 @@
-"""Chapter 5: what short steps may show, and what its pictures say of a poll that came too early."""
+"""Chapter 5: what short steps can show, and what its pictures say about a poll that came too early."""
 
 import notebooks_path  # noqa: F401
 
@@ -10,12 +10,12 @@ from loadtests.bench.plan import Plan
 
 
 def test_a_feed_is_seen_at_the_first_poll_from_then_on() -> None:
-    """One that comes just at a poll is seen by it."""
+    """A feed that arrives exactly at a poll is seen by it."""
     assert [round(seen_at(done), 3) for done in (0.1, 0.3, 0.31, 0.9)] == [0.3, 0.3, 0.75, 1.425]
 
 
 def test_short_steps_lie_about_what_the_formula_says() -> None:
-    """60 users, 42 of whom submit, 2 s of thinking, 1 s for a feed: 14 a second."""
+    """60 users, 42 of whom submit, 2 s of think time, 1 s for a feed: 14 a second."""
     (low, high), (least, most) = (
         short_steps(Plan(users=(60,), warmup=5, measure=measure), [1.0], slots=60) for measure in (5, 20)
     )
@@ -23,13 +23,13 @@ def test_short_steps_lie_about_what_the_formula_says() -> None:
 
 
 def test_short_steps_know_the_slots() -> None:
-    """8 slots and 1.5 s for a feed: at most 5.3 a second are served, so no more come in the long run."""
+    """8 slots and 1.5 s for a feed serve at most 5.3 a second, so no more arrive in the long run."""
     _, most = short_steps(Plan(users=(60,), warmup=10, measure=30), [1.5], slots=8)
     assert 5 < most < 6
 
 
 def test_a_content_that_missed_a_poll_is_said() -> None:
-    """It came at 0.25 s, and the worker's own milliseconds made it miss the poll at 0.3 s."""
+    """It came at 0.25 s, but the worker's overhead made it miss the poll at 0.3 s."""
     on_time, late = ({"delay": 0.25, "answer": 0.01, "content": content} for content in (0.33, 0.77))
     texts = [
         [text.get_text() for text in staircase_figure({"sync": [on_time], "queued": [visit]}).axes[0].texts]
@@ -40,7 +40,7 @@ def test_a_content_that_missed_a_poll_is_said() -> None:
 
 
 def test_an_arrow_is_explained_where_there_is_one() -> None:
-    """Some contents had not come when the measurement ended: then their p95 is at least what is shown."""
+    """Some contents had not arrived at the end of the measurement: their p95 is at least what is shown."""
 
     def said(*bounds: str) -> list[str]:
         latency = {"p50_ms": 300.0, "p95_ms": 900.0, "lower_bounds": []}

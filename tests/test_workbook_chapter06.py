@@ -1,4 +1,4 @@
-"""Chapter 6: what its simulation and its tables say of jobs whose times are known."""
+"""Chapter 6: what its simulation and tables say about jobs with known durations."""
 
 import notebooks_path  # noqa: F401
 import pytest
@@ -13,14 +13,14 @@ JOBS = [
 
 
 def test_a_simulated_queue_takes_no_time() -> None:
-    """In order of arrival, each job begins on the thread that is free first."""
+    """In order of arrival, each job starts on the thread that is free first."""
     assert [each["began"] for each in chapter06.simulated(JOBS, 1)] == [0, 2, 4]
     assert [each["began"] for each in chapter06.simulated(JOBS, 2)] == [0, 1, 2]
     assert [each["ended"] for each in chapter06.simulated(JOBS, 3)] == [2, 3, 3.5]
 
 
 def test_formula_simulation_and_measurement_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    """Pick-ups only for as many threads as keep up."""
+    """Pick-up latencies only where the threads keep up."""
     chapter06_tables.show_pick_ups({"1": JOBS, "2": JOBS}, rate=1, demand=1)
     (line,) = capsys.readouterr().out.splitlines()
     assert line == "2 threads: pick-up by the formula 333 ms, simulated 167 ms, measured 3.0 s"

@@ -1,4 +1,4 @@
-"""Chapter 7's lab: a worker that is stopped for longer than its lease, and goes on."""
+"""Chapter 7's lab: a worker that is paused for longer than its lease, then resumes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from workbook.session import WorkbookError
 
 @pytest.mark.parametrize("look", [Lab.at_work, lambda lab: lab.afterwards(signal.SIGKILL)])
 def test_a_lab_without_workers_says_what_to_run(look: object) -> None:
-    """Before it was opened."""
+    """If used before it was opened."""
     with pytest.raises(WorkbookError, match="run the cell that starts two workers"):
         look(Lab())  # type: ignore[operator]
 
@@ -23,12 +23,12 @@ def test_a_lab_without_workers_says_what_to_run(look: object) -> None:
 def test_a_stopped_worker_loses_its_job_and_is_told_so_when_it_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Another one ends the job meanwhile, and the mail is sent twice."""
+    """Another worker finishes the job meanwhile, and the mail is sent twice."""
     lab = Lab()
     try:
         lab.set_to_work(lease=0.5, workers=2)
         worker, (row,) = lab.at_work(watch=0.1), lab.queue.jobs()
-        # Just after a heartbeat: stopped in the middle of one, it would keep SQLite's write lock.
+        # Just after a heartbeat: if paused in the middle of one, it would hold SQLite's write lock.
         wait_until(lambda: lab.queue.jobs()[0].locked_at != row.locked_at, "a heartbeat")
         os.kill(worker, signal.SIGSTOP)
         story = lab.afterwards(signal.SIGSTOP)

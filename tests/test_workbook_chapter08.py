@@ -1,4 +1,4 @@
-"""What chapter 8 says of a verdict: no more than its interval allows."""
+"""Chapter 8 claims no more of a verdict than its interval allows."""
 
 import notebooks_path  # noqa: F401
 import pytest
@@ -21,6 +21,6 @@ from loadtests.records.rows import Row
 def test_a_verdict_says_where_its_interval_reaches_over_the_limit(
     status: int, over: int, count: int, said: str
 ) -> None:
-    """As the exit status does, whichever side of the limit the share itself is on."""
+    """Like the exit status, on whichever side of the limit the share itself is."""
     rows = [Row(1, "look", "/", n, n, n + (0.9 if n < over else 0.1), 200, "") for n in range(count)]
     assert verdict(status, summarise(rows, ended=1000.0)) == said

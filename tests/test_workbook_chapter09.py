@@ -1,4 +1,4 @@
-"""What chapter 9 computes from rows: which feeds they were, and how many visitors waited."""
+"""What chapter 9 computes from rows: the feeds that were drawn, and how many visitors waited."""
 
 import gzip
 import json
@@ -11,7 +11,7 @@ from workbook.chapter09 import submitted, waiting
 from loadtests.records.rows import HEADER
 
 LINES = [
-    # The first two feeds that seed 1 has visitor 0 submit take 0.18 s and 0.44 s; visitor 6's first hangs.
+    # With seed 1, visitor 0's first two feeds take 0.18 s and 0.44 s; visitor 6's first hangs.
     "0,submit,/feeds,1.0,1.0,2.0,303,",
     "0,submit,/feeds,3.0,3.0,4.0,303,",
     "0,browse,/,3.0,3.0,4.0,200,",
@@ -30,18 +30,18 @@ def results() -> dict[str, Any]:
 
 
 def test_the_feeds_of_a_step_are_those_that_its_visitors_drew(results: dict[str, Any]) -> None:
-    """Each visitor's in its order, also if the first is not counted; a hang lasts until the deadline."""
+    """Each visitor's in order, even if the first is not counted; a hang lasts until the deadline."""
     assert [round(delay, 2) for _, delay in submitted(results, "sync")] == [0.44, 3]
 
 
 def test_who_waits_counts_for_as_long_as_it_does_within_the_counted_time(results: dict[str, Any]) -> None:
-    """Those who submit: one second and, unanswered, the two and a half until its end; over four seconds."""
+    """One submit waits for one second, and an unanswered one for 2.5 s until the end; over four seconds."""
     assert waiting(results, "sync") == (1.0 + 2.5) / 4
 
 
 @pytest.mark.parametrize(("name", "app"), [("threads-and-queue", "sync"), ("async-twin", "host")])
 def test_no_recorded_answer_came_before_its_feed(name: str, app: str) -> None:
-    """And half of them came soon after it: so these were the feeds."""
+    """Half of them came soon after it, so the feeds are the right ones."""
     recorded = json.loads(gzip.decompress((NOTEBOOKS / "data" / f"09-{name}.json.gz").read_bytes()))["result"]
     later = sorted(
         row.done_s - row.intended_s - delay

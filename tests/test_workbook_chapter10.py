@@ -1,4 +1,4 @@
-"""Chapter 10: the queued reader on Procrastinate is the same reader, as the chapter says."""
+"""Chapter 10: on Procrastinate the queued reader stays the same reader, as the chapter claims."""
 
 import notebooks_path  # noqa: F401
 import pytest
@@ -14,7 +14,7 @@ from workbook.chapter10_procrastinate import Procrastinate
 
 
 def test_a_job_on_procrastinate_is_in_the_readers_transaction(postgres_database: str) -> None:
-    """Neither the feed nor its job without the other; and its tables may be asked for twice."""
+    """Neither feed nor job exists without the other; creating the tables twice does no harm."""
     engine = make_engine(postgres_database)
     create_tables(engine)
     queue = Procrastinate(engine)
@@ -35,7 +35,7 @@ def test_a_job_on_procrastinate_is_in_the_readers_transaction(postgres_database:
 
 @pytest.mark.live
 def test_the_reader_shows_the_same_on_both_engines() -> None:
-    """Every feed is fetched, and its content comes after the answer and after the feed's own time."""
+    """Every feed is fetched, and its content comes after the answer and after the feed's own delay."""
     found = same_visitors(engines=("jobqueue", "procrastinate"), visitors=2, feeds=4)
     assert list(found) == ["jobqueue", "procrastinate"]
     for visits in found.values():

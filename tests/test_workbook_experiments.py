@@ -1,4 +1,4 @@
-"""Experiments are run, recorded, and taken from recordings; what is told apart is said."""
+"""Experiments are run, recorded, and read from recordings; any difference is reported."""
 
 import json
 from collections.abc import Callable
@@ -20,13 +20,13 @@ Chapter = Callable[..., None]
 
 
 def measured(users: int, mix: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Stands for something that takes long."""
+    """Stands for a long measurement."""
     print(f"measuring {users} users")
     return {"users": users, "mix": mix, 5: "five"}
 
 
 def test_live_an_experiment_is_run_and_nothing_is_kept(tmp_path: Path, capsys: Captured) -> None:
-    """What comes back is as JSON has it, so that no chapter works live and fails from its recording."""
+    """Its result is converted as by JSON, so that no chapter works live but fails from its recording."""
     assert experiment("many-users", measured, users=4, mix=("a",)) == {"users": 4, "mix": ["a"], "5": "five"}
     assert not (tmp_path / "data").exists()
     first, second = capsys.readouterr().out.splitlines()
@@ -52,7 +52,7 @@ def test_a_recording_gives_back_what_was_returned_and_printed(
 def test_one_experiment_can_be_taken_from_its_recording_in_a_live_chapter(
     chapter: Chapter, capsys: Captured
 ) -> None:
-    """And the other way round."""
+    """And vice versa."""
     chapter(mode="record")
     experiment("many-users", measured, users=4)
     chapter(mode="live")
@@ -65,7 +65,7 @@ def test_one_experiment_can_be_taken_from_its_recording_in_a_live_chapter(
 
 
 def test_complete_measures_only_what_is_missing_or_differs(chapter: Chapter, capsys: Captured) -> None:
-    """So that a build after a change of text needs no stack, and one after a change of settings does."""
+    """So a build needs a stack only after settings have changed, not after text has."""
     chapter(mode="complete")
     experiment("many-users", measured, users=4)
     experiment("many-users", measured, users=4)
@@ -75,7 +75,7 @@ def test_complete_measures_only_what_is_missing_or_differs(chapter: Chapter, cap
 
 
 def test_a_recording_of_something_else_is_not_passed_off(chapter: Chapter) -> None:
-    """The message names what differs, wherever in the settings it is."""
+    """The message names what differs, at any depth of the settings."""
     chapter(mode="record")
     experiment("many-users", lambda plan, rows: 1, plan=Plan(users=(4,)), rows=True)
     chapter(mode="recorded")
@@ -86,13 +86,13 @@ def test_a_recording_of_something_else_is_not_passed_off(chapter: Chapter) -> No
 
 
 def test_a_result_in_the_place_of_a_function_is_answered_with_a_sentence() -> None:
-    """The slip of who writes make() for make; nothing is measured or recorded."""
+    """The slip of writing make() for make; nothing is measured or recorded."""
     with pytest.raises(WorkbookError, match=r"takes the function and its settings"):
         experiment("many-users", measured(users=4), users=4)
 
 
 def test_a_missing_recording_is_said_with_those_that_are_there(chapter: Chapter) -> None:
-    """And how to measure instead."""
+    """The message also says how to measure instead."""
     chapter(mode="record")
     experiment("many-users", measured, users=4)
     chapter(mode="recorded")
@@ -101,7 +101,7 @@ def test_a_missing_recording_is_said_with_those_that_are_there(chapter: Chapter)
 
 
 def test_a_plan_and_numpy_numbers_can_be_recorded(chapter: Chapter) -> None:
-    """Dataclasses are settings like others; arrays become lists."""
+    """Dataclasses are settings like any other; arrays become lists."""
     import numpy as np
 
     chapter(mode="record")
@@ -111,26 +111,26 @@ def test_a_plan_and_numpy_numbers_can_be_recorded(chapter: Chapter) -> None:
 
 
 def test_what_json_cannot_hold_is_refused() -> None:
-    """Live too, so that the author hears of it at once."""
+    """Live, too, so that the author sees it at once."""
     with pytest.raises(WorkbookError, match="what JSON can hold"):
         experiment("set", lambda: {1, 2})
 
 
 @pytest.mark.parametrize("name", ["Many Users", "../many", ""])
 def test_an_experiment_is_named_like_a_file(name: str) -> None:
-    """Its name is one."""
+    """Its name is a file name."""
     with pytest.raises(WorkbookError, match="small letters, digits and hyphens"):
         experiment(name, measured, users=1)
 
 
 def results(**more: Any) -> dict[str, Any]:
-    """What a bench returns, as far as the workbook looks at it."""
+    """As much of a bench's results as the workbook reads."""
     step = {"rows": "rows/a.csv", "unfit_reasons": []}
     return {"interrupted": False, "steps": [step | more]}
 
 
 def test_a_bench_keeps_its_rows_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request can be had again from what was recorded."""
+    """Every request can be read back from the recording."""
 
     def run(plan: Plan, folder: Path) -> dict[str, Any]:
         (folder / "rows").mkdir()
@@ -147,7 +147,7 @@ def test_a_bench_keeps_its_rows_when_asked(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_interrupted_bench_interrupts_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a result would fail later, and less clearly."""
+    """A partial result would fail later, and less clearly."""
     monkeypatch.setattr("loadtests.bench.bench.run", lambda plan, folder: results() | {"interrupted": True})
     with pytest.raises(KeyboardInterrupt):
         bench(Plan())
@@ -156,7 +156,7 @@ def test_an_interrupted_bench_interrupts_its_cell(monkeypatch: pytest.MonkeyPatc
 def test_an_unfit_bench_is_said_and_is_not_recorded(
     chapter: Chapter, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    """A reader may look at it; the workbook does not keep it."""
+    """A reader may look at it, but the workbook does not keep it."""
     monkeypatch.setattr(
         "loadtests.bench.bench.run", lambda plan, folder: results(unfit_reasons=["it was busy"])
     )

@@ -1,4 +1,4 @@
-"""What a cell has started ends with the cell, or with the kernel, whatever becomes of these."""
+"""What a cell starts ends with the cell or the kernel, however these end."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ READY_SECONDS = 60.0
 
 
 class Kernel:
-    """A kernel as Jupyter starts it for a notebook, and its client."""
+    """A kernel started as Jupyter does for a notebook, and its client."""
 
     def __init__(self) -> None:
         self.manager = KernelManager(kernel_name="python3")
@@ -53,7 +53,7 @@ class Kernel:
         return psutil.Process(self.manager.provisioner.pid)  # type: ignore[union-attr]
 
     def run(self, code: str, until: str | None = None) -> list[dict[str, Any]]:
-        """Execute a cell; returns its messages when it is done, or has printed `until`."""
+        """Execute a cell; returns its messages once it is done or has printed `until`."""
         self.client.execute(code)
         messages: list[dict[str, Any]] = []
         deadline = time.monotonic() + READY_SECONDS
@@ -111,7 +111,7 @@ READERS = {"sync": {"app": "sync"}, "queued": {"app": "queued", "database": "pos
     ids=lambda value: {HOLD: "in a cell", KEEP: "between cells"}.get(value, value),
 )
 def test_no_process_is_left(kernel: Kernel, way: str, code: str, reader: str) -> None:
-    """Web server, worker, feed server, PostgreSQL and their guards: all are gone soon after."""
+    """Web server, worker, feed server, PostgreSQL and their guards all end soon after."""
     kernel.run(BEGIN)
     kernel.run(code.replace("SETTINGS", repr(READERS[reader])), until="up")
     started = kernel.process().children(recursive=True)

@@ -1,4 +1,4 @@
-"""Predictions are written down, scored in their unit, and summed up on the last page."""
+"""Predictions are noted, scored in their unit, and summed up on the last page."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ Chapter = Callable[..., None]
 
 
 def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
-    """The score names both figures, in their unit, and the factor."""
+    """The score names both figures, in their unit, and the factor between them."""
     score("submit", seconds=2.0)
     predict("submit", seconds=4)
     predict("browse", seconds=0.02)
@@ -58,7 +58,7 @@ def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
 def test_how_far_off_a_prediction_is(
     said: float, measured: float | None, at_least: bool, verdict: str
 ) -> None:
-    """A factor in either direction; none where one of the two is nothing; nobody is blamed for a bound."""
+    """A factor in either direction, or none if a figure is zero; a bound is not held against anyone."""
     assert Prediction(1, "x", "jobs", said, measured, at_least).verdict == verdict
 
 
@@ -78,13 +78,13 @@ def test_a_prediction_is_one_figure(said: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("call", [predict, score])
 def test_a_figure_without_a_unit_is_refused(call: Callable[..., None]) -> None:
-    """As one writes it at first: predict("submit", 4)."""
+    """A likely first attempt: predict("submit", 4)."""
     with pytest.raises(WorkbookError, match=r'with its unit, for instance \w+\("submit", seconds='):
         call("submit", 4)
 
 
 def test_times_are_scored_in_the_unit_of_the_measurement(capsys: Captured) -> None:
-    """Whoever says milliseconds or hours is not wrong for that."""
+    """A prediction in milliseconds or hours is not wrong for that."""
     predict("submit", ms=20)
     score("submit", seconds=0.018)
     predict("25 attempts", hours=24)
@@ -95,7 +95,7 @@ def test_times_are_scored_in_the_unit_of_the_measurement(capsys: Captured) -> No
 
 
 def test_another_unit_is_not_scored() -> None:
-    """The message says what to write instead, and the prediction stays as it was."""
+    """The message says what to write instead, and the prediction is unchanged."""
     predict("submit", percent=5)
     with pytest.raises(WorkbookError, match=r'predict\("submit", seconds=\.\.\.\), run its cell again'):
         score("submit", seconds=1.8)
@@ -103,7 +103,7 @@ def test_another_unit_is_not_scored() -> None:
 
 
 def test_a_misspelt_name_is_answered_with_those_that_were_noted(capsys: Captured) -> None:
-    """So that one sees which."""
+    """So that the typo is easy to see."""
     predict("submmit", seconds=4)
     score("submit", seconds=11)
     assert '(Noted: "submmit".)' in capsys.readouterr().out
@@ -125,7 +125,7 @@ def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -
 
 
 def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) -> None:
-    """In the chapters' order, with a count of the good ones, and a picture with a mark for each."""
+    """In chapter order, with a count of the good ones, and a picture with a mark for each."""
     predict("knee", users=24)
     score("knee", users=26)
     chapter(1)
@@ -157,7 +157,7 @@ def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) 
 
 
 def test_without_a_prediction_the_last_page_says_where_to_begin(capsys: Captured) -> None:
-    """And shows no empty picture."""
+    """It shows no empty picture."""
     assert summary() is None
     assert "chapter 1" in capsys.readouterr().out
 
@@ -185,5 +185,5 @@ def test_notes_that_cannot_be_read_are_no_riddle(tmp_path: Path) -> None:
     ],
 )
 def test_figures_are_said_in_words(value: float, unit: str, words: str) -> None:
-    """Three digits that mean something, and the unit."""
+    """Three significant digits, and the unit."""
     assert in_words(value, unit) == words
