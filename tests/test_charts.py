@@ -1,4 +1,4 @@
-"""The pictures: what is drawn, what is not, and that labels keep apart. Judging the looks is left to people."""
+"""The pictures: what is drawn, what is not, and labels that keep apart. People judge how they look."""
 
 import itertools
 import xml.etree.ElementTree as ET

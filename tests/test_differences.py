@@ -62,9 +62,7 @@ def all_within(rows: Sequence[Row]) -> dict[str, Estimate]:
 
 @pytest.mark.slow
 def test_intervals_within_runs_hold_the_truth_in_about_95_of_100_though_latencies_resemble_their_neighbours():
-    """60 pairs of runs that do not differ: 0 is in the interval. The usual standard error covers it too
-    rarely.
-    """
+    """60 pairs of runs that do not differ: 0 is in it. The usual standard error covers 0 too rarely."""
     pairs, held, plain, alarms = 60, dict.fromkeys(COMPARED, 0), 0, 0
     for pair in range(pairs):
         a, b = wandering([pair, 0]), wandering([pair, 1])

@@ -64,9 +64,7 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_what_happens_without_room_is_not_believed(tmp_path: Path) -> None:
-    """On a full disk neither results nor other errors count: the cause is raised instead. Otherwise errors
-    pass through.
-    """
+    """On a full disk no result or other error counts: the cause is raised. Otherwise errors pass through."""
     folder = tmp_path / "folder"
     for error in (None, ValueError("the server answered 500")):
         folder.mkdir()

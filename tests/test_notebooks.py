@@ -232,8 +232,8 @@ def test_a_chapter_begins_with_begin(chapter: Chapter) -> None:
 
 @pytest.mark.parametrize("name", LINKED)
 def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link works on GitHub and in JupyterLab; none leaves the workbook, as the site has no
-    more.
+    """Every relative link works on GitHub and in JupyterLab; none leaves the workbook, which is all the site
+    has.
     """
     path = NOTEBOOKS / name
     texts = [path.read_text()] if path.suffix == ".md" else []

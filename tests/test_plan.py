@@ -15,7 +15,7 @@ PLAN = Plan(users=(1, 5, 10, 20, 50, 100), repeats=3)
 
 
 def test_everything_is_measured_as_often_as_was_asked() -> None:
-    """Each app, load and number of slots; workers and threads for the queued app only; extra ones once."""
+    """Each app, load and number of slots; workers and threads for the queued app; extra ones once."""
     burst = Condition("queued", rate=5.0, burst=50)
     plan = Plan(users=(1, 2), rates=(3.0,), slots=(4, 16), threads=(8, 32), repeats=2, extra=(burst,))
     seen = Counter(step.condition for step in plan.steps())

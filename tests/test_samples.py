@@ -302,7 +302,7 @@ def test_the_interval_holds_the_one_that_waiting_longer_would_have_given(answere
 
 
 def test_the_upper_end_is_unknown_where_only_hanging_requests_stand_there():
-    """Three of a hundred hang: the median is as certain as ever, the 95th percentile may be anything above."""
+    """Three of a hundred hang: the median is unaffected, the 95th percentile may be anything above."""
     rows = [request(ms=ms) for ms in range(1, 98)] + [request(ENDED - 5, None)] * 3
     summary = summarise(rows, ENDED)
     assert summary["p50_ci"] == [40.0, 61.0]

@@ -1,6 +1,4 @@
-"""The queueing formulas: against a checked table, cases solved by hand, and a simulator that uses none of
-them.
-"""
+"""The queueing formulas: against a checked table, cases solved by hand, and a simulator that uses none."""
 
 import math
 from functools import cache
@@ -173,9 +171,7 @@ def test_a_percentile_is_where_the_share_over_it_is_what_is_left(load, percent):
 @settings(max_examples=8, deadline=None)
 @pytest.mark.slow
 def test_the_mean_is_the_area_under_the_share_over(load):
-    """The distribution comes from the arrival theorem, the mean from Little's law: two ways to the same
-    figure.
-    """
+    """Distribution from the arrival theorem, mean from Little's law: two ways to the same figure."""
     end = load.percentile(99.99) * 1.5
     width = end / 800
     shares = [load.share_over((i + 0.5) * width) for i in range(800)]

@@ -159,7 +159,7 @@ def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: s
 
 
 def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -> None:
-    """Three of ten requests fail at once: percentiles are those of the rest, and failures are over the rule."""
+    """Three of ten requests fail at once: percentiles are those of the rest; failures are over the rule."""
     [run] = load(server, tmp_path, "Failing --model open --rate 150 --run-time 4s --stop-timeout 5")
     summary = run.summary()
     failed = [row for row in run.rows if row.failed]

@@ -1,6 +1,4 @@
-"""Formulas for whole visits: against SimPy in every regime, and against the plain formulas where those are
-exact.
-"""
+"""Formulas for whole visits: against SimPy in every regime, and the plain formulas where they are exact."""
 
 import math
 from statistics import fmean, mean, quantiles

@@ -36,7 +36,7 @@ def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Cap
 
 @pytest.mark.parametrize("answer", [..., (7, ...), lambda n: ...])
 def test_an_exercise_without_an_answer_gives_no_hint(answer: Any, capsys: Captured) -> None:
-    """The hint would appear below the exercise before readers have thought; the same if one part is missing."""
+    """It would appear before readers have thought about the exercise; the same if one part is missing."""
     assert answer_of(lambda answer: answer(1) + 1 == 2, answer, capsys) == UNANSWERED
 
 

@@ -1,4 +1,4 @@
-"""The checks of chapter 4: a claim or a finish with a race in it is refused, even if it picks the right rows."""
+"""The checks of chapter 4: a claim or finish with a race is refused, even if it picks the right rows."""
 
 from collections.abc import Callable
 from typing import Any
