@@ -1,6 +1,5 @@
 """Helpers for chapter 10: two databases, several workers, two load generators."""
 
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ import loadtests
 from loadtests.errors import ProcessError
 from loadtests.judging.samples import summarise
 from loadtests.queuebench.stage import Stage, work_command
-from loadtests.records.rows import in_window, read_rows
+from loadtests.records.recording import read_recording
+from loadtests.records.rows import in_window
 from loadtests.servers.databases import database_server
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
@@ -75,6 +75,7 @@ def two_generators(users: int, seconds: int, processes: int) -> dict[str, Any]:
         command = [
             *(sys.executable, "-m", "locust", "-f", str(FEEDS_LOAD), "--headless", "--only-summary"),
             *("--host", stack.url, "--feeds", stack.feeds_url, "--rows", str(file)),
+            *("--deadline", str(settings.deadline)),
             *("--users", str(users), "--spawn-rate", str(users), "--processes", str(processes)),
             *("--run-time", f"{seconds}s", "--stop-timeout", "2", "--warm-up", "2"),
             *("--exit-code-on-error", "0"),
@@ -83,13 +84,13 @@ def two_generators(users: int, seconds: int, processes: int) -> dict[str, Any]:
         status = locust.wait_with(lambda: None, seconds + PATIENCE_SECONDS)
         if not file.exists():
             raise ProcessError(f"Locust ended with status {status}. It said:\n{locust.output()[-1500:]}")
-        about, rows = json.loads(file.with_suffix(".json").read_text()), read_rows(file)
-    counted = in_window(rows, 2, about["stopped_s"])
+        recording = read_recording(file)
+    counted = in_window(recording.rows, recording.warm_up_s, recording.stopped_s)
     submits = [row for row in counted if row.group == "submit"]
     return {
-        "processes": about["processes"],
-        "users": about["users"],
-        "rows": len(rows),
-        "visitors seen": len({row.user for row in rows}),
-        "submit": summarise(submits, about["ended_s"]),
+        "processes": len(recording.vitals),
+        "users": recording.users(),
+        "rows": len(recording.rows),
+        "visitors seen": len({row.user for row in recording.rows}),
+        "submit": summarise(submits, recording.ended_s),
     }
