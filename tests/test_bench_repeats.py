@@ -9,7 +9,7 @@ import pytest
 from synthetic_run import make_run
 
 from loadtests.bench import bench
-from loadtests.bench.plan import Plan, Step
+from loadtests.bench.plan import Plan, PlannedStep
 from loadtests.errors import UsageError
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
@@ -36,14 +36,14 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     def come_out(*outcomes: str) -> list[str]:
         todo, seen = list(outcomes), []
 
-        def measure_step(_plan: Plan, step: Step, *_: Any) -> dict[str, Any]:
+        def measure_step(_plan: Plan, step: PlannedStep, *_: Any) -> dict[str, Any]:
             seen.append(f"{step.condition.app} {step.condition.users}")
             outcome = todo.pop(0)
             if outcome == "interrupted":
                 raise KeyboardInterrupt
             reasons = ["late"] if outcome == "late" else []
             one = next(each for each in invented if each["app"] == step.condition.app)
-            about = {**step.condition.about, "repeat": step.repeat, **groups(outcome)}
+            about = {"users": step.condition.users, "repeat": step.repeat, **groups(outcome)}
             found = {**one, **about, "fit": not reasons, "unfit_reasons": reasons}
             return {**found, "rule": rule_of(found)}
 

@@ -12,17 +12,19 @@ import json
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
+
+import msgspec
 
 from loadtests.bench.floor import measure_floor
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.options import parse_options, plan_of
 from loadtests.bench.pipelines import github_summary, junit
-from loadtests.bench.plan import Plan, Step
+from loadtests.bench.plan import Plan, PlannedStep
 from loadtests.bench.progress import Progress
 from loadtests.bench.step import measure_step
 from loadtests.errors import UsageError
@@ -30,6 +32,9 @@ from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict, worth_repeating
 from loadtests.predicting.prediction import predict
 from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
+from loadtests.records.recording import Model
+from loadtests.records.results import Floor, Measured, Results, Settings
+from loadtests.records.steps import Step
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine, pinning
@@ -40,6 +45,7 @@ INTERRUPTED = 130
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
 RUN_VERSION = 2  # of run.json, and of the steps beside it
+T = TypeVar("T")
 MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
 
 
@@ -85,10 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if results["interrupted"]:
         print(f"Interrupted. To go on: python -m loadtests bench --resume {folder}", file=sys.stderr)
         return INTERRUPTED
-    return int(results["verdict"]["exit_status"])
+    return results["verdict"]["exit_status"]
 
 
-def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
+def run(plan: Plan, folder: Path, floor: bool = False) -> Results:
     """Measure all steps; returns what results.json will hold. Rows and logs go below `folder`.
 
     Each step is written to `folder` when it is done; those that are there already are not measured again.
@@ -98,7 +104,7 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
     started = datetime.now(UTC)
     steps = {_file(folder, step): step for step in plan.steps()}
     again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
-    found: dict[str, Any] | None = None
+    found: Floor | None = None
     interrupted = False
     with Progress(len(steps), plan.step_seconds) as progress:
         try:
@@ -107,7 +113,7 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
                 if not file.exists():
                     progress.say("First the load generator itself, on a server that does nothing ...")
                     _write(file, measure_floor())
-                found = _read(file)
+                found = _read(file, Floor)
             with database_server(plan.database) as server:
                 for file, step in _until_decided(plan, steps, progress):
                     progress.begin(step.condition)
@@ -117,14 +123,16 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
                         measured = _measure(plan, step, folder, server, progress, again > 0)
                         _write(file, measured)
                         progress.done(step.condition, measured)
-                    again -= "repeated_because" in _read(file)
+                    again -= "repeated_because" in _read(file, Step)
         except KeyboardInterrupt:
             interrupted = True
-    done = [_read(file) for file in steps if file.exists()]
-    return {**_results(plan, done, started), "floor": found, "interrupted": interrupted}
+    done = [_read(file, Step) for file in steps if file.exists()]
+    return _results(plan, done, started, found, interrupted)
 
 
-def _until_decided(plan: Plan, steps: dict[Path, Step], progress: Progress) -> Iterator[tuple[Path, Step]]:
+def _until_decided(
+    plan: Plan, steps: dict[Path, PlannedStep], progress: Progress
+) -> Iterator[tuple[Path, PlannedStep]]:
     """The steps to measure: those planned, then repeats of what is undecided and soon decided.
 
     A repeat is added to `steps`. Each of those before must have been measured when the next is asked for.
@@ -132,37 +140,38 @@ def _until_decided(plan: Plan, steps: dict[Path, Step], progress: Progress) -> I
     yield from list(steps.items())
     folder = next(iter(steps)).parent.parent
     for left in range(MOST_MORE_STEPS, 0, -1):
-        done = [_read(file) for file in steps if file.exists()]
+        done = [_read(file, Step) for file in steps if file.exists()]
         at = worth_repeating(done, left)
         if at is None:
             return
         condition = list(steps.values())[at].condition
         repeats = [step.repeat for step in steps.values() if step.condition == condition]
-        step = Step(condition, max(repeats) + 1)
+        step = PlannedStep(condition, max(repeats) + 1)
         file = _file(folder, step)
         steps[file] = step
         progress.more(condition)
         yield file, step
 
 
-def _file(folder: Path, step: Step) -> Path:
+def _file(folder: Path, step: PlannedStep) -> Path:
     """Where a step is written when it is done."""
     return folder / "steps" / f"{step.name}.json"
 
 
 def _measure(
-    plan: Plan, step: Step, folder: Path, server: str, progress: Progress, once_more: bool
-) -> dict[str, Any]:
+    plan: Plan, step: PlannedStep, folder: Path, server: str, progress: Progress, once_more: bool
+) -> Step:
     """One step; if it is not fit and `once_more` is true, the second try at it."""
     measured = measure_step(plan, step, folder, progress.tick, server, pinning())
     if measured["fit"] or not once_more:
         return measured
     progress.again(step.condition)
     second = measure_step(plan, step, folder, progress.tick, server, pinning())
-    return {**second, "repeated_because": measured["unfit_reasons"]}
+    second["repeated_because"] = measured["unfit_reasons"]
+    return second
 
 
-def save(results: dict[str, Any], folder: Path) -> Path:
+def save(results: Results, folder: Path) -> Path:
     """Write results.json, the figures and the report into `folder`; returns the report's path."""
     (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     return write_report(results, folder)
@@ -177,46 +186,56 @@ def _with_pilot(plan: Plan, folder: Path) -> Plan:
     return full_plan(plan, pilot)
 
 
-def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict[str, Any]:
+def _results(
+    plan: Plan, steps: list[Step], started: datetime, floor: Floor | None, interrupted: bool
+) -> Results:
+    settings = _settings(plan)
+    measured = Measured(settings=settings, steps=steps, points=points(steps))
+    return Results(
+        schema="500ms/results",
+        version=3,
+        started_at=started.isoformat(timespec="seconds"),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(),
+        packages={name: version(name) for name in PACKAGES},
+        seed=plan.seed,
+        **measured,
+        theory=predict(measured),
+        verdict=verdict(steps, settings),
+        floor=floor,
+        interrupted=interrupted,
+    )
+
+
+def _settings(plan: Plan) -> Settings:
     named = ("sqlite", "postgresql")
-    results: dict[str, Any] = {
-        "schema": "500ms/results",
-        "version": 3,
-        "started_at": started.isoformat(timespec="seconds"),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "settings": {
-            "users": list(plan.users),
-            "rates": list(plan.rates),
-            "apps": ["host"] if plan.host else list(plan.apps),
-            "models": ["closed"] * bool(plan.users) + ["open"] * bool(plan.rates),
-            "rule_ms": RULE_MS,
-            "warmup_s": plan.warmup,
-            "ramp_users_per_s": RAMP_USERS_PER_S,
-            "measure_s": plan.measure,
-            "drain_s": plan.drain,
-            "think_s": plan.think,
-            "submitters": SUBMITTERS,
-            "slots": list(plan.slots),
-            "workers": list(plan.workers),
-            "threads": list(plan.threads),
-            "slot_kind": plan.slot_kind,
-            "database": plan.database if plan.database in named else "postgresql (a server of yours)",
-            "deadline_s": plan.deadline,
-            "mix": plan.mix,
-            "repeats": plan.repeats,
-            "connections": plan.connections,
-            "in_flight": plan.in_flight,
-            "pinning": pinning().sentence,
-            "host": plan.host,
-            "burst": next((condition.burst for condition in plan.extra if condition.burst), None),
-        },
-        "seed": plan.seed,
-        "steps": steps,
-        "points": points(steps),
-    }
-    return {**results, "theory": predict(results), "verdict": verdict(steps, results["settings"])}
+    asked: dict[Model, Sequence[float]] = {"closed": plan.users, "open": plan.rates}
+    return Settings(
+        users=list(plan.users),
+        rates=list(plan.rates),
+        apps=["host"] if plan.host else list(plan.apps),
+        models=[model for model, loads in asked.items() if loads],
+        rule_ms=RULE_MS,
+        warmup_s=plan.warmup,
+        ramp_users_per_s=RAMP_USERS_PER_S,
+        measure_s=plan.measure,
+        drain_s=plan.drain,
+        think_s=plan.think,
+        submitters=SUBMITTERS,
+        slots=list(plan.slots),
+        workers=list(plan.workers),
+        threads=list(plan.threads),
+        slot_kind=plan.slot_kind,
+        database=plan.database if plan.database in named else "postgresql (a server of yours)",
+        deadline_s=plan.deadline,
+        mix=plan.mix,
+        repeats=plan.repeats,
+        connections=plan.connections,
+        in_flight=plan.in_flight,
+        pinning=pinning().sentence,
+        host=plan.host,
+        burst=next((condition.burst for condition in plan.extra if condition.burst), None),
+    )
 
 
 # ---- a run in its folder: what was asked for, and what is done of it
@@ -243,19 +262,21 @@ def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
                 " measured now. Measure it again."
             )
         return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
         raise UsageError(
             f"--resume {folder}: no run that can be gone on with ({type(error).__name__}: {error})."
             " Name the folder of a run that was interrupted, such as reports/2030-01-31-120000."
         ) from error
 
 
-def _read(file: Path) -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(file.read_text())
-    return held
+def _read(file: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{file} is not whole: {error}. Remove it, and it is measured again") from error
 
 
-def _write(file: Path, data: Mapping[str, Any]) -> None:
+def _write(file: Path, data: Step | Floor) -> None:
     """Whole, or not at all: a run that is cut off here can be gone on with."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")

@@ -12,13 +12,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import ProcessError, UsageError
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
 from loadtests.records.recording import Recording, read_recording
+from loadtests.records.results import Floor, FloorRate
 from loadtests.records.status import Status
 from loadtests.servers.processes import Process
 
@@ -33,36 +33,11 @@ WHAT = (
 )
 
 
-class Rate(TypedDict):
-    """What was seen at one rate. Latencies from the intended start; CPU in percent of one core."""
-
-    rate_per_s: float
-    planned_per_s: float  # by the schedule of these seconds
-    achieved_per_s: float
-    failures: int
-    dropped: int
-    p50_ms: float | None
-    p99_ms: float | None
-    lag_p99_ms: float
-    cpu_percent: float
-    host_cpu_percent: float
-    fit: bool
-    unfit_reasons: list[str]
-
-
-class Floor(TypedDict):
-    """`floor` of results.json. `highest_fit_per_s` is None if not even the lowest rate was fit."""
-
-    rates: list[Rate]
-    highest_fit_per_s: float | None
-    what: str
-
-
 def measure_floor(
     rates: Sequence[float] = RATES,
     seconds: float = 5.0,
     tick: Callable[[], object] = lambda: None,
-    done: Callable[[Rate], object] = lambda _: None,
+    done: Callable[[FloorRate], object] = lambda _: None,
 ) -> Floor:
     """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
 
@@ -70,7 +45,7 @@ def measure_floor(
     some times a second, and `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises
     ProcessError if the null server or the generator fails.
     """
-    seen: list[Rate] = []
+    seen: list[FloorRate] = []
     with tempfile.TemporaryDirectory(prefix="floor-") as name:
         folder = Path(name)
         command = [sys.executable, "-m", "loadtests.bench.nullserver"]
@@ -88,7 +63,9 @@ def measure_floor(
     return Floor(rates=seen, highest_fit_per_s=max(fit, default=None), what=WHAT)
 
 
-def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]) -> Rate:
+def measure_rate(
+    host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]
+) -> FloorRate:
     """Measure one rate. Raises ProcessError if the generator fails."""
     rows_file = folder / "rows.csv"
     rows_file.unlink(missing_ok=True)
@@ -100,7 +77,7 @@ def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Cal
     return result_of(rate, seconds, read_recording(rows_file))
 
 
-def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
+def result_of(rate: float, seconds: float, recording: Recording) -> FloorRate:
     """What was seen at one rate, without the warm-up. Raises ProcessError without a sign of life."""
     start, end = WARMUP_SECONDS, WARMUP_SECONDS + seconds
     seen = judge_window(recording, start, end, users=None)
@@ -110,7 +87,7 @@ def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
     ended = [row.done_s for row in recording.rows if row.done_s is not None]
     planned, achieved = len(seen.rows) / seconds, sum(start <= done < end for done in ended) / seconds
     reasons = [*seen.doubts, *_floor_reasons(planned, achieved, summary["failures"])]
-    return Rate(
+    return FloorRate(
         rate_per_s=rate,
         planned_per_s=planned,
         achieved_per_s=achieved,
@@ -169,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return Status.KEPT if highest is not None else Status.UNFIT
 
 
-def _line(seen: Rate) -> str:
+def _line(seen: FloorRate) -> str:
     p50, p99 = (f"{seen[key] or 0:.1f} ms" for key in ("p50_ms", "p99_ms"))
     line = (
         f"{seen['rate_per_s']:6g}/s {seen['achieved_per_s']:7.1f}/s {p50:>9} {p99:>9}"

@@ -8,8 +8,7 @@ from loadtests.arguments import number as number_in
 from loadtests.bench.plan import Plan
 from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import DEFAULT_MIX, parse_mix, written_mix
-
-READERS = ("sync", "queued")
+from loadtests.records.steps import READERS
 
 
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:

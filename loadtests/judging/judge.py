@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from loadtests.judging.fitness import unfit_reasons
-from loadtests.judging.rule import Word, more_needed, word_of
-from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise
+from loadtests.judging.rule import more_needed, word_of
+from loadtests.judging.samples import by_group, nearest_rank, summarise
+from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
 from loadtests.records.status import Status
