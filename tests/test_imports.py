@@ -23,7 +23,7 @@ ONLY_IN = {  # module: the only files of its package that may import it
     ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py"},
 }
 ROOMS = (  # of loadtests: each may import those before it
-    *("status", "errors", "files", "wording", "arguments", "pipelines", "records"),
+    *("status", "errors", "files", "records", "wording", "arguments", "pipelines"),
     *("feedserver", "servers", "generator", "judging", "plugin", "feeds"),
     *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
 )
