@@ -84,6 +84,10 @@ format: $(VENV)/test.stamp  ## format the code
 chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; ARGS=--check runs them again
 	@$(RUN) notebooks/build.py $(ARGS)
 
+.PHONY: schema
+schema: $(VENV)/bench.stamp  ## write loadtests/results.schema.json, which is made of the types
+	@$(RUN) -m loadtests.records.schema
+
 .PHONY: wc
 wc:  ## count lines: the library is meant to stay small
 	@echo "the core, blank lines and all:"

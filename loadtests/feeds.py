@@ -27,9 +27,9 @@ from loadtests.generator.fetches import NO_ENTRIES, not_fetched
 from loadtests.generator.loadoptions import not_negative
 from loadtests.generator.recorder import Pending
 from loadtests.records.recording import Recording
+from loadtests.records.steps import READERS
 from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.stack import Stack, StackSettings
-from loadtests.wording import APPS
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 5.0, 1.5  # as in the page's own script
 GIVE_UP_SECONDS = 60.0
@@ -170,7 +170,7 @@ def add_options(parser: Any) -> None:
     option = parser.add_argument
     option(
         "--app",
-        choices=["", *APPS],
+        choices=["", *READERS],
         default="",
         help="start this reader, with everything it needs, and test it",
         include_in_web_ui=False,

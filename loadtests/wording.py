@@ -1,12 +1,15 @@
 """Figures in words: the same in the terminal, on the charts and in the report."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-APPS = {"sync": "synchronous", "queued": "queued"}  # the readers that can be started here
-SHORT = {**APPS, "host": "your app"}  # all that can be measured; host: a server already running
-HOW = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
-GROUPS = {"submit": "POST /feeds", "browse": "browsing"}
+from loadtests.records.figures import Figure, LatencyKey, Summary
+from loadtests.records.recording import Model
+from loadtests.records.results import Settings
+from loadtests.records.steps import About, Capacity, MeasuredLoad
+
+SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
+HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
+RULED_TITLES: dict[str, str] = {"submit": "POST /feeds", "browse": "browsing"}  # what the rule is for
 
 
 def duration(ms: float) -> str:
@@ -33,14 +36,15 @@ def share_interval(interval: Sequence[float]) -> str:
     return f"{low} to {high} %"
 
 
-def figure(summary: Mapping[str, Any], key: str, at_least: str = "≥ ") -> str:
+def figure(summary: Summary, key: LatencyKey, at_least: str = "≥ ") -> str:
     """One latency of a summary, marked with `at_least` if it is a lower bound; a dash if there is none."""
-    if summary[key] is None:
+    ms = summary[key]
+    if ms is None:
         return "–"
-    return (at_least if key in summary["lower_bounds"] else "") + duration(summary[key])
+    return (at_least if key in summary["lower_bounds"] else "") + duration(ms)
 
 
-def stated(figure: Mapping[str, Any] | None, at_least: str = "≥ ") -> str:
+def stated(figure: Figure | None, at_least: str = "≥ ") -> str:
     """The same for a latency of a point, which is a figure with its interval."""
     if figure is None:
         return "–"
@@ -64,11 +68,11 @@ def app_name(app: str, host: str | None = None) -> str:
     return f"the {SHORT[app]} app"
 
 
-def load(step: Mapping[str, Any]) -> str:
+def load(measured: MeasuredLoad) -> str:
     """The load on an app in a step or a point: "20 users", "7.5 visits a second"."""
-    if step["model"] == "closed":
-        return user_count(step["users"])
-    return visits(step["rate_per_s"])
+    if measured["model"] == "closed":
+        return user_count(measured["users"] or 0)
+    return visits(measured["rate_per_s"] or 0.0)
 
 
 def visits(rate: float) -> str:
@@ -76,7 +80,7 @@ def visits(rate: float) -> str:
     return "1 visit a second" if rate == 1 else f"{rate:g} visits a second"
 
 
-def conditions(settings: Mapping[str, Any], model: str) -> list[str]:
+def conditions(settings: Settings, model: Model) -> list[str]:
     """The conditions of a run of one model, in a few words each, for a chart's heading."""
     parts = [f"{model} load"]
     if model == "closed":
@@ -93,20 +97,23 @@ def conditions(settings: Mapping[str, Any], model: str) -> list[str]:
     return [*parts, settings["database"]]
 
 
-def setting(step: Mapping[str, Any]) -> str:
+def setting(step: About) -> str:
     """The capacity that served a step or a point: "8 slots, 1 worker of 32 threads"."""
-    slots = counted(step["slots"], "slot")
-    if step["app"] != "queued":
-        return slots
-    return f"{slots}, {counted(step['workers'], 'worker')} of {counted(step['threads'], 'thread')}"
+    return all_settings(step) if step["app"] == "queued" else counted(step["slots"], "slot")
 
 
-def stated_share(figure: Mapping[str, Any] | None) -> str:
+def all_settings(given: Capacity) -> str:
+    """The same with the workers, whether or not there are any."""
+    workers = f"{counted(given['workers'], 'worker')} of {counted(given['threads'], 'thread')}"
+    return f"{counted(given['slots'], 'slot')}, {workers}"
+
+
+def stated_share(figure: Figure | None) -> str:
     """A share of a point in percent; a dash if there is none."""
     return "–" if figure is None else percent(figure["value"])
 
 
-def with_interval(figure: Mapping[str, Any] | None, say: Callable[[Mapping[str, Any]], str]) -> str:
+def with_interval(figure: Figure | None, say: Callable[[Figure], str]) -> str:
     """A figure of a point with its 95 % interval: "20 ms (18 ms to 23 ms)"; without it if there is none."""
     if figure is None:
         return "–"

@@ -20,6 +20,14 @@ from loadtests.records.rows import Row, in_window, write_rows
 WARM_UP, SECONDS = 5.0, 20.0
 ENDED = WARM_UP + SECONDS + 10
 SETTINGS: dict[str, Any] = {
+    "users": [20],
+    "rates": [],
+    "apps": ["queued"],
+    "models": ["closed"],
+    "ramp_users_per_s": 40.0,
+    "drain_s": 10.0,
+    "repeats": 1,
+    "burst": None,
     "rule_ms": 500.0,
     "warmup_s": WARM_UP,
     "measure_s": SECONDS,
@@ -38,6 +46,20 @@ SETTINGS: dict[str, Any] = {
     "threads": [32],
 }
 MACHINE = {"cpu": "Imaginary CPU", "cores": 2, "memory_gib": 7.8, "system": "Linux 6.1", "python": "3.11.2"}
+UNTOLD = {  # what no comparison asks for
+    "failures": 0,
+    "unfinished": 0,
+    "dropped": 0,
+    "polls_share": 0.0,
+    "host_cpu_percent": 10.0,
+    "generator_cpu_percent": 5.0,
+    "loop_lag_p99_ms": 1.0,
+    "little": None,
+    "server": None,
+    "queue": None,
+    "processes": {},
+    "timeline": [],
+}
 Latency = Callable[[random.Random], float]
 
 
@@ -90,6 +112,10 @@ def step(folder: Path, seed: object, latency: Latency, per_s: int = 20, **differ
         "fit": not values["unfit_reasons"],
         "steady": True,
         "unsteady_reasons": [],
+        **UNTOLD,
+        "requests": len(measured),
+        "offered_per_s": len(measured) / SECONDS,
+        "naive": {"submit": groups["submit"], "browse": groups["browse"]},
         "achieved_per_s": len(measured) / SECONDS,
         "rows": f"rows/{name}",
         "window_s": [WARM_UP, WARM_UP + SECONDS],
@@ -104,6 +130,11 @@ def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> di
         "schema": "500ms/results",
         "version": 3,
         "started_at": "2030-01-02T03:04:05+00:00",
+        "finished_at": "2030-01-02T03:14:05+00:00",
+        "seed": 1,
+        "interrupted": False,
+        "theory": None,
+        "floor": None,
         "machine": MACHINE,
         "packages": {"Flask": "3.1.3"},
         "settings": SETTINGS | settings,

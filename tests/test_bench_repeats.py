@@ -11,7 +11,7 @@ from synthetic_run import make_run
 
 from loadtests import __main__ as commands
 from loadtests.bench import bench
-from loadtests.bench.plan import Plan, Step
+from loadtests.bench.plan import Plan, PlannedStep
 from loadtests.errors import ProcessError, UsageError
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
@@ -40,7 +40,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     def come_out(*outcomes: str) -> list[str]:
         todo, seen = list(outcomes), []
 
-        def measure_step(_plan: Plan, step: Step, *_: Any) -> dict[str, Any]:
+        def measure_step(_plan: Plan, step: PlannedStep, *_: Any) -> dict[str, Any]:
             seen.append(f"{step.condition.app} {step.condition.users}")
             outcome = todo.pop(0)
             if outcome == "interrupted":
@@ -49,7 +49,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
                 raise ProcessError("The web server ended.")
             reasons = ["late"] if outcome == "late" else []
             one = next(each for each in invented if each["app"] == step.condition.app)
-            about = {**step.condition.about, "repeat": step.repeat, **groups(outcome)}
+            about = {"users": step.condition.users, "repeat": step.repeat, **groups(outcome)}
             found = {**one, **about, "fit": not reasons, "unfit_reasons": reasons}
             return {**found, "rule": rule_of(found)}
 

@@ -185,11 +185,15 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
     (empty := tmp_path / "empty").mkdir()
     assert "neither a results.json nor files of requests" in refused(capsys, empty, good)
     for name, text, said in (
-        ("broken.json", "{", "can't be read as JSON"),
-        ("list.json", "[]", "not a result of the bench"),
-        ("other.json", "{}", "not a result of the bench"),
-        ("old.json", '{"schema": "500ms/results", "version": 2}', "version 2, not 3"),
-        ("cut.json", '{"schema": "500ms/results", "version": 3, "steps": [{}]}', "not a complete result"),
+        ("broken.json", "{", "is not JSON"),
+        ("list.json", "[]", "is not a load test's results of version 3, but something else"),
+        ("other.json", "{}", "is not a load test's results of version 3, but something else"),
+        ("old.json", '{"schema": "500ms/results", "version": 2}', "of version 2. Measure again"),
+        (
+            "cut.json",
+            '{"schema": "500ms/results", "version": 3, "steps": [{}]}',
+            "is not as results.schema.json says: Object missing required field",
+        ),
         ("words.csv", "one,two\n", "is not a file of requests"),
     ):
         (file := tmp_path / name).write_text(text)

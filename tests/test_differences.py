@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from loadtests.comparing.differences import (
-    COMPARED,
     Difference,
     Estimate,
     between_runs,
@@ -17,7 +16,8 @@ from loadtests.comparing.differences import (
     within_runs,
 )
 from loadtests.judging.intervals import holm, student_t
-from loadtests.judging.samples import Summary, summarise
+from loadtests.judging.samples import summarise
+from loadtests.records.figures import FIGURES, Summary
 from loadtests.records.rows import DROPPED, Row
 
 SECONDS, RATE = 20.0, 40
@@ -56,18 +56,18 @@ def within(rows: Sequence[Row], key: str) -> Estimate:
 def all_within(rows: Sequence[Row]) -> dict[str, Estimate]:
     """The estimates of all figures of a single run."""
     errors = [bootstrap_errors(rows, WINDOW, ENDED, 500)]
-    found = {key: within_runs([summary(rows)], errors, key) for key in COMPARED}
+    found = {key: within_runs([summary(rows)], errors, key) for key in FIGURES}
     return {key: estimate for key, estimate in found.items() if estimate is not None}
 
 
 @pytest.mark.slow
 def test_intervals_within_runs_hold_the_truth_in_about_95_of_100_though_latencies_resemble_their_neighbours():
     """60 pairs of runs that do not differ: 0 is in it. The usual standard error covers 0 too rarely."""
-    pairs, held, plain, alarms = 60, dict.fromkeys(COMPARED, 0), 0, 0
+    pairs, held, plain, alarms = 60, dict.fromkeys(FIGURES, 0), 0, 0
     for pair in range(pairs):
         a, b = wandering([pair, 0]), wandering([pair, 1])
         before, after, chances = all_within(a), all_within(b), []
-        for key in COMPARED:
+        for key in FIGURES:
             found = difference(before[key], after[key])
             assert found.low is not None and found.high is not None and found.chance is not None
             chances.append(found.chance)
@@ -196,14 +196,14 @@ def test_rows_that_hang_make_their_percentiles_lower_bounds():
         (19, {"share_over"}),
         (71, {"share_over", "mean_ms", "p50_ms"}),
         (72, {"share_over", "mean_ms", "p50_ms", "p95_ms"}),
-        (368, set(COMPARED)),
+        (368, set(FIGURES)),
     ],
 )
 def test_too_few_requests_have_no_error_and_then_no_interval(count: int, known: set[str]):
     """p95 needs 72 requests and p99 368; below that there is a value, but it is not judged."""
     rows = wandering([4], count=count)
     assert set(bootstrap_errors(rows, WINDOW, ENDED, 500)) == known
-    for key in set(COMPARED) - known:
+    for key in set(FIGURES) - known:
         estimate = within(rows, key)
         assert difference(estimate, estimate) == Difference(0, None, None, None)
 

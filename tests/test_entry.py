@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from loadtests.bench.entry import Seen, entry
-from loadtests.bench.plan import Condition, Plan, Step
+from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.errors import ProcessError
 from loadtests.records.recording import Arrivals, Lag, Recording, Vital
 from loadtests.records.rows import DROPPED, Row
+from loadtests.records.steps import Step
 from loadtests.servers.sampler import Sample, Sampler
 from loadtests.servers.slotmeter import SlotCounts
 
@@ -74,23 +75,28 @@ def seen(app: str = "sync", slots: SlotCounts | None = None, **recorded: Any) ->
     return Seen(recording, sampler, slots or counts, drain_s=1.5 if app == "queued" else None)
 
 
-def step(app: str = "sync", **load: Any) -> Step:
+def entry_of(*measured: Any) -> Step:
+    """Its entry."""
+    return entry(*measured, Path("rows/x.csv"))
+
+
+def step(app: str = "sync", **load: Any) -> PlannedStep:
     """One of the plan's steps."""
-    return Step(Condition(app, **(load or {"users": 10}), slots=4, workers=1, threads=8))
+    return PlannedStep(Condition(app, **(load or {"users": 10}), slots=4, workers=1, threads=8))
 
 
 def test_an_entry_is_as_the_schema_says() -> None:
     """For either app, with no reason to doubt it."""
     for app in ("sync", "queued"):
-        made = {**entry(PLAN, step(app), seen(app)), "rows": "rows/x.csv"}
-        jsonschema.validate(made, {"$ref": "#/$defs/step", "$defs": SCHEMA["$defs"]})
+        made = entry(PLAN, step(app), seen(app), Path("rows/x.csv"))
+        jsonschema.validate(made, {"$ref": "#/$defs/Step", "$defs": SCHEMA["$defs"]})
         assert made["fit"], made["unfit_reasons"]
         assert made["steady"], made["unsteady_reasons"]
 
 
 def test_only_what_was_meant_to_start_in_the_measured_time_counts() -> None:
     """Ten users, a visit every 2.02 s for 10 s: about 50 submits of 600 ms, all over the rule."""
-    made = entry(PLAN, step(), seen())
+    made = entry_of(PLAN, step(), seen())
     inside = [row for row in ROWS if row.group == "submit" and 2 <= row.intended_s < 12]
     assert made["submit"]["count"] == len(inside) == pytest.approx(50, abs=2)
     assert made["submit"]["p50_ms"] == 600
@@ -102,7 +108,7 @@ def test_only_what_was_meant_to_start_in_the_measured_time_counts() -> None:
 
 def test_the_servers_side_is_what_its_slots_counted() -> None:
     """D = 0.6 s, c_s^2 = 0, and three of four slots busy; no queue."""
-    made = entry(PLAN, step(), seen())
+    made = entry_of(PLAN, step(), seen())
     assert made["server"]["demand_ms"] == {"submit": pytest.approx(600)}
     assert made["server"]["demand_scv"] == {"submit": pytest.approx(0, abs=1e-9)}
     assert made["server"]["served"] == {"submit": 50}
@@ -117,7 +123,7 @@ def test_the_servers_side_is_what_its_slots_counted() -> None:
 
 def test_the_queues_side_follows_from_littles_law() -> None:
     """3 jobs in 8 threads, 5 a second: 0.6 s each; 5/s x 0.6 s = 3 erlangs need more than 3 threads."""
-    queue = entry(PLAN, step("queued"), seen("queued"))["queue"]
+    queue = entry_of(PLAN, step("queued"), seen("queued"))["queue"]
     assert queue["demand_s"] == pytest.approx(0.6)
     assert queue["workers_needed"] == 4
     assert queue["utilisation"] == pytest.approx(3 / 8)
@@ -126,7 +132,7 @@ def test_the_queues_side_follows_from_littles_law() -> None:
 
 def test_a_server_that_counts_other_requests_makes_a_step_unfit() -> None:
     """More requests were answered than the server counted."""
-    made = entry(PLAN, step(), seen(slots=SlotCounts(4, {"submit": 7}, {})))
+    made = entry_of(PLAN, step(), seen(slots=SlotCounts(4, {"submit": 7}, {})))
     assert not made["fit"]
     assert "the web server took 7 requests" in made["unfit_reasons"][0]
 
@@ -135,7 +141,7 @@ def test_open_load_is_held_to_its_schedule_and_not_to_users() -> None:
     """Dropped or unsent visits make it unfit; a dropped visit counts as over the rule."""
     arrivals = Arrivals(planned=60, sent=50, dropped=10, never_sent=0)
     dropped = [Row(0, "submit", "POST /feeds", 3 + n / 10, None, None, 0, DROPPED) for n in range(10)]
-    made = entry(PLAN, step(rate=5.0), seen(users_asked=None, arrivals=arrivals, rows=(*ROWS, *dropped)))
+    made = entry_of(PLAN, step(rate=5.0), seen(users_asked=None, arrivals=arrivals, rows=(*ROWS, *dropped)))
     assert made["little"] is None
     assert made["unfit_reasons"] == ["10 of 60 visits were dropped: too many were in flight"]
     assert made["submit"]["dropped"] == made["dropped"] == 10
@@ -143,16 +149,16 @@ def test_open_load_is_held_to_its_schedule_and_not_to_users() -> None:
 
 def test_a_server_that_was_running_already_has_no_inside() -> None:
     """Its slots are unknown, and that is not held against the step."""
-    made = entry(replace(PLAN, host="http://127.0.0.1:1"), step("host"), seen(slots=SlotCounts()))
+    made = entry_of(replace(PLAN, host="http://127.0.0.1:1"), step("host"), seen(slots=SlotCounts()))
     assert made["server"] is None and made["fit"]
 
 
 def test_a_generator_without_a_sign_of_life_proves_nothing() -> None:
     """Not even that it was late."""
     with pytest.raises(ProcessError, match="lag was never sampled"):
-        entry(PLAN, step(), seen(lag=()))
+        entry_of(PLAN, step(), seen(lag=()))
     with pytest.raises(ProcessError, match="lag was never sampled"):
-        entry(PLAN, step(), seen(vitals=()))
+        entry_of(PLAN, step(), seen(vitals=()))
 
 
 def test_whatever_the_judge_doubts_makes_a_step_unfit() -> None:
@@ -166,12 +172,12 @@ def test_whatever_the_judge_doubts_makes_a_step_unfit() -> None:
         ({"faults": ("a file could not be opened",)}, "a file could not be opened"),
         ({"lag": tuple(Lag(at / 10, 40.0) for at in range(150))}, "late by 40.0 ms"),
     ):
-        made = entry(PLAN, step(), seen(**recorded))
+        made = entry_of(PLAN, step(), seen(**recorded))
         assert not made["fit"] and any(said in reason for reason in made["unfit_reasons"])
 
 
 def test_a_step_with_few_requests_is_undecided() -> None:
     """Even though all of them are fast."""
     quick = [replace(row, done_s=row.intended_s + 0.02) for row in ROWS]
-    made = entry(PLAN, step(), seen(rows=tuple(quick)))
+    made = entry_of(PLAN, step(), seen(rows=tuple(quick)))
     assert (made["rule"], made["submit"]["over"], made["submit"]["share_over"]) == ("undecided", 0, 0)

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from loadtests.bench import floor
-from loadtests.bench.floor import Rate
 from loadtests.errors import ProcessError, UsageError
 from loadtests.records.recording import Arrivals, Lag, Recording, Vital
+from loadtests.records.results import FloorRate
 from loadtests.records.rows import DROPPED, Row
 from loadtests.servers.processes import Process
 
@@ -73,7 +73,7 @@ def recorded(
     return Recording(started_at=1000.0, stopped_s=3.0, ended_s=3.0, rows=tuple(seen), **known)
 
 
-def judged(seen: list[Row], **about: Any) -> Rate:
+def judged(seen: list[Row], **about: Any) -> FloorRate:
     """The judgement of the two seconds after the warm-up."""
     return floor.result_of(100, 2, recorded(seen, **about))
 
@@ -105,7 +105,7 @@ LOST = rows(100, sent_s=None, done_s=None, error=DROPPED, status=0)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_rate_is_unfit_for_each_of_the_limits(why: str, seen: Rate) -> None:
+def test_a_rate_is_unfit_for_each_of_the_limits(why: str, seen: FloorRate) -> None:
     """The reason names the limit."""
     assert not seen["fit"]
     assert any(why in reason for reason in seen["unfit_reasons"])
@@ -124,7 +124,7 @@ def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.Monk
     answers = iter([fit, unfit, fit, unfit, unfit])
     asked: list[float] = []
 
-    def measure(_host: str, rate: float, *_: Any) -> Rate:
+    def measure(_host: str, rate: float, *_: Any) -> FloorRate:
         asked.append(rate)
         return {**next(answers), "rate_per_s": rate}
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from loadtests.judging.points import CONDITION, points, together
+from loadtests.judging.points import points, together
 from loadtests.judging.samples import summarise
 from loadtests.records.rows import Row
 
 ENDED = 100.0
+CONDITION = ("app", "model", "users", "rate_per_s", "slots", "workers", "threads")
 
 
 def step(latencies: list[float], hanging: int = 0, **changed: Any) -> dict[str, Any]:

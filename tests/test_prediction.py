@@ -10,7 +10,8 @@ import pytest
 
 import loadtests
 from loadtests.predicting.demands import demands, polling, workload
-from loadtests.predicting.prediction import PREDICTED, predict
+from loadtests.predicting.prediction import predict
+from loadtests.records.predictions import Predicted
 
 SCHEMA = json.loads(Path(loadtests.__file__).with_name("results.schema.json").read_text())
 THEORY = {"$defs": SCHEMA["$defs"], **SCHEMA["properties"]["theory"]}
@@ -106,7 +107,7 @@ def test_every_app_and_model_has_its_curve_with_the_measurements_beside_it() -> 
         assert curve["loads"] == sorted(set(curve["loads"]))
         assert curve["loads"][-1] == pytest.approx(1.1 * measured[-1])
         assert 15 < len(curve["loads"]) <= 41 + len(measured)
-        assert all(len(curve[key]) == len(curve["loads"]) for key in PREDICTED)
+        assert all(len(curve[key]) == len(curve["loads"]) for key in Predicted.__required_keys__)
         assert all(at["measured"]["p95_ms"] == figure(700.0) for at in curve["at"])
         assert {key: curve[key] for key in USUAL} == USUAL
         assert (

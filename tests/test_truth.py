@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 import truth_server as truth
 
-from loadtests.judging.samples import Summary, nearest_rank, summarise
+from loadtests.judging.samples import nearest_rank, summarise
 from loadtests.records.constants import RULE_MS
+from loadtests.records.figures import Summary
 from loadtests.records.rows import Row, in_window, read_rows
 from loadtests.servers.processes import Process
 

@@ -18,13 +18,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
+
+import msgspec
 
 from loadtests.bench.floor import measure_floor
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.options import parse_options, plan_of
 from loadtests.bench.pipelines import github_summary, junit
-from loadtests.bench.plan import Plan, Step
+from loadtests.bench.plan import Plan, PlannedStep
 from loadtests.bench.progress import Progress
 from loadtests.bench.step import measure_step
 from loadtests.errors import LoadTestError, UsageError
@@ -33,6 +35,9 @@ from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict, worth_repeating
 from loadtests.predicting.prediction import predict
 from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
+from loadtests.records.recording import Model
+from loadtests.records.results import Floor, Measured, Results, Settings
+from loadtests.records.steps import Step
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.feedstate import check_reader, feed_state
@@ -45,13 +50,14 @@ PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
 RUN_VERSION = 2  # of run.json, and of the steps beside it
+T = TypeVar("T")
 MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
 
 
 class Stopped(LoadTestError):
     """A run that can't continue, and why. `results`: what was measured so far, as `run` returns it."""
 
-    def __init__(self, why: LoadTestError, results: dict[str, Any]):
+    def __init__(self, why: LoadTestError, results: Results):
         super().__init__(str(why))
         self.exit_status = why.exit_status
         self.results = results
@@ -67,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     folder = options.resume or _begin(options)
     plan, floor, full = _read_run(folder)
+    results: Results | None = None
     try:
         if full:
             plan = _with_pilot(plan, folder)
@@ -78,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"loadtests bench: {stopped}\n{_to_resume(folder)}", file=sys.stderr)
         return stopped.exit_status
     except KeyboardInterrupt:
-        results = {"interrupted": True}
-    if results["interrupted"]:
+        results = None
+    if results is None or results["interrupted"]:
         print(f"Interrupted. {_to_resume(folder)}", file=sys.stderr)
         return Status.INTERRUPTED
-    return int(results["verdict"]["exit_status"])
+    return results["verdict"]["exit_status"]
 
 
 def _begin(options: argparse.Namespace) -> Path:
@@ -102,7 +109,7 @@ def _begin(options: argparse.Namespace) -> Path:
     return Path(folder)
 
 
-def tell(results: dict[str, Any], folder: Path, xml: Path | None = None, summary: Path | None = None) -> None:
+def tell(results: Results, folder: Path, xml: Path | None = None, summary: Path | None = None) -> None:
     """Print what was measured, and then write it down, for people and for pipelines. Raises WriteError."""
     if not results["steps"]:
         print("No step was measured.")
@@ -123,7 +130,7 @@ def _to_resume(folder: Path) -> str:
     return f"To resume: {shlex.join([sys.executable, '-m', 'loadtests', 'bench', '--resume', str(folder)])}"
 
 
-def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
+def run(plan: Plan, folder: Path, floor: bool = False) -> Results:
     """Measure all steps; returns the contents of results.json. Rows and logs go below `folder`.
 
     Each step is written to `folder` when it is done; steps already there are not measured again. With `floor`
@@ -133,8 +140,8 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
     started = datetime.now(UTC)
     steps = {_file(folder, step): step for step in plan.steps()}
     again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
-    done = {file: _read(file) for file in steps if file.exists()}
-    found: dict[str, Any] | None = None
+    done = {file: _read(file, Step) for file in steps if file.exists()}
+    found: Floor | None = None
     interrupted, stopped = False, None
     with Progress(len(steps), plan.step_seconds) as progress:
         try:
@@ -143,12 +150,12 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
                 if not file.exists():
                     progress.say("First the load generator itself, on a server that does nothing ...")
                     _write(file, measure_floor())
-                found = _read(file)
+                found = _read(file, Floor)
             with database_server(plan.database) as server:
                 for file, step in _until_decided(folder, steps, done, progress):
                     progress.begin(step.condition)
                     if file.exists():
-                        done[file] = _read(file)
+                        done[file] = _read(file, Step)
                         progress.skip()
                     else:
                         done[file] = _measure(plan, step, folder, server, progress, again > 0)
@@ -160,15 +167,15 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> dict[str, Any]:
         except LoadTestError as error:
             interrupted, stopped = True, error
     measured = [done[file] for file in steps if file in done]
-    results = {**_results(plan, measured, started), "floor": found, "interrupted": interrupted}
+    results = _results(plan, measured, started, found, interrupted)
     if stopped:
         raise Stopped(stopped, results) from stopped
     return results
 
 
 def _until_decided(
-    folder: Path, steps: dict[Path, Step], done: Mapping[Path, dict[str, Any]], progress: Progress
-) -> Iterator[tuple[Path, Step]]:
+    folder: Path, steps: dict[Path, PlannedStep], done: Mapping[Path, Step], progress: Progress
+) -> Iterator[tuple[Path, PlannedStep]]:
     """The steps to measure: those planned, then repeats of what is undecided and soon decided.
 
     A repeat is added to `steps`. Each of those before must be `done` when the next is asked for.
@@ -180,28 +187,29 @@ def _until_decided(
             return
         condition = list(steps.values())[at].condition
         repeats = [step.repeat for step in steps.values() if step.condition == condition]
-        step = Step(condition, max(repeats) + 1)
+        step = PlannedStep(condition, max(repeats) + 1)
         file = _file(folder, step)
         steps[file] = step
         progress.more(condition)
         yield file, step
 
 
-def _file(folder: Path, step: Step) -> Path:
+def _file(folder: Path, step: PlannedStep) -> Path:
     """Where a step is written when it is done."""
     return folder / "steps" / f"{step.name}.json"
 
 
 def _measure(
-    plan: Plan, step: Step, folder: Path, server: str, progress: Progress, once_more: bool
-) -> dict[str, Any]:
+    plan: Plan, step: PlannedStep, folder: Path, server: str, progress: Progress, once_more: bool
+) -> Step:
     """Measure one step; if it is not fit and `once_more` is true, measure it again and return that."""
     measured = measure_step(plan, step, folder, progress.tick, server, pinning())
     if measured["fit"] or not once_more or (plan.host and silence(plan.host)):
         return measured
     progress.again(step.condition)
     second = measure_step(plan, step, folder, progress.tick, server, pinning())
-    return {**second, "repeated_because": measured["unfit_reasons"]}
+    second["repeated_because"] = measured["unfit_reasons"]
+    return second
 
 
 def _with_pilot(plan: Plan, folder: Path) -> Plan:
@@ -213,46 +221,56 @@ def _with_pilot(plan: Plan, folder: Path) -> Plan:
     return full_plan(plan, pilot)
 
 
-def _results(plan: Plan, steps: list[dict[str, Any]], started: datetime) -> dict[str, Any]:
+def _results(
+    plan: Plan, steps: list[Step], started: datetime, floor: Floor | None, interrupted: bool
+) -> Results:
+    settings = _settings(plan)
+    measured = Measured(settings=settings, steps=steps, points=points(steps))
+    return Results(
+        schema="500ms/results",
+        version=3,
+        started_at=started.isoformat(timespec="seconds"),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(),
+        packages={name: version(name) for name in PACKAGES},
+        seed=plan.seed,
+        **measured,
+        theory=predict(measured),
+        verdict=verdict(steps, settings),
+        floor=floor,
+        interrupted=interrupted,
+    )
+
+
+def _settings(plan: Plan) -> Settings:
     named = ("sqlite", "postgresql")
-    results: dict[str, Any] = {
-        "schema": "500ms/results",
-        "version": 3,
-        "started_at": started.isoformat(timespec="seconds"),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "settings": {
-            "users": list(plan.users),
-            "rates": list(plan.rates),
-            "apps": ["host"] if plan.host else list(plan.apps),
-            "models": ["closed"] * bool(plan.users) + ["open"] * bool(plan.rates),
-            "rule_ms": RULE_MS,
-            "warmup_s": plan.warmup,
-            "ramp_users_per_s": RAMP_USERS_PER_S,
-            "measure_s": plan.measure,
-            "drain_s": plan.drain,
-            "think_s": plan.think,
-            "submitters": SUBMITTERS,
-            "slots": list(plan.slots),
-            "workers": list(plan.workers),
-            "threads": list(plan.threads),
-            "slot_kind": plan.slot_kind,
-            "database": plan.database if plan.database in named else "postgresql (a server of yours)",
-            "deadline_s": plan.deadline,
-            "mix": plan.mix,
-            "repeats": plan.repeats,
-            "connections": plan.connections,
-            "in_flight": plan.in_flight,
-            "pinning": pinning().sentence,
-            "host": plan.host,
-            "burst": next((condition.burst for condition in plan.extra if condition.burst), None),
-        },
-        "seed": plan.seed,
-        "steps": steps,
-        "points": points(steps),
-    }
-    return {**results, "theory": predict(results), "verdict": verdict(steps, results["settings"])}
+    asked: dict[Model, Sequence[float]] = {"closed": plan.users, "open": plan.rates}
+    return Settings(
+        users=list(plan.users),
+        rates=list(plan.rates),
+        apps=["host"] if plan.host else list(plan.apps),
+        models=[model for model, loads in asked.items() if loads],
+        rule_ms=RULE_MS,
+        warmup_s=plan.warmup,
+        ramp_users_per_s=RAMP_USERS_PER_S,
+        measure_s=plan.measure,
+        drain_s=plan.drain,
+        think_s=plan.think,
+        submitters=SUBMITTERS,
+        slots=list(plan.slots),
+        workers=list(plan.workers),
+        threads=list(plan.threads),
+        slot_kind=plan.slot_kind,
+        database=plan.database if plan.database in named else "postgresql (a server of yours)",
+        deadline_s=plan.deadline,
+        mix=plan.mix,
+        repeats=plan.repeats,
+        connections=plan.connections,
+        in_flight=plan.in_flight,
+        pinning=pinning().sentence,
+        host=plan.host,
+        burst=next((condition.burst for condition in plan.extra if condition.burst), None),
+    )
 
 
 # ---- the folder of a run: what was asked for, and what has been measured
@@ -280,19 +298,21 @@ def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
                 " measured now. Measure it again."
             )
         return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
         raise UsageError(
             f"--resume {folder}: no run that can be resumed ({type(error).__name__}: {error})."
             " Name the folder of a run that was interrupted, such as reports/2030-01-31-120000."
         ) from error
 
 
-def _read(file: Path) -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(file.read_text())
-    return held
+def _read(file: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{file} is not complete: {error}. Remove it, and it is measured again") from error
 
 
-def _write(file: Path, data: Mapping[str, Any]) -> None:
+def _write(file: Path, data: Step | Floor) -> None:
     """Write atomically: a run that is cut off here can be resumed."""
     partial = file.with_suffix(".part")
     with writing(file):

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import ProcessError, UsageError
@@ -20,6 +19,7 @@ from loadtests.files import put, write_all
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
 from loadtests.records.recording import Recording, read_recording
+from loadtests.records.results import Floor, FloorRate
 from loadtests.records.rows import in_window
 from loadtests.servers.processes import Process
 from loadtests.status import Status
@@ -35,39 +35,11 @@ WHAT = (
 )
 
 
-class Rate(TypedDict):
-    """The measurements at one rate. Latencies count from the intended start.
-
-    CPU is in percent: the generator's of one core, the host's of all cores.
-    """
-
-    rate_per_s: float
-    planned_per_s: float  # as scheduled for these seconds
-    achieved_per_s: float
-    failures: int
-    dropped: int
-    p50_ms: float | None
-    p99_ms: float | None
-    lag_p99_ms: float
-    cpu_percent: float
-    host_cpu_percent: float
-    fit: bool
-    unfit_reasons: list[str]
-
-
-class Floor(TypedDict):
-    """`floor` of results.json. `highest_fit_per_s` is None if not even the lowest rate was fit."""
-
-    rates: list[Rate]
-    highest_fit_per_s: float | None
-    what: str
-
-
 def measure_floor(
     rates: Sequence[float] = RATES,
     seconds: float = 5.0,
     tick: Callable[[], object] = lambda: None,
-    done: Callable[[Rate], object] = lambda _: None,
+    done: Callable[[FloorRate], object] = lambda _: None,
 ) -> Floor:
     """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
 
@@ -75,7 +47,7 @@ def measure_floor(
     times a second, and `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises
     ProcessError if the null server or the generator fails.
     """
-    seen: list[Rate] = []
+    seen: list[FloorRate] = []
     with tempfile.TemporaryDirectory(prefix="floor-") as name:
         folder = Path(name)
         command = [sys.executable, "-m", "loadtests.bench.nullserver"]
@@ -93,7 +65,9 @@ def measure_floor(
     return Floor(rates=seen, highest_fit_per_s=max(fit, default=None), what=WHAT)
 
 
-def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]) -> Rate:
+def measure_rate(
+    host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]
+) -> FloorRate:
     """Measure one rate. Raises ProcessError if the generator fails."""
     rows_file = folder / "rows.csv"
     rows_file.unlink(missing_ok=True)
@@ -105,7 +79,7 @@ def measure_rate(host: str, rate: float, seconds: float, folder: Path, tick: Cal
     return result_of(rate, seconds, read_recording(rows_file))
 
 
-def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
+def result_of(rate: float, seconds: float, recording: Recording) -> FloorRate:
     """The measurements at one rate, without the warm-up. Raises ProcessError without a sample of its lag."""
     start, end = WARMUP_SECONDS, WARMUP_SECONDS + seconds
     seen = judge_window(recording, start, end, users=None)
@@ -116,7 +90,7 @@ def result_of(rate: float, seconds: float, recording: Recording) -> Rate:
     planned = len(in_window(recording.rows, start, end)) / seconds
     achieved = sum(start <= done < end for done in ended) / seconds
     reasons = [*seen.doubts, *_floor_reasons(planned, achieved, summary["failures"])]
-    return Rate(
+    return FloorRate(
         rate_per_s=rate,
         planned_per_s=planned,
         achieved_per_s=achieved,
@@ -174,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return Status.KEPT if highest is not None else Status.UNFIT
 
 
-def _line(seen: Rate) -> str:
+def _line(seen: FloorRate) -> str:
     p50, p99 = (f"{seen[key] or 0:.1f} ms" for key in ("p50_ms", "p99_ms"))
     line = (
         f"{seen['rate_per_s']:6g}/s {seen['achieved_per_s']:7.1f}/s {p50:>9} {p99:>9}"

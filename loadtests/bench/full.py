@@ -4,18 +4,17 @@ The knee N* = c(D+Z)/D is where the synchronous app's slots become the bottlenec
 run measures it.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from loadtests.bench.plan import Condition, Plan
 from loadtests.errors import LoadTestError
 from loadtests.records.constants import SUBMITTERS
+from loadtests.records.results import Results
 from loadtests.theory import knee
 
 REPEATS = 5
 MULTIPLES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the knee N*
-LOADS = (0.5, 0.75, 0.95)  # of the rate that saturates the synchronous app's slots
+SHARES_OF_SATURATION = (0.5, 0.75, 0.95)  # of the rate that saturates the synchronous app's slots
 MEASURE_SECONDS = 9.0
 PILOT_SECONDS = 20.0
 MANY_USERS = 1000
@@ -29,13 +28,13 @@ def pilot_plan(plan: Plan) -> Plan:
     return replace(plan, users=users, rates=(), apps=("sync",), repeats=1, measure=PILOT_SECONDS, extra=())
 
 
-def full_plan(plan: Plan, pilot: Mapping[str, Any]) -> Plan:
+def full_plan(plan: Plan, pilot: Results) -> Plan:
     """`plan` with users and rates around the knee that the results of the pilot show.
 
     Raises LoadTestError if the pilot was not fit, or served no POST /feeds.
     """
     step = pilot["steps"][0]
-    demand_ms = step["server"]["demand_ms"]
+    demand_ms = step["server"]["demand_ms"] if step["server"] else {}
     if not step["fit"] or "submit" not in demand_ms:
         reasons = "; ".join(step["unfit_reasons"]) or "no feed was fetched"
         raise LoadTestError(f"The pilot step is not fit, so the knee is not known: {reasons}. Try again.")
@@ -47,7 +46,7 @@ def full_plan(plan: Plan, pilot: Mapping[str, Any]) -> Plan:
     return replace(
         plan,
         users=tuple(sorted({max(1, round(multiple * users_at_knee)) for multiple in MULTIPLES})),
-        rates=tuple(float(f"{load * saturation:.3g}") for load in LOADS),
+        rates=tuple(float(f"{load * saturation:.3g}") for load in SHARES_OF_SATURATION),
         repeats=REPEATS,
         measure=MEASURE_SECONDS,
         extra=(

@@ -8,9 +8,8 @@ from loadtests.arguments import number as number_in
 from loadtests.bench.plan import Plan
 from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import DEFAULT_MIX, parse_mix, written_mix
+from loadtests.records.steps import READERS
 from loadtests.status import EXIT_STATUSES
-
-READERS = ("sync", "queued")
 
 
 def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -5,19 +5,18 @@ does, so that a pipeline never shows a failure beside a success: an app that the
 synchronous one, where the queued one was measured too) is skipped where it breaks the rule.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from loadtests.comparing.comparisontext import FIGURES
 from loadtests.comparing.sides import name_of
-from loadtests.judging.rule import RULED, broken_shares, word_of
+from loadtests.judging.rule import RULED, Ruled, broken_shares, word_of
 from loadtests.judging.verdict import TOLD_FIRST
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 from loadtests.records.constants import MOST_OVER, RULE_MS
-from loadtests.wording import GROUPS, app_name, duration, percent
-
-Results = Mapping[str, Any]
+from loadtests.records.figures import FIGURES, Figure, FigureKey, GroupFigures
+from loadtests.records.results import Results
+from loadtests.records.steps import App, Point
+from loadtests.wording import RULED_TITLES, app_name, duration, percent
 
 
 def junit(results: Results) -> str:
@@ -51,7 +50,7 @@ def github_summary(results: Results) -> str:
     rows = [
         [
             name_of(point) if group == RULED[0] else "",
-            GROUPS[group],
+            RULED_TITLES[group],
             *_figures(point[group]),
             _kept(point, group),
         ]
@@ -75,37 +74,37 @@ def github_summary(results: Results) -> str:
     return "\n\n".join(told) + "\n"
 
 
-def _judged(results: Results) -> str:
+def _judged(results: Results) -> App:
     """The app that the verdict is on, as in `verdict`."""
     apps = {point["app"] for point in results["points"]}
     return next((app for app in TOLD_FIRST if app in apps), "queued")
 
 
-def _reasons(results: Results, point: Results) -> list[str]:
+def _reasons(results: Results, point: Point) -> list[str]:
     steps = [results["steps"][index] for index in point["steps"]]
     return list(dict.fromkeys(reason for step in steps for reason in step["unfit_reasons"]))
 
 
-def _broken(point: Results, rule: str) -> str:
+def _broken(point: Point, rule: str) -> str:
     over = [
-        f"{percent(share)} of {GROUPS[group]} took longer than {rule} or failed"
+        f"{percent(share)} of {RULED_TITLES[group]} took longer than {rule} or failed"
         for group, share in broken_shares(point).items()
     ]
     return f"{', '.join(over)} (at most {percent(MOST_OVER)})"
 
 
-def _kept(point: Results, group: str) -> str:
+def _kept(point: Point, group: Ruled) -> str:
     if not point["fit"]:
         return "not fit"
     over, judged = point[group]["over"], point[group]["judged"]
     return "–" if not judged else {"broken": "**broken**"}.get(word := word_of(over, judged), word)
 
 
-def _figures(group: Results) -> list[str]:
+def _figures(group: GroupFigures) -> list[str]:
     return [_with_interval(group[key], key) for key in ("p50_ms", "p95_ms", "p99_ms", "share_over")]
 
 
-def _with_interval(figure: Results | None, key: str) -> str:
+def _with_interval(figure: Figure | None, key: FigureKey) -> str:
     """ "120 ms [110, 131 ms]"; a dash if there is none."""
     if figure is None:
         return "–"
@@ -115,13 +114,14 @@ def _with_interval(figure: Results | None, key: str) -> str:
     return told if ends == ["?", "?"] else f"{told} [{' – '.join(ends)}]"
 
 
-def _properties(point: Results) -> Iterator[tuple[str, str]]:
+def _properties(point: Point) -> Iterator[tuple[str, str]]:
     """The figures as plain numbers, for programs."""
     for group in RULED:
         for key in FIGURES:
             figure = point[group][key]
             if figure is not None:
-                for name, end in (("", "value"), (".low", "low"), (".high", "high")):
-                    if figure[end] is not None:
-                        yield f"{group}.{key}{name}", f"{figure[end]:.6g}"
+                told = {"": figure["value"], ".low": figure["low"], ".high": figure["high"]}
+                for name, number in told.items():
+                    if number is not None:
+                        yield f"{group}.{key}{name}", f"{number:.6g}"
     yield "fit_repeats", str(point["fit_repeats"])

@@ -1,12 +1,17 @@
 """What a run measures, and in which order. Pure; `loadtests.bench.step` measures one step of it."""
 
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+import msgspec
 
 from loadtests.feedserver.kinds import DEFAULT_MIX
 from loadtests.records.constants import OVERRUN_SECONDS, RAMP_USERS_PER_S
+from loadtests.records.recording import Model
+from loadtests.records.results import SlotKind
+from loadtests.records.steps import App
 from loadtests.wording import user_count
 
 SETUP_SECONDS = 5.0  # roughly what starting and stopping add to the load itself
@@ -16,7 +21,7 @@ SETUP_SECONDS = 5.0  # roughly what starting and stopping add to the load itself
 class Condition:
     """One app under one load, with the capacity to serve it. Closed load has `users`, open load `rate`."""
 
-    app: str
+    app: App
     users: int | None = None
     rate: float | None = None  # visits a second
     slots: int = 8
@@ -25,7 +30,7 @@ class Condition:
     burst: int | None = None  # feeds added at once, on top of an open load
 
     @property
-    def model(self) -> str:
+    def model(self) -> Model:
         return "open" if self.users is None else "closed"
 
     @property
@@ -35,23 +40,9 @@ class Condition:
             return user_count(self.users)
         return f"{self.rate:.3g} visits/s" + (f" + {self.burst} at once" if self.burst else "")
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """The keys of a step in results.json that identify its condition."""
-        return {
-            "app": self.app,
-            "model": self.model,
-            "users": self.users,
-            "rate_per_s": self.rate,
-            "slots": self.slots,
-            "workers": self.workers,
-            "threads": self.threads,
-            **({"burst": self.burst} if self.burst else {}),
-        }
-
 
 @dataclass(frozen=True)
-class Step:
+class PlannedStep:
     """One measurement: a condition, for the `repeat`th time."""
 
     condition: Condition
@@ -77,14 +68,14 @@ class Plan:
 
     users: tuple[int, ...] = (1, 10, 30, 100, 1000)
     rates: tuple[float, ...] = ()
-    apps: tuple[str, ...] = ("sync", "queued")
+    apps: tuple[App, ...] = ("sync", "queued")
     repeats: int = 1
     warmup: float = 2.5
     measure: float = 11.0
     drain: float = 4.0  # for what is in flight at the end
     think: float = 2.0
     slots: tuple[int, ...] = (8,)
-    slot_kind: str = "processes"
+    slot_kind: SlotKind = "processes"
     workers: tuple[int, ...] = (1,)
     threads: tuple[int, ...] = (32,)
     # Of one fetch. The readers' own default, 10, would double the length of a step.
@@ -109,7 +100,7 @@ class Plan:
         ends = [self.window(step.condition)[1] for step in self.steps()]
         return sum(ends) / len(ends) + OVERRUN_SECONDS + self.drain + SETUP_SECONDS
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[PlannedStep]:
         """All steps in measuring order: loads shuffled, apps alternated, repeat by repeat.
 
         So slow changes on the machine (its heat, its neighbours) affect all conditions alike.
@@ -121,8 +112,8 @@ class Plan:
             shuffled.shuffle(groups)
             for turn, group in enumerate(groups):
                 first = (turn + repeat) % len(group)  # the first app changes from group to group
-                steps += [Step(condition, repeat) for condition in group[first:] + group[:first]]
-        return steps + [Step(condition) for condition in self.extra]
+                steps += [PlannedStep(condition, repeat) for condition in group[first:] + group[:first]]
+        return steps + [PlannedStep(condition) for condition in self.extra]
 
     def _alternatives(self) -> Iterator[list[Condition]]:
         """Groups of conditions that differ in the app alone, or in what only one app has."""
@@ -139,14 +130,11 @@ class Plan:
                     ]
                 yield group
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> object:
         """What `from_json` reads."""
-        return asdict(self)
+        return msgspec.to_builtins(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The plan that `to_json` wrote. Raises TypeError or KeyError if `data` is not one."""
-        values = {item.name: data[item.name] for item in fields(cls)}
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        extra = tuple(Condition(**condition) for condition in values["extra"])
-        return cls(**{**values, **lists, "extra": extra})
+    def from_json(cls, data: object) -> Self:
+        """The plan that `to_json` wrote. Raises msgspec.ValidationError if that is not one."""
+        return msgspec.convert(data, cls)

@@ -1,16 +1,16 @@
 """A bench's progress: a line for each step, and in a terminal a bar with the time left."""
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from loadtests.bench.plan import Condition
+from loadtests.records.steps import Step
 from loadtests.wording import SHORT, figure, percent
 
 
@@ -76,7 +76,7 @@ class Progress:
         self.say(f"{self._name(condition)}   not fit; once more")
         self._began = time.monotonic()
 
-    def done(self, condition: Condition, step: Mapping[str, Any]) -> None:
+    def done(self, condition: Condition, step: Step) -> None:
         """A step has ended: print its result on one line."""
         self._taken.append(time.monotonic() - self._began)
         self._ended += 1

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from loadtests.bench.entry import Seen, entry
-from loadtests.bench.plan import Condition, Plan, Step
+from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
 from loadtests.files import room, writing
 from loadtests.records.constants import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S
 from loadtests.records.recording import read_recording
+from loadtests.records.steps import Step
 from loadtests.servers.machine import Pinning
 from loadtests.servers.processes import Process
 from loadtests.servers.reaching import silence
@@ -44,8 +44,8 @@ class Target:
 
 
 def measure_step(
-    plan: Plan, step: Step, folder: Path, tick: Callable[[], object], server: str, pinned: Pinning
-) -> dict[str, Any]:
+    plan: Plan, step: PlannedStep, folder: Path, tick: Callable[[], object], server: str, pinned: Pinning
+) -> Step:
     """Measure one step; returns its entry for results.json. Rows and logs go below `folder`.
 
     `tick` is called several times a second; `server` is where databases are created, "sqlite" or a URL.
@@ -60,7 +60,7 @@ def measure_step(
         target = _target(plan, step.condition, logs, server, pinned, exits)
         with room(logs):  # also while the database is still there
             seen = _load(plan, step, target, rows_file, logs, tick, pinned)
-    return {**entry(plan, step, seen), "rows": str(rows_file.relative_to(folder))}
+    return entry(plan, step, seen, rows_file.relative_to(folder))
 
 
 def _target(
@@ -88,7 +88,7 @@ def _target(
 
 def _load(
     plan: Plan,
-    step: Step,
+    step: PlannedStep,
     target: Target,
     rows_file: Path,
     logs: Path,
@@ -136,7 +136,7 @@ def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
         time.sleep(SOON_SECONDS)
 
 
-def _locust_command(plan: Plan, step: Step, target: Target, rows_file: Path) -> list[str]:
+def _locust_command(plan: Plan, step: PlannedStep, target: Target, rows_file: Path) -> list[str]:
     condition, locustfile = step.condition, Path(__file__).parents[1] / "feeds.py"
     start, end = plan.window(condition)
     if condition.users is not None:

@@ -7,13 +7,11 @@ should stop nobody.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Literal
 
+from loadtests.comparing.answers import Comparison, Lost, Question, SideName
 from loadtests.comparing.comparisontext import sentence
 from loadtests.comparing.differences import (
-    COMPARED,
-    Difference,
-    Estimate,
     between_runs,
     difference,
     within_runs,
@@ -22,11 +20,15 @@ from loadtests.comparing.sides import Repeat, Side
 from loadtests.errors import UsageError
 from loadtests.judging.intervals import CONFIDENCE, holm
 from loadtests.records.constants import MOST_OVER
+from loadtests.records.figures import FIGURES
 from loadtests.status import Status
 
 WORSE_PERCENT = 10.0  # of a latency: a smaller increase stops nobody
 LEAST_MS = 1.0  # a smaller increase may be the load generator's
-MOST_ALIKE = {  # settings that define the load: figures under different ones say nothing about the app
+LoadSetting = Literal["rule_ms", "think_s", "submitters", "mix", "deadline_s", "connections", "in_flight"]
+MOST_ALIKE: dict[
+    LoadSetting, str
+] = {  # settings that define the load: figures under different ones say nothing about the app
     "rule_ms": "the rule (rule_ms)",
     "think_s": "the think time (think_s)",
     "submitters": "the share of users who add feeds (submitters)",
@@ -35,51 +37,11 @@ MOST_ALIKE = {  # settings that define the load: figures under different ones sa
     "connections": "the connections of open load (connections)",
     "in_flight": "the cap on what is in flight (in_flight)",
 }
-TOLD = ("database", "slot_kind", "pinning")  # settings that may be the very thing compared
-
-
-class Question(TypedDict):
-    """One figure on both sides. Latencies in ms, shares from 0 to 1; None: not known."""
-
-    condition: str
-    group: str
-    figure: str  # one of COMPARED
-    repeats: tuple[int, int]  # fit ones, before and after
-    between: bool  # the interval is from the spread of repeats; False: from the rows of single runs
-    before: float
-    after: float
-    lower_bounds: tuple[bool, bool]
-    difference: float  # after minus before
-    low: float | None  # of its 95 % interval, for this question alone
-    high: float | None
-    chance: float | None  # p-value: of a difference at least as large if there were none
-    adjusted: float | None  # the same, adjusted for how many questions are asked
-    margin: float  # how much worse the figure may become
-    finding: str  # slower, slower within the margin, faster, none seen, not judged
-
-
-class Lost(TypedDict):
-    """A condition that can't be compared, since one side has no fit repeat of it."""
-
-    condition: str
-    side: str  # before, after
-    reasons: list[str]
-
-
-class Comparison(TypedDict):
-    """What `compare --json` writes."""
-
-    schema: str
-    version: int
-    before: str
-    after: str
-    worse_percent: float
-    questions: list[Question]
-    unfit: list[Lost]
-    left_out: list[str]  # conditions that only one side has
-    warnings: list[str]
-    exit_status: int
-    sentence: str
+TOLD: tuple[Literal["database", "slot_kind", "pinning"], ...] = (
+    "database",
+    "slot_kind",
+    "pinning",
+)  # settings that may be what is compared
 
 
 def compare(
@@ -99,7 +61,10 @@ def compare(
     questions: list[Question] = []
     unfit: list[Lost] = []
     for each in common:
-        fit = {"before": _fit(a.repeats[each]), "after": _fit(b.repeats[each])}
+        fit: dict[SideName, list[Repeat]] = {
+            "before": _fit(a.repeats[each]),
+            "after": _fit(b.repeats[each]),
+        }
         lost = [which for which, repeats in fit.items() if not repeats]
         for which in lost:
             repeats = (a if which == "before" else b).repeats[each]
@@ -128,7 +93,8 @@ def compare(
         exit_status=status,
         sentence="",
     )
-    return {**found, "sentence": sentence(found)}
+    found["sentence"] = sentence(found)
+    return found
 
 
 def _fit(repeats: Sequence[Repeat]) -> list[Repeat]:
@@ -137,7 +103,7 @@ def _fit(repeats: Sequence[Repeat]) -> list[Repeat]:
 
 def _groups(a: Side, b: Side, groups: Sequence[str] | None) -> list[str]:
     common = [group for group in a.groups if group in b.groups]
-    usual = [group for group in ("submit", "browse") if group in common] if a.about else common
+    usual = [group for group in ("submit", "browse") if group in common] if a.run else common
     asked = list(usual if groups is None else groups)
     missing = [group for group in asked if group not in common]
     if missing or not asked:
@@ -147,22 +113,23 @@ def _groups(a: Side, b: Side, groups: Sequence[str] | None) -> list[str]:
 
 
 def _refuse_different_loads(a: Side, b: Side) -> None:
-    if bool(a.about) != bool(b.about):
+    if (a.run is None) != (b.run is None):
         raise UsageError(
             "One side is a run of the bench, and the other a file of requests: name two of the same kind."
         )
-    if not a.about:
+    if a.run is None or b.run is None:
         rules = {repeat.rule_ms for side in (a, b) for each in side.repeats.values() for repeat in each}
         if len(rules) > 1:
             raise UsageError("They were judged by different rules (--rule): measure one of them again.")
         return
-    before, after = a.about["settings"], b.about["settings"]
-    opened = any(each[1] == "open" for each in a.repeats if each in b.repeats)
+    before, after = a.run["settings"], b.run["settings"]
+    both = (repeat for each, repeats in a.repeats.items() if each in b.repeats for repeat in repeats)
+    opened = any(repeat.model == "open" for repeat in both)
     keys = [key for key in MOST_ALIKE if opened or key not in ("connections", "in_flight")]
     told = [
-        f"{MOST_ALIKE[key]}: {_told(before.get(key))} and {_told(after.get(key))}"
+        f"{MOST_ALIKE[key]}: {_told(before[key])} and {_told(after[key])}"
         for key in keys
-        if before.get(key) != after.get(key)
+        if before[key] != after[key]
     ]
     if told:
         raise UsageError(
@@ -171,7 +138,7 @@ def _refuse_different_loads(a: Side, b: Side) -> None:
         )
 
 
-def _told(value: Any) -> str:
+def _told(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={each:g}" for key, each in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -179,12 +146,15 @@ def _told(value: Any) -> str:
 
 def _warnings(a: Side, b: Side) -> list[str]:
     """What else differs, and may be the reason."""
+    if a.run is None or b.run is None:
+        return []
+    machines: tuple[Mapping[str, object], ...] = (a.run["machine"], b.run["machine"])
+    packages = a.run["packages"], b.run["packages"]
     told = []
-    for what, start in (
-        ("machine", "The machines differ, which may be the whole reason"),
-        ("packages", "Packages"),
+    for (before, after), start in (
+        (machines, "The machines differ, which may be the whole reason"),
+        (packages, "Packages"),
     ):
-        before, after = a.about.get(what, {}), b.about.get(what, {})
         different = [
             f"{key} {before.get(key, 'none')} / {after.get(key, 'none')}"
             for key in sorted({*before, *after})
@@ -192,13 +162,10 @@ def _warnings(a: Side, b: Side) -> list[str]:
         ]
         if different:
             told.append(f"{start}: {', '.join(different)}")
-    if a.about:
-        before, after = a.about["settings"], b.about["settings"]
-        different = [
-            f"{key} {before[key]} / {after[key]}" for key in TOLD if before.get(key) != after.get(key)
-        ]
-        if different:
-            told.append(f"Settings: {', '.join(different)}")
+    mine, yours = a.run["settings"], b.run["settings"]
+    different = [f"{key} {mine[key]} / {yours[key]}" for key in TOLD if mine[key] != yours[key]]
+    if different:
+        told.append(f"Settings: {', '.join(different)}")
     return told
 
 
@@ -209,44 +176,38 @@ def _questions(
     between = len(before) > 1 and len(after) > 1
     sides = [([repeat.summaries[group] for repeat in side], side) for side in (before, after)]
     if between:
-        estimates = [{key: between_runs(summaries, key) for key in COMPARED} for summaries, _ in sides]
+        estimates = [{key: between_runs(summaries, key) for key in FIGURES} for summaries, _ in sides]
     else:
         estimates = []
         for summaries, repeats in sides:
             errors = [repeat.errors(group) for repeat in repeats]
-            estimates.append({key: within_runs(summaries, errors, key) for key in COMPARED})
+            estimates.append({key: within_runs(summaries, errors, key) for key in FIGURES})
     asked = []
-    for key in COMPARED:
+    for key in FIGURES:
         a, b = (each[key] for each in estimates)
         if a is None or b is None:
             continue
-        margin = MOST_OVER if key == "share_over" else max(LEAST_MS, a.value * worse_percent / 100)
+        found = difference(a, b)
         asked.append(
-            _question(a, b, difference(a, b), margin)
-            | {
-                "condition": condition,
-                "group": group,
-                "figure": key,
-                "repeats": (len(before), len(after)),
-                "between": between,
-            }
+            Question(
+                condition=condition,
+                group=group,
+                figure=key,
+                repeats=(len(before), len(after)),
+                between=between,
+                before=a.value,
+                after=b.value,
+                lower_bounds=(a.lower_bound, b.lower_bound),
+                difference=found.value,
+                low=found.low,
+                high=found.high,
+                chance=found.chance,
+                adjusted=None,
+                margin=MOST_OVER if key == "share_over" else max(LEAST_MS, a.value * worse_percent / 100),
+                finding="not judged",
+            )
         )
-    return asked  # type: ignore[return-value]
-
-
-def _question(a: Estimate, b: Estimate, found: Difference, margin: float) -> dict[str, Any]:
-    return {
-        "before": a.value,
-        "after": b.value,
-        "lower_bounds": (a.lower_bound, b.lower_bound),
-        "difference": found.value,
-        "low": found.low,
-        "high": found.high,
-        "chance": found.chance,
-        "adjusted": None,
-        "margin": margin,
-        "finding": "not judged",
-    }
+    return asked
 
 
 def _judge(questions: Sequence[Question]) -> None:

@@ -1,28 +1,32 @@
 """A comparison in words: the sentence, and the 80-column table. Pure."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from loadtests.wording import GROUPS, counted, duration
+from loadtests.comparing.answers import Comparison, Finding, Question, SideName
+from loadtests.records.figures import FigureKey
+from loadtests.wording import RULED_TITLES, counted, duration
 
-FIGURES = {
+FIGURE_NAMES: dict[FigureKey, str] = {
     "p50_ms": "p50",
     "p95_ms": "p95",
     "p99_ms": "p99",
     "mean_ms": "mean",
     "share_over": "over 500 ms",
 }
-IN_WORDS = FIGURES | {"share_over": "the share over 500 ms", "mean_ms": "the mean"}
+IN_WORDS: dict[FigureKey, str] = FIGURE_NAMES | {"share_over": "the share over 500 ms", "mean_ms": "the mean"}
 FOOT = (
     "Each 95 % interval is for its own difference alone. Slower and faster are significant even after"
     " adjusting for the number of figures (Holm)."
 )
-MARKS = {"slower": "SLOWER", "slower within the margin": "slower, a bit", "faster": "faster"}
-Question = Mapping[str, Any]
+MARKS: dict[Finding, str] = {
+    "slower": "SLOWER",
+    "slower within the margin": "slower, a bit",
+    "faster": "faster",
+}
 
 
-def value(question: Question, side: str) -> str:
+def value(question: Question, side: SideName) -> str:
     """The figure before or after: "≥ 120 ms", "1.5 %"."""
     bound = question["lower_bounds"][side == "after"]
     return ("≥ " if bound else "") + _amount(question["figure"], question[side])
@@ -45,7 +49,7 @@ def reach(question: Question) -> float | None:
     """Half the interval: the smallest detectable change. None if unknown."""
     if question["low"] is None or question["high"] is None:
         return None
-    return float(question["high"] - question["low"]) / 2
+    return (question["high"] - question["low"]) / 2
 
 
 def too_wide(question: Question) -> bool:
@@ -63,11 +67,11 @@ def mark(question: Question) -> str:
 
 def where(question: Question) -> str:
     """Which requests it is about: "POST /feeds (queued, 20 users, 8 slots)"."""
-    group = GROUPS.get(question["group"], question["group"])
-    return f"{group} ({question['condition']})" if question["condition"] else str(group)
+    group = RULED_TITLES.get(question["group"], question["group"])
+    return f"{group} ({question['condition']})" if question["condition"] else group
 
 
-def sentence(comparison: Mapping[str, Any]) -> str:
+def sentence(comparison: Comparison) -> str:
     """The result, in one or two sentences."""
     questions = comparison["questions"]
     slower = [each for each in questions if each["finding"] == "slower"]
@@ -96,7 +100,7 @@ def sentence(comparison: Mapping[str, Any]) -> str:
     return " ".join(told)
 
 
-def sees_nothing(comparison: Mapping[str, Any]) -> bool:
+def sees_nothing(comparison: Comparison) -> bool:
     """True if no figure could have shown a difference as large as its margin: status 0 then says little."""
     return all(too_wide(each) or each["finding"] == "not judged" for each in comparison["questions"])
 
@@ -128,7 +132,7 @@ def _blind(questions: Sequence[Question]) -> list[str]:
     ]
 
 
-def text_table(comparison: Mapping[str, Any]) -> str:
+def text_table(comparison: Comparison) -> str:
     """All questions in at most 80 columns, and below them what was left out and why."""
     lines: list[str] = []
     head = None
@@ -137,7 +141,7 @@ def text_table(comparison: Mapping[str, Any]) -> str:
             head = each["condition"], each["group"]
             lines += [*([""] if lines else []), *_heading(each)]
         lines.append(
-            f"  {FIGURES[each['figure']]:11} {value(each, 'before'):>9} {value(each, 'after'):>9}"
+            f"  {FIGURE_NAMES[each['figure']]:11} {value(each, 'before'):>9} {value(each, 'after'):>9}"
             f" {change(each):>9} {interval(each):>21}  {mark(each)}".rstrip()
         )
     notes = [*([FOOT] if lines else []), *comparison["warnings"], *_left_out(comparison)]
@@ -157,7 +161,7 @@ def _heading(question: Question) -> list[str]:
     return [*textwrap.wrap(f"{where(question)}: {how}", 80), columns]
 
 
-def _left_out(comparison: Mapping[str, Any]) -> Iterator[str]:
+def _left_out(comparison: Comparison) -> Iterator[str]:
     for lost in comparison["unfit"]:
         name = lost["condition"] or "The file"
         yield f"Not compared: {name}. Not fit {lost['side']}: {'; '.join(lost['reasons'])}."
@@ -165,12 +169,12 @@ def _left_out(comparison: Mapping[str, Any]) -> Iterator[str]:
         yield f"Only on one side: {'; '.join(comparison['left_out'])}."
 
 
-def _amount(figure: str, amount: float, points: str = " %") -> str:
+def _amount(figure: FigureKey, amount: float, points: str = " %") -> str:
     if figure == "share_over":
         return f"{100 * amount:.1f}{points}"
     return duration(amount)
 
 
-def _signed(figure: str, amount: float) -> str:
+def _signed(figure: FigureKey, amount: float) -> str:
     sign = "-" if amount < 0 else "+"
     return sign + (f"{100 * abs(amount):.1f} pt" if figure == "share_over" else duration(abs(amount)))

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from loadtests.judging.intervals import percentile_ranks, student_p, student_t
 from loadtests.judging.samples import PERCENTILES, rank_of
+from loadtests.records.figures import FigureKey, Summary
 from loadtests.records.rows import Row
 
-COMPARED = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over")
 BLOCKS = 10  # of a run: long, so that one block spans most of a queue's memory
 CELLS = 10  # of a block: the points where one may begin
 RESAMPLES = 1000
@@ -56,10 +56,10 @@ class Difference:
     chance: float | None
 
 
-def between_runs(summaries: Sequence[Mapping[str, Any]], key: str) -> Estimate | None:
+def between_runs(summaries: Sequence[Summary], key: FigureKey) -> Estimate | None:
     """The mean of a figure over at least two repeats; None if one lacks it."""
-    values = [summary[key] for summary in summaries]
-    if None in values:
+    values = [value for summary in summaries if (value := summary[key]) is not None]
+    if len(values) < len(summaries):
         return None
     error = statistics.stdev(values) / math.sqrt(len(values))
     bound = any(key in summary["lower_bounds"] for summary in summaries)
@@ -69,11 +69,11 @@ def between_runs(summaries: Sequence[Mapping[str, Any]], key: str) -> Estimate |
 
 
 def within_runs(
-    summaries: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, float]], key: str
+    summaries: Sequence[Summary], errors: Sequence[Mapping[FigureKey, float]], key: FigureKey
 ) -> Estimate | None:
     """The mean of a figure over repeats with their own errors (`bootstrap_errors`); None if one lacks it."""
-    values = [summary[key] for summary in summaries]
-    if None in values:
+    values = [value for summary in summaries if (value := summary[key]) is not None]
+    if len(values) < len(summaries):
         return None
     known = [each[key] for each in errors if key in each]
     error = math.hypot(*known) / len(values) if len(known) == len(values) else None
@@ -82,7 +82,7 @@ def within_runs(
     return _at_least_by_count(estimate, summaries, key)
 
 
-def _at_least_by_count(estimate: Estimate, summaries: Sequence[Mapping[str, Any]], key: str) -> Estimate:
+def _at_least_by_count(estimate: Estimate, summaries: Sequence[Summary], key: FigureKey) -> Estimate:
     """Keep a share's error at least as large as for this many independent requests.
 
     0 of 30 over 500 ms has no spread at all, and yet the true share need not be 0. So two requests are added,
@@ -122,7 +122,7 @@ def difference(a: Estimate, b: Estimate) -> Difference:
 
 def bootstrap_errors(
     rows: Sequence[Row], window: tuple[float, float], ended: float, rule_ms: float, seed: int = 1
-) -> dict[str, float]:
+) -> dict[FigureKey, float]:
     """The standard error of each figure of one group of requests within one run, drawn with `seed`.
 
     `window`: start and end of the measured time, in seconds. A figure is missing if it has too few requests:
@@ -134,7 +134,7 @@ def bootstrap_errors(
         return {}
     weights = _drawn_cells(seed)
     shares = _ratios(weights, *_over_and_decided(rows, window, ended, rule_ms))
-    figures = {"share_over": shares}
+    figures: dict[FigureKey, NDArray[np.float64]] = {"share_over": shares}
     if len(samples) >= FEWEST:
         cells = _cells(samples, window)
         waited = np.array([row.waited_ms(ended) for row in samples])
@@ -187,14 +187,14 @@ def _ratios(weights: NDArray[np.int64], above: NDArray[Any], below: NDArray[Any]
 
 def _percentiles(
     weights: NDArray[np.int64], waited: NDArray[np.float64], cells: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[FigureKey, NDArray[np.float64]]:
     """The nearest-rank percentiles of each resample; `waited` is sorted, `cells` are its requests'."""
-    wanted = {
-        key: percent
-        for key, percent in PERCENTILES.items()
-        if key in COMPARED and percentile_ranks(len(waited), percent)
+    wanted: dict[FigureKey, int] = {
+        key: PERCENTILES[key]
+        for key in ("p50_ms", "p95_ms", "p99_ms")
+        if percentile_ranks(len(waited), PERCENTILES[key])
     }
-    found = {key: np.full(len(weights), np.nan) for key in wanted}
+    found: dict[FigureKey, NDArray[np.float64]] = {key: np.full(len(weights), np.nan) for key in wanted}
     for index, drawn in enumerate(weights):
         ranks = drawn[cells].cumsum()
         for key, percent in wanted.items():

@@ -3,25 +3,34 @@
 A test case is a group of requests under one condition. It fails, errs or passes as the exit status does.
 """
 
-from collections.abc import Mapping
-from typing import Any
 from xml.etree.ElementTree import Element
 
-from loadtests.comparing.comparisontext import FIGURES, change, interval, mark, sees_nothing, value, where
+from loadtests.comparing.answers import Comparison, Question
+from loadtests.comparing.comparisontext import (
+    FIGURE_NAMES,
+    change,
+    interval,
+    mark,
+    sees_nothing,
+    value,
+    where,
+)
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 
 
-def junit_comparison(comparison: Mapping[str, Any]) -> str:
+def junit_comparison(comparison: Comparison) -> str:
     """A test case for each group of requests under each condition: a failure where it got slower."""
     suite = Element("testsuite", name="not slower than before")
-    asked: dict[str, list[Mapping[str, Any]]] = {}
+    asked: dict[str, list[Question]] = {}
     for question in comparison["questions"]:
         asked.setdefault(where(question), []).append(question)
     for name, questions in asked.items():
-        figures = {FIGURES[each["figure"]]: _told(each) for each in questions}
+        figures = {FIGURE_NAMES[each["figure"]]: _told(each) for each in questions}
         case = case_of(suite, "loadtests.compare", name, figures)
         slower = [
-            f"{FIGURES[each['figure']]}: {_told(each)}" for each in questions if each["finding"] == "slower"
+            f"{FIGURE_NAMES[each['figure']]}: {_told(each)}"
+            for each in questions
+            if each["finding"] == "slower"
         ]
         if slower:
             add_outcome(case, "failure", f"slower: {'; '.join(slower)}")
@@ -37,14 +46,14 @@ def junit_comparison(comparison: Mapping[str, Any]) -> str:
     return xml(suite, comparison["sentence"])
 
 
-def github_comparison(comparison: Mapping[str, Any]) -> str:
+def github_comparison(comparison: Comparison) -> str:
     """Markdown: the verdict, and a row for each figure."""
     head = ["requests", "figure", "before", "after", "change", "95 % interval", ""]
     shown = [""] + [where(each) for each in comparison["questions"]]
     rows = [
         [
             where(each) if where(each) != before else "",
-            FIGURES[each["figure"]],
+            FIGURE_NAMES[each["figure"]],
             value(each, "before"),
             value(each, "after"),
             change(each),
@@ -65,6 +74,6 @@ def github_comparison(comparison: Mapping[str, Any]) -> str:
     return "\n\n".join(told) + "\n"
 
 
-def _told(question: Mapping[str, Any]) -> str:
+def _told(question: Question) -> str:
     both = f"{value(question, 'before')} to {value(question, 'after')}"
     return f"{both} ({change(question)}; 95 % interval {interval(question)})"

@@ -1,19 +1,20 @@
 """The two sides of a comparison: a run of the bench, or files of requests from any locustfile."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from loadtests.comparing.differences import bootstrap_errors
 from loadtests.errors import UsageError
 from loadtests.judging.judge import StageVerdict, judge
-from loadtests.judging.points import Condition, condition
-from loadtests.records.recording import Recording, read_recording
+from loadtests.judging.points import condition_key
+from loadtests.records.figures import FigureKey, Summary
+from loadtests.records.recording import Model, Recording, read_recording
+from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.rows import Row, in_window, read_rows
+from loadtests.records.steps import About, MeasuredLoad, Step
 from loadtests.wording import SHORT, counted, load
 
 WHAT_IT_TAKES = (
@@ -26,14 +27,15 @@ WHAT_IT_TAKES = (
 class Repeat:
     """One measurement of one condition: its figures, and how to read its rows."""
 
-    summaries: Mapping[str, Mapping[str, Any]]  # by group
+    model: Model
+    summaries: Mapping[str, Summary]  # by group
     unfit: Sequence[str]  # why it is not fit; empty if it is
     rows: Callable[[], Sequence[Row]]
     window: tuple[float, float]  # the measured time, in seconds on the rows' clock
     ended: float
     rule_ms: float
 
-    def errors(self, group: str) -> dict[str, float]:
+    def errors(self, group: str) -> dict[FigureKey, float]:
         """The standard error of each figure of a group, from the rows of this run alone."""
         rows = [row for row in in_window(self.rows(), *self.window) if row.group == group]
         return bootstrap_errors(rows, self.window, self.ended, self.rule_ms)
@@ -41,12 +43,12 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Side:
-    """Everything one side measured. `about`: settings, machine and packages of a run; empty for files."""
+    """All that one side measured, by its condition. `run`: what a bench left behind; None for files."""
 
     path: Path
-    about: Mapping[str, Any]
-    repeats: Mapping[Condition, Sequence[Repeat]]
-    names: Mapping[Condition, str]  # the conditions in words
+    run: Results | None
+    repeats: Mapping[Hashable, Sequence[Repeat]]
+    names: Mapping[Hashable, str]  # the conditions in words
 
     @property
     def groups(self) -> list[str]:
@@ -73,25 +75,18 @@ def read_side(path: Path, warm_up: float | None = None) -> Side:
 
 
 def _run(path: Path) -> Side:
-    results = _json(path)
-    if results.get("schema") != "500ms/results":
-        raise UsageError(f"{path} is not a result of the bench. {WHAT_IT_TAKES}")
-    if results.get("version") != 3:
-        raise UsageError(f"{path} has version {results.get('version')}, not 3: measure it again.")
-    repeats: dict[Condition, list[Repeat]] = {}
-    names: dict[Condition, str] = {}
-    try:
-        for step in results["steps"]:
-            if "burst" not in step:
-                repeats.setdefault(condition(step), []).append(_step(path, results["settings"], step))
-                names[condition(step)] = name_of(step)
-        about = {key: results[key] for key in ("settings", "machine", "packages", "started_at")}
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a complete result: {type(error).__name__} {error}") from error
-    return Side(path, about, repeats, names)
+    results = read_results(path)
+    repeats: dict[Hashable, list[Repeat]] = {}
+    names: dict[Hashable, str] = {}
+    for step in results["steps"]:
+        if "burst" not in step:
+            measured = condition_key(step)
+            repeats.setdefault(measured, []).append(_step(path, results["settings"], step))
+            names[measured] = name_of(step)
+    return Side(path, results, repeats, names)
 
 
-def _step(path: Path, settings: Mapping[str, Any], step: Mapping[str, Any]) -> Repeat:
+def _step(path: Path, settings: Settings, step: Step) -> Repeat:
     file = path.parent / step["rows"]
 
     def rows() -> Sequence[Row]:
@@ -103,6 +98,7 @@ def _step(path: Path, settings: Mapping[str, Any], step: Mapping[str, Any]) -> R
         return read_rows(file)
 
     return Repeat(
+        model=step["model"],
         summaries={group: step[group] for group in ("submit", "browse", "content")},
         unfit=step["unfit_reasons"],
         rows=rows,
@@ -112,7 +108,7 @@ def _step(path: Path, settings: Mapping[str, Any], step: Mapping[str, Any]) -> R
     )
 
 
-def name_of(step: Mapping[str, Any]) -> str:
+def name_of(step: About) -> str:
     """The condition of a step or a point in words: "queued, 20 users, 8 slots, 1 worker, 32 threads"."""
     parts = [SHORT[step["app"]], load(step)]
     if step["app"] != "host":
@@ -125,17 +121,18 @@ def name_of(step: Mapping[str, Any]) -> str:
 def _files(path: Path, files: Sequence[Path], warm_up: float | None) -> Side:
     if not files:
         raise UsageError(f"{path} holds neither a results.json nor files of requests. {WHAT_IT_TAKES}")
-    repeats: dict[Condition, list[Repeat]] = {}
-    names: dict[Condition, str] = {}
+    repeats: dict[Hashable, list[Repeat]] = {}
+    names: dict[Hashable, str] = {}
     for file in files:
         recording = read_recording(file)
         if warm_up is not None:
             recording = msgspec.structs.replace(recording, warm_up_s=warm_up)
         for stage in judge(recording).stages:
-            measured = _condition(recording, stage)
+            put_on = _load(recording, stage)
+            measured = tuple(put_on.values())
             repeats.setdefault(measured, []).append(_stage(file, recording, stage))
-            names[measured] = load({"model": measured[0]} | dict(measured[1:]))
-    return Side(path, {}, repeats, names)
+            names[measured] = load(put_on)
+    return Side(path, None, repeats, names)
 
 
 def _stage(file: Path, recording: Recording, stage: StageVerdict) -> Repeat:
@@ -144,6 +141,7 @@ def _stage(file: Path, recording: Recording, stage: StageVerdict) -> Repeat:
             f"{file} has no request from {stage.start:g} to {stage.end:g} s. Try a shorter --warm-up."
         )
     return Repeat(
+        model=recording.model,
         summaries={each.group: each.summary for each in stage.groups},
         unfit=stage.doubts,
         rows=lambda: recording.rows,
@@ -153,23 +151,13 @@ def _stage(file: Path, recording: Recording, stage: StageVerdict) -> Repeat:
     )
 
 
-def _condition(recording: Recording, stage: StageVerdict) -> Condition:
-    """The model and amount of a stage's load."""
+def _load(recording: Recording, stage: StageVerdict) -> MeasuredLoad:
+    """The load of a stage, or of a whole recording."""
     amount = recording.rate_per_s if recording.open else recording.users_asked
     if stage.stage:
-        amount = stage.stage.load if recording.open else round(stage.stage.load)
-    return recording.model, ("rate_per_s" if recording.open else "users", amount)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"There is no {path}. It is written beside the rows, and says when the run ended: keep both."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} can't be read as JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} is not a result of the bench. {WHAT_IT_TAKES}")
-    return found
+        amount = stage.stage.load
+    return MeasuredLoad(
+        model=recording.model,
+        users=None if recording.open or amount is None else round(amount),
+        rate_per_s=amount if recording.open else None,
+    )

@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
 from loadtests.judging.fitness import MOST_SENT_LATE, sent_late_ms, unfit_reasons
-from loadtests.judging.rule import Word, more_needed, word_of
-from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise
+from loadtests.judging.rule import more_needed, word_of
+from loadtests.judging.samples import by_group, nearest_rank, summarise
+from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
 from loadtests.status import Status

@@ -8,92 +8,102 @@ includes whatever made one run unlike another.
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
 
 from loadtests.judging.intervals import student_t
 from loadtests.judging.rule import rule_of
+from loadtests.records.figures import Figure, FigureKey, GroupFigures, Summary
+from loadtests.records.recording import Model
+from loadtests.records.steps import APPS, About, App, Point, Step
 
-Step = Mapping[str, Any]
-Condition = tuple[Any, ...]
-
-CONDITION = ("app", "model", "users", "rate_per_s", "slots", "workers", "threads")
-GROUPS = ("submit", "browse", "content")
-FIGURES = {  # each with the key of its interval within a run; a mean has none
-    "p50_ms": "p50_ci",
-    "p95_ms": "p95_ci",
-    "p99_ms": "p99_ci",
-    "mean_ms": None,
-    "share_over": "share_ci",
-}
+ConditionKey = tuple[App, Model, int | None, float | None, int, int, int]
 
 
-class Figure(TypedDict):
-    """A figure with its 95 % interval; an end is None if unknown."""
-
-    value: float
-    low: float | None
-    high: float | None
-    lower_bound: bool
-
-
-def condition(step: Step) -> Condition:
-    """What was measured, regardless of the repeat: the values of CONDITION."""
-    return tuple(step[key] for key in CONDITION)
+def condition_key(about: About) -> ConditionKey:
+    """What was measured, without which repeat it was."""
+    return (
+        *(about["app"], about["model"], about["users"], about["rate_per_s"]),
+        *(about["slots"], about["workers"], about["threads"]),
+    )
 
 
-def points(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """A point for each condition, as in results.json: by app, slots, workers, threads, then by load.
+def points(steps: Sequence[Step]) -> list[Point]:
+    """A point for each condition, as results.json holds them: by app, slots, workers, threads, then by load.
 
     Unfit repeats are left out; a point without a fit one has no figures. A burst is not a sustained load, and
     has no point.
     """
-    conditions: dict[Condition, list[int]] = {}
+    conditions: dict[ConditionKey, list[int]] = {}
     for index, step in enumerate(steps):
         if "burst" not in step:
-            conditions.setdefault(condition(step), []).append(index)
+            conditions.setdefault(condition_key(step), []).append(index)
     found = [_point(steps, indices) for indices in conditions.values()]
     return sorted(found, key=_order)
 
 
-def _order(point: Step) -> tuple[Any, ...]:
-    rest = (point[key] or 0 for key in ("slots", "workers", "threads", "model", "users", "rate_per_s"))
-    return ("sync", "queued", "host").index(point["app"]), *rest
+def _order(point: Point) -> tuple[object, ...]:
+    rest = (point["model"], point["users"] or 0, point["rate_per_s"] or 0)
+    return APPS.index(point["app"]), point["slots"], point["workers"], point["threads"], *rest
 
 
-def _point(steps: Sequence[Step], indices: list[int]) -> dict[str, Any]:
-    fit = [steps[index] for index in indices if steps[index]["fit"]]
-    point: dict[str, Any] = {
-        **dict(zip(CONDITION, condition(steps[indices[0]]), strict=True)),
-        "steps": indices,
-        "fit_repeats": len(fit),
-        "fit": bool(fit),
-        "steady": all(step["steady"] for step in fit),
-        **{group: _group([step[group] for step in fit]) for group in GROUPS},
-        "achieved_per_s": together(
+def _point(steps: Sequence[Step], indices: list[int]) -> Point:
+    fit, first = [steps[index] for index in indices if steps[index]["fit"]], steps[indices[0]]
+    submit, browse, content = (
+        _group([step[group] for step in fit]) for group in ("submit", "browse", "content")
+    )
+    return Point(
+        app=first["app"],
+        model=first["model"],
+        users=first["users"],
+        rate_per_s=first["rate_per_s"],
+        slots=first["slots"],
+        workers=first["workers"],
+        threads=first["threads"],
+        steps=indices,
+        fit_repeats=len(fit),
+        fit=bool(fit),
+        steady=all(step["steady"] for step in fit),
+        submit=submit,
+        browse=browse,
+        content=content,
+        achieved_per_s=together(
             [Figure(value=step["achieved_per_s"], low=None, high=None, lower_bound=False) for step in fit]
         ),
-    }
-    return {**point, "rule": rule_of(point)}
+        rule=rule_of({"submit": submit, "browse": browse}),
+    )
 
 
-def _group(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _group(summaries: Sequence[Summary]) -> GroupFigures:
     """The figures of one group of requests, over all repeats."""
-    figures = {}
-    for key in FIGURES:
-        repeats = [figure for summary in summaries if (figure := figure_of(summary, key)) is not None]
-        figures[key] = together(repeats, most=1.0 if key == "share_over" else math.inf)
-    counts = {key: sum(summary[key] for summary in summaries) for key in ("count", "over", "judged")}
-    return {**figures, **counts}
+
+    def figure(key: FigureKey, most: float = math.inf) -> Figure | None:
+        return together([found for summary in summaries if (found := figure_of(summary, key))], most)
+
+    return GroupFigures(
+        p50_ms=figure("p50_ms"),
+        p95_ms=figure("p95_ms"),
+        p99_ms=figure("p99_ms"),
+        mean_ms=figure("mean_ms"),
+        share_over=figure("share_over", most=1.0),
+        over=sum(summary["over"] for summary in summaries),
+        judged=sum(summary["judged"] for summary in summaries),
+        count=sum(summary["count"] for summary in summaries),
+    )
 
 
-def figure_of(summary: Mapping[str, Any], key: str) -> Figure | None:
-    """One figure of a summary, with its interval within the run; None if the summary lacks it."""
-    if summary[key] is None:
+def figure_of(summary: Summary, key: FigureKey) -> Figure | None:
+    """One figure of a summary with its interval within the run, a mean without; None if there is none."""
+    value = summary[key]
+    if value is None:
         return None
-    interval = FIGURES[key]
-    low, high = (summary[interval] if interval else None) or (None, None)
-    return Figure(value=summary[key], low=low, high=high, lower_bound=key in summary["lower_bounds"])
+    intervals = {
+        "p50_ms": summary["p50_ci"],
+        "p95_ms": summary["p95_ci"],
+        "p99_ms": summary["p99_ci"],
+        "share_over": summary["share_ci"],
+    }
+    low, high = intervals.get(key) or (None, None)
+    return Figure(value=value, low=low, high=high, lower_bound=key in summary["lower_bounds"])
 
 
 def together(repeats: Sequence[Figure], most: float = math.inf) -> Figure | None:

@@ -5,15 +5,36 @@ group of requests keeps it if at most 1 % of them took longer, or failed. That i
 95 % interval of the share lies on one side of the limit, and *undecided* where it holds both.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Generic, Literal, TypedDict, TypeVar
 
 from loadtests.judging.intervals import clopper_pearson
 from loadtests.records.constants import MOST_OVER
+from loadtests.records.figures import Word
 
-Word = Literal["kept", "broken", "undecided"]
-RULED = ("submit", "browse")  # the groups of a run's steps that the rule is for: content is no request
+Ruled = Literal["submit", "browse"]
+RULED: tuple[Ruled, ...] = (
+    "submit",
+    "browse",
+)  # the groups of a run's steps that the rule is for: content is no request
 MOST_MORE = 1_000_000  # more requests than that are no advice
+
+
+class Counted(TypedDict):
+    """What of a group's figures the rule asks for."""
+
+    over: int
+    judged: int
+
+
+C = TypeVar("C", bound=Counted)
+
+
+class RuledGroups(TypedDict, Generic[C]):
+    """The groups of a step, or of a point, that the rule is for."""
+
+    submit: C
+    browse: C
 
 
 def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
@@ -50,12 +71,12 @@ def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | N
     return max(1, high - judged)
 
 
-def rule_of(step: Mapping[str, Any]) -> Word:
+def rule_of(step: RuledGroups[C]) -> Word:
     """What a step, or all repeats of a point together, prove: of the groups of RULED that it has."""
     return all_of(word_of(step[group]["over"], step[group]["judged"]) for group in _measured(step))
 
 
-def broken_shares(step: Mapping[str, Any]) -> dict[str, float]:
+def broken_shares(step: RuledGroups[C]) -> dict[Ruled, float]:
     """The share over the rule in each group of a step, or of a point, that broke it beyond doubt."""
     counts = {group: (step[group]["over"], step[group]["judged"]) for group in _measured(step)}
     return {
@@ -63,5 +84,5 @@ def broken_shares(step: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _measured(step: Mapping[str, Any]) -> list[str]:
+def _measured(step: RuledGroups[C]) -> list[Ruled]:
     return [group for group in RULED if step[group]["judged"]]

@@ -13,13 +13,13 @@ Four rules decide every figure here:
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
 
 from loadtests.judging.intervals import clopper_pearson, percentile_ranks
 from loadtests.records.constants import RULE_MS
+from loadtests.records.figures import LatencyKey, Summary
 from loadtests.records.rows import Row
 
-PERCENTILES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
+PERCENTILES: dict[LatencyKey, int] = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99, "max_ms": 100}
 
 TITLES = {
     "submit": "POST /feeds",
@@ -28,28 +28,6 @@ TITLES = {
     "browse": "browsing",
     "content": "submit to content",
 }
-
-
-class Summary(TypedDict):
-    """The figures of one group of requests, ready for results.json; None where there is no figure."""
-
-    count: int  # including those below
-    failures: int
-    unfinished: int
-    dropped: int
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
-    mean_ms: float | None  # unfinished requests count with their wait so far
-    p50_ci: list[float | None] | None
-    p95_ci: list[float | None] | None
-    p99_ci: list[float | None] | None
-    over: int  # requests over the rule, or failed, or dropped
-    judged: int  # of these many: without those that were cut off before anybody could say
-    share_over: float | None  # over / judged
-    share_ci: list[float] | None
-    lower_bounds: list[str]
 
 
 def by_group(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -82,6 +60,7 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
     samples = Samples(answered, waiting)
     figures = {key: samples.percentile(percent) for key, percent in PERCENTILES.items()}
     bounds = [key for key, (_, exact) in figures.items() if not exact]
+    bounds += ["mean_ms"] * bool(waiting)
     late = sum(ms >= rule_ms for ms in waiting)
     over = failures + dropped + sum(ms > rule_ms for ms in answered) + late
     judged = failures + dropped + len(answered) + late
@@ -102,7 +81,7 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
         judged=judged,
         share_over=over / judged if judged else None,
         share_ci=list(clopper_pearson(over, judged)) if judged else None,
-        lower_bounds=bounds + ["mean_ms"] * bool(waiting),
+        lower_bounds=bounds,
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
-from loadtests.judging.samples import Summary, by_group, summarise, title
+from loadtests.judging.samples import by_group, summarise, title
 from loadtests.records.constants import RULE_MS
+from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
 from loadtests.wording import counted, figure, percent, share_interval, visits

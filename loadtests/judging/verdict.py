@@ -4,17 +4,18 @@ The verdict is on points: all repeats of a condition together. The rule is in lo
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable, Iterator, Sequence
 
 from loadtests.judging.points import points
-from loadtests.judging.rule import RULED, Word, all_of, broken_shares, more_needed
+from loadtests.judging.rule import RULED, all_of, broken_shares, more_needed
 from loadtests.records.constants import RULE_MS
+from loadtests.records.figures import Word
+from loadtests.records.results import RunVerdict, Settings
+from loadtests.records.steps import APPS, READERS, App, Capacity, LoadKey, Point, Step, Swept, load_of
 from loadtests.status import Status
 from loadtests.wording import (
-    APPS,
-    GROUPS,
     HOW,
+    RULED_TITLES,
     SHORT,
     app_name,
     counted,
@@ -26,22 +27,11 @@ from loadtests.wording import (
     visits,
 )
 
-Step = Mapping[str, Any]
-Settings = Mapping[str, Any]
-
-SWEPT = {"slots": "slot", "workers": "worker", "threads": "thread"}
-TOLD_FIRST = ("queued", "sync", "host")
+SWEPT: dict[Swept, str] = {"slots": "slot", "workers": "worker", "threads": "thread"}
+TOLD_FIRST: tuple[App, ...] = ("queued", "sync", "host")
 
 
-class Verdict(TypedDict):
-    """The verdict on a run, as in results.json."""
-
-    exit_status: int
-    sentence: str
-    most_users: dict[str, int | None]
-
-
-def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
+def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdict:
     """The exit status, the sentence, and the most users with whom each app kept the rule (None: with none).
 
     The status is 3 if a condition was measured and no repeat of it is fit (or nothing was measured): such a
@@ -52,7 +42,6 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
     without them the first step's are.
     """
     all_points = points(steps)
-    settings = settings or {}
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
     judged = [point for point in all_points if apps and point["app"] == apps[0]]
     if not all_points or not all(point["fit"] for point in all_points):
@@ -68,9 +57,11 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> Verdict:
         _sweep(all_points, usual, apps, settings),
         _left_out(steps, all_points),
     ]
-    named = [app for app in SHORT if app in APPS or app in apps]
-    most_users = {app: held([point for point in usual if point["app"] == app], "users") for app in named}
-    return Verdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
+    named = [app for app in APPS if app in READERS or app in apps]
+    most_users: dict[str, int | None] = {
+        app: held_users([point for point in usual if point["app"] == app]) for app in named
+    }
+    return RunVerdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
 
 
 def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
@@ -94,32 +85,40 @@ def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
     return None
 
 
-def _status(judged: Sequence[Step]) -> Status:
+def _status(judged: Sequence[Point]) -> Status:
     """Of points that are all fit."""
     word = all_of(_series_word(each) for each in _series(judged))
     return {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED}[word]
 
 
-def _series(measured: Sequence[Step]) -> list[list[Step]]:
+def _series(measured: Sequence[Point]) -> list[list[Point]]:
     """Points of one app that differ in their load alone, the smallest load first."""
-    series: dict[tuple[Any, ...], list[Step]] = {}
-    for point in sorted(measured, key=lambda point: float(point["users"] or point["rate_per_s"])):
+    series: dict[tuple[object, ...], list[Point]] = {}
+    for point in sorted(measured, key=load_of):
         series.setdefault((point["model"], *(point[key] for key in SWEPT)), []).append(point)
     return list(series.values())
 
 
-def _series_word(series: Sequence[Step]) -> Word:
+def _series_word(series: Sequence[Point]) -> Word:
     """What growing loads prove: the largest one speaks for those that are undecided."""
     words: list[Word] = [point["rule"] for point in series]
     return "broken" if "broken" in words else words[-1]
 
 
-def is_default(point: Step, steps: Sequence[Step], settings: Settings) -> bool:
-    """True if a step or a point has the first of the slots, workers and threads asked for."""
-    return all(point[key] == settings.get(key, [steps[0][key]])[0] for key in SWEPT)
+def is_default(given: Capacity, steps: Sequence[Step], settings: Settings | None) -> bool:
+    """True if these are the first of the slots, workers and threads that were asked for."""
+    return all(
+        given[key] == ((settings.get(key) if settings else None) or [steps[0][key]])[0] for key in SWEPT
+    )
 
 
-def held(points_of_app: Sequence[Step], key: str) -> Any:
+def held_users(points_of_app: Sequence[Point]) -> int | None:
+    """The most users with whom the rule was kept, as `held`."""
+    most = held(points_of_app, "users")
+    return None if most is None else round(most)
+
+
+def held(points_of_app: Sequence[Point], key: LoadKey) -> float | None:
     """The largest load that kept the rule, no smaller one having broken it; None if there is none.
 
     `key`: users, for closed load, or rate_per_s, for open. A larger load that keeps it again may be luck.
@@ -134,25 +133,25 @@ def held(points_of_app: Sequence[Step], key: str) -> Any:
     return most
 
 
-def holds_more(points_of_app: Sequence[Step], key: str) -> bool:
+def holds_more(points_of_app: Sequence[Point], key: LoadKey) -> bool:
     """True if the load that is `held` is a lower bound: the next larger one that can be judged did not break
     the rule, or there is none.
     """
     most, fit = held(points_of_app, key) or 0, _by_load(points_of_app, key)
-    return next((point["rule"] != "broken" for point in fit if point[key] > most), True)
+    return next((point["rule"] != "broken" for point in fit if load_of(point) > most), True)
 
 
-def _by_load(measured: Sequence[Step], key: str) -> list[Step]:
+def _by_load(measured: Iterable[Point], key: LoadKey) -> list[Point]:
     """The fit points under closed or open load, as `key` says, smallest load first."""
-    return sorted((p for p in measured if p["fit"] and p[key] is not None), key=lambda p: float(p[key]))
+    return sorted((point for point in measured if point["fit"] and point[key] is not None), key=load_of)
 
 
-def _headline(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+def _headline(usual: Sequence[Point], apps: Sequence[App], settings: Settings | None) -> str:
     """How many users each app holds: "The queued app kept the rule of 500 ms up to 20 users; ..."."""
     return _sentence(list(_held_by_each(usual, apps, settings, "users")))
 
 
-def _open_load(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+def _open_load(usual: Sequence[Point], apps: Sequence[App], settings: Settings | None) -> str:
     """The same for open load, in visits a second."""
     held_by_each = list(_held_by_each(usual, apps, settings, "rate_per_s"))
     return _sentence(["in open load " + held_by_each[0], *held_by_each[1:]]) if held_by_each else ""
@@ -163,53 +162,65 @@ def _sentence(parts: Sequence[str]) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _held_by_each(usual: Sequence[Step], apps: Sequence[str], settings: Settings, key: str) -> Iterator[str]:
-    rule = f"the rule of {duration(settings.get('rule_ms', RULE_MS))}"
-    say = user_count if key == "users" else visits
+def _held_by_each(
+    usual: Sequence[Point], apps: Sequence[App], settings: Settings | None, key: LoadKey
+) -> Iterator[str]:
+    rule = f"the rule of {duration(settings.get('rule_ms', RULE_MS) if settings else RULE_MS)}"
     for app in apps:
         tried = [point for point in usual if point["app"] == app and point[key] is not None]
         fit = _by_load(tried, key)
         if not fit:
             continue
-        name, most = app_name(app, settings.get("host")), held(tried, key)
+        name, most = app_name(app, _host(settings)), held(tried, key)
         broke = next((point for point in fit if point["rule"] == "broken"), None)
         few = "there were too few requests to say"
         if most is not None:
             limit = "tried" if len(fit) == len(tried) else "that can be judged"
-            more = f", the most {limit}" if most == fit[-1][key] else ""
+            more = f", the most {limit}" if most == load_of(fit[-1]) else ""
             if broke is None and not more:
-                more = f", and with {say(fit[-1][key])} {few}"
-            yield f"{name} kept {rule} up to {say(most)}{more}"
+                more = f", and with {load(fit[-1])} {few}"
+            yield f"{name} kept {rule} up to {said_load(most, key)}{more}"
         elif broke is None:
             yield f"{few} whether {name} kept {rule}"
         elif broke is fit[0]:
-            yield f"{name} broke {rule} even with {say(broke[key])}"
+            yield f"{name} broke {rule} even with {load(broke)}"
         else:
-            yield f"{name} broke {rule} with {say(broke[key])}, and with less {few}"
+            yield f"{name} broke {rule} with {load(broke)}, and with less {few}"
         rule = "it"
 
 
-def _worst(usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+def said_load(much: float, key: LoadKey) -> str:
+    """An amount of load in words."""
+    return user_count(round(much)) if key == "users" else visits(much)
+
+
+def _host(settings: Settings | None) -> str | None:
+    return settings.get("host") if settings else None
+
+
+def _worst(usual: Sequence[Point], apps: Sequence[App], settings: Settings | None) -> str:
     """For each app that broke the rule under closed load: where, and how badly."""
     told = []
     for app in apps:
         fit = _by_load([point for point in usual if point["app"] == app], "users")
-        name = app_name(app, settings.get("host"))
+        name = app_name(app, _host(settings))
         broke = [point for point in fit if point["rule"] == "broken"]
         shares = [
-            (share, group, point["users"]) for point in broke for group, share in broken_shares(point).items()
+            (share, group, load_of(point)) for point in broke for group, share in broken_shares(point).items()
         ]
         if shares:
             share, group, users = max(shares)
-            where = f"{percent(share)} of {GROUPS[group]} in {name} took longer or failed"
-            told.append(f"At worst, with {user_count(users)}, {where}.")
+            where = f"{percent(share)} of {RULED_TITLES[group]} in {name} took longer or failed"
+            told.append(f"At worst, with {said_load(users, 'users')}, {where}.")
     return " ".join(told)
 
 
-def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str], settings: Settings) -> str:
+def _sweep(
+    all_points: Sequence[Point], usual: Sequence[Point], apps: Sequence[App], settings: Settings | None
+) -> str:
     """How many users each app held with non-default slots, workers or threads; empty if none."""
     default = usual[0] if usual else None
-    others: dict[tuple[str, str], list[Step]] = {}
+    others: dict[tuple[App, str], list[Point]] = {}
     for point in all_points:
         if default and point not in usual and point["users"] is not None:
             swept = [counted(point[key], what) for key, what in SWEPT.items() if point[key] != default[key]]
@@ -219,14 +230,14 @@ def _sweep(all_points: Sequence[Step], usual: Sequence[Step], apps: Sequence[str
         parts = []
         for (of, changed), measured in others.items():
             if of == app and _by_load(measured, "users"):
-                most = held(measured, "users")
+                most = held_users(measured)
                 parts.append(f"{'none' if most is None else user_count(most)} with {changed}")
         if parts:
-            told.append(f"{app_name(app, settings.get('host'))} held {', '.join(parts)}")
+            told.append(f"{app_name(app, _host(settings))} held {', '.join(parts)}")
     return _sentence(told)
 
 
-def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
+def _no_verdict(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
     """Why there is no verdict; empty if there is one."""
     if not all_points:
         return "No step was measured."
@@ -238,7 +249,7 @@ def _no_verdict(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
     return f"This run is not fit for a verdict: {count} did not measure the apps alone ({example})."
 
 
-def _left_out(steps: Sequence[Step], all_points: Sequence[Step]) -> str:
+def _left_out(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
     """Which unfit repeats the fit points leave out; empty if none."""
     repeats = [steps[index] for point in all_points if point["fit"] for index in point["steps"]]
     unfit = [step for step in repeats if not step["fit"]]
@@ -251,28 +262,28 @@ def _example(step: Step) -> str:
     return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(step['unfit_reasons'])}"
 
 
-def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[str, Step]:
+def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[App, Step]:
     """For each app, its step with the most users at which every measured app is fit; may be empty.
 
     Closed load only, with the default slots, workers and threads; of several repeats, the first fit one.
     """
     return {
         app: next(steps[index] for index in point["steps"] if steps[index]["fit"])
-        for app, point in _comparable_points(steps, settings or {}).items()
+        for app, point in _comparable_points(steps, settings).items()
     }
 
 
-def _comparable_points(steps: Sequence[Step], settings: Settings) -> dict[str, Step]:
+def _comparable_points(steps: Sequence[Step], settings: Settings | None) -> dict[App, Point]:
     closed = [p for p in points(steps) if p["users"] is not None and is_default(p, steps, settings)]
-    measured = [app for app in SHORT if any(point["app"] == app for point in closed)]
-    fit = {app: {p["users"]: p for p in closed if p["app"] == app and p["fit"]} for app in measured}
+    measured = [app for app in APPS if any(point["app"] == app for point in closed)]
+    fit = {app: {load_of(p): p for p in closed if p["app"] == app and p["fit"]} for app in measured}
     common = set.intersection(*(set(fit[app]) for app in measured)) if measured else set()
     return {app: fit[app][max(common)] for app in measured} if common else {}
 
 
 def finding(steps: Sequence[Step], settings: Settings | None = None) -> str:
     """What a run shows about POST /feeds, in one line without a full stop."""
-    shown = _comparable_points(steps, settings or {})
+    shown = _comparable_points(steps, settings)
     told = [
         f"up to {stated(point['submit']['p95_ms'], 'at least ')} {HOW[app]}"
         for app, point in shown.items()
@@ -280,5 +291,4 @@ def finding(steps: Sequence[Step], settings: Settings | None = None) -> str:
     ]
     if not told:
         return "No step of this run is fit for a comparison"
-    users = next(iter(shown.values()))["users"]
-    return f"With {user_count(users)}, 95 % of POST /feeds took {', '.join(told)}"
+    return f"With {load(next(iter(shown.values())))}, 95 % of POST /feeds took {', '.join(told)}"

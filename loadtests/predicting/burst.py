@@ -1,51 +1,49 @@
 """A burst of jobs on top of a steady load: how long the workers take to catch up. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from loadtests.records.constants import BURST_AT
+from loadtests.records.predictions import Drained
+from loadtests.records.results import Measured
+from loadtests.records.steps import Look, QueueSide, Step
 from loadtests.theory import drain_time
 
 __all__ = ["burst"]
 
-Record = Mapping[str, Any]
 
-
-def burst(results: Record) -> dict[str, Any] | None:
+def burst(results: Measured) -> Drained | None:
     """How long the backlog took to drain in the fit burst step of results.json, predicted and measured.
 
     None if there is no such step. Seconds from the burst until no more jobs wait than before it; None if that
     never happens, or was not observed.
     """
-    steps = (step for step in results["steps"] if step.get("burst") and step["fit"] and step["queue"])
-    step = next(steps, None)
-    if step is None:
-        return None
-    settings = results["settings"]
-    return {
-        "jobs": step["burst"],
-        "predicted_s": _predicted(step, settings["measure_s"]),
-        "measured_s": _measured(step["timeline"], step["window_s"][0]),
-    }
+    for step in results["steps"]:
+        jobs, queue = step.get("burst"), step["queue"]
+        if jobs and queue and step["fit"]:
+            return Drained(
+                jobs=jobs,
+                predicted_s=_predicted(step, queue, jobs, results["settings"]["measure_s"]),
+                measured_s=_measured(step["timeline"], step["window_s"][0]),
+            )
+    return None
 
 
-def _predicted(step: Record, seconds: float) -> float | None:
+def _predicted(step: Step, queue: QueueSide, jobs: int, seconds: float) -> float | None:
     """The fluid limit: jobs that find no idle thread wait, and drain at the threads' spare capacity.
 
     The arrivals counted over `seconds` include the burst, which is not part of the steady load.
     """
-    queue, threads = step["queue"], step["workers"] * step["threads"]
-    demand = queue["demand_s"]
+    threads, demand = step["workers"] * step["threads"], queue["demand_s"]
     if not demand:
         return None
-    rate = max(0.0, queue["in_per_s"] - step["burst"] / seconds)
+    rate = max(0.0, queue["in_per_s"] - jobs / seconds)
     idle = max(0.0, threads - rate * demand)
-    drained = drain_time(max(0.0, step["burst"] - idle), threads, demand, rate)
+    drained = drain_time(max(0.0, jobs - idle), threads, demand, rate)
     return drained if math.isfinite(drained) else None
 
 
-def _measured(timeline: Sequence[Record], begun: float) -> float | None:
+def _measured(timeline: Sequence[Look], begun: float) -> float | None:
     """Seconds from the burst to the first look at which no more jobs wait than before it.
 
     0 if no look saw more; None if more were still waiting at the last look, or there was no look before or

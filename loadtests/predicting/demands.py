@@ -4,14 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from loadtests.predicting.workload import Workload
 from loadtests.records.constants import SUBMITTERS
+from loadtests.records.results import Settings
+from loadtests.records.steps import Step
 
 __all__ = ["Demands", "Polling", "demands", "polling", "workload"]
-
-Step = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,9 @@ def demands(steps: Sequence[Step]) -> Demands | None:
     times: dict[str, float] = {}
     squares: dict[str, float] = {}
     unknown = set()
-    for server in (step["server"] for step in steps):
-        spread = server.get("demand_scv", {})
-        for kind, count in server.get("served", {}).items():
+    for server in (step["server"] for step in steps if step["server"]):
+        spread = server["demand_scv"]
+        for kind, count in server["served"].items():
             mean = server["demand_ms"].get(kind, 0.0) / 1000
             if not count or not mean:
                 continue
@@ -79,10 +78,11 @@ def polling(load: float, steps: Sequence[Step], found: Demands) -> Polling | Non
 
     The pauses are the time to content less the requests' own times.
     """
-    submits = sum(step["server"]["served"].get("submit", 0) for step in steps)
+    served = [step["server"]["served"] for step in steps if step["server"]]
+    submits = sum(each.get("submit", 0) for each in served)
     if not submits:
         return None
-    polls = sum(step["server"]["served"].get("poll", 0) for step in steps) / submits
+    polls = sum(each.get("poll", 0) for each in served) / submits
     if not polls:
         return Polling(load, 0.0, 0.0)
     contents = [step["content"]["mean_ms"] for step in steps if step["content"]["mean_ms"] is not None]
@@ -95,7 +95,7 @@ def polling(load: float, steps: Sequence[Step], found: Demands) -> Polling | Non
     return Polling(load, polls, max(0.0, math.fsum(contents) / len(contents) / 1000 - requests))
 
 
-def workload(found: Demands, settings: Mapping[str, Any], polled: Sequence[Polling], load: float) -> Workload:
+def workload(found: Demands, settings: Settings, polled: Sequence[Polling], load: float) -> Workload:
     """The workload under `load`. Polling is interpolated between the loads at which it was measured."""
     return _work(found, settings["think_s"], settings["submitters"], _between(polled, load))
 

@@ -5,9 +5,8 @@ slots time themselves, and how often visitors polled; everything else comes from
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadtests.predicting.burst import burst
 from loadtests.predicting.demands import Demands, Polling, demands, polling, workload
@@ -29,6 +28,10 @@ from loadtests.predicting.visitmodel import (
 )
 from loadtests.predicting.workload import Workload
 from loadtests.records.constants import OVERRUN_SECONDS
+from loadtests.records.predictions import At, Curve, MeasuredBeside, Predicted, SimulatedFigures, Theory
+from loadtests.records.recording import Model
+from loadtests.records.results import Measured, Settings
+from loadtests.records.steps import LOAD_KEYS, READERS, App, Point, Step, load_of
 from loadtests.theory import OpenLoad
 
 __all__ = ["predict"]
@@ -41,21 +44,13 @@ NOTE = (
     " app do not. The simulation uses the real mix of feeds and, like a step, starts with an idle server and"
     " lasts as long: so it also shows the effect of a step too short for a steady state."
 )
-APPS = ("sync", "queued")
-LOADS = {"closed": "users", "open": "rate_per_s"}
-MEASURED = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "share_over")
-PREDICTED = (*MEASURED, "achieved_per_s", "least_mean_ms", "most_per_s", "allen_cunneen_mean_ms")
 GRID = 40  # loads on a curve, besides the measured ones
 LEAST_RATE = 0.02  # times the greatest rate measured: where a curve of open load begins
 BEYOND = 1.1  # times the greatest load measured: where a curve ends
 REQUESTS = 20_000  # simulated for each point
 
-Json = dict[str, Any]
-Settings = Mapping[str, Any]
-Record = Mapping[str, Any]
 
-
-def predict(results: Record) -> Json | None:
+def predict(results: Measured) -> Theory | None:
     """The `theory` of results.json from its settings, steps and points; None if there is nothing to predict.
 
     A curve for each app, load model and number of slots, with the default workers and threads. It needs a fit
@@ -63,21 +58,21 @@ def predict(results: Record) -> Json | None:
     """
     curves = [
         _curve(results, app, model, slots)
-        for app in APPS
-        for model in LOADS
+        for app in READERS
+        for model in LOAD_KEYS
         for slots in sorted({point["slots"] for point in results["points"]})
     ]
     found = [curve for curve in curves if curve]
     drained = burst(results)
-    return {"note": NOTE, "curves": found, "burst": drained} if found or drained else None
+    return Theory(note=NOTE, curves=found, burst=drained) if found or drained else None
 
 
 @dataclass(frozen=True)
 class _Curve:
     """What one curve is computed from."""
 
-    app: str
-    model: str
+    app: App
+    model: Model
     slots: int
     settings: Settings
     found: Demands
@@ -91,19 +86,22 @@ class _Curve:
             return predict_closed(self.work(load), self.slots, round(load))
         return predict_open(self.work(load), self.slots, load)
 
-    def predicted(self, load: float) -> Json:
+    def predicted(self, load: float) -> Predicted:
         """The figures of POST /feeds in the steady state; None for those that do not exist."""
         about, rule = self.prediction(load), self.settings["rule_ms"] / 1000
         spread = about.distribution if about.steady else None
-        return {
-            "mean_ms": _ms(about.mean),
-            **{f"p{n}_ms": _ms(spread.percentile(n)) if spread else None for n in (50, 95, 99)},
-            "share_over": min(1.0, spread.share_over(rule)) if spread else None,
-            "achieved_per_s": about.throughput,
-            "least_mean_ms": _ms(about.least_mean),
-            "most_per_s": about.most_throughput,
-            "allen_cunneen_mean_ms": self._allen_cunneen(about),
-        }
+        p50, p95, p99 = (_ms(spread.percentile(n)) if spread else None for n in (50, 95, 99))
+        return Predicted(
+            mean_ms=_ms(about.mean),
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+            share_over=min(1.0, spread.share_over(rule)) if spread else None,
+            achieved_per_s=about.throughput,
+            least_mean_ms=_ms(about.least_mean),
+            most_per_s=about.most_throughput,
+            allen_cunneen_mean_ms=self._allen_cunneen(about),
+        )
 
     def _allen_cunneen(self, about: Prediction) -> float | None:
         scv = self.found.scv_of_all
@@ -111,7 +109,7 @@ class _Curve:
             return None
         return _ms(about.load.wait_allen_cunneen(1.0, scv) + about.post)
 
-    def simulated(self, load: float) -> dict[str, float] | None:
+    def simulated(self, load: float) -> SimulatedFigures | None:
         settings = self.settings
         closed, ramp = self.model == "closed", settings["ramp_users_per_s"]
         period = Period(
@@ -142,60 +140,78 @@ class _Curve:
         return draws
 
 
-def _curve(results: Record, app: str, model: str, slots: int) -> Json | None:
+def _curve(results: Measured, app: App, model: Model, slots: int) -> Curve | None:
     """One curve; None if no fit step has the data it needs."""
     settings, steps = results["settings"], results["steps"]
     usual = settings["workers"][0], settings["threads"][0]
-    wanted = (app, model, slots, *usual)
     points = [
         point
         for point in results["points"]
-        if point["fit"] and tuple(point[k] for k in ("app", "model", "slots", "workers", "threads")) == wanted
+        if point["fit"]
+        and (point["app"], point["model"], point["slots"]) == (app, model, slots)
+        and (point["workers"], point["threads"]) == usual
     ]
     timed = [step for step in steps if _timed(step) and (step["app"], step["slots"]) == (app, slots)]
     found = demands(timed)
     if not points or not found:
         return None
-    key = LOADS[model]
     polled = [
         each
         for point in points
-        if (each := polling(point[key], [steps[i] for i in point["steps"] if _timed(steps[i])], found))
+        if (each := polling(load_of(point), [steps[i] for i in point["steps"] if _timed(steps[i])], found))
     ]
     curve = _Curve(app, model, slots, settings, found, polled)
-    loads = _grid(model, [point[key] for point in points])
+    loads = _grid(model, [load_of(point) for point in points])
     predicted = [curve.predicted(load) for load in loads]
-    return {
-        "app": app,
-        "model": model,
-        "slots": slots,
-        "workers": usual[0],
-        "threads": usual[1],
-        "demand_ms": {kind: 1000 * mean for kind, mean in found.mean.items()},
-        "service_scv": found.scv_of_all,
-        "knee_users": knee_users(curve.work(0.0), slots) if model == "closed" else None,
-        "per_user_per_s": asked_per_user(curve.work(0.0)) if model == "closed" else None,
-        "saturation_per_s": saturation(curve.work(0.0), slots) if model == "open" else None,
-        "loads": loads,
-        **{figure: [each[figure] for each in predicted] for figure in PREDICTED},
-        "at": [
-            {
-                "load": point[key],
-                "predicted": curve.predicted(point[key]),
-                "simulated": curve.simulated(point[key]),
-                "measured": _measured(point),
-            }
-            for point in sorted(points, key=lambda point: float(point[key]))
-        ],
-    }
+    return Curve(
+        app=app,
+        model=model,
+        slots=slots,
+        workers=usual[0],
+        threads=usual[1],
+        demand_ms={kind: 1000 * mean for kind, mean in found.mean.items()},
+        service_scv=found.scv_of_all,
+        knee_users=knee_users(curve.work(0.0), slots) if model == "closed" else None,
+        per_user_per_s=asked_per_user(curve.work(0.0)) if model == "closed" else None,
+        saturation_per_s=saturation(curve.work(0.0), slots) if model == "open" else None,
+        loads=loads,
+        mean_ms=[each["mean_ms"] for each in predicted],
+        p50_ms=[each["p50_ms"] for each in predicted],
+        p95_ms=[each["p95_ms"] for each in predicted],
+        p99_ms=[each["p99_ms"] for each in predicted],
+        share_over=[each["share_over"] for each in predicted],
+        achieved_per_s=[each["achieved_per_s"] for each in predicted],
+        least_mean_ms=[each["least_mean_ms"] for each in predicted],
+        most_per_s=[each["most_per_s"] for each in predicted],
+        allen_cunneen_mean_ms=[each["allen_cunneen_mean_ms"] for each in predicted],
+        at=[_at(curve, point) for point in sorted(points, key=load_of)],
+    )
 
 
-def _timed(step: Record) -> bool:
+def _at(curve: _Curve, point: Point) -> At:
+    """What the curve says of the load of a point, and what was measured there."""
+    submit, load = point["submit"], load_of(point)
+    return At(
+        load=load,
+        predicted=curve.predicted(load),
+        simulated=curve.simulated(load),
+        measured=MeasuredBeside(
+            mean_ms=submit["mean_ms"],
+            p50_ms=submit["p50_ms"],
+            p95_ms=submit["p95_ms"],
+            p99_ms=submit["p99_ms"],
+            share_over=submit["share_over"],
+            achieved_per_s=point["achieved_per_s"],
+        ),
+    )
+
+
+def _timed(step: Step) -> bool:
     """True for a step that is fit and whose web server timed its requests."""
-    return bool(step["fit"] and step["server"] and step["server"].get("served"))
+    return bool(step["fit"] and step["server"] and step["server"]["served"])
 
 
-def _grid(model: str, measured: Sequence[float]) -> list[float]:
+def _grid(model: Model, measured: Sequence[float]) -> list[float]:
     """The loads of a curve: the measured ones, and others evenly spaced on a logarithmic scale to a little
     beyond the largest; numbers of users are whole.
     """
@@ -206,11 +222,6 @@ def _grid(model: str, measured: Sequence[float]) -> list[float]:
     if model == "closed":
         return sorted({*map(round, loads), math.ceil(last), *measured})
     return sorted({*(float(f"{load:.6g}") for load in loads), *measured})
-
-
-def _measured(point: Record) -> Json:
-    figures = {name: point["submit"][name] for name in MEASURED}
-    return {**figures, "achieved_per_s": point["achieved_per_s"]}
 
 
 def _ms(seconds: float) -> float | None:

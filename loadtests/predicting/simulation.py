@@ -21,6 +21,7 @@ from statistics import fmean
 from loadtests.feedserver.kinds import delay_of, kind_of
 from loadtests.judging.samples import nearest_rank
 from loadtests.predicting.workload import Workload, submitters_among
+from loadtests.records.predictions import SimulatedFigures
 
 __all__ = [
     "Draw",
@@ -36,7 +37,7 @@ __all__ = [
 Draw = Callable[[random.Random], float]  # a time in seconds
 FEEDS = 5000  # feeds of the mix, from which service times are drawn
 
-POST, PAGE, POLL, BROWSE = KINDS = ("post", "page", "poll", "browse")  # the kinds of request
+POST, PAGE, POLL, BROWSE = ASKED = ("post", "page", "poll", "browse")  # the kinds of request
 Event = tuple[float, int, str, int]  # arrival time, visitor, kind, polls still to come
 
 
@@ -67,19 +68,19 @@ class Simulated:
         """Requests a second."""
         return self.ended / self.seconds if self.seconds else 0.0
 
-    def figures(self, rule_ms: float = 500.0) -> dict[str, float] | None:
+    def figures(self, rule_ms: float = 500.0) -> SimulatedFigures | None:
         """The figures of POST /feeds, as in results.json; None if none was sent."""
         if not self.posts:
             return None
         ordered = sorted(1000 * seconds for seconds in self.posts)
-        return {
-            "mean_ms": fmean(ordered),
-            "p50_ms": nearest_rank(ordered, 50),
-            "p95_ms": nearest_rank(ordered, 95),
-            "p99_ms": nearest_rank(ordered, 99),
-            "share_over": sum(ms > rule_ms for ms in ordered) / len(ordered),
-            "achieved_per_s": self.throughput,
-        }
+        return SimulatedFigures(
+            mean_ms=fmean(ordered),
+            p50_ms=nearest_rank(ordered, 50),
+            p95_ms=nearest_rank(ordered, 95),
+            p99_ms=nearest_rank(ordered, 99),
+            share_over=sum(ms > rule_ms for ms in ordered) / len(ordered),
+            achieved_per_s=self.throughput,
+        )
 
 
 def exponential(mean: float) -> Draw:
@@ -150,7 +151,7 @@ def simulate_open(
 
 
 def _all_draws(work: Workload, draws: Mapping[str, Draw] | None) -> dict[str, Draw]:
-    means = {kind: getattr(work, kind) for kind in KINDS}
+    means = {kind: getattr(work, kind) for kind in ASKED}
     return {kind: exponential(mean) for kind, mean in means.items() if mean} | dict(draws or {})
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 COMPARE = {"at least": "≥", "more than": ">", "less than": "<"}
 
@@ -64,7 +64,7 @@ class Result:
     met: bool | None
     others: list[Other]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 

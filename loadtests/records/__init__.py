@@ -1,1 +1,1 @@
-"""What a load leaves behind, as typed records: rows, the recording that they are part of, exit statuses."""
+"""What a load leaves behind, as typed records: rows, recordings, results.json, exit statuses."""

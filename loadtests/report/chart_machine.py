@@ -1,7 +1,7 @@
 """What the machine did: the CPU of each process, and the load generator's own cost."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +9,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from loadtests.judging.fitness import MOST_GENERATOR_CPU, MOST_HOST_CPU, MOST_LAG_MS
 from loadtests.records.constants import RULE_MS
+from loadtests.records.results import Floor, FloorRate, Results
+from loadtests.records.steps import Point, load_of
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -23,11 +25,8 @@ from loadtests.report.chartparts import (
     rule_line,
 )
 from loadtests.report.selection import (
-    Point,
-    Results,
     apps_in,
     fit_steps,
-    load_of,
     main_model,
     mean_of,
     of_app,
@@ -44,6 +43,7 @@ PROCESSES = {
     "load generator": ("#666666", "white"),
     "others": ("#CC79A7", "black"),
 }
+FloorKey = Literal["p50_ms", "p99_ms", "lag_p99_ms", "cpu_percent", "host_cpu_percent"]
 BAR_INCHES = 0.62
 
 
@@ -133,7 +133,7 @@ def _key(figure: Figure, kinds: Sequence[str], height: float) -> None:
         left += 0.62 + 0.1 * len(kind)
 
 
-def floor_figure(floor: Mapping[str, Any], rule_ms: float = RULE_MS) -> Figure:
+def floor_figure(floor: Floor, rule_ms: float = RULE_MS) -> Figure:
     """The load generator against a server that answers at once: what it adds, and how much it can send."""
     rates = floor["rates"]
     highest = floor["highest_fit_per_s"]
@@ -176,15 +176,16 @@ def floor_figure(floor: Mapping[str, Any], rule_ms: float = RULE_MS) -> Figure:
 
 
 def _floor_line(
-    axes: Axes, rates: Sequence[Mapping[str, Any]], key: str, text: str, colour: str, say: Any
+    axes: Axes, rates: Sequence[FloorRate], key: FloorKey, text: str, colour: str, say: Callable[[float], str]
 ) -> list[EndLabel]:
-    known = [(rate["rate_per_s"], rate[key]) for rate in rates if rate["fit"] and rate[key] is not None]
+    found = [(rate["rate_per_s"], rate[key]) for rate in rates if rate["fit"]]
+    known = [(x, y) for x, y in found if y is not None]
     axes.plot([x for x, _ in known], [y for _, y in known], color=colour, lw=2, marker="o", ms=6)
     low, high = axes.get_ylim()
     return [EndLabel(x, min(max(y, low), high), f"{text}: {say(y)}", colour) for x, y in known[-1:]]
 
 
-def _unfit(axes: Axes, rates: Sequence[Mapping[str, Any]]) -> list[EndLabel]:
+def _unfit(axes: Axes, rates: Sequence[FloorRate]) -> list[EndLabel]:
     """A grey cross at the bottom for each rate at which the generator was not fit."""
     at = [rate["rate_per_s"] for rate in rates if not rate["fit"]]
     if not at:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from loadtests.records.figures import FigureKey
+from loadtests.records.results import Results
+from loadtests.records.steps import App, Point, load_of
 from loadtests.report.chart_theory import predicted, predicted_line
 from loadtests.report.chartparts import (
     COLOURS,
@@ -21,10 +24,10 @@ from loadtests.report.chartparts import (
 )
 from loadtests.report.chartpoints import Mark, crosses, draw, marks, reach
 from loadtests.report.charts import PERCENTILE_LINES, SHORT_LABELS
-from loadtests.report.selection import Point, Results, apps_in, curves, load_of, naive_figure, of_app, usual
+from loadtests.report.selection import apps_in, curves, naive_figure, of_app, usual
 from loadtests.wording import SHORT, conditions, stated
 
-KEYS = ("p50_ms", "p95_ms", "p99_ms")
+KEYS: tuple[FigureKey, ...] = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def open_figure(results: Results) -> Figure:
@@ -71,12 +74,16 @@ def open_figure(results: Results) -> Figure:
     return figure
 
 
-def _mean(axes: Axes, results: Results, app: str, shown: Sequence[Point]) -> None:
+def _mean(axes: Axes, results: Results, app: App, shown: Sequence[Point]) -> None:
     """The mean of one app's POST /feeds, as measured and by both formulas."""
     mine = [curve for curve in curves(results, "open") if curve["app"] == app]
     series = marks(results, shown, "submit", "mean_ms")
-    formulas = {"mean_ms": "Erlang C", "allen_cunneen_mean_ms": "Allen–Cunneen"}
-    heights = [value for curve in mine for key in formulas for _, value in predicted(curve, key)]
+    heights = [
+        value
+        for curve in mine
+        for key in ("mean_ms", "allen_cunneen_mean_ms")
+        for _, value in predicted(curve, key)
+    ]
     latency_axis(axes, axes.yaxis, reach(series) + heights)
     load_axis(axes, map(load_of, shown), "open")
     labels = [*crosses(axes, results, shown), rule_line(axes, results["settings"]["rule_ms"])]

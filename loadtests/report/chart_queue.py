@@ -1,13 +1,16 @@
 """The queue at work: jobs in and out, backlog, workers; time to answer and to content; a burst."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.records.constants import BURST_AT
+from loadtests.records.figures import Group
+from loadtests.records.results import Results
+from loadtests.records.steps import Look, Step, load_of
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -24,7 +27,7 @@ from loadtests.report.chartparts import (
     share_axis,
 )
 from loadtests.report.chartpoints import crosses, draw, marks, reach
-from loadtests.report.selection import Results, Step, load_of, main_model, of_app, usual
+from loadtests.report.selection import main_model, of_app, usual
 from loadtests.wording import load, setting, stated
 
 CONTENT = "#007A5A"
@@ -94,7 +97,7 @@ def _steps(axes: Axes, pairs: Sequence[tuple[float, float]], text: str) -> None:
     label_ends(axes, [EndLabel(at, most, f"most: {most:g} {text}", COLOURS["queued"])])
 
 
-def rates(seen: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+def rates(seen: Sequence[Look], key: Literal["enqueued", "fetched"]) -> list[tuple[float, float]]:
     """The growth rate of a count in the timeline: `(second, per second)`, over SMOOTH_SECONDS or more."""
     looks = [(each["t_s"], each[key]) for each in seen]
     chosen = looks[:1]
@@ -107,13 +110,12 @@ def rates(seen: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, floa
     ]
 
 
-def _in_and_out(axes: Axes, seen: Sequence[Mapping[str, Any]]) -> None:
+def _in_and_out(axes: Axes, seen: Sequence[Look]) -> None:
     labels = []
-    for key, text, colour, style in (
-        ("enqueued", "in: enqueued", GREY, (0, (4, 2))),
-        ("fetched", "out: performed", COLOURS["queued"], "-"),
+    for pairs, text, colour, style in (
+        (rates(seen, "enqueued"), "in: enqueued", GREY, (0, (4, 2))),
+        (rates(seen, "fetched"), "out: performed", COLOURS["queued"], "-"),
     ):
-        pairs = rates(seen, key)
         axes.plot(*_columns(pairs), color=colour, lw=2.2, ls=style)
         labels += [EndLabel(*pair, text, colour) for pair in pairs[-1:]]
     axes.set_ylim(0, axes.get_ylim()[1])
@@ -125,7 +127,10 @@ def _answer_and_content(axes: Axes, results: Results) -> None:
     """p95 of POST /feeds and of time to content in the queued app, against the load."""
     model = main_model(results)
     mine = of_app(usual(results, model), "queued")
-    groups = (("submit", "answer", COLOURS["queued"], "s"), ("content", "content", CONTENT, "^"))
+    groups: tuple[tuple[Group, str, str, str], ...] = (
+        ("submit", "answer", COLOURS["queued"], "s"),
+        ("content", "content", CONTENT, "^"),
+    )
     series = {group: marks(results, mine, group, "p95_ms") for group, *_ in groups}
     latency_axis(axes, axes.yaxis, [height for each in series.values() for height in reach(each)])
     load_axis(axes, map(load_of, mine), model)
@@ -138,9 +143,9 @@ def _answer_and_content(axes: Axes, results: Results) -> None:
 
 def burst_figure(results: Results, step: Step) -> Figure:
     """Many feeds added at once: how the backlog rises and drains, beside the fluid limit."""
-    burst = (results["theory"] or {}).get("burst") or {}
-    seen = step["timeline"]
-    measured, predicted = burst.get("measured_s"), burst.get("predicted_s")
+    burst = results["theory"]["burst"] if results["theory"] else None
+    seen, jobs_at_once = step["timeline"], step.get("burst", 0)
+    measured, predicted = (burst["measured_s"], burst["predicted_s"]) if burst else (None, None)
     said = "" if measured is None else f"; {measured:.1f} s later no more of them waited"
     begin = step["window_s"][0] + BURST_AT
     left = [(each["t_s"], (each["backlog"] or 0) + (each["running"] or 0)) for each in seen]
@@ -149,13 +154,13 @@ def burst_figure(results: Results, step: Step) -> Figure:
         figure = Figure(figsize=(14, 6))
         head(
             figure,
-            f"A burst: {step['burst']} feeds added at once{said or ', and how they drain'}",
+            f"A burst: {jobs_at_once} feeds added at once{said or ', and how they drain'}",
             f"on top of {load(step)}; {step['workers'] * step['threads']} jobs at a time",
         )
         axes = inches(figure, 0.95, 0.75, 9.6, 3.95)
         seconds_axis(axes, _end(step), _window(step))
         axes.set_ylabel("jobs that wait or run")
-        top = most if predicted is None else max(most, step["burst"])
+        top = most if predicted is None else max(most, jobs_at_once)
         axes.set_ylim(0, 1.15 * top or 1.0)
         even_ticks(axes.yaxis, 6, integer=True)
         axes.plot(*_columns(left), color=COLOURS["queued"], lw=2.4, drawstyle="steps-post")
@@ -165,7 +170,7 @@ def burst_figure(results: Results, step: Step) -> Figure:
             before = next((jobs for x, jobs in reversed(left) if x < begin), 0)
             ends = (begin, begin + predicted)
             none_waits = max(before, step["workers"] * step["threads"])  # then all threads still have a job
-            axes.plot(ends, (before + step["burst"], none_waits), color=GREY, lw=2, ls=(0, (4, 2)))
+            axes.plot(ends, (before + jobs_at_once, none_waits), color=GREY, lw=2, ls=(0, (4, 2)))
             labels.append(EndLabel(ends[1], none_waits, f"predicted: {predicted:.1f} s", GREY))
         label_ends(axes, labels)
     return figure

@@ -7,7 +7,6 @@ locustfile.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from loadtests.judging.samples import summarise
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, in_window
+from loadtests.records.steps import App, Step
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -52,7 +52,7 @@ class Series:
     window: tuple[float, float] = field(default=(0.0, float("inf")))
 
 
-def app_series(rows: Mapping[str, Iterable[Row]], steps: Mapping[str, Mapping[str, Any]]) -> list[Series]:
+def app_series(rows: Mapping[App, Iterable[Row]], steps: Mapping[App, Step]) -> list[Series]:
     """Each app's POST /feeds in one of its steps, as series."""
     return [
         Series(

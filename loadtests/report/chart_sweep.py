@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.judging.points import Figure as Value
 from loadtests.judging.verdict import SWEPT, held, holds_more
+from loadtests.records.figures import Figure as Value
+from loadtests.records.figures import FigureKey, Group
+from loadtests.records.results import Results
+from loadtests.records.steps import App, Point, Swept
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
@@ -23,36 +26,33 @@ from loadtests.report.chartparts import (
 from loadtests.report.chartpoints import Mark, crosses, draw, reach
 from loadtests.report.charts import SHORT_LABELS
 from loadtests.report.selection import (
-    Point,
-    Results,
     apps_in,
     fit_steps,
     mean_of,
     of_app,
-    points_in,
     repeats_of,
 )
 from loadtests.wording import duration, percent, stated, user_count
 
-AXIS = {
+AXIS: dict[Swept, str] = {
     "slots": "request slots of the web server (logarithmic)",
     "workers": "worker processes (logarithmic)",
     "threads": "threads of each worker (logarithmic)",
 }
 
 
-def swept(results: Results) -> list[str]:
+def swept(results: Results) -> list[Swept]:
     """Which of slots, workers and threads were swept in closed load."""
     return [key for key in SWEPT if len({point[key] for point in sweep_points(results, key)}) > 1]
 
 
-def sweep_points(results: Results, key: str) -> list[Point]:
+def sweep_points(results: Results, key: Swept) -> list[Point]:
     """The closed-load points that differ from the default in `key` alone; only the queued app has workers."""
     settings = results["settings"]
     others = [other for other in SWEPT if other != key]
     return [
         point
-        for point in points_in(results)
+        for point in results["points"]
         if point["model"] == "closed"
         and all(point[other] == settings[other][0] for other in others)
         and point[key] in settings[key]
@@ -60,19 +60,19 @@ def sweep_points(results: Results, key: str) -> list[Point]:
     ]
 
 
-def common_users(points: Sequence[Point], key: str) -> list[int]:
+def common_users(points: Sequence[Point], key: Swept) -> list[int]:
     """The numbers of users at which every app is fit with every value of `key`, ascending.
 
     If there are none, all that were measured.
     """
-    users: dict[tuple[str, int], set[int]] = {}
+    users: dict[tuple[App, int], set[int]] = {}
     for point in points:
-        users.setdefault((point["app"], point[key]), set()).update([point["users"]] * point["fit"])
+        users.setdefault((point["app"], point[key]), set()).update([point["users"] or 0] * point["fit"])
     common = set.intersection(*users.values()) if users else set()
-    return sorted(common or {point["users"] for point in points})
+    return sorted(common or {point["users"] or 0 for point in points})
 
 
-def sweep_figure(results: Results, key: str) -> Figure:
+def sweep_figure(results: Results, key: Swept) -> Figure:
     """Four panels against `key` ("slots", "workers" or "threads"): users held, latency and share, memory."""
     shown = sweep_points(results, key)
     users = common_users(shown, key)
@@ -99,7 +99,7 @@ def _with(title: str, users: Sequence[int]) -> str:
     return f"{title} with {user_count(users[0])}" if users else title
 
 
-def _held(axes: Axes, results: Results, shown: Sequence[Point], key: str) -> None:
+def _held(axes: Axes, results: Results, shown: Sequence[Point], key: Swept) -> None:
     axes.set_title("Users held within the rule (0: none)", weight="bold")
     number_axis(axes, [point[key] for point in shown], AXIS[key])
     labels, top = [], 1.0
@@ -119,7 +119,7 @@ def _held(axes: Axes, results: Results, shown: Sequence[Point], key: str) -> Non
     label_ends(axes, labels)
 
 
-def _labelled(axes: Axes, app: str, series: Sequence[Mark], say: Callable[[Value], str]) -> list[EndLabel]:
+def _labelled(axes: Axes, app: App, series: Sequence[Mark], say: Callable[[Value], str]) -> list[EndLabel]:
     colour = COLOURS[app]
     return [
         EndLabel(x, value["value"], f"{SHORT_LABELS[app]}: {say(value)}", colour)
@@ -127,13 +127,13 @@ def _labelled(axes: Axes, app: str, series: Sequence[Mark], say: Callable[[Value
     ]
 
 
-def _at(shown: Sequence[Point], users: Sequence[int], app: str, key: str) -> list[Point]:
+def _at(shown: Sequence[Point], users: Sequence[int], app: App, key: Swept) -> list[Point]:
     found = [point for point in of_app(shown, app) if point["users"] in users]
     return sorted(found, key=lambda point: float(point[key]))
 
 
 def _memory(
-    axes: Axes, results: Results, shown: Sequence[Point], key: str, users: Sequence[int], process: str
+    axes: Axes, results: Results, shown: Sequence[Point], key: Swept, users: Sequence[int], process: str
 ) -> None:
     axes.set_title(_with(f"Memory: {process}", users), weight="bold")
     number_axis(axes, [point[key] for point in shown], AXIS[key])
@@ -161,7 +161,7 @@ def _mean_memory(results: Results, point: Point, process: str) -> Value | None:
     return None if not mean else Value(value=mean, low=None, high=None, lower_bound=False)
 
 
-def _share(axes: Axes, results: Results, shown: Sequence[Point], key: str, users: Sequence[int]) -> None:
+def _share(axes: Axes, results: Results, shown: Sequence[Point], key: Swept, users: Sequence[int]) -> None:
     rule = duration(results["settings"]["rule_ms"])
     axes.set_title(_with(f"POST over {rule},", users), weight="bold")
     number_axis(axes, [point[key] for point in shown], AXIS[key])
@@ -178,10 +178,10 @@ def _latency(
     axes: Axes,
     results: Results,
     shown: Sequence[Point],
-    key: str,
+    key: Swept,
     users: Sequence[int],
-    group: str,
-    figure: str,
+    group: Group,
+    figure: FigureKey,
     title: str,
 ) -> None:
     axes.set_title(_with(f"{title},", users), weight="bold")
@@ -198,7 +198,9 @@ def _latency(
     label_ends(axes, labels)
 
 
-def _marks(results: Results, points: Sequence[Point], key: str, group: str, figure: str) -> list[Mark]:
+def _marks(
+    results: Results, points: Sequence[Point], key: Swept, group: Group, figure: FigureKey
+) -> list[Mark]:
     return [
         Mark(
             point[key],
@@ -209,7 +211,7 @@ def _marks(results: Results, points: Sequence[Point], key: str, group: str, figu
     ]
 
 
-def _backlog(axes: Axes, results: Results, shown: Sequence[Point], key: str, users: Sequence[int]) -> None:
+def _backlog(axes: Axes, results: Results, shown: Sequence[Point], key: Swept, users: Sequence[int]) -> None:
     axes.set_title(_with("Most jobs that waited,", users), weight="bold")
     number_axis(axes, [point[key] for point in shown], AXIS[key])
     series = []

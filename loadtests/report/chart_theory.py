@@ -1,15 +1,18 @@
 """Prediction and measurement: queueing theory for the web server's slots, and what was measured."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from loadtests.judging.points import Figure as Value
 from loadtests.records.constants import RULE_MS
+from loadtests.records.figures import Figure as Value
+from loadtests.records.figures import FigureKey
+from loadtests.records.predictions import Curve, PredictedKey, SimulatedKey
+from loadtests.records.recording import Model
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -27,13 +30,14 @@ from loadtests.report.chartparts import (
 from loadtests.report.chartpoints import Mark, draw, reach
 from loadtests.wording import SHORT, app_name, counted, duration
 
-Curve = Mapping[str, Any]
-
 SIMULATED = "#8A5A00"
-LATENCIES = {"p95_ms": {"lw": 0, "marker": "s", "ms": 8}, "mean_ms": {"lw": 0, "marker": "o", "ms": 6}}
-DASHES = {"p95_ms": "-", "mean_ms": (0, (4, 2))}
-KINDS = {"submit": "POST /feeds", "page": "page", "poll": "poll", "list": "list"}
-MODELS = {"closed": "M/M/c//N", "open": "M/M/c"}
+LATENCIES: dict[FigureKey, dict[str, Any]] = {
+    "p95_ms": {"lw": 0, "marker": "s", "ms": 8},
+    "mean_ms": {"lw": 0, "marker": "o", "ms": 6},
+}
+DASHES: dict[FigureKey, Any] = {"p95_ms": "-", "mean_ms": (0, (4, 2))}
+KIND_TITLES = {"submit": "POST /feeds", "page": "page", "poll": "poll", "list": "list"}
+MODELS: dict[Model, str] = {"closed": "M/M/c//N", "open": "M/M/c"}
 
 
 def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
@@ -44,7 +48,7 @@ def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
     colour = COLOURS[curve["app"]]
     with house_style():
         figure = Figure(figsize=(14, 9))
-        demands = (f"{KINDS.get(kind, kind)} {duration(ms)}" for kind, ms in curve["demand_ms"].items())
+        demands = (f"{KIND_TITLES.get(kind, kind)} {duration(ms)}" for kind, ms in curve["demand_ms"].items())
         demand = ", ".join(demands)
         title = f"What {MODELS[curve['model']]} predicts for {app_name(curve['app'])}, and what was measured"
         head(figure, title, f"{counted(curve['slots'], 'slot')}; measured demand: {demand}")
@@ -63,14 +67,14 @@ def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
     return figure
 
 
-def measured(curve: Curve, key: str) -> list[Mark]:
+def measured(curve: Curve, key: SimulatedKey) -> list[Mark]:
     """A mark for each load at which the point was fit."""
-    return [Mark(each["load"], (each["measured"] or {}).get(key)) for each in curve["at"]]
+    return [Mark(each["load"], each["measured"][key]) for each in curve["at"]]
 
 
-def simulated(curve: Curve, key: str) -> list[tuple[float, float]]:
+def simulated(curve: Curve, key: SimulatedKey) -> list[tuple[float, float]]:
     """The simulated loads, each with its figure."""
-    found = ((each["load"], (each["simulated"] or {}).get(key)) for each in curve["at"])
+    found = ((each["load"], each["simulated"][key]) for each in curve["at"] if each["simulated"])
     return [(load, value) for load, value in found if value is not None]
 
 
@@ -97,21 +101,20 @@ def _latencies(axes: Axes, curve: Curve, colour: str, rule_ms: float) -> None:
 def _shares(axes: Axes, curve: Curve, colour: str) -> None:
     share_axis(axes)
     load_axis(axes, _loads(curve), curve["model"])
-    key = "share_over"
+    key: SimulatedKey = "share_over"
     labels = predicted_line(axes, curve, key, "predicted", colour)
     labels += _last(draw(axes, measured(curve, key), colour, lw=0, marker="o", ms=6), "measured", colour)
     label_ends(axes, labels + _simulation(axes, curve, key, "simulated"))
 
 
-def predicted(curve: Curve, key: str) -> list[tuple[float, float]]:
+def predicted(curve: Curve, key: PredictedKey) -> list[tuple[float, float]]:
     """The loads for which a figure is predicted and finite, each with the figure."""
-    values = curve[key] or []
-    found = zip(curve["loads"], values, strict=False)
+    found = zip(curve["loads"], curve[key], strict=False)
     return [(load, value) for load, value in found if value is not None and math.isfinite(value)]
 
 
 def predicted_line(
-    axes: Axes, curve: Curve, key: str, text: str, colour: str, **style: Any
+    axes: Axes, curve: Curve, key: PredictedKey, text: str, colour: str, **style: Any
 ) -> list[EndLabel]:
     """Draw one predicted figure as a line; returns its label if part of it lies in the chart."""
     left, right = axes.get_xlim()
@@ -127,7 +130,7 @@ def _last(found: Sequence[tuple[float, Any]], text: str, colour: str) -> list[En
     return [EndLabel(x, figure["value"], text, colour) for x, figure in found[-1:]]
 
 
-def _simulation(axes: Axes, curve: Curve, key: str, text: str) -> list[EndLabel]:
+def _simulation(axes: Axes, curve: Curve, key: SimulatedKey, text: str) -> list[EndLabel]:
     found = simulated(curve, key)
     if not found:
         return []
@@ -136,9 +139,9 @@ def _simulation(axes: Axes, curve: Curve, key: str, text: str) -> list[EndLabel]
     return [EndLabel(xs[-1], ys[-1], text, SIMULATED)]
 
 
-def residuals(axes: Axes, curve: Curve, key: str, colour: str) -> None:
+def residuals(axes: Axes, curve: Curve, key: SimulatedKey, colour: str) -> None:
     """Measured and simulated minus predicted: in percent of the prediction; shares in percentage points."""
-    shift = {each["load"]: each["predicted"].get(key) for each in curve["at"]}
+    shift = {each["load"]: each["predicted"][key] for each in curve["at"]}
 
     def off(load: float, value: float) -> float | None:
         expected: float | None = shift[load]
@@ -218,7 +221,7 @@ def _throughput(axes: Axes, curve: Curve) -> None:
     even_ticks(axes.yaxis, 6)
     labels = []
     if bound := predicted(curve, "most_per_s"):
-        slope, knee, limit = _asked(curve, bound), curve["knee_users"], bound[-1][1]
+        slope, knee, limit = _asked(curve, bound), curve["knee_users"] or 0.0, bound[-1][1]
         end = min(axes.get_xlim()[1], 1.25 * top / slope)
         axes.plot([0, end], [0, end * slope], color=GREY, lw=1.4, ls=":", gid="bound")
         labels.append(EndLabel(end, end * slope, "users: N/(D+Z)", GREY))
@@ -239,6 +242,7 @@ def _asked(curve: Curve, bound: Sequence[tuple[float, float]]) -> float:
     whole submitters matters least, gives about the same.
     """
     if asked := curve.get("per_user_per_s"):
-        return float(asked)
-    load, most = max([bound[0], *((load, most) for load, most in bound if load < curve["knee_users"])])
+        return asked
+    knee = curve["knee_users"] or 0.0
+    load, most = max([bound[0], *((load, most) for load, most in bound if load < knee)])
     return most / load

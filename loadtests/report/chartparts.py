@@ -13,11 +13,12 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
+from loadtests.records.recording import Model
 from loadtests.wording import duration
 
 # From Okabe and Ito's palette: two colours distinct for all kinds of colour vision, and in greyscale. An app
 # that was already running is measured alone.
-COLOURS = {"sync": "#D55E00", "queued": "#0072B2", "host": "#0072B2"}
+COLOURS: dict[str, str] = {"sync": "#D55E00", "queued": "#0072B2", "host": "#0072B2"}
 GREY = "#666666"
 
 STYLE: dict[Any, Any] = {
@@ -72,13 +73,13 @@ def head(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.02, 1 - (0.38 + 0.32 * len(lines)) / height, subtitle, size=12, color=GREY, va="center")
 
 
-LOAD_LABELS = {
+LOAD_LABELS: dict[Model, str] = {
     "closed": "simulated users (logarithmic)",
     "open": "visits a second (logarithmic)",
 }
 
 
-def load_axis(axes: Axes, loads: Iterable[float], model: str) -> None:
+def load_axis(axes: Axes, loads: Iterable[float], model: Model) -> None:
     """A logarithmic x axis with a tick at each load tried, and no other; at 1 if there is none."""
     number_axis(axes, loads, LOAD_LABELS[model])
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from loadtests.judging.points import Figure
+from loadtests.records.figures import Figure, FigureKey, Group
+from loadtests.records.results import Results
+from loadtests.records.steps import Point, load_of
 from loadtests.report.chartparts import GREY, EndLabel, arrow_up, room_below
-from loadtests.report.selection import Point, Results, apps_in, load_of, of_app, repeats_of
+from loadtests.report.selection import apps_in, of_app, repeats_of
 from loadtests.wording import SHORT
 
 CAP_POINTS = 3.5
@@ -24,7 +26,7 @@ class Mark:
     repeats: Sequence[float] = ()
 
 
-def marks(results: Results, points: Sequence[Point], group: str, key: str) -> list[Mark]:
+def marks(results: Results, points: Sequence[Point], group: Group, key: FigureKey) -> list[Mark]:
     """A mark for each point, by its load."""
     return [
         Mark(

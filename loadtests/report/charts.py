@@ -5,7 +5,7 @@ Each function takes results, or rows, and returns a matplotlib Figure, without p
 cross without a value; a lower bound (see samples.py) is an upward arrow.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.judging.verdict import finding
+from loadtests.records.figures import FigureKey, Group
+from loadtests.records.predictions import Curve
+from loadtests.records.results import Results
+from loadtests.records.steps import Point, load_of
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
@@ -27,10 +31,10 @@ from loadtests.report.chartparts import (
     share_axis,
 )
 from loadtests.report.chartpoints import crosses, draw, marks, reach
-from loadtests.report.selection import Point, Results, apps_in, curves, load_of, main_model, of_app, usual
+from loadtests.report.selection import apps_in, curves, main_model, of_app, usual
 from loadtests.wording import SHORT, conditions, duration, percent, stated
 
-PERCENTILE_LINES: dict[str, dict[str, Any]] = {
+PERCENTILE_LINES: dict[FigureKey, dict[str, Any]] = {
     "p50_ms": {"lw": 1.6, "marker": "o", "ms": 5},
     "p95_ms": {"lw": 3.2, "marker": "s", "ms": 8},
     "p99_ms": {"lw": 1.6, "marker": "D", "ms": 5, "ls": (0, (2, 1.5))},
@@ -64,7 +68,12 @@ def main_figure(results: Results) -> Figure:
 
 
 def _percentiles(
-    axes: Axes, results: Results, shown: Sequence[Point], group: str, keys: Sequence[str], rule_ms: float
+    axes: Axes,
+    results: Results,
+    shown: Sequence[Point],
+    group: Group,
+    keys: Sequence[FigureKey],
+    rule_ms: float,
 ) -> None:
     """Percentiles of one group of requests against the load, one line per app and percentile."""
     series = {
@@ -80,7 +89,7 @@ def _percentiles(
     label_ends(axes, labels)
 
 
-SHORT_LABELS = {"sync": "sync", "queued": "queued", "host": "your app"}
+SHORT_LABELS: dict[str, str] = {"sync": "sync", "queued": "queued", "host": "your app"}
 
 
 def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
@@ -96,7 +105,7 @@ def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
     label_ends(axes, labels)
 
 
-def _knees(axes: Axes, predicted: Sequence[Mapping[str, Any]]) -> None:
+def _knees(axes: Axes, predicted: Sequence[Curve]) -> None:
     """Mark the knee N* of each app whose measured loads reach it."""
     left, _ = axes.get_xlim()
     knees = [

@@ -1,12 +1,12 @@
 """The figures that a run's results and rows allow, each with its alternative text."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from loadtests.judging.verdict import finding
+from loadtests.records.results import Results
 from loadtests.records.rows import read_rows
 from loadtests.report.chart_machine import cpu_figure, cpu_points, floor_figure
 from loadtests.report.chart_open import open_figure
@@ -15,7 +15,7 @@ from loadtests.report.chart_rows import app_series, ecdf_figure, timeline_figure
 from loadtests.report.chart_sweep import sweep_figure, swept
 from loadtests.report.chart_theory import theory_figure, throughput_figure
 from loadtests.report.charts import main_figure
-from loadtests.report.selection import Results, Step, burst_step, curves, queue_step, shown_steps, usual
+from loadtests.report.selection import burst_step, curves, queue_step, shown_steps, usual
 from loadtests.wording import app_name, load
 
 
@@ -78,7 +78,7 @@ def pictures(results: Results, folder: Path) -> dict[str, Picture]:
 
 def _of_requests(results: Results, folder: Path) -> dict[str, Picture]:
     """The figures of single requests; none if the rows are missing."""
-    shown: Mapping[str, Step] = shown_steps(results)
+    shown = shown_steps(results)
     if not shown or not all((folder / step["rows"]).exists() for step in shown.values()):
         return {}
     settings = results["settings"]

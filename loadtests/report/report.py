@@ -4,27 +4,27 @@
     python -m loadtests report rows.csv                      # reports on a file of requests from the plugin
 
 The report is one self-contained file, without network access or scripts, and needs no prior knowledge of the
-run. The descriptions of settings come from results.schema.json, so that each has one definition.
+run. The descriptions of settings come from their types, as in results.schema.json.
 """
 
 import argparse
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.files import writing
-from loadtests.judging.verdict import TOLD_FIRST, held, holds_more
+from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, said_load
 from loadtests.records.constants import MOST_OVER
+from loadtests.records.results import Results, Settings, read_results
+from loadtests.records.schema import descriptions
+from loadtests.records.steps import LOAD_KEYS, App, LoadKey, Point, load_of
 from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
 from loadtests.report.rowsreport import write_rows_report
 from loadtests.report.selection import (
-    Results,
     apps_in,
     burst_step,
     of_app,
@@ -36,18 +36,16 @@ from loadtests.report.selection import (
 from loadtests.report.sidetables import cost_table, processes_table, queue_table, theory_table
 from loadtests.report.tables import fitness_table, points_table, steps_table
 from loadtests.report.texttable import text_table
-from loadtests.wording import HOW, SHORT, app_name, duration, load, setting, stated, user_count, visits
+from loadtests.wording import HOW, SHORT, app_name, duration, load, setting, stated
 
 __all__ = ["main", "text_table", "write_report"]
-
-SCHEMA = Path(__file__).parents[1] / "results.schema.json"
 
 
 @dataclass(frozen=True)
 class Held:
     """How much load an app holds within the rule: for the headline, with notes."""
 
-    app: str
+    app: App
     name: str
     most: str  # "20 users"
     notes: list[str]
@@ -84,7 +82,7 @@ def write_report(results: Results, folder: Path) -> Path:
         by_app={app: of_app(steps, app) for app in apps_in(results)},
         started=datetime.fromisoformat(results["started_at"]),
         minutes=_minutes(results),
-        describe=_descriptions(),
+        describe=descriptions(Settings),
         judged=judged_app(results),
         app_name=app_name,
         stated=stated,
@@ -98,7 +96,7 @@ def write_report(results: Results, folder: Path) -> Path:
     return path
 
 
-def judged_app(results: Results) -> str:
+def judged_app(results: Results) -> App:
     """The app that the verdict is about: the queued one, or the only one measured."""
     apps = apps_in(results)
     return "queued" if "queued" in apps else apps[0] if apps else "sync"
@@ -115,10 +113,7 @@ def holdings(results: Results) -> list[Held]:
     """For each app with a fit point: the load it holds with the default settings, and with others."""
     found = []
     for app in TOLD_FIRST:
-        said = {
-            model: most_held(of_app(usual(results, model), app), key, say)
-            for model, (key, say) in {"closed": ("users", user_count), "open": ("rate_per_s", visits)}.items()
-        }
+        said = {model: most_held(of_app(usual(results, model), app), key) for model, key in LOAD_KEYS.items()}
         told = [text for text in said.values() if text]
         notes = [f"in open load {said['open']}"] if said["closed"] and said["open"] else []
         if told:
@@ -127,46 +122,41 @@ def holdings(results: Results) -> list[Held]:
     return found
 
 
-def _with_other_settings(results: Results, app: str) -> list[str]:
+def _with_other_settings(results: Results, app: App) -> list[str]:
     """The non-default setting that holds the most users, if that is more than the default holds."""
-    by_setting: dict[str, list[Mapping[str, Any]]] = {}
+    by_setting: dict[str, list[Point]] = {}
     for point in of_app(unusual(results), app):
         if point["model"] == "closed":
             by_setting.setdefault(setting(point), []).append(point)
-    default = held(of_app(usual(results, "closed"), app), "users") or 0
+    default = held_users(of_app(usual(results, "closed"), app)) or 0
     most, name = max(
-        ((held(points, "users") or 0, name) for name, points in by_setting.items()), default=(0, "")
+        ((held_users(points) or 0, name) for name, points in by_setting.items()), default=(0, "")
     )
-    return [f"{most_held(by_setting[name], 'users', user_count)} with {name}"] if most > default else []
+    return [f"{most_held(by_setting[name], 'users')} with {name}"] if most > default else []
 
 
-def most_held(points: Sequence[Mapping[str, Any]], key: str, say: Callable[[Any], str]) -> str:
+def most_held(points: Sequence[Point], key: LoadKey) -> str:
     """ "20 users", "at least 20 users", "not even 1 user"; empty if nothing is fit.
 
     Where there were too few requests: "fewer than 20 users", or "an unknown number of users".
     """
-    fit = sorted((point[key], point["rule"]) for point in points if point["fit"])
+    fit = sorted((load_of(point), point["rule"]) for point in points if point["fit"])
     if not fit:
         return ""
     most = held(points, key)
     if most is not None:
-        return f"at least {say(most)}" if holds_more(points, key) else say(most)
+        said = said_load(most, key)
+        return f"at least {said}" if holds_more(points, key) else said
     broke = next((load for load, rule in fit if rule == "broken"), None)
     if broke is None:
-        return f"an unknown number of {say(2).partition(' ')[2]} (too few requests to say)"
-    return f"not even {say(broke)}" if broke == fit[0][0] else f"fewer than {say(broke)}"
+        return f"an unknown number of {said_load(2, key).partition(' ')[2]} (too few requests to say)"
+    said = said_load(broke, key)
+    return f"not even {said}" if broke == fit[0][0] else f"fewer than {said}"
 
 
 def _minutes(results: Results) -> float:
     start, end = (datetime.fromisoformat(results[key]) for key in ("started_at", "finished_at"))
     return (end - start).total_seconds() / 60
-
-
-def _descriptions() -> dict[str, str]:
-    """The description of each setting in results.schema.json."""
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    settings = schema["properties"]["settings"]["properties"]
-    return {name: setting["description"] for name, setting in settings.items()}
 
 
 # ---- the command
@@ -203,39 +193,7 @@ def write_report_again(folder: Path) -> Path:
 
     Raises LoadTestError if they can't be read.
     """
-    results = read_results(folder / "results.json")
-    try:
-        return write_report(results, folder)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(
-            f"{folder / 'results.json'} is not as results.schema.json says ({type(error).__name__}: {error})."
-            " Is it complete? To resume an interrupted run: python -m loadtests bench --resume"
-            f" {folder}"
-        ) from error
-
-
-def read_results(file: Path) -> dict[str, Any]:
-    """The contents of a results.json. Raises UsageError if it can't be read, or is of another version."""
-    try:
-        results = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"{file.parent} holds no run: {file.name} can't be read ({error.strerror})"
-        ) from error
-    except ValueError as error:
-        raise UsageError(f"{file} is not JSON: {error}") from error
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    expected = {key: schema["properties"][key]["const"] for key in ("schema", "version")}
-    found = {key: results.get(key) for key in expected} if isinstance(results, dict) else {}
-    if found != expected:
-        raise UsageError(
-            f"{file} is not a load test's results of version {expected['version']}, but"
-            f" {found.get('schema') or 'something else'} of version {found.get('version')}. Measure again"
-        )
-    missing = [key for key in schema["required"] if key not in results]
-    if missing:
-        raise UsageError(f"{file} lacks {', '.join(missing)}: it is incomplete. Measure again")
-    return dict(results)
+    return write_report(read_results(folder / "results.json"), folder)
 
 
 def _parser() -> argparse.ArgumentParser:

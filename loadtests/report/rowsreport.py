@@ -11,7 +11,8 @@ import msgspec
 
 from loadtests.errors import UsageError
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict, judge
-from loadtests.judging.samples import Summary, by_group, nearest_rank, summarise, title
+from loadtests.judging.samples import by_group, nearest_rank, summarise, title
+from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, in_window
 from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timeline_figure
@@ -203,8 +204,8 @@ def naive_table(rows: Sequence[Row], recording: Recording) -> Table:
     lines = []
     for group, members in by_group(rows).items():
         pair = [summarise(members, recording.ended_s, recording.rule_ms, naive) for naive in (False, True)]
-        keys = ("p50_ms", "p95_ms", "p99_ms")
-        lines.append(Line([title(group), *(figure(each, key) for key in keys for each in pair)]))
+        cells = [figure(each, key) for key in ("p50_ms", "p95_ms", "p99_ms") for each in pair]
+        lines.append(Line([title(group), *cells]))
     both = ["intended", "naive"]
     return Table(
         "corrected and naive latency",

@@ -1,55 +1,46 @@
 """Select the steps and points of a run for a figure, table or sentence. Pure: from results.json."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
-from loadtests.judging.points import Figure, figure_of, together
+from loadtests.judging.points import figure_of, together
+from loadtests.judging.rule import Ruled
 from loadtests.judging.verdict import comparable, is_default
-from loadtests.wording import SHORT
+from loadtests.records.figures import Figure, FigureKey, Group
+from loadtests.records.predictions import Curve
+from loadtests.records.recording import Model
+from loadtests.records.results import Results
+from loadtests.records.steps import APPS, About, App, Point, Step, load_of
 
-Results = Mapping[str, Any]
-Step = Mapping[str, Any]
-Point = Mapping[str, Any]
-
-LOADS = {"closed": "users", "open": "rate_per_s"}  # the key that holds a step's load, by model
-
-
-def points_in(results: Results) -> list[dict[str, Any]]:
-    """All points; bursts are no points."""
-    return list(results["points"])
+A = TypeVar("A", bound=About)
 
 
-def apps_in(results: Results) -> list[str]:
-    """The measured apps, in reporting order."""
-    return [app for app in SHORT if any(step["app"] == app for step in results["steps"])]
+def apps_in(results: Results) -> list[App]:
+    """The apps that were measured, in the order in which they are told of."""
+    return [app for app in APPS if any(step["app"] == app for step in results["steps"])]
 
 
-def load_of(step: Step | Point) -> float:
-    """The load of a step or point: users, or visits a second."""
-    return float(step[LOADS[step["model"]]])
-
-
-def usual(results: Results, model: str) -> list[dict[str, Any]]:
+def usual(results: Results, model: Model) -> list[Point]:
     """The points of one model with the default slots, workers and threads, by load."""
     steps, settings = results["steps"], results["settings"]
-    found = [p for p in points_in(results) if p["model"] == model and is_default(p, steps, settings)]
+    found = [p for p in results["points"] if p["model"] == model and is_default(p, steps, settings)]
     return sorted(found, key=load_of)
 
 
-def unusual(results: Results) -> list[dict[str, Any]]:
+def unusual(results: Results) -> list[Point]:
     """The points with other slots, workers or threads."""
     steps, settings = results["steps"], results["settings"]
-    return [point for point in points_in(results) if not is_default(point, steps, settings)]
+    return [point for point in results["points"] if not is_default(point, steps, settings)]
 
 
-def main_model(results: Results) -> str:
+def main_model(results: Results) -> Model:
     """The load model of the main figure: closed, unless only open load was measured."""
     return "closed" if usual(results, "closed") or not usual(results, "open") else "open"
 
 
-def of_app(points: Sequence[Point], app: str) -> list[Point]:
-    """The points of one app, in order."""
-    return [point for point in points if point["app"] == app]
+def of_app(measured: Sequence[A], app: App) -> list[A]:
+    """Those steps or points that are of one app, in their order."""
+    return [each for each in measured if each["app"] == app]
 
 
 def fit_steps(results: Results, point: Point) -> list[Step]:
@@ -57,13 +48,14 @@ def fit_steps(results: Results, point: Point) -> list[Step]:
     return [step for index in point["steps"] if (step := results["steps"][index])["fit"]]
 
 
-def repeats_of(results: Results, point: Point, group: str, key: str) -> list[float]:
+def repeats_of(results: Results, point: Point, group: Group, key: FigureKey) -> list[float]:
     """The figure in each fit repeat of a point; empty if there is only one, which is the point itself."""
-    values = [step[group][key] for step in fit_steps(results, point) if step[group][key] is not None]
+    found = (step[group][key] for step in fit_steps(results, point))
+    values = [value for value in found if value is not None]
     return values if len(values) > 1 else []
 
 
-def naive_figure(results: Results, point: Point, group: str, key: str) -> Figure | None:
+def naive_figure(results: Results, point: Point, group: Ruled, key: FigureKey) -> Figure | None:
     """A figure of the naive latencies, from the moment of sending, over all fit repeats."""
     found = [figure_of(step["naive"][group], key) for step in fit_steps(results, point)]
     return together([figure for figure in found if figure is not None])
@@ -75,7 +67,7 @@ def mean_of(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def shown_steps(results: Results) -> dict[str, Step]:
+def shown_steps(results: Results) -> dict[App, Step]:
     """The step of each app that is shown request by request: at the highest load at which every app is fit.
 
     In closed load if there is any, else open; with the default slots, workers and threads. May be empty.
@@ -91,10 +83,10 @@ def shown_steps(results: Results) -> dict[str, Step]:
     return {point["app"]: fit_steps(results, point)[0] for point in fit if load_of(point) == max(loads)}
 
 
-def shown_points(results: Results) -> dict[str, Point]:
+def shown_points(results: Results) -> dict[App, Point]:
     """The points to which the shown steps belong."""
     return {
-        app: next(point for point in points_in(results) if step in fit_steps(results, point))
+        app: next(point for point in results["points"] if step in fit_steps(results, point))
         for app, step in shown_steps(results).items()
     }
 
@@ -112,11 +104,11 @@ def burst_step(results: Results) -> Step | None:
     return next((step for step in results["steps"] if step.get("burst") and step["fit"]), None)
 
 
-def curves(results: Results, model: str | None = None) -> list[Mapping[str, Any]]:
+def curves(results: Results, model: Model | None = None) -> list[Curve]:
     """The predictions for the default slots, workers and threads, of one model or of both."""
     theory, steps, settings = results["theory"], results["steps"], results["settings"]
     return [
         curve
-        for curve in (theory or {}).get("curves", ())
+        for curve in (theory["curves"] if theory else ())
         if model in (None, curve["model"]) and is_default(curve, steps, settings)
     ]

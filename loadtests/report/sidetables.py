@@ -1,20 +1,16 @@
 """Tables that compare: processes, the workers, the queue's cost, prediction and measurement. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from loadtests.judging.points import Figure
+from loadtests.records.predictions import At, SimulatedKey
+from loadtests.records.results import Results
+from loadtests.records.steps import LOAD_KEYS, App, Point, QueueKey, Step, load_of
 from loadtests.report.page import Body, Line, Table
 from loadtests.report.selection import (
-    LOADS,
-    Results,
-    Step,
     apps_in,
     fit_steps,
-    load_of,
     mean_of,
     of_app,
-    points_in,
     usual,
 )
 from loadtests.wording import app_name, duration, load, percent, setting, stated
@@ -22,7 +18,7 @@ from loadtests.wording import app_name, duration, load, percent, setting, stated
 
 def processes_table(results: Results) -> Table:
     """CPU (percent of one core) and peak memory (MiB) of each process, the means of a point's fit repeats."""
-    shown = [point for point in points_in(results) if point["fit"]]
+    shown = [point for point in results["points"] if point["fit"]]
     names = sorted(
         {name for point in shown for step in fit_steps(results, point) for name in step["processes"]}
     )
@@ -43,20 +39,21 @@ def _used(steps: Sequence[Step], names: Sequence[str]) -> list[str]:
     cells = []
     for name in names:
         seen = [step["processes"][name] for step in steps if name in step["processes"]]
-        for key, form in (("cpu_percent", "{:.0f} %"), ("memory_mib", "{:.0f}")):
-            mean = mean_of([each[key] for each in seen])
-            cells.append("" if mean is None else form.format(mean))
+        cpu, memory = (mean_of([each[key] for each in seen]) for key in ("cpu_percent", "memory_mib"))
+        cells += ["" if cpu is None else f"{cpu:.0f} %", "" if memory is None else f"{memory:.0f}"]
     return cells
 
 
 def queue_table(results: Results) -> Table | None:
     """The workers at every load, as means over a point's fit repeats; None without a queue."""
     lines = []
-    for point in of_app(points_in(results), "queued"):
+    for point in of_app(results["points"], "queued"):
         seen = [step["queue"] for step in fit_steps(results, point) if step["queue"]]
         if seen:
             known = {key: mean_of([each[key] for each in seen]) for key in QUEUE_FORMS}
-            said = {key: "" if known[key] is None else form(known[key]) for key, form in QUEUE_FORMS.items()}
+            said = {
+                key: "" if (mean := known[key]) is None else form(mean) for key, form in QUEUE_FORMS.items()
+            }
             there = str(point["workers"] * point["threads"])
             into, held = known["in_per_s"], known["demand_s"]
             needed = "" if into is None or held is None else f"{into * held:.1f}"
@@ -80,7 +77,7 @@ def queue_table(results: Results) -> Table | None:
     return Table("the workers at every load", heads, [Body("", lines)]) if lines else None
 
 
-QUEUE_FORMS: dict[str, Callable[[Any], str]] = {
+QUEUE_FORMS: dict[QueueKey, Callable[[float], str]] = {
     "in_per_s": "{:.1f}".format,
     "out_per_s": "{:.1f}".format,
     "demand_s": "{:.2f} s".format,
@@ -97,8 +94,8 @@ def cost_table(results: Results) -> Table | None:
     None unless both are fit at some load.
     """
     lines = []
-    for model in LOADS:
-        by_app = {
+    for model in LOAD_KEYS:
+        by_app: dict[App, dict[float, Point]] = {
             app: {
                 load_of(point): point
                 for point in usual(results, model)
@@ -144,7 +141,7 @@ def _host_cpu(_: Results, steps: Sequence[Step]) -> str:
 
 def theory_table(results: Results) -> Table | None:
     """Measured, predicted and simulated figures of POST /feeds at each load; None without predictions."""
-    curves = (results["theory"] or {}).get("curves", ())
+    curves = results["theory"]["curves"] if results["theory"] else ()
     bodies = []
     for curve in curves:
         lines = [Line([f"{each['load']:g}", *_compared(each)]) for each in curve["at"]]
@@ -163,18 +160,21 @@ def theory_table(results: Results) -> Table | None:
     return Table("prediction and measurement", heads, bodies) if bodies else None
 
 
-def _compared(at: Mapping[str, Any]) -> list[str]:
+COMPARED: dict[SimulatedKey, Callable[[float], str]] = {
+    "mean_ms": duration,
+    "p95_ms": duration,
+    "share_over": percent,
+    "achieved_per_s": "{:.1f}".format,
+}
+
+
+def _compared(at: At) -> list[str]:
     cells = []
-    for key, say in (
-        ("mean_ms", duration),
-        ("p95_ms", duration),
-        ("share_over", percent),
-        ("achieved_per_s", "{:.1f}".format),
-    ):
-        found: Figure | None = at["measured"].get(key)
+    for key, say in COMPARED.items():
+        found = at["measured"][key]
         bound = "≥ " if found and found["lower_bound"] else ""
         cells.append("–" if found is None else bound + say(found["value"]))
-        for source in ("predicted", "simulated"):
-            value = (at[source] or {}).get(key)
+        for source in (at["predicted"], at["simulated"]):
+            value = source[key] if source else None
             cells.append("–" if value is None else say(value))
     return cells

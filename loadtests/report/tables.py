@@ -1,21 +1,14 @@
 """The tables of steps and points in a report, and the contents of each column. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
-from loadtests.judging.points import Figure
 from loadtests.judging.verdict import SWEPT
+from loadtests.records.figures import Figure, FigureKey, Group, LatencyKey
+from loadtests.records.results import Results
+from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, ServerSide, Step, load_of
 from loadtests.report.page import Body, Line, Table
-from loadtests.report.selection import (
-    LOADS,
-    Point,
-    Results,
-    Step,
-    apps_in,
-    load_of,
-    of_app,
-    points_in,
-)
+from loadtests.report.selection import apps_in, of_app
 from loadtests.wording import (
     app_name,
     figure,
@@ -27,62 +20,53 @@ from loadtests.wording import (
     with_interval,
 )
 
-Cell = Callable[[Mapping[str, Any]], str]
-Columns = Mapping[str, Mapping[str, Cell]]
+R = TypeVar("R", Step, Point)
+Columns = Mapping[str, Mapping[str, Callable[[R], str]]]
 
 
-def _of(*path: str, form: str = "{}") -> Cell:
-    """The value at `path`, or an empty cell."""
-
-    def cell(step: Mapping[str, Any]) -> str:
-        value: Any = step
-        for key in path:
-            value = None if value is None else value.get(key)
-        return "" if value is None else form.format(value).replace("%", " %").replace("  %", " %")
-
-    return cell
+def _number(value: float | None, form: str = "{}") -> str:
+    """A number in that form; nothing where there is none."""
+    return "" if value is None else form.format(value).replace("%", " %").replace("  %", " %")
 
 
-def _latency(group: str, key: str) -> Cell:
+def _latency(group: Group, key: LatencyKey) -> Callable[[Step], str]:
     return lambda step: figure(step[group], key)
 
 
-def _share(*path: str) -> Cell:
-    def cell(step: Mapping[str, Any]) -> str:
-        value: Any = step
-        for key in path:
-            value = None if value is None else value[key]
-        return "–" if value is None else percent(value)
+def _share(group: Group) -> Callable[[Step], str]:
+    def cell(step: Step) -> str:
+        share = step[group]["share_over"]
+        return "–" if share is None else percent(share)
 
     return cell
 
 
-def _interval(step: Mapping[str, Any]) -> str:
+def _interval(step: Step) -> str:
     interval = step["submit"]["share_ci"]
     return "–" if interval is None else f"{interval[0] * 100:.1f} to {interval[1] * 100:.1f} %"
 
 
-def _rule(step: Mapping[str, Any]) -> str:
-    return str(step["rule"]) if step["fit"] else ""
+def _rule(row: R) -> str:
+    return row["rule"] if row["fit"] else ""
 
 
-def _yes(key: str) -> Cell:
-    return lambda step: "yes" if step[key] else "no"
+def _yes(true: bool) -> str:
+    return "yes" if true else "no"
 
 
-STEP_COLUMNS: Columns = {
-    "": {"load": load, "setting": setting, "repeat": _of("repeat")},
-    "verdict": {"fit": _yes("fit"), "rule": _rule},
+STEP_COLUMNS: Columns[Step] = {
+    "": {"load": load, "setting": setting, "repeat": lambda step: _number(step["repeat"])},
+    "verdict": {"fit": lambda step: _yes(step["fit"]), "rule": _rule},
     "requests": {
-        "sent": _of("requests"),
-        "failed": _of("failures"),
-        "unfinished": _of("unfinished"),
-        "dropped": _of("dropped"),
-        "offered /s": _of("offered_per_s", form="{:.1f}"),
-        "answered /s": _of("achieved_per_s", form="{:.1f}"),
+        "sent": lambda step: _number(step["requests"]),
+        "failed": lambda step: _number(step["failures"]),
+        "unfinished": lambda step: _number(step["unfinished"]),
+        "dropped": lambda step: _number(step["dropped"]),
+        "offered /s": lambda step: _number(step["offered_per_s"], "{:.1f}"),
+        "answered /s": lambda step: _number(step["achieved_per_s"], "{:.1f}"),
     },
     "POST /feeds": {
-        "over": _share("submit", "share_over"),
+        "over": _share("submit"),
         "95 % interval": _interval,
         "mean": _latency("submit", "mean_ms"),
         "p50": _latency("submit", "p50_ms"),
@@ -90,56 +74,64 @@ STEP_COLUMNS: Columns = {
         "p99": _latency("submit", "p99_ms"),
         "max": _latency("submit", "max_ms"),
     },
-    "browsing": {"over": _share("browse", "share_over"), "p95": _latency("browse", "p95_ms")},
+    "browsing": {"over": _share("browse"), "p95": _latency("browse", "p95_ms")},
     "time to content": {"p50": _latency("content", "p50_ms"), "p95": _latency("content", "p95_ms")},
 }
 
-FITNESS_COLUMNS: Columns = {
-    "": {"load": load, "setting": setting, "repeat": _of("repeat")},
-    "verdict": {"fit": _yes("fit"), "steady": _yes("steady")},
+
+def _little(say: Callable[[LittlesUsers], str]) -> Callable[[Step], str]:
+    """Of a step of closed load; empty for another."""
+    return lambda step: say(step["little"]) if step["little"] else ""
+
+
+def _server(say: Callable[[ServerSide], str]) -> Callable[[Step], str]:
+    """Of a step whose web server was started for it; empty for another."""
+    return lambda step: say(step["server"]) if step["server"] else ""
+
+
+FITNESS_COLUMNS: Columns[Step] = {
+    "": {"load": load, "setting": setting, "repeat": lambda step: _number(step["repeat"])},
+    "verdict": {"fit": lambda step: _yes(step["fit"]), "steady": lambda step: _yes(step["steady"])},
     "load generator": {
-        "late, p99": _of("loop_lag_p99_ms", form="{:.1f} ms"),
-        "CPU of its core": _of("generator_cpu_percent", form="{:.0f} %"),
+        "late, p99": lambda step: _number(step["loop_lag_p99_ms"], "{:.1f} ms"),
+        "CPU of its core": lambda step: _number(step["generator_cpu_percent"], "{:.0f} %"),
     },
-    "machine": {"CPU": _of("host_cpu_percent", form="{:.0f} %")},
+    "machine": {"CPU": lambda step: _number(step["host_cpu_percent"], "{:.0f} %")},
     "Little's law": {
-        "users": _of("little", "users", form="{:.1f}"),
-        "off by": _of("little", "error", form="{:.1%}"),
+        "users": _little(lambda law: _number(law["users"], "{:.1f}")),
+        "off by": _little(lambda law: _number(law["error"], "{:.1%}")),
     },
     "requests, counted by": {
-        "client: sent": _of("server", "sent"),
-        "server: taken": _of("server", "requests"),
-        "client: answered": _of("server", "answered"),
+        "client: sent": _server(lambda seen: _number(seen["sent"])),
+        "server: taken": _server(lambda seen: _number(seen["requests"])),
+        "client: answered": _server(lambda seen: _number(seen["answered"])),
     },
     "request slots": {
-        "seen": _of("server", "slots"),
-        "in use": _of("server", "utilisation", form="{:.0%}"),
-        "D of POST /feeds": _of("server", "demand_ms", "submit", form="{:.1f} ms"),
+        "seen": _server(lambda seen: _number(seen["slots"])),
+        "in use": _server(lambda seen: _number(seen["utilisation"], "{:.0%}")),
+        "D of POST /feeds": _server(lambda seen: _number(seen["demand_ms"].get("submit"), "{:.1f} ms")),
     },
 }
 
 
-def _value(*path: str) -> Cell:
-    def cell(point: Mapping[str, Any]) -> str:
-        found: Figure | None = point[path[0]] if len(path) == 1 else point[path[0]][path[1]]
-        if path[-1] == "share_over":
-            return with_interval(found, stated_share)
-        return with_interval(
-            found, stated if path[-1].endswith("_ms") else lambda each: f"{each['value']:.1f}"
-        )
-
-    return cell
+def _value(group: Group, key: FigureKey) -> Callable[[Point], str]:
+    say = stated_share if key == "share_over" else stated
+    return lambda point: with_interval(point[group][key], say)
 
 
-POINT_COLUMNS: Columns = {
+def _per_s(figure: Figure) -> str:
+    return f"{figure['value']:.1f}"
+
+
+POINT_COLUMNS: Columns[Point] = {
     "": {
         "load": load,
         "setting": setting,
         "fit repeats": lambda point: f"{point['fit_repeats']} of {len(point['steps'])}",
     },
-    "verdict": {"rule": _rule, "steady": _yes("steady")},
+    "verdict": {"rule": _rule, "steady": lambda point: _yes(point["steady"])},
     "POST /feeds": {
-        "requests": _of("submit", "count"),
+        "requests": lambda point: _number(point["submit"]["count"]),
         "over": _value("submit", "share_over"),
         "mean": _value("submit", "mean_ms"),
         "p50": _value("submit", "p50_ms"),
@@ -148,7 +140,7 @@ POINT_COLUMNS: Columns = {
     },
     "browsing": {"over": _value("browse", "share_over"), "p95": _value("browse", "p95_ms")},
     "time to content": {"p50": _value("content", "p50_ms"), "p95": _value("content", "p95_ms")},
-    "all requests": {"answered /s": _value("achieved_per_s")},
+    "all requests": {"answered /s": lambda point: with_interval(point["achieved_per_s"], _per_s)},
 }
 
 
@@ -164,10 +156,10 @@ def fitness_table(results: Results) -> Table:
 
 def points_table(results: Results) -> Table:
     """The figures of each condition over all repeats, with intervals."""
-    return _table("all repeats together", results, points_in(results), POINT_COLUMNS)
+    return _table("all repeats together", results, results["points"], POINT_COLUMNS)
 
 
-def _table(name: str, results: Results, rows: Sequence[Step | Point], columns: Columns) -> Table:
+def _table(name: str, results: Results, rows: Sequence[R], columns: Columns[R]) -> Table:
     """Rows by app and load, without columns that are empty, or settings that are the same, in all of them."""
     kept = {
         heading: {name: cell for name, cell in cells.items() if _says_something(results, rows, name, cell)}
@@ -190,22 +182,17 @@ def _table(name: str, results: Results, rows: Sequence[Step | Point], columns: C
     return Table(name, [(heading, list(cells)) for heading, cells in kept.items()], bodies)
 
 
-def _order(row: Step | Point) -> tuple[Any, ...]:
-    return (
-        list(LOADS).index(row["model"]),
-        *(row[key] for key in SWEPT),
-        load_of(row),
-        row.get("burst", 0),
-        row.get("repeat", 0),
-    )
+def _order(row: R) -> tuple[object, ...]:
+    model, repeat = list(LOAD_KEYS).index(row["model"]), (row.get("burst", 0), row.get("repeat", 0))
+    return model, row["slots"], row["workers"], row["threads"], load_of(row), repeat
 
 
-def _says_something(results: Results, rows: Sequence[Step | Point], name: str, cell: Cell) -> bool:
+def _says_something(results: Results, rows: Sequence[R], name: str, cell: Callable[[R], str]) -> bool:
     said = {cell(row) for row in rows}
     if name == "setting":
         return len({tuple(row[key] for key in SWEPT) for row in rows}) > 1
     if name == "repeat":
-        return bool(results["settings"]["repeats"] > 1)
+        return results["settings"]["repeats"] > 1
     if name == "dropped":
         return said != {"0"}
     return not said <= {"", "–"}

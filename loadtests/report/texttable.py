@@ -1,15 +1,15 @@
 """A run as plain text: the final table in the terminal."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from loadtests.judging.verdict import SWEPT
-from loadtests.report.selection import Results, load_of, points_in
-from loadtests.wording import APPS, SHORT, duration, load, setting, stated, stated_share
+from loadtests.records.results import Results
+from loadtests.records.steps import APPS, READERS, Point, Step, load_of
+from loadtests.wording import SHORT, all_settings, duration, load, stated, stated_share
 
 LINE = "{:>7} {:8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>11} {:>3}"
-SHORT_NAMES = {**{app: app for app in APPS}, "host": "your app"}
+SHORT_NAMES: dict[str, str] = {**{app: app for app in READERS}, "host": "your app"}
 
 
 def text_table(results: Results) -> str:
@@ -17,7 +17,7 @@ def text_table(results: Results) -> str:
     over = f"over {duration(results['settings']['rule_ms'])}"
     heads = ("load", "app", "requests", "p50", "p95", "p99", over, "content p50", "fit")
     lines = ["p50 to p99: latency of POST /feeds. Content: until the feed can be read."]
-    points = sorted(points_in(results), key=_order)
+    points = sorted(results["points"], key=_order)
     if any(point["model"] == "open" for point in points):
         lines.append("Load: users; with /s, visits a second.")
     if results["settings"]["repeats"] > 1:
@@ -26,24 +26,25 @@ def text_table(results: Results) -> str:
     settings = {tuple(point[key] for key in SWEPT) for point in points}
     before = None
     for point in points:
-        if len(settings) > 1 and (now := setting({**point, "app": "queued"})) != before:
+        if len(settings) > 1 and (now := all_settings(point)) != before:
             lines.append(f"{now}:")
             before = now
         lines.append(LINE.format(*_cells(point)))
     for step in results["steps"]:
         if "burst" in step:
             lines.append(_burst(results, step))
-        for key, what in (("repeated_because", "Measured once more"), ("unfit_reasons", "Not fit")):
-            for reason in step.get(key, []):
+        because = step.get("repeated_because", [])
+        for reasons, what in ((because, "Measured once more"), (step["unfit_reasons"], "Not fit")):
+            for reason in reasons:
                 lines += textwrap.wrap(f"{what}: {SHORT[step['app']]}, {load(step)}: {reason}", 80)
     return "\n".join(lines)
 
 
-def _order(point: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*(point[key] for key in SWEPT), point["model"], load_of(point), list(SHORT).index(point["app"]))
+def _order(point: Point) -> tuple[object, ...]:
+    return (*(point[key] for key in SWEPT), point["model"], load_of(point), APPS.index(point["app"]))
 
 
-def _cells(point: Mapping[str, Any]) -> Sequence[str]:
+def _cells(point: Point) -> Sequence[str]:
     submit = point["submit"]
     repeats = len(point["steps"])
     fit = f"{point['fit_repeats']}/{repeats}" if repeats > 1 else "yes" if point["fit"] else "no"
@@ -58,8 +59,8 @@ def _cells(point: Mapping[str, Any]) -> Sequence[str]:
     )
 
 
-def _burst(results: Results, step: Mapping[str, Any]) -> str:
-    burst = (results["theory"] or {}).get("burst") or {}
-    drained = burst.get("measured_s")
+def _burst(results: Results, step: Step) -> str:
+    burst = results["theory"]["burst"] if results["theory"] else None
+    drained = burst["measured_s"] if burst else None
     said = "" if drained is None else f": no more of them waited {drained:.1f} s later"
-    return f"Burst of {step['burst']} jobs at once{said}."
+    return f"Burst of {step.get('burst')} jobs at once{said}."

@@ -4,22 +4,23 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-ENOUGH_TO_PIN = 4  # processors; with fewer, the rest can't spare one for the generator
+from loadtests.records.results import Machine
+
+ENOUGH_TO_PIN = 4  # processors; with fewer, one that only the generator may use is one too few for the rest
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> Machine:
     """The `machine` of results.json: processor, cores, memory in GiB, system, Python."""
-    return {
-        "cpu": _cpu(),
-        "cores": psutil.cpu_count() or 1,
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
+    return Machine(
+        cpu=_cpu(),
+        cores=psutil.cpu_count() or 1,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        system=platform.platform(),
+        python=platform.python_version(),
+    )
 
 
 def _cpu() -> str:

@@ -14,6 +14,7 @@ import psutil
 import sqlalchemy as sa
 
 from loadtests.errors import ProcessError
+from loadtests.records.steps import Look
 from loadtests.servers.processes import Process
 from loadtests.servers.slotmeter import SlotCounts, read_slots
 
@@ -223,17 +224,17 @@ def drain_seconds(samples: Sequence[Sample], load_ended: float) -> float | None:
     return next((sample.at - load_ended for sample in queue if not sample.jobs), None)
 
 
-def timeline(samples: Sequence[Sample], origin: float) -> list[dict[str, float | int | None]]:
+def timeline(samples: Sequence[Sample], origin: float) -> list[Look]:
     """The samples from the second on, as results.json holds them; `t_s` counts from `origin` (Unix time)."""
     return [
-        {
-            "t_s": round(after.at - origin, 2),
-            "host_cpu_percent": round(_host_percent(before, after), 1),
-            "enqueued": after.enqueued,
-            "fetched": after.fetched,
-            "backlog": after.backlog,
-            "running": after.running,
-        }
+        Look(
+            t_s=round(after.at - origin, 2),
+            host_cpu_percent=round(_host_percent(before, after), 1),
+            enqueued=after.enqueued,
+            fetched=after.fetched,
+            backlog=after.backlog,
+            running=after.running,
+        )
         for before, after in pairwise(samples)
     ]
 

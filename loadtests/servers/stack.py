@@ -26,10 +26,10 @@ from types import TracebackType
 from typing import Self
 
 from loadtests.errors import ProcessError
+from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database, database_server, fresh_database
 from loadtests.servers.processes import Process
 from loadtests.servers.slotmeter import FOLDER
-from loadtests.wording import APPS
 
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
 WORKING = "Starting job worker"  # printed by a worker when it starts
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests stack", description="Run a reader with everything it needs, until Ctrl-C."
     )
-    parser.add_argument("app", choices=list(APPS))
+    parser.add_argument("app", choices=READERS)
     parser.add_argument("--port", type=int, help="port of the reader; default 8001 for sync, 8002 for queued")
     parser.add_argument("--feeds-port", type=int, help="port of the feed server; default 9001 or 9002")
     parser.add_argument("--slots", type=int, default=8, help="requests served at a time; default 8")

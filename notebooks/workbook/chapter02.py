@@ -1,7 +1,7 @@
 """Helpers for chapter 2: figures of its steps, and what chance does to such short ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from loadtests.predicting.demands import demands, workload
 from loadtests.predicting.simulation import Period, feed_service, simulate_closed
@@ -14,7 +14,8 @@ from workbook.session import WorkbookError
 
 Results = Mapping[str, Any]
 
-LATENCIES = ("mean_ms", "p95_ms")
+Latency = Literal["mean_ms", "p95_ms"]
+LATENCIES: tuple[Latency, ...] = ("mean_ms", "p95_ms")
 
 
 def prediction_of(results: Results) -> Mapping[str, Any]:
@@ -84,7 +85,7 @@ def print_loads(submitters: Sequence[int], rates: Sequence[float], demand: float
         print(f"open, {rate:2} visits a second: {asked}, R = {arriving.response:5.2f} s")
 
 
-def short_steps(results: Results, count: int = 200) -> dict[int, dict[str, tuple[float, float]]]:
+def short_steps(results: Results, count: int = 200) -> dict[int, dict[Latency, tuple[float, float]]]:
     """The range of 95 % of `count` simulated steps as short as the measured ones: what chance allows.
 
     By users and figure, in ms. The feeds are those of the mix, and the demand is the measured one.
@@ -108,7 +109,8 @@ def short_steps(results: Results, count: int = 200) -> dict[int, dict[str, tuple
             simulate_closed(work, step["slots"], users, period, draws, seed).figures()
             for seed in range(count)
         ]
-        limits[users] = {key: _middle([run[key] for run in runs if run], percent=95) for key in LATENCIES}
+        figures = {key: [run[key] or 0.0 for run in runs if run] for key in LATENCIES}
+        limits[users] = {key: _middle(values, percent=95) for key, values in figures.items()}
     return limits
 
 

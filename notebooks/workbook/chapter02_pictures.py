@@ -1,6 +1,7 @@
 """Chapter 2's pictures: the knee, how many requests are at the server, and how long they wait."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,11 +23,14 @@ from loadtests.report.chartparts import (
     rule_line,
 )
 from loadtests.theory import ClosedLoad, knee
-from workbook.chapter02 import Results, feeds_per_s, held_by_a_visit, prediction_of, short_steps
+from workbook.chapter02 import Latency, Results, feeds_per_s, held_by_a_visit, prediction_of, short_steps
 
-Limits = Mapping[int, Mapping[str, tuple[float, float]]]  # by users and figure: lowest and highest
+Limits = Mapping[int, Mapping[Latency, tuple[float, float]]]  # by users and figure: lowest and highest
 
-FIGURES = {"mean_ms": ("mean", "o", (0, (4, 2)), -0.42), "p95_ms": ("p95", "s", "-", 0.42)}
+FIGURES: dict[Latency, Any] = {
+    "mean_ms": ("mean", "o", (0, (4, 2)), -0.42),
+    "p95_ms": ("p95", "s", "-", 0.42),
+}
 
 
 def throughput_figure(results: Results) -> Figure:

@@ -12,7 +12,8 @@ from typing import Any
 
 from loadtests.errors import ProcessError
 from loadtests.judging.rule import word_of
-from loadtests.judging.samples import Summary, nearest_rank, summarise
+from loadtests.judging.samples import nearest_rank, summarise
+from loadtests.records.figures import Summary
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import Row, in_window
 from loadtests.report.chart_rows import Series

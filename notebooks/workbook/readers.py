@@ -29,7 +29,7 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="workbook-") as name:
         folder = Path(name)  # a fresh one: a step that is in the folder is not measured again
-        results = run(plan, folder)
+        results: dict[str, Any] = {**run(plan, folder)}
         if results["interrupted"]:
             raise KeyboardInterrupt
         if rows:

@@ -1,0 +1,105 @@
+"""Figures as results.json holds them: of one group of requests in a step, and of all repeats together."""
+
+from typing import Annotated, Literal, TypedDict
+
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0)]
+Whole = Annotated[int, Meta(ge=1)]  # a number of what there must be one of at least
+Amount = Annotated[float, Meta(ge=0)]
+Above0 = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+Word = Literal["kept", "broken", "undecided"]
+Group = Literal["submit", "browse", "content"]
+LatencyKey = Literal["p50_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms"]
+FigureKey = Literal["p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over"]  # what has an interval
+
+GROUPS: tuple[Group, ...] = ("submit", "browse", "content")
+FIGURES: tuple[FigureKey, ...] = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over")
+
+
+def says(description: str) -> Meta:
+    """What the schema says of a key."""
+    return Meta(description=description)
+
+
+RULE = says("What the 95 % intervals of the shares over the rule prove.")
+_PAIR = Meta(min_length=2, max_length=2)
+_UNIQUE = Meta(extra_json_schema={"uniqueItems": True})
+Interval = Annotated[list[Amount | None], _PAIR]  # [low, high]; an end may not be known
+ShareInterval = Annotated[list[Share], _PAIR]
+
+
+class Summary(TypedDict):
+    """The figures of one group of requests. Failures are in no percentile; unfinished requests are in all."""
+
+    count: Annotated[Count, says("Requests, with those that failed or are unfinished.")]
+    failures: Annotated[Count, says("Requests that ended with an error, or with a status of 400 and above.")]
+    unfinished: Annotated[Count, says("Requests still in flight when the step ended (censored).")]
+    dropped: Annotated[Count, says("Requests of open load that were never sent.")]
+    p50_ms: Annotated[
+        Amount | None,
+        says("Median of the latencies of answered requests, nearest rank, milliseconds; null without any."),
+    ]
+    p95_ms: Annotated[Amount | None, says("Their 95th percentile.")]
+    p99_ms: Annotated[Amount | None, says("Their 99th percentile.")]
+    max_ms: Annotated[Amount | None, says("The largest of them.")]
+    mean_ms: Annotated[
+        Amount | None,
+        says(
+            "Mean latency of answered requests and, as long as they had waited, of unfinished ones;"
+            " milliseconds."
+        ),
+    ]
+    p50_ci: Annotated[
+        Interval | None,
+        says("95 % interval of p50_ms from order statistics; null where so few requests give none."),
+    ]
+    p95_ci: Annotated[Interval | None, says("The same of p95_ms.")]
+    p99_ci: Annotated[Interval | None, says("The same of p99_ms.")]
+    over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
+    judged: Annotated[Count, says("Of these many: without those that were cut off before anybody could say.")]
+    share_over: Annotated[
+        Share | None,
+        says(
+            "Share of requests that took longer than the rule (settings.rule_ms, by default 500 ms), failed,"
+            " or are unfinished and had waited that long: over / judged; null if none is decided."
+        ),
+    ]
+    share_ci: Annotated[
+        ShareInterval | None,
+        says("95 % interval of that share: [low, high], exact binomial (Clopper-Pearson)."),
+    ]
+    lower_bounds: Annotated[
+        list[LatencyKey],
+        _UNIQUE,
+        says("Which latencies are only lower bounds, because they rest on unfinished requests."),
+    ]
+
+
+class Figure(TypedDict):
+    """A figure with its 95 % interval: within the run if measured once, between the repeats if more often."""
+
+    value: Annotated[float, says("The figure: of several repeats their mean.")]
+    low: Annotated[float | None, says("Where its interval begins; null if that is not known.")]
+    high: Annotated[float | None, says("Where it ends.")]
+    lower_bound: Annotated[bool, says("True if the truth may be anything above the value.")]
+
+
+class Compared(TypedDict):
+    """The figures of POST /feeds that are held beside predictions; null where there is none."""
+
+    mean_ms: Annotated[Figure | None, says("Mean latency, milliseconds.")]
+    p50_ms: Annotated[Figure | None, says("Its median.")]
+    p95_ms: Annotated[Figure | None, says("Its 95th percentile.")]
+    p99_ms: Annotated[Figure | None, says("Its 99th percentile.")]
+    share_over: Annotated[Figure | None, says("Share over the rule.")]
+
+
+class GroupFigures(Compared):
+    """The figures of one group of requests, all fit repeats of a condition together."""
+
+    over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
+    judged: Annotated[Count, says("Of these many: without those that were cut off before anybody could say.")]
+    count: Annotated[Count, says("Requests of all its fit repeats.")]

@@ -1,0 +1,258 @@
+"""Steps and points as results.json holds them: one measurement of a condition, and all repeats of it."""
+
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from loadtests.records.figures import (
+    RULE,
+    Above0,
+    Amount,
+    Count,
+    Figure,
+    GroupFigures,
+    Share,
+    Summary,
+    Whole,
+    Word,
+    says,
+)
+from loadtests.records.recording import Model
+
+App = Literal["sync", "queued", "host"]
+LoadKey = Literal["users", "rate_per_s"]
+Swept = Literal["slots", "workers", "threads"]
+
+APPS: tuple[App, ...] = ("sync", "queued", "host")  # in the order in which they are told of
+READERS: tuple[App, ...] = ("sync", "queued")  # those that can be started here
+LOAD_KEYS: dict[Model, LoadKey] = {"closed": "users", "open": "rate_per_s"}  # which one says how much
+
+
+class MeasuredLoad(TypedDict):
+    """How much load was put on an app."""
+
+    model: Annotated[Model, says("As in settings.")]
+    users: Annotated[Whole | None, says("Simulated users of closed load; null for open load.")]
+    rate_per_s: Annotated[
+        Above0 | None, says("Visits a second that open load intends; null for closed load.")
+    ]
+
+
+class Capacity(TypedDict):
+    """What an app had to serve its load."""
+
+    slots: Annotated[Whole, says("c, requests that the web server serves at the same time.")]
+    workers: Annotated[Whole, says("Worker processes.")]
+    threads: Annotated[Whole, says("Jobs that each worker performs at the same time.")]
+
+
+class About(MeasuredLoad, Capacity):
+    """Which condition was measured: one app under one load, and what it had to serve it."""
+
+    app: Annotated[App, says("Which app.")]
+
+
+class Naive(TypedDict):
+    """Latencies from the moment of sending, as most tools count: what a late generator hides."""
+
+    submit: Summary
+    browse: Summary
+
+
+class LittlesUsers(TypedDict):
+    """Little's law over the rows of a closed step: do its figures agree with one another?"""
+
+    users: Annotated[
+        Amount,
+        says(
+            "Users by Little's law: throughput times (time in the system + time spent thinking), both"
+            " measured."
+        ),
+    ]
+    error: Annotated[Amount, says("How far that is from the users that were there, relative.")]
+
+
+class ServerSide(TypedDict):
+    """The step as the web server saw it."""
+
+    requests: Annotated[Count, says("Requests that the web server's slots took, whole step.")]
+    sent: Annotated[Count, says("Requests that the load generator sent, whole step.")]
+    answered: Annotated[Count, says("Requests that the load generator got an answer to, whole step.")]
+    slots: Annotated[Count, says("Slots that were seen to serve.")]
+    utilisation: Annotated[
+        Amount, says("Share of the slots' time that they were busy in the measured window.")
+    ]
+    demand_ms: Annotated[
+        dict[str, Amount],
+        says("Mean time that a request spends in a slot, by kind of request, in milliseconds."),
+    ]
+    served: Annotated[
+        dict[str, Count],
+        says("Requests that the slots answered in the measured window, by kind: submit, page, poll, list."),
+    ]
+    demand_scv: Annotated[
+        dict[str, Amount],
+        says(
+            "Squared coefficient of variation (variance / squared mean) of the time that a request spends in"
+            " a slot, by kind: 1 for exponential times. Kinds that came less than twice are left out."
+        ),
+    ]
+
+
+class QueueSide(TypedDict):
+    """The step as the queued app's workers saw it."""
+
+    in_per_s: Annotated[Amount, says("Jobs enqueued a second in the measured window.")]
+    out_per_s: Annotated[Amount, says("Jobs finished a second in the measured window.")]
+    utilisation: Annotated[Amount, says("Share of the worker threads that had a job, on average.")]
+    demand_s: Annotated[
+        Amount | None,
+        says("Mean time that a thread has a job, by Little's law: jobs in threads / jobs out a second."),
+    ]
+    workers_needed: Annotated[
+        Count | None,
+        says("Threads that in_per_s x demand_s keeps busy; fewer than that, and the backlog grows."),
+    ]
+    backlog_max: Annotated[Count, says("Most jobs that waited at once in the measured window.")]
+    backlog_mean: Annotated[Amount, says("Jobs that waited, on average.")]
+    drain_s: Annotated[
+        Amount | None,
+        says(
+            "Seconds from the end of the load until no job waited or ran; null if it was not waited for so"
+            " long."
+        ),
+    ]
+
+
+QueueKey = Literal[
+    "in_per_s", "out_per_s", "utilisation", "demand_s", "backlog_max", "backlog_mean", "drain_s"
+]
+
+
+class ProcessUse(TypedDict):
+    """What one process used."""
+
+    cpu_percent: Annotated[float, says("CPU, percent of one core.")]
+    memory_mib: Annotated[Amount, says("Largest memory, MiB.")]
+
+
+class Look(TypedDict):
+    """The machine and the queue, looked at once."""
+
+    t_s: Annotated[float, says("When, in seconds on the clock of the rows.")]
+    host_cpu_percent: Annotated[float, says("Use of all cores since the look before.")]
+    enqueued: Annotated[Count, says("Feeds that were added so far.")]
+    fetched: Annotated[Count, says("Those whose fetch has ended.")]
+    backlog: Annotated[int | None, says("Jobs that wait; null where there is no queue.")]
+    running: Annotated[int | None, says("Jobs that a worker has.")]
+
+
+class Step(About):
+    """One measurement of one condition, with a fresh server and database."""
+
+    burst: NotRequired[
+        Annotated[Whole, says("Feeds added at once in this step; absent in all but the burst step.")]
+    ]
+    repeat: Annotated[Whole, says("Which repeat of its condition this is, from 1.")]
+    window_s: Annotated[
+        list[Amount],
+        Meta(min_length=2, max_length=2),
+        says(
+            "Requests that were meant to start between these seconds, on the clock of the rows, are counted."
+        ),
+    ]
+    requests: Annotated[Count, says("HTTP requests of the measured window, of all kinds.")]
+    failures: Annotated[Count, says("Those that ended with an error, or with a status of 400 and above.")]
+    unfinished: Annotated[Count, says("Those still in flight when the step ended.")]
+    dropped: Annotated[
+        Count,
+        says("Visits of open load that were never sent, since the cap on what is in flight was reached."),
+    ]
+    offered_per_s: Annotated[Amount, says("Requests a second that the users meant to send.")]
+    achieved_per_s: Annotated[
+        Amount, says("Requests a second that ended in the measured window, whenever they were sent.")
+    ]
+    submit: Annotated[Summary, says("POST /feeds: from the intended start to the answer.")]
+    browse: Annotated[Summary, says("Pages opened by users who only browse.")]
+    content: Annotated[
+        Summary, says("From a POST /feeds until the page shows the feed, or says why it failed.")
+    ]
+    naive: Annotated[
+        Naive,
+        says("The same from the moment of sending, as most tools count: what a late generator hides."),
+    ]
+    polls_share: Annotated[Share, says("Share of the requests that ask whether a feed is there yet.")]
+    fit: Annotated[
+        bool,
+        says(
+            "False: the machine or the load generator was the bottleneck, so that the figures say nothing"
+            " about the app."
+        ),
+    ]
+    unfit_reasons: Annotated[list[str], says("Why it is not fit; empty if it is.")]
+    repeated_because: NotRequired[
+        Annotated[
+            list[str],
+            Meta(min_length=1),
+            says("Why the step was measured once more; absent if it was not. Only the second time is here."),
+        ]
+    ]
+    steady: Annotated[
+        bool,
+        says(
+            "False if the second half of the measured window differs from the first: the step was still on"
+            " its way somewhere."
+        ),
+    ]
+    unsteady_reasons: Annotated[list[str], says("In what it differs; empty if it is steady.")]
+    rule: Annotated[Word, RULE]
+    host_cpu_percent: Annotated[Amount, says("Mean use of all cores of the machine together.")]
+    generator_cpu_percent: Annotated[
+        Amount, says("Mean use of the one core that the load generator can use.")
+    ]
+    loop_lag_p99_ms: Annotated[
+        Amount,
+        says("How late the load generator was with what it had to do, 99th percentile, milliseconds."),
+    ]
+    little: Annotated[
+        LittlesUsers | None,
+        says("Little's law over the rows of a closed step; null for open load."),
+    ]
+    server: Annotated[
+        ServerSide | None,
+        says("The step as the web server saw it; null for a server that was running already."),
+    ]
+    queue: Annotated[QueueSide | None, says("The queued app's workers; null for the others.")]
+    processes: Annotated[
+        dict[str, ProcessUse], says("CPU and largest memory of each process of the step, by its name.")
+    ]
+    timeline: Annotated[
+        list[Look],
+        says("The machine and the queue as they were looked at during the step, oldest first."),
+    ]
+    rows: Annotated[str, says("The raw rows of this step: a CSV file, its path relative to results.json.")]
+    ended_s: Annotated[
+        Amount,
+        says(
+            "End of the step on the clock of the rows, in seconds: unfinished requests had waited until then."
+        ),
+    ]
+
+
+class Point(About):
+    """All repeats of one condition."""
+
+    steps: Annotated[list[Count], says("Which of `steps` these are.")]
+    fit_repeats: Annotated[Count, says("How many of them are fit; the others are left out.")]
+    fit: Annotated[bool, says("True if any is.")]
+    steady: Annotated[bool, says("True if all fit ones are steady.")]
+    submit: Annotated[GroupFigures, says("POST /feeds.")]
+    browse: Annotated[GroupFigures, says("Pages opened by users who only browse.")]
+    content: Annotated[GroupFigures, says("From a POST /feeds until its content.")]
+    achieved_per_s: Annotated[Figure | None, says("Requests a second that were answered.")]
+    rule: Annotated[Word, RULE]
+
+
+def load_of(measured: MeasuredLoad) -> float:
+    """How much load it had: users, or visits a second; 0 for neither."""
+    return measured[LOAD_KEYS[measured["model"]]] or 0
