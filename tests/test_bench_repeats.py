@@ -173,6 +173,7 @@ def test_an_interrupted_run_goes_on_with_the_repeats_that_were_added(
     assert [step["repeat"] for step in results["steps"]] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_too_few_requests_end_the_command_with_a_status_of_their_own(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +187,7 @@ def test_too_few_requests_end_the_command_with_a_status_of_their_own(
     assert 'failures="0" errors="0" skipped="1"' in junit.read_text()
 
 
+@pytest.mark.slow
 def test_what_was_measured_before_a_process_failed_is_told(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +212,7 @@ def test_a_run_under_make_is_gone_on_with_by_make(
     assert f"""make bench ARGS="--resume '{out}'\"""" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 @pytest.mark.parametrize("full", ["results.json", "report.html", "summary"])
 def test_a_full_disk_is_named_after_the_verdict(
@@ -233,6 +236,7 @@ def test_a_full_disk_is_named_after_the_verdict(
     assert all(path.stat().st_size > 0 for name, path in file.items() if name != full)
 
 
+@pytest.mark.slow
 def test_a_step_that_could_not_be_written_is_still_told(
     measured: Measure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
