@@ -88,6 +88,16 @@ def test_a_request_whose_user_was_stopped_too_soon_to_say_is_left_out(
     assert recorder.left_out == 1
 
 
+def test_what_is_too_slow_when_it_is_cut_off_depends_on_the_rule(clock: Clock) -> None:
+    """0.3 s is over a rule of 200 ms."""
+    recorder = Recorder(clock, rule_ms=200)
+    with pytest.raises(Killed), recorder.request(1, "submit", "POST /feeds"):
+        clock.seconds += 0.3
+        raise Killed
+    (row,) = recorder.close()
+    assert row.failed and row.error == CUT_OFF
+
+
 def test_an_exception_in_the_block_makes_it_a_failure(recorder: Recorder) -> None:
     """With the exception's message, unless an error was set already."""
     with pytest.raises(ValueError), recorder.request(1, "browse", "GET /"):

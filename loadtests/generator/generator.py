@@ -58,7 +58,7 @@ class Generator:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.load = load
-        self.recorder = Recorder(clock)
+        self.recorder = Recorder(clock, load.rule_ms)
         self._users = users
         self._numbers = itertools.count(index * USERS_A_PROCESS)
         self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request

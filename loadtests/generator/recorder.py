@@ -42,8 +42,9 @@ class Pending:
 class Recorder:
     """Collects requests in memory. All times are seconds since `start()`, on a monotonic clock."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter):
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, rule_ms: float = RULE_MS):
         self._clock = clock
+        self._rule_ms = rule_ms
         self.start()
 
     def start(self) -> None:
@@ -90,12 +91,12 @@ class Recorder:
         """Record that a request's user was stopped while the request was in flight.
 
         After `stop()` the request stays unfinished: it waited until the recording ended. Before `stop()` only
-        the time it had waited is known. From `RULE_MS` on it is a failure; below, its outcome is unknown, so
+        the time it had waited is known. From `rule_ms` on it is a failure; below, its outcome is unknown, so
         it is left out of the rows, and counted.
         """
         if self.stopped is None and pending.done is None:
             pending.done, pending.error = self.now(), CUT_OFF
-            pending.left_out = (pending.done - pending.intended) * 1000 < RULE_MS
+            pending.left_out = (pending.done - pending.intended) * 1000 < self._rule_ms
 
     def never_sent(self, user: int, group: str, name: str, intended: float, error: str = "") -> None:
         """Record a request that was due at `intended` and never sent. `error`: DROPPED, or none."""
