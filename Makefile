@@ -85,7 +85,7 @@ chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; ARG
 	@$(RUN) notebooks/build.py $(ARGS)
 
 .PHONY: schema
-schema: $(VENV)/bench.stamp  ## write loadtests/results.schema.json, which is made of the types
+schema: $(VENV)/bench.stamp  ## write loadtests/results.schema.json from the types
 	@$(RUN) -m loadtests.records.schema
 
 .PHONY: wc

@@ -211,7 +211,7 @@ class Results(Measured):
 
 
 def read_results(file: Path) -> Results:
-    """What a results.json holds. Raises UsageError if it can't be read, is another's, or is not whole."""
+    """What a results.json holds. Raises UsageError if it can't be read, or is not a complete result."""
     try:
         written = file.read_bytes()
         kind = msgspec.json.decode(written)

@@ -23,7 +23,7 @@ App = Literal["sync", "queued", "host"]
 LoadKey = Literal["users", "rate_per_s"]
 Swept = Literal["slots", "workers", "threads"]
 
-APPS: tuple[App, ...] = ("sync", "queued", "host")  # in the order in which they are told of
+APPS: tuple[App, ...] = ("sync", "queued", "host")  # in reporting order
 READERS: tuple[App, ...] = ("sync", "queued")  # those that can be started here
 LOAD_KEYS: dict[Model, LoadKey] = {"closed": "users", "open": "rate_per_s"}  # which one says how much
 
@@ -254,5 +254,5 @@ class Point(About):
 
 
 def load_of(measured: MeasuredLoad) -> float:
-    """How much load it had: users, or visits a second; 0 for neither."""
+    """The amount of load: users, or visits a second; 0 if it has neither."""
     return measured[LOAD_KEYS[measured["model"]]] or 0

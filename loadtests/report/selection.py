@@ -16,7 +16,7 @@ A = TypeVar("A", bound=About)
 
 
 def apps_in(results: Results) -> list[App]:
-    """The apps that were measured, in the order in which they are told of."""
+    """The measured apps, in reporting order."""
     return [app for app in APPS if any(step["app"] == app for step in results["steps"])]
 
 
@@ -39,7 +39,7 @@ def main_model(results: Results) -> Model:
 
 
 def of_app(measured: Sequence[A], app: App) -> list[A]:
-    """Those steps or points that are of one app, in their order."""
+    """The steps or points of one app, in order."""
     return [each for each in measured if each["app"] == app]
 
 
