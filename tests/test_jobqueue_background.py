@@ -1,4 +1,4 @@
-"""Workers in the background: start, scale, status, stop, and the file by which they find the supervisor."""
+"""Workers in the background: start, scale, status, stop, and the state file that locates the supervisor."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ Command = Callable[..., tuple[int, str]]
 def test_start_returns_when_the_workers_work(
     queue: Queue, database_url: str, start: Start, order: Command, tmp_path: Path
 ) -> None:
-    """They go on after it, in the background, until stop. A second start is refused."""
+    """They keep working in the background until stop. A second start is refused."""
     started = start("-n", "2", "--stop-timeout", "0.3")
     assert started.returncode == 0, started.stderr
     assert started.stdout.endswith("runs, with workers: 2; they write to jobqueue.log\n")
@@ -55,7 +55,7 @@ def test_start_returns_when_the_workers_work(
 def test_start_says_what_is_wrong_before_it_goes_to_the_background(
     order: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With work's words and exit statuses; nothing is left behind."""
+    """Messages and exit statuses are those of `work`, and nothing is left behind."""
     monkeypatch.setattr(sys, "path", sys.path[:])
     for arguments, status, words in (
         ("--database jobs.db", 2, "'jobs.db' is not a database URL"),
@@ -71,7 +71,7 @@ def test_start_says_what_is_wrong_before_it_goes_to_the_background(
 
 @pytest.mark.live
 def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_path: Path) -> None:
-    """Here a module can be imported once, by `start` itself. The supervisor is stopped again."""
+    """The module can be imported only once, by `start` itself. The supervisor is stopped again."""
     (tmp_path / "once.py").write_text(
         "from pathlib import Path\nif Path('imported').exists():\n    raise ImportError('not once more')\n"
         "Path('imported').touch()\n"
@@ -87,7 +87,7 @@ def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_p
 def test_scale_starts_workers_and_stops_them(
     queue: Queue, start_supervisor: StartSupervisor, order: Command
 ) -> None:
-    """It returns when there are as many as were asked for. Those that stay are the oldest."""
+    """It returns when the requested number is running. Scaling down keeps the oldest."""
     supervisor = start_supervisor(1)
     (first,) = supervisor.workers()
     assert order("scale", "3") == (0, "workers: 3\n")
@@ -103,8 +103,8 @@ def test_scale_starts_workers_and_stops_them(
 def test_status_says_how_the_workers_are(
     queue: Queue, database_url: str, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
-    """For people and for programs; exit status 0 when all are there."""
-    supervisor = start_supervisor(1, "--lease", "1")  # its row is written three times a lease
+    """As text and as JSON; the exit status is 0 when all workers are running."""
+    supervisor = start_supervisor(1, "--lease", "1")  # its row is written three times per lease
     queue.enqueue(Append(str(tmp_path / "done.txt"), "done"))
     (worker,) = supervisor.workers()
     pid = supervisor.status()["supervisor"]
@@ -131,7 +131,7 @@ def test_status_says_how_the_workers_are(
 def test_stop_waits_until_all_are_gone(
     queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
-    """The job that runs may go on for --stop-timeout; with --now it is given back at once."""
+    """A running job may continue for --stop-timeout; with --now it is released at once."""
     begun = tmp_path / "begun.txt"
     supervisor = start_supervisor(2, "--stop-timeout", "3600")
     workers = supervisor.workers()
@@ -149,7 +149,7 @@ def test_stop_waits_until_all_are_gone(
 
 @pytest.mark.parametrize("arguments", [["scale", "2"], ["status"], ["stop"], ["stop", "--now"]], ids=" ".join)
 def test_without_a_supervisor_the_commands_say_so(order: Command, arguments: list[str]) -> None:
-    """Exit status 1, and what to do."""
+    """They exit with status 1 and say what to do."""
     told = order(*arguments)
     assert told[0] == 1
     nobody = "no supervisor is running with the state file jobqueue.state; start one: jobqueue start\n"
@@ -159,7 +159,7 @@ def test_without_a_supervisor_the_commands_say_so(order: Command, arguments: lis
 
 @pytest.mark.parametrize("number", ["0", "-1", "1.5", "many", "1001"])
 def test_a_number_of_processes_is_checked(capsys: pytest.CaptureFixture[str], number: str) -> None:
-    """Nobody wants a million processes."""
+    """A typing error must not start a million processes."""
     for arguments in (["scale", number], ["start", "-n", number], ["work", f"--processes={number}"]):
         with pytest.raises(SystemExit) as stop:
             main(arguments)
@@ -171,7 +171,7 @@ def test_a_number_of_processes_is_checked(capsys: pytest.CaptureFixture[str], nu
 def test_help_fits_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """80 columns, with each option's default."""
+    """It needs at most 80 columns, and shows each option's default."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main([name, "--help"])
@@ -181,7 +181,7 @@ def test_help_fits_a_terminal(
 
 
 def test_workers_in_the_background_are_told_all_options() -> None:
-    """Also options that are new since this was written."""
+    """Options added after this test was written are covered too."""
     parser = ArgumentParser()
     add_options(parser)
     options = parser.parse_args([])

@@ -1,4 +1,4 @@
-"""What is given to enqueue() is checked there; what others have written into the table stops no worker."""
+"""enqueue() checks its arguments; bad values that others wrote into the table stop no worker."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ pytest_plugins = ["queue_fixtures"]
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(queue: Queue, options: dict[str, Any], message: str) -> None:
-    """SQLite would store it."""
+    """SQLite would store it without complaint."""
     with pytest.raises(TypeError, match=message):
         queue.enqueue(Say("hi"), **options)
     with pytest.raises(TypeError, match=message):
@@ -35,19 +35,19 @@ def test_a_value_of_the_wrong_kind_is_refused(queue: Queue, options: dict[str, A
 
 
 def test_a_misspelt_if_queued_is_refused(queue: Queue) -> None:
-    """It does not quietly mean the other thing."""
+    """It does not silently fall back to one of the valid values."""
     with pytest.raises(ValueError, match="if_queued"):
         queue.enqueue(Say("hi"), unique_key="a", if_queued="kep")  # type: ignore[arg-type]
 
 
 def test_a_class_is_no_job(queue: Queue) -> None:
-    """Its object is."""
+    """Only an instance of it is."""
     with pytest.raises(NotAJob, match="is a class: enqueue an instance of it"):
         queue.enqueue(Say)  # type: ignore[arg-type]
 
 
 def test_dataclass_may_stand_above_job(queue: Queue) -> None:
-    """The arguments are those that the finished class takes."""
+    """The job's arguments are those of the finished class."""
 
     @dataclass
     @job(name="upside down")
@@ -63,7 +63,7 @@ def test_dataclass_may_stand_above_job(queue: Queue) -> None:
 
 
 def test_arguments_without_names_are_refused(queue: Queue) -> None:
-    """They could not be kept, and would be missing when the job runs."""
+    """They could not be stored, and would be missing when the job runs."""
 
     @job(name="nameless")
     class Nameless:
@@ -90,7 +90,7 @@ def test_arguments_without_names_are_refused(queue: Queue) -> None:
     ],
 )
 def test_a_row_with_a_value_of_the_wrong_kind_fails_and_stops_no_worker(tmp_path: Path, damage: str) -> None:
-    """SQLite stores whatever it is given. (PostgreSQL does not.) The jobs beside it run."""
+    """SQLite stores any value in any column; PostgreSQL does not. The other jobs run."""
     from queue_fixtures import RunningWorker  # here: pytest rewrites it as a plugin first
 
     said.clear()

@@ -1,4 +1,4 @@
-"""Batches: short jobs are claimed many at once, and none of them pays for what another one does."""
+"""Batches: short jobs are claimed many at a time, and none suffers from what another one does."""
 
 import threading
 import time
@@ -44,13 +44,13 @@ LEASE = timedelta(seconds=30)
 
 @pytest.fixture
 def batches_of(monkeypatch: pytest.MonkeyPatch) -> BatchesOf:
-    """batches_of(5): workers of this test claim five at once, instead of one at first."""
+    """batches_of(5): this test's workers claim five jobs at a time from the start, instead of one."""
     return lambda size: always_batches_of(size, monkeypatch.setattr)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is given back because the job before it takes long."""
+    """Workers release no job because the one before it takes long."""
     monkeypatch.setattr(worker, "PATIENCE", 3600.0)
 
 
@@ -69,21 +69,21 @@ def claim(
         return claiming.claim(connection, name, limit, now, batch=batch)
 
 
-# -- how many, and to whom
+# -- batch sizes, and dealing jobs to slots
 
 
 @pytest.mark.parametrize(
     ("size", "jobs", "seconds", "learned"),
     [
-        (1, 1, 0.000_001, 4),  # it grows step by step: four times as many
+        (1, 1, 0.000_001, 4),  # it grows at most fourfold per step
         (4, 4, 0.000_1, 16),
         (16, 16, BATCH_SECONDS, 16),  # just right
         (16, 16, BATCH_SECONDS / 2, 32),
         (16, 16, 2 * BATCH_SECONDS, 8),  # it shrinks at once
         (400, 400, 400.0, 1),
-        (1, 1, 3600.0, 1),  # and is never less than one
-        (400, 400, 0.001, 500),  # nor more than the most
-        (16, 3, 0.000_001, 16),  # a batch that was not full says nothing about more
+        (1, 1, 3600.0, 1),  # never less than one
+        (400, 400, 0.001, 500),  # never more than the maximum
+        (16, 3, 0.000_001, 16),  # a batch that was not full does not show that more would fit
         (16, 3, 1.0, 1),
         (1, 1, 0.0, 4),  # a clock may stand still
     ],
@@ -91,7 +91,7 @@ def claim(
 def test_a_batch_is_what_takes_a_fiftieth_of_a_second(
     size: int, jobs: int, seconds: float, learned: int
 ) -> None:
-    """`jobs` jobs took `seconds`, when the size was `size`."""
+    """`jobs` jobs took `seconds`, with a batch size of `size`; the next size is `learned`."""
     batch = BatchSize()
     batch.size = size
     batch.learn(jobs, seconds)
@@ -101,7 +101,7 @@ def test_a_batch_is_what_takes_a_fiftieth_of_a_second(
 
 
 def test_a_worker_may_be_told_the_largest_batch(queue: Queue) -> None:
-    """One means: each job is claimed, and finished, by itself."""
+    """With a maximum of one, each job is claimed and finished alone."""
     batch = BatchSize(most=1)
     batch.learn(1, 0.0)
     assert batch.size == 1
@@ -110,7 +110,7 @@ def test_a_worker_may_be_told_the_largest_batch(queue: Queue) -> None:
 
 
 def some(kinds: str) -> list[Claimed]:
-    """Claimed jobs: a capital letter is one that is to be alone."""
+    """Claimed jobs, one per letter; a capital letter marks a job that must run alone."""
     return [Claimed(ord(k), 0, k, 25, None, 0, NOON, "default", alone=k.isupper()) for k in kinds]
 
 
@@ -123,7 +123,7 @@ def some(kinds: str) -> list[Claimed]:
         ("ab", 3, ["a", "b"], ""),
         ("ABC", 2, ["A", "B"], "C"),
         ("A", 3, ["A"], ""),
-        ("Abc", 1, ["A"], "bc"),  # whoever comes first, comes first
+        ("Abc", 1, ["A"], "bc"),  # first come, first served
         ("abC", 1, ["ab"], "C"),
         ("ABcde", 2, ["A", "cde"], "B"),  # retries never take all the slots
         ("ABCde", 3, ["A", "B", "de"], "C"),
@@ -131,14 +131,14 @@ def some(kinds: str) -> list[Claimed]:
     ],
 )
 def test_jobs_are_dealt_to_slots(claimed: str, slots: int, hands: list[str], rest: str) -> None:
-    """Those that are to be alone have a slot to themselves, and the others always have one."""
+    """Jobs that must run alone get a slot each; of two slots or more, one is kept for the others."""
     dealt, left = deal(some(claimed), slots)
     assert ["".join(job.handler for job in hand) for hand in dealt] == hands
     assert "".join(job.handler for job in left) == rest
 
 
 def test_a_claimed_batch_counts_no_attempt_yet(queue: Queue) -> None:
-    """Except for jobs that have failed before, and for those with one attempt at most."""
+    """Jobs that have failed before, and jobs with only one attempt, are the exceptions."""
     plain, failed, single = add_all(queue, "plain", "failed", "single", now=NOON)
     with queue.writer.begin() as connection:
         for id, values in ((failed, {"last_error": "", "attempts": 3}), (single, {"max_attempts": 1})):
@@ -152,11 +152,11 @@ def test_a_claimed_batch_counts_no_attempt_yet(queue: Queue) -> None:
     assert [job.attempts for job in by_id(queue).values()] == [0, 4, 1]
 
 
-# -- performing one
+# -- performing a batch
 
 
 def test_urgent_jobs_of_a_batch_run_first(queue: Queue, run_worker: RunWorker, batches_of: BatchesOf) -> None:
-    """Lower priority, then earlier run_at, then earlier enqueued: in one batch, and from one to the next."""
+    """Lowest priority, then earliest run_at, then enqueued first: within a batch and across batches."""
     batches_of(3)
     now = datetime.now(UTC)
     for text, priority, seconds in (
@@ -177,7 +177,7 @@ def test_urgent_jobs_of_a_batch_run_first(queue: Queue, run_worker: RunWorker, b
 def test_each_failure_in_a_batch_counts_one_attempt(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """With its own error and its own backoff; the jobs around it are done."""
+    """Each failed job has its own error and its own backoff; the jobs around it are done."""
     batches_of(5)
     queue.enqueue(Say("one"))
     first = queue.enqueue(Fail("first"))
@@ -203,8 +203,8 @@ def only_locked(queue: Queue) -> list[int]:
 def test_in_a_batch_effects_are_exactly_once_too(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """A job with a session, and a mapped object, are finished by their own transaction: beside plain ones,
-    and one that fails and takes nothing of them back.
+    """A job with a session, and a mapped object, are finished in their own transactions, next to plain jobs;
+    a job that fails rolls back nothing of the others.
     """
     batches_of(6)
 
@@ -239,7 +239,7 @@ def test_in_a_batch_effects_are_exactly_once_too(
 def test_a_hung_job_in_the_middle_of_a_batch_is_ended(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """Those before it are finished, those behind it run, and when it wakes up nobody listens to it."""
+    """Jobs before it are finished, jobs behind it run, and its own late result is ignored."""
     batches_of(5)
     add_all(queue, "before")
     queue.enqueue(WaitAtGate("hung"), max_run_time=0.1)
@@ -258,7 +258,7 @@ def test_a_hung_job_in_the_middle_of_a_batch_is_ended(
 
 
 def test_only_the_job_that_hangs_is_ended() -> None:
-    """Between the look at the clock and the end of the job another one may begin: that one is left alone."""
+    """Another job may begin after the deadline was checked and before the slot is abandoned: it is spared."""
 
     def wait(job: Claimed) -> Outcome:
         gates[job.handler].wait(GATE_SECONDS)
@@ -284,7 +284,7 @@ def test_only_the_job_that_hangs_is_ended() -> None:
 def test_a_slow_job_holds_none_back_while_another_worker_idles(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """It was claimed with four others, which are given back, no attempt counted: the idle worker has them."""
+    """The jobs queued behind it go to the idle worker."""
     batches_of(5)
     queue.enqueue(WaitAtGate("slow"))
     slow = run_worker(queue)
@@ -300,7 +300,7 @@ def test_a_slow_job_holds_none_back_while_another_worker_idles(
 def test_what_was_claimed_behind_a_slow_job_is_given_back(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """As if it had never been claimed; and whoever comes takes it."""
+    """It looks as if it had never been claimed, and any worker can take it."""
     batches_of(5)
     queue.enqueue(WaitAtGate("slow"))
     behind = add_all(queue, "one", "two", "three")
@@ -316,7 +316,7 @@ def test_what_was_claimed_behind_a_slow_job_is_given_back(
 def test_a_slow_job_holds_none_back_while_another_thread_idles(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """The worker's other thread has taken its own share, and then takes those behind the slow job."""
+    """The worker's other thread performs its own share, then the jobs behind the slow one."""
     batches_of(4)
     queue.enqueue(WaitAtGate("slow"))
     add_all(queue, *"abcdefg")
@@ -330,7 +330,7 @@ def test_a_slow_job_holds_none_back_while_another_thread_idles(
 def test_many_jobs_that_are_a_little_slow_are_not_held_back_either(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """Each takes less than the worker's patience, all of them much more: what has not begun is given back."""
+    """Each takes less than the worker's patience, but all together much more: the rest is released."""
     batches_of(200)
     slow = threading.Event()
 
@@ -354,7 +354,7 @@ def test_many_jobs_that_are_a_little_slow_are_not_held_back_either(
 def test_a_retry_is_claimed_alone_and_the_others_go_on(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """Retries among the first, in the middle and at the end: all of them run, and none in a batch."""
+    """Retries at the start, in the middle and at the end all run, none of them in a batch."""
     batches_of(5)
     begun: list[tuple[str, bool]] = []
     perform = slots.Slot.start
@@ -381,8 +381,8 @@ def test_a_retry_is_claimed_alone_and_the_others_go_on(
 def test_retries_neither_starve_nor_block_others(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """Five retries that hang, more urgent than all others, and two threads: the short jobs behind them run
-    at once on the one, the retries one by one on the other.
+    """Five hanging retries, more urgent than all other jobs, and two threads: one thread runs the short jobs
+    at once, the other runs the retries one by one.
     """
     batches_of(50)
     retries = [queue.enqueue(WaitAtGate("retry"), priority=-1) for _ in range(5)]
@@ -405,7 +405,7 @@ def test_retries_neither_starve_nor_block_others(
 def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """What has ended is finished; what runs, and what has not begun, is as if it had never been claimed."""
+    """Jobs that have ended are finished; running and waiting ones look as if never claimed."""
     batches_of(5)
     add_all(queue, "before")
     rest = [queue.enqueue(WaitAtGate("stop")), *add_all(queue, "one", "two")]
@@ -425,7 +425,7 @@ def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
 def test_work_off_claims_one_by_one_whatever_its_worker_has_learned(
     queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
 ) -> None:
-    """Also when it is called on a worker that has run before, with batches."""
+    """This holds even on a worker that has run before and claimed batches."""
     batches_of(50)
     running = run_worker(queue)
     running.stop()
@@ -441,7 +441,7 @@ def reap(queue: Queue, now: datetime) -> int:
 
 
 def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
-    """After reap(), and after free(): each says in last_error what happened, and is claimed alone next."""
+    """After reap() and free(), each job's last_error says what happened, and it is claimed alone next."""
     ids = add_all(queue, "one", "two", now=NOON)
     assert len(claim(queue, "dead")) == 2
     now = NOON + LEASE + timedelta(seconds=1)
@@ -460,7 +460,7 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
 
 
 def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle workers hear of what is given back, and of that alone."""
+    """Idle workers are notified only when a job is released."""
     told: list[object] = []
     monkeypatch.setattr(settling, "notify", told.append)
     add_all(queue, "one", now=NOON)
@@ -474,8 +474,8 @@ def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("next_worker", [None, "other", "stale"])
 def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | None) -> None:
-    """Neither while the jobs wait, nor while another worker has them, nor while the same one has them again:
-    a batch's attempts are not counted yet, and still its fence holds.
+    """Whether the jobs are waiting, held by another worker, or claimed again by the same one, the fence
+    holds, although a batch's attempts are not counted yet.
     """
     add_all(queue, "one", "two", "three", now=NOON)
     lost = claim(queue, "stale")

@@ -1,4 +1,4 @@
-"""Claiming: which jobs a worker gets, in which order, and that no two workers get the same one."""
+"""Claiming: which jobs a worker gets, in which order, and that no two workers get the same job."""
 
 import threading
 from collections import Counter
@@ -37,7 +37,7 @@ def claimed_ids(queue: Queue, **options: Any) -> list[int]:
 
 
 def test_urgent_jobs_come_first_then_old_ones(queue: Queue) -> None:
-    """Lower priority, then earlier run_at, then earlier enqueued: also within one claim."""
+    """Lowest priority, then earliest run_at, then enqueued first, within one claim too."""
     normal, next_normal = add(queue), add(queue)
     older = add(queue, run_at=NOON - timedelta(hours=1))
     urgent = add(queue, priority=-1)
@@ -47,14 +47,14 @@ def test_urgent_jobs_come_first_then_old_ones(queue: Queue) -> None:
 
 
 def test_only_due_jobs_are_claimed(queue: Queue) -> None:
-    """A job is due from its run_at on."""
+    """A job is due from exactly its run_at."""
     job = add(queue, run_at=LATER)
     assert claimed_ids(queue, now=LATER - timedelta(microseconds=1)) == []
     assert claimed_ids(queue, now=LATER) == [job]
 
 
 def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
-    """Given none, it takes from all."""
+    """A worker without a list of queues takes jobs from all of them."""
     default, images, mail = add(queue), add(queue, queue="images"), add(queue, queue="mail")
     assert claimed_ids(queue, queues=["nothing here"]) == []
     assert claimed_ids(queue, queues=["images", "mail"], limit=1) == [images]
@@ -66,7 +66,7 @@ def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
 
 
 def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
-    """Before the job runs: a crash counts too."""
+    """Both happen before the job runs, so a crash counts as an attempt."""
     add(queue, max_attempts=3, max_run_time=1.5)
     (claimed,) = claim(queue, "a", now=LATER)
     (job,) = queue.jobs()
@@ -75,7 +75,7 @@ def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
 
 
 def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
-    """However long it has been due."""
+    """It stays so however long the job has been due."""
     add(queue)
     (job,) = claim(queue, "a")
     assert claim(queue, "b") == []
@@ -85,7 +85,7 @@ def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
 
 
 def test_threads_never_get_the_same_job(queue: Queue) -> None:
-    """Six workers start at the same moment and claim one by one until nothing is left: each job, once."""
+    """Six workers start at the same moment and claim one by one: each job is claimed once."""
     ids = [add(queue) for _ in range(60)]
     barrier = threading.Barrier(6, timeout=20)
     claimed: list[int] = []
@@ -118,7 +118,7 @@ print(succeeded, failed)
 def test_processes_perform_each_job_exactly_once(
     queue: Queue, database_url: str, tmp_path: Path, at_once: Callable[..., list[str]]
 ) -> None:
-    """Two workers in processes of their own, 60 jobs: 60 lines, all different."""
+    """Two worker processes perform 60 jobs, which write 60 different lines."""
     log = tmp_path / "performed.txt"
     for n in range(60):
         queue.enqueue(Append(str(log), f"job {n}"))
@@ -129,7 +129,7 @@ def test_processes_perform_each_job_exactly_once(
 
 
 def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str) -> None:
-    """It skips what an open transaction is about to take."""
+    """It skips rows that an open transaction has locked."""
     queue = Queue(postgres_database)
     queue.create_tables()
     first, second = add(queue), add(queue)
@@ -146,7 +146,7 @@ def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str)
 def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
     queue: Queue, explain: Callable[[], list[str]], queues: list[str]
 ) -> None:
-    """It neither sorts nor reads the whole backlog, also in a table just filled and never analysed."""
+    """It neither sorts nor reads the whole backlog, even in a table just filled and never analysed."""
     fill(queue, 2_000)
     claim(queue, limit=3, queues=queues)
     plan = explain()[-1]
@@ -157,7 +157,7 @@ def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
 def test_settling_and_heartbeat_touch_their_own_rows_only(
     queue: Queue, explain: Callable[[], list[str]]
 ) -> None:
-    """Their cost does not grow with the backlog: rows are found by primary key, dead workers' by an index."""
+    """Their cost does not grow with the backlog: rows are found by primary key, or by index for reaping."""
     fill(queue, 2_000)
     jobs = claim(queue, limit=4)
 
@@ -177,7 +177,7 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
 
 
 def fill(queue: Queue, count: int) -> None:
-    """Put a backlog into the table."""
+    """Insert a backlog of `count` jobs."""
     row = {"handler": "{}", "run_at": NOON, "max_attempts": 25, "created_at": NOON, "updated_at": NOON}
     with queue.writer.begin() as connection:
         connection.execute(insert(Job), [row] * count)

@@ -1,4 +1,4 @@
-"""The command line: `python -m jobqueue work` explains itself, and says in one line what is wrong."""
+"""The command line: `python -m jobqueue work` documents its options, and reports errors in one line."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ pytest_plugins = ["queue_fixtures"]
 
 @pytest.fixture(autouse=True)
 def neutral_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, no variable of the user's, and a sys.path that is put right again."""
+    """An empty directory, no database variable in the environment, and a sys.path that is restored."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(DATABASE_VARIABLE, raising=False)
     monkeypatch.setattr(sys, "path", sys.path[:])
@@ -28,10 +28,10 @@ def neutral_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -> str:
-    """What `work` with these arguments says, on one line, before it exits with this status."""
+    """Return the error line that `work` prints for these arguments; check its exit status."""
     try:
         exited = main(["work", *arguments.split()])
-    except SystemExit as error:  # argparse's own way out, with the usage above the complaint
+    except SystemExit as error:  # raised by argparse, which prints the usage above the error
         assert error.code == 2
         exited = 2
     output = capsys.readouterr()
@@ -61,7 +61,7 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
     ],
 )
 def test_bad_usage_is_explained(capsys: pytest.CaptureFixture[str], arguments: str, words: list[str]) -> None:
-    """Exit status 2, and one line that names what to change."""
+    """The exit status is 2, and one line names what to change."""
     line = complaint(capsys, arguments, status=2)
     assert all(word in line for word in words), line
 
@@ -69,7 +69,7 @@ def test_bad_usage_is_explained(capsys: pytest.CaptureFixture[str], arguments: s
 def test_the_database_may_be_named_by_a_variable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As servers are set up. The option goes before it."""
+    """Servers are often configured this way. The option takes precedence."""
     monkeypatch.setenv(DATABASE_VARIABLE, "of-the-variable")
     assert "'of-the-variable' is not a database URL" in complaint(capsys, "", status=2)
     assert "'of-the-option' is not" in complaint(capsys, "--database of-the-option", status=2)
@@ -78,7 +78,7 @@ def test_the_database_may_be_named_by_a_variable(
 def test_a_database_that_can_not_be_used_is_explained(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Exit status 1, and what the database said."""
+    """The exit status is 1, and the line contains the database's own error."""
     line = complaint(capsys, "--database sqlite:///no/such/folder/jobs.db", status=1)
     assert line == (
         "jobqueue: the database sqlite:///no/such/folder/jobs.db can't be used: unable to open database file"
@@ -88,7 +88,7 @@ def test_a_database_that_can_not_be_used_is_explained(
 
 
 def test_a_password_is_not_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither when the database does not answer, nor in --help; both end up in logs."""
+    """It is hidden when the database does not answer, and in --help; both end up in logs."""
     url = "postgresql+psycopg://ada:secret@127.0.0.1:1/jobs"
     line = complaint(capsys, f"--database {url}", status=1)
     assert "postgresql+psycopg://ada:***@127.0.0.1:1/jobs can't be used: connection" in line
@@ -101,7 +101,7 @@ def test_a_password_is_not_shown(capsys: pytest.CaptureFixture[str], monkeypatch
 
 @pytest.mark.parametrize("arguments", [["--help"], ["work", "--help"]], ids=" ".join)
 def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    """80 columns, with each option's default."""
+    """It needs at most 80 columns, and shows each option's default."""
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 0
@@ -114,7 +114,7 @@ def test_help_fits_a_terminal(capsys: pytest.CaptureFixture[str], arguments: lis
 
 @pytest.mark.live
 def test_without_a_command_usage_is_shown() -> None:
-    """As a process of its own: status 2, no traceback."""
+    """A real process exits with status 2 and no traceback."""
     ran = subprocess.run(
         [sys.executable, "-m", "jobqueue"],
         capture_output=True,
@@ -131,7 +131,7 @@ def test_without_a_command_usage_is_shown() -> None:
 def test_a_worker_process_does_what_its_options_say_and_ends_in_order(
     queue: Queue, tmp_path: Path, start_worker: Callable[..., Any]
 ) -> None:
-    """It performs jobs of its modules and queues, and says how fast. At TERM it exits with status 0."""
+    """It performs jobs of its modules and queues, and logs its rate. On SIGTERM it exits with status 0."""
     log = tmp_path / "performed.txt"
     queue.enqueue(Append(str(log), "image"), queue="images")
     queue.enqueue(Fail("no such image"), queue="images", priority=1)
@@ -149,7 +149,7 @@ def test_a_worker_process_does_what_its_options_say_and_ends_in_order(
 
 @pytest.mark.live
 def test_a_worker_process_makes_its_table(queue: Queue, start_worker: Callable[..., Any]) -> None:
-    """The first worker on an empty database needs no other command before it. Ctrl-C ends it in order."""
+    """The first worker on an empty database needs no migration first. Ctrl-C ends it cleanly."""
     jobs.drop(queue.engine)
     process = start_worker()
     process.signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""All commands that look at the queue: they change nothing, fit a terminal, and never trace back."""
+"""All commands that inspect the queue: their help and tables fit a terminal, their errors are explained."""
 
 import io
 import os
@@ -17,7 +17,7 @@ pytest_plugins = ["queue_fixtures", "command_fixtures"]
 def test_looking_makes_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A typing error in --database would show an empty queue. A URI of SQLite's own is left to it."""
+    """A misspelt --database would show an empty queue. SQLite URIs are passed on unchecked."""
     monkeypatch.chdir(tmp_path)
     assert cli.main(["stats", "--database", "sqlite:///job.db"]) == 2
     assert capsys.readouterr().err == (
@@ -29,7 +29,7 @@ def test_looking_makes_no_file(
 
 
 def test_tables_that_are_not_there_are_explained(database_url: str, command: Command, tmp_path: Path) -> None:
-    """Exit status 2, and what to do."""
+    """The command exits with status 2 and says what to do."""
     (tmp_path / "test.db").touch()
     answer = command("stats")
     assert (answer.status, answer.out) == (2, "")
@@ -38,7 +38,7 @@ def test_tables_that_are_not_there_are_explained(database_url: str, command: Com
 
 @pytest.mark.usefixtures("queue", "command")
 def test_a_reader_that_has_read_enough_is_no_error() -> None:
-    """`jobqueue list | head` ends without a traceback; so does Ctrl-C."""
+    """`jobqueue list | head` ends without a traceback, and so does Ctrl-C."""
 
     nobody, end = os.pipe()
     os.close(nobody)
@@ -55,7 +55,7 @@ def test_a_reader_that_has_read_enough_is_no_error() -> None:
 
 
 def test_the_version_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy of the library that was never installed has none, and says so."""
+    """A copy of the library that was never installed has no version, and says so."""
     status, out, _ = command("--version")
     assert status == 0 and out.startswith("jobqueue: jobqueue-500ms ")
     monkeypatch.setattr(cli, "DISTRIBUTION", "no-such-distribution")
@@ -82,7 +82,7 @@ def test_the_version_is_told(command: Command, monkeypatch: pytest.MonkeyPatch) 
 def test_the_help_of_each_command_fits_a_terminal(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """80 columns."""
+    """No line of it is longer than 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         cli.main([name, "--help"])
@@ -92,7 +92,7 @@ def test_the_help_of_each_command_fits_a_terminal(
 
 
 def test_tables_fit_the_terminal_as_long_as_they_can() -> None:
-    """Columns that may be cut are cut evenly, down to what can still be read."""
+    """Shrinkable columns are cut evenly, but no further than they stay readable."""
     wide = table(("a", "b", "n"), [("x" * 60, "y" * 60, 1_000)], shrink=("a", "b"))
     assert max(map(len, wide.splitlines())) == 80
     assert wide.splitlines()[1].split() == ["x" * 33 + "...", "y" * 33 + "...", "1000"]
@@ -101,7 +101,7 @@ def test_tables_fit_the_terminal_as_long_as_they_can() -> None:
 
 
 def test_a_terminal_that_knows_few_characters_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it does not know is shown as an escape; and what would steer it never reaches it."""
+    """Characters it can't encode are shown as escapes, and control characters never reach it."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     say(f"{plain('é' + chr(27) + chr(0x202E) + chr(0xD800))}")

@@ -1,4 +1,4 @@
-"""The dashboard shows the queue as it is, and takes nothing that is in it for markup."""
+"""The dashboard shows the queue's state, and escapes everything that comes from it."""
 
 import doctest
 import re
@@ -24,12 +24,12 @@ def visitor(queue: Queue) -> Visitor:
 
 
 def test_the_overview_counts_the_jobs_of_each_queue(queue: Queue, visitor: Visitor) -> None:
-    """With links to these jobs."""
+    """Each number links to a list of these jobs."""
     for state in ("due", "due", "scheduled", "running", "failed"):
         enqueue(queue, state, queue="images")
     enqueue(queue, "due", queue="mail & more")
     page = visitor.show()
-    # An hour before the tests were imported, that is; in a long run of all tests it is some minutes more.
+    # The jobs were due an hour before the tests were imported; a long test run adds some minutes.
     assert re.fullmatch(r"waiting 4 due 3 running 1 failed 1 oldest due \d\d min", words(page, "#tiles"))
     images, mail = rows(page, "queues")
     assert re.fullmatch(r"images 3 2 1 1 \d\d min", images)
@@ -41,7 +41,7 @@ def test_the_overview_counts_the_jobs_of_each_queue(queue: Queue, visitor: Visit
 
 
 def test_an_empty_queue_says_so_and_how_a_worker_is_started(visitor: Visitor) -> None:
-    """And nothing is said about how fast jobs are picked up."""
+    """It does not mention pick-up latency."""
     page = visitor.show()
     assert words(page, "#queues") == "The queue is empty."
     assert "python -m jobqueue work" in words(page, "#workers")
@@ -49,7 +49,7 @@ def test_an_empty_queue_says_so_and_how_a_worker_is_started(visitor: Visitor) ->
 
 
 def test_the_overview_shows_who_works_and_what_was_done(queue: Queue, visitor: Visitor) -> None:
-    """A worker that has been silent for its lease is marked; what the gone ones did is counted."""
+    """A worker silent for its lease is marked; the totals include workers that have left."""
     tally = Tally(1000, 5, [0, 0, 0, 100] + [0] * 11, 4.0)
     now = datetime.now(UTC)
     with queue.writer.begin() as connection:
@@ -69,7 +69,7 @@ def test_the_overview_shows_who_works_and_what_was_done(queue: Queue, visitor: V
 
 
 def test_the_overview_has_what_its_script_needs(queue: Queue, visitor: Visitor) -> None:
-    """Sums and the moment at which they were true, for rates; and parts that fresh ones can replace."""
+    """Totals with their timestamp, for rates, and parts of the page that the script can replace."""
     with queue.writer.begin() as connection:
         be_seen(connection, worker("host:silver pid:8"), Tally(1000, 5), NOW)
     page = visitor.show()
@@ -88,7 +88,7 @@ def test_the_overview_has_what_its_script_needs(queue: Queue, visitor: Visitor) 
     [("waiting", [1, 2]), ("due", [1]), ("running", [3]), ("failed", [4])],
 )
 def test_jobs_are_listed_by_state(queue: Queue, visitor: Visitor, state: str, shown: list[int]) -> None:
-    """Each with a link to all there is to know about it."""
+    """Each job links to a page with all its details."""
     for each in ("due", "scheduled", "running", "failed"):
         enqueue(queue, each)
     page = visitor.show(f"/{state}")
@@ -97,7 +97,7 @@ def test_jobs_are_listed_by_state(queue: Queue, visitor: Visitor, state: str, sh
 
 
 def test_a_list_says_of_each_job_what_matters_in_its_state(queue: Queue, visitor: Visitor) -> None:
-    """When it is due; who has it; why it failed."""
+    """The list shows when a job is due, which worker holds it, or why it failed."""
     for state in ("scheduled", "running", "failed"):
         enqueue(queue, state, text="x" * 500)
     assert re.search(
@@ -111,7 +111,7 @@ def test_a_list_says_of_each_job_what_matters_in_its_state(queue: Queue, visitor
 
 
 def test_a_list_can_be_of_one_queue(queue: Queue, visitor: Visitor) -> None:
-    """And says so, with the way back to all of them."""
+    """The heading names the queue, and a link leads back to the jobs of all queues."""
     for name in ("images", "mail"):
         enqueue(queue, "failed", queue=name)
     page = visitor.show("/failed?queue=mail")
@@ -122,7 +122,7 @@ def test_a_list_can_be_of_one_queue(queue: Queue, visitor: Visitor) -> None:
 
 
 def test_long_lists_come_in_pages(queue: Queue, visitor: Visitor) -> None:
-    """Of fifty jobs, in the order in which they would run."""
+    """A page has fifty jobs, in the order in which they would run."""
     for _ in range(101):
         enqueue(queue, "due", queue="mail")
     first = visitor.show("/due?queue=mail")
@@ -137,14 +137,14 @@ def test_long_lists_come_in_pages(queue: Queue, visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("page", ["0", "-1", "x", "", "9" * 30, "9" * 5000, "1e3"])
 def test_a_page_that_is_none_is_no_error(queue: Queue, visitor: Visitor, page: str) -> None:
-    """Neither for us nor for the database."""
+    """Neither the dashboard nor the database fails on it."""
     enqueue(queue, "due")
     assert words(visitor.show(f"/due?page={page}"), ".jobs")
 
 
 @pytest.mark.parametrize("state", ["due", "running", "failed"])
 def test_a_job_is_shown_with_all_its_columns(queue: Queue, visitor: Visitor, state: str) -> None:
-    """By Delayed Job's names; and the whole traceback, as it was written."""
+    """Columns have Delayed Job's names, and the whole traceback is shown verbatim."""
     id = enqueue(queue, state, max_run_time=60.0, unique_key="only one")
     page = visitor.show(f"/{id}")
     assert words(page, "pre") == '{"job":"Say","arguments":{"text":"hello"}}'
@@ -159,7 +159,7 @@ def test_a_job_is_shown_with_all_its_columns(queue: Queue, visitor: Visitor, sta
 
 @pytest.mark.parametrize("path", [f"/{2**63 - 1}", "/12"])
 def test_a_job_that_is_gone_is_said_to_be(visitor: Visitor, path: str) -> None:
-    """It has succeeded, most likely."""
+    """Most likely it has succeeded."""
     assert words(visitor.show(path, status=404), "[role=alert]") == (
         f"There is no job {path[1:]}: it has succeeded, or it was deleted"
     )
@@ -167,12 +167,12 @@ def test_a_job_that_is_gone_is_said_to_be(visitor: Visitor, path: str) -> None:
 
 @pytest.mark.parametrize("path", [f"/{2**63}", "/-1", "/done", "/1/run", "/failed/run"])
 def test_other_addresses_are_not_there(visitor: Visitor, path: str) -> None:
-    """A number that no database could hold is one of them."""
+    """An id too large for the database is one of them."""
     assert visitor.get(path).status_code == 404
 
 
 def test_what_is_in_a_job_is_shown_as_text(queue: Queue, visitor: Visitor) -> None:
-    """Handlers, errors and names come from anywhere: none of it is markup on a page, or an address."""
+    """Handlers, errors and names are untrusted: none may become markup, or a link to elsewhere."""
     for state in ("due", "running", "failed"):
         id = enqueue(queue, state, text=EVIL, queue=EVIL, unique_key=f"{EVIL}{state}")
         change(queue, id, last_error=f"{EVIL}\n{EVIL}\n", handler=EVIL)
@@ -192,7 +192,7 @@ def test_what_is_in_a_job_is_shown_as_text(queue: Queue, visitor: Visitor) -> No
 
 
 def test_a_handler_that_no_worker_could_load_is_shown(queue: Queue, visitor: Visitor) -> None:
-    """It is what people come here to see."""
+    """Such jobs are a reason to open the dashboard."""
     id = enqueue(queue, "failed")
     change(queue, id, handler="not JSON\nat all", last_error="  \n ")
     assert words(visitor.show("/failed"), "code") == "not JSON at all"
@@ -200,7 +200,7 @@ def test_a_handler_that_no_worker_could_load_is_shown(queue: Queue, visitor: Vis
 
 
 def test_a_database_that_fails_is_said_to(queue: Queue, visitor: Visitor) -> None:
-    """With its own words, and not with a traceback."""
+    """The page shows the database's own error, not a traceback."""
     with queue.writer.begin() as connection:
         connection.execute(text("DROP TABLE job_workers"))
     page = visitor.show(status=503)
@@ -209,7 +209,7 @@ def test_a_database_that_fails_is_said_to(queue: Queue, visitor: Visitor) -> Non
 
 
 def test_times_are_told_as_people_tell_them() -> None:
-    """What is ahead, too; and the example in span()'s docstring is right."""
+    """Future times too, and the example in span()'s docstring holds."""
     assert doctest.testmod(spans) == (0, 1)
     assert spans.ago(NOW, NOW + timedelta(minutes=5)) == "5 min ago"
     assert spans.ago(NOW, NOW - timedelta(days=3)) == "in 3 days"

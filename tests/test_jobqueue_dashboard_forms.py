@@ -1,4 +1,4 @@
-"""The dashboard retries and deletes jobs, one or all that failed, and says why when it can't."""
+"""The dashboard retries and deletes one job, or all failed jobs, and says why when it can't."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -27,7 +27,7 @@ def states(queue: Queue) -> dict[int, str]:
 
 
 def test_a_failed_job_can_be_retried(queue: Queue, visitor: Visitor) -> None:
-    """With all its attempts; from the list, to which one comes back."""
+    """It gets all its attempts again, and the visitor returns to the list."""
     id = enqueue(queue, "failed")
     said = f"Job {id} is now waiting for a worker."
     assert visitor.do("/failed", f"Retry job {id}") == ("/jobs/failed", said)
@@ -36,7 +36,7 @@ def test_a_failed_job_can_be_retried(queue: Queue, visitor: Visitor) -> None:
 
 
 def test_a_job_that_is_scheduled_can_run_now(queue: Queue, visitor: Visitor) -> None:
-    """From its own page."""
+    """The button is on the job's own page."""
     id = enqueue(queue, "scheduled")
     said = f"Job {id} is now waiting for a worker."
     assert visitor.do(f"/{id}", f"Run now job {id}") == ("/jobs/waiting", said)
@@ -45,7 +45,7 @@ def test_a_job_that_is_scheduled_can_run_now(queue: Queue, visitor: Visitor) -> 
 
 @pytest.mark.parametrize("state", ["due", "running", "failed"])
 def test_a_job_can_be_deleted_after_a_second_thought(queue: Queue, visitor: Visitor, state: str) -> None:
-    """The button is behind another one, without any script."""
+    """The delete button is hidden behind another control, without any script."""
     id = enqueue(queue, state)
     assert visitor.show(f"/{id}").select_one("details:not([open]) button")
     where, said = visitor.do(f"/{id}", f"Yes, delete job {id}")
@@ -54,7 +54,7 @@ def test_a_job_can_be_deleted_after_a_second_thought(queue: Queue, visitor: Visi
 
 
 def test_one_comes_back_to_the_place_one_was_at(queue: Queue, visitor: Visitor) -> None:
-    """The same queue, the same page of its list."""
+    """The redirect leads to the same queue and the same page of its list."""
     for _ in range(52):
         id = enqueue(queue, "failed", queue="a&b")
     answer = visitor.press("/failed?queue=a%26b&page=2", f"Retry job {id}")
@@ -63,7 +63,7 @@ def test_one_comes_back_to_the_place_one_was_at(queue: Queue, visitor: Visitor) 
 
 @pytest.mark.parametrize("said", ["nonsense", "__class__", "<script>"])
 def test_nobody_can_put_words_into_its_mouth(visitor: Visitor, said: str) -> None:
-    """A link to the dashboard can't make it say other things than its own."""
+    """A link to the dashboard can't make it show any message but its own."""
     assert not visitor.show(f"/failed?said={said}&count=<b>").select(".said")
     assert "Job 0 was deleted." in visitor.get("/failed?said=delete&count=x").text
 
@@ -72,7 +72,7 @@ def test_nobody_can_put_words_into_its_mouth(visitor: Visitor, said: str) -> Non
 def test_a_job_that_has_gone_in_the_meantime_is_said_to_be(
     queue: Queue, visitor: Visitor, button: str
 ) -> None:
-    """Somebody else was quicker."""
+    """Another visitor deleted it first."""
     id = enqueue(queue, "failed")
     action, fields = visitor.form("/failed", button.format(id))
     looking.delete(queue, id)
@@ -81,7 +81,7 @@ def test_a_job_that_has_gone_in_the_meantime_is_said_to_be(
 
 
 def test_a_job_that_runs_in_the_meantime_is_left_alone(queue: Queue, visitor: Visitor) -> None:
-    """There is nothing to be retried."""
+    """A running job can't be made to run now; the page says that it is running."""
     id = enqueue(queue, "due")
     action, fields = visitor.form("/due", f"Run now job {id}")
     change(queue, id, locked_by="host:silver pid:8", locked_at=NOW)
@@ -99,7 +99,7 @@ def test_a_job_whose_key_is_taken_can_not_be_retried(queue: Queue, visitor: Visi
 
 
 def test_all_failed_jobs_can_be_retried(queue: Queue, visitor: Visitor) -> None:
-    """Those that did not fail are left as they are."""
+    """Jobs that have not failed are left alone."""
     for state in ("failed", "failed", "scheduled", "running"):
         enqueue(queue, state)
     said = "Failed jobs now waiting for a worker: 2."
@@ -109,7 +109,7 @@ def test_all_failed_jobs_can_be_retried(queue: Queue, visitor: Visitor) -> None:
 
 
 def test_all_failed_jobs_can_be_deleted(queue: Queue, visitor: Visitor) -> None:
-    """After a second thought."""
+    """The visitor must confirm it."""
     for state in ("failed", "failed", "due"):
         enqueue(queue, state)
     assert visitor.show("/failed").select_one(".actions details:not([open]) button")
@@ -120,7 +120,7 @@ def test_all_failed_jobs_can_be_deleted(queue: Queue, visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("button", ["Retry all failed jobs", "Yes, delete all failed jobs"])
 def test_all_means_those_of_the_queue_on_the_page(queue: Queue, visitor: Visitor, button: str) -> None:
-    """And only those that the visitor could know of: not what has failed since."""
+    """Jobs that have failed since the page was made are left alone too."""
     enqueue(queue, "failed", queue="mail")
     enqueue(queue, "failed", queue="images")
     later = enqueue(queue, "failed", queue="mail")
@@ -132,7 +132,7 @@ def test_all_means_those_of_the_queue_on_the_page(queue: Queue, visitor: Visitor
 
 
 def test_there_is_no_button_for_all_when_there_is_none(queue: Queue, visitor: Visitor) -> None:
-    """Nor where the jobs have not failed."""
+    """Lists of jobs that have not failed never have one."""
     enqueue(queue, "due")
     assert not visitor.show("/failed").select("form") and len(visitor.show("/due").select("form")) == 2
 
@@ -149,7 +149,7 @@ def test_a_form_for_all_must_say_what_was_seen(queue: Queue, visitor: Visitor, s
 
 
 def test_of_failed_jobs_with_one_key_the_newest_is_retried(queue: Queue) -> None:
-    """And none while another one with the key is queued; those without a key all are."""
+    """None is retried while a job with its key is queued; jobs without a key are all retried."""
     for key in ("report", "report", "mail", None, None):
         enqueue(queue, "failed", unique_key=key)
     enqueue(queue, "due", unique_key="mail")
@@ -158,7 +158,7 @@ def test_of_failed_jobs_with_one_key_the_newest_is_retried(queue: Queue) -> None
 
 
 def test_a_key_that_is_taken_at_the_very_moment_stops_them_all(postgres_database: str) -> None:
-    """On PostgreSQL, where two can write at a time; nothing is changed, and one is told to try again."""
+    """On PostgreSQL, which allows concurrent writers, nothing is changed, and the error says to try again."""
     queue = Queue(postgres_database)
     queue.create_tables()
     id = enqueue(queue, "failed", unique_key="report")

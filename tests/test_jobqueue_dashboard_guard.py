@@ -1,4 +1,4 @@
-"""Who gets into the dashboard, and what makes it do something: nobody else, and nothing else."""
+"""Access to the dashboard, and protection of its forms against forged requests."""
 
 import hmac
 import importlib
@@ -28,14 +28,14 @@ ADDRESSES = ["/", "/failed", "/1", "/metrics", "/static/jobs.css", "/static/jobs
     ],
 )
 def test_a_dashboard_must_be_told_whose_it_is(queue: Queue, options: dict[str, object]) -> None:
-    """When it is made, and not when somebody finds it open, or in vain."""
+    """It is refused when it is made, rather than found open, or locked, in production."""
     with pytest.raises(JobQueueError, match="say who may use the dashboard"):
         dashboard(queue, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("password", ["secret", "pässwörd: ☃"])
 def test_with_a_password_it_is_for_those_who_know_it(queue: Queue, password: str) -> None:
-    """Every address of it, whatever the user is called."""
+    """The password protects every address; any user name will do."""
     visitor = Visitor(queue, password=password)
     enqueue(queue, "failed")
     for path in ADDRESSES:
@@ -50,12 +50,12 @@ def test_with_a_password_it_is_for_those_who_know_it(queue: Queue, password: str
 
 @pytest.mark.parametrize("header", ["Bearer secret", "Basic secret", "Basic //8=", "Basic", "secret", "\xff"])
 def test_what_is_no_password_does_not_open_it(queue: Queue, header: str) -> None:
-    """Nor does it break it."""
+    """A malformed header is not a server error either."""
     assert Visitor(queue, password="secret").get(headers={"Authorization": header}).status_code == 401
 
 
 def test_forms_need_the_password_too(queue: Queue) -> None:
-    """Knowing what a form carries is not enough."""
+    """Knowing a form's token is not enough."""
     visitor = Visitor(queue, password="secret")
     id = enqueue(queue, "failed")
     assert visitor.browser.post(f"/jobs/{id}/delete").status_code == 401
@@ -68,7 +68,7 @@ def test_forms_need_the_password_too(queue: Queue) -> None:
 
 
 def test_an_app_can_decide_for_itself(queue: Queue) -> None:
-    """For those that have a login of their own."""
+    """`allow` is for applications with their own login."""
     answers = iter([False, True])
     visitor = Visitor(queue, allow=lambda: next(answers))
     assert visitor.get().status_code == 403
@@ -76,13 +76,13 @@ def test_an_app_can_decide_for_itself(queue: Queue) -> None:
 
 
 def other_browser(visitor: Visitor) -> dict[str, str]:
-    """The fields of a form in another browser."""
+    """The form's fields as another browser gets them."""
     visitor.browser.delete_cookie(COOKIE, path="/jobs/")
     return visitor.form("/failed", "Retry job 1")[1]
 
 
 def test_a_form_needs_the_token_of_its_browser(queue: Queue) -> None:
-    """Another site has neither the cookie nor the token; a token of another browser is none."""
+    """Another site has neither the cookie nor the token, and another browser's token is not valid."""
     visitor = Visitor(queue)
     id = enqueue(queue, "failed")
     action, fields = visitor.form("/failed", f"Retry job {id}")
@@ -95,7 +95,7 @@ def test_a_form_needs_the_token_of_its_browser(queue: Queue) -> None:
 
 
 def test_a_cookie_that_another_host_has_set_is_of_no_use(queue: Queue) -> None:
-    """The token can't be computed from it without the password."""
+    """The token can't be computed from the cookie without the password."""
     visitor = Visitor(queue, password="secret")
     id = enqueue(queue, "failed")
     visitor.browser.set_cookie(COOKIE, "planted", path="/jobs/")
@@ -125,7 +125,7 @@ def test_a_cookie_that_another_host_has_set_is_of_no_use(queue: Queue) -> None:
 def test_a_form_sent_by_another_sites_page_is_refused(
     queue: Queue, headers: dict[str, str], status: int
 ) -> None:
-    """Even if it knew the token."""
+    """It is refused even with a valid token."""
     enqueue(queue, "failed")
     assert Visitor(queue).press("/failed", "Retry job 1", headers).status_code == status
     assert queue.jobs()[0].state == ("failed" if status == 403 else "waiting")
@@ -133,7 +133,7 @@ def test_a_form_sent_by_another_sites_page_is_refused(
 
 @pytest.mark.parametrize("path", ["/1/retry", "/1/delete", "/failed/retry", "/failed/delete"])
 def test_looking_changes_nothing(queue: Queue, path: str) -> None:
-    """A link, or a browser that loads pages ahead, can do no harm."""
+    """Links, and browsers that prefetch pages, can do no harm."""
     enqueue(queue, "failed")
     for ask in (Visitor(queue).browser.get, Visitor(queue).browser.head, Visitor(queue).browser.put):
         assert ask(f"/jobs{path}").status_code == 405
@@ -141,7 +141,7 @@ def test_looking_changes_nothing(queue: Queue, path: str) -> None:
 
 
 def test_the_cookie_is_for_this_site_and_for_no_script(queue: Queue) -> None:
-    """One for each browser, which keeps it; over TLS alone where there is TLS."""
+    """Each browser gets one and keeps it; over HTTPS it is a Secure cookie."""
     visitor = Visitor(queue)
     first = visitor.get()
     kind = {"HttpOnly", "SameSite=Strict", "Path=/jobs/"}
@@ -153,7 +153,7 @@ def test_the_cookie_is_for_this_site_and_for_no_script(queue: Queue) -> None:
 
 @pytest.mark.parametrize("path", [*ADDRESSES, "/99"])
 def test_every_answer_says_how_it_may_be_used(queue: Queue, path: str) -> None:
-    """Nothing inline, in no frame, kept by no cache; whether one is let in or not."""
+    """No inline code, no framing, no caching, whether or not the visitor is let in."""
     enqueue(queue, "failed")
     for visitor in (Visitor(queue), Visitor(queue, password="secret")):
         answer = visitor.get(path)
@@ -167,7 +167,7 @@ def test_every_answer_says_how_it_may_be_used(queue: Queue, path: str) -> None:
 
 
 def test_an_app_can_have_two_of_them_elsewhere(queue: Queue) -> None:
-    """Their links and forms stay with each."""
+    """Each dashboard's links lead to its own pages."""
     app = Flask(__name__)
     app.register_blueprint(dashboard(queue, open_to_all=True), url_prefix="/admin/jobs")
     app.register_blueprint(dashboard(queue, open_to_all=True), url_prefix="/other", name="other")
@@ -178,13 +178,13 @@ def test_an_app_can_have_two_of_them_elsewhere(queue: Queue) -> None:
 
 @pytest.mark.parametrize("queue_name", ["%00", "%ed%a0%80", "x" * 5000])
 def test_a_queue_that_can_not_be_is_no_error_of_ours(queue: Queue, queue_name: str) -> None:
-    """PostgreSQL, for one, refuses a NUL in a text."""
+    """PostgreSQL, for example, refuses a NUL in text."""
     answer = Visitor(queue).get(f"/failed?queue={queue_name}")
     assert answer.status_code in (200, 503) and "<h1>" in answer.text
 
 
 def test_without_flask_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue itself needs no Flask."""
+    """The error names the extra; the queue itself needs no Flask."""
     monkeypatch.setitem(sys.modules, "flask", None)
     monkeypatch.delitem(sys.modules, "jobqueue.tools.dashboard")
     with pytest.raises(ImportError, match=r"needs Flask: pip install 'jobqueue-500ms\[dashboard\]'"):
@@ -192,7 +192,7 @@ def test_without_flask_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 def test_without_prometheus_client_all_else_works(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the metrics' address says what to install."""
+    """Only /metrics fails, and says what to install."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "jobqueue.tools.metrics", raising=False)
     monkeypatch.delattr(jobqueue.tools, "metrics", raising=False)

@@ -1,4 +1,4 @@
-"""How the queue opens its database, and makes its table."""
+"""How the queue opens its database and creates its tables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +25,10 @@ queue.create_tables()
 def test_tables_are_created_once_by_whoever_is_first(
     database_url: str, at_once: Callable[..., list[str]]
 ) -> None:
-    """Web processes and workers start together, each asks for the table, and none fails."""
+    """Web processes and workers start together, each creates the tables, and none fails."""
     at_once(3, CREATE_TABLES, database_url)
     queue = Queue(database_url)
-    queue.create_tables()  # and once more
+    queue.create_tables()  # a second call does nothing
     assert queue.jobs() == []
     assert inspect(queue.engine).get_table_names() == ["job_workers", "jobs"]
     assert {index["name"] for index in inspect(queue.engine).get_indexes("jobs")} == {
@@ -40,7 +40,7 @@ def test_tables_are_created_once_by_whoever_is_first(
 
 
 def test_an_sqlite_queue_is_durable_and_shared(tmp_path: Path) -> None:
-    """WAL: readers and the writer don't wait for one another. FULL: a committed job survives a power cut."""
+    """With WAL, readers and the writer don't wait for one another; with FULL, commits survive a power cut."""
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     with queue.writer.begin() as connection:
         settings = {
@@ -52,7 +52,7 @@ def test_an_sqlite_queue_is_durable_and_shared(tmp_path: Path) -> None:
 
 
 def test_only_a_busy_database_is_waited_for(tmp_path: Path) -> None:
-    """What else keeps a writer from beginning is said at once, as SQLAlchemy's own error."""
+    """Any other error at BEGIN is raised at once, as SQLAlchemy's own."""
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     with queue.writer.connect() as connection:
         dbapi_connection: Any = connection.connection.dbapi_connection
@@ -63,7 +63,7 @@ def test_only_a_busy_database_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_an_engine_for_sqlite_is_left_as_it_is(tmp_path: Path) -> None:
-    """The queue makes connections of its own to the same file: an application's may lack the settings."""
+    """The queue opens its own connections to the same file, since the application's may lack the settings."""
     engine = create_engine(f"sqlite:///{tmp_path / 'test.db'}")
     queue = Queue(engine)
     queue.create_tables()
@@ -76,7 +76,7 @@ def test_an_engine_for_sqlite_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_an_engine_for_postgresql_is_used_as_it_is(postgres_database: str) -> None:
-    """And so is its pool."""
+    """Its pool is used too."""
     engine = create_engine(postgres_database)
     assert Queue(engine).engine is engine
     engine.dispose()
@@ -100,7 +100,7 @@ def test_a_queue_in_sqlites_memory_is_refused(url: str) -> None:
     ],
 )
 def test_other_databases_are_refused(database: str, message: str) -> None:
-    """Before anything is connected to, with words that say what would do."""
+    """The error comes before any connection is made, and says what is supported."""
     with pytest.raises(DatabaseError, match=message):
         Queue(database)
 
@@ -113,7 +113,7 @@ def test_a_queue_shows_its_database_and_hides_the_password() -> None:
 
 
 def test_a_closed_queue_opens_again(database_url: str) -> None:
-    """close() gives back connections, for instance before a fork."""
+    """close() releases connections, for instance before a fork; the next use opens new ones."""
     queue = Queue(database_url)
     queue.create_tables()
     queue.close()

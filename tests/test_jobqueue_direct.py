@@ -1,4 +1,4 @@
-"""The queue's own connections: quicker than SQLAlchemy's, and in all else the same."""
+"""The queue's own connections: faster than SQLAlchemy's, and otherwise equivalent."""
 
 import gc
 import os
@@ -37,7 +37,7 @@ def row(handler: str, **options: Any) -> dict[str, Any]:
 
 
 def use_every_statement(transaction: Transaction) -> list[Any]:
-    """Whatever each of the queue's functions says, in an empty database."""
+    """Call each of the queue's SQL functions in an empty database, and return their results."""
     t = transaction
     said: list[Any] = [
         inserting.add(t, row("one", max_run_time=1.5)),
@@ -85,18 +85,18 @@ def content(queue: Queue) -> list[Any]:
 
 
 def clear(queue: Queue) -> None:
-    """An empty database, whose ids begin at 1."""
+    """Recreate the tables, so that ids begin at 1."""
     Job.metadata.drop_all(queue.engine)
     queue.create_tables()
 
 
 def test_every_statement_says_and_does_the_same_as_with_sqlalchemy(queue: Queue) -> None:
-    """Rows, their types, how many were touched, and what is in the tables: times are aware, in UTC."""
+    """Results, their types, row counts and the tables' contents are equal; times are aware, in UTC."""
     with queue.writer.begin() as connection:
         expected = use_every_statement(connection)
     expected_content = content(queue)
     clear(queue)
-    for _ in range(2):  # the statements' text is made once, and used again
+    for _ in range(2):  # the second time, the compiled statements are reused
         kept = Kept(queue.writer)
         with kept.begin() as transaction:
             assert use_every_statement(transaction) == expected
@@ -108,7 +108,7 @@ def test_every_statement_says_and_does_the_same_as_with_sqlalchemy(queue: Queue)
 
 
 def test_every_function_that_has_sql_is_in_that_test() -> None:
-    """A new one must be added to it."""
+    """A new function with SQL must be added to it."""
     used = use_every_statement.__code__.co_names
     for module in (inserting, claiming, settling, presence):
         for name, function in vars(module).items():
@@ -120,14 +120,14 @@ def test_every_function_that_has_sql_is_in_that_test() -> None:
 
 @pytest.fixture
 def kept(queue: Queue) -> Any:
-    """A connection of the queue's own; closed after the test."""
+    """One of the queue's own connections, closed after the test."""
     connection = Kept(queue.writer)
     yield connection
     connection.close()
 
 
 def backend(transaction: Kept) -> Any:
-    """The driver's connection, which tells one from another."""
+    """The driver's connection, which identifies a connection."""
     cursor, _ = transaction.execute(ONE, {})
     return cursor.connection
 
@@ -137,7 +137,7 @@ def add(transaction: Transaction, **options: Any) -> int:
 
 
 def test_a_transaction_is_committed_at_its_end_and_the_connection_is_kept(queue: Queue, kept: Kept) -> None:
-    """And the next one uses it again."""
+    """The next transaction uses the same connection."""
     with kept.begin() as transaction:
         first = backend(transaction)
         add(transaction)
@@ -153,7 +153,7 @@ def test_a_transaction_is_committed_at_its_end_and_the_connection_is_kept(queue:
 def test_a_transaction_that_fails_is_rolled_back(
     queue: Queue, kept: Kept, error: type[BaseException]
 ) -> None:
-    """The error goes on to the caller; the connection, whose state nobody knows, is replaced."""
+    """The error propagates; the connection, whose state is unknown, is replaced."""
     with pytest.raises(error), kept.begin() as transaction:
         first = backend(transaction)
         add(transaction)
@@ -166,7 +166,7 @@ def test_a_transaction_that_fails_is_rolled_back(
 
 
 def test_an_error_of_the_driver_is_sqlalchemys(queue: Queue, kept: Kept) -> None:
-    """As if SQLAlchemy had executed the statement."""
+    """Callers catch the same exception as if SQLAlchemy had executed the statement."""
     with pytest.raises(IntegrityError), kept.begin() as transaction:
         add(transaction, unique_key="key")
         add(transaction, unique_key="key")
@@ -176,11 +176,11 @@ def test_an_error_of_the_driver_is_sqlalchemys(queue: Queue, kept: Kept) -> None
 
 
 def test_a_commit_that_fails_is_an_error_like_any_other(queue: Queue, kept: Kept) -> None:
-    """Nothing was written, the caller hears of it, and the next transaction has a new connection."""
+    """Nothing is written, the error propagates, and the next transaction has a new connection."""
     with pytest.raises(IntegrityError, match=r"(?i)foreign key"), kept.begin() as transaction:
         first = backend(transaction)
         add(transaction)
-        count(transaction, sa.insert(Line), {"text": "an orphan", "parent_id": 4711})  # COMMIT finds out
+        count(transaction, sa.insert(Line), {"text": "an orphan", "parent_id": 4711})  # refused at COMMIT
     assert queue.jobs() == []
     with kept.begin() as transaction:
         assert backend(transaction) is not first
@@ -189,7 +189,7 @@ def test_a_commit_that_fails_is_an_error_like_any_other(queue: Queue, kept: Kept
 
 
 def cut_all(database_url: str) -> None:
-    """The server ends all connections to this database, as it does when it stops."""
+    """Make the server end all connections to this database, as when it stops."""
     url = make_url(database_url)
     admin = url.set(database="postgres").render_as_string(hide_password=False)
     administer(
@@ -201,7 +201,7 @@ def cut_all(database_url: str) -> None:
 def test_a_connection_that_the_server_has_closed_is_replaced_before_it_is_used(
     postgres_database: str,
 ) -> None:
-    """No transaction fails: neither after a while, nor at once."""
+    """No transaction fails, even directly after the cut."""
     queue = Queue(postgres_database)
     queue.create_tables()
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_a_connection_that_the_server_has_closed_is_replaced_before_it_is_used(
 
 
 def test_a_connection_that_is_cut_within_a_transaction_is_replaced_after_it(postgres_database: str) -> None:
-    """That transaction fails, with an error that says so; the next one has a new connection."""
+    """That transaction raises a database error; the next one has a new connection."""
     queue = Queue(postgres_database)
     queue.create_tables()
     kept = Kept(queue.writer)
@@ -232,7 +232,7 @@ def test_a_connection_that_is_cut_within_a_transaction_is_replaced_after_it(post
 def test_a_connection_that_was_not_used_for_long_goes_through_its_pool(
     queue: Queue, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which finds out whether it is still alive: something between may have cut it, and said nothing."""
+    """The pool checks that it is still alive: a firewall may have dropped it silently."""
     looked: list[object] = []
     sa.event.listen(queue.engine, "checkout", lambda *_: looked.append(None))
     with kept.begin() as transaction:
@@ -247,7 +247,7 @@ def test_a_connection_that_was_not_used_for_long_goes_through_its_pool(
 
 
 def test_what_a_kept_connection_was_told_is_not_left_to_the_pool(queue: Queue, kept: Kept) -> None:
-    """Others of the same engine wait for locks, and plan, as ever."""
+    """Other users of the engine keep their lock timeout and planner settings."""
 
     def settings() -> list[Any]:
         names = (
@@ -265,8 +265,8 @@ def test_what_a_kept_connection_was_told_is_not_left_to_the_pool(queue: Queue, k
 
 
 def test_threads_do_not_share_a_connection(queue: Queue) -> None:
-    """Each takes a spare one for its transaction, and puts it back."""
-    spares = Spares(queue.engine)  # for reading: two writers of SQLite would wait for one another
+    """Each takes a spare connection for its transaction and puts it back."""
+    spares = Spares(queue.engine)  # for reading: two writers on SQLite would wait for each other
     inside, both = [], threading.Barrier(2, timeout=20)
 
     def look() -> None:
@@ -284,13 +284,13 @@ def test_threads_do_not_share_a_connection(queue: Queue) -> None:
     with spares.begin() as transaction:
         assert backend(transaction) in inside
     spares.close()
-    with spares.begin() as transaction:  # and opens again
+    with spares.begin() as transaction:  # it opens again
         assert claiming.next_run_at(transaction) is None
     spares.close()
 
 
 def in_a_child(function: Callable[[], object]) -> None:
-    """Fork; the child calls the function and ends at once, whatever happens. Fails if it failed."""
+    """Call the function in a forked child, which then exits at once; fail if the function raised."""
     pid = os.fork()
     if not pid:
         status = 1
@@ -308,8 +308,8 @@ def in_a_child(function: Callable[[], object]) -> None:
 def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A web server that forks its workers after the application was loaded, and had enqueued something and
-    looked at it: one connection is kept, and one is in the pool. A queue that is gone by then does no harm.
+    """A web server forks its workers after the application has enqueued and listed jobs: one connection is
+    kept, and one is in the pool. A queue that was closed and collected before the fork does no harm.
     """
     queue.enqueue(Say("parent"))
     assert len(queue.jobs()) == 1
@@ -340,7 +340,7 @@ def test_after_a_fork_the_parents_connections_are_neither_used_nor_closed(
 
 @pytest.mark.parametrize("moment", ["connect", "commit"])
 def test_an_interrupt_is_no_error_of_the_databases(queue: Queue, kept: Kept, moment: str) -> None:
-    """Ctrl-C while it connects, or commits: it goes on to the caller, and nothing is written."""
+    """Ctrl-C during connect or commit propagates to the caller, and nothing is written."""
 
     def press_ctrl_c(*_: object) -> None:
         raise KeyboardInterrupt
@@ -362,7 +362,7 @@ def test_an_interrupt_is_no_error_of_the_databases(queue: Queue, kept: Kept, mom
 
 
 def test_an_engine_of_ones_own_is_used_through_its_pool(postgres_database: str) -> None:
-    """Nothing of it is kept, as it may be no larger than one connection."""
+    """None of its connections is kept, as its pool may hold only one."""
     engine = sa.create_engine(postgres_database, pool_size=1, max_overflow=0, pool_timeout=5)
     queue = Queue(engine)
     queue.create_tables()
@@ -377,7 +377,7 @@ def test_an_engine_of_ones_own_is_used_through_its_pool(postgres_database: str) 
 
 
 def test_a_worker_gives_its_connections_back(queue: Queue) -> None:
-    """When work_off() returns, as any program may go on for days after it."""
+    """They are released when work_off() returns, as the program may run for days after it."""
     queue.enqueue(Say("one"))
     Worker(queue).work_off()
     queue.close()
@@ -385,7 +385,7 @@ def test_a_worker_gives_its_connections_back(queue: Queue) -> None:
 
 
 def test_a_workers_row_is_a_row_like_any_other(queue: Queue) -> None:
-    """It can be read by its class."""
+    """It can be loaded through its mapped class."""
     with Kept(queue.writer).begin() as transaction:
         presence.be_seen(transaction, Self("a", 1, "", 30.0, 60.0, NOON), Tally(2, 1), LATER)
     with sa.orm.Session(queue.engine) as session:

@@ -1,4 +1,4 @@
-"""`jobqueue doctor` finds the settings that hurt, on real databases and with real workers' rows."""
+"""`jobqueue doctor` finds harmful settings, on real databases and with real workers' rows."""
 
 from pathlib import Path
 
@@ -17,17 +17,17 @@ pytestmark = pytest.mark.live
 
 @pytest.fixture
 def postgres_database(durable_database: str) -> str:
-    """The doctor wants a server that waits for its disk, unlike the one that all other tests share."""
+    """A server with fsync on, which the doctor expects, unlike the one that all other tests share."""
     return durable_database
 
 
 def found(queue: Queue, deadline: float | None = None) -> dict[str, Finding]:
-    """What the doctor finds at noon, by check."""
+    """The doctor's findings at noon, by check."""
     return {finding.check: finding for finding in doctor.examine(queue, deadline, NOON)}
 
 
 def test_a_healthy_queue_is_told_so(queue: Queue, command: Command) -> None:
-    """Exit status 0, a line for each check, in 80 columns; the same as JSON. A warning is no failure."""
+    """It prints one line per check in 80 columns, or JSON. A warning leaves the exit status at 0."""
     status, out, err = command("doctor")
     assert (status, err) == (0, "")
     lines = out.splitlines()
@@ -41,7 +41,7 @@ def test_a_healthy_queue_is_told_so(queue: Queue, command: Command) -> None:
 
 
 def test_tables_that_are_not_there_fail(database_url: str, command: Command, tmp_path: Path) -> None:
-    """Exit status 1; the rest is looked at, as far as it goes."""
+    """The exit status is 1; other checks run as far as they can."""
     (tmp_path / "test.db").touch()
     status, out, err = command("doctor")
     assert (status, err) == (1, "")
@@ -51,14 +51,14 @@ def test_tables_that_are_not_there_fail(database_url: str, command: Command, tmp
 
 
 def test_a_file_that_is_not_there_is_not_made(command: Command, tmp_path: Path) -> None:
-    """Its settings would be fine."""
+    """A new, empty database would pass the checks and hide the mistake."""
     answer = command("doctor", "--database", "sqlite:///no.db")
     assert answer.status == 2 and "there is no file no.db" in answer.err
     assert not (tmp_path / "no.db").exists()
 
 
 def test_a_real_postgresql_is_examined(postgres_database: str) -> None:
-    """Another session that is idle in a transaction counts; so do columns that a Rails migration made."""
+    """It finds another session idle in a transaction, and columns made by a Rails migration."""
     queue = Queue(postgres_database)
     queue.create_tables()
     with queue.engine.connect() as idle, queue.engine.connect() as connection:
@@ -81,11 +81,11 @@ def test_a_real_postgresql_is_examined(postgres_database: str) -> None:
     queue.close()
 
 
-# -- workers, on both
+# -- workers, on both databases
 
 
 def test_healthy_workers_are_told_so(queue: Queue) -> None:
-    """The order HTTP deadline < max_run_time < lease holds, for the workers and for jobs with their own."""
+    """HTTP deadline < max_run_time < lease holds for the workers, and for jobs with their own limit."""
     seen(queue, name_of(1), NOON)
     seen(queue, name_of(2), NOON - SECOND)
     queue.enqueue(Say("x"), now=NOON, max_run_time=15.0)
@@ -102,7 +102,7 @@ def test_healthy_workers_are_told_so(queue: Queue) -> None:
 
 
 def test_the_order_of_limits_is_checked(queue: Queue) -> None:
-    """A deadline that is too long fails; a max_run_time that is longer than the lease is a warning."""
+    """A deadline that is too long is a failure; a max_run_time longer than the lease is a warning."""
     seen(queue, name_of(1), NOON, max_run_time=14400.0)
     queue.enqueue(Say("x"), now=NOON, max_run_time=5.0)
     queue.enqueue(Say("x"), now=NOON, max_run_time=45.0)
@@ -121,7 +121,7 @@ def test_the_order_of_limits_is_checked(queue: Queue) -> None:
 
 
 def test_queues_without_a_worker_and_silent_workers_are_found(queue: Queue) -> None:
-    """Their jobs wait for somebody."""
+    """Their jobs wait until a worker is started."""
     queue.enqueue(Say("x"), now=NOON - MINUTE, queue="mail")
     queue.enqueue(Say("x"), now=NOON, run_at=HOUR, queue="later")
     claimed(queue, name_of(1), NOON - MINUTE)

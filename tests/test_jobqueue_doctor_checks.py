@@ -1,4 +1,4 @@
-"""The checks of `jobqueue doctor`, one by one: they are told settings that no test can really have."""
+"""The checks of `jobqueue doctor`, one by one, with settings that no test can really set up."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_what_hurts_on_sqlite(finding: Finding, level: str, words: str) -> None:
 def test_an_sqlite_file_without_a_path_or_mounts_is_examined_as_far_as_it_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On other systems than Linux, and for a URI of SQLite's own."""
+    """This happens on systems other than Linux, and with SQLite URIs."""
     monkeypatch.setattr(doctor_sqlite, "MOUNTS", tmp_path / "none")
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     queue.create_tables()
@@ -132,7 +132,7 @@ def test_what_hurts_on_postgresql(finding: Finding, level: str, words: str) -> N
 
 
 def test_a_clocks_skew_is_measured_with_the_quickest_question() -> None:
-    """The server answers in the middle of the question's time, give or take."""
+    """The server's time is taken to be that of the middle of the round trip."""
     trips = iter([0.0, 0.8, 0.0, 0.2, 0.0, 0.4, 0.0, 0.4, 0.0, 0.4])
     skew, trip = doctor_postgresql.clock_skew(
         lambda: NOON + timedelta(seconds=5.1), here=lambda: NOON, measure=lambda: next(trips)
@@ -140,11 +140,11 @@ def test_a_clocks_skew_is_measured_with_the_quickest_question() -> None:
     assert (skew, trip) == (pytest.approx(5.0), pytest.approx(0.2))
 
 
-# -- workers, on both
+# -- workers, on both databases
 
 
 def test_workers_on_several_hosts_can_not_share_a_file() -> None:
-    """They can share a server."""
+    """They can share a PostgreSQL server."""
     two = [name_of(1, host="gold"), name_of(1, host="silver")]
     finding = doctor_workers.hosts(two, sqlite=True)
     assert finding.level == "fail"
@@ -154,7 +154,7 @@ def test_workers_on_several_hosts_can_not_share_a_file() -> None:
 
 
 def test_containers_that_share_a_name_are_found() -> None:
-    """Their tokens tell them apart, people can't."""
+    """Their tokens tell them apart, but people can't."""
     same = [name_of(1, token="aaaa"), name_of(1, token="bbbb"), name_of(2), "somebody"]
     assert doctor_workers.names(same).level == "warn"
     assert "host:silver pid:1: give" in doctor_workers.names(same).text
@@ -162,13 +162,13 @@ def test_containers_that_share_a_name_are_found() -> None:
 
 
 def worker(**columns: Any) -> WorkerRow:
-    """As the checks see a worker."""
+    """A worker's row, with the columns that the checks read."""
     return SimpleNamespace(**{"name": "w", "lease": 30.0, "seen_at": NOON, **columns})  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("ahead", "level"), [(1.0, "ok"), (5.0, "warn"), (11.0, "fail")])
 def test_a_worker_whose_clock_is_ahead_is_found(ahead: float, level: str) -> None:
-    """It was heard of in the future. By a third of a lease it takes others for dead."""
+    """Its heartbeat lies in the future. From a third of a lease on, it takes others for dead."""
     finding = doctor_workers.clocks([worker(), worker(seen_at=NOON + timedelta(seconds=ahead))], NOON)
     assert finding.level == level
     assert ("NTP" in finding.text) == (level != "ok")
@@ -176,5 +176,5 @@ def test_a_worker_whose_clock_is_ahead_is_found(ahead: float, level: str) -> Non
 
 @pytest.mark.parametrize(("longest", "level"), [(30.0, "ok"), (60.0, "warn"), (90.0, "fail")])
 def test_leases_that_differ_are_found(longest: float, level: str) -> None:
-    """Who beats every 30 seconds is dead to somebody whose lease is 30 seconds."""
+    """A worker that beats every 30 seconds looks dead to one whose lease is 30 seconds."""
     assert doctor_workers.leases([worker(), worker(lease=longest)]).level == level

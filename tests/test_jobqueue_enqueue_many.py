@@ -1,4 +1,4 @@
-"""Many jobs at once: in their order, all or none, however many."""
+"""enqueue_many(): jobs keep their order, and are queued all or none, however many."""
 
 import itertools
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def count(queue: Queue) -> int:
 
 
 def test_many_jobs_run_in_their_order(queue: Queue) -> None:
-    """From any iterable, here one that can be read only once; it returns how many."""
+    """enqueue_many() takes any iterable, here a generator, and returns the number of jobs."""
     assert queue.enqueue_many(Say(str(n)) for n in range(5)) == 5
     assert Worker(queue).work_off() == (5, 0)
     assert said == ["0", "1", "2", "3", "4"]
@@ -31,7 +31,7 @@ def test_many_jobs_run_in_their_order(queue: Queue) -> None:
 
 
 def test_their_rows_say_all_that_was_asked_for(queue: Queue) -> None:
-    """As those of enqueue() do."""
+    """The options are the same as those of enqueue()."""
     options: dict[str, Any] = {"priority": -5, "queue": "images", "max_attempts": 3, "max_run_time": 1.5}
     later = timedelta(hours=1)
     queue.enqueue_many([Say("one"), Say("two")], run_at=later, now=NOON, **options)
@@ -49,7 +49,7 @@ def test_their_rows_say_all_that_was_asked_for(queue: Queue) -> None:
 
 
 def test_all_or_none_are_queued(queue: Queue) -> None:
-    """One that can't be queued, or an iterable that fails in its middle: then nothing is."""
+    """Nothing is queued if one job can't be, or if the iterable fails midway."""
 
     def breaks_down() -> Iterator[Say]:
         yield Say("one")
@@ -77,7 +77,7 @@ def test_many_jobs_may_be_part_of_the_callers_transaction(queue: Queue, end: str
 def test_more_than_one_statement_can_take_are_one_transaction(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """12,000 jobs in three statements: all, in their order; and none when the last statement fails."""
+    """12,000 jobs take three statements: all are queued in order, or none if the last statement fails."""
     assert inserting.MOST_ROWS == 5_000
     queue.enqueue_many(Say(str(n)) for n in range(12_000))
     assert count(queue) == 12_000
@@ -115,7 +115,7 @@ ODD = [
 
 @pytest.mark.parametrize("many", [True, False], ids=["enqueue_many", "enqueue"])
 def test_any_text_comes_back_as_it_was(queue: Queue, many: bool) -> None:
-    """Whatever the database makes of quotes, escapes and NUL."""
+    """Quotes, escapes and NUL survive on every database."""
     if many:
         queue.enqueue_many(Say(text) for text in ODD)
     else:
@@ -136,7 +136,7 @@ class Shout(Say):
 
 
 def test_a_hook_may_change_some_of_them(queue: Queue) -> None:
-    """The rest stay as they were asked for, and all keep their order."""
+    """The other jobs keep the options of the call, and all keep their order."""
     assert queue.enqueue_many([Shout("a"), Shout("B"), Shout("C"), Say("d"), Shout("E")], priority=3) == 5
     assert [(job.priority, job.queue) for job in queue.jobs()] == [(-1, "loud")] * 3 + [(3, "default")] * 2
     assert Worker(queue).work_off() == (5, 0)

@@ -1,4 +1,4 @@
-"""Enqueueing: what is in the row, and that job and data are committed together or not at all."""
+"""Enqueueing: the row's contents, and committing job and data together or not at all."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -26,7 +26,7 @@ def test_a_job_enqueued_alone_is_committed_when_enqueue_returns(queue: Queue, da
 
 
 def test_a_row_says_all_that_was_asked_for(queue: Queue) -> None:
-    """Delayed Job's columns."""
+    """The columns are Delayed Job's."""
     options: dict[str, Any] = {"priority": -5, "queue": "images", "max_attempts": 3, "max_run_time": 1.5}
     queue.enqueue(Say("hello"), run_at=NOON + timedelta(hours=1), now=NOON, **options)
     (job,) = queue.jobs()
@@ -39,7 +39,7 @@ def test_a_row_says_all_that_was_asked_for(queue: Queue) -> None:
 
 
 def test_a_job_is_due_at_once_unless_another_time_is_named(queue: Queue) -> None:
-    """With priority 0, in the queue "default", with 25 attempts and the worker's own limit of time."""
+    """Other defaults: priority 0, the queue "default", 25 attempts, and the worker's max_run_time."""
     queue.enqueue(Say("hello"), now=NOON)
     (job,) = queue.jobs()
     assert (job.run_at, job.priority, job.queue) == (NOON, 0, "default")
@@ -53,21 +53,21 @@ def test_run_at_may_be_a_time_from_now(queue: Queue) -> None:
 
 
 def test_times_come_back_aware_and_in_utc(queue: Queue) -> None:
-    """Whatever the offset that went in, and on every backend."""
+    """This holds for any UTC offset of the input, on every backend."""
     kolkata = timezone(timedelta(hours=5, minutes=30))
     queue.enqueue(Say("hello"), run_at=NOON.astimezone(kolkata), now=NOON.astimezone(kolkata))
     Worker(queue).work_off(now=NOON - timedelta(seconds=1))  # not due yet
     (job,) = queue.jobs()
     for moment in (job.run_at, job.created_at, job.updated_at):
         assert moment == NOON and moment.tzinfo is UTC
-    with queue.engine.connect() as connection:  # and in a query of one's own
+    with queue.engine.connect() as connection:  # and in a caller's own query
         early = NOON.astimezone(kolkata) - timedelta(seconds=1)
         assert connection.scalars(select(Job.run_at).where(Job.run_at > early)).all() == [NOON]
         assert connection.scalars(select(Job.run_at).where(Job.run_at > NOON)).all() == []
 
 
 def test_a_datetime_without_an_offset_is_refused(queue: Queue) -> None:
-    """Nobody can know which moment it means: neither when enqueueing, nor in a query of one's own."""
+    """Its moment is ambiguous, both in enqueue() and in a caller's own query."""
     naive = datetime(2026, 11, 23, 12)
     for argument in ("run_at", "now"):
         with pytest.raises(ValueError, match="has no time zone; use datetime"):
@@ -78,7 +78,7 @@ def test_a_datetime_without_an_offset_is_refused(queue: Queue) -> None:
 
 
 def test_limits_that_no_job_can_keep_are_refused(queue: Queue) -> None:
-    """The message names the argument."""
+    """The error names the argument."""
     for limit in (0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="max_run_time must be more than 0 seconds"):
             queue.enqueue(Say("hello"), max_run_time=limit)
@@ -88,7 +88,7 @@ def test_limits_that_no_job_can_keep_are_refused(queue: Queue) -> None:
 
 
 def test_what_can_not_be_queued_leaves_the_transaction_usable(queue: Queue) -> None:
-    """The caller may catch the error, and commit the rest."""
+    """The caller may catch the error and commit the rest."""
     with Session(queue.writer) as session:
         session.add(Line(text="before"))
         with pytest.raises(NotAJob):
@@ -128,7 +128,7 @@ def write_in_connection(queue: Queue, end: str) -> None:
 def test_job_and_data_are_committed_together_or_not_at_all(
     queue: Queue, write: Callable[[Queue, str], None], end: str
 ) -> None:
-    """Enqueue joins the caller's transaction and never ends it."""
+    """enqueue() joins the caller's transaction and never ends it."""
     write(queue, end)
     with Session(queue.engine) as session:
         assert len(session.scalars(select(Line)).all()) == len(queue.jobs()) == (end == "commit")
@@ -144,7 +144,7 @@ def test_nobody_sees_a_job_before_its_transaction_is_committed(queue: Queue) -> 
 
 
 def test_several_jobs_can_be_enqueued_in_one_transaction(queue: Queue) -> None:
-    """Enqueue leaves the caller's connection open, and in its transaction."""
+    """enqueue() leaves the caller's connection open and in its transaction."""
     with queue.writer.begin() as connection:
         ids = [queue.enqueue(Say(text), session=connection) for text in ("one", "two", "three")]
         assert connection.in_transaction()
@@ -156,8 +156,8 @@ def publish(article: Article) -> None:
 
 
 def test_a_new_mapped_object_is_stored_by_its_primary_key(queue: Queue) -> None:
-    """The session is flushed first, so that it has one. The row holds class and key, and no state: the job
-    finds the object as it is when it runs.
+    """The session is flushed first, so that the object has a key. The row holds class and key, but no state:
+    the job loads the object's state of the moment it runs.
     """
     with Session(queue.writer) as session:
         new = article(publish)
@@ -173,7 +173,7 @@ def test_a_new_mapped_object_is_stored_by_its_primary_key(queue: Queue) -> None:
 
 
 def test_a_mapped_object_that_is_gone_fails_its_job_with_a_clear_error(queue: Queue) -> None:
-    """Its row was deleted before the job ran."""
+    """The object's row was deleted before the job ran."""
     with Session(queue.writer) as session:
         gone = article(publish)
         session.add(gone)
@@ -185,7 +185,7 @@ def test_a_mapped_object_that_is_gone_fails_its_job_with_a_clear_error(queue: Qu
 
 
 def test_ids_are_never_used_again(queue: Queue) -> None:
-    """A late finish of an old job would hit a new one."""
+    """Otherwise a stale worker's late finish could delete a new job."""
     first = queue.enqueue(Say("hello"))
     Worker(queue).work_off()
     assert queue.jobs() == []
@@ -193,7 +193,7 @@ def test_ids_are_never_used_again(queue: Queue) -> None:
 
 
 def test_jobs_are_listed_in_the_order_in_which_they_would_run(queue: Queue) -> None:
-    """Priority, then time, then id; at most `limit`."""
+    """They are sorted by priority, run_at and id, and `limit` caps their number."""
     ids = [
         queue.enqueue(Say("hello"), priority=p, run_at=NOON + timedelta(m))
         for p, m in ((1, 0), (0, 1), (0, 0))

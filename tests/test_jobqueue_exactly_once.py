@@ -1,4 +1,4 @@
-"""Exactly once: what a job writes into its queue's database is committed with its end, or not at all."""
+"""Exactly once: a job's writes to its queue's database are committed with its end, or not at all."""
 
 import signal
 import sqlite3
@@ -34,13 +34,13 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS
 
 
 def lines(queue: Queue) -> list[str]:
-    """What jobs have written and committed."""
+    """The lines that jobs have written and committed."""
     with Session(queue.engine) as session:
         return list(session.scalars(select(Line.text).order_by(Line.id)))
 
 
 def save(queue: Queue, new: Article) -> None:
-    """Store the article, and enqueue it."""
+    """Store the article and enqueue it."""
     with Session(queue.writer) as session:
         session.add(new)
         queue.enqueue(new, session=session)
@@ -53,7 +53,7 @@ def body(queue: Queue) -> str:
 
 
 def lose_the_lease(queue: Queue) -> None:
-    """As if this worker had been silent for too long."""
+    """Free the job as if this worker had been silent for too long."""
     with queue.writer.begin() as connection:
         assert settling.reap(connection, queue.lease, datetime.now(UTC) + timedelta(hours=1)) == 1
 
@@ -75,7 +75,7 @@ def test_what_a_job_writes_is_committed_with_its_end(queue: Queue) -> None:
 
 
 def test_when_a_job_fails_nothing_of_it_is_written(queue: Queue) -> None:
-    """Also what it had already sent to the database."""
+    """Writes already flushed to the database are rolled back too."""
 
     def write_and_fail(session: Session) -> None:
         session.add(Line(text="half"))
@@ -89,7 +89,7 @@ def test_when_a_job_fails_nothing_of_it_is_written(queue: Queue) -> None:
 
 
 def test_when_the_commit_fails_the_job_is_not_finished(queue: Queue) -> None:
-    """A constraint that the database checks at the end: then neither effect nor finish is there."""
+    """A constraint checked only at COMMIT fails: neither the effect nor the finish is stored."""
 
     def write_an_orphan(session: Session) -> None:
         session.add(Line(text="orphan", parent_id=4711))
@@ -102,7 +102,7 @@ def test_when_the_commit_fails_the_job_is_not_finished(queue: Queue) -> None:
 
 
 def test_a_lost_lease_rolls_the_effect_back(queue: Queue) -> None:
-    """Somebody else may run the job by now, and will write it. The attempt did not succeed."""
+    """The attempt counts as failed, since another worker may be running the job by now."""
 
     def write_too_late(session: Session) -> None:
         said.append("attempt")
@@ -117,7 +117,7 @@ def test_a_lost_lease_rolls_the_effect_back(queue: Queue) -> None:
 
 
 def test_the_session_is_handed_over_by_name(queue: Queue) -> None:
-    """perform(self, *, session) is as good, and other arguments keep their defaults."""
+    """perform(self, *, session) works too, and other arguments keep their defaults."""
 
     @job
     class WriteLines:
@@ -137,7 +137,7 @@ def test_after_a_kill_the_effect_is_there_exactly_once(
     start_worker: Callable[..., Any],
     run_worker: Callable[..., Any],
 ) -> None:
-    """kill -9 between the write and the commit: the database forgets it, and the next attempt writes it."""
+    """kill -9 between write and commit: the database rolls back, and the next attempt writes it."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(WriteLineAndHangAtFirst(str(begun), "effect"))
     killed = start_worker("--lease", "0.5")
@@ -152,7 +152,7 @@ def test_after_a_kill_the_effect_is_there_exactly_once(
 
 
 def test_no_transaction_is_open_while_a_mapped_object_performs(queue: Queue, database_url: str) -> None:
-    """It may wait for somebody else's server. Until it uses its session it holds no lock."""
+    """perform() may wait for a remote server. Until it uses its session, it holds no lock."""
 
     def look_around(self: Article) -> None:
         assert object_session(self) is not None
@@ -173,7 +173,7 @@ def test_no_transaction_is_open_while_a_mapped_object_performs(queue: Queue, dat
 
 
 def test_what_a_mapped_object_changed_is_committed_with_the_jobs_end(queue: Queue) -> None:
-    """Unless perform() itself has committed it. Here the lease is lost, and the change is rolled back."""
+    """When the lease is lost, as here, the change is rolled back, unless perform() has committed it."""
 
     def change_too_late(self: Article) -> None:
         said.append("attempt")
@@ -187,7 +187,7 @@ def test_what_a_mapped_object_changed_is_committed_with_the_jobs_end(queue: Queu
 
 
 def test_when_a_mapped_object_fails_its_changes_are_rolled_back(queue: Queue) -> None:
-    """The next attempt finds it as it was."""
+    """The next attempt finds the object unchanged."""
 
     def change_and_fail(self: Article) -> None:
         self.body = "half"
@@ -199,7 +199,7 @@ def test_when_a_mapped_object_fails_its_changes_are_rolled_back(queue: Queue) ->
 
 
 def test_a_mapped_object_may_commit_by_itself(queue: Queue) -> None:
-    """What it has committed is there, whatever becomes of the job: then it is done at least once."""
+    """Its commits stay, whatever becomes of the job: they happen at least once, not exactly once."""
 
     def commit_and_fail(self: Article) -> None:
         self.body += "step "

@@ -1,4 +1,4 @@
-"""`jobqueue explain`: why is a job not running? A test for each reason."""
+"""`jobqueue explain` says why a job is not running: a test for each reason."""
 
 import json
 import subprocess
@@ -20,12 +20,12 @@ SILVER, GOLD = name_of(1), name_of(2)
 
 
 def reasons(queue: Queue, id: int, now: datetime = NOON) -> dict[str, str]:
-    """Why the job does not run: texts by code."""
+    """The reasons why the job does not run: texts by code."""
     return {reason.code: reason.text for reason in explain(queue, id, now).reasons}
 
 
 def test_a_job_that_is_gone(queue: Queue, command: Command) -> None:
-    """It has succeeded, or was deleted: on standard error, exit status 1. For programs on standard output."""
+    """The exit status is 1; the text goes to standard error, JSON to standard output."""
     text = "there is no job 7: it has succeeded, or it was deleted"
     assert command("explain", 7) == (1, "", f"jobqueue: {text}\n")
     status, out, _ = answer = command("explain", 7, "--json")
@@ -39,7 +39,7 @@ def test_a_job_that_is_gone(queue: Queue, command: Command) -> None:
 
 
 def test_a_job_that_failed_for_good(queue: Queue) -> None:
-    """When, with what, and how to let it run again. It needs no worker."""
+    """It says when and why the job failed, and how to retry it. A missing worker is not mentioned."""
     id = queue.enqueue(Fail("no such image"), max_attempts=1, now=NOON)
     Worker(queue).work_off(now=NOON)
     assert reasons(queue, id, NOON + HOUR) == {
@@ -49,7 +49,7 @@ def test_a_job_that_failed_for_good(queue: Queue) -> None:
 
 
 def test_a_job_that_is_to_run_later(queue: Queue, command: Command) -> None:
-    """In how long. That there is no worker holds too; 80 columns are enough for both."""
+    """It says when the job is due and, in this case, that no worker runs, within 80 columns."""
     id = queue.enqueue(Say("x"), now=NOON, run_at=timedelta(days=36500))
     assert reasons(queue, id) == {
         "not_due": "it is due at 2125-10-31 12:00:00 UTC (in 36500 days);"
@@ -65,7 +65,7 @@ def test_a_job_that_is_to_run_later(queue: Queue, command: Command) -> None:
 
 
 def test_a_job_that_is_retried(queue: Queue) -> None:
-    """After which attempt, and what it said."""
+    """It says how many attempts were used, and the last error."""
     id = queue.enqueue(Fail("flaky"), max_attempts=3, now=NOON)
     Worker(queue).work_off(now=NOON)
     seen(queue, SILVER, NOON)
@@ -78,7 +78,7 @@ def test_a_job_that_is_retried(queue: Queue) -> None:
 
 
 def test_a_job_whose_queue_has_no_worker(queue: Queue) -> None:
-    """None at all, silent ones, or workers of other queues."""
+    """There may be no worker, only silent ones, or only workers of other queues."""
     id = queue.enqueue(Say("x"), queue="mail", now=NOON)
     start = "start one with jobqueue work --queue mail --import MODULE"
     seen(queue, SILVER, NOON - MINUTE)
@@ -94,7 +94,7 @@ def test_a_job_whose_queue_has_no_worker(queue: Queue) -> None:
 
 
 def test_a_job_that_is_next(queue: Queue) -> None:
-    """Nothing is wrong."""
+    """Nothing is wrong: a worker is about to claim it."""
     id = queue.enqueue(Say("x"), now=NOON)
     seen(queue, SILVER, NOON, threads=4)
     assert reasons(queue, id) == {
@@ -103,7 +103,7 @@ def test_a_job_that_is_next(queue: Queue) -> None:
 
 
 def test_a_job_that_free_workers_leave_alone(queue: Queue) -> None:
-    """They seem stuck."""
+    """The job is long due and threads are free, so the workers seem stuck."""
     id = queue.enqueue(Say("x"), now=NOON - MINUTE)
     seen(queue, SILVER, NOON, threads=2)
     assert reasons(queue, id) == {
@@ -113,8 +113,8 @@ def test_a_job_that_free_workers_leave_alone(queue: Queue) -> None:
 
 
 def test_a_job_behind_others(queue: Queue) -> None:
-    """How many due jobs are before it in the queues that its workers serve: by priority, then by run_at, then
-    by id. Later ones, failed ones and those that nobody of its workers serves don't count.
+    """It counts the due jobs ahead of it, by priority, run_at and id, in the queues that its workers serve.
+    Scheduled jobs, and jobs that none of its workers serves, don't count.
     """
     seen(queue, SILVER, NOON, queues="mail,images", threads=2)
     for options in (
@@ -129,12 +129,12 @@ def test_a_job_behind_others(queue: Queue) -> None:
     queue.enqueue(Say("after"), queue="mail", now=NOON - SECOND)
     text = "3 due jobs will be claimed before it, by 1 worker with 2 threads"
     assert reasons(queue, id) == {"behind": text}
-    seen(queue, GOLD, NOON)  # serves all, so it may take the other one first
+    seen(queue, GOLD, NOON)  # serves all queues, so it may take the job in "other" first
     assert reasons(queue, id)["behind"] == "4 due jobs will be claimed before it, by 2 workers with 3 threads"
 
 
 def test_a_job_whose_workers_are_busy(queue: Queue) -> None:
-    """All their threads have jobs."""
+    """All threads of its workers are performing other jobs."""
     seen(queue, SILVER, NOON)
     queue.enqueue(Say("runs"), now=NOON)
     claimed(queue, SILVER, NOON)
@@ -146,7 +146,7 @@ def test_a_job_whose_workers_are_busy(queue: Queue) -> None:
 
 
 def test_a_job_that_runs(queue: Queue) -> None:
-    """Who has it, since when, and until when at least."""
+    """It names the worker, since when it has held the job, and when the lease would expire."""
     id = queue.enqueue(Say("x"), now=NOON)
     seen(queue, SILVER, NOON, lease=60.0)
     claimed(queue, SILVER, NOON)
@@ -159,7 +159,7 @@ def test_a_job_that_runs(queue: Queue) -> None:
 
 
 def test_a_job_in_a_batch(queue: Queue) -> None:
-    """It may wait behind others that were claimed with it."""
+    """The job may be waiting behind others claimed with it."""
     ids = [queue.enqueue(Say(str(n)), now=NOON) for n in range(3)]
     seen(queue, SILVER, NOON)
     claimed(queue, SILVER, NOON, limit=3, batch=True)
@@ -170,7 +170,7 @@ def test_a_job_in_a_batch(queue: Queue) -> None:
 
 @pytest.mark.parametrize("own", [20.0, None])
 def test_a_job_that_its_worker_should_have_ended(queue: Queue, own: float | None) -> None:
-    """By its own max_run_time, or by the worker's."""
+    """The limit is the job's own max_run_time, or the worker's."""
     id = queue.enqueue(Say("x"), now=NOON, max_run_time=own)
     seen(queue, SILVER, NOON)
     claimed(queue, SILVER, NOON)
@@ -183,7 +183,7 @@ def test_a_job_that_its_worker_should_have_ended(queue: Queue, own: float | None
 
 
 def test_a_job_of_a_worker_that_fell_silent(queue: Queue) -> None:
-    """Others free it, if there are any. A worker that left no row has the queue's lease."""
+    """Another worker frees it, if there is one. A worker without a row is judged by the queue's lease."""
     id = queue.enqueue(Say("x"), now=NOON)
     claimed(queue, SILVER, NOON)
     over = f"{SILVER}, which holds it, was last heard from 31 s ago; its lease has expired, and "
@@ -199,14 +199,14 @@ def test_a_job_of_a_worker_that_fell_silent(queue: Queue) -> None:
 def test_a_program_that_has_registered_no_job_can_not_know_which_it_could_load(
     queue: Queue, database_url: str
 ) -> None:
-    """As the command without --import, and so it says nothing of that."""
+    """The command without --import is such a program, so it gives no reason about loading."""
     command = [sys.executable, "-m", "jobqueue", "explain", str(queue.enqueue(Say("x"))), "--json"]
     out = subprocess.check_output([*command, "--database", database_url])
     assert [reason["code"] for reason in json.loads(out)["reasons"]] == ["no_worker"]
 
 
 def test_a_job_that_this_program_can_not_load(queue: Queue, command: Command) -> None:
-    """It has registered others."""
+    """The program has registered other jobs, so it can tell."""
     id = queue.enqueue(Say("x"), now=NOON)
     with queue.writer.begin() as connection:
         connection.execute(update(jobs).values(handler='{"job":"Vanished","arguments":{}}'))

@@ -1,4 +1,4 @@
-"""From an object with perform() to the text in a row, and back: what is stored, and what is refused."""
+"""From an object with perform() to the text in a row and back: what is stored, and what is refused."""
 
 import json
 from dataclasses import InitVar, dataclass, field
@@ -15,7 +15,7 @@ from jobqueue.handlers import dump, parse
 
 
 def there_and_back(performable: Any) -> Any:
-    """The object that a worker would make of it."""
+    """The object that a worker would load."""
     known, body = parse(dump(performable))
     return known.load(body, None)
 
@@ -27,7 +27,7 @@ def test_a_dataclass_is_stored_as_its_fields() -> None:
 
 
 def test_fields_that_init_does_not_take_are_left_out() -> None:
-    """They are the object's own business, computed anew in the worker."""
+    """The worker's object computes them anew."""
 
     @job
     @dataclass(kw_only=True)
@@ -46,7 +46,7 @@ def test_fields_that_init_does_not_take_are_left_out() -> None:
 
 
 def test_any_other_class_is_stored_as_what_its_init_takes() -> None:
-    """A plain class works as long as it keeps its arguments under their names."""
+    """A plain class works as long as it stores its arguments under their own names."""
 
     @job
     class Resize:
@@ -63,7 +63,7 @@ def test_any_other_class_is_stored_as_what_its_init_takes() -> None:
 
 
 def test_a_job_may_have_another_name_than_its_class() -> None:
-    """So that a class can be moved or renamed while its jobs wait."""
+    """A class with an explicit name can be moved or renamed while its jobs wait."""
 
     @job(name="images.resize")
     @dataclass
@@ -91,13 +91,13 @@ def test_a_class_that_is_defined_again_takes_the_place_of_the_old_one() -> None:
 
 
 def test_a_mapped_object_without_a_primary_key_is_refused() -> None:
-    """The message says how it gets one."""
+    """The error says how it gets one."""
     with pytest.raises(NotAJob, match="no primary key yet: add it to the session, and pass the session"):
         dump(Article(title="new"))
 
 
 def test_a_class_that_is_not_registered_is_refused() -> None:
-    """Also a subclass of a registered one: the worker would make an object of the wrong class."""
+    """So is a subclass of a registered one, or the worker would create an object of the wrong class."""
 
     class Loud(Say): ...
 
@@ -106,7 +106,7 @@ def test_a_class_that_is_not_registered_is_refused() -> None:
 
 
 def test_a_class_without_perform_is_refused() -> None:
-    """Where it is registered, not when the job runs."""
+    """It is refused at registration, not when the job runs."""
     with pytest.raises(NotAJob, match=r"Idle has no perform\(\) method"):
 
         @job
@@ -114,7 +114,7 @@ def test_a_class_without_perform_is_refused() -> None:
 
 
 def test_a_perform_that_would_not_run_when_called_is_refused() -> None:
-    """A call of an async function or a generator only makes an object: the job would "succeed", undone."""
+    """Calling an async function or a generator only makes an object: the job would "succeed" undone."""
 
     class Coroutine:
         async def perform(self) -> None: ...
@@ -133,7 +133,7 @@ def test_a_perform_that_would_not_run_when_called_is_refused() -> None:
 
 
 def test_two_classes_can_not_have_one_name() -> None:
-    """Or a worker would run the one for the other."""
+    """Otherwise a worker might run one in place of the other."""
     with pytest.raises(NotAJob, match=r"Another job is registered as 'Say'.*@job\(name="):
 
         @job(name="Say")
@@ -154,14 +154,14 @@ for _ in range(100_000):
     ids=["object", "set", "bytes", "datetime", "nan", "inf", "circular", "deep", "surrogate"],
 )
 def test_arguments_that_are_not_json_are_refused(argument: Any) -> None:
-    """At the caller's line that enqueues, not in a worker later."""
+    """The error is raised where the job is enqueued, not later in a worker."""
     with pytest.raises(NotSerializable, match=r"Say can't be queued: .*arguments must be JSON"):
         dump(Say(argument))
 
 
 @pytest.mark.parametrize("argument", [(1, 2), {1: "a"}, [{"a": (1,)}]], ids=repr)
 def test_arguments_that_json_would_change_are_refused(argument: Any) -> None:
-    """A tuple would come back as a list, a number as a key as a string: not what was enqueued."""
+    """A tuple would come back as a list, and a numeric key as a string."""
     with pytest.raises(NotSerializable, match="round trip"):
         dump(Say(argument))
 
@@ -228,14 +228,14 @@ BAD_HANDLERS = {
 
 @pytest.mark.parametrize(("handler", "message"), BAD_HANDLERS.items())
 def test_a_handler_that_does_not_fit_is_explained(handler: str, message: str) -> None:
-    """Jobs outlive the code that enqueued them, and rows can be written by anybody."""
+    """Jobs outlive the code that enqueued them, and other programs can write rows."""
     with pytest.raises(HandlerError, match=message):
         known, body = parse(handler)
         known.load(body, None)
 
 
 def test_names_in_rows_are_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row that names a module's function finds nothing, and no import is tried."""
+    """A row that names a module's function is an error, and nothing is imported."""
     imported: list[str] = []
     real = __import__
     monkeypatch.setattr("builtins.__import__", lambda name, *rest: imported.append(name) or real(name, *rest))

@@ -1,4 +1,4 @@
-"""Hooks: methods that are called around a job, as in Delayed Job; what each may do, and what it can't."""
+"""Hooks: methods called around a job, as in Delayed Job; what each may do, and what it can't."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from jobqueue import Claimed, Job, NotAJob, Queue, Worker, job
 pytest_plugins = ["queue_fixtures"]
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-moods: dict[str, BaseException] = {}  # what a hook, or perform(), raises
+moods: dict[str, BaseException] = {}  # what a hook, or perform(), raises, by its name
 
 
 @pytest.fixture(autouse=True)
 def forget() -> None:
-    """Each test says anew what hooks raise."""
+    """Hooks raise nothing until the test says so."""
     moods.clear()
 
 
@@ -31,7 +31,7 @@ def say(name: str, *_: object) -> None:
 
 
 class Hooks:
-    """All hooks: each says its name, and raises what the test wants."""
+    """All hooks: each records its name, and raises what the test wants."""
 
     def enqueue(self, job: Job) -> None:
         say("enqueue")
@@ -63,7 +63,7 @@ class Hooked(Hooks):
 @job
 @dataclass
 class HookedWithSession(Hooks):
-    """Beside what it says, it writes: in perform(), and in success()."""
+    """It also writes to the database, in perform() and in success()."""
 
     parent_id: int | None = None
 
@@ -80,7 +80,7 @@ class HookedWithSession(Hooks):
 
 @job
 class HookedArticle(Hooks, Base):
-    """A mapped object has hooks as well; a column named like one is none."""
+    """A mapped object has hooks too; a column with a hook's name is not one."""
 
     __tablename__ = "hooked"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -121,7 +121,7 @@ DONE: dict[type[Any], list[str]] = {
 
 @KINDS
 def test_hooks_around_a_job_that_succeeds(queue: Queue, kind: type[Any]) -> None:
-    """In this order, with what success() writes in the transaction that finishes the job."""
+    """They run in this order, and success() writes in the transaction that finishes the job."""
     enqueue(queue, kind)
     assert said == ["enqueue"]
     assert Worker(queue).work_off(now=NOON) == (1, 0)
@@ -135,7 +135,7 @@ def has_failure(kind: type[Any]) -> list[str]:
 
 @KINDS
 def test_hooks_around_a_job_that_fails(queue: Queue, kind: type[Any]) -> None:
-    """error() at each attempt, with what was raised; failure() after the last one; nothing is written."""
+    """error() gets each attempt's exception, failure() follows the last one, and nothing is written."""
     moods["perform"] = RuntimeError("no")
     enqueue(queue, kind, max_attempts=2)
     assert Worker(queue).work_off(now=NOON) == (0, 1)
@@ -154,7 +154,7 @@ def test_hooks_around_a_job_that_fails(queue: Queue, kind: type[Any]) -> None:
 def test_what_before_and_success_raise_fails_the_attempt(
     queue: Queue, kind: type[Any], name: str, raised: BaseException
 ) -> None:
-    """before() may keep a job from running; what success() can't do takes the job's writes back."""
+    """before() can keep a job from running; an error in success() rolls back the job's writes."""
     moods[name] = raised
     enqueue(queue, kind)
     assert Worker(queue).work_off(now=NOON) == (0, 1)
@@ -170,7 +170,7 @@ def test_what_before_and_success_raise_fails_the_attempt(
 def test_what_the_other_hooks_raise_is_logged_and_changes_nothing(
     queue: Queue, kind: type[Any], raised: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The attempt went as it went: its own error is kept, and a success stays one."""
+    """The attempt's outcome stands: its own error is kept, and a success stays a success."""
     moods["after"] = raised
     enqueue(queue, kind)
     assert Worker(queue).work_off(now=NOON) == (1, 0)
@@ -187,7 +187,7 @@ def test_what_the_other_hooks_raise_is_logged_and_changes_nothing(
 
 
 def test_error_is_called_when_the_commit_fails(queue: Queue) -> None:
-    """After perform() and success(): the database refuses what they wrote."""
+    """At COMMIT, after perform() and success(), the database refuses what perform() wrote."""
     queue.enqueue(HookedWithSession(parent_id=4711), now=NOON)
     assert Worker(queue).work_off(now=NOON) == (0, 1)
     assert said == [
@@ -203,7 +203,7 @@ def test_error_is_called_when_the_commit_fails(queue: Queue) -> None:
 
 
 def test_what_enqueue_raises_keeps_the_job_out(queue: Queue) -> None:
-    """It goes to whoever enqueues."""
+    """The error propagates to the caller of Queue.enqueue()."""
     moods["enqueue"] = ValueError("not this one")
     with pytest.raises(ValueError, match="not this one"):
         queue.enqueue(Hooked())
@@ -211,7 +211,7 @@ def test_what_enqueue_raises_keeps_the_job_out(queue: Queue) -> None:
 
 
 def test_enqueue_may_change_the_row(queue: Queue) -> None:
-    """All that enqueue() takes as its options."""
+    """It may change every option of Queue.enqueue()."""
 
     @job
     class Careful:
@@ -250,7 +250,7 @@ def too_many(self: object, job: Claimed, exception: BaseException, other: int) -
     ],
 )
 def test_a_hook_that_can_not_be_called_is_refused(name: str, hook: Callable[..., None], call: str) -> None:
-    """Where the class is registered, and not when a job fails at night. The message says how it is called."""
+    """It is refused at registration, not when a job fails at night. The error shows the right signature."""
     cls = type("Odd", (), {"perform": lambda self: None, name: hook})
     with pytest.raises(NotAJob) as error:
         job(cls)
@@ -260,9 +260,7 @@ def test_a_hook_that_can_not_be_called_is_refused(name: str, hook: Callable[...,
 
 
 def test_only_methods_are_hooks(queue: Queue) -> None:
-    """A dataclass' field or a property of such a name is the class' own business. (For a mapped class' column
-    see HookedArticle.)
-    """
+    """A dataclass field or a property may have a hook's name. (HookedArticle covers mapped columns.)"""
 
     @job
     @dataclass
