@@ -33,9 +33,9 @@ from loadtests.servers.stack import Stack, StackSettings
 
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 5.0, 1.5  # as in the page's own script
 GIVE_UP_SECONDS = 60.0
-SPARE_SECONDS = 1.0  # of its deadline, that a reader needs for all but waiting for the feed
-LIST = b"/feeds"  # on a list of feeds: the address of its form, and of each feed
-POLL_ADDRESS = b'data-poll="'  # only a page whose feed is still being fetched has it
+SPARE_SECONDS = 1.0  # of the deadline, for everything but waiting for the feed
+LIST = b"/feeds"  # on every list of feeds: in the address of its form, and of each feed
+POLL_ADDRESS = b'data-poll="'  # only in a page whose feed is still being fetched
 PENDING = b'"pending"'  # in the answer to a poll
 FEED_LINK = re.compile(rb'href="(/feeds/\d+)"')
 NO_READER = """\
@@ -68,7 +68,10 @@ class Visitor(FastHttpUser):
         holds: bytes = b"",
         **more: Any,
     ) -> Any:
-        """Send one request, whose answer `holds` this. Returns Locust's response; follows no redirect."""
+        """Send a request, a failure unless the status is `expect` and the body contains `holds`.
+
+        Returns Locust's response. Redirects are not followed.
+        """
         context = {"group": group}
         with self.client.request(
             method, path, name, catch_response=True, allow_redirects=False, context=context, **more
@@ -76,7 +79,7 @@ class Visitor(FastHttpUser):
             if response.status_code == expect and holds in (response.content or b""):
                 response.success()
             elif response.status_code == expect:
-                response.failure("the page is not the one that was asked for")
+                response.failure("the page is not the one requested")
             elif response.status_code:
                 response.failure(f"answered {response.status_code}, not {expect}")
         return response
@@ -127,7 +130,7 @@ class Submitter(Visitor):
                     return
 
     def is_good(self, number: int) -> bool:
-        """Whether the reader had to show this feed's entries; of others it may say that it can't."""
+        """Whether the reader must show this feed's entries; for others it may report a failure."""
         options: Any = self.environment.parsed_options
         within = options.deadline - SPARE_SECONDS
         return is_good(options.kind, number, within, options.feeds_mix, options.feeds_seed)
@@ -162,7 +165,7 @@ def poll_address(page: bytes) -> str | None:
 # ---- options, and the reader they may start
 
 
-started: list[Stack] = []  # the reader that was started here, if one was
+started: list[Stack] = []  # the reader started here, if any
 
 
 @events.init_command_line_parser.add_listener
@@ -180,7 +183,7 @@ def add_options(parser: Any) -> None:
         metavar="URL",
         default="http://127.0.0.1:9000",
         help="address of the feed server, as the reader sees it. Default: http://127.0.0.1:9000",
-        include_in_web_ui=not started,  # Locust asks again for each page; what was started is used
+        include_in_web_ui=not started,  # hidden once a reader was started, whose own is used
     )
     option(
         "--kind",
@@ -204,7 +207,7 @@ def add_options(parser: Any) -> None:
         help="how long the reader waits for a feed; it need not show one that takes longer. Default: 10",
         include_in_web_ui=False,
     )
-    # So every load ends by itself, and Locust's form is filled in.
+    # Defaults, so that every load ends and Locust's form is filled in.
     parser.set_defaults(num_users=20, spawn_rate=20, run_time="2m", stop_timeout="10")
 
 
@@ -231,7 +234,7 @@ def prepare(environment: Environment, **_: Any) -> None:
 
 @plugin.ready
 def ready(options: Any) -> None:
-    """See that there is something to test, and what its feeds do. Locust tells its workers the options."""
+    """Check that there is something to test, and note its feeds' mix in the options, which workers get."""
     for stack in started:
         options.feeds = stack.feeds_url
     if not options.host:
@@ -244,9 +247,9 @@ def ready(options: Any) -> None:
 
 @plugin.doubt
 def doubts(recording: Recording, options: Any) -> list[str]:
-    """Hold the feed server's own count against the submissions."""
+    """Compare the feed server's own count with the submissions."""
     try:
         arrived = feed_state(options.feeds).requested - options.feeds_requested
     except UsageError:
-        return [f"the feed server at {options.feeds} answers no more"]
+        return [f"the feed server at {options.feeds} no longer answers"]
     return not_fetched(recording, arrived)

@@ -1,4 +1,4 @@
-"""Writing files, so that a full disk, or a folder that may only be read, is said and loses nothing."""
+"""Writes files. A full disk or a read-only folder is reported, and costs no other file."""
 
 import itertools
 import tempfile
@@ -9,12 +9,12 @@ from pathlib import Path
 from loadtests.errors import WriteError
 
 ROOM = 8 * 2**20  # bytes that must be free for a step of a run: its rows, logs and database
-LEFT = 256 * 2**10  # bytes that must be left at its end, or it had too few
+LEFT = 256 * 2**10  # bytes that must still be free at its end, or it ran out
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the system says against writing to `path` becomes a WriteError."""
+    """Turn an OSError in the block, which writes to `path`, into a WriteError."""
     try:
         yield
     except OSError as error:
@@ -22,7 +22,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def put(text: str, mode: str = "w") -> Callable[[Path], object]:
-    """What writes `text` to a file, or with mode "a" adds it: for `write_all`."""
+    """Return a function for `write_all` that writes `text` to a file, or appends it with mode "a"."""
 
     def write(path: Path) -> None:
         with path.open(mode, encoding="utf-8") as file:
@@ -32,9 +32,9 @@ def put(text: str, mode: str = "w") -> Callable[[Path], object]:
 
 
 def write_all(*writes: tuple[Path | None, Callable[[Path], object]]) -> None:
-    """Call each function with its path (None: it was not asked for), also after one that can't write.
+    """Call each function with its path, even after one has failed. A path of None is skipped.
 
-    Raises one WriteError at the end, which names all that can't be written.
+    Raises one WriteError at the end, naming every file that can't be written.
     """
     failed = []
     for path, write in writes:
@@ -49,13 +49,13 @@ def write_all(*writes: tuple[Path | None, Callable[[Path], object]]) -> None:
 
 
 def new_folder(path: Path) -> Path:
-    """Make the folder `path`, or path-2, path-3 ... if it is there already; returns it. Raises WriteError."""
+    """Create the folder `path`, or path-2, path-3 ... if it exists; returns it. Raises WriteError."""
     names = itertools.chain([path.name], (f"{path.name}-{number}" for number in itertools.count(2)))
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for name in names:
             try:
-                path.with_name(name).mkdir()  # by whoever makes it first: two may ask in the same second
+                path.with_name(name).mkdir()  # atomic: two runs may start in the same second
             except FileExistsError:
                 continue
             return path.with_name(name)
@@ -64,10 +64,10 @@ def new_folder(path: Path) -> Path:
 
 @contextmanager
 def room(*folders: Path) -> Iterator[None]:
-    """Raises WriteError if there is no room to write in `folders`, before or after the block.
+    """Raise WriteError if `folders` have no room to write, before or after the block.
 
-    Programs meet a full disk in many ways: a server answers 500, a load generator ends. None of that says
-    anything of what they were to measure, so the cause is raised instead.
+    A full disk shows in many ways: a server answers 500, a load generator exits. None of them says anything
+    about the app under test, so the cause is raised instead.
     """
     _check(folders, ROOM)
     try:

@@ -18,12 +18,12 @@ def case_of(suite: Element, classname: str, name: str, properties: Mapping[str, 
 
 
 def add_outcome(case: Element, kind: str, message: str) -> None:
-    """Say that a case is a failure, an error or skipped; without any it passes."""
+    """Mark a case as a failure, an error or skipped; an unmarked case passes."""
     SubElement(case, kind, message=_printable(message)).text = _printable(message)
 
 
 def xml(suite: Element, sentence: str) -> str:
-    """The file with one suite, its counts, and what it comes to in a sentence."""
+    """The XML file of one suite, with its counts and a sentence that sums it up."""
     counts = {
         "tests": len(suite.findall("testcase")),
         "failures": len(suite.findall("testcase/failure")),

@@ -2,16 +2,16 @@
 
     import loadtests.plugin
 
-Every request of its HttpUsers and FastHttpUsers becomes a row when it is sent, so that one that is never
-answered is not lost. Options for open load, steps and exit statuses are added to Locust's own:
-`locust -f LOCUSTFILE --help-load` shows them. A locustfile may also use these:
+Every request of its HttpUsers and FastHttpUsers becomes a row when it is sent, so that unanswered ones are
+not lost. The plugin adds options for open load, steps and exit statuses to Locust's own:
+`locust -f LOCUSTFILE --help-load` lists them. A locustfile may also use these:
 
     self.client.get("/", context={"group": "browse"})      # the row's group; default: the request's name
     with plugin.visit(self, "content", "the whole visit"): # one more row, from the visit's start
-    with plugin.request(self, "orders", "SELECT orders"):  # a row for a request of a client of your own
+    with plugin.request(self, "orders", "SELECT orders"):  # a row for a request by a client of your own
     plugin.random_of(self)                                 # random numbers that depend on --seed alone
     class Submitter(FastHttpUser): bursts = True           # the users of a --burst
-    @plugin.ready    # a function of the options, called before each test; its LoadTestError refuses the test
+    @plugin.ready    # a function of the options, called before each test; refuses it by raising LoadTestError
     @plugin.doubt    # a function of a recording and the options; returns why its load proves nothing
 """
 
@@ -99,11 +99,11 @@ def visit(user: Any, group: str, name: str) -> Iterator[Pending]:
 
 @contextmanager
 def request(user: Any, group: str, name: str) -> Iterator[Pending]:
-    """Record what happens in the block as one request, of a client of your own: a database's, a websocket's.
+    """Record the block as one request by a client of your own, such as a database or websocket client.
 
-    It is a row from the moment it is sent, so one that hangs is not lost. Locust is told of it at its end:
-    fire no request event yourself. An exception makes it a failure, and goes on. Or else say what is wrong
-    in the `error` of what this yields, and in `status` if there is one.
+    It is a row from the moment it is sent, so one that hangs is not lost. Locust's request event is fired at
+    its end: don't fire one yourself. An exception makes it a failure, and propagates. To record a failure
+    without an exception, set `error`, and `status` if there is one, on the row that this yields.
     """
     generator = _process.generator
     if generator is None:
@@ -133,16 +133,16 @@ def random_of(user: Any) -> Any:
 
 
 def ready(check: Ready) -> Ready:
-    """Before each test, call `check(options)`. It raises LoadTestError if there is nothing to test.
+    """Before each test, call `check(options)`, which raises LoadTestError if there is nothing to test.
 
-    From Locust's page it is called with a copy of the options first, so that the page can say why.
+    For a test started from Locust's page it is first called with a copy, so that the page can say why.
     """
     _process.checks.append(check)
     return check
 
 
 def doubt(look: Doubt) -> Doubt:
-    """After each test, call `look(recording, options)`. It returns why the load is not fit, if it is not."""
+    """After each test, call `look(recording, options)`, which returns reasons why the load is not fit."""
     _process.doubts.append(look)
     return look
 
@@ -179,8 +179,8 @@ class _Process:
         self.steps: Steps | None = None
         self.stopping = False
         self.asked = 0
-        self.spawned: int | None = None  # how many users there were when all were there
-        self.faults: tuple[str, ...] = ()  # of the whole load, beside those of each process
+        self.spawned: int | None = None  # the number of users once all were there
+        self.faults: tuple[str, ...] = ()  # of the whole load, in addition to each process's
         self.tests = 0
         self.text = "No test has ended yet."  # the last verdict, or why there is none
         self.checks: list[Ready] = []
@@ -235,7 +235,7 @@ class _Process:
             self.gathering = Gathering(self.runner)
             return
         generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
-        self.generator = generator  # also while its users get ready, which may never end
+        self.generator = generator  # set before its users get ready, which may never end
         share = self.share if isinstance(self.runner, WorkerRunner) else Share()
         if self.load.open and share:  # a worker that joined too late has none
             generator.send(choices_of(environment.user_classes), share, _make, _perform)
@@ -243,7 +243,7 @@ class _Process:
         self.share = None
 
     def all_there(self, user_count: int, **_: Any) -> None:
-        """All users are there: for the second time, if their number was changed in Locust's page."""
+        """All users have been spawned; called again if their number is changed in Locust's page."""
         before, self.spawned = self.spawned, user_count
         steps = self.environment.shape_class is not None
         if before not in {None, user_count} and not steps and not self.load.open:
@@ -252,13 +252,13 @@ class _Process:
     def checked(self, options: Any) -> Load:
         """The load that the options describe. Raises LoadTestError if there is nothing to test."""
         load = load_from(options)
-        if not isinstance(self.runner, WorkerRunner):  # the master has seen to it
+        if not isinstance(self.runner, WorkerRunner):  # the master has checked
             for check in self.checks:
                 check(options)
         return load
 
     def refused(self, why: LoadTestError) -> str:
-        """Why a test did not begin: shown instead of the verdict before."""
+        """Show why a test did not begin, in place of the previous verdict. Returns the reason."""
         self.text = f"The test was refused. {why}"
         return str(why)
 
@@ -294,7 +294,7 @@ class _Process:
                 self.conclude(recording)
 
     def conclude(self, recording: Recording, lost: int = 0) -> None:
-        """Judge what was recorded, and write the rows: the verdict comes first, whatever the disk says."""
+        """Judge the recording, then write its rows: a full disk must not cost the verdict."""
         load, self.tests = self.load, self.tests + 1
         stages = self.steps.stages(recording.started_at, recording.stopped_s) if self.steps else []
         recording = msgspec.structs.replace(recording, faults=(*recording.faults, *self.faults))
@@ -348,7 +348,7 @@ class _Process:
 
 
 def _make(user_class: Any) -> Any:
-    """A user for visits, whose on_start() has run. Raises what that raises."""
+    """Create a user for visits and run its on_start(). Raises what that raises."""
     environment = _process.environment
     user_class.host = environment.host or user_class.host  # Locust sets it only after a test has started
     user = user_class(environment)
@@ -392,9 +392,8 @@ def _add_options(parser: Any, **_: Any) -> None:
         action.is_secret = action.is_required = action.is_multiple = False
 
     add_options(option)
-    parser.set_defaults(
-        web_host="127.0.0.1"
-    )  # Locust's own is every network: whoever reaches it can start loads
+    # Locust listens on every network interface by default, where anyone could start a load.
+    parser.set_defaults(web_host="127.0.0.1")
 
 
 def _current() -> Generator | None:

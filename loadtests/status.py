@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """What a command ends with, so that a pipeline can tell a broken rule from everything else."""
+    """A command's exit status, so that a pipeline can tell a broken rule from everything else."""
 
     KEPT = 0
     BROKEN = 1

@@ -32,7 +32,7 @@ def test_a_clock_that_may_well_be_ours_is_taken_for_ours() -> None:
     [
         ([], "did not answer"),
         ([Clock(30.0, 0.25)], "known to within 0.25 s only"),
-        ([Clock(30.0, 0.001), Clock(33.0, 0.001)], "went wrong by 3.00 s"),
+        ([Clock(30.0, 0.001), Clock(33.0, 0.001)], "drifted by 3.00 s"),
     ],
 )
 def test_what_can_not_be_put_right_is_a_fault(trips: list[Clock], fault: str) -> None:

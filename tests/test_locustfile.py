@@ -256,7 +256,7 @@ def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str) -> None:
     wrong = [
         ({"model": "open", "rate": "0"}, "such as --rate 10"),
         ({"think": "-1"}, "Think: '-1' is not a number, 0 or above"),
-        ({"kind": "nice"}, "Kind: 'nice' is none of mix, fast"),
+        ({"kind": "nice"}, "Kind: 'nice' is not one of mix, fast"),
         ({"host": "http://127.0.0.1:9"}, "Nothing answers at http://127.0.0.1:9"),
         ({"feeds": "http://127.0.0.1:9"}, "No feed server answers at http://127.0.0.1:9"),
     ]

@@ -95,5 +95,5 @@ def share_of(arrivals: Iterator[Arrival], share: Share) -> Iterator[Arrival]:
 
 
 def part_of(whole: int, share: Share) -> int:
-    """This process's part of a limit that all share: a whole number; the parts add up to `whole`."""
+    """This process's part of a limit that all share, a whole number; the parts add up to `whole`."""
     return whole // share.of + (share.index < whole % share.of)

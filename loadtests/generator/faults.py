@@ -1,6 +1,6 @@
-"""What a load generator could not do itself: a clause each, any of which makes its load unfit.
+"""Faults of the load generator itself, each in words; any of them makes its load unfit.
 
-None of it is the fault of what is tested: a request that could not even be sent is no failure of it.
+They are not failures of the app: a request that could not even be sent says nothing about it.
 """
 
 import errno
@@ -13,7 +13,7 @@ from loadtests.wording import counted
 
 OUT_OF_FILES = {errno.EMFILE, errno.ENFILE}
 ENOUGH_FILES = 4096
-SPARE_FILES = 16  # some for threads that look up names at the same time
+SPARE_FILES = 16  # some for threads that resolve names at the same time
 
 
 class Faults:
@@ -24,11 +24,11 @@ class Faults:
         self._said: Counter[str] = Counter()
 
     def add(self, fault: str) -> None:
-        """Note a fault, in words. The same again is counted."""
+        """Note a fault, in words. Repeats are counted."""
         self._said[fault] += 1
 
     def in_words(self) -> tuple[str, ...]:
-        """Each of them, as a part of a sentence; empty if there is none."""
+        """Each fault as a clause of a sentence; empty if there is none."""
         said = [fault if times == 1 else f"{fault} ({times} times)" for fault, times in self._said.items()]
         if self.out_of_files:
             allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -41,27 +41,27 @@ class Faults:
 
 
 class SpareFiles:
-    """Some of the file descriptors that this process may have are kept from the load.
+    """Reserves some of this process's file descriptors.
 
-    So there is one to look at the machine, and to write the rows, when the load has used up all others. That
-    is done by the limit: one that was kept open, and closed when it is needed, would be taken by a thread.
+    They are needed to sample the machine, and to write the rows, when the load has used up all others. The
+    limit is lowered to reserve them: one held open, and closed when needed, would be taken by a thread.
     """
 
     def __init__(self) -> None:
-        self._allowed = 0  # 0: none is kept
+        self._allowed = 0  # 0: none is reserved
 
     def keep(self) -> None:
-        """From now on the load can't have them."""
+        """Keep them from the load from now on."""
         self._allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._allow(self._allowed - SPARE_FILES)
 
     def give_up(self) -> None:
-        """Let anybody have them."""
+        """End the reservation."""
         self._allow(self._allowed)
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Let the block open files, which does not give way to the load meanwhile."""
+        """Let the block open files. It must not yield to the load meanwhile."""
         self.give_up()
         try:
             yield
@@ -69,12 +69,12 @@ class SpareFiles:
             self._allow(self._allowed - SPARE_FILES)
 
     def _allow(self, files: int) -> None:
-        if self._allowed > SPARE_FILES:  # less than nothing: there is no limit
+        if self._allowed > SPARE_FILES:  # -1: there is no limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def out_of_files(error: BaseException | None) -> bool:
-    """True if this process, or its machine, had no file descriptor left, however deep that is wrapped."""
+    """True if this process or its machine had no file descriptor left, however deeply that is wrapped."""
     wrapped, seen = [error], set[int]()
     while wrapped:
         each = wrapped.pop()

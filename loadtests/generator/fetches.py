@@ -1,14 +1,14 @@
-"""Was what the visitors submitted really fetched, and shown to them? Pure.
+"""Were the submitted feeds really fetched, and shown to their visitors? Pure.
 
-A reader whose feeds nobody fetches answers at once: its load tested nothing, however fast it was.
+A reader that fetches nothing answers at once: its load tested nothing, however fast it was.
 """
 
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
 
 NO_ENTRIES = "no entries on the page of a good feed"
-LEAST_FETCHED = 0.9  # of the feeds whose pages said that they had been fetched, or could not be
-SOON_SECONDS = 5.0  # a queue may be so long that a feed is begun only later
+LEAST_FETCHED = 0.9  # share of the feeds whose pages said that they were fetched, or could not be
+SOON_SECONDS = 5.0  # a feed submitted later may still be in the queue
 
 
 def not_fetched(recording: Recording, arrived: int) -> list[str]:

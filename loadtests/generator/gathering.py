@@ -1,7 +1,7 @@
 """The messages between the processes of a distributed load, sent through Locust.
 
-The master tells each worker its share of an open load, and asks it again and again what time it is. At the
-end it asks for the recordings and waits for them, since Locust itself would end the workers at once.
+The master sends each worker its share of an open load, and asks it for its time again and again. At the end
+it asks for the recordings and waits for them, since Locust itself would end the workers at once.
 """
 
 import logging
@@ -19,11 +19,8 @@ from loadtests.records.recording import Recording
 
 SHARE, STOP, RECORDING = "loadtests-share", "loadtests-stop", "loadtests-recording"
 CLOCK = "loadtests-clock"
-CLOCK_SECONDS, FIRST_CLOCKS, FIRST_CLOCK_SECONDS = (
-    1.0,
-    5,
-    0.1,
-)  # between two askings, the first of them sooner
+# Between two requests for the time; the first few come sooner.
+CLOCK_SECONDS, FIRST_CLOCKS, FIRST_CLOCK_SECONDS = 1.0, 5, 0.1
 PATIENCE_SECONDS = 30.0  # beyond the time that visits have to finish
 SOON_SECONDS = 0.02
 
@@ -53,7 +50,7 @@ class Gathering:
             asked += 1
 
     def add_clock(self, client_id: str, message: dict[str, Any]) -> None:
-        """Take in what time a worker said it was."""
+        """Take in a worker's answer to a request for its time."""
         self._trips[client_id].append(round_trip(message["asked"], message["answered"], time.time()))
 
     def add(self, client_id: str, message: dict[str, Any]) -> None:
@@ -63,7 +60,7 @@ class Gathering:
     def wait(self, drain: float) -> tuple[list[Recording], int]:
         """Ask for all recordings and wait.
 
-        Returns them, by our clock, and how many processes did not report.
+        Returns them, corrected to our clock, and how many processes did not report.
         """
         self._runner.send_message(STOP)
         deadline = time.monotonic() + drain + PATIENCE_SECONDS
@@ -81,7 +78,7 @@ class Gathering:
         clock, fault = clock_from(self._trips[client_id])
         if clock.ahead:
             log.warning(
-                "The clock of %s is %+.3f s off. Its requests are put right, to within %.1f ms.",
+                "The clock of %s is %+.3f s off. The times of its requests are corrected, to within %.1f ms.",
                 *(client_id, clock.ahead, clock.error * 1000),
             )
         return msgspec.structs.replace(
@@ -105,7 +102,7 @@ def report(runner: Any, recording: Recording) -> None:
 
 
 def tell_time(runner: Any, message: Any) -> None:
-    """A worker's answer to the master, who wants to know what time it is here."""
+    """Answer the master's request for this worker's time."""
     runner.send_message(CLOCK, {"asked": message.data["asked"], "answered": time.time()})
 
 

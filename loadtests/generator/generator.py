@@ -71,7 +71,7 @@ class Generator:
         self._spare_files = SpareFiles()
 
     def start(self) -> None:
-        """Start recording, and sending what `send` has prepared, unless it was stopped meanwhile."""
+        """Start recording, and sending the load that `send` prepared, unless stopped meanwhile."""
         if self.recorder.stopped is not None:
             return
         gc.collect()
@@ -163,7 +163,7 @@ class Generator:
 
     def look(self) -> None:
         """Sample this process's CPU time and users."""
-        with self._spare_files.lent():  # the machine's state is in a file
+        with self._spare_files.lent():  # the machine's state is read from a file
             self._vitals.append(look(self.recorder.now(), self._users()))
 
     def stop(self, drain: float) -> None:

@@ -31,7 +31,7 @@ class Load:
     seed: int = 1
     rows: Path | None = None
     rule_ms: float = RULE_MS
-    fail_over: float | None = None  # percent; the exit status is the verdict's only where it is given
+    fail_over: float | None = None  # percent; only with it does the exit status follow the verdict
 
     @property
     def open(self) -> bool:
@@ -76,7 +76,7 @@ def add_options(option: Callable[..., Any]) -> None:
         "--in-flight",
         **number,
         default=1000,
-        help="open load: most visits at a time. One more is dropped, and counted. Default: 1000",
+        help="open load: most visits at a time. Those beyond are dropped, and counted. Default: 1000",
     )
     option(
         "--connections",

@@ -1,6 +1,6 @@
-"""Locust's page: the verdict in a tab of its own, short labels, a form that says why a test can't begin.
+"""Locust's page: the verdict in a tab, short labels, and a form that says why a test can't begin.
 
-Imports no Locust: it is given Locust's web_ui, whose Flask app it extends.
+Does not import Locust: it extends the Flask app of the web_ui that it is given.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from flask import Response, jsonify, request
 from loadtests.errors import UsageError
 
 TAB = {"title": "Verdict", "key": "verdict"}
-# Locust draws the tab, and has no place in it for text, only for tables that it reads while a test runs.
+# Locust draws the tab, but only with tables that it polls while a test runs: the text is added by script.
 SCRIPT = """\
 <style>
 #verdict { position: fixed; inset: 8rem 2rem 4rem; overflow: auto; margin: 0; padding: 1rem;
@@ -74,9 +74,9 @@ def extend_page(
 
 
 def with_form(options: Any, form: Mapping[str, str], offered: Mapping[str, argparse.Action]) -> Any:
-    """A copy of the options with what Locust's form says. Raises UsageError for what is no such option.
+    """A copy of the options with the values of Locust's form. Raises UsageError for an invalid value.
 
-    Locust itself takes anything that Python's types take. `offered`: the form's fields, as options.
+    Locust itself accepts any value that converts to a Python type. `offered`: the form's fields, as options.
     """
     changed = {}
     for field, text in form.items():
@@ -87,7 +87,7 @@ def with_form(options: Any, form: Mapping[str, str], offered: Mapping[str, argpa
         except (ValueError, argparse.ArgumentTypeError) as error:
             raise UsageError(f"{_label(field)}: {error}.") from error
         if option and option.choices and changed[field] not in option.choices:
-            raise UsageError(f"{_label(field)}: {text!r} is none of {', '.join(option.choices)}.")
+            raise UsageError(f"{_label(field)}: {text!r} is not one of {', '.join(option.choices)}.")
     return argparse.Namespace(**{**vars(options), **changed})
 
 

@@ -16,7 +16,7 @@ from loadtests.generator.arrivals import Arrival
 from loadtests.generator.recorder import Recorder
 from loadtests.records.recording import Arrivals
 
-PATIENCE_SECONDS = 5.0  # without another user that is ready, before the load begins
+PATIENCE_SECONDS = 5.0  # to wait for one more user to be ready, before the load begins
 LATE_SECONDS = 0.1  # Locust blocks everything else for some 20 ms when it begins to stop
 
 
@@ -83,7 +83,7 @@ class OpenLoad:
     def _drive(self) -> None:
         for arrival in self._arrivals:
             self._next = arrival
-            # Yields even when late: the visits under way need their turns.
+            # Yields even when late, so that the visits under way get their turns.
             gevent.sleep(max(0.0, arrival.at - self._recorder.now()))
             self._next = None
             self._admit(arrival)
@@ -116,7 +116,7 @@ class OpenLoad:
             self._sent += 1
             self._failed(arrival, error)
             return
-        except BaseException:  # the end came before its user was ready
+        except BaseException:  # killed at the end, before its user was ready
             self.not_ready += 1
             self._never.append(arrival)
             raise
@@ -172,7 +172,7 @@ class Users:
         """Have `count` users of each class idle; with `bursting`, of each class that bursts.
 
         Returns when all are ready or have failed, or when no further one was ready for `patience` seconds.
-        The rest go on in the background, and visits do without them.
+        The rest get ready in the background, and visits don't wait for them.
         """
         for user_class in {each.user_class for each in self._choices if each.bursts or not bursting}:
             self._starting.spawn(self._start, user_class, count - len(self._idle[user_class]))

@@ -15,8 +15,8 @@ from loadtests.records.constants import RULE_MS
 from loadtests.records.recording import Lag
 from loadtests.records.rows import Row
 
-JUMP_SECONDS = 0.5  # the clock of the day is slewed by less
-EARLY = 0.01  # of an interval: a sleep may end as much too soon
+JUMP_SECONDS = 0.5  # slewing the wall clock changes it by less
+EARLY = 0.01  # of an interval: how much too soon a sleep may end
 LONG_ERROR = 200
 CUT_OFF = "cut off: its user was stopped"
 
@@ -50,7 +50,7 @@ class Recorder:
     def start(self) -> None:
         """Discard everything, and count time from now."""
         self.faults = Faults()
-        self.resent = 0  # requests whose connection the server had closed before they came
+        self.resent = 0  # requests whose idle connection the server closed before they arrived
         self.visits: set[str] = set()  # the groups whose rows are whole visits, not requests
         self.stopped: float | None = None
         self.ended: float | None = None
@@ -77,13 +77,13 @@ class Recorder:
             pending.done = self._clock() - self._origin
 
     def again(self, pending: Pending, error: str, status: int = 0) -> None:
-        """Record that a request failed just now, and that its client sends it again: each is a row."""
+        """Record that a request has just failed and its client resends it: each attempt is a row."""
         now = self.now()
         self._all.append(replace(pending, done=now, status=status, error=error))
         pending.intended = pending.sent = now
 
     def not_sent(self, pending: Pending) -> None:
-        """Record that there was no file descriptor to send it: nothing is known of the server."""
+        """Record that no file descriptor was left to send a request, which says nothing about the server."""
         self.faults.out_of_files += 1
         pending.left_out = True
 
@@ -99,7 +99,7 @@ class Recorder:
             pending.left_out = (pending.done - pending.intended) * 1000 < self._rule_ms
 
     def never_sent(self, user: int, group: str, name: str, intended: float, error: str = "") -> None:
-        """Record a request that was due at `intended` and never sent. `error`: DROPPED, or none."""
+        """Record a request that was due at `intended` and never sent. `error`: DROPPED, or empty."""
         self._all.append(Pending(user, group, name, intended, None, error=error))
 
     def request(
@@ -110,7 +110,7 @@ class Recorder:
 
     @contextmanager
     def during(self, pending: Pending) -> Iterator[Pending]:
-        """Record that a request which has begun lasts as long as the block.
+        """Record that a request which has begun ends with the block.
 
         An `Exception` makes it a failure. Any other `BaseException`, such as a killed greenlet's, means that
         it was cut off.
@@ -192,22 +192,22 @@ class LagMeter:
             before, wall = self._recorder.now(), self._wall()
             try:
                 self._sleep(self._interval)
-            finally:  # also when it is ended right after a standstill
+            finally:  # even when killed right after a standstill
                 slept = self._recorder.now() - before
                 self._note(before, slept)
                 self._note_jump(self._wall() - wall - slept)
 
     def _note(self, before: float, slept: float) -> None:
-        """Each wake-up that was due meanwhile is a sample, or a standstill of two seconds would be one among
-        a thousand.
+        """Add a sample for each wake-up that was due meanwhile: a standstill of two seconds must not count as
+        one among a thousand.
         """
         for number in range(1, int(slept / self._interval + EARLY) + 1):
             due = number * self._interval
             self.samples.append(Lag(before + due, max(0.0, slept - due) * 1000))
 
     def _note_jump(self, seconds: float) -> None:
-        """`seconds` is by how much the clock of the day went on while ours, which may stand still in a
-        suspended machine, did not.
+        """Note that the wall clock advanced by `seconds` more than ours, which may stop while the machine is
+        suspended.
         """
         if seconds > JUMP_SECONDS:
             self._recorder.faults.add(f"the machine was suspended, or its clock was set, by {seconds:.1f} s")

@@ -1,7 +1,7 @@
-"""How a process notes how it is doing, and how what several processes recorded becomes one recording.
+"""Samples a process's use of the machine, and merges the recordings of several processes into one.
 
 Each process counts time from its own start. A recording states that start in Unix time, and is shifted to the
-start of the whole. How far the clocks of two machines are apart was found out before: see gathering.py.
+start of the whole. Differences between the clocks of two machines are already corrected: see gathering.py.
 """
 
 import time
@@ -49,7 +49,7 @@ def merged(parts: Sequence[Recording], started_at: float) -> Recording:
 
 
 def _left(part: Recording, stopped: float) -> Recording:
-    """What a process recorded that was ended while the others went on: its users are with them since."""
+    """The recording of a process that ended early, without its users from then on: the others run them."""
     early = f"a load generator was ended {stopped - part.stopped_s:.1f} s before the others"
     gone = tuple(
         (*vitals, vitals[-1]._replace(at=part.stopped_s, users=0)) for vitals in part.vitals if vitals
@@ -79,7 +79,7 @@ def _moved_row(row: Row, later: float) -> Row:
 def with_plan(
     recording: Recording, load: Load, stages: Sequence[Stage], users_asked: int, lost: int = 0
 ) -> Recording:
-    """The recording with its load and what it is judged by. `lost`: processes that did not report."""
+    """The recording with its load and the limits it is judged by. `lost`: processes that did not report."""
     return msgspec.structs.replace(
         recording,
         model=load.model,
@@ -96,7 +96,7 @@ def with_plan(
 
 
 def pack(recording: Recording) -> Iterator[dict[str, Any]]:
-    """The messages, of plain lists and numbers, that a worker sends; the last one has all but the rows."""
+    """A worker's messages, of plain lists and numbers; the last one has everything but the rows."""
     rows = recording.rows
     for first in range(0, len(rows), ROWS_A_MESSAGE):
         yield {"rows": [_cells(row) for row in rows[first : first + ROWS_A_MESSAGE]]}

@@ -1,13 +1,13 @@
-"""What FastHttpUser's client does in silence: it sends a request again whose connection was dropped.
+"""Records what FastHttpUser's client hides: it silently resends a request whose connection was dropped.
 
-geventhttpclient does so up to eleven times, with GET, HEAD, OPTIONS, TRACE, PUT and DELETE, and Locust as
-often as a user's `max_retries` says. Here each attempt that failed becomes a row of its own, a failure.
+geventhttpclient resends GET, HEAD, OPTIONS, TRACE, PUT and DELETE up to eleven times, and Locust as often as
+a user's `max_retries` says. Here each failed attempt becomes a row of its own, a failure.
 
-One kind is none: a server may close a connection that nobody uses in the very moment in which a request is
-sent on it. That request has reached nobody. The kernel's counters of the connection tell it apart: what was
-sent on it was never acknowledged, and the other side's end came. Such requests are only counted. What was
-acknowledged, and dropped all the same, is a failure, also if the server was merely late to see that it had
-come; and so is all of it where the kernel does not say, as only Linux does.
+One kind is not a failure: a server may close an idle connection at the very moment when a request is sent on
+it. That request has reached nobody. The kernel's counters of the connection tell it apart: the request was
+never acknowledged, and the server's FIN arrived. Such requests are only counted. A request that was
+acknowledged and still dropped is a failure, even if the server merely noticed it too late. So is every
+dropped request where the kernel has no such counters; only Linux has them.
 """
 
 import functools
@@ -22,37 +22,37 @@ from weakref import WeakSet
 from loadtests.generator.recorder import Pending, Recorder, in_words
 
 DROPPED = "its connection was dropped; it was sent again"
-# Of struct tcp_info in linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received; the end counts as a byte.
+# Of struct tcp_info in linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received; a FIN counts as a byte.
 TCP_INFO, ACKED_AND_RECEIVED = getattr(socket, "TCP_INFO", None), struct.Struct("=120xQQ")
 
 
-_sending: ContextVar["Attempts | None"] = ContextVar("sending", default=None)  # a greenlet has its own
+_sending: ContextVar["Attempts | None"] = ContextVar("sending", default=None)  # each greenlet has its own
 _used: WeakSet[Any] = WeakSet()  # connections on which something was sent
 
 
 class Attempts:
-    """The attempts to send one request. `watch` sees to it that geventhttpclient tells of each of them."""
+    """The attempts to send one request, which `watch` makes geventhttpclient report."""
 
     def __init__(self, recorder: Recorder, pending: Pending) -> None:
         self._recorder = recorder
         self._pending = pending
-        self._failed: tuple[str, int] | None = None  # error and status of the attempt before
+        self._failed: tuple[str, int] | None = None  # error and status of the previous attempt
         self._connection: Any = None
         self._before: tuple[int, int] | None = None  # its counters when it was taken, if it was used before
-        self._idle: bool | None = None  # whether the one that was dropped was; None: none was
+        self._idle: bool | None = None  # whether the dropped connection was idle; None: none dropped
 
     def begin(self) -> None:
-        """The client is asked to send it; once more if the attempt before has failed."""
+        """The client is asked to send the request: a retry if the previous attempt failed."""
         if self._failed:
             self._recorder.again(self._pending, *self._failed)
         self._failed = self._connection = self._idle = None
 
     def failed(self, error: str, status: int = 0) -> None:
-        """The client has no answer, or one that is a failure."""
+        """The client got no answer, or an error status."""
         self._failed = error, status
 
     def connect(self) -> None:
-        """The client needs a connection; once more if the one that it had was dropped."""
+        """The client needs a connection, perhaps because the previous one was dropped."""
         if self._idle:
             self._recorder.resent += 1
         elif self._idle is not None:
@@ -60,20 +60,20 @@ class Attempts:
         self._idle = None
 
     def took(self, connection: Any) -> None:
-        """The client sends it on this connection."""
+        """The client sends the request on this connection."""
         self._connection = connection
         self._before = counters(connection) if connection in _used else None
         _used.add(connection)
 
     def closes(self, connection: Any) -> None:
-        """The client closes a connection, since it was dropped, or since all is over."""
+        """The client closes a connection, because it was dropped or the request is over."""
         if connection is self._connection:
             self._idle = was_idle(self._before, counters(connection))
 
 
 @contextmanager
 def attempts(recorder: Recorder, pending: Pending) -> Iterator[None]:
-    """Let what the block sends be attempts to send this request."""
+    """Take everything that the block sends as attempts to send this request."""
     token = _sending.set(Attempts(recorder, pending))
     try:
         yield
@@ -82,7 +82,7 @@ def attempts(recorder: Recorder, pending: Pending) -> Iterator[None]:
 
 
 def watch(client: Any, pool: Any) -> None:
-    """Make geventhttpclient's classes of clients and of pools of connections tell what they do."""
+    """Make geventhttpclient's client and connection pool classes report each attempt."""
     send, connect, close = client.request, pool.get_socket, pool.release_socket
 
     @functools.wraps(send)
@@ -120,7 +120,7 @@ def watch(client: Any, pool: Any) -> None:
 
 
 def counters(connection: Any) -> tuple[int, int] | None:
-    """How many bytes were acknowledged, and received; None if the kernel does not say."""
+    """How many bytes were acknowledged and received on a connection; None if the kernel does not say."""
     try:
         said: bytes = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, ACKED_AND_RECEIVED.size)
         return ACKED_AND_RECEIVED.unpack(said)
@@ -129,8 +129,9 @@ def counters(connection: Any) -> tuple[int, int] | None:
 
 
 def was_idle(before: tuple[int, int] | None, after: tuple[int, int] | None) -> bool:
-    """True if the other side had ended a connection in use when it was sent something. `before`: None if it
-    is a new one.
+    """True if the server had closed an idle connection when a request was sent on it.
+
+    `before`: None for a new connection.
     """
     if before is None or after is None:
         return False

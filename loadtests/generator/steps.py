@@ -10,7 +10,7 @@ LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its la
 
 
 class Steps:
-    """Stands in for a LoadTestShape: Locust calls `tick` about once a second for the load there should be.
+    """Stands in for a LoadTestShape: Locust calls `tick` about once a second to ask for the load.
 
     Open load is stepped by its schedule; this only ends it.
     """
@@ -29,7 +29,7 @@ class Steps:
         self._began: list[float] = []  # when each step began, Unix time
 
     def tick(self) -> tuple[int, float] | None:
-        """How many users there should be, and how many to start a second: all at once. None ends the load."""
+        """How many users to run, and how many to start a second: all at once. None ends the load."""
         now = self._clock()
         since = now - self._origin - (self.load.open and LATER_SECONDS)
         step = max(0, int(since // self.load.step_seconds))
