@@ -192,7 +192,7 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
         (
             "cut.json",
             '{"schema": "500ms/results", "version": 3, "steps": [{}]}',
-            "is not as results.schema.json says: Object missing required field",
+            "does not match results.schema.json: Object missing required field",
         ),
         ("words.csv", "one,two\n", "is not a file of requests"),
     ):

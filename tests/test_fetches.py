@@ -97,7 +97,7 @@ def test_another_server_is_no_feed_server(body: bytes) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        with pytest.raises(UsageError, match="but another server"):
+        with pytest.raises(UsageError, match="is not a feed server"):
             feed_state(url)
         check_reader(url)
         server.shutdown()

@@ -47,7 +47,7 @@ def test_a_report_is_written_again_after_the_folder_has_moved(tmp_path, capsys):
         ('{"schema": "500ms/results", "version": 2}', "of version 2. Measure again"),
         (
             '{"schema": "500ms/results", "version": 3}',
-            "is not as results.schema.json says: Object missing required field",
+            "does not match results.schema.json: Object missing required field",
         ),
     ],
 )
@@ -66,7 +66,7 @@ def test_a_run_with_a_hole_in_it_gets_a_plain_answer(tmp_path, results, capsys):
     (tmp_path / "results.json").write_text(json.dumps(broken))
     assert command(["report", str(tmp_path)]) == 2
     assert (
-        "is not as results.schema.json says: Object missing required field `submit` - at `$.steps[0]`"
+        "does not match results.schema.json: Object missing required field `submit` - at `$.steps[0]`"
         in capsys.readouterr().err
     )
 

@@ -18,9 +18,8 @@ __all__ = ["answer"]
 HUGE_BYTES = 64 * 2**20
 HUGE_WRITE_BYTES = 64 * 2**10
 DRIP_SECONDS = 1.0  # between bytes
-RESET_ON_CLOSE = struct.pack(
-    "ii", 1, 0
-)  # SO_LINGER of 0 s: closing sends a reset (RST), like a server that dies
+# SO_LINGER of 0 s: closing sends a reset (RST), like a server that dies.
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 async def answer(request: web.BaseRequest, kind: str, n: int, seed: int) -> web.StreamResponse:

@@ -90,7 +90,7 @@ def document(kind: str, n: int, seed: int = 0) -> Document:
 
 
 def has_entries_of(n: int, page: bytes) -> bool:
-    """Whether a reader's page shows entries of feed `n`, by their links: readers differ in all else."""
+    """Whether a reader's page shows entries of feed `n`, by their links: all else differs between readers."""
     return any(int(link[1]) == n for link in LINK.finditer(page))
 
 

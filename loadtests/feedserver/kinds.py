@@ -93,7 +93,7 @@ def delay_of(kind: str, n: int, seed: int = 0) -> float:
 
 
 def is_good(kind: str, n: int, within: float, mix: Mapping[str, float], seed: int = 0) -> bool:
-    """Whether feed `n` of a kind, or of `mix`, is a good one that is answered within so many seconds."""
+    """Whether feed `n` of a kind, or of `mix`, is good and answered within `within` seconds."""
     kind = kind_of(n, mix, seed) if kind == "mix" else kind
     return kind in GOOD and delay_of(kind, n, seed) <= within
 

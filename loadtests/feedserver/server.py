@@ -2,7 +2,7 @@
 
 `/feeds/<kind>/<n>.xml` behaves as kinds.py says, always the same way at the same address. A request that
 hangs costs a few kilobytes and no CPU time: thousands of them fit beside the fast ones. `/` explains the
-kinds, `/mix` says which there are, `/stats` counts requests and answers, `/healthz` says that it is up.
+kinds, `/mix` gives the mix and the seed, `/stats` counts requests and answers, `/healthz` says that it is up.
 
     python -m loadtests feedserver --port 9000
 

@@ -1,17 +1,17 @@
-"""Was anything there to be tested? A server that does not run breaks no rule. Pure: from what rows say."""
+"""Was there anything to test? A server that does not run breaks no rule. Pure: judged from rows."""
 
 from collections.abc import Iterable
 
 from loadtests.records.rows import Row
 
-# What the systems and the clients of HTTP say of an address at which nothing listens, or which has none.
+# Errors of operating systems and HTTP clients where nothing listens at an address, or a name has none.
 ABSENT = (
     "connection refused",
     "no route to host",
     "host is unreachable",
     "host is down",
     "network is unreachable",
-    "name or service not known",  # of a name that nobody knows; the same in other systems' words:
+    "name or service not known",  # an unknown host name; then the same in other systems' words
     "nodename nor servname provided",
     "no address associated with hostname",
     "name resolution",
@@ -19,10 +19,10 @@ ABSENT = (
 
 
 def nothing_there(requests: Iterable[Row]) -> str | None:
-    """Why nothing was tested, if not one request that ended found a server; None if any did.
+    """Why nothing was tested, if not one request that ended reached a server; None if any did.
 
-    Some that were refused among others that were answered are failures of the app. Whole visits are no
-    requests: leave them out.
+    If some requests were refused and others answered, the refused ones are failures of the app. Leave out the
+    rows of whole visits, which are not requests.
     """
     ended = [row for row in requests if row.done_s is not None]
     if not ended or not all(not row.status and _says_absent(row.error) for row in ended):

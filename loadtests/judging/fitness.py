@@ -65,9 +65,9 @@ def little(rows: Sequence[Row], start: float, end: float, users: int) -> Little:
 
 
 def sent_late_ms(rows: Sequence[Row]) -> float:
-    """How much later than it was meant to the first request of a visit of open load was sent, at p99, in ms.
+    """How late the first requests of open load's visits were sent, at p99, in ms. Zero if none was late.
 
-    The others are sent when they are meant to be. Zero if there is none.
+    A visit's later requests are due when they are sent.
     """
     sent = [(row.intended_s, row.sent_s) for row in rows if row.sent_s is not None]
     late = [(at - intended) * 1000 for intended, at in sent if at > intended]
@@ -87,7 +87,7 @@ def unfit_reasons(
 ) -> list[str]:
     """Why a step proves nothing, each reason with its figure; empty when the step is fit.
 
-    `sent_late`: by how many ms open load's visits were sent late, and may be. `users`: asked for, present.
+    `sent_late`: how many ms late open load's visits were sent, and the limit. `users`: asked for, present.
     `visits` of open load: planned, sent, dropped. `counts`: requests that the client got an answer to, that
     the server took, that the client sent.
     """

@@ -1,11 +1,11 @@
 """The one judge: what a recording proves about the rule. Pure.
 
-Whoever tells of a load asks this: the plugin in the terminal and on Locust's page, the bench, the report of a
-file of requests, `compare`, and the floor. So they can't contradict one another.
+Everything that reports on a load asks it: the plugin in the terminal and on Locust's page, the bench, the
+report of a file of requests, `compare`, and the floor. So they can't contradict one another.
 
 A group of requests *kept* the rule if the 95 % interval of its share over the rule lies within what is
-allowed, *broke* it if the interval lies above, and is *undecided* where the interval holds both. A load that
-is in doubt itself proves nothing: it is *not fit*.
+allowed, *broke* it if the interval lies above, and is *undecided* if the interval spans the limit. A load
+that is itself in doubt proves nothing: it is *not fit*.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,11 +30,11 @@ class GroupVerdict:
     group: str
     summary: Summary
     word: Word | Literal["visit"]  # visit: its rows are whole visits, to which the rule does not apply
-    more: int | None = None  # undecided: about so many more requests would decide, if known
+    more: int | None = None  # undecided: about how many more requests would decide, if known
 
 
 class Health(NamedTuple):
-    """How the load generator was doing, its machine included."""
+    """How busy and how late the load generator and its machine were."""
 
     lag_p99_ms: float
     generator_cpu_percent: float  # of one core, the busiest process
@@ -43,14 +43,14 @@ class Health(NamedTuple):
 
 @dataclass(frozen=True)
 class StageVerdict:
-    """One time of constant load: what its requests say of the rule, and why it may prove nothing."""
+    """A period of constant load: what its requests prove about the rule, and why they may prove nothing."""
 
-    stage: Stage | None  # of a load that went in steps
-    start: float  # what was judged, in seconds: the warm-up is left out
+    stage: Stage | None  # of a stepped load
+    start: float  # the judged time, in seconds, without the warm-up
     end: float
     rows: Sequence[Row]
     groups: tuple[GroupVerdict, ...]
-    health: Health | None  # None: it gave no sign of life
+    health: Health | None  # None: it was not sampled
     doubts: tuple[str, ...]  # why the load is not fit; empty if it is
 
     @property
@@ -73,12 +73,12 @@ class Judgement:
 
     @property
     def absent(self) -> str | None:
-        """Why nothing was tested, if not one request of the whole load found a server."""
+        """Why nothing was tested, if not one request of the whole load reached a server."""
         return nothing_there(_requests(self.recording, self.recording.rows))
 
     @property
     def status(self) -> Status:
-        """Nothing there; else broken, if any stage proves that; else the greatest doubt; else kept."""
+        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept."""
         return Status.USAGE if self.absent else worst(stage.status for stage in self.stages)
 
 
@@ -131,7 +131,7 @@ def _judge_group(group: str, rows: Sequence[Row], recording: Recording) -> Group
 
 
 def health_of(recording: Recording, start: float, end: float) -> Health | None:
-    """How the generator was doing from `start` to `end` (seconds); None where there is no sign of life."""
+    """The generator's health from `start` to `end` (seconds); None if it was not sampled."""
     lags, cpu = [lag.ms for lag in recording.lag if start <= lag.at < end], recording.cpu(start, end)
     return Health(nearest_rank(lags, 99), *cpu) if lags and cpu else None
 
@@ -144,7 +144,7 @@ def _requests(recording: Recording, rows: Iterable[Row]) -> Iterable[Row]:
 def _doubts(
     recording: Recording, rows: Sequence[Row], health: Health | None, users: tuple[int, int] | None
 ) -> list[str]:
-    """Why these rows prove nothing, as far as the recording knows. `users`: asked for, there."""
+    """Why these rows prove nothing, as far as the recording shows. `users`: asked for, present."""
     reasons = list(recording.faults)
     if lost := recording.processes_lost:
         reasons.append(f"{counted(lost, 'load generator')} did not report")

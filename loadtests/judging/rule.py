@@ -1,8 +1,8 @@
-"""The 500 ms rule, as it is judged here. Pure.
+"""The 500 ms rule, and how it is judged. Pure.
 
 The rule: "avoid web requests which run longer than 500ms" (Heroku's documentation on background jobs). A
-group of requests keeps it if at most 1 % of them took longer, or failed. That is *kept* or *broken* where the
-95 % interval of the share lies on one side of the limit, and *undecided* where it holds both.
+group of requests keeps it if at most 1 % of them took longer, or failed. The verdict is *kept* or *broken* if
+the 95 % interval of that share lies on one side of the limit, and *undecided* if it spans the limit.
 """
 
 from collections.abc import Iterable
@@ -13,15 +13,13 @@ from loadtests.records.constants import MOST_OVER
 from loadtests.records.figures import Word
 
 Ruled = Literal["submit", "browse"]
-RULED: tuple[Ruled, ...] = (
-    "submit",
-    "browse",
-)  # the groups of a run's steps that the rule is for: content is no request
-MOST_MORE = 1_000_000  # more requests than that are no advice
+# The groups of a run's steps that the rule applies to: "content" rows are not requests.
+RULED: tuple[Ruled, ...] = ("submit", "browse")
+MOST_MORE = 1_000_000  # advice to send more than that would be useless
 
 
 class Counted(TypedDict):
-    """What of a group's figures the rule asks for."""
+    """The figures of a group that the rule needs."""
 
     over: int
     judged: int
@@ -31,7 +29,7 @@ C = TypeVar("C", bound=Counted)
 
 
 class RuledGroups(TypedDict, Generic[C]):
-    """The groups of a step, or of a point, that the rule is for."""
+    """The groups of a step, or of a point, that the rule applies to."""
 
     submit: C
     browse: C
@@ -46,13 +44,13 @@ def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
 
 
 def all_of(words: Iterable[Word]) -> Word:
-    """The one word of several: broken if any is, else undecided if any is, or if there is none."""
+    """One word for several: broken if any is, else undecided if any is or there are none, else kept."""
     found = set(words)
     return "broken" if "broken" in found else "kept" if found == {"kept"} else "undecided"
 
 
 def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | None:
-    """About how many more requests would decide, if they went as those before; None if that can't be said."""
+    """About how many more requests like those so far would decide; None if that can't be said."""
     if not judged:
         return None
 
@@ -72,7 +70,7 @@ def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | N
 
 
 def rule_of(step: RuledGroups[C]) -> Word:
-    """What a step, or all repeats of a point together, prove: of the groups of RULED that it has."""
+    """What a step, or all repeats of a point together, prove about the groups of RULED that it has."""
     return all_of(word_of(step[group]["over"], step[group]["judged"]) for group in _measured(step))
 
 

@@ -1,4 +1,4 @@
-"""What a judgement comes to in the terminal: a table from exact samples, and the verdict in words. Pure."""
+"""A judgement as the terminal shows it: a table from exact samples, and the verdict in words. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ NAIVE = "  from the sending"
 
 
 def verdict_text(judgement: Judgement) -> str:
-    """The verdict on a load as the terminal and Locust's page show it, its table above it."""
+    """The verdict on a load as the terminal and Locust's page show it, below its table."""
     recording, absent = judgement.recording, judgement.absent
     if absent:
         table = run_table(recording.rows, recording.ended_s, recording.rule_ms)
@@ -68,7 +68,7 @@ def _reason(verdict: GroupVerdict) -> str:
     if verdict.word != "undecided":
         return said
     if verdict.more is None:
-        return f"{said}: so near to the limit that hardly any number of requests would decide"
+        return f"{said}: too close to the limit for any practical number of requests to decide"
     return f"{said}: about {verdict.more} more requests would decide"
 
 

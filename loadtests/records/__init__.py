@@ -1,1 +1,1 @@
-"""What a load leaves behind, as typed records: rows, recordings, results.json, exit statuses."""
+"""What a load leaves behind, as typed records: rows, recordings and results.json."""

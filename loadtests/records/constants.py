@@ -3,7 +3,7 @@
 RULE_MS = 500.0  # "avoid web requests which run longer than 500ms", Heroku on background jobs
 MOST_OVER = 0.01  # the share of a group's requests that may take longer than the rule says
 
-# Locust runs a little longer than is measured: it ends up to a second early, and cuts off requests sent at
+# Locust is run a little longer than is measured: it ends up to a second early, and cuts off requests sent at
 # that very moment.
 OVERRUN_SECONDS = 1.5
 SUBMITTERS = 0.7  # share of visitors who submit feeds, from the weights in loadtests/feeds.py

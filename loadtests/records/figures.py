@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypedDict
 from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0)]
-Whole = Annotated[int, Meta(ge=1)]  # a number of what there must be one of at least
+Whole = Annotated[int, Meta(ge=1)]  # a count of at least one
 Amount = Annotated[float, Meta(ge=0)]
 Above0 = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -13,14 +13,14 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Word = Literal["kept", "broken", "undecided"]
 Group = Literal["submit", "browse", "content"]
 LatencyKey = Literal["p50_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms"]
-FigureKey = Literal["p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over"]  # what has an interval
+FigureKey = Literal["p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over"]  # those with an interval
 
 GROUPS: tuple[Group, ...] = ("submit", "browse", "content")
 FIGURES: tuple[FigureKey, ...] = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over")
 
 
 def says(description: str) -> Meta:
-    """What the schema says of a key."""
+    """A key's description in the schema."""
     return Meta(description=description)
 
 
@@ -34,8 +34,8 @@ ShareInterval = Annotated[list[Share], _PAIR]
 class Summary(TypedDict):
     """The figures of one group of requests. Failures are in no percentile; unfinished requests are in all."""
 
-    count: Annotated[Count, says("Requests, with those that failed or are unfinished.")]
-    failures: Annotated[Count, says("Requests that ended with an error, or with a status of 400 and above.")]
+    count: Annotated[Count, says("Requests, including those that failed or are unfinished.")]
+    failures: Annotated[Count, says("Requests that ended with an error, or with a status of 400 or above.")]
     unfinished: Annotated[Count, says("Requests still in flight when the step ended (censored).")]
     dropped: Annotated[Count, says("Requests of open load that were never sent.")]
     p50_ms: Annotated[
@@ -47,19 +47,16 @@ class Summary(TypedDict):
     max_ms: Annotated[Amount | None, says("The largest of them.")]
     mean_ms: Annotated[
         Amount | None,
-        says(
-            "Mean latency of answered requests and, as long as they had waited, of unfinished ones;"
-            " milliseconds."
-        ),
+        says("Mean latency of answered requests, and of unfinished ones by their wait so far; milliseconds."),
     ]
     p50_ci: Annotated[
         Interval | None,
-        says("95 % interval of p50_ms from order statistics; null where so few requests give none."),
+        says("95 % interval of p50_ms from order statistics; null if there are too few requests for one."),
     ]
-    p95_ci: Annotated[Interval | None, says("The same of p95_ms.")]
-    p99_ci: Annotated[Interval | None, says("The same of p99_ms.")]
+    p95_ci: Annotated[Interval | None, says("The same for p95_ms.")]
+    p99_ci: Annotated[Interval | None, says("The same for p99_ms.")]
     over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
-    judged: Annotated[Count, says("Of these many: without those that were cut off before anybody could say.")]
+    judged: Annotated[Count, says("Out of how many requests: all but those cut off too early to tell.")]
     share_over: Annotated[
         Share | None,
         says(
@@ -81,14 +78,14 @@ class Summary(TypedDict):
 class Figure(TypedDict):
     """A figure with its 95 % interval: within the run if measured once, between the repeats if more often."""
 
-    value: Annotated[float, says("The figure: of several repeats their mean.")]
-    low: Annotated[float | None, says("Where its interval begins; null if that is not known.")]
-    high: Annotated[float | None, says("Where it ends.")]
+    value: Annotated[float, says("The figure; of several repeats, their mean.")]
+    low: Annotated[float | None, says("Lower end of its interval; null if not known.")]
+    high: Annotated[float | None, says("Upper end of its interval; null if not known.")]
     lower_bound: Annotated[bool, says("True if the truth may be anything above the value.")]
 
 
 class Compared(TypedDict):
-    """The figures of POST /feeds that are held beside predictions; null where there is none."""
+    """The figures of POST /feeds that predictions are compared with; null where there is none."""
 
     mean_ms: Annotated[Figure | None, says("Mean latency, milliseconds.")]
     p50_ms: Annotated[Figure | None, says("Its median.")]
@@ -101,5 +98,5 @@ class GroupFigures(Compared):
     """The figures of one group of requests, all fit repeats of a condition together."""
 
     over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
-    judged: Annotated[Count, says("Of these many: without those that were cut off before anybody could say.")]
+    judged: Annotated[Count, says("Out of how many requests: all but those cut off too early to tell.")]
     count: Annotated[Count, says("Requests of all its fit repeats.")]

@@ -26,7 +26,7 @@ PredictedKey = Literal[SimulatedKey, "least_mean_ms", "most_per_s", "allen_cunne
 
 
 class SimulatedFigures(TypedDict):
-    """By simulating steps as long as those measured, event by event."""
+    """Figures from simulating steps as long as those measured, event by event."""
 
     mean_ms: Annotated[Amount | None, MEAN]
     p50_ms: Annotated[Amount | None, P50]
@@ -37,7 +37,7 @@ class SimulatedFigures(TypedDict):
 
 
 class Predicted(SimulatedFigures):
-    """By the formulas, in a steady state; null where there is none."""
+    """Figures by the formulas, in a steady state; null where there is none."""
 
     least_mean_ms: Annotated[Amount | None, LEAST_MEAN]
     most_per_s: Annotated[Amount | None, MOST]
@@ -62,10 +62,10 @@ class At(TypedDict):
 
 
 class Curve(Capacity):
-    """One app under one model of load with so many slots, and the default workers and threads.
+    """One app under one model of load with one number of slots, and the default workers and threads.
 
-    Lists run along loads. A figure is null where there is none: an open load that the slots can't carry has
-    no steady state.
+    Each list has one entry per load in `loads`. A figure is null where there is none: an open load that the
+    slots can't carry has no steady state.
     """
 
     app: Annotated[App, says("Which app.")]
@@ -74,7 +74,7 @@ class Curve(Capacity):
         dict[str, Amount],
         says(
             "D, the measured mean time that a request spends in a slot, by kind, over all fit steps of the"
-            " app with so many slots."
+            " app with that many slots."
         ),
     ]
     service_scv: Annotated[
@@ -94,12 +94,12 @@ class Curve(Capacity):
     per_user_per_s: NotRequired[
         Annotated[
             Amount | None,
-            says("Closed load: requests a second that a user who never waits asks for. Null for open load."),
+            says("Closed load: requests a second that a user who never waits sends. Null for open load."),
         ]
     ]
     saturation_per_s: Annotated[
         Amount | None,
-        says("Open load: visits a second that the slots can't carry any more. Null for closed load."),
+        says("Open load: visits a second that saturate the slots. Null for closed load."),
     ]
     loads: Annotated[
         list[Above0],
@@ -119,18 +119,18 @@ class Curve(Capacity):
 
 
 class Drained(TypedDict):
-    """A burst of jobs on top of a load that goes on."""
+    """A burst of jobs on top of a steady load."""
 
     jobs: Annotated[Whole, says("Jobs that were added at once.")]
     predicted_s: Annotated[
         Amount | None,
         says(
-            "Seconds until no more jobs wait than before it, if the workers have W/D - lambda jobs a second"
-            " to spare; null if they have none."
+            "Seconds until the backlog is back to its size before the burst, if the workers can spare"
+            " W/D - lambda jobs a second; null if they can spare none."
         ),
     ]
     measured_s: Annotated[
-        Amount | None, says("The same as the looks at the backlog show it; null if they don't.")
+        Amount | None, says("The same by the samples of the backlog; null if they don't show it.")
     ]
 
 

@@ -1,7 +1,7 @@
-"""What one load left behind: rows, what the generator noted of itself, all that is needed to judge it.
+"""What one load left behind: its rows, the generator's own health, and everything needed to judge it.
 
 A recording is a file of rows (CSV) and a JSON file beside it. Reading it again gives the same record, so that
-whoever judges it later says what was said at the time.
+a later judgement gives the same verdict.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ class Lag(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A time of constant load, in seconds: `load` users, or visits a second."""
+    """A period of constant load, in seconds: `load` users, or visits a second."""
 
     load: float
     start_s: float
@@ -73,20 +73,20 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     model: Model = "closed"
     users_asked: int | None = None  # of closed load
     rate_per_s: float | None = None  # of open load
-    connections: int = 0  # of open load: the most at a time; 0: as many as needed
-    stages: tuple[Stage, ...] = ()  # of a load that went in steps
+    connections: int = 0  # of open load: the most at a time, or 0 for as many as needed
+    stages: tuple[Stage, ...] = ()  # of a stepped load
     warm_up_s: float = 0.0  # of the load, or of each stage: not judged
     seed: int = 1
     # What it is judged by.
     rule_ms: float = RULE_MS
     most_over: float = MOST_OVER
     # What came of it.
-    visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule is not for them
+    visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule does not apply
     arrivals: Arrivals | None = None  # of open load
-    resent: int = 0  # requests sent twice, since the server had closed their idle connection
+    resent: int = 0  # requests sent twice, because the server had closed their idle connection
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
-    faults: tuple[str, ...] = ()  # why the load is in doubt, by what the generator saw itself, in words
+    faults: tuple[str, ...] = ()  # why the load is in doubt by the generator's own account, in words
     lag: tuple[Lag, ...] = ()
     vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
 
@@ -104,10 +104,10 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         return sum(counts[-1] if counts else 0 for counts in seen)
 
     def judged_until(self, start: float, end: float) -> float:
-        """Until when (seconds) a request must have begun to count, of those that began from `start` to `end`.
+        """The end (seconds) of the requests that count, of those that were due from `start` to `end`.
 
-        The load may end without waiting for what is in flight. Of what was sent last, only what was fast has
-        ended then; the rest had no time to be slow. Counting it would be too kind.
+        The load may end without waiting for requests in flight. Of the last ones sent, only the fast have
+        ended by then; the others had no time to be slow. Counting only the fast ones would flatter the app.
         """
         decided = self.ended_s - self.rule_ms / 1000
         if not start < decided < end:
@@ -116,7 +116,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         return decided if any(row.unfinished for row in late) else end
 
     def cpu(self, start: float, end: float) -> tuple[float, float] | None:
-        """`(generator, host)` in percent: the busiest process of one core, the busiest machine of all cores.
+        """`(generator, host)`, the busiest process in percent of one core, the busiest machine of all cores.
 
         None if no process was sampled twice in that time.
         """

@@ -1,7 +1,7 @@
 """What a bench leaves behind, whole: results.json. Its parts are in steps.py, figures.py and predictions.py.
 
-loadtests/results.schema.json is made of these types (`make schema`), so a key has one definition: renamed
-here, it is renamed for the type checker, for whoever reads a file, and in the schema.
+loadtests/results.schema.json is generated from these types (`make schema`), so a key has one definition:
+renaming it here renames it for the type checker, for code that reads a file, and in the schema.
 """
 
 from pathlib import Path
@@ -70,10 +70,10 @@ class Settings(TypedDict):
         Amount, says("The rule: a web request should not take longer than this, in milliseconds.")
     ]
     warmup_s: Annotated[
-        Amount, says("Seconds of each step, after all its users have come in, that are not counted.")
+        Amount, says("Seconds of each step, after all its users have started, that are not counted.")
     ]
     ramp_users_per_s: Annotated[
-        Above0, says("Users of closed load who come in a second, until all are there.")
+        Above0, says("Users of closed load who start each second, until all are there.")
     ]
     measure_s: Annotated[
         Amount, says("Seconds of each step that are counted, by the intended start of a request.")
@@ -81,7 +81,7 @@ class Settings(TypedDict):
     drain_s: Annotated[
         Amount,
         says(
-            "Seconds that requests still in flight are given after that; what is unfinished then stays"
+            "Seconds after that in which requests in flight may finish; those still unfinished then stay"
             " unfinished."
         ),
     ]
@@ -130,7 +130,7 @@ class Settings(TypedDict):
 
 
 class RunVerdict(TypedDict):
-    """What a run comes to."""
+    """The verdict on a run."""
 
     exit_status: Annotated[
         int,
@@ -145,17 +145,17 @@ class RunVerdict(TypedDict):
     most_users: Annotated[
         dict[str, Whole | None],
         says(
-            "The most users with whom each app kept the rule, no fewer having broken it; null if it did with"
-            " none beyond doubt, or was not measured."
+            "The most users with which each app kept the rule, not having broken it with fewer; null if it"
+            " kept it with none beyond doubt, or was not measured."
         ),
     ]
 
 
 class FloorRate(TypedDict):
-    """What was seen at one rate. Latencies from the intended start; CPU in percent of one core."""
+    """What was measured at one rate. Latencies from the intended start; CPU in percent of one core."""
 
     rate_per_s: Annotated[Above0, says("Requests a second that were asked for.")]
-    planned_per_s: Annotated[Amount, says("By the schedule of these seconds.")]
+    planned_per_s: Annotated[Amount, says("Requests a second in the schedule of that time.")]
     achieved_per_s: Annotated[Amount, says("Requests a second that were answered.")]
     failures: Annotated[Count, says("Requests that failed.")]
     dropped: Annotated[Count, says("Requests that were never sent.")]
@@ -169,9 +169,9 @@ class FloorRate(TypedDict):
 
 
 class Floor(TypedDict):
-    """What the load generator itself takes, against a server that does nothing."""
+    """The load generator's own latency and CPU, against a server that does nothing."""
 
-    rates: Annotated[list[FloorRate], says("What was seen at each rate, ascending.")]
+    rates: Annotated[list[FloorRate], says("What was measured at each rate, ascending.")]
     highest_fit_per_s: Annotated[
         Above0 | None, says("The highest fit rate; null if not even the lowest was.")
     ]
@@ -179,18 +179,18 @@ class Floor(TypedDict):
 
 
 class Measured(TypedDict):
-    """All that a prediction is made from."""
+    """Everything that predictions are made from."""
 
     settings: Annotated[Settings, says("What was asked for.")]
     steps: Annotated[list[StepWithReasons], says("In the order they ran.")]
-    points: Annotated[list[Point], says("What all repeats of a condition say together.")]
+    points: Annotated[list[Point], says("All repeats of each condition, together.")]
 
 
 class Results(Measured):
     """One run. Keys are only ever added within a version; a reader ignores those it does not know."""
 
-    schema: Annotated[Literal["500ms/results"], says("Says what this file is.")]
-    version: Annotated[Literal[3], says("Changes when a key is renamed, removed or means something else.")]
+    schema: Annotated[Literal["500ms/results"], says("The kind of this file.")]
+    version: Annotated[Literal[3], says("Changes when a key is renamed, removed or changes its meaning.")]
     started_at: Annotated[str, UTC_TIME, says("Start of the run, UTC.")]
     finished_at: Annotated[str, UTC_TIME, says("End of the run, UTC.")]
     machine: Annotated[Machine, says("What it ran on.")]
@@ -204,10 +204,11 @@ class Results(Measured):
     floor: Annotated[
         Floor | None,
         says(
-            "What the load generator itself takes, against a server that does nothing; null if not measured."
+            "The load generator's own latency and CPU, against a server that does nothing; null if not"
+            " measured."
         ),
     ]
-    verdict: Annotated[RunVerdict, says("What the run comes to.")]
+    verdict: Annotated[RunVerdict, says("The verdict on the run.")]
 
 
 def read_results(file: Path) -> Results:
@@ -231,6 +232,6 @@ def read_results(file: Path) -> Results:
         return msgspec.json.decode(written, type=Results)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"{file} is not as results.schema.json says: {error}. Is it complete? To resume an"
+            f"{file} does not match results.schema.json: {error}. Is it complete? To resume an"
             f" interrupted run: python -m loadtests bench --resume {file.parent}"
         ) from error

@@ -1,4 +1,4 @@
-"""`make schema`: write loadtests/results.schema.json, which is made of the types in results.py."""
+"""`make schema`: write loadtests/results.schema.json, which is generated from the types in results.py."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def schema() -> dict[str, object]:
 
 
 def descriptions(kind: type) -> dict[str, str]:
-    """What is said of each key of one of the types."""
+    """The description of each key of one of the types."""
     (named,) = msgspec.json.schema(kind)["$defs"].values()
     return {key: said["description"] for key, said in named["properties"].items()}
 

@@ -24,12 +24,12 @@ LoadKey = Literal["users", "rate_per_s"]
 Swept = Literal["slots", "workers", "threads"]
 
 APPS: tuple[App, ...] = ("sync", "queued", "host")  # in reporting order
-READERS: tuple[App, ...] = ("sync", "queued")  # those that can be started here
-LOAD_KEYS: dict[Model, LoadKey] = {"closed": "users", "open": "rate_per_s"}  # which one says how much
+READERS: tuple[App, ...] = ("sync", "queued")  # those that the load tests can start
+LOAD_KEYS: dict[Model, LoadKey] = {"closed": "users", "open": "rate_per_s"}  # the key that holds the load
 
 
 class MeasuredLoad(TypedDict):
-    """How much load was put on an app."""
+    """The load on an app."""
 
     model: Annotated[Model, says("As in settings.")]
     users: Annotated[Whole | None, says("Simulated users of closed load; null for open load.")]
@@ -53,7 +53,7 @@ class About(MeasuredLoad, Capacity):
 
 
 class Naive(TypedDict):
-    """Latencies from the moment of sending, as most tools count: what a late generator hides."""
+    """Latencies from the moment of sending, as most tools count: they hide how late a generator was."""
 
     submit: Summary
     browse: Summary
@@ -69,7 +69,7 @@ class LittlesUsers(TypedDict):
             " measured."
         ),
     ]
-    error: Annotated[Amount, says("How far that is from the users that were there, relative.")]
+    error: Annotated[Amount, says("Its relative difference from the users that were there.")]
 
 
 class ServerSide(TypedDict):
@@ -78,7 +78,7 @@ class ServerSide(TypedDict):
     requests: Annotated[Count, says("Requests that the web server's slots took, whole step.")]
     sent: Annotated[Count, says("Requests that the load generator sent, whole step.")]
     answered: Annotated[Count, says("Requests that the load generator got an answer to, whole step.")]
-    slots: Annotated[Count, says("Slots that were seen to serve.")]
+    slots: Annotated[Count, says("Slots that served a request.")]
     utilisation: Annotated[
         Amount, says("Share of the slots' time that they were busy in the measured window.")
     ]
@@ -94,7 +94,7 @@ class ServerSide(TypedDict):
         dict[str, Amount],
         says(
             "Squared coefficient of variation (variance / squared mean) of the time that a request spends in"
-            " a slot, by kind: 1 for exponential times. Kinds that came less than twice are left out."
+            " a slot, by kind: 1 for exponential times. Kinds with fewer than two requests are left out."
         ),
     ]
 
@@ -118,8 +118,8 @@ class QueueSide(TypedDict):
     drain_s: Annotated[
         Amount | None,
         says(
-            "Seconds from the end of the load until no job waited or ran; null if it was not waited for so"
-            " long."
+            "Seconds from the end of the load until no job waited or ran; null if that did not happen in"
+            " time."
         ),
     ]
 
@@ -137,14 +137,14 @@ class ProcessUse(TypedDict):
 
 
 class Look(TypedDict):
-    """The machine and the queue, looked at once."""
+    """One sample of the machine and the queue."""
 
     t_s: Annotated[float, says("When, in seconds on the clock of the rows.")]
-    host_cpu_percent: Annotated[float, says("Use of all cores since the look before.")]
-    enqueued: Annotated[Count, says("Feeds that were added so far.")]
+    host_cpu_percent: Annotated[float, says("Use of all cores since the previous sample.")]
+    enqueued: Annotated[Count, says("Feeds added so far.")]
     fetched: Annotated[Count, says("Those whose fetch has ended.")]
-    backlog: Annotated[int | None, says("Jobs that wait; null where there is no queue.")]
-    running: Annotated[int | None, says("Jobs that a worker has.")]
+    backlog: Annotated[int | None, says("Jobs that are waiting; null where there is no queue.")]
+    running: Annotated[int | None, says("Jobs that workers are performing.")]
 
 
 class Step(About):
@@ -162,11 +162,11 @@ class Step(About):
         ),
     ]
     requests: Annotated[Count, says("HTTP requests of the measured window, of all kinds.")]
-    failures: Annotated[Count, says("Those that ended with an error, or with a status of 400 and above.")]
+    failures: Annotated[Count, says("Those that ended with an error, or with a status of 400 or above.")]
     unfinished: Annotated[Count, says("Those still in flight when the step ended.")]
     dropped: Annotated[
         Count,
-        says("Visits of open load that were never sent, since the cap on what is in flight was reached."),
+        says("Visits of open load that were never sent, because too many were in flight."),
     ]
     offered_per_s: Annotated[Amount, says("Requests a second that the users meant to send.")]
     achieved_per_s: Annotated[
@@ -179,7 +179,7 @@ class Step(About):
     ]
     naive: Annotated[
         Naive,
-        says("The same from the moment of sending, as most tools count: what a late generator hides."),
+        says("The same from the moment of sending, as most tools count: they hide how late a generator was."),
     ]
     polls_share: Annotated[Share, says("Share of the requests that ask whether a feed is there yet.")]
     fit: Annotated[
@@ -194,17 +194,17 @@ class Step(About):
         Annotated[
             list[str],
             Meta(min_length=1),
-            says("Why the step was measured once more; absent if it was not. Only the second time is here."),
+            says("Why the step was measured again; absent if it was not. Only the second time is here."),
         ]
     ]
     steady: Annotated[
         bool,
         says(
-            "False if the second half of the measured window differs from the first: the step was still on"
-            " its way somewhere."
+            "False if the second half of the measured window differs from the first: the step had not"
+            " settled."
         ),
     ]
-    unsteady_reasons: Annotated[list[str], says("In what it differs; empty if it is steady.")]
+    unsteady_reasons: Annotated[list[str], says("How it differs; empty if it is steady.")]
     rule: Annotated[Word, RULE]
     host_cpu_percent: Annotated[Amount, says("Mean use of all cores of the machine together.")]
     generator_cpu_percent: Annotated[
@@ -212,7 +212,7 @@ class Step(About):
     ]
     loop_lag_p99_ms: Annotated[
         Amount,
-        says("How late the load generator was with what it had to do, 99th percentile, milliseconds."),
+        says("How late the load generator woke up, 99th percentile, milliseconds."),
     ]
     little: Annotated[
         LittlesUsers | None,
@@ -228,7 +228,7 @@ class Step(About):
     ]
     timeline: Annotated[
         list[Look],
-        says("The machine and the queue as they were looked at during the step, oldest first."),
+        says("Samples of the machine and the queue during the step, oldest first."),
     ]
     rows: Annotated[str, says("The raw rows of this step: a CSV file, its path relative to results.json.")]
     ended_s: Annotated[

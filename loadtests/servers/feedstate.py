@@ -1,4 +1,4 @@
-"""What a feed server says of itself: that it is there, how its feeds behave, how many it was asked for."""
+"""What a feed server reports: that it is up, how its feeds behave, and how many it was asked for."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ START = "`make queued` starts a reader with its feed server, and prints the addr
 
 @dataclass(frozen=True)
 class FeedState:
-    """A feed server's answers. From `mix` and `seed` follows what each of its addresses does."""
+    """A feed server's answers. `mix` and `seed` determine what each of its addresses does."""
 
     requested: int  # feeds, since it was started
     mix: dict[str, float]  # percent of each kind
@@ -26,15 +26,15 @@ def feed_state(url: str) -> FeedState:
         raise UsageError(f"No feed server answers at {url}: {why}. {START}")
     try:
         with requests.Session() as session:
-            session.trust_env = False  # no proxy answers in its place
+            session.trust_env = False  # no proxy may answer in its place
             stats = session.get(f"{url}/stats", timeout=PATIENCE_SECONDS).json()
             plan = session.get(f"{url}/mix", timeout=PATIENCE_SECONDS).json()
         return FeedState(sum(stats["requested"].values()), dict(plan["mix"]), int(plan["seed"]))
     except (requests.RequestException, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"No feed server answers at {url}, but another server. {START}") from error
+        raise UsageError(f"The server that answers at {url} is not a feed server. {START}") from error
 
 
 def check_reader(url: str) -> None:
-    """Raises UsageError if no server answers at `url`, whatever it says."""
+    """Raise UsageError if no server answers at `url`; any answer will do."""
     if why := silence(f"{url.rstrip('/')}/healthz"):  # which the slots don't count as a visitor's request
         raise UsageError(f"Nothing answers at {url}: {why}. Start the app, or give its address")

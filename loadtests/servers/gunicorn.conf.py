@@ -24,15 +24,15 @@ class Slot(SyncWorker):  # type: ignore[misc]
     """gunicorn's own worker, but free again as soon as it has answered.
 
     After its answer gunicorn waits, up to 2 s, until the client has closed the connection too. That keeps a
-    reset from overtaking the answer where part of what the client sent was never read (RFC 9112, 9.6). Where
-    all of it was read nothing is reset: the answer says "Connection: close", and the system delivers it
-    without us. A slot that waited would be held by a busy client, and no meter would show it.
+    reset from overtaking the answer if part of what the client sent was never read (RFC 9112, 9.6). If all of
+    it was read, nothing is reset: the answer says "Connection: close", and the kernel delivers it without us.
+    A busy client would keep a waiting slot occupied, and no meter would show it.
     """
 
     def handle_request(self, listener: Any, req: Any, client: Any, addr: Any) -> None:
         super().handle_request(listener, req, client, addr)
         if getattr(req.body.reader, "length", None) == 0:  # nothing is left of the request's body
-            client.shutdown(socket.SHUT_RD)  # what came beside it is still drained, but not waited for
+            client.shutdown(socket.SHUT_RD)  # anything beyond it is still drained, but not waited for
 
 
 worker_class = Slot

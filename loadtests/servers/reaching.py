@@ -10,13 +10,13 @@ PATIENCE_SECONDS = 10.0
 def silence(url: str, patience: float = PATIENCE_SECONDS) -> str | None:
     """Why nothing answers at `url`, in a few words; None if something does, whatever it says.
 
-    It is waited for so many seconds.
+    Waits up to `patience` seconds.
     """
     try:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         if not parts.hostname or parts.scheme not in ("http", "https"):
-            return "it is no address such as http://127.0.0.1:8000"
+            return "it is not an address such as http://127.0.0.1:8000"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(parts.hostname, parts.port, timeout=patience)
     except ValueError as error:
@@ -25,7 +25,7 @@ def silence(url: str, patience: float = PATIENCE_SECONDS) -> str | None:
         connection.request("GET", parts.path or "/")
         connection.getresponse()
     except (ssl.SSLError, http.client.HTTPException):
-        return None  # it speaks, if not as we do
+        return None  # something answers, if not in plain HTTP
     except OSError as error:
         return error.strerror or str(error)
     finally:
