@@ -4,7 +4,7 @@ geventhttpclient resends GET, HEAD, OPTIONS, TRACE, PUT and DELETE up to eleven 
 a user's `max_retries` says. Here each failed attempt becomes a row of its own, a failure.
 
 One kind is not a failure: a server may close an idle connection at the very moment when a request is sent on
-it. That request has reached nobody. The kernel's counters of the connection tell it apart: the request was
+it. That request never reached the app. The kernel's counters of the connection tell it apart: it was
 never acknowledged, and the server's FIN arrived. Such requests are only counted. A request that was
 acknowledged and still dropped is a failure, even if the server merely noticed it too late. So is every
 dropped request where the kernel has no such counters; only Linux has them.

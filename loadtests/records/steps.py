@@ -144,7 +144,7 @@ class Look(TypedDict):
     enqueued: Annotated[Count, says("Feeds added so far.")]
     fetched: Annotated[Count, says("Those whose fetch has ended.")]
     backlog: Annotated[int | None, says("Jobs that are waiting; null where there is no queue.")]
-    running: Annotated[int | None, says("Jobs that workers are performing.")]
+    running: Annotated[int | None, says("Jobs that workers have claimed.")]
 
 
 class Step(About):
