@@ -92,28 +92,34 @@ def test_requests_in_flight_are_not_lost_on_the_way(tmp_path: Path) -> None:
     assert min(row.waited_ms(ended) for row in hung) > 1500  # they had the time of --stop-timeout
 
 
-def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
-    """Its rows are lost, the others' are not, and the verdict says that rows are missing.
+def without_one_worker(host: str, rows: Path, number: signal.Signals, run_time: str) -> str:
+    """What the master says when one of its two workers gets a signal in mid-load; it must end with 3.
 
     Master and workers are started one by one, as on several machines.
     """
-    port, rows = free_port(), tmp_path / "rows.csv"
-    common = ("Fast", "--host", null_server)
+    port, common = free_port(), ("Fast", "--host", host)
     with ExitStack() as stack:
 
         def start(name: str, *options: str) -> Process:
-            return stack.enter_context(Process(name, command(USERS, *common, *options), tmp_path / name))
+            log = rows.with_name(name)
+            return stack.enter_context(Process(name, command(USERS, *common, *options), log))
 
         bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
-        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 4s --fail-over 1 --stop-timeout 5"
-        master = start("master", *bind, *load.split(), "--rows", str(rows))
+        load = "--expect-workers 2 --users 4 --spawn-rate 4 --fail-over 1 --stop-timeout 5 --run-time"
+        master = start("master", *bind, *load.split(), run_time, "--rows", str(rows))
         worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-        lost, _ = start("worker 1", *worker), start("worker 2", *worker)
+        gone, _ = start("worker 1", *worker), start("worker 2", *worker)
         master.wait_for(r"All users spawned", timeout=60)
-        for process in lost.tree():
-            process.send_signal(signal.SIGKILL)
+        for process in gone.tree():
+            process.send_signal(number)
         assert master.wait_with(lambda: None, timeout=60) == 3
-        said = master.output()
+        return master.output()
+
+
+def test_a_worker_that_is_killed_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
+    """Its rows are lost, the others' are not, and the verdict says that rows are missing."""
+    rows = tmp_path / "rows.csv"
+    said = without_one_worker(null_server, rows, signal.SIGKILL, "4s")
     assert "1 load generator did not report" in said
     assert len({row.user for row in read_rows(rows)}) >= 2
 
@@ -148,23 +154,7 @@ def test_a_worker_whose_clock_is_wrong_is_put_right(null_server: str, tmp_path: 
 
 def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp_path: Path) -> None:
     """Its users moved to the other one, and are not counted twice."""
-    port, rows = free_port(), tmp_path / "rows.csv"
-    common = ("Fast", "--host", null_server)
-    with ExitStack() as stack:
-
-        def start(name: str, *options: str) -> Process:
-            return stack.enter_context(Process(name, command(USERS, *common, *options), tmp_path / name))
-
-        bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
-        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 8s --fail-over 1 --stop-timeout 5"
-        master = start("master", *bind, *load.split(), "--rows", str(rows))
-        worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-        ended, _ = start("worker 1", *worker), start("worker 2", *worker)
-        master.wait_for(r"All users spawned", timeout=60)
-        for process in ended.tree():
-            process.send_signal(signal.SIGTERM)
-        assert master.wait_with(lambda: None, timeout=60) == 3
-        said = master.output()
+    said = without_one_worker(null_server, tmp_path / "rows.csv", signal.SIGTERM, "8s")
     assert re.search(r"a load generator was ended \d\.\d s before the others", said)
     assert "users were there" not in said
 

@@ -1,37 +1,19 @@
 """`import loadtests.plugin` gives any locustfile exact rows, open load, steps and a verdict."""
 
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from locust_runs import counted_by_locust, free_port, headless
 
-from loadtests.servers.processes import Process
 from loadtests.status import Status
 
+pytest_plugins = ["locust_fixtures"]
 pytestmark = pytest.mark.live
 
 HERE = Path(__file__).parent
 USERS = HERE / "plugin_locustfile.py"
 TRUTH = HERE / "truth_locustfile.py"
-
-
-@pytest.fixture(scope="module")
-def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that answers at once."""
-    log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.bench.nullserver"], log) as process:
-        yield process.wait_for_address()
-
-
-@pytest.fixture(scope="module")
-def truth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that takes known times."""
-    log = tmp_path_factory.mktemp("truth") / "log"
-    with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as process:
-        yield process.wait_for_address()
 
 
 def test_users_that_know_nothing_of_it_leave_rows_of_both_clients(null_server: str, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import functools
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,28 +11,13 @@ from locust_runs import command, counted_by_locust, free_port, headless
 
 from loadtests.servers.processes import Process
 
+pytest_plugins = ["locust_fixtures"]
 pytestmark = pytest.mark.live
 
 HERE = Path(__file__).parent
 USERS = HERE / "plugin_locustfile.py"
 TRUTH = HERE / "truth_locustfile.py"
 OPEN = ("--model", "open", "--rate", "20", "--run-time", "2s", "--stop-timeout", "1", "--fail-over", "1")
-
-
-@pytest.fixture(scope="module")
-def null_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that answers at once."""
-    log = tmp_path_factory.mktemp("null") / "log"
-    with Process("null server", [sys.executable, "-m", "loadtests.bench.nullserver"], log) as process:
-        yield process.wait_for_address()
-
-
-@pytest.fixture(scope="module")
-def truth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that takes known times."""
-    log = tmp_path_factory.mktemp("truth") / "log"
-    with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as process:
-        yield process.wait_for_address()
 
 
 @pytest.mark.parametrize("load", ["--users 90 --spawn-rate 90", "--model open --rate 150 --in-flight 90"])

@@ -14,8 +14,6 @@ from loadtests.report.chartparts import GREY, EndLabel, arrow_up, room_below
 from loadtests.report.selection import apps_in, of_app, repeats_of
 from loadtests.wording import SHORT
 
-CAP_POINTS = 3.5
-
 
 @dataclass(frozen=True)
 class Mark:
