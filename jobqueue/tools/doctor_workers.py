@@ -118,8 +118,8 @@ def clocks(alive: Sequence[WorkerRow], now: datetime) -> Finding:
 def leases(alive: Sequence[WorkerRow]) -> Finding:
     """A worker judges others' silence by its own lease, and sends BEATS heartbeats per its own lease.
 
-    So lives are safe as long as the longest lease's heartbeats come more often than the shortest allows. Until
-    then, what suffers is patience: whoever has the longest lease bears no longer pause than the shortest.
+    So jobs run twice if the longest lease's heartbeats come too seldom for the shortest. Until then a longer
+    lease merely bears no longer pause than the shortest does.
     """
     least, most = min(worker.lease for worker in alive), max(worker.lease for worker in alive)
     if least == most:

@@ -86,6 +86,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     resent: int = 0  # requests sent twice, because the server had closed their idle connection
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
+    clock_error_s: float = 0.0  # to within which the clocks of the load generators are known to agree
     faults: tuple[str, ...] = ()  # why the load is in doubt by the generator's own account, in words
     lag: tuple[Lag, ...] = ()
     vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
