@@ -2,7 +2,7 @@
 
 from loadtests.records.recording import Recording
 
-SAID = 0.01  # of the rule: a larger error is said
+WORTH_SAYING = 0.01  # of the rule: a larger error is said
 DOUBTED = 0.1  # of the rule: a larger error is a doubt
 
 
@@ -20,6 +20,6 @@ def clock_doubt(recording: Recording) -> str | None:
 def clock_note(recording: Recording) -> str | None:
     """A sentence on the clocks, if their error is no doubt, but not negligible either."""
     error = 1000 * recording.clock_error_s
-    if not SAID * recording.rule_ms < error <= DOUBTED * recording.rule_ms:
+    if not WORTH_SAYING * recording.rule_ms < error <= DOUBTED * recording.rule_ms:
         return None
     return f"The clocks of the load generators agree to within {error:.0f} ms."

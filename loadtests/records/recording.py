@@ -14,7 +14,7 @@ from loadtests.files import writing
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, read_rows, write_rows
 
-SCHEMA, VERSION = "500ms/recording", 1
+RECORDING_SCHEMA, RECORDING_VERSION = "500ms/recording", 1
 
 Model = Literal["closed", "open"]
 
@@ -135,7 +135,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError."""
-    about = {"schema": SCHEMA, "version": VERSION, **msgspec.to_builtins(recording)}
+    about = {"schema": RECORDING_SCHEMA, "version": RECORDING_VERSION, **msgspec.to_builtins(recording)}
     del about["rows"]
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def read_recording(path: Path) -> Recording:
         ) from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{beside} is not a recording: {error}") from error
-    if about.get("schema") != SCHEMA or about.get("version") != VERSION:
+    if about.get("schema") != RECORDING_SCHEMA or about.get("version") != RECORDING_VERSION:
         raise UsageError(
             f"{beside} is not of this version of loadtests.plugin, and lacks what a verdict needs:"
             " measure again"

@@ -199,8 +199,8 @@ def write_report_again(folder: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests report",
-        description="Rewrite the report of a run, or write that of a file of requests. It shows a verdict, but"
-        " does not judge anew: the exit status is 0 whatever the verdict, and 2 if there is no report.",
+        description="Rewrite the report of a run, or write that of a file of requests. It only shows what was"
+        " measured: the exit status is 0 whatever the verdict, and 2 if there is nothing to show.",
     )
     parser.add_argument(
         "source",
