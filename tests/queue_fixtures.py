@@ -105,7 +105,7 @@ class WorkerProcess(Process):
 
     def exit_status(self) -> int:
         """Wait for its end; returns its exit status."""
-        return self.wait_with(lambda: None, timeout=20)
+        return self.wait_with(lambda: None, timeout=60)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def at_once() -> Callable[..., list[str]]:
                 assert process.stdin
                 process.stdin.write("\n")
                 process.stdin.flush()
-            printed = [process.communicate(timeout=30)[0] for process in processes]
+            printed = [process.communicate(timeout=60)[0] for process in processes]
             assert [process.returncode for process in processes] == [0] * count
             return printed
 

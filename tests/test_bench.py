@@ -199,7 +199,7 @@ def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_pat
             started = descendants(process)
             process.send_signal(number)
             wait_until(lambda: not still_running(started), "the end of all processes")
-            assert process.wait(20) in (-signal.SIGKILL, 130)
+            assert process.wait(60) in (-signal.SIGKILL, 130)
         finally:
             process.kill()
 

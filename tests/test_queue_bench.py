@@ -298,7 +298,7 @@ def test_nothing_outlives_a_benchmark_that_is_killed(tmp_path: Path) -> None:
             wait_until(partial(_runs, part, process), part, timeout=60)
         started = descendants(process)
         process.kill()
-        wait_until(lambda: not still_running(started), "the end of all processes", timeout=30)
+        wait_until(lambda: not still_running(started), "the end of all processes", timeout=60)
 
 
 def _runs(part: str, process: subprocess.Popen[str]) -> bool:

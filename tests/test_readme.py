@@ -109,7 +109,7 @@ def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, 
             assert re.match(rf"The {app} reader   http://127\.0\.0\.1:\d+ ", line)
             os.killpg(make.pid, signal.SIGINT)
             assert "Stopping ..." in make.stdout.read()
-            make.wait(30)
+            make.wait(60)
         finally:
             if make.poll() is None:
                 os.killpg(make.pid, signal.SIGKILL)
