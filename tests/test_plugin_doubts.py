@@ -90,7 +90,7 @@ def test_users_that_are_changed_while_it_runs_are_a_doubt(null_server: str, tmp_
     with Process("locust", started, tmp_path / "log") as process:
         for users in (2, 5):
             form = {"user_count": users, "spawn_rate": 100, "host": null_server}
-            wait_until(functools.partial(posted, "/swarm", **form), "Locust's page", timeout=60)
+            wait_until(functools.partial(posted, "/swarm", **form), "Locust's page")
             process.wait_for(rf"All users spawned: .*\({users} total users\)", timeout=60)
         requests.post(f"http://127.0.0.1:{port}/stop", timeout=60)
         process.wait_for(r"The rule, ", timeout=60)

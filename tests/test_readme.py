@@ -24,7 +24,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 SHORT = "--users 2 --seconds 1 --warm-up 0.5 --mix fast=100 --slots 2"
 
 
-def run(command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run(command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run a command in a shell from the project's root."""
     return subprocess.run(
         command,

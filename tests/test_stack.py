@@ -76,7 +76,7 @@ def test_a_port_in_use_is_said_plainly() -> None:
             "--feeds-port",
             str(port),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode not in (0, -signal.SIGKILL)
     assert str(port) in done.stderr
     assert "Traceback" not in done.stderr
