@@ -218,11 +218,16 @@ def test_a_worker_whose_listener_is_cut_hears_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """PostgreSQL ends the connection, SQLite's fails; the worker still hears of two more jobs."""
+    """PostgreSQL ends the connection, SQLite's fails; the worker still hears of two more jobs. The connection
+    is closed, too, and not left to the garbage collector.
+    """
     monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
     watched = open_queue(lease=timedelta(seconds=10 * AN_HOUR))
     cut = threading.Event()
     listening: list[Any] = []
+    closed: list[Any] = []
+    close = psycopg.Connection.close
+    monkeypatch.setattr(psycopg.Connection, "close", lambda driver: closed.append(driver) or close(driver))
 
     def can_be_cut(driver: Any, *_: object) -> None:
         if threading.current_thread() in watchers():
@@ -243,6 +248,7 @@ def test_a_worker_whose_listener_is_cut_hears_again(
         queue.enqueue(Say(word))
         hear(queue, word)
     assert len(listening) == 2
+    assert listening[0] in closed or queue.engine.dialect.name == "sqlite"
 
 
 def test_a_quiet_watcher_shows_that_it_lives(
