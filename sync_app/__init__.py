@@ -1,1 +1,4 @@
-"""The reader that fetches a feed inside the request."""
+"""The reader that fetches a feed inside the request.
+
+    gunicorn "sync_app.app:create_app()"
+"""
