@@ -138,7 +138,7 @@ def refuse_other_sites() -> None:
 
 def add_headers(response: Response) -> Response:
     """Add the security headers, and forbid caching of everything but static files."""
-    response.headers.extend(SECURITY_HEADERS)
+    response.headers.update(SECURITY_HEADERS)
     if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response
