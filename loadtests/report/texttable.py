@@ -33,10 +33,8 @@ def text_table(results: Results) -> str:
     for step in results["steps"]:
         if "burst" in step:
             lines.append(_burst(results, step))
-        because = step.get("repeated_because", [])
-        for reasons, what in ((because, "Measured once more"), (step["unfit_reasons"], "Not fit")):
-            for reason in reasons:
-                lines += textwrap.wrap(f"{what}: {SHORT[step['app']]}, {load(step)}: {reason}", 80)
+        for reason in step["unfit_reasons"]:
+            lines += textwrap.wrap(f"Not fit: {SHORT[step['app']]}, {load(step)}: {reason}", 80)
     return "\n".join(lines)
 
 

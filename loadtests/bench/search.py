@@ -1,0 +1,201 @@
+"""Which step a run measures next, and why. Pure: from the plan and the steps measured so far.
+
+First come the plan's own steps, then what would decide more. If the loads were given, that is a repeat of the
+largest one, which speaks for the smaller ones. If the limit is searched for, each app is taken up until it
+breaks the rule or nothing can be judged any more; then loads in between, and repeats, until there is no
+closer load that kept the rule below one that did not.
+
+An interrupted run asks the same questions again, and is answered by its files.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from loadtests.bench.plan import Condition, Plan, PlannedStep
+from loadtests.judging.points import points
+from loadtests.judging.rule import RULED, more_needed
+from loadtests.judging.verdict import TOLD_FIRST, held, series_of
+from loadtests.records.steps import Point, Step, load_of
+
+UP = (100, 200, 500, 1000, 2000)  # users of the steps up
+BETWEEN = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 1400, 2000)
+MOST_REPEATS = 3  # of a load with too few requests to say
+TRIES = 2  # before a load can't be judged here; and before the loads at the edge count as decided
+MOST_SEARCHED = 10  # steps beyond the planned ones, for each app and capacity
+
+
+class Next(NamedTuple):
+    """A step to measure."""
+
+    step: PlannedStep
+    why: str = ""  # in a few words; empty for a step of the plan
+
+
+class Left(NamedTuple):
+    """What is left of a run, the current step included."""
+
+    steps: int
+    seconds: float
+    at_most: bool  # it may be less
+
+
+def next_step(plan: Plan, done: Sequence[Step]) -> Next | None:
+    """The step to measure after those `done`, which are in the order they ran; None if there is none."""
+    planned = plan.steps()
+    if len(done) < len(planned):
+        return Next(planned[len(done)])
+    lost = next((step for step in planned if step.condition.burst and _lost(step.condition, done)), None)
+    if lost:
+        return Next(PlannedStep(lost.condition, lost.repeat + 1), "not fit, once more")
+    wanted = (found for _, found in _wanted(plan, points(done)))
+    return min(wanted, key=lambda found: _load(found.step.condition), default=None)
+
+
+def _lost(burst: Condition, done: Sequence[Step]) -> bool:
+    """A burst has no point: it is measured again if the only time was not fit."""
+    measured = [step for step in done if step.get("burst") and step["rate_per_s"] == burst.rate]
+    return [step["fit"] for step in measured] == [False]
+
+
+def _wanted(plan: Plan, measured: Sequence[Point]) -> Iterator[tuple[list[Point], Next]]:
+    """The next step of each series of loads that has one. Apps alternate, since the smallest comes first."""
+    judged = next((app for app in TOLD_FIRST if any(point["app"] == app for point in measured)), None)
+    for series in series_of(measured):
+        if _is_searched(plan, series):
+            found = _searched(plan, series) if _searched_so_far(plan, series) < MOST_SEARCHED else None
+        else:
+            found = _repeated(plan, series, decides=series[0]["app"] == judged)
+        if found:
+            yield series, found
+
+
+def _is_searched(plan: Plan, series: Sequence[Point]) -> bool:
+    return plan.search and series[0]["model"] == "closed"
+
+
+def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None:
+    """A repeat where the loads were given: of the largest, if it could not be judged.
+
+    For want of requests only where it `decides` the run.
+    """
+    if any(point["rule"] == "broken" for point in series):
+        return None
+    for point in reversed(series):
+        if point["rule"] == "kept":
+            return None
+        if again := _again(plan, point, soon=decides):
+            return again
+    return None
+
+
+def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
+    """The next step in the search for the most users one app holds; None if it is over."""
+    most = held(series, "users") or 0
+    above = [point for point in series if load_of(point) > most]
+    end = next((point for point in above if point["rule"] == "broken"), None)
+    undecided = above[: above.index(end)] if end else above
+    if end is None:
+        while undecided and can_not_be_judged(undecided[-1]):
+            end = undecided.pop()
+    if end is None:
+        top = series[-1]
+        if is_doubtful(top):
+            return _once_more(top, "not fit, once more")
+        if higher := [users for users in UP if users > load_of(top)]:
+            return _first(top, higher[0], "within the rule")
+    for point in reversed(undecided):
+        if again := _again(plan, point, soon=True):
+            return again
+    below = [point for point in series if end is None or load_of(point) < load_of(end)]
+    if end is None or not below or is_doubtful(below[-1]):
+        return None
+    low, high = load_of(below[-1]), load_of(end)
+    if between := [users for users in BETWEEN if low < users < high]:
+        middle = min(between, key=lambda users: abs(math.log(users * users / (low * high))))
+        return _first(end, middle, "in between")
+    edge = [end, *(point for point in below if load_of(point) == most)]
+    return next((_once_more(point, "to be sure") for point in edge if len(point["steps"]) < TRIES), None)
+
+
+def is_doubtful(point: Point) -> bool:
+    """Whether a load could not be judged for another reason than too few requests."""
+    return not point["fit"]
+
+
+def can_not_be_judged(point: Point) -> bool:
+    """Whether a load is given up: it is doubtful, and was so from the beginning, several times."""
+    return is_doubtful(point) and len(point["steps"]) >= TRIES
+
+
+def _again(plan: Plan, point: Point, soon: bool) -> Next | None:
+    """A repeat of a load that is undecided, if one may help; for want of requests only if `soon`."""
+    if is_doubtful(point):
+        return None if can_not_be_judged(point) else _once_more(point, "not fit, once more")
+    left = MOST_REPEATS + _planned_times(plan, point) - len(point["steps"])
+    return _once_more(point, "more requests") if soon and _repeats_needed(point) <= left else None
+
+
+def _repeats_needed(point: Point) -> float:
+    """About how many more repeats like those so far would decide whether a load kept the rule."""
+    counts = [(point[group]["over"], point[group]["judged"]) for group in RULED]
+    return max(
+        (
+            (more_needed(over, judged) or math.inf) / (judged / point["fit_repeats"])
+            for over, judged in counts
+            if judged
+        ),
+        default=math.inf,
+    )
+
+
+def _planned_times(plan: Plan, point: Point) -> int:
+    return plan.repeats if load_of(point) in (*plan.users, *plan.rates) else 1
+
+
+def _searched_so_far(plan: Plan, series: Sequence[Point]) -> int:
+    return sum(len(point["steps"]) for point in series) - len(plan.users) * plan.repeats
+
+
+def _once_more(point: Point, why: str) -> Next:
+    return Next(PlannedStep(_condition(point, point["users"]), len(point["steps"]) + 1), why)
+
+
+def _first(like: Point, users: int, why: str) -> Next:
+    return Next(PlannedStep(_condition(like, users)), why)
+
+
+def _condition(like: Point, users: int | None) -> Condition:
+    return Condition(
+        app=like["app"],
+        users=users,
+        rate=like["rate_per_s"],
+        slots=like["slots"],
+        workers=like["workers"],
+        threads=like["threads"],
+    )
+
+
+def _load(condition: Condition) -> float:
+    return condition.users or condition.rate or 0.0
+
+
+def what_is_left(plan: Plan, done: Sequence[Step]) -> Left:
+    """How many steps are left, with the next one; a search is counted with as many as it may take."""
+    planned = [step.condition for step in plan.steps()]
+    rest, measured = planned[len(done) :], points(done)
+    if not rest:
+        most = sum(_most_left(plan, series) for series, _ in _wanted(plan, measured))
+    elif plan.search:
+        searches = {replace(condition, users=None) for condition in planned if condition.users}
+        over = [p for p in measured if p["rule"] == "broken" and p["users"] == min(plan.users)]
+        most = (len(searches) - len(over)) * MOST_SEARCHED
+    else:
+        most = 0
+    seconds = sum(map(plan.seconds, rest)) + most * plan.seconds(Condition("queued", users=UP[-1]))
+    return Left(len(rest) + most, seconds, at_most=plan.search)
+
+
+def _most_left(plan: Plan, series: Sequence[Point]) -> int:
+    return MOST_SEARCHED - _searched_so_far(plan, series) if _is_searched(plan, series) else 1
