@@ -25,6 +25,7 @@ class Progress:
         self._current = 0.0
         self._taken = 0.0
         self._ended = 0
+        self._step = ""
         self._began = time.monotonic()
         console = Console(highlight=False)
         self._terminal = console.is_terminal
@@ -33,15 +34,14 @@ class Progress:
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
-            TextColumn("{task.fields[steps]}"),
-            TextColumn("{task.fields[time]}"),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=not self._terminal,
         )
 
     def __enter__(self) -> Self:
         self._bar.start()
-        self._task = self._bar.add_task("", total=None, steps="", time="")
+        self._task = self._bar.add_task("", total=None, left="")
         return self
 
     def __exit__(
@@ -53,16 +53,17 @@ class Progress:
         """A step begins that should take `expected` seconds; `left` includes it."""
         self._began, self._current, self._left = time.monotonic(), expected, left
         number, total = self._ended + 1, self._ended + left.steps
-        step = f"step {number} of {'at most ' if left.at_most else ''}{total}"
+        self._step = f"step {number} of {'at most ' if left.at_most else ''}{total}"
         if not self._terminal:
-            self.say(announcement(following, step, self._seconds_left()))
-        self._bar.update(self._task, description=name_of(following.step.condition), total=total, steps=step)
+            self.say(announcement(following, self._step, self._seconds_left()))
+        self._bar.update(self._task, description=name_of(following.step.condition), total=total)
         self.tick()
 
     def tick(self) -> None:
         """Show the time left. Cheap; called several times a second."""
         done = min((time.monotonic() - self._began) / (self._current * self._pace()), 0.98)
-        self._bar.update(self._task, completed=self._ended + done, time=f"{about(self._seconds_left())} left")
+        left = f"{self._step}, {about(self._seconds_left())} left"
+        self._bar.update(self._task, completed=self._ended + done, left=left)
 
     def done(self, condition: Condition, step: Step) -> None:
         """A step has ended: print its result on one line."""

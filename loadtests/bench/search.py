@@ -48,7 +48,7 @@ def next_step(plan: Plan, done: Sequence[Step]) -> Next | None:
         return Next(planned[len(done)])
     lost = next((step for step in planned if step.condition.burst and _lost(step.condition, done)), None)
     if lost:
-        return Next(PlannedStep(lost.condition, lost.repeat + 1), "not fit, once more")
+        return Next(PlannedStep(lost.condition, lost.repeat + 1), "once more")
     wanted = (found for _, found in _wanted(plan, points(done)))
     return min(wanted, key=lambda found: _load(found.step.condition), default=None)
 
@@ -102,7 +102,7 @@ def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
     if end is None:
         top = series[-1]
         if is_doubtful(top):
-            return _once_more(top, "not fit, once more")
+            return _once_more(top, "once more")
         if higher := [users for users in UP if users > load_of(top)]:
             return _first(top, higher[0], "within the rule")
     for point in reversed(undecided):
@@ -132,7 +132,7 @@ def can_not_be_judged(point: Point) -> bool:
 def _again(plan: Plan, point: Point, soon: bool) -> Next | None:
     """A repeat of a load that is undecided, if one may help; for want of requests only if `soon`."""
     if is_doubtful(point):
-        return None if can_not_be_judged(point) else _once_more(point, "not fit, once more")
+        return None if can_not_be_judged(point) else _once_more(point, "once more")
     left = MOST_REPEATS + _planned_times(plan, point) - len(point["steps"])
     return _once_more(point, "more requests") if soon and _repeats_needed(point) <= left else None
 
