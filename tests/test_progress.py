@@ -8,7 +8,7 @@ from test_verdict import step as step_of
 
 from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.bench.progress import Progress, about, announcement, result_line
-from loadtests.bench.search import Left, Next, next_step, what_is_left
+from loadtests.bench.search import Next, next_step, what_is_left
 
 LONGEST = [
     Condition("host", users=2000),
@@ -23,7 +23,7 @@ def measured(condition: Condition, **changed: Any) -> dict[str, Any]:
     """A step with the widest figures there are."""
     found = step_of(condition.app, condition.users, 0.9996, p95=99_900.0, at_least=True, **changed)
     wide = {"p50_ms": 99_900.0, "lower_bounds": ["p50_ms", "p95_ms"]}
-    return found | {"submit": found["submit"] | wide, "steady": False}
+    return found | {"submit": found["submit"] | wide, "steady": bool(condition.burst)}
 
 
 @pytest.mark.parametrize("condition", LONGEST)
