@@ -177,7 +177,7 @@ def test_fitness_is_told_for_each_step(page, results):
 def test_an_unfit_step_is_struck_out_and_its_reason_told(page):
     """In the table and below it."""
     assert len(page.select("tr.unfit")) == 2  # every step, its fitness
-    assert "queued, 120 users: the machine was 93 % busy (at most 80 %)" in words(page)
+    assert "queued, 120 users: a tenth of the users were missing" in words(page)
 
 
 def test_repeats_have_a_table_with_intervals(tmp_path):

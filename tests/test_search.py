@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_verdict import FULL
 from test_verdict import step as step_of
 
 from loadtests.bench.plan import Plan, PlannedStep
@@ -24,17 +25,21 @@ class World:
     limits: dict[str, float]
     machine: float = 1e9
     per_user: float = 400.0  # requests of each kind that a user sends in a step
+    unfit: bool = False  # beyond the machine: less load than asked for, or latencies longer than the app's
 
     def measure(self, planned: PlannedStep) -> dict[str, Any]:
         condition = planned.condition
         assert condition.users
+        full = condition.users > self.machine
+        slow = condition.users > self.limits[condition.app] or full
         return step_of(
             condition.app,
             condition.users,
-            submit=0.5 if condition.users > self.limits[condition.app] else 0.0,
-            fit=condition.users <= self.machine,
+            submit=0.5 if slow else 0.0,
+            fit=not (full and self.unfit),
             requests=max(1, round(self.per_user * condition.users)),
             repeat=planned.repeat,
+            slowed_reasons=[FULL] if full else [],
         )
 
     def run(self, plan: Plan, done: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
@@ -60,12 +65,12 @@ def searched(done: list[dict[str, Any]], app: str = "queued") -> list[int]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(limits, limits, st.sampled_from([0, *BETWEEN, 1e9]))
+@given(limits, limits, st.sampled_from([0, *BETWEEN, 1e9]), st.booleans())
 def test_a_search_ends_with_the_limit_of_each_app_or_with_the_machine(
-    queued: int, sync: int, machine: float
+    queued: int, sync: int, machine: float, unfit: bool
 ) -> None:
     """As close as the loads between the steps are; and no load is added above one that broke the rule."""
-    done = World({"queued": queued, "sync": sync}, machine).run(SEARCH)
+    done = World({"queued": queued, "sync": sync}, machine, unfit=unfit).run(SEARCH)
     told = verdict(done, {"search": True})
     for app, limit in (("queued", queued), ("sync", sync)):
         assert len(searched(done, app)) <= MOST_SEARCHED
@@ -79,7 +84,7 @@ def test_a_search_ends_with_the_limit_of_each_app_or_with_the_machine(
                 assert each["users"] <= min(broken, default=UP[-1])
                 broken += [each["users"]] * (each["rule"] == "broken" and each["fit"])
     reach = min(queued, machine)
-    expected = 3 if machine < 1 else 0 if reach >= 1 else 1
+    expected = (3 if unfit else 4) if machine < 1 else 0 if reach >= 1 else 1
     assert told["exit_status"] == expected
 
 
@@ -97,13 +102,15 @@ def test_a_resumed_search_goes_on_where_it_was(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(["kept", "broken", "few", "over", "unfit"]), min_size=40, max_size=40))
+@given(
+    st.lists(st.sampled_from(["kept", "broken", "few", "over", "unfit", "slowed"]), min_size=40, max_size=40)
+)
 def test_whatever_comes_out_a_search_ends(outcomes: list[str]) -> None:
     """Also where loads contradict one another; a limit that is told was kept, and not broken below."""
     done: list[dict[str, Any]] = []
     while following := next_step(SEARCH, done):
         outcome, condition = outcomes[len(done)], following.step.condition
-        share = {"broken": 0.5, "over": 0.012}.get(outcome, 0.0)
+        share = {"broken": 0.5, "slowed": 0.5, "over": 0.012}.get(outcome, 0.0)
         fit, requests = outcome != "unfit", 100 if outcome == "few" else 400
         done.append(
             step_of(
@@ -113,6 +120,7 @@ def test_whatever_comes_out_a_search_ends(outcomes: list[str]) -> None:
                 fit=fit,
                 requests=requests,
                 repeat=following.step.repeat,
+                slowed_reasons=[FULL] if outcome == "slowed" else [],
             )
         )
     assert len(done) <= len(SEARCH.steps()) + 2 * MOST_SEARCHED
@@ -144,7 +152,7 @@ def test_the_machine_ends_where_a_load_could_not_be_judged_twice() -> None:
         "The queued app kept the rule of 500 ms with at least 700 users: there this machine ends; "
     )
     assert told["sentence"].endswith(
-        "Left out: 2 of 14 measurements not fit (queued, 1000 users: the machine was 93 % busy)."
+        "The latencies of 1 of 12 points are upper bounds (queued, 1000 users: the machine was 97 % busy)."
     )
 
 
@@ -159,7 +167,7 @@ def test_a_bad_moment_is_not_the_end_of_the_machine() -> None:
     """The load that could not be judged is measured again, and the search goes on."""
     world = World({"queued": 1e9, "sync": 0})
     done = World({"queued": 1e9, "sync": 0}, machine=100).run(SEARCH)[: len(SEARCH.steps()) + 1]
-    assert [done[-1]["users"], done[-1]["fit"]] == [200, False]
+    assert [done[-1]["users"], done[-1]["rule"]] == [200, "undecided"]
     assert searched(world.run(SEARCH, done)) == [200, 200, 500, 1000, 2000]
 
 
@@ -237,12 +245,15 @@ def test_where_little_is_missing_in_many_steps_a_repeat_is_enough() -> None:
 
 
 def test_a_given_load_that_was_not_fit_is_measured_once_more() -> None:
-    """Of either app; not more than once, and not where a larger load speaks for it."""
+    """Or was slowed. Of either app; not more than once, and not where a larger load speaks for it."""
     unfit = {"fit": False}
     assert after(FIXED, {("sync", 20): unfit}) == "sync 20 2"
     assert after(FIXED, {("queued", 20): unfit}) == "queued 20 2"
     assert after(FIXED, {("queued", 20): unfit}, step_of("queued", 20, fit=False, repeat=2)) is None
     assert after(FIXED, {("queued", 5): unfit}) is None
+    assert after(FIXED, {("queued", 20): {"slowed_reasons": [FULL]}}) is None
+    assert after(FIXED, {("queued", 20): {"slowed_reasons": [FULL], "submit": 0.1}}) == "queued 20 2"
+    assert after(FIXED, {("queued", 20): {"slowed_reasons": [FULL], "requests": 200}}) == "queued 20 2"
 
 
 def test_what_is_left_of_given_loads_is_counted_exactly() -> None:

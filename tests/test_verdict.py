@@ -6,7 +6,9 @@ import pytest
 
 from loadtests.judging.rule import rule_of
 from loadtests.judging.verdict import comparable, finding, verdict
-from loadtests.wording import duration, figure, percent, stated, user_count
+from loadtests.wording import duration, figure, percent, stated, stated_share, user_count, with_interval
+
+FULL = "the machine was 97 % busy"
 
 
 def summary(
@@ -44,10 +46,8 @@ def step(
         "threads": 32,
         "repeat": 1,
         "fit": fit,
-        "unfit_reasons": [] if fit else ["the machine was 93 % busy"],
-        "host_cpu_percent": 20.0 if fit else 93.0,
-        "generator_cpu_percent": 20.0,
-        "loop_lag_p99_ms": 1.0,
+        "unfit_reasons": [] if fit else ["9 of 10 users were there"],
+        "slowed_reasons": [],
         "steady": True,
         "achieved_per_s": 1.0,
         "submit": summary(submit, p95, at_least, requests),
@@ -55,7 +55,7 @@ def step(
         "content": summary(None),
         **changed,
     }
-    return bare | {"rule": rule_of(bare)}
+    return bare | {"rule": rule_of(bare, bool(bare["slowed_reasons"]))}
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_without_a_fit_step_of_the_judged_app_there_is_no_verdict():
     told = verdict([step("queued", 10, fit=False), step("sync", 10)])
     assert told["exit_status"] == 3
     assert told["sentence"].startswith(
-        "This run is not fit for a verdict: no load measured the app alone"
-        " (queued, 10 users: the machine was 93 % busy). "
+        "This run is not fit for a verdict: no load was the one asked for"
+        " (queued, 10 users: 9 of 10 users were there). "
     )
 
 
@@ -126,7 +126,7 @@ def test_a_step_that_is_not_fit_does_not_void_the_others():
     told = verdict([step("sync", 10, fit=False), step("queued", 10)])
     assert told["exit_status"] == 0
     assert told["sentence"].endswith(
-        "Left out: 1 of 2 measurements not fit (synchronous, 10 users: the machine was 93 % busy)."
+        "Left out: 1 of 2 measurements, slowed or not fit (synchronous, 10 users: 9 of 10 users were there)."
     )
     kept, unfit = step("queued", 10), step("queued", 20, fit=False)
     assert verdict([kept, unfit])["exit_status"] == 4
@@ -186,11 +186,11 @@ def test_repeats_are_judged_together():
 
 
 def test_a_repeat_that_was_not_fit_is_left_out_and_said():
-    """Another repeat decides; figures from a busy machine say nothing."""
+    """Another repeat decides; figures of another load say nothing."""
     told = verdict([step("queued", 10, submit=0.5, fit=False), step("queued", 10, repeat=2)])
     assert (told["exit_status"], told["most_users"]) == (0, {"sync": None, "queued": 10})
     assert told["sentence"].endswith(
-        "Left out: 1 of 2 measurements not fit (queued, 10 users: the machine was 93 % busy)."
+        "Left out: 1 of 2 measurements, slowed or not fit (queued, 10 users: 9 of 10 users were there)."
     )
 
 
@@ -231,11 +231,10 @@ def test_an_app_that_was_running_already_is_called_by_its_address():
 def test_where_more_could_not_be_judged_the_sentence_says_whether_the_machine_was_full():
     """50 users were fit, 100 were tried."""
     kept, unfit = step("queued", 50), step("queued", 100, fit=False)
-    assert verdict([kept, unfit])["sentence"].startswith(
+    assert verdict([kept, unfit | {"slowed_reasons": [FULL]}])["sentence"].startswith(
         "The queued app kept the rule of 500 ms with at least 50 users: there this machine ends."
     )
-    lost = unfit | {"host_cpu_percent": 20.0, "unfit_reasons": ["9 of 100 users were there"]}
-    assert verdict([kept, lost])["sentence"].startswith(
+    assert verdict([kept, unfit])["sentence"].startswith(
         "The queued app kept the rule of 500 ms up to 50 users, the most that can be judged."
     )
 
@@ -340,6 +339,45 @@ def test_a_search_does_not_excuse_open_load():
     assert verdict(steps, SEARCH)["exit_status"] == 1
 
 
+# ---- slowed by the machine ---------------------------------------------------------------------------------
+
+
+def test_a_full_machine_can_prove_only_that_the_rule_was_kept():
+    """Status 0 with what its figures are; over the limit it is undecided, whatever the share."""
+    kept = step("queued", 10, slowed_reasons=[FULL])
+    told = verdict([kept])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (0, 10)
+    assert told["sentence"] == (
+        "The queued app kept the rule of 500 ms up to 10 users, the most tried. "
+        "The latencies of 1 of 1 point are upper bounds (queued, 10 users: the machine was 97 % busy)."
+    )
+    told = verdict([kept, step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (4, 10)
+    assert told["sentence"].startswith(
+        "The queued app kept the rule of 500 ms with at least 10 users: there this machine ends. "
+    )
+    alone = verdict([step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
+    assert alone["exit_status"] == 4 and "too busy to say whether the queued app kept" in alone["sentence"]
+
+
+def test_a_slowed_repeat_does_not_count_beside_a_sound_one():
+    """It is told that it was left out, and decides nothing."""
+    slowed = step("queued", 10, submit=0.9, slowed_reasons=[FULL])
+    told = verdict([slowed, step("queued", 10, repeat=2)])
+    assert told["exit_status"] == 0
+    assert told["sentence"].endswith(
+        "Left out: 1 of 2 measurements, slowed or not fit (queued, 10 users: the machine was 97 % busy)."
+    )
+    assert verdict([slowed, step("queued", 10, submit=0.2, repeat=2)])["exit_status"] == 1
+
+
+def test_figures_of_slowed_steps_are_not_compared():
+    """At 10 users neither app was slowed."""
+    steps = [step(app, users) for app in ("sync", "queued") for users in (10, 50)]
+    steps[-1]["slowed_reasons"] = [FULL]
+    assert {app: each["users"] for app, each in comparable(steps).items()} == {"sync": 10, "queued": 10}
+
+
 def test_the_finding_compares_both_apps_where_both_are_fit():
     """At the most users for which the comparison is valid, not the most that were tried."""
     steps = [step("sync", n, p95=7900.0, at_least=n == 50) for n in (10, 50, 100)]
@@ -439,3 +477,11 @@ def test_a_figure_of_a_point_is_said_in_the_same_way():
         "18 ms",
         "–",
     )
+
+
+def test_a_mark_says_on_which_side_the_truth_may_lie():
+    """Unanswered requests: above. A full machine: below. Both: nobody knows."""
+    known = {"value": 18.0, "low": None, "high": 20.0, "lower_bound": False, "upper_bound": True}
+    assert (stated(known), stated(known | {"lower_bound": True})) == ("≤ 18 ms", "~ 18 ms")
+    assert with_interval(known, stated) == "≤ 18 ms (? to 20 ms)"
+    assert stated_share(known | {"value": 0.25}) == "≤ 25.0 %"

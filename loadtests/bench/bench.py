@@ -47,7 +47,7 @@ from loadtests.status import Status
 from loadtests.wording import counted
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
-RUN_VERSION = 2  # of run.json, and of the steps beside it
+RUN_VERSION = 3  # of run.json, and of the steps beside it
 T = TypeVar("T")
 
 
@@ -197,7 +197,7 @@ def _results(
     measured = Measured(settings=settings, steps=steps, points=points(steps))
     return Results(
         schema="500ms/results",
-        version=3,
+        version=4,
         started_at=started.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=describe_machine(),

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.judging.points import points
 from loadtests.judging.rule import RULED, more_needed
-from loadtests.judging.verdict import TOLD_FIRST, held, series_of
+from loadtests.judging.verdict import TOLD_FIRST, held, is_doubtful, series_of
 from loadtests.records.steps import Point, Step, load_of
 
 UP = (100, 200, 500, 1000, 2000)  # users of the steps up
@@ -119,11 +119,6 @@ def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
     return next((_once_more(point, "to be sure") for point in edge if len(point["steps"]) < TRIES), None)
 
 
-def is_doubtful(point: Point) -> bool:
-    """Whether a load could not be judged for another reason than too few requests."""
-    return not point["fit"]
-
-
 def can_not_be_judged(point: Point) -> bool:
     """Whether a load is given up: it is doubtful, and was so from the beginning, several times."""
     return is_doubtful(point) and len(point["steps"]) >= TRIES
@@ -140,9 +135,10 @@ def _again(plan: Plan, point: Point, soon: bool) -> Next | None:
 def _repeats_needed(point: Point) -> float:
     """About how many more repeats like those so far would decide whether a load kept the rule."""
     counts = [(point[group]["over"], point[group]["judged"]) for group in RULED]
+    slowed = bool(point["slowed_reasons"])
     return max(
         (
-            (more_needed(over, judged) or math.inf) / (judged / point["fit_repeats"])
+            (more_needed(over, judged, slowed=slowed) or math.inf) / (judged / point["fit_repeats"])
             for over, judged in counts
             if judged
         ),

@@ -5,13 +5,25 @@ The verdict is on points: all repeats of a condition together. The rule is in lo
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from loadtests.judging.fitness import MOST_GENERATOR_CPU, MOST_HOST_CPU, MOST_LAG_MS
 from loadtests.judging.points import points
-from loadtests.judging.rule import all_of, broken_shares
+from loadtests.judging.rule import all_of, broken_shares, is_excused
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Word
 from loadtests.records.results import RunVerdict, Settings
-from loadtests.records.steps import APPS, READERS, App, Capacity, LoadKey, Point, Step, Swept, load_of
+from loadtests.records.steps import (
+    APPS,
+    READERS,
+    App,
+    Capacity,
+    LoadKey,
+    Point,
+    Step,
+    Swept,
+    counting,
+    load_of,
+    reasons_of,
+    sound,
+)
 from loadtests.status import Status
 from loadtests.wording import (
     HOW,
@@ -53,7 +65,8 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
         _worst(usual, apps, settings),
         _open_load(steps, usual, apps, settings),
         _sweep(all_points, usual, apps, settings),
-        _left_out(steps) if status != Status.UNFIT else "",
+        _upper_bounds(steps, all_points),
+        _left_out(steps, all_points) if status != Status.UNFIT else "",
     ]
     named = [app for app in APPS if app in READERS or app in apps]
     most_users: dict[str, int | None] = {
@@ -171,36 +184,43 @@ def _held_by_each(
             continue
         name, most = app_name(app, _host(settings)), held(tried, key)
         broke = next((point for point in fit if point["rule"] == "broken"), None)
-        few = "there were too few requests to say"
         if most is not None:
             more = [point for point in sorted(tried, key=load_of) if load_of(point) > most]
             if broke:
                 end = f"up to {said_load(most, key)}, and broke it with {load(broke)}"
             elif not more:
                 end = f"up to {said_load(most, key)}, the most tried"
-            elif more[-1]["fit"]:
-                end = f"up to {said_load(most, key)}, and with {load(more[-1])} {few}"
-            elif any(_was_full(steps[index]) for index in more[-1]["steps"]):
+            elif any(_was_full(steps, point) for point in more):
                 end = f"with at least {said_load(most, key)}: there this machine ends"
+            elif more[-1]["fit"]:
+                end = f"up to {said_load(most, key)}, and with {load(more[-1])} {unsure(more[-1:])}"
             else:
                 end = f"up to {said_load(most, key)}, the most that can be judged"
             yield f"{name} kept {rule} {end}"
         elif broke is None:
-            yield f"{few} whether {name} kept {rule}"
+            yield f"{unsure(fit)} whether {name} kept {rule}"
         elif broke is fit[0]:
             yield f"{name} broke {rule} even with {load(broke)}"
         else:
-            yield f"{name} broke {rule} with {load(broke)}, and with less {few}"
+            yield f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit)}"
         rule = "it"
 
 
-def _was_full(step: Step) -> bool:
-    """Whether a step that was not fit is no wonder: the machine, or the load generator, could do no more."""
-    return (
-        step["host_cpu_percent"] > MOST_HOST_CPU
-        or step["generator_cpu_percent"] > MOST_GENERATOR_CPU
-        or step["loop_lag_p99_ms"] > MOST_LAG_MS
-    )
+def is_doubtful(point: Point) -> bool:
+    """True if a load could not be judged, but not for want of requests: not fit, or slowed and over."""
+    return not point["fit"] or is_excused(point, bool(point["slowed_reasons"]))
+
+
+def _was_full(steps: Sequence[Step], point: Point) -> bool:
+    """Whether a load could not be judged because the machine, or the load generator, could do no more."""
+    return is_doubtful(point) and any(steps[index]["slowed_reasons"] for index in point["steps"])
+
+
+def unsure(measured: Iterable[Point]) -> str:
+    """Why these points, of which one at least is undecided, leave it open whether the rule was kept."""
+    if any(is_excused(point, bool(point["slowed_reasons"])) for point in measured):
+        return "the machine or the load generator was too busy to say"
+    return "there were too few requests to say"
 
 
 def said_load(much: float, key: LoadKey) -> str:
@@ -256,28 +276,40 @@ def _no_verdict(steps: Sequence[Step], judged: Sequence[Point]) -> str:
     if not judged:
         return "No step was measured."
     example = _example(steps[judged[0]["steps"][0]])
-    return f"This run is not fit for a verdict: no load measured the app alone ({example})."
+    return f"This run is not fit for a verdict: no load was the one asked for ({example})."
 
 
-def _left_out(steps: Sequence[Step]) -> str:
-    """Which steps were not fit; empty if none."""
-    unfit = [step for step in steps if not step["fit"]]
-    if not unfit:
+def _left_out(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
+    """Which measurements no point is made from; empty if none."""
+    repeats = [[steps[index] for index in point["steps"]] for point in all_points]
+    left_out = [step for each in repeats for step in each if step not in counting(each)]
+    if not left_out:
         return ""
-    return f"Left out: {len(unfit)} of {counted(len(steps), 'measurement')} not fit ({_example(unfit[-1])})."
+    count = f"{len(left_out)} of {counted(sum(map(len, repeats)), 'measurement')}"
+    return f"Left out: {count}, slowed or not fit ({_example(left_out[-1])})."
+
+
+def _upper_bounds(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
+    """Which points' figures are upper bounds; empty if none."""
+    slowed = [point for point in all_points if point["fit"] and not sound(point)]
+    if not slowed:
+        return ""
+    first = next(step for index in slowed[0]["steps"] if (step := steps[index])["fit"])
+    count = f"{len(slowed)} of {counted(len(all_points), 'point')}"
+    return f"The latencies of {count} are upper bounds ({_example(first)})."
 
 
 def _example(step: Step) -> str:
-    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(step['unfit_reasons'])}"
+    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(reasons_of(step))}"
 
 
 def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[App, Step]:
-    """For each app, its step with the most users at which every measured app is fit; may be empty.
+    """For each app, its step with the most users at which every measured app is sound; may be empty.
 
-    Closed load only, with the default slots, workers and threads; of several repeats, the first fit one.
+    Closed load only, with the default slots, workers and threads; of several repeats, the first sound one.
     """
     return {
-        app: next(steps[index] for index in point["steps"] if steps[index]["fit"])
+        app: next(steps[index] for index in point["steps"] if sound(steps[index]))
         for app, point in _comparable_points(steps, settings).items()
     }
 
@@ -285,9 +317,9 @@ def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[
 def _comparable_points(steps: Sequence[Step], settings: Settings | None) -> dict[App, Point]:
     closed = [p for p in points(steps) if p["users"] is not None and is_default(p, steps, settings)]
     measured = [app for app in APPS if any(point["app"] == app for point in closed)]
-    fit = {app: {load_of(p): p for p in closed if p["app"] == app and p["fit"]} for app in measured}
-    common = set.intersection(*(set(fit[app]) for app in measured)) if measured else set()
-    return {app: fit[app][max(common)] for app in measured} if common else {}
+    found = {app: {load_of(p): p for p in closed if p["app"] == app and sound(p)} for app in measured}
+    common = set.intersection(*(set(found[app]) for app in measured)) if measured else set()
+    return {app: found[app][max(common)] for app in measured} if common else {}
 
 
 def finding(steps: Sequence[Step], settings: Settings | None = None) -> str:

@@ -16,7 +16,7 @@ from loadtests.records.predictions import Theory
 from loadtests.records.recording import Model
 from loadtests.records.steps import App, Point, Step
 
-SCHEMA, VERSION = "500ms/results", 3
+SCHEMA, VERSION = "500ms/results", 4
 SlotKind = Literal["processes", "threads"]
 UTC_TIME = Meta(
     pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$", extra_json_schema={"format": "date-time"}
@@ -200,7 +200,7 @@ class Results(Measured):
     """One run. Keys are only ever added within a version; a reader ignores those it does not know."""
 
     schema: Annotated[Literal["500ms/results"], says("The kind of this file.")]
-    version: Annotated[Literal[3], says("Changes when a key is renamed, removed or changes its meaning.")]
+    version: Annotated[Literal[4], says("Changes when a key is renamed, removed or changes its meaning.")]
     started_at: Annotated[str, UTC_TIME, says("Start of the run, UTC.")]
     finished_at: Annotated[str, UTC_TIME, says("End of the run, UTC.")]
     machine: Annotated[Machine, says("What it ran on.")]
