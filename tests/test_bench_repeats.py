@@ -32,8 +32,8 @@ def groups(outcome: str) -> dict[str, Any]:
 def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Measure:
     """Give steps the stated outcomes instead of measuring them; returns the list of measured steps.
 
-    "fit": 400 requests, all fast; "few": 150 of them; "slow": all 400 slow; "slowed", "full": a full machine, with
-    all fast or all slow; "late"; "interrupted"; "ended": a process ended.
+    "fit": 400 requests, all fast; "few": 150 of them; "slow": all 400 slow; "slowed", "full": a full machine,
+    with all fast, or all slow; "late"; "interrupted"; "ended": a process ended.
     """
     invented = make_run(tmp_path_factory.mktemp("invented"), users=[1])["steps"]
 

@@ -9,7 +9,7 @@ An interrupted run asks the same questions again, and is answered by its files.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,11 +17,11 @@ from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.judging.points import points
 from loadtests.judging.rule import RULED, more_needed
 from loadtests.judging.verdict import TOLD_FIRST, held, is_doubtful, series_of
-from loadtests.records.steps import Point, Step, load_of
+from loadtests.records.steps import LOAD_KEYS, Point, Step, load_of
 
 UP = (100, 200, 500, 1000, 2000)  # users of the steps up
 BETWEEN = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 1400, 2000)
-MOST_REPEATS = 3  # of a load with too few requests to say
+MOST_REPEATS = 3  # of a given load with too few requests to say
 TRIES = 2  # before a load can't be judged here; and before the loads at the edge count as decided
 MOST_SEARCHED = 10  # steps beyond the planned ones, for each app and capacity
 
@@ -76,18 +76,14 @@ def _is_searched(plan: Plan, series: Sequence[Point]) -> bool:
 
 
 def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None:
-    """A repeat where the loads were given: of the largest, if it could not be judged.
-
-    For want of requests only where it `decides` the run.
-    """
+    """A repeat where the loads were given; for want of requests only where it `decides` the run."""
     if any(point["rule"] == "broken" for point in series):
         return None
-    for point in reversed(series):
-        if point["rule"] == "kept":
-            return None
-        if again := _again(plan, point, soon=decides):
-            return again
-    return None
+    most = held(series, LOAD_KEYS[series[0]["model"]]) or 0
+    undecided = [point for point in series if load_of(point) > most]
+    return _again(
+        undecided, lambda point: MOST_REPEATS + plan.repeats - len(point["steps"]) if decides else 0
+    )
 
 
 def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
@@ -105,11 +101,11 @@ def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
             return _once_more(top, "once more")
         if higher := [users for users in UP if users > load_of(top)]:
             return _first(top, higher[0], "within the rule")
-    for point in reversed(undecided):
-        if again := _again(plan, point, soon=True):
-            return again
-    below = [point for point in series if end is None or load_of(point) < load_of(end)]
-    if end is None or not below or is_doubtful(below[-1]):
+    left = MOST_SEARCHED - _searched_so_far(plan, series)
+    if (again := _again(undecided, lambda _: left)) or end is None:
+        return again
+    below = [point for point in series if load_of(point) < load_of(end)]
+    if not below or is_doubtful(below[-1]):
         return None
     low, high = load_of(below[-1]), load_of(end)
     if between := [users for users in BETWEEN if low < users < high]:
@@ -120,16 +116,25 @@ def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
 
 
 def can_not_be_judged(point: Point) -> bool:
-    """Whether a load is given up: it is doubtful, and was so from the beginning, several times."""
+    """Whether a load is given up: it was doubtful, and was so again."""
     return is_doubtful(point) and len(point["steps"]) >= TRIES
 
 
-def _again(plan: Plan, point: Point, soon: bool) -> Next | None:
-    """A repeat of a load that is undecided, if one may help; for want of requests only if `soon`."""
-    if is_doubtful(point):
-        return None if can_not_be_judged(point) else _once_more(point, "once more")
-    left = MOST_REPEATS + _planned_times(plan, point) - len(point["steps"])
-    return _once_more(point, "more requests") if soon and _repeats_needed(point) <= left else None
+def _again(undecided: Sequence[Point], left: Callable[[Point], int]) -> Next | None:
+    """A repeat that may decide one of these loads, the larger the better; None if none may.
+
+    For want of requests only if about as many repeats as are `left` would decide. What could not be judged is
+    tried again only if no larger load could be.
+    """
+    judged = False
+    for point in reversed(undecided):
+        if not is_doubtful(point):
+            judged = True
+            if _repeats_needed(point) <= left(point):
+                return _once_more(point, "more requests")
+        elif not judged and not can_not_be_judged(point):
+            return _once_more(point, "once more")
+    return None
 
 
 def _repeats_needed(point: Point) -> float:
@@ -144,10 +149,6 @@ def _repeats_needed(point: Point) -> float:
         ),
         default=math.inf,
     )
-
-
-def _planned_times(plan: Plan, point: Point) -> int:
-    return plan.repeats if load_of(point) in (*plan.users, *plan.rates) else 1
 
 
 def _searched_so_far(plan: Plan, series: Sequence[Point]) -> int:
