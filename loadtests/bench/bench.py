@@ -1,10 +1,11 @@
-"""`make bench`: both readers, under more and more users, and a report.
+"""`make bench`: how many users each reader holds within the 500 ms rule, and a report.
 
-    python -m loadtests bench --users 1,20,100
-    python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
+    python -m loadtests bench
+    python -m loadtests bench --users 1,20,100  # exactly these loads
+    python -m loadtests bench --full            # `make bench-full`: intervals, open load, a burst
 
-The exit status (loadtests/status.py) says whether the queued reader kept the 500 ms rule. After Ctrl-C the
-steps measured so far are kept, and `--resume` continues.
+The exit status (loadtests/status.py) is the verdict on the queued reader. After Ctrl-C the steps measured so
+far are kept, and `--resume` continues.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 First come the plan's own steps, then what would decide more. If the loads were given, that is a repeat of the
 largest one, which speaks for the smaller ones. If the limit is searched for, each app is taken up until it
-breaks the rule or nothing can be judged any more; then loads in between, and repeats, until there is no
-closer load that kept the rule below one that did not.
+breaks the rule, or can't be judged on this machine; then come loads in between, and repeats, until the limit
+lies between two neighbours of BETWEEN.
 
-An interrupted run asks the same questions again, and is answered by its files.
+A resumed run asks the same questions again, and finds the answers in its folder.
 """
 
 import math
@@ -19,10 +19,10 @@ from loadtests.judging.rule import RULED, more_needed
 from loadtests.judging.verdict import TOLD_FIRST, held, is_doubtful, series_of
 from loadtests.records.steps import LOAD_KEYS, Point, Step, load_of
 
-UP = (100, 200, 500, 1000, 2000)  # users of the steps up
+UP = (100, 200, 500, 1000, 2000)  # users, on the way up
 BETWEEN = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 1400, 2000)
 MOST_REPEATS = 3  # of a given load with too few requests to say
-TRIES = 2  # before a load can't be judged here; and before the loads at the edge count as decided
+TRIES = 2  # until a load is given up that can't be judged; also, measurements of the loads beside the limit
 MOST_SEARCHED = 10  # steps beyond the planned ones, for each app and capacity
 
 
