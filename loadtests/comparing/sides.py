@@ -29,9 +29,7 @@ class Repeat:
 
     model: Model
     summaries: Mapping[str, Summary]  # by group
-    unfit: Sequence[
-        str
-    ]  # why its figures are not the app's own, or only bounds; empty if they can be compared
+    unfit: Sequence[str]  # why its figures can't be compared; empty if they can
     rows: Callable[[], Sequence[Row]]
     window: tuple[float, float]  # the measured time, in seconds on the rows' clock
     ended: float

@@ -202,7 +202,7 @@ def _held_by_each(
         elif broke is fit[0]:
             yield f"{name} broke {rule} even with {load(broke)}"
         else:
-            yield f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit)}"
+            yield f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit[: fit.index(broke)])}"
         rule = "it"
 
 

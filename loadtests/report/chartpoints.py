@@ -40,7 +40,7 @@ def marks(results: Results, points: Sequence[Point], group: Group, key: FigureKe
 def conditions_of(settings: Settings, model: Model, points: Sequence[Point]) -> str:
     """The conditions of a run for a chart's heading, and the legend of what is hollow in it."""
     slowed = any(point["fit"] and not sound(point) for point in points)
-    legend = ["hollow: upper bounds, the machine or the load generator was too busy"] if slowed else []
+    legend = ["hollow: upper bounds"] if slowed else []
     return ", ".join([*conditions(settings, model), *legend])
 
 

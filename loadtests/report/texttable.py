@@ -23,7 +23,7 @@ def text_table(results: Results) -> str:
     if results["settings"]["repeats"] > 1:
         lines.append("Figures: means of the repeats that count. Fit: how many those are.")
     if any(point["fit"] and not sound(point) for point in points):
-        lines.append("≤: an upper bound, since the machine or the load generator was too busy.")
+        lines.append("≤: an upper bound: the machine or the generator was too busy. ~: no bound.")
     lines.append(LINE.format(*heads))
     settings = {tuple(point[key] for key in SWEPT) for point in points}
     before = None
