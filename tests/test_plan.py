@@ -92,3 +92,10 @@ def test_a_slowed_pilot_shows_no_knee() -> None:
     """The message says why."""
     with pytest.raises(LoadTestError, match="the machine was 97 % busy"):
         full_plan(Plan(), pilot(slowed_reasons=["the machine was 97 % busy"]))
+
+
+@pytest.mark.parametrize(("users", "seconds"), [(1, 0.025), (100, 2.5), (400, 10), (1000, 10), (2000, 10)])
+def test_many_users_arrive_within_ten_seconds(users: int, seconds: float) -> None:
+    """The warm-up begins when all are there."""
+    plan = Plan(warmup=2.5)
+    assert plan.window(Condition("queued", users=users))[0] == pytest.approx(2.5 + seconds)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from test_verdict import step as step_of
 
+from loadtests.bench.bench import foretold
 from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.bench.progress import Progress, about, announcement, result_line
 from loadtests.bench.search import Next, next_step, what_is_left
@@ -50,13 +51,22 @@ def test_the_time_left_is_said_roughly() -> None:
     assert [about(40.2), about(89.0), about(100.0), about(400.0)] == ["40 s", "89 s", "2 min", "7 min"]
 
 
+def test_beforehand_it_is_said_what_a_run_will_do_and_how_long_it_takes() -> None:
+    """Without a search, its steps; with one, also how many more there may be."""
+    assert foretold(Plan(users=(1, 100))) == "4 steps, 2 min."
+    assert foretold(Plan(search=True)) == (
+        "8 steps, 3 min. Then an app that still keeps the rule gets more users, up to 2000, until it breaks"
+        " it or this machine ends: at most 10 more steps, 6 min."
+    )
+
+
 def report_on(plan: Plan) -> None:
     """Report on a run in which every step takes no time, and is kept."""
     done: list[Any] = []
     with Progress() as progress:
         while following := next_step(plan, done):
             condition = following.step.condition
-            progress.begin(following, plan.seconds(condition), what_is_left(plan, done))
+            progress.begin(following, plan.seconds(condition), len(done), what_is_left(plan, done))
             progress.tick()
             done.append(measured(condition) | {"repeat": following.step.repeat})
             progress.done(condition, done[-1])

@@ -168,7 +168,8 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> Results:
                     if file.exists():
                         steps.append(_read(file, Step))
                         continue
-                    progress.begin(following, plan.seconds(step.condition), what_is_left(plan, steps))
+                    left = what_is_left(plan, steps)
+                    progress.begin(following, plan.seconds(step.condition), len(steps), left)
                     steps.append(measure_step(plan, step, folder, progress.tick, server, pinning()))
                     progress.done(step.condition, steps[-1])
                     _write(file, steps[-1])

@@ -49,11 +49,11 @@ class Progress:
     ) -> None:
         self._bar.stop()
 
-    def begin(self, following: Next, expected: float, left: Left) -> None:
-        """A step begins that should take `expected` seconds; `left` includes it."""
-        self._began, self._current, self._left = time.monotonic(), expected, left
-        number, total = self._ended + 1, self._ended + left.steps
-        self._step = f"step {number} of {'at most ' if left.at_most else ''}{total}"
+    def begin(self, following: Next, expected: float, ended: int, left: Left) -> None:
+        """A step begins that should take `expected` seconds; `ended` were before it, and `left` includes it."""
+        self._began, self._current, self._ended, self._left = time.monotonic(), expected, ended, left
+        total = ended + left.steps
+        self._step = f"step {ended + 1} of {'at most ' if left.at_most else ''}{total}"
         if not self._terminal:
             self.say(announcement(following, self._step, self._seconds_left()))
         self._bar.update(self._task, description=name_of(following.step.condition), total=total)
@@ -69,7 +69,6 @@ class Progress:
         """A step has ended: print its result on one line."""
         self._taken += time.monotonic() - self._began
         self._expected += self._current
-        self._ended += 1
         self.say(result_line(condition, step))
 
     def _pace(self) -> float:
