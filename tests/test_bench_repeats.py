@@ -151,7 +151,7 @@ def test_a_step_with_too_few_requests_is_measured_until_it_is_decided(
     (point,) = [each for each in results["points"] if (each["app"], each["users"]) == ("queued", 20)]
     assert (point["rule"], point["fit_repeats"], point["submit"]["judged"]) == ("kept", 3, 450)
     assert (results["verdict"]["exit_status"], results["verdict"]["most_users"]["queued"]) == (0, 20)
-    assert "\nStep 5 of 5: queued, 20 users (more requests), " in capsys.readouterr().out
+    assert "\nStep 5: queued, 20 users (more requests); 1 step, " in capsys.readouterr().out
 
 
 def test_what_is_decided_is_not_measured_again(measured: Measure, tmp_path: Path) -> None:

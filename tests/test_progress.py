@@ -8,8 +8,8 @@ from test_verdict import step as step_of
 
 from loadtests.bench.bench import foretold
 from loadtests.bench.plan import Condition, Plan, PlannedStep
-from loadtests.bench.progress import Progress, about, announcement, result_line
-from loadtests.bench.search import Next, next_step, what_is_left
+from loadtests.bench.progress import Progress, about, announcement, in_words, result_line
+from loadtests.bench.search import Left, Next, next_step, what_is_left
 
 LONGEST = [
     Condition("host", users=2000),
@@ -31,7 +31,7 @@ def measured(condition: Condition, **changed: Any) -> dict[str, Any]:
 def test_no_line_is_wider_than_80_columns(condition: Condition) -> None:
     """The longest conditions, reasons, counts and figures."""
     for why in WHYS[:2] if condition.burst else WHYS:
-        line = announcement(Next(PlannedStep(condition), why), "step 118 of at most 128", 3599.0)
+        line = announcement(Next(PlannedStep(condition), why), 98, in_words(Left(28, 3599.0, at_most=True)))
         assert len(line) <= 80, line
     for fit in (True, False):
         line = result_line(condition, measured(condition, fit=fit))  # type: ignore[arg-type]
@@ -80,7 +80,8 @@ def test_a_pipe_is_told_before_each_step_what_runs_and_what_is_left(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * 4
     for number, line in enumerate(lines[::2], start=1):
-        assert re.fullmatch(rf"Step {number} of 4: (sync|queued), \d+ users?, \d+ (s|min) left", line), line
+        left = rf"{5 - number} steps?, \d+ (s|min) left"
+        assert re.fullmatch(rf"Step {number}: (sync|queued), \d+ users?; {left}", line), line
     assert all(" p95 " in line for line in lines[1::2])
 
 
@@ -96,4 +97,4 @@ def test_the_bar_fits_a_terminal(
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().out)
     lines = [line for line in re.split(r"[\r\n]", shown) if line]
     assert max(map(len, lines)) <= 80
-    assert re.fullmatch(r"(sync|queued), \d+ users? \S+ step 8 of at most 8, 0 s left *", lines[-1])
+    assert re.fullmatch(r"(sync|queued), \d+ users? \S+ at most 1 step, 0 s left *", lines[-1])

@@ -13,7 +13,7 @@ from loadtests.bench.plan import Condition
 from loadtests.bench.search import Left, Next
 from loadtests.records.steps import Step
 from loadtests.report.texttable import SHORT_NAMES
-from loadtests.wording import figure, percent
+from loadtests.wording import counted, figure, percent
 
 
 class Progress:
@@ -25,7 +25,6 @@ class Progress:
         self._current = 0.0
         self._taken = 0.0
         self._ended = 0
-        self._step = ""
         self._began = time.monotonic()
         console = Console(highlight=False)
         self._terminal = console.is_terminal
@@ -50,20 +49,18 @@ class Progress:
         self._bar.stop()
 
     def begin(self, following: Next, expected: float, ended: int, left: Left) -> None:
-        """A step begins that should take `expected` seconds; `ended` were before it, and `left` includes it."""
+        """A step begins that should take `expected` seconds. `ended` came before it; `left` includes it."""
         self._began, self._current, self._ended, self._left = time.monotonic(), expected, ended, left
-        total = ended + left.steps
-        self._step = f"step {ended + 1} of {'at most ' if left.at_most else ''}{total}"
         if not self._terminal:
-            self.say(announcement(following, self._step, self._seconds_left()))
-        self._bar.update(self._task, description=name_of(following.step.condition), total=total)
+            self.say(announcement(following, ended + 1, self._what_is_left()))
+        name = name_of(following.step.condition)
+        self._bar.update(self._task, description=name, total=ended + left.steps)
         self.tick()
 
     def tick(self) -> None:
         """Show the time left. Cheap; called several times a second."""
         done = min((time.monotonic() - self._began) / (self._current * self._pace()), 0.98)
-        left = f"{self._step}, {about(self._seconds_left())} left"
-        self._bar.update(self._task, completed=self._ended + done, left=left)
+        self._bar.update(self._task, completed=self._ended + done, left=self._what_is_left())
 
     def done(self, condition: Condition, step: Step) -> None:
         """A step has ended: print its result on one line."""
@@ -75,9 +72,9 @@ class Progress:
         """How much longer steps take than expected."""
         return self._taken / self._expected if self._taken else 1.0
 
-    def _seconds_left(self) -> float:
+    def _what_is_left(self) -> str:
         passed = min(time.monotonic() - self._began, 0.98 * self._current * self._pace())
-        return self._left.seconds * self._pace() - passed
+        return in_words(self._left._replace(seconds=self._left.seconds * self._pace() - passed))
 
 
 def name_of(condition: Condition) -> str:
@@ -85,10 +82,16 @@ def name_of(condition: Condition) -> str:
     return f"{SHORT_NAMES[condition.app]}, {condition.load}"
 
 
-def announcement(following: Next, step: str, seconds: float) -> str:
-    """What begins, why, and how much is left, where there is no bar."""
+def announcement(following: Next, number: int, left: str) -> str:
+    """What begins, why, and what is left, where there is no bar."""
     why = f" ({following.why})" if following.why else ""
-    return f"{step.capitalize()}: {name_of(following.step.condition)}{why}, {about(seconds)} left"
+    return f"Step {number}: {name_of(following.step.condition)}{why}; {left}"
+
+
+def in_words(left: Left) -> str:
+    """ "at most 9 steps, 4 min left"."""
+    most = "at most " if left.at_most else ""
+    return f"{most}{counted(left.steps, 'step')}, {about(left.seconds)} left"
 
 
 def about(seconds: float) -> str:
