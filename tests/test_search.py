@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_verdict import FULL
 from test_verdict import step as step_of
 
-from loadtests.bench.plan import Plan, PlannedStep
+from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.bench.search import BETWEEN, MOST_SEARCHED, UP, next_step, what_is_left
 from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict
@@ -262,3 +262,15 @@ def test_what_is_left_of_given_loads_is_counted_exactly() -> None:
     assert what_is_left(SEARCH, [])[::2] == (8 + 2 * MOST_SEARCHED, True)
     done = [step_of(each.condition.app, each.condition.users, requests=200) for each in FIXED.steps()]
     assert what_is_left(FIXED, done).steps == 1
+
+
+def test_a_burst_that_was_not_fit_is_measured_once_more() -> None:
+    """It is no load of a series."""
+    burst = Condition("queued", rate=5.0, burst=100)
+    plan = Plan(users=(20,), apps=("queued",), extra=(burst,))
+    lost = step_of("queued", None, rate_per_s=5.0, burst=100, fit=False)
+    done = [step_of("queued", 20), lost]
+    assert next_step(plan, done) == (PlannedStep(burst, repeat=2), "once more")
+    assert what_is_left(plan, done).steps == 1
+    assert next_step(plan, [*done, lost | {"repeat": 2}]) is None
+    assert next_step(plan, [*done[:1], lost | {"fit": True}]) is None

@@ -46,33 +46,28 @@ def next_step(plan: Plan, done: Sequence[Step]) -> Next | None:
     planned = plan.steps()
     if len(done) < len(planned):
         return Next(planned[len(done)])
-    lost = next((step for step in planned if step.condition.burst and _lost(step.condition, done)), None)
-    if lost:
-        return Next(PlannedStep(lost.condition, lost.repeat + 1), "once more")
-    wanted = (found for _, found in _wanted(plan, points(done)))
+    wanted = (found for _, found in _wanted(plan, done))
     return min(wanted, key=lambda found: _load(found.step.condition), default=None)
 
 
-def _lost(burst: Condition, done: Sequence[Step]) -> bool:
-    """A burst has no point: it is measured again if the only time was not fit."""
-    measured = [step for step in done if step.get("burst") and step["rate_per_s"] == burst.rate]
-    return [step["fit"] for step in measured] == [False]
+def _wanted(plan: Plan, done: Sequence[Step]) -> Iterator[tuple[int, Next]]:
+    """The next step for each series of loads that has one, and how many more there may be, itself included.
 
-
-def _wanted(plan: Plan, measured: Sequence[Point]) -> Iterator[tuple[list[Point], Next]]:
-    """The next step of each series of loads that has one. Apps alternate, since the smallest comes first."""
+    Apps alternate, since the smallest load comes first.
+    """
+    measured = points(done)
     judged = next((app for app in TOLD_FIRST if any(point["app"] == app for point in measured)), None)
     for series in series_of(measured):
-        if _is_searched(plan, series):
-            found = _searched(plan, series) if _searched_so_far(plan, series) < MOST_SEARCHED else None
+        if plan.search and series[0]["model"] == "closed":
+            left = MOST_SEARCHED + len(plan.users) * plan.repeats - sum(len(p["steps"]) for p in series)
+            found = _searched(series, left) if left > 0 else None
         else:
-            found = _repeated(plan, series, decides=series[0]["app"] == judged)
+            left, found = 1, _repeated(plan, series, decides=series[0]["app"] == judged)
         if found:
-            yield series, found
-
-
-def _is_searched(plan: Plan, series: Sequence[Point]) -> bool:
-    return plan.search and series[0]["model"] == "closed"
+            yield left, found
+    for burst in (condition for condition in plan.extra if condition.burst):  # which has no point
+        if [step["fit"] for step in done if "burst" in step] == [False]:
+            yield 1, Next(PlannedStep(burst, repeat=2), "once more")
 
 
 def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None:
@@ -86,8 +81,8 @@ def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None
     )
 
 
-def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
-    """The next step in the search for the most users one app holds; None if it is over."""
+def _searched(series: Sequence[Point], left: int) -> Next | None:
+    """The next of at most `left` steps in the search for the most users one app holds; None if it is over."""
     most = held(series, "users") or 0
     above = [point for point in series if load_of(point) > most]
     end = next((point for point in above if point["rule"] == "broken"), None)
@@ -101,7 +96,6 @@ def _searched(plan: Plan, series: Sequence[Point]) -> Next | None:
             return _once_more(top, "once more")
         if higher := [users for users in UP if users > load_of(top)]:
             return _first(top, higher[0], "within the rule")
-    left = MOST_SEARCHED - _searched_so_far(plan, series)
     if (again := _again(undecided, lambda _: left)) or end is None:
         return again
     below = [point for point in series if load_of(point) < load_of(end)]
@@ -151,10 +145,6 @@ def _repeats_needed(point: Point) -> float:
     )
 
 
-def _searched_so_far(plan: Plan, series: Sequence[Point]) -> int:
-    return sum(len(point["steps"]) for point in series) - len(plan.users) * plan.repeats
-
-
 def _once_more(point: Point, why: str) -> Next:
     return Next(PlannedStep(_condition(point, point["users"]), len(point["steps"]) + 1), why)
 
@@ -181,18 +171,12 @@ def _load(condition: Condition) -> float:
 def what_is_left(plan: Plan, done: Sequence[Step]) -> Left:
     """How many steps are left, with the next one; a search is counted with as many as it may take."""
     planned = [step.condition for step in plan.steps()]
-    rest, measured = planned[len(done) :], points(done)
+    rest, most = planned[len(done) :], 0
     if not rest:
-        most = sum(_most_left(plan, series) for series, _ in _wanted(plan, measured))
+        most = sum(left for left, _ in _wanted(plan, done))
     elif plan.search:
         searches = {replace(condition, users=None) for condition in planned if condition.users}
-        over = [p for p in measured if p["rule"] == "broken" and p["users"] == min(plan.users)]
+        over = [p for p in points(done) if p["rule"] == "broken" and p["users"] == min(plan.users)]
         most = (len(searches) - len(over)) * MOST_SEARCHED
-    else:
-        most = 0
     seconds = sum(map(plan.seconds, rest)) + most * plan.seconds(Condition("queued", users=UP[-1]))
     return Left(len(rest) + most, seconds, at_most=plan.search)
-
-
-def _most_left(plan: Plan, series: Sequence[Point]) -> int:
-    return MOST_SEARCHED - _searched_so_far(plan, series) if _is_searched(plan, series) else 1
