@@ -27,7 +27,7 @@ bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full
-bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, a burst (45 minutes)
+bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, a burst (40 minutes)
 	@$(RUN) -m loadtests bench --full --floor $(ARGS)
 
 .PHONY: bench-queue

@@ -35,7 +35,7 @@ def full_plan(plan: Plan, pilot: Results) -> Plan:
 
     Raises LoadTestError if the pilot was not sound, or served no POST /feeds.
     """
-    step = next((step for step in pilot["steps"] if step["fit"]), pilot["steps"][0])
+    step = next((step for step in pilot["steps"] if sound(step)), pilot["steps"][0])
     demand_ms = step["server"]["demand_ms"] if step["server"] else {}
     if not sound(step) or "submit" not in demand_ms:
         reasons = "; ".join(reasons_of(step)) or "no feed was fetched"

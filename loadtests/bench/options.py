@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     procedure(
         "--full",
         action="store_true",
-        help="make bench-full: 5 repeats around the knee, both models, the search, a burst; half an hour",
+        help="make bench-full: 5 repeats around the knee, both models, the search, a burst; 40 minutes",
     )
 
     out = parser.add_argument_group("results").add_argument
