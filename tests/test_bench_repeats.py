@@ -11,6 +11,7 @@ from synthetic_run import make_run
 
 from loadtests import __main__ as commands
 from loadtests.bench import bench
+from loadtests.bench.options import parse_options, plan_of
 from loadtests.bench.plan import Plan, PlannedStep
 from loadtests.errors import ProcessError, UsageError
 from loadtests.judging.rule import rule_of
@@ -269,3 +270,30 @@ def test_a_step_that_could_not_be_written_is_still_told(
     told = capsys.readouterr()
     assert "kept the rule" in told.out or "broke the rule" in told.out
     assert "steps" in told.err and "can't be written" in told.err
+
+
+def test_a_search_that_was_interrupted_goes_on(measured: Measure, tmp_path: Path) -> None:
+    """Nothing is measured twice, and the limit is the result: status 0."""
+    plan = Plan(search=True, apps=("queued",))
+    before = measured(*["fit"] * 5, "slow", "interrupted")
+    results = bench.run(plan, tmp_path)
+    assert before[4:] == ["queued 200", "queued 500", "queued 300"]
+    assert results["interrupted"] and results["verdict"]["most_users"]["queued"] == 200
+    after = measured("fit", "slow", "fit")
+    results = bench.run(plan, tmp_path)
+    assert after == ["queued 300", "queued 500", "queued 300"]
+    assert results["settings"]["search"] and results["verdict"]["exit_status"] == 0
+    assert results["verdict"]["sentence"].startswith(
+        "The queued app kept the rule of 500 ms up to 300 users, and broke it with 500 users."
+    )
+
+
+def test_only_without_users_the_limit_is_searched_for() -> None:
+    """Given loads are measured as they are; so is open load."""
+    for options, search in (
+        ([], True),
+        (["--users", "5"], False),
+        (["--model", "open", "--rate", "5"], False),
+    ):
+        assert plan_of(parse_options(options)).search == search
+    assert plan_of(parse_options([])).users == (1, 10, 30, 100)
