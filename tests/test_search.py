@@ -64,7 +64,7 @@ def searched(done: list[dict[str, Any]], app: str = "queued") -> list[int]:
     return [each["users"] for each in done[len(SEARCH.steps()) :] if each["app"] == app]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(limits, limits, st.sampled_from([0, *BETWEEN, 1e9]), st.booleans())
 def test_a_search_ends_with_the_limit_of_each_app_or_with_the_machine(
     queued: int, sync: int, machine: float, unfit: bool
@@ -88,7 +88,7 @@ def test_a_search_ends_with_the_limit_of_each_app_or_with_the_machine(
     assert told["exit_status"] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(limits, limits, limits, st.floats(0.5, 60), st.data())
 def test_a_resumed_search_goes_on_where_it_was(
     queued: int, sync: int, machine: float, per_user: float, data: st.DataObject
@@ -101,7 +101,7 @@ def test_a_resumed_search_goes_on_where_it_was(
     assert world.run(SEARCH, whole[:cut]) == whole
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.sampled_from(["kept", "broken", "few", "over", "unfit", "slowed"]), min_size=40, max_size=40)
 )
