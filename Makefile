@@ -23,11 +23,11 @@ help:  ## print this list
 # ---- look ------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: $(VENV)/bench.stamp  ## measure both readers as users grow; the report goes to reports/ (5 minutes)
+bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes to reports/ (5 to 8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full
-bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, 1,000 users (30 minutes)
+bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, a burst (40 minutes)
 	@$(RUN) -m loadtests bench --full --floor $(ARGS)
 
 .PHONY: bench-queue
