@@ -48,7 +48,7 @@ locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: make locust 
 
 .PHONY: diff
 diff:  ## show the lesson: what a queue changes in the app
-	@diff -u sync_app/app.py queued_app/app.py || test $$? -eq 1
+	@diff -U1 sync_app/app.py queued_app/app.py || test $$? -eq 1
 
 # notebooks/jupyter/: opens the contents first, asks nothing about news, sends no traffic beyond this machine.
 .PHONY: notebooks
