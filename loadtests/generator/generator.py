@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +17,8 @@ from loadtests.generator.loadoptions import Load
 from loadtests.generator.openload import Choice, OpenLoad, Users
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
-from loadtests.records.recording import Recording, Vital
-from loadtests.records.rows import DROPPED
+from loadtests.records.recording import Lag, Recording, Vital
+from loadtests.records.rows import DROPPED, Row
 from loadtests.wording import counted
 
 VITALS_SECONDS = 0.5
@@ -59,7 +60,7 @@ class Generator:
     ) -> None:
         self.load = load
         self.recorder = Recorder(clock, load.rule_ms)
-        self._users = users
+        self.users = users
         self._numbers = itertools.count(index * USERS_A_PROCESS)
         self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request
         self._choices: Sequence[Choice] = ()
@@ -133,6 +134,8 @@ class Generator:
         if visitor.begun:
             return self.recorder.begin(visitor.number, group, name)
         visitor.begun = True
+        if self._open:
+            self._open.begun(visitor.number)
         self._labels.setdefault(visitor.choice, (group, name))
         return self.recorder.begin(visitor.number, group, name, visitor.intended)
 
@@ -159,12 +162,28 @@ class Generator:
         """Record a visit that sent nothing as one request that failed."""
         pending = self.recorder.begin(visit, *self._label(choice), intended)
         pending.error = error
-        self.recorder.end(pending)
+        self.recorder.end(pending, settled=True)
+
+    def oldest_due(self) -> float:
+        """When the oldest visit of open load was due that has not sent its first request yet."""
+        return self._open.oldest_due() if self._open else math.inf
+
+    def dropped(self, number: int) -> list[Row]:
+        """The visits that open load refused so far, but the first `number`, as rows."""
+        arrivals = self._open.dropped[number:] if self._open else []
+        return [
+            Row(arrival.number, *self._label(arrival.choice), arrival.at, None, None, 0, DROPPED)
+            for arrival in arrivals
+        ]
+
+    def lags(self, number: int) -> list[Lag]:
+        """The samples of its own lag so far, but the first `number`."""
+        return self._lag.samples[number:]
 
     def look(self) -> None:
         """Sample this process's CPU time and users."""
         with self._spare_files.lent():  # the machine's state is read from a file
-            self._vitals.append(look(self.recorder.now(), self._users()))
+            self._vitals.append(look(self.recorder.now(), self.users()))
 
     def stop(self, drain: float) -> None:
         """Stop offering load. Open-load visits have `drain` seconds to finish; Locust stops its own users."""

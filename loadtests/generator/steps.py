@@ -27,13 +27,18 @@ class Steps:
         """Restart at the first step. Locust calls this when a test starts; twice if it is distributed."""
         self._origin = self._clock()
         self._began: list[float] = []  # when each step began, Unix time
+        self._ended = False
+
+    def end(self) -> None:
+        """End the load early."""
+        self._ended = True
 
     def tick(self) -> tuple[int, float] | None:
         """How many users to run, and how many to start a second: all at once. None ends the load."""
         now = self._clock()
         since = now - self._origin - (self.load.open and LATER_SECONDS)
         step = max(0, int(since // self.load.step_seconds))
-        if step >= len(self.load.steps):
+        if self._ended or step >= len(self.load.steps):
             return None
         while len(self._began) <= step:
             self._began.append(now)

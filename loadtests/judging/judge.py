@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
 from loadtests.judging.fitness import MOST_SENT_LATE, sent_late_ms, unfit_reasons
+from loadtests.judging.intervals import CONFIDENCE
+from loadtests.judging.looks import confidence_at
 from loadtests.judging.rule import more_needed, word_of
 from loadtests.judging.samples import by_group, nearest_rank, summarise
 from loadtests.records.figures import Summary, Word
@@ -30,6 +32,7 @@ class GroupVerdict:
     group: str
     summary: Summary
     word: Word | Literal["visit"]  # visit: its rows are whole visits, to which the rule does not apply
+    confidence: float = CONFIDENCE  # of the word: higher if it was looked at while the load ran
     more: int | None = None  # undecided: about how many more requests would decide, if known
 
 
@@ -95,25 +98,36 @@ def judge(recording: Recording) -> Judgement:
         asked = None if recording.open else recording.users_asked
         whole = judge_window(recording, recording.warm_up_s, recording.stopped_s, asked)
         return Judgement(recording, (whole,))
-    return Judgement(recording, tuple(_judge_stage(recording, stage) for stage in recording.stages))
+    return Judgement(
+        recording, tuple(_judge_stage(recording, number) for number in range(len(recording.stages)))
+    )
 
 
-def _judge_stage(recording: Recording, stage: Stage) -> StageVerdict:
+def _judge_stage(recording: Recording, number: int) -> StageVerdict:
+    stage = recording.stages[number]
     asked = None if recording.open else round(stage.load)
     start = stage.start_s + recording.warm_up_s
-    return judge_window(recording, start, stage.end_s, asked, stage)
+    return judge_window(recording, start, stage.end_s, asked, stage, number)
 
 
 def judge_window(
-    recording: Recording, start: float, end: float, users: int | None, stage: Stage | None = None
+    recording: Recording,
+    start: float,
+    end: float,
+    users: int | None,
+    stage: Stage | None = None,
+    number: int = 0,
 ) -> StageVerdict:
     """Judge the requests that should have started in [start, end), in seconds.
 
-    `users`: how many there should have been in closed load, if that is known.
+    `users`: how many there should have been in closed load, if that is known. `number`: of the stage.
     """
+    confidence = confidence_at(recording.looks[number] if number < len(recording.looks) else 0)
     until = recording.judged_until(start, end)
     rows = in_window(recording.rows, start, until)
-    groups = tuple(_judge_group(group, members, recording) for group, members in by_group(rows).items())
+    groups = tuple(
+        _judge_group(group, members, recording, confidence) for group, members in by_group(rows).items()
+    )
     health = health_of(recording, start, end)
     found = tuple(
         _doubts(recording, rows, health, None if users is None else (users, recording.users_at(end)))
@@ -121,13 +135,14 @@ def judge_window(
     return StageVerdict(stage, start, until, rows, groups, health, found)
 
 
-def _judge_group(group: str, rows: Sequence[Row], recording: Recording) -> GroupVerdict:
+def _judge_group(group: str, rows: Sequence[Row], recording: Recording, confidence: float) -> GroupVerdict:
     summary = summarise(rows, recording.ended_s, recording.rule_ms)
     if group in recording.visits:
         return GroupVerdict(group, summary, "visit")
-    counts = summary["over"], summary["judged"], recording.most_over
+    counts = summary["over"], summary["judged"], recording.most_over, confidence
     word = word_of(*counts)
-    return GroupVerdict(group, summary, word, more_needed(*counts) if word == "undecided" else None)
+    more = more_needed(*counts) if word == "undecided" else None
+    return GroupVerdict(group, summary, word, confidence, more)
 
 
 def health_of(recording: Recording, start: float, end: float) -> Health | None:

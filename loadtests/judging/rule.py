@@ -8,7 +8,7 @@ the 95 % interval of that share lies on one side of the limit, and *undecided* i
 from collections.abc import Iterable
 from typing import Generic, Literal, TypedDict, TypeVar
 
-from loadtests.judging.intervals import clopper_pearson
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.figures import Word
 
@@ -35,11 +35,11 @@ class RuledGroups(TypedDict, Generic[C]):
     browse: C
 
 
-def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
+def word_of(over: int, judged: int, most_over: float = MOST_OVER, confidence: float = CONFIDENCE) -> Word:
     """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
     if not judged:
         return "undecided"
-    low, high = clopper_pearson(over, judged)
+    low, high = clopper_pearson(over, judged, confidence)
     return "kept" if high <= most_over else "broken" if low > most_over else "undecided"
 
 
@@ -49,13 +49,15 @@ def all_of(words: Iterable[Word]) -> Word:
     return "broken" if "broken" in found else "kept" if found == {"kept"} else "undecided"
 
 
-def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | None:
+def more_needed(
+    over: int, judged: int, most_over: float = MOST_OVER, confidence: float = CONFIDENCE
+) -> int | None:
     """About how many more requests like those so far would decide; None if that can't be said."""
     if not judged:
         return None
 
     def decides(count: int) -> bool:
-        return word_of(round(over * count / judged), count, most_over) != "undecided"
+        return word_of(round(over * count / judged), count, most_over, confidence) != "undecided"
 
     high = judged
     while not decides(high):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from loadtests.judging.intervals import clopper_pearson
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
 from loadtests.judging.samples import by_group, summarise, title
 from loadtests.records.constants import RULE_MS
@@ -24,6 +25,15 @@ def verdict_text(judgement: Judgement) -> str:
             f"\n{HEADING}\n{table}\nNothing was tested: {absent}. Start the app, or give its address: --host"
         )
     text = f"\n{HEADING}\n" + "\n\n".join(_stage(stage, recording) for stage in judgement.stages)
+    if recording.decided_s is not None:
+        text += (
+            f"\nThe load ended by itself: this was decided by the requests up to {recording.decided_s:.1f} s."
+        )
+    if any(recording.looks):
+        text += (
+            "\nIt was looked at while it ran: so the intervals are wider than those of 95 %, and all looks"
+            "\ntogether are wrong in at most 5 % of loads."
+        )
     if resent := recording.resent:
         was = "was" if resent == 1 else "were"
         text += f"\n{counted(resent, 'request')} {was} sent twice: the server had closed the idle connection."
@@ -61,10 +71,13 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
 
 def _reason(verdict: GroupVerdict) -> str:
     """ "browsing 0 % (95 % interval 0 to 3.6 %): about 270 more requests would decide"."""
-    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
-    if share is None or interval is None:
+    summary = verdict.summary
+    share = summary["share_over"]
+    if share is None:
         return f"{title(verdict.group)}: nothing was answered"
-    said = f"{title(verdict.group)} {percent(share)} (95 % interval {share_interval(interval)})"
+    interval = share_interval(clopper_pearson(summary["over"], summary["judged"], verdict.confidence))
+    confidence = f"{100 * verdict.confidence:.4g} %"
+    said = f"{title(verdict.group)} {percent(share)} ({confidence} interval {interval})"
     if verdict.word != "undecided":
         return said
     if verdict.more is None:
