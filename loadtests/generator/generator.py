@@ -18,7 +18,7 @@ from loadtests.generator.openload import Choice, OpenLoad, Users
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
 from loadtests.records.recording import Lag, Recording, Vital
-from loadtests.records.rows import DROPPED, Row
+from loadtests.records.rows import DROPPED
 from loadtests.wording import counted
 
 VITALS_SECONDS = 0.5
@@ -168,13 +168,10 @@ class Generator:
         """When the oldest visit of open load was due that has not sent its first request yet."""
         return self._open.oldest_due() if self._open else math.inf
 
-    def dropped(self, number: int) -> list[Row]:
-        """The visits that open load refused so far, but the first `number`, as rows."""
+    def dropped(self, number: int) -> list[tuple[str, str, float]]:
+        """The visits that open load refused, but the first `number`: group, name, and when each was due."""
         arrivals = self._open.dropped[number:] if self._open else []
-        return [
-            Row(arrival.number, *self._label(arrival.choice), arrival.at, None, None, 0, DROPPED)
-            for arrival in arrivals
-        ]
+        return [(*self._label(arrival.choice), arrival.at) for arrival in arrivals]
 
     def lags(self, number: int) -> list[Lag]:
         """The samples of its own lag so far, but the first `number`."""

@@ -46,6 +46,11 @@ class Load:
         """The share of a group's requests that may take longer than the rule says."""
         return MOST_OVER if self.fail_over is None else self.fail_over / 100
 
+    @property
+    def may_end(self) -> bool:
+        """True if it ends as soon as it is decided."""
+        return self.until_decided or self.stop_when_broken
+
     def pieces(self) -> list[Piece]:
         """The rates of open load over time."""
         if not self.steps:
@@ -146,7 +151,8 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         "--until-decided",
         action="store_true",
         help="go on until every group of requests has kept or broken the rule beyond doubt, but no longer"
-        f" than --run-time (default: {LONGEST_SECONDS // 60} minutes)",
+        f" than --run-time (default: {LONGEST_SECONDS // 60} minutes); with --steps: each of them, but no"
+        " longer than --step-seconds",
         include_in_web_ui=False,
     )
     option(
@@ -231,8 +237,8 @@ def _steps(load: Load) -> dict[str, bool]:
             seconds < 1 or seconds % 1 > 0
         ),
         "--warm-up leaves nothing of a step: make --step-seconds longer.": load.warm_up >= seconds,
-        "--until-decided is for one load, and --steps are several, of --step-seconds each: leave one out.": (
-            load.until_decided
+        "The --steps of open load are scheduled in advance: leave out --until-decided.": (
+            load.open and load.until_decided
         ),
     }
 

@@ -144,7 +144,7 @@ class Recorder:
         """End the recording; returns the rows by intended start, those still in flight as unfinished."""
         self.stop()
         self.ended = self.now()
-        rows = [row_of(pending) for pending in self._all if not pending.left_out]
+        rows = [_row(pending) for pending in self._all if not pending.left_out]
         rows.sort(key=lambda row: row.intended_s)
         return rows
 
@@ -154,15 +154,14 @@ class Recorder:
         return sum(pending.left_out for pending in self._all)
 
 
-def row_of(pending: Pending, waiting: bool = False) -> Row:
-    """A request as a row; `waiting`: as if it had no answer yet."""
+def _row(pending: Pending) -> Row:
     return Row(
         user=pending.user,
         group=pending.group,
         name=pending.name,
         intended_s=pending.intended,
         sent_s=pending.sent,
-        done_s=None if waiting else pending.done,
+        done_s=pending.done,
         status=pending.status,
         error=pending.error or "",
     )

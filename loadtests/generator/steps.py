@@ -6,6 +6,7 @@ from collections.abc import Callable
 from loadtests.generator.loadoptions import Load
 from loadtests.records.recording import Stage
 
+SKIPPED_SECONDS = 1e-3  # more than Unix time in a float is inexact by
 LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step must not be cut short
 
 
@@ -32,6 +33,12 @@ class Steps:
     def end(self) -> None:
         """End the load early."""
         self._ended = True
+
+    def skip(self, step: int) -> None:
+        """End this step of a closed load early, if it is still the current one."""
+        now, seconds = self._clock(), self.load.step_seconds
+        if step == len(self._began) - 1 == (now - self._origin) // seconds:
+            self._origin = now - (step + 1) * seconds - SKIPPED_SECONDS
 
     def tick(self) -> tuple[int, float] | None:
         """How many users to run, and how many to start a second: all at once. None ends the load."""

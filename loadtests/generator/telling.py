@@ -6,44 +6,50 @@ rule or over it, whether or not it has been answered.
 """
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
 
 from loadtests.generator.generator import Generator
-from loadtests.generator.recorder import Pending, row_of
-from loadtests.records.rows import Row
+from loadtests.generator.recorder import Pending
 
 MARGIN_SECONDS = 0.001  # so that a request that is over the rule while it waits stays so when it ends
+
+Outcome = Literal["in_time", "too_late", "failed", "dropped", "unfinished"]
+ANSWERED: tuple[Outcome, ...] = ("in_time", "too_late")
+
+
+class Request(NamedTuple):
+    """What is told of a request. `due`: when it should have been sent, in seconds since the start."""
+
+    group: str
+    name: str
+    due: float
+    ms: float  # from then until its answer, or for how long it waits; 0 if it failed or was dropped
+    outcome: Outcome
 
 
 class Told(NamedTuple):
     """The news of a process. Times are seconds since its start."""
 
     started_at: float  # Unix time
-    now: float
     until: float  # all requests due before it have been told, or are in `late`
-    rows: list[Row]  # those that have ended since the last time; at the very end, all others too
-    late: list[Row]  # all those that still wait, and are over the rule however they will end
-    visits: list[str]  # the groups whose rows are whole visits
+    ended: list[Request]  # since the last time; at the very end, those that never did as well
+    late: list[Request]  # all that still wait, and are over the rule however they will end
+    visits: list[str]  # the groups whose rows are whole visits, not requests
     users: int
     lag_ms: float  # the most since the last time
 
-    def packed(self) -> list[Any]:
-        """As plain lists and numbers, for a message."""
-        return [
-            *self[:3],
-            *([row.cells() for row in rows] for rows in (self.rows, self.late)),
-            *self[5:],
-        ]
 
-
-def unpacked(cells: list[Any]) -> Told:
-    """What `packed` made a message of."""
-    started_at, now, until, rows, late, *more = cells
-    return Told(started_at, now, until, [Row(*row) for row in rows], [Row(*row) for row in late], *more)
+def unpacked(cells: Iterable[Any]) -> Told:
+    """The news from a message, in which all tuples have become lists."""
+    started_at, until, ended, late, *more = cells
+    return Told(
+        started_at, until, [Request(*each) for each in ended], [Request(*each) for each in late], *more
+    )
 
 
 class Teller:
-    """Tells the news of one generator; a request costs nothing until it is told."""
+    """Tells the news of one generator. Each request is told once, in constant time."""
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
@@ -54,47 +60,55 @@ class Teller:
         """All that is certain by now."""
         generator, recorder = self._generator, self._generator.recorder
         now, rule = recorder.now(), generator.load.rule_ms / 1000 + MARGIN_SECONDS
-        fresh = recorder.since(self._seen)
-        self._seen += len(fresh)
-        held = [pending for pending in (*self._held, *fresh) if not pending.left_out]
+        held = self._not_told()
         until = min(now - rule, generator.oldest_due())
         for pending in held:
-            if pending.done is not None and not pending.settled and pending.done - pending.intended < rule:
+            if not pending.settled and pending.done is not None and pending.done - pending.intended < rule:
                 until = min(until, pending.intended)  # its user may yet call it a failure
-        rows, late, self._held = [], [], []
+        ended, late, self._held = [], [], []
         for pending in held:
-            if pending.intended >= until:
-                self._held.append(pending)
-            elif pending.settled:
-                rows.append(row_of(pending))
-            else:
-                self._held.append(pending)
-                late.append(row_of(pending, waiting=True))
-        return self._told(now, until, rows + self._dropped(until), late)
+            if pending.intended < until and pending.settled:
+                ended.append(self._request(pending))
+                continue
+            self._held.append(pending)
+            if pending.intended < until:
+                waits = ((pending.done or now) - pending.intended) * 1000
+                late.append(Request(pending.group, pending.name, pending.intended, waits, "unfinished"))
+        return self._told(until, ended + self._dropped(until), late)
 
     def rest(self) -> Told:
         """Everything that was not told, when the load has ended."""
-        recorder = self._generator.recorder
-        held = [pending for pending in (*self._held, *recorder.since(self._seen)) if not pending.left_out]
-        return self._told(recorder.now(), math.inf, list(map(row_of, held)), [])
+        return self._told(math.inf, [self._request(pending) for pending in self._not_told()], [])
 
-    def _dropped(self, until: float) -> list[Row]:
+    def _not_told(self) -> list[Pending]:
+        fresh = self._generator.recorder.since(self._seen)
+        self._seen += len(fresh)
+        return [pending for pending in (*self._held, *fresh) if not pending.left_out]
+
+    def _request(self, pending: Pending) -> Request:
+        """A request that has ended, or never will; by the same measure as in records/rows.py."""
+        ms, done, rule_ms = 0.0, pending.done, self._generator.load.rule_ms
+        outcome: Outcome
+        if done is None:
+            outcome = "dropped" if pending.error else "unfinished"
+        elif pending.error or pending.status >= 400:
+            outcome = "failed"
+        else:
+            ms = round((done - pending.intended) * 1000, 3)
+            outcome = "in_time" if ms <= rule_ms else "too_late"
+        return Request(pending.group, pending.name, pending.intended, ms, outcome)
+
+    def _dropped(self, until: float) -> list[Request]:
         """Open load's visits that were refused since the last time."""
-        dropped = [row for row in self._generator.dropped(self._seen_dropped) if row.intended_s < until]
+        fresh = self._generator.dropped(self._seen_dropped)
+        dropped = [Request(group, name, due, 0.0, "dropped") for group, name, due in fresh if due < until]
         self._seen_dropped += len(dropped)
         return dropped
 
-    def _told(self, now: float, until: float, rows: list[Row], late: list[Row]) -> Told:
+    def _told(self, until: float, ended: list[Request], late: list[Request]) -> Told:
         generator, recorder = self._generator, self._generator.recorder
         lags = generator.lags(self._seen_lag)
         self._seen_lag += len(lags)
-        return Told(
-            recorder.started_at,
-            now,
-            until,
-            rows,
-            late,
-            sorted(recorder.visits),
-            generator.users(),
-            max((lag.ms for lag in lags), default=0.0),
-        )
+        lag_ms = max((lag.ms for lag in lags), default=0.0)
+        visits = sorted(recorder.visits)
+        return Told(recorder.started_at, until, ended, late, visits, generator.users(), lag_ms)

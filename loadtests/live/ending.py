@@ -1,6 +1,8 @@
 """May the load end now? For --until-decided and --stop-when-broken. Pure."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 from loadtests.generator.loadoptions import Load
 from loadtests.judging.looks import Looks
@@ -12,33 +14,44 @@ FIRST_SECONDS = 5.0
 
 
 class Ending:
-    """The looks at one load. Its final verdict is one more, unless a look ended the load."""
+    """The looks at one load. Its final verdict is one more, except where a look decided."""
 
     def __init__(self, load: Load) -> None:
-        self.decided_s: float | None = None  # requests due until then decided, seconds into the load
+        self.decided_s: float | None = None  # requests due until then ended the load, seconds into it
         self._load = load
-        self._looks: list[Looks] = []
+        self._looks: list[Looks] = []  # at each stage
+        self._decided: dict[int, float] = {}  # the same as `decided_s`, of each stage
 
-    def decided(self, live: Live) -> bool:
-        """Take a look if one is due; True if the load should end."""
-        load = self._load
-        if not (load.until_decided or load.stop_when_broken) or self.decided_s is not None:
-            return False
-        if live.until < live.start + FIRST_SECONDS:
-            return False
-        while len(self._looks) <= live.stage:
+    def look(self, live: Live) -> Literal["load", "step"] | None:
+        """Take a look if one is due. Returns what should end now: the load, or its step; None if nothing."""
+        load, stage = self._load, live.stage
+        if not load.may_end or stage in self._decided or live.until < live.start + FIRST_SECONDS:
+            return None
+        while len(self._looks) <= stage:
             self._looks.append(Looks(load.most_over))
-        words = self._looks[live.stage].look(live.counts())
-        found = set(words.values()) if words else {"undecided"}
-        if (load.stop_when_broken and "broken" in found) or (load.until_decided and "undecided" not in found):
-            self.decided_s = live.until
-        return self.decided_s is not None
+        words = self._looks[stage].look(live.counts())
+        if not words:
+            return None
+        hopeless = load.stop_when_broken and "broken" in words.values()
+        if not hopeless and (not load.until_decided or "undecided" in words.values()):
+            return None
+        self._decided[stage] = live.until
+        if load.steps and not hopeless:
+            return "step"
+        self.decided_s = live.until
+        return "load"
+
+    def stages(self, stages: Sequence[Stage]) -> list[Stage]:
+        """The stages as they are judged: by the requests that decided."""
+        return [
+            stage._replace(end_s=min(stage.end_s, self._decided.get(number, math.inf)))
+            for number, stage in enumerate(stages)
+        ]
 
     def looks(self, stages: Sequence[Stage]) -> tuple[int, ...]:
         """How many looks each stage had, its final judgement included; empty if that is the only one."""
-        load, count = self._load, max(1, len(stages))
-        if not (load.until_decided or load.stop_when_broken):
+        if not self._load.may_end:
             return ()
+        count = max(1, len(stages))
         taken = [looks.taken for looks in self._looks[:count]] + [0] * (count - len(self._looks))
-        last = len(self._looks) - 1
-        return tuple(number + (self.decided_s is None or stage != last) for stage, number in enumerate(taken))
+        return tuple(number + (stage not in self._decided) for stage, number in enumerate(taken))

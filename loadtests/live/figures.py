@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from loadtests.generator.telling import Told
+from loadtests.generator.telling import ANSWERED, Request, Told
 from loadtests.judging.looks import Count
 from loadtests.judging.samples import TITLES, rank_of
-from loadtests.records.rows import Row
 
 RECENT_SECONDS = 10.0
-BUCKETS_A_MS = 10
+TENTHS, COARSE = 10, 100  # in a millisecond; the tenths that are counted together
 PERCENTILES = (50, 95, 99)
 STEP = 1e-6  # of times in a file of rows
 
@@ -29,57 +28,88 @@ class Quantile(NamedTuple):
     exact: bool
 
 
+class Latencies:
+    """Counts of latencies by tenths of a millisecond, found by rank without sorting them."""
+
+    def __init__(self) -> None:
+        self._fine: Counter[int] = Counter()
+        self._coarse: Counter[int] = Counter()  # by COARSE tenths
+        self.count = 0
+
+    def add(self, tenths: Sequence[int]) -> None:
+        """Count latencies, in tenths of a millisecond. Many at once are cheaper than one after the other."""
+        self._fine.update(tenths)
+        self._coarse.update([each // COARSE for each in tenths])
+        self.count += len(tenths)
+
+    def take_away(self, tenths: Sequence[int]) -> None:
+        """Forget latencies that were counted."""
+        self._fine.subtract(tenths)
+        self._coarse.subtract([each // COARSE for each in tenths])
+        self.count -= len(tenths)
+
+    def at_rank(self, rank: int) -> float:
+        """The latency of this rank, in ms, counted from 1; infinite if there are not so many."""
+        if rank > self.count:
+            return math.inf
+        for coarse in sorted(self._coarse):
+            if rank <= (here := self._coarse[coarse]):
+                break
+            rank -= here
+        tenths = coarse * COARSE
+        while rank > self._fine[tenths]:
+            rank -= self._fine[tenths]
+            tenths += 1
+        return tenths / TENTHS
+
+
+class Batch(NamedTuple):
+    """Requests of one group that have ended: how many, how many over the rule, and the answers' latencies."""
+
+    judged: int
+    over: int
+    tenths: list[int]
+
+
+def batch(requests: Sequence[Request]) -> Batch:
+    """Count requests."""
+    tenths = [round(each.ms * TENTHS) for each in requests if each.outcome in ANSWERED]
+    return Batch(len(requests), sum(each.outcome != "in_time" for each in requests), tenths)
+
+
 @dataclass
 class Tally:
-    """The requests of one group: counts, and their latencies in buckets. Adding one takes constant time."""
+    """The requests of one group that have ended. Adding some takes constant time for each."""
 
     judged: int = 0
     over: int = 0
-    buckets: Counter[int] = field(default_factory=Counter)
+    latencies: Latencies = field(default_factory=Latencies)
 
-    def add(self, row: Row, rule_ms: float) -> None:
-        """Count a request that has ended."""
-        self.judged += 1
-        if row.failed or row.dropped:
-            self.over += 1
-            return
-        ms = row.waited_ms(0.0)
-        self.over += ms > rule_ms
-        self.buckets[round(ms * BUCKETS_A_MS)] += 1
+    def add(self, batch: Batch) -> None:
+        """Count requests."""
+        self.judged += batch.judged
+        self.over += batch.over
+        self.latencies.add(batch.tenths)
 
-    def __iadd__(self, other: "Tally") -> "Tally":
-        self.judged += other.judged
-        self.over += other.over
-        self.buckets.update(other.buckets)
-        return self
+    def take_away(self, batch: Batch) -> None:
+        """Forget requests that were counted."""
+        self.judged -= batch.judged
+        self.over -= batch.over
+        self.latencies.take_away(batch.tenths)
 
     def figures(self, waiting: Sequence[float]) -> "Figures":
-        """The figures, with `waiting`: how long each request that is over the rule and not answered waits."""
-        judged, over = self.judged + len(waiting), self.over + len(waiting)
-        return Figures(judged, over, tuple(self._quantiles(waiting)))
-
-    def _quantiles(self, waiting: Sequence[float]) -> Iterator[Quantile]:
-        """Nearest-rank percentiles of the answered requests and those that wait, as in judging/samples.py."""
-        least = Counter(self.buckets)
-        least.update(round(ms * BUCKETS_A_MS) for ms in waiting)
-        answered, all_of_them = sorted(self.buckets.items()), sorted(least.items())
-        count = sum(least.values())
-        for percent in PERCENTILES:
-            if not count:
-                yield Quantile(None, True)
-                continue
-            rank = rank_of(count, percent)
-            bucket = _at_rank(all_of_them, rank)
-            yield Quantile(bucket / BUCKETS_A_MS, bucket == _at_rank(answered, rank))
-
-
-def _at_rank(buckets: Iterable[tuple[int, int]], rank: int) -> float:
-    upto = 0
-    for bucket, count in buckets:
-        upto += count
-        if upto >= rank:
-            return bucket
-    return math.inf
+        """The figures, with those that wait and are over the rule; `waiting`: for how long, in ms."""
+        latencies, count = self.latencies, self.latencies.count + len(waiting)
+        ranks = [rank_of(count, percent) for percent in PERCENTILES]
+        most = [latencies.at_rank(rank) for rank in ranks]  # if they are never answered
+        waits = [round(ms * TENTHS) for ms in waiting]
+        latencies.add(waits)
+        least = [latencies.at_rank(rank) for rank in ranks]  # if they are answered now
+        latencies.take_away(waits)
+        quantiles = tuple(
+            Quantile(low if count else None, low == high) for low, high in zip(least, most, strict=True)
+        )
+        return Figures(self.judged + len(waiting), self.over + len(waiting), quantiles)
 
 
 class Figures(NamedTuple):
@@ -111,20 +141,20 @@ class View(NamedTuple):
 class Live:
     """Takes in what the processes of a load tell. In a stepped load, the figures so far are of the step."""
 
-    def __init__(self, rule_ms: float, warm_up: float, processes: Iterable[str] = ("",)) -> None:
+    def __init__(self, warm_up: float, processes: Iterable[str] = ("",)) -> None:
         self.until = 0.0
         self.stage = 0
         self.start = self._warm_up = warm_up  # from when requests count, in seconds
-        self._rule_ms = rule_ms
         self._told: dict[str, tuple[Told, float] | None] = dict.fromkeys(processes)
-        self._held: list[Row] = []
+        self._held: list[Request] = []
         self._whole: dict[str, Tally] = defaultdict(Tally)
-        self._recent: deque[tuple[float, dict[str, Tally]]] = deque()
+        self._recent: dict[str, Tally] = defaultdict(Tally)
+        self._expiring: deque[tuple[float, str, Batch]] = deque()  # what is in `_recent`, and since when
 
     def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
         """Take in a process's news; its clock started `later` seconds after that of the load."""
         self._told[process] = told, later
-        self._held += [row.moved(later) if later else row for row in told.rows]
+        self._held += [each._replace(due=each.due + later) for each in told.ended] if later else told.ended
 
     def advance(self, starts: Sequence[float] = (0.0,)) -> None:
         """Count the requests of which every process has told; `starts`: of the stages that have begun."""
@@ -140,35 +170,35 @@ class Live:
         if stage != self.stage:
             self.stage, self.start = stage, starts[stage] + self._warm_up
             self._whole = defaultdict(Tally)
-        now: dict[str, Tally] = defaultdict(Tally)
+        counted: dict[str, list[Request]] = defaultdict(list)
         held = []
-        for row in self._held:
-            if row.intended_s >= until:
-                held.append(row)
-                continue
-            now[row.group].add(row, self._rule_ms)
-            if row.intended_s >= self.start:
-                self._whole[row.group].add(row, self._rule_ms)
+        for request in self._held:
+            if request.due < until:
+                counted[request.group].append(request)
+            else:
+                held.append(request)
         self._held = held
-        self._recent.append((until, now))
-        while self._recent[0][0] <= until - RECENT_SECONDS:
-            self._recent.popleft()
+        for group, requests in counted.items():
+            self._whole[group].add(batch([each for each in requests if each.due >= self.start]))
+            fresh = batch(requests)
+            self._recent[group].add(fresh)
+            self._expiring.append((until, group, fresh))
+        while self._expiring and self._expiring[0][0] <= until - RECENT_SECONDS:
+            _, group, old = self._expiring.popleft()
+            self._recent[group].take_away(old)
 
     def counts(self) -> dict[str, Count]:
         """How many requests of each group count by now, without warm-up and whole visits."""
-        visits, waiting = self._visits(), Counter(row.group for row, _ in self._waiting(self.start))
-        return {
-            group: Count(self._whole[group].over + waiting[group], self._whole[group].judged + waiting[group])
-            for group in sorted({*self._whole, *waiting} - visits)
+        visits, waiting = self._visits(), Counter(each.group for each in self._waiting(self.start))
+        whole = {group: (self._whole[group], waiting[group]) for group in {*self._whole, *waiting} - visits}
+        counts = {
+            group: Count(tally.over + wait, tally.judged + wait) for group, (tally, wait) in whole.items()
         }
+        return {group: count for group, count in counts.items() if count.judged}
 
     def view(self) -> View:
         """The figures now."""
-        recent: dict[str, Tally] = defaultdict(Tally)
-        for _, tallies in self._recent:
-            for group, tally in tallies.items():
-                recent[group] += tally
-        waits_recent = _by_group(self._waiting(self.until - RECENT_SECONDS))
+        recent, waits_recent = self._recent, _by_group(self._waiting(self.until - RECENT_SECONDS))
         waits = _by_group(self._waiting(self.start))
         visits = self._visits()
         groups = tuple(
@@ -195,12 +225,12 @@ class Live:
     def _visits(self) -> set[str]:
         return {group for told, _ in filter(None, self._told.values()) for group in told.visits}
 
-    def _waiting(self, start: float) -> Iterator[tuple[Row, float]]:
-        """The requests that wait and are over the rule, due from `start` on, and their waits in ms."""
+    def _waiting(self, start: float) -> Iterator[Request]:
+        """The requests that wait and are over the rule, due from `start` on."""
         for told, later in filter(None, self._told.values()):
-            for row in told.late:
-                if start <= row.intended_s + later < self.until:
-                    yield row, row.waited_ms(told.now)
+            for each in told.late:
+                if start <= each.due + later < self.until:
+                    yield each
 
 
 def _as_in_the_verdict(group: str) -> tuple[int, str]:
@@ -208,8 +238,8 @@ def _as_in_the_verdict(group: str) -> tuple[int, str]:
     return (known.index(group) if group in known else len(known)), group
 
 
-def _by_group(waiting: Iterable[tuple[Row, float]]) -> dict[str, list[float]]:
+def _by_group(waiting: Iterable[Request]) -> dict[str, list[float]]:
     waits: dict[str, list[float]] = defaultdict(list)
-    for row, ms in waiting:
-        waits[row.group].append(ms)
+    for each in waiting:
+        waits[each.group].append(each.ms)
     return waits

@@ -4,9 +4,8 @@ from bisect import insort
 from typing import Any
 
 from loadtests.errors import UsageError
-from loadtests.generator.telling import Told
+from loadtests.generator.telling import ANSWERED, Told
 from loadtests.live.figures import Live
-from loadtests.records.rows import Row
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # the client's usual buckets
 HOST = "127.0.0.1"
@@ -23,7 +22,6 @@ class Metrics:
             from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
         except ImportError as error:
             raise UsageError("--prometheus needs its client: pip install prometheus-client") from error
-        self._rule_ms = rule_ms
         registry = CollectorRegistry()
         buckets = list(SECONDS)
         if (rule := rule_ms / 1000) not in buckets:
@@ -62,19 +60,17 @@ class Metrics:
 
     def begin(self, rule_ms: float) -> None:
         """A test with this rule begins."""
-        self._rule_ms = rule_ms
         self._rule.set(rule_ms / 1000)
         self._over.clear()
 
     def take(self, told: Told) -> None:
         """Count a process's requests."""
-        for row in told.rows:
-            if row.group in told.visits:
+        for request in told.ended:
+            if request.group in told.visits:
                 continue
-            outcome = self._outcome(row)
-            self._requests.labels(row.group, row.name, outcome).inc()
-            if outcome in ("in_time", "too_late"):
-                self._durations.labels(row.group).observe(row.waited_ms(0.0) / 1000)
+            self._requests.labels(request.group, request.name, request.outcome).inc()
+            if request.outcome in ANSWERED:
+                self._durations.labels(request.group).observe(request.ms / 1000)
 
     def show(self, live: Live) -> None:
         """Take over the figures of all processes."""
@@ -86,10 +82,3 @@ class Metrics:
     def end(self) -> None:
         """The test has ended."""
         self._users.set(0)
-
-    def _outcome(self, row: Row) -> str:
-        if row.unfinished:
-            return "unfinished"
-        if row.failed or row.dropped:
-            return "dropped" if row.dropped else "failed"
-        return "in_time" if row.waited_ms(0.0) <= self._rule_ms else "too_late"

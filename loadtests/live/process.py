@@ -141,11 +141,13 @@ class Process:
         self.ending = Ending(self.load)
         if self.metrics:
             self.metrics.begin(self.load.rule_ms)
+        watched = environment.web_ui or self.load.may_end or self.metrics
         if isinstance(self.runner, MasterRunner):
             self.gathering = Gathering(self.runner)
             self.started_at = self.gathering.started_at
-            self.live = Live(self.load.rule_ms, self.load.warm_up, self.gathering.processes())
-            self.watching = gevent.spawn(self.watch)
+            if watched:
+                self.live = Live(self.load.warm_up, self.gathering.processes())
+                self.watching = gevent.spawn(self.watch)
             return
         generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
         self.generator = generator  # set before its users get ready, which may never end
@@ -154,9 +156,10 @@ class Process:
             generator.send(choices_of(environment.user_classes), share, self.make, self.perform)
         generator.start()
         self.share, self.teller, self.started_at = None, Teller(generator), generator.recorder.started_at
-        if not isinstance(self.runner, WorkerRunner):
-            self.live = Live(self.load.rule_ms, self.load.warm_up)
-        self.watching = gevent.spawn(self.watch)
+        if watched and not isinstance(self.runner, WorkerRunner):
+            self.live = Live(self.load.warm_up)
+        if watched or isinstance(self.runner, WorkerRunner):  # which does not know whether the master watches
+            self.watching = gevent.spawn(self.watch)
 
     def watch(self) -> None:
         """Tell of this process's requests, and look at those of all, while a test runs."""
@@ -170,7 +173,7 @@ class Process:
     def tell(self, told: Told) -> None:
         """Send the news to the master, or take them if this process judges."""
         if isinstance(self.runner, WorkerRunner):
-            self.runner.send_message(NEWS, {"told": told.packed()})
+            self.runner.send_message(NEWS, {"told": told})
         else:
             self.take(told)
 
@@ -188,15 +191,18 @@ class Process:
         if self.metrics:
             self.metrics.show(live)
         all_there = self.steps or self.load.open or self.spawned is not None
-        if all_there and not self.stopping and self.ending.decided(live):
-            if self.gathering:
-                self.gathering.fix_clocks()
+        ends = self.ending.look(live) if all_there and not self.stopping else None
+        if ends and self.gathering:
+            self.gathering.fix_clocks()
+        if ends == "step" and self.steps:
+            self.steps.skip(live.stage)
+        elif ends:
             self.end()
 
     def end(self) -> None:
         """End the test as --run-time would."""
         if self.steps:
-            self.steps.end()  # Locust asks them again within a second
+            self.steps.end()  # Locust asks for the next step within a second
         elif self.environment.parsed_options.headless:
             gevent.spawn(self.runner.quit)
         else:
@@ -302,7 +308,7 @@ class Process:
         stages = self.steps.stages(recording.started_at, recording.stopped_s) if self.steps else []
         recording = msgspec.structs.replace(recording, faults=(*recording.faults, *self.faults))
         looks, decided_s = self.ending.looks(stages), self.ending.decided_s
-        whole = with_plan(recording, load, stages, self.asked, lost, looks, decided_s)
+        whole = with_plan(recording, load, self.ending.stages(stages), self.asked, lost, looks, decided_s)
         options = self.environment.parsed_options
         seen = [reason for look in self.doubts for reason in look(whole, options)]
         whole = msgspec.structs.replace(whole, faults=(*whole.faults, *seen))

@@ -45,11 +45,6 @@ class Row:
         due = self.intended_s + later
         return Row(self.user, self.group, self.name, due, sent, done, self.status, self.error)
 
-    def cells(self) -> list[int | float | str | None]:
-        """Its fields in order, for a message between processes; Row(*cells) is the row again."""
-        times = self.intended_s, self.sent_s, self.done_s
-        return [self.user, self.group, self.name, *times, self.status, self.error]
-
     def waited_ms(self, ended: float, naive: bool = False) -> float:
         """Milliseconds from the intended start to the answer, or to `ended` (seconds) if none had come.
 
