@@ -192,8 +192,6 @@ class Process:
             self.metrics.show(live)
         all_there = self.steps or self.load.open or self.spawned is not None
         ends = self.ending.look(live) if all_there and not self.stopping else None
-        if ends and self.gathering:
-            self.gathering.fix_clocks()
         if ends == "step" and self.steps:
             self.steps.skip(live.stage)
         elif ends:
@@ -201,6 +199,8 @@ class Process:
 
     def end(self) -> None:
         """End the test as --run-time would."""
+        if self.gathering:
+            self.gathering.fix_clocks()
         if self.steps:
             self.steps.end()  # Locust asks for the next step within a second
         elif self.environment.parsed_options.headless:
