@@ -35,11 +35,11 @@ from loadtests.generator.loadoptions import Load, add_options
 from loadtests.generator.recorder import Pending
 from loadtests.generator.resending import watch
 from loadtests.generator.sending import OURS, answered, recorded
-from loadtests.live.process import Doubt, Process, Ready
+from loadtests.live.process import Doubt, LocustProcess, Ready
 
 __all__ = ["doubt", "random_of", "ready", "request", "visit"]
 
-_process = Process()
+_process = LocustProcess()
 
 
 # ---- for use in locustfiles
@@ -92,7 +92,7 @@ def request(user: Any, group: str, name: str) -> Iterator[Pending]:
 def random_of(user: Any) -> Any:
     """The user's random number generator, seeded by --seed. In open load every visit has its own."""
     generator = _process.generator or Generator(Load(seed=user.environment.parsed_options.seed), 0, lambda: 0)
-    return generator.visitor(user).random
+    return generator.sender(user).random
 
 
 def ready(check: Ready) -> Ready:

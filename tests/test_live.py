@@ -13,7 +13,7 @@ from loadtests.generator.telling import Request, Teller, unpacked
 from loadtests.judging.judge import Judgement, judge
 from loadtests.judging.samples import summarise
 from loadtests.live.ending import Ending
-from loadtests.live.figures import Figures, Group, Live, Quantile, View
+from loadtests.live.figures import Figures, Live, LiveGroup, Quantile, View
 from loadtests.live.livetable import live_table
 from loadtests.records.recording import Stage
 
@@ -228,7 +228,7 @@ def test_the_table_shows_what_is_over_the_rule() -> None:
     slow = Figures(200, 50, (Quantile(40.0, True), Quantile(812.0, True), Quantile(3000.0, False)))
     fast = Figures(100, 0, (Quantile(3.0, True),) * 3)
     empty = Figures(0, 0, (Quantile(None, True),) * 3)
-    groups = Group("<pay>", True, slow, fast), Group("content", False, slow, empty)
+    groups = LiveGroup("<pay>", True, slow, fast), LiveGroup("content", False, slow, empty)
     page = BeautifulSoup(live_table(View(12.0, 20, 1.5, groups), 500.0, 0.01), "html.parser")
     pay, content = page.select("tbody tr")
     assert [cell.text for cell in pay.select("th, td")] == [

@@ -7,7 +7,7 @@ import pytest
 
 from loadtests.judging import rule
 from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
-from loadtests.judging.looks import FIRST_REQUESTS, GROWTH, Count, Looks, confidence_at
+from loadtests.judging.looks import FIRST_REQUESTS, GROWTH, GroupCount, Looks, confidence_at
 from loadtests.judging.rule import word_of
 
 LOADS, REQUESTS, BATCH = 400, 3000, 30
@@ -25,7 +25,7 @@ def ended(looks: Looks, share: float, chance: random.Random) -> tuple[str, set[s
     over, said = 0, set()
     for judged in range(BATCH, REQUESTS + 1, BATCH):
         over += sum(chance.random() < share for _ in range(BATCH))
-        words = looks.look({"pay": Count(over, judged)})
+        words = looks.look({"pay": GroupCount(over, judged)})
         if words is not None:
             said.add(word_of(over, judged, 0.05))
             if words["pay"] != "undecided":
@@ -54,18 +54,23 @@ def test_at_plain_95_percent_the_looks_would_be_wrong_too_often(monkeypatch: pyt
     assert sum("broken" in words or "kept" in words for words in said) > 0.08 * LOADS
 
 
+def counts(**groups: tuple[int, int]) -> dict[str, GroupCount]:
+    """Over the rule, and judged, by group."""
+    return {group: GroupCount(*count) for group, count in groups.items()}
+
+
 def test_a_clear_case_is_decided_soon() -> None:
     """A server far from the limit: few looks, and of every group."""
     looks = Looks(0.01)
-    assert looks.look({"pay": Count(0, FIRST_REQUESTS - 1)}) is None and looks.taken == 0
-    assert looks.look({"pay": Count(25, 50), "look": Count(0, 900)}) == {"pay": "broken", "look": "kept"}
+    assert looks.look(counts(pay=(0, FIRST_REQUESTS - 1))) is None and looks.taken == 0
+    assert looks.look(counts(pay=(25, 50), look=(0, 900))) == {"pay": "broken", "look": "kept"}
     assert looks.taken == 1
 
 
 def test_a_look_is_due_when_the_requests_have_grown_by_half() -> None:
     """More often would cost confidence; the groups are counted together."""
-    looks = Looks(0.01)
-    assert looks.look({"pay": Count(0, 100)}) == {"pay": "undecided"}
-    assert looks.look({"pay": Count(0, 120), "look": Count(0, round(100 * GROWTH) - 121)}) is None
-    assert looks.look({"pay": Count(0, 120), "look": Count(0, round(100 * GROWTH) - 120)}) is not None
+    looks, due = Looks(0.01), round(100 * GROWTH)
+    assert looks.look(counts(pay=(0, 100))) == {"pay": "undecided"}
+    assert looks.look(counts(pay=(0, 120), look=(0, due - 121))) is None
+    assert looks.look(counts(pay=(0, 120), look=(0, due - 120))) is not None
     assert looks.taken == 2

@@ -13,7 +13,7 @@ from loadtests.generator.arrivals import Piece
 from loadtests.records.constants import MOST_OVER, RULE_MS
 
 MODELS = ("closed", "open")
-LONGEST_SECONDS = 600  # of a load that goes on until it is decided, unless --run-time says otherwise
+MOST_RUN_SECONDS = 600  # of a load that goes on until it is decided, unless --run-time says otherwise
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         "--until-decided",
         action="store_true",
         help="go on until every group of requests has kept or broken the rule beyond doubt, but no longer"
-        f" than --run-time (default: {LONGEST_SECONDS // 60} minutes); with --steps: each of them, but no"
+        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: each of them, but no"
         " longer than --step-seconds",
         include_in_web_ui=False,
     )

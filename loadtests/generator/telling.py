@@ -14,8 +14,8 @@ from loadtests.generator.recorder import Pending
 
 MARGIN_SECONDS = 0.001  # so that a request that is over the rule while it waits stays so when it ends
 
-Outcome = Literal["in_time", "too_late", "failed", "dropped", "unfinished"]
-ANSWERED: tuple[Outcome, ...] = ("in_time", "too_late")
+RequestOutcome = Literal["in_time", "too_late", "failed", "dropped", "unfinished"]
+ANSWERED: tuple[RequestOutcome, ...] = ("in_time", "too_late")
 
 
 class Request(NamedTuple):
@@ -25,7 +25,7 @@ class Request(NamedTuple):
     name: str
     due: float
     ms: float  # from then until its answer, or for how long it waits; 0 if it failed or was dropped
-    outcome: Outcome
+    outcome: RequestOutcome
 
 
 class Told(NamedTuple):
@@ -88,7 +88,7 @@ class Teller:
     def _request(self, pending: Pending) -> Request:
         """A request that has ended, or never will; by the same measure as in records/rows.py."""
         ms, done, rule_ms = 0.0, pending.done, self._generator.load.rule_ms
-        outcome: Outcome
+        outcome: RequestOutcome
         if done is None:
             outcome = "dropped" if pending.error else "unfinished"
         elif pending.error or pending.status >= 400:

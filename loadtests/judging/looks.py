@@ -18,7 +18,7 @@ from loadtests.records.figures import Word
 FIRST_REQUESTS, GROWTH = 50, 1.5
 
 
-class Count(NamedTuple):
+class GroupCount(NamedTuple):
     """How many of a group's `judged` requests were over the rule."""
 
     over: int
@@ -38,7 +38,7 @@ class Looks:
         self._most_over = most_over
         self._due = float(FIRST_REQUESTS)
 
-    def look(self, groups: Mapping[str, Count]) -> dict[str, Word] | None:
+    def look(self, groups: Mapping[str, GroupCount]) -> dict[str, Word] | None:
         """What each group proves; None if too few requests were added since the last look."""
         judged = sum(count.judged for count in groups.values())
         if judged < self._due:

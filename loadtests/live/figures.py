@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from loadtests.generator.telling import ANSWERED, Request, Told
-from loadtests.judging.looks import Count
+from loadtests.judging.looks import GroupCount
 from loadtests.judging.samples import TITLES, rank_of
 
 RECENT_SECONDS = 10.0
 TENTHS, COARSE = 10, 100  # in a millisecond; the tenths that are counted together
-PERCENTILES = (50, 95, 99)
+SHOWN_PERCENTILES = (50, 95, 99)
 STEP = 1e-6  # of times in a file of rows
 
 
@@ -78,7 +78,7 @@ def batch(requests: Sequence[Request]) -> Batch:
 
 
 @dataclass
-class Tally:
+class LiveTally:
     """The requests of one group that have ended. Adding some takes constant time for each."""
 
     judged: int = 0
@@ -100,7 +100,7 @@ class Tally:
     def figures(self, waiting: Sequence[float]) -> "Figures":
         """The figures, with those that wait and are over the rule; `waiting`: for how long, in ms."""
         latencies, count = self.latencies, self.latencies.count + len(waiting)
-        ranks = [rank_of(count, percent) for percent in PERCENTILES]
+        ranks = [rank_of(count, percent) for percent in SHOWN_PERCENTILES]
         most = [latencies.at_rank(rank) for rank in ranks]  # if they are never answered
         waits = [round(ms * TENTHS) for ms in waiting]
         latencies.add(waits)
@@ -120,7 +120,7 @@ class Figures(NamedTuple):
     quantiles: tuple[Quantile, ...]
 
 
-class Group(NamedTuple):
+class LiveGroup(NamedTuple):
     """A group's figures now. `ruled`: False for whole visits, to which the rule does not apply."""
 
     key: str
@@ -135,7 +135,7 @@ class View(NamedTuple):
     until: float  # requests that were due later are not counted yet
     users: int
     lag_ms: float  # of the load generator, the most since the last look
-    groups: tuple[Group, ...]
+    groups: tuple[LiveGroup, ...]
 
 
 class Live:
@@ -147,8 +147,8 @@ class Live:
         self.start = self._warm_up = warm_up  # from when requests count, in seconds
         self._told: dict[str, tuple[Told, float] | None] = dict.fromkeys(processes)
         self._held: list[Request] = []
-        self._whole: dict[str, Tally] = defaultdict(Tally)
-        self._recent: dict[str, Tally] = defaultdict(Tally)
+        self._whole: dict[str, LiveTally] = defaultdict(LiveTally)
+        self._recent: dict[str, LiveTally] = defaultdict(LiveTally)
         self._expiring: deque[tuple[float, str, Batch]] = deque()  # what is in `_recent`, and since when
 
     def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
@@ -169,7 +169,7 @@ class Live:
         stage = max(0, bisect_right(starts, until) - 1)
         if stage != self.stage:
             self.stage, self.start = stage, starts[stage] + self._warm_up
-            self._whole = defaultdict(Tally)
+            self._whole = defaultdict(LiveTally)
         counted: dict[str, list[Request]] = defaultdict(list)
         held = []
         for request in self._held:
@@ -187,12 +187,13 @@ class Live:
             _, group, old = self._expiring.popleft()
             self._recent[group].take_away(old)
 
-    def counts(self) -> dict[str, Count]:
+    def counts(self) -> dict[str, GroupCount]:
         """How many requests of each group count by now, without warm-up and whole visits."""
         visits, waiting = self._visits(), Counter(each.group for each in self._waiting(self.start))
         whole = {group: (self._whole[group], waiting[group]) for group in {*self._whole, *waiting} - visits}
         counts = {
-            group: Count(tally.over + wait, tally.judged + wait) for group, (tally, wait) in whole.items()
+            group: GroupCount(tally.over + wait, tally.judged + wait)
+            for group, (tally, wait) in whole.items()
         }
         return {group: count for group, count in counts.items() if count.judged}
 
@@ -202,7 +203,7 @@ class Live:
         waits = _by_group(self._waiting(self.start))
         visits = self._visits()
         groups = tuple(
-            Group(
+            LiveGroup(
                 group,
                 group not in visits,
                 recent[group].figures(waits_recent[group]),

@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from html import escape
 
 from loadtests.judging.samples import title
-from loadtests.live.figures import RECENT_SECONDS, Figures, Group, Quantile, View
+from loadtests.live.figures import RECENT_SECONDS, Figures, LiveGroup, Quantile, View
 from loadtests.wording import counted, duration, percent
 
 WIDTH, HEIGHT, RADIUS = 240, 18, 5
 FEWEST_MS, MOST_MS = 1.0, 10_000.0  # of the drawing, which has a logarithmic scale
-COLUMNS = ("requests", "p50", "p95", "p99")
+LIVE_COLUMNS = ("requests", "p50", "p95", "p99")
 
 
 def live_table(view: View, rule_ms: float, most_over: float) -> str:
     """The figures of a running load, as HTML."""
     rule = f"{rule_ms:g} ms"
     seconds = f"last {RECENT_SECONDS:g} s"
-    columns = [*COLUMNS, f"&gt;{rule}"]
+    columns = [*LIVE_COLUMNS, f"&gt;{rule}"]
     heads = "".join(f'<th scope="col">{column}</th>' for column in columns)
     scale = f"{duration(FEWEST_MS)} to {duration(MOST_MS)}, logarithmic; the line: {rule}"
     rows = "".join(_row(group, rule_ms, most_over) for group in view.groups)
@@ -37,7 +37,7 @@ def live_table(view: View, rule_ms: float, most_over: float) -> str:
     )
 
 
-def _row(group: Group, rule_ms: float, most_over: float) -> str:
+def _row(group: LiveGroup, rule_ms: float, most_over: float) -> str:
     limits = (rule_ms, most_over) if group.ruled else (math.inf, math.inf)
     recent, whole = _cells(group.recent, *limits), _cells(group.whole, *limits)
     drawing = _drawing(group.recent.quantiles, rule_ms)

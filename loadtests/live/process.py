@@ -39,7 +39,7 @@ from loadtests.generator.gathering import (
     tell_time,
 )
 from loadtests.generator.generator import Generator
-from loadtests.generator.loadoptions import LONGEST_SECONDS, Load, load_from
+from loadtests.generator.loadoptions import MOST_RUN_SECONDS, Load, load_from
 from loadtests.generator.openload import choices_of
 from loadtests.generator.recordings import merged, with_plan
 from loadtests.generator.steps import Steps
@@ -63,7 +63,7 @@ TELLING_SECONDS = 0.25  # little at a time, so that telling does not delay reque
 log = logging.getLogger(__name__)
 
 
-class Process:
+class LocustProcess:
     """The state of this process. From Locust's page, one test can be started after another."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Process:
             self.runner.register_message(CLOCK, self.take_clock)
             self.runner.register_message(NEWS, self.take_news)
         if self.load.until_decided and not options.run_time:
-            options.run_time = LONGEST_SECONDS
+            options.run_time = MOST_RUN_SECONDS
         if self.load.steps:
             self.steps = environment.shape_class = Steps(self.load)
         if environment.web_ui:
