@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
 from loadtests.judging.fitness import MOST_SENT_LATE, sent_late_ms, unfit_reasons
-from loadtests.judging.intervals import CONFIDENCE
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.judging.looks import confidence_at
 from loadtests.judging.rule import more_needed, word_of
 from loadtests.judging.samples import by_group, nearest_rank, summarise
@@ -22,7 +22,7 @@ from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
 from loadtests.status import Status
-from loadtests.wording import counted
+from loadtests.wording import counted, share_interval
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ class GroupVerdict:
     word: Word | Literal["visit"]  # visit: its rows are whole visits, to which the rule does not apply
     confidence: float = CONFIDENCE  # of the word: higher if it was looked at while the load ran
     more: int | None = None  # undecided: about how many more requests would decide, if known
+
+    @property
+    def interval(self) -> str | None:
+        """What the word rests on, "95 % interval 0 to 3.6 %"; None if nothing was answered."""
+        over, judged = self.summary["over"], self.summary["judged"]
+        if not judged:
+            return None
+        interval = clopper_pearson(over, judged, self.confidence)
+        return f"{100 * self.confidence:.4g} % interval {share_interval(interval)}"
 
 
 class Health(NamedTuple):

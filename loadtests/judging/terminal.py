@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from loadtests.judging.intervals import clopper_pearson
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
 from loadtests.judging.samples import by_group, summarise, title
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.wording import counted, figure, percent, share_interval, visits
+from loadtests.wording import counted, figure, percent, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
@@ -71,13 +70,10 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
 
 def _reason(verdict: GroupVerdict) -> str:
     """ "browsing 0 % (95 % interval 0 to 3.6 %): about 270 more requests would decide"."""
-    summary = verdict.summary
-    share = summary["share_over"]
-    if share is None:
+    share, interval = verdict.summary["share_over"], verdict.interval
+    if share is None or interval is None:
         return f"{title(verdict.group)}: nothing was answered"
-    interval = share_interval(clopper_pearson(summary["over"], summary["judged"], verdict.confidence))
-    confidence = f"{100 * verdict.confidence:.4g} %"
-    said = f"{title(verdict.group)} {percent(share)} ({confidence} interval {interval})"
+    said = f"{title(verdict.group)} {percent(share)} ({interval})"
     if verdict.word != "undecided":
         return said
     if verdict.more is None:
