@@ -220,7 +220,10 @@ def test_the_news_wait_for_every_process() -> None:
     live.take(second.teller.tell(), "b", later=1.0)
     live.advance()
     assert live.until == pytest.approx(1.999, abs=1e-5)
-    assert live.counts() == {"look": (0, 2)}
+    assert live.counts() == {"look": (0, 2)} and live.view().silent == 0
+    first.now = 40.0
+    live.take(first.teller.tell(), "a")
+    assert live.view().silent == 1
 
 
 def test_the_table_shows_what_is_over_the_rule() -> None:
@@ -229,7 +232,7 @@ def test_the_table_shows_what_is_over_the_rule() -> None:
     fast = Figures(100, 0, (Quantile(3.0, True),) * 3)
     empty = Figures(0, 0, (Quantile(None, True),) * 3)
     groups = LiveGroup("<pay>", True, slow, fast), LiveGroup("content", False, slow, empty)
-    page = BeautifulSoup(live_table(View(12.0, 20, 1.5, groups), 500.0, 0.01), "html.parser")
+    page = BeautifulSoup(live_table(View(12.0, 20, 1.5, groups, silent=2), 500.0, 0.01), "html.parser")
     pay, content = page.select("tbody tr")
     assert [cell.text for cell in pay.select("th, td")] == [
         *("<pay>", "200", "40 ms", "812 ms", "≥ 3.0 s", "25.0 %", ""),
@@ -238,6 +241,7 @@ def test_the_table_shows_what_is_over_the_rule() -> None:
     assert [cell.text for cell in pay.select(".over")] == ["812 ms", "≥ 3.0 s", "25.0 %"]
     assert content.th and content.th.text == "submit to content" and not content.select(".over")
     assert "at most 1.0 % of any requests over 500 ms" in page.text and "20 users" in page.text
+    assert "2 load generators told nothing" in page.text
     places = [float(str(dot["cx"])) for dot in pay.select("circle")]
     rule = float(str(pay.select_one(".rule")["d"]).removeprefix("M").split()[0])  # type: ignore[index]
     assert places[0] < rule < places[1] < places[2]

@@ -30,8 +30,8 @@ def verdict_text(judgement: Judgement) -> str:
         )
     if any(recording.looks):
         text += (
-            "\nIt was looked at while it ran: so the intervals are wider than those of 95 %, and all looks"
-            "\ntogether are wrong in at most 5 % of loads."
+            "\nIt was looked at while it ran, so its intervals are wider than at 95 %: all looks together are"
+            "\nwrong in at most 5 % of loads."
         )
     if resent := recording.resent:
         was = "was" if resent == 1 else "were"

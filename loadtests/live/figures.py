@@ -17,6 +17,7 @@ from loadtests.judging.samples import TITLES, rank_of
 
 RECENT_SECONDS = 10.0
 TENTHS, COARSE = 10, 100  # in a millisecond; the tenths that are counted together
+SILENT_SECONDS = 5.0
 SHOWN_PERCENTILES = (50, 95, 99)
 STEP = 1e-6  # of times in a file of rows
 
@@ -136,6 +137,7 @@ class View(NamedTuple):
     users: int
     lag_ms: float  # of the load generator, the most since the last look
     groups: tuple[LiveGroup, ...]
+    silent: int = 0  # load generators that have told nothing for some seconds: the figures wait for them
 
 
 class Live:
@@ -211,7 +213,11 @@ class Live:
             )
             for group in sorted({*recent, *self._whole, *waits, *waits_recent}, key=_as_in_the_verdict)
         )
-        return View(self.until, self.users, self.lag_ms, groups)
+        return View(self.until, self.users, self.lag_ms, groups, self._silent())
+
+    def _silent(self) -> int:
+        untils = [told[0].until + told[1] if told else 0.0 for told in self._told.values()]
+        return sum(max(untils) - until > SILENT_SECONDS for until in untils)
 
     @property
     def users(self) -> int:

@@ -22,6 +22,9 @@ def live_table(view: View, rule_ms: float, most_over: float) -> str:
     scale = f"{duration(FEWEST_MS)} to {duration(MOST_MS)}, logarithmic; the line: {rule}"
     rows = "".join(_row(group, rule_ms, most_over) for group in view.groups)
     waiting = "" if view.groups else "<p>No request is old enough to count yet.</p>"
+    if view.silent:
+        silent = counted(view.silent, "load generator")
+        waiting += f"<p>{silent} told nothing for some seconds: the figures wait for news.</p>"
     return (
         f"<p>A test is running. The rule: at most {percent(most_over)} of any requests over {rule}."
         " The verdict will be here when the test has ended.</p>"
