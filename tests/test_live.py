@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from bs4 import BeautifulSoup
 
@@ -15,7 +16,8 @@ from loadtests.judging.samples import summarise
 from loadtests.live.ending import Ending
 from loadtests.live.figures import Figures, Live, LiveGroup, Quantile, View
 from loadtests.live.livetable import live_table
-from loadtests.records.recording import Stage
+from loadtests.records.recording import Lag, Stage, Vital
+from loadtests.status import Status
 
 GROUPS = ("look", "pay")
 
@@ -33,6 +35,9 @@ class Played:
         self.teller, self.ending = Teller(self.generator), Ending(load)
         self.live = Live(load.warm_up)
         self.told: list[Request] = []
+        self.lag_ms = 1.0  # of the generator
+        self.lag: list[Lag] = []
+        self.vitals: list[Vital] = []
 
     def requests(self, until: float, rate: float = 40.0) -> Iterator[tuple[float, str, str, object]]:
         """What happens and when, in order: requests begin and end, and news are told."""
@@ -63,7 +68,9 @@ class Played:
                 pending.error = "failed" if self.chance.random() < 0.002 else ""
                 self.recorder.end(pending, settled=True)
             else:
-                news = unpacked([*self.teller.tell()])
+                lag, vital = Lag(at, self.lag_ms), Vital(at, 0.1 * at, 0.3 * at, 2.0 * at, 1)
+                self.lag, self.vitals = [*self.lag, lag], [*self.vitals, vital]
+                news = unpacked([*self.teller.tell()._replace(lag=[lag], vitals=[vital])])
                 self.told += news.ended
                 self.live.take(news)
                 self.live.advance([start for start in self.stages if start <= at])
@@ -76,7 +83,9 @@ class Played:
 
     def judged(self) -> Judgement:
         self.recorder.stop()
-        recording = self.generator.close()
+        recording = msgspec.structs.replace(
+            self.generator.close(), lag=tuple(self.lag), vitals=(tuple(self.vitals),)
+        )
         load, starts = self.generator.load, self.stages
         ends = [*starts[1:], recording.stopped_s]
         stages = [Stage(1, *each) for each in zip(starts, ends, strict=True)] if load.steps else []
@@ -103,6 +112,15 @@ def test_the_verdict_is_what_ended_the_load(seed: int, share: float) -> None:
     if share != 0.08:
         assert set(words.values()) == {"broken" if share else "kept"}
     assert judgement.recording.looks[0] > 0 and played.ending.decided_s > load.warm_up + 5
+
+
+def test_a_late_generator_breaks_no_rule_and_ends_no_load() -> None:
+    """Its latencies are upper bounds: the look agrees with the verdict, which is undecided."""
+    played = Played(2, Load(stop_when_broken=True), {0.0: 0.5})
+    played.lag_ms = 20.0
+    judgement = played.play(20.0)
+    assert played.ending.decided_s is None and judgement.status == Status.UNDECIDED
+    assert all(group.excused for group in judgement.stages[0].groups)
 
 
 def test_a_broken_step_ends_the_whole_load() -> None:

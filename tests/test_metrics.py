@@ -9,20 +9,21 @@ from loadtests.errors import UsageError
 from loadtests.generator.telling import Request, Told
 from loadtests.live.figures import Live
 from loadtests.live.metrics import Metrics
+from loadtests.records.recording import Lag
 
 ENDED = [
-    Request("pay", "POST /pay", 1.0, 20.0, "in_time"),
-    Request("pay", "POST /pay", 2.0, 250.0, "too_late"),
-    Request("pay", "POST /pay", 3.0, 0.0, "failed"),
-    Request("pay", "POST /pay", 4.0, 0.0, "dropped"),
-    Request("content", "the whole visit", 1.0, 2000.0, "too_late"),
+    Request("pay", "POST /pay", 1.0, 20.0, "in_time", 0.0),
+    Request("pay", "POST /pay", 2.0, 250.0, "too_late", 0.0),
+    Request("pay", "POST /pay", 3.0, 0.0, "failed", 0.0),
+    Request("pay", "POST /pay", 4.0, 0.0, "dropped", 0.0),
+    Request("content", "the whole visit", 1.0, 2000.0, "too_late", 0.0),
 ]
-LATE = Request("pay", "POST /pay", 4.0, 1000.0, "unfinished")
+LATE = Request("pay", "POST /pay", 4.0, 1000.0, "unfinished", 0.0)
 
 
 def news(ended: list[Request], *late: Request) -> Told:
     """What a process of five users tells."""
-    return Told(0.0, 5.0, ended, list(late), ["content"], 5, 3.0)
+    return Told(0.0, 5.0, ended, list(late), ["content"], 5, [Lag(4.9, 3.0)], [])
 
 
 def scraped(port: str) -> dict[tuple[str, ...], float]:

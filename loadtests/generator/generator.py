@@ -173,9 +173,9 @@ class Generator:
         arrivals = self._open.dropped[number:] if self._open else []
         return [(*self._label(arrival.choice), arrival.at) for arrival in arrivals]
 
-    def lags(self, number: int) -> list[Lag]:
-        """The samples of its own lag so far, but the first `number`."""
-        return self._lag.samples[number:]
+    def samples(self, lags: int, vitals: int) -> tuple[list[Lag], list[Vital]]:
+        """The samples of its lag and of this process so far, but the first ones, this many."""
+        return self._lag.samples[lags:], self._vitals[vitals:]
 
     def look(self) -> None:
         """Sample this process's CPU time and users."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from loadtests.generator.generator import Generator
 from loadtests.generator.recorder import Pending
+from loadtests.records.recording import Lag, Vital
 
 MARGIN_SECONDS = 0.001  # so that a request that is over the rule while it waits stays so when it ends
 
@@ -26,6 +27,7 @@ class Request(NamedTuple):
     due: float
     ms: float  # from then until its answer, or for how long it waits; 0 if it failed or was dropped
     outcome: RequestOutcome
+    late_ms: float  # how late it was sent; 0 if it was not
 
 
 class Told(NamedTuple):
@@ -37,14 +39,22 @@ class Told(NamedTuple):
     late: list[Request]  # all that still wait, and are over the rule however they will end
     visits: list[str]  # the groups whose rows are whole visits, not requests
     users: int
-    lag_ms: float  # the most since the last time
+    lag: list[Lag]  # since the last time, like `vitals`
+    vitals: list[Vital]
 
 
 def unpacked(cells: Iterable[Any]) -> Told:
     """The news from a message, in which all tuples have become lists."""
-    started_at, until, ended, late, *more = cells
+    started_at, until, ended, late, visits, users, lag, vitals = cells
     return Told(
-        started_at, until, [Request(*each) for each in ended], [Request(*each) for each in late], *more
+        started_at,
+        until,
+        [Request(*each) for each in ended],
+        [Request(*each) for each in late],
+        visits,
+        users,
+        [Lag(*each) for each in lag],
+        [Vital(*each) for each in vitals],
     )
 
 
@@ -54,7 +64,7 @@ class Teller:
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
         self._held: list[Pending] = []  # not told yet
-        self._seen = self._seen_dropped = self._seen_lag = 0
+        self._seen = self._seen_dropped = self._seen_lags = self._seen_vitals = 0
 
     def tell(self) -> Told:
         """All that is certain by now."""
@@ -73,7 +83,7 @@ class Teller:
             self._held.append(pending)
             if pending.intended < until:
                 waits = ((pending.done or now) - pending.intended) * 1000
-                late.append(Request(pending.group, pending.name, pending.intended, waits, "unfinished"))
+                late.append(_told_of(pending, waits, "unfinished"))
         return self._told(until, ended + self._dropped(until), late)
 
     def rest(self) -> Told:
@@ -96,19 +106,26 @@ class Teller:
         else:
             ms = round((done - pending.intended) * 1000, 3)
             outcome = "in_time" if ms <= rule_ms else "too_late"
-        return Request(pending.group, pending.name, pending.intended, ms, outcome)
+        return _told_of(pending, ms, outcome)
 
     def _dropped(self, until: float) -> list[Request]:
         """Open load's visits that were refused since the last time."""
         fresh = self._generator.dropped(self._seen_dropped)
-        dropped = [Request(group, name, due, 0.0, "dropped") for group, name, due in fresh if due < until]
+        dropped = [
+            Request(group, name, due, 0.0, "dropped", 0.0) for group, name, due in fresh if due < until
+        ]
         self._seen_dropped += len(dropped)
         return dropped
 
     def _told(self, until: float, ended: list[Request], late: list[Request]) -> Told:
         generator, recorder = self._generator, self._generator.recorder
-        lags = generator.lags(self._seen_lag)
-        self._seen_lag += len(lags)
-        lag_ms = max((lag.ms for lag in lags), default=0.0)
+        lag, vitals = generator.samples(self._seen_lags, self._seen_vitals)
+        self._seen_lags += len(lag)
+        self._seen_vitals += len(vitals)
         visits = sorted(recorder.visits)
-        return Told(recorder.started_at, until, ended, late, visits, generator.users(), lag_ms)
+        return Told(recorder.started_at, until, ended, late, visits, generator.users(), lag, vitals)
+
+
+def _told_of(pending: Pending, ms: float, outcome: RequestOutcome) -> Request:
+    late_ms = 0.0 if pending.sent is None else (pending.sent - pending.intended) * 1000
+    return Request(pending.group, pending.name, pending.intended, ms, outcome, late_ms)

@@ -3,8 +3,9 @@
 Look at growing data often enough, and chance will say something: at 95 % confidence, a server exactly at the
 limit is sooner or later called kept or broken. So the 5 % of error is spent over the looks: the k-th may be
 wrong with probability 0.05 / (k (k + 1)), and these add up to 0.05 however many there are (a union bound).
-Waiting for the number of requests to grow by half before each look keeps k small. Sources: Lan and DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70 (1983), on
-spending the error; Jennison and Turnbull, Group Sequential Methods (2000).
+Waiting for the number of requests to grow by half before each look keeps k small. Exact for independent
+requests, as all intervals here. Sources: Lan and DeMets, "Discrete sequential boundaries for clinical
+trials", Biometrika 70 (1983), on spending the error; Jennison and Turnbull, Group Sequential Methods (2000).
 """
 
 from collections.abc import Mapping
@@ -37,12 +38,16 @@ class Looks:
         self._most_over = most_over
         self._due = float(FIRST_REQUESTS)
 
-    def look(self, groups: Mapping[str, GroupCount]) -> dict[str, Word] | None:
-        """What each group proves; None if too few requests were added since the last look."""
-        judged = sum(count.judged for count in groups.values())
-        if judged < self._due:
-            return None
+    def due(self, groups: Mapping[str, GroupCount]) -> bool:
+        """Whether enough requests were added since the last look."""
+        return sum(count.judged for count in groups.values()) >= self._due
+
+    def look(self, groups: Mapping[str, GroupCount], slowed: bool = False) -> dict[str, Word]:
+        """What each group proves. `slowed`: latencies are upper bounds, which can't prove a broken rule."""
         self.taken += 1
-        self._due = GROWTH * judged
+        self._due = GROWTH * sum(count.judged for count in groups.values())
         confidence = confidence_at(self.taken)
-        return {group: word_of(*count, self._most_over, confidence) for group, count in groups.items()}
+        return {
+            group: word_of(count.over, count.judged, self._most_over, slowed, confidence)
+            for group, count in groups.items()
+        }

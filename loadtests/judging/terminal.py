@@ -8,7 +8,7 @@ from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.wording import counted, figure, percent, visits
+from loadtests.wording import EXCUSE, counted, figure, percent, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
@@ -64,7 +64,9 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
         said = [f"{rule}: {word}."]
         said += [f"  {_reason(each)}" for each in ruled if each.word == word]
     if verdict.doubts:
-        said.append(f"But this proves nothing: {'; '.join(verdict.doubts)}.")
+        said.append(f"But this proves nothing: {'; '.join([*verdict.doubts, *verdict.slowed])}.")
+    elif verdict.slowed:
+        said.append(f"Its latencies are upper bounds: {'; '.join(verdict.slowed)}.")
     return said
 
 
@@ -76,6 +78,8 @@ def _reason(verdict: GroupVerdict) -> str:
     said = f"{title(verdict.group)} {percent(share)} ({interval})"
     if verdict.word != "undecided":
         return said
+    if verdict.excused:
+        return f"{said}: {EXCUSE}"
     if verdict.more is None:
         return f"{said}: too close to the limit for any practical number of requests to decide"
     return f"{said}: about {verdict.more} more requests would decide"

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from loadtests.generator.loadoptions import Load
+from loadtests.judging.judge import health_of, slowed_by
 from loadtests.judging.looks import Looks
 from loadtests.live.figures import Live
-from loadtests.records.recording import Stage
+from loadtests.records.recording import Recording, Stage
 
 # Requests close in time met the same queue, and the first ones a cold server: a few seconds say little.
 FIRST_SECONDS = 5.0
@@ -29,9 +30,10 @@ class Ending:
             return None
         while len(self._looks) <= stage:
             self._looks.append(Looks(load.most_over))
-        words = self._looks[stage].look(live.counts())
-        if not words:
+        counts = live.counts()
+        if not self._looks[stage].due(counts):
             return None
+        words = self._looks[stage].look(counts, self._slowed(live))
         hopeless = load.stop_when_broken and "broken" in words.values()
         if not hopeless and (not load.until_decided or "undecided" in words.values()):
             return None
@@ -40,6 +42,21 @@ class Ending:
             return "step"
         self.decided_s = live.until
         return "load"
+
+    def _slowed(self, live: Live) -> bool:
+        """Whether the machine was full or the generator late, so that latencies are only upper bounds."""
+        so_far = Recording(
+            started_at=0.0,
+            stopped_s=live.until,
+            ended_s=live.until,
+            model="open" if self._load.open else "closed",
+            connections=self._load.connections,
+            rule_ms=self._load.rule_ms,
+            lag=tuple(live.lag),
+            vitals=tuple(map(tuple, live.vitals.values())),
+        )
+        health = health_of(so_far, live.start, live.until)
+        return bool(health and slowed_by(so_far, health, live.sent_late_ms()))
 
     def stages(self, stages: Sequence[Stage]) -> list[Stage]:
         """The stages as they are judged: by the requests that decided."""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from loadtests.generator.telling import ANSWERED, Request, Told
 from loadtests.judging.looks import GroupCount
-from loadtests.judging.samples import TITLES, rank_of
+from loadtests.judging.samples import TITLES, nearest_rank, rank_of
+from loadtests.records.recording import Lag, Vital
 
 RECENT_SECONDS = 10.0
 TENTHS, COARSE = 10, 100  # in a millisecond; the tenths that are counted together
@@ -147,6 +148,9 @@ class Live:
         self.until = 0.0
         self.stage = 0
         self.start = self._warm_up = warm_up  # from when requests count, in seconds
+        self.lag: list[Lag] = []
+        self.vitals: dict[str, list[Vital]] = defaultdict(list)  # of each process
+        self._sent_late: list[float] = []  # of each request of the stage that was sent late, in ms
         self._told: dict[str, tuple[Told, float] | None] = dict.fromkeys(processes)
         self._held: list[Request] = []
         self._whole: dict[str, LiveTally] = defaultdict(LiveTally)
@@ -156,6 +160,8 @@ class Live:
     def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
         """Take in a process's news; its clock started `later` seconds after that of the load."""
         self._told[process] = told, later
+        self.lag += [each._replace(at=each.at + later) for each in told.lag]
+        self.vitals[process] += [each._replace(at=each.at + later) for each in told.vitals]
         self._held += [each._replace(due=each.due + later) for each in told.ended] if later else told.ended
 
     def advance(self, starts: Sequence[float] = (0.0,)) -> None:
@@ -172,6 +178,7 @@ class Live:
         if stage != self.stage:
             self.stage, self.start = stage, starts[stage] + self._warm_up
             self._whole = defaultdict(LiveTally)
+            self._sent_late = []
         counted: dict[str, list[Request]] = defaultdict(list)
         held = []
         for request in self._held:
@@ -181,7 +188,9 @@ class Live:
                 held.append(request)
         self._held = held
         for group, requests in counted.items():
-            self._whole[group].add(batch([each for each in requests if each.due >= self.start]))
+            judged = [each for each in requests if each.due >= self.start]
+            self._whole[group].add(batch(judged))
+            self._sent_late += [each.late_ms for each in judged if each.late_ms > 0]
             fresh = batch(requests)
             self._recent[group].add(fresh)
             self._expiring.append((until, group, fresh))
@@ -227,7 +236,12 @@ class Live:
     @property
     def lag_ms(self) -> float:
         """How late the latest process was, lately."""
-        return max((told.lag_ms for told, _ in filter(None, self._told.values())), default=0.0)
+        return max((lag.ms for told, _ in filter(None, self._told.values()) for lag in told.lag), default=0.0)
+
+    def sent_late_ms(self) -> float:
+        """How late open load's visits were sent, as in judging/fitness.py."""
+        late = self._sent_late + [each.late_ms for each in self._waiting(self.start) if each.late_ms > 0]
+        return nearest_rank(late, 99) if late else 0.0
 
     def _visits(self) -> set[str]:
         return {group for told, _ in filter(None, self._told.values()) for group in told.visits}

@@ -113,8 +113,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
         The load may end without waiting for requests in flight. Of the last ones sent, only the fast have
         ended by then; the others had no time to be slow. Counting only the fast ones would flatter the app.
         """
-        if self.decided_s is not None:
-            end = min(end, self.decided_s)
         decided = self.ended_s - self.rule_ms / 1000
         if not start < decided < end:
             return end
