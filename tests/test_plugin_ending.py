@@ -62,12 +62,11 @@ def test_a_broken_rule_stops_all_steps(truth_server: str, tmp_path: Path) -> Non
     users = ("Lognormal", "--host", truth_server)
     run = headless(TRUTH, tmp_path, *users, *steps, "--stop-when-broken", "--rule", "10", "--fail-over", "1")
     stages = run.recording.stages
-    if "upper bounds" in run.out:  # on a busy machine nothing is broken beyond doubt
-        assert run.status == 4 and len(stages) == 2
+    if "The load ended by itself" not in run.out:  # on a busy machine nothing is broken beyond doubt
+        assert "upper bounds" in run.out and len(stages) == 2
         return
-    assert run.status in {1, 3}, run.out
-    assert "The load ended by itself" in run.out and "broken" in run.out
-    assert len(stages) == 1 and stages[0].end_s < 11
+    assert run.status in {1, 3} and "broken" in run.out, run.out
+    assert stages[-1].end_s - stages[-1].start_s < 11
 
 
 def test_a_port_that_is_taken_is_refused(null_server: str, tmp_path: Path) -> None:
