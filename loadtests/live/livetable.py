@@ -69,7 +69,8 @@ def _drawing(quantiles: Sequence[Quantile], rule_ms: float) -> str:
     line = f'<path d="M{places[0]:.1f} {middle}H{places[-1]:.1f}" />' if places else ""
     return (
         f'<svg width="{DRAWN_WIDTH}" height="{DRAWN_HEIGHT}" aria-hidden="true">'
-        f'<path class="axis" d="M0 {middle}H{DRAWN_WIDTH}" /><path class="rule" d="M{rule:.1f} 0V{DRAWN_HEIGHT}" />'
+        f'<path class="axis" d="M0 {middle}H{DRAWN_WIDTH}" />'
+        f'<path class="rule" d="M{rule:.1f} 0V{DRAWN_HEIGHT}" />'
         f"{line}{dots}</svg>"
     )
 
