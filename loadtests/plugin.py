@@ -68,6 +68,7 @@ from loadtests.generator.steps import Steps
 from loadtests.generator.tasks import perform_once
 from loadtests.judging.judge import judge
 from loadtests.judging.terminal import verdict_text
+from loadtests.ports import listen
 from loadtests.records.recording import Recording, write_recording
 from loadtests.status import Status
 
@@ -206,6 +207,8 @@ class _Process:
             return
         try:
             self.load = load_from(environment.parsed_options)
+            if page := environment.web_ui:
+                listen(page.host, page.port, "--web-port").close()
         except UsageError as error:
             print(f"loadtests: {error}", file=sys.stderr)
             sys.exit(error.exit_status)

@@ -35,7 +35,7 @@ from loadtests.queuebench.stats import (
 )
 
 ROOT = Path(__file__).parent.parent
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+pytestmark = pytest.mark.usefixtures("signals_as_before")
 QUEUE = [sys.executable, "-m", "loadtests", "queue"]
 SCHEMA = json.loads((ROOT / "loadtests" / "queuebench" / "results.schema.json").read_text())
 
@@ -52,15 +52,6 @@ def written(folder: Path) -> dict[str, Any]:
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
     jsonschema.validate(results, SCHEMA)
     return results
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """The benchmark's main() sets signal handlers; pytest's process has its own."""
-    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 # -- arithmetic

@@ -12,11 +12,9 @@ kinds, `/mix` gives the mix and the seed, `/stats` counts requests and answers, 
 
 import argparse
 import asyncio
-import errno
 import re
 import resource
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +34,7 @@ from loadtests.feedserver.kinds import (
     parse_mix,
     written_mix,
 )
+from loadtests.ports import listen
 
 __all__ = [
     "DEFAULT_MIX",
@@ -83,7 +82,7 @@ class FeedServer:
         self._requested = dict.fromkeys(KINDS, 0)
         self._answered = dict.fromkeys(KINDS, 0)
         self._in_flight = dict.fromkeys(KINDS, 0)
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port, backlog=BACKLOG)
         self.url = "http://{}:{}".format(*self._socket.getsockname())
 
     def feed_url(self, kind: str, n: int) -> str:
@@ -151,17 +150,6 @@ class FeedServer:
             for kind, what in kinds.items()
         )
         return INDEX.format(rows="\n".join(rows), seed=self.seed)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        if not 0 <= port < 2**16:
-            raise OSError("a port is a number from 0 to 65535")
-        return socket.create_server((host, port), backlog=BACKLOG)
-    except OSError as error:
-        in_use = error.errno == errno.EADDRINUSE
-        reason = f"Port {port} of {host} is in use" if in_use else f"Can't listen at {host}:{port}: {error}"
-        raise UsageError(f"{reason}. Choose another with --port (0 takes a free one) or --host.") from error
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,9 +28,9 @@ from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
 from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
-from loadtests.queuebench.report import DATABASES, chart, number, text_table
+from loadtests.queuebench.report import DATABASES, chart, finding, number, text_table
 from loadtests.queuebench.stage import Stage
-from loadtests.queuebench.stats import Result, all_met
+from loadtests.queuebench.stats import Result, answers, status
 from loadtests.report.charts import save as save_figure
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine
@@ -65,7 +66,7 @@ class Findings:
             return Status.INTERRUPTED
         if self.error is not None:
             return self.error.exit_status
-        return Status.KEPT if all_met(self.results) else Status.BROKEN
+        return status(self.results)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(results, indent=1), flush=True)
     elif findings.results:
-        print(f"{text_table(findings.results)}\n", flush=True)
+        print(f"{text_table(findings.results)}\n\n{_summary(findings.results, plan)}", flush=True)
     if findings.error is not None:
         print(f"loadtests queue: {findings.error}", file=sys.stderr)
     save(results, plan, findings, folder)
@@ -123,11 +124,19 @@ def run(plan: Plan, folder: Path) -> Findings:
     return findings
 
 
+def _summary(results: Sequence[Result], plan: Plan) -> str:
+    """The verdict in a sentence, and what decides where it is in doubt."""
+    measures = dict.fromkeys(each.measure for each in results if "undecided" in answers([each]))
+    rounds = max(Sizes.rounds, 2 * plan.sizes.rounds)
+    more = f" More rounds may decide: --rounds {rounds} --only {','.join(measures)}"
+    return textwrap.fill(f"{finding(results)}.{more if measures else ''}", 80)
+
+
 def results_of(plan: Plan, findings: Findings, started: datetime) -> dict[str, Any]:
     """What results.json will hold."""
     return {
         "schema": "500ms/queue-results",
-        "version": 1,
+        "version": 2,
         "started_at": started.isoformat(timespec="seconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
@@ -204,6 +213,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.peers and not all(importlib.util.find_spec(name) for name in PEER_PACKAGES):
         raise UsageError('The other queues are not installed; run: make bench-queue ARGS="--peers"')
     sizes = QUICK if options.quick else Sizes()
+    if options.rounds is not None:
+        sizes = replace(sizes, rounds=options.rounds)
     return Plan(databases, options.only, sizes, options.peers, options.seed)
 
 
@@ -214,6 +225,12 @@ def _measures(text: str) -> tuple[str, ...]:
         if name not in MEASURES:
             raise argparse.ArgumentTypeError(f"there is no measure {name!r}; there are {', '.join(MEASURES)}")
     return tuple(name for name in MEASURES if name in names)
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds from 1 to 1000")
+    return int(text)
 
 
 def _first_line(measure: object) -> str:
@@ -243,6 +260,12 @@ def _parser() -> argparse.ArgumentParser:
         help="take only these measures (see below)",
     )
     option("--peers", action="store_true", help="measure Huey, Procrastinate and PgQueuer as well")
+    option(
+        "--rounds",
+        type=_rounds,
+        metavar="N",
+        help=f"how often each sample is taken (default: {Sizes.rounds}); fewer than 6 decide nothing",
+    )
     option("--quick", action="store_true", help="small sizes, which say nothing about speed")
     option("--seed", type=int, default=1, metavar="N", help="seed of the random waits (default: 1)")
     option("--json", action="store_true", help="print the results as JSON instead of a table")
