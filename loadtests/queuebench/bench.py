@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from loadtests.arguments import count
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
 from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
@@ -127,7 +128,7 @@ def run(plan: Plan, folder: Path) -> Findings:
 def _summary(results: Sequence[Result], plan: Plan) -> str:
     """The verdict in a sentence, and what decides where it is in doubt."""
     measures = dict.fromkeys(each.measure for each in results if "undecided" in answers([each]))
-    rounds = max(Sizes.rounds, 2 * plan.sizes.rounds)
+    rounds = 3 * plan.sizes.rounds
     more = f" More rounds may decide: --rounds {rounds} --only {','.join(measures)}"
     return textwrap.fill(f"{finding(results)}.{more if measures else ''}", 80)
 
@@ -155,8 +156,8 @@ def save(results: dict[str, Any], plan: Plan, findings: Findings, folder: Path) 
     """Write results.json and figures/queue.png and .svg into `folder`. Raises WriteError."""
     machine = results["machine"]
     subtitle = (
-        f"jobs a second, median of rounds: {plan.sizes.rounds}; thin line: lowest to highest; dashed: target;"
-        f" {machine['cores']} cores, Python {machine['python']}"
+        f"jobs a second, median of {plan.sizes.rounds} rounds or more; thin line: lowest to highest;"
+        f" dashed: target; {machine['cores']} cores, Python {machine['python']}"
     )
 
     def draw(figures: Path) -> None:
@@ -227,12 +228,6 @@ def _measures(text: str) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name in names)
 
 
-def _rounds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds from 1 to 1000")
-    return int(text)
-
-
 def _first_line(measure: object) -> str:
     return (measure.__doc__ or "").partition("\n")[0]
 
@@ -262,11 +257,12 @@ def _parser() -> argparse.ArgumentParser:
     option("--peers", action="store_true", help="measure Huey, Procrastinate and PgQueuer as well")
     option(
         "--rounds",
-        type=_rounds,
+        type=count,
         metavar="N",
-        help=f"how often each sample is taken (default: {Sizes.rounds}); fewer than 6 decide nothing",
+        help=f"how often each sample is taken (default: {Sizes.rounds}), up to {Sizes.series} times as often"
+        " where that leaves a target undecided",
     )
-    option("--quick", action="store_true", help="small sizes, which say nothing about speed")
+    option("--quick", action="store_true", help="a single small round, which decides nothing")
     option("--seed", type=int, default=1, metavar="N", help="seed of the random waits (default: 1)")
     option("--json", action="store_true", help="print the results as JSON instead of a table")
     option("--out", type=Path, metavar="DIR", help="folder for the results (default: reports/queue-<time>)")
