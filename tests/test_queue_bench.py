@@ -191,7 +191,7 @@ def test_systems_take_turns_and_change_places(tmp_path: Path) -> None:
 def test_rounds_are_added_until_every_target_is_decided(
     limit: float, series: int, answer: Answer, tmp_path: Path
 ) -> None:
-    """Three rounds decide nothing, six do, unless the ratio is too near the limit: then it stays undecided."""
+    """Three rounds decide nothing. Six do, unless the ratio is too near the limit: that stays undecided."""
     sampled = Sampled(tmp_path, ours=8.0, plain=4.0)
     (line,) = sampled.measure(Target("at least", limit))
     assert answers([line]) == [answer]

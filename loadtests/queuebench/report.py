@@ -31,8 +31,8 @@ OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that are sa
 def text_table(results: Sequence[Result]) -> str:
     """All lines as text, by database, 80 columns wide."""
     lines = [
-        "Medians of the rounds, in jobs a second unless a unit is given. Ratio:",
-        "jobqueue's figure over the other's. Its 95 % interval decides; ?: the target lies within.",
+        "Medians of rounds, in jobs a second unless a unit is given. Ratio: jobqueue's",
+        "figure over the other's. Its 95 % interval decides; ?: the target lies within.",
     ]
     for database, name in DATABASES.items():
         mine = [each for each in results if each.database == database]
