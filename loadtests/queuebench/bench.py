@@ -93,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{text_table(findings.results)}\n\n{_summary(findings.results, plan)}", flush=True)
     if findings.error is not None:
         print(f"loadtests queue: {findings.error}", file=sys.stderr)
+    if findings.interrupted:
+        print("Interrupted: these are the measures taken until then.", file=sys.stderr)
     save(results, plan, findings, folder)
     if findings.results and not options.json:
         print(f"Written to {folder}")

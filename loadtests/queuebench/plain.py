@@ -15,10 +15,11 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from jobqueue.wakeup import LISTEN_SECONDS, LOOK_SECONDS
-
 HANDLER = '{"job":"NoOp","arguments":{}}'
 CHANNEL = "plain_jobs"
+# How often an idle loop wakes: as often as jobqueue's watcher should. Its own constants are what is measured.
+LOOK_SECONDS = 0.015
+LISTEN_SECONDS = 0.2
 COLUMNS = "(priority, handler, run_at, queue, max_attempts, created_at, updated_at)"
 WORKER = "a hand-written loop"
 Claimed = list[tuple[int, str]]  # ids and handlers
@@ -110,7 +111,7 @@ def send(url: str, handlers: Iterable[str]) -> None:
 def handlers_as_they_come(url: str) -> Iterator[str]:
     """Claim each new job, and delete it when the next is asked for; yields its handler. Never ends.
 
-    It waits as jobqueue's watcher does: LISTEN on PostgreSQL, a look at data_version on SQLite, as often.
+    It waits as jobqueue's watcher does: LISTEN on PostgreSQL, looks at data_version on SQLite.
     """
     with _open(url) as connection:
         if isinstance(connection, sqlite3.Connection):
@@ -162,7 +163,9 @@ def _open(url: str) -> Any:
     """A connection that closes with its `with` block."""
     if sa.make_url(url).get_backend_name() == "postgresql":
         return psycopg.connect(postgres_dsn(url), autocommit=True)
-    connection = sqlite3.connect(sa.make_url(url).database or "", isolation_level=None, factory=_Closing)
+    connection = sqlite3.connect(
+        sa.make_url(url).database or "", timeout=60, isolation_level=None, factory=_Closing
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection

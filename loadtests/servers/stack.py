@@ -30,14 +30,13 @@ from loadtests.errors import ProcessError
 from loadtests.ports import listen
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database, database_server, fresh_database
-from loadtests.servers.processes import Process
+from loadtests.servers.processes import START_SECONDS, Process
 from loadtests.servers.slotmeter import FOLDER
 
 HOST = "127.0.0.1"
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
 FEED_PORTS = (9000, *(feeds for _, feeds in PORTS.values()))  # 9000: `python -m loadtests feedserver` alone
 WORKING = "Starting job worker"  # printed by a worker when it starts
-READY_SECONDS = 60.0  # hundreds of slots take a while to start
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Stack:
         workers = [self.start_worker() for _ in range(settings.workers if settings.app == "queued" else 0)]
         self.url = app.wait_for_address()
         processes = settings.slots if settings.slot_kind == "processes" else 1
-        app.wait_for(r"Slot ready", READY_SECONDS, processes)
+        app.wait_for(r"Slot ready", times=processes)
         _wait_until_healthy(self.url, app)
         for worker in workers:
             worker.wait_for(WORKING)
@@ -191,10 +190,10 @@ def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> li
 
 
 def _wait_until_healthy(url: str, app: Process) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=READY_SECONDS) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=START_SECONDS) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError) as error:
