@@ -83,7 +83,8 @@ class FeedServer:
         self._answered = dict.fromkeys(KINDS, 0)
         self._in_flight = dict.fromkeys(KINDS, 0)
         self._socket = listen(host, port, backlog=BACKLOG)
-        self.url = "http://{}:{}".format(*self._socket.getsockname())
+        address, port = self._socket.getsockname()[:2]
+        self.url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
     def feed_url(self, kind: str, n: int) -> str:
         """The address of feed `n` of a kind, or of `mix`."""
