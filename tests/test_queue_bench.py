@@ -21,8 +21,7 @@ from conftest import still_running, wait_until
 from loadtests.__main__ import main
 from loadtests.errors import UsageError
 from loadtests.queuebench import bench, report
-from loadtests.queuebench.measures import MEASURES, QUICK, Run
-from loadtests.queuebench.stage import Stage
+from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, Run
 from loadtests.queuebench.stats import (
     Answer,
     Result,
@@ -30,8 +29,9 @@ from loadtests.queuebench.stats import (
     answers,
     paired_ratio,
     result,
-    summarise,
+    spread_of,
 )
+from loadtests.queuebench.workbench import Workbench
 from loadtests.status import Status
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ def written(folder: Path) -> dict[str, Any]:
 
 def test_a_figure_is_the_median_of_its_rounds() -> None:
     """With the lowest and the highest beside it; every sample is kept."""
-    figure = summarise([30.0, 10.0, 20.0, 90.0])
+    figure = spread_of([30.0, 10.0, 20.0, 90.0])
     assert (figure.value, figure.low, figure.high) == (25.0, 10.0, 90.0)
     assert figure.samples == [30.0, 10.0, 20.0, 90.0]
 
@@ -71,7 +71,7 @@ def test_the_interval_leaves_out_more_of_more_rounds(
     rounds: int, interval: tuple[float, float] | None
 ) -> None:
     """The ranks of a binomial table: one freak round in nine does not decide."""
-    assert summarise([float(n) for n in range(rounds, 0, -1)]).interval == interval
+    assert spread_of([float(n) for n in range(rounds, 0, -1)]).interval == interval
 
 
 def test_a_ratio_pairs_the_rounds() -> None:
@@ -133,7 +133,7 @@ def test_one_missed_target_is_enough_to_fail() -> None:
 
 def test_the_table_has_80_columns_and_an_answer_beside_each_target() -> None:
     """Figures, ratios with their intervals, targets, yes or NO or a question mark."""
-    table = report.text_table([*lines(), of([0.9], Target("at least", 0.75))])
+    table = report.target_table([*lines(), of([0.9], Target("at least", 0.75))])
     assert max(map(len, table.splitlines())) <= 80
     assert re.search(r"enqueue, one a transaction +4,500\n", table)
     assert re.search(r"  plain driver +8,000 +0.56 0.50 to 0.62 ≥ 0.75  NO\n", table)
@@ -144,12 +144,12 @@ def test_the_table_has_80_columns_and_an_answer_beside_each_target() -> None:
 def test_the_longest_line_of_the_table_fits() -> None:
     """With a million jobs a second in both columns."""
     titles = ["drain, 1,000,000 waiting", "CPU of a bare interpreter", "50 threads, 100 ms jobs"]
-    names = [*report.NAMES, "10,000 waiting", "import sqlalchemy"]
+    names = [*report.SYSTEM_NAMES, "10,000 waiting", "import sqlalchemy"]
     samples = {name: [1_234_567.0] * 6 for name in ["jobqueue", *names]}
     targets = dict.fromkeys(names, Target("at least", 0.75))
     for title in titles:
         wide = result("deep", "sqlite", title, "jobs/s", samples, targets)
-        assert max(map(len, report.text_table([wide]).splitlines())) <= 80
+        assert max(map(len, report.target_table([wide]).splitlines())) <= 80
 
 
 def test_numbers_keep_three_digits() -> None:
@@ -165,7 +165,9 @@ class Sampled:
     def __init__(self, folder: Path, **figures: float):
         self.order: list[str] = []
         self.figures = figures
-        self.run = Run("sqlite", Stage("sqlite", folder), replace(QUICK, rounds=3, series=3), seed=1)
+        self.run = Run(
+            "sqlite", Workbench("sqlite", folder), replace(QUICK_SIZES, rounds=3, series=3), seed=1
+        )
 
     def measure(self, target: Target) -> list[Result]:
         def lines(taken: Mapping[str, list[float]]) -> list[Result]:
@@ -353,8 +355,8 @@ def test_a_process_that_fails_is_named_and_what_was_measured_is_kept(
     """Status 3, and the last lines of the process's output."""
 
     def broken(run: Run) -> list[Result]:
-        with run.stage.database() as url:
-            run.stage.program("jobqueue", "nothing", url, 1)
+        with run.workbench.database() as url:
+            run.workbench.program("jobqueue", "nothing", url, 1)
         return []
 
     monkeypatch.setitem(bench.MEASURES, "drain", broken)

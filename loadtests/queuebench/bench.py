@@ -27,22 +27,22 @@ import psycopg
 from loadtests.arguments import count
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
-from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
+from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
-from loadtests.queuebench.report import DATABASES, chart, finding, number, text_table
-from loadtests.queuebench.stage import Stage
+from loadtests.queuebench.report import DATABASES, chart, finding, number, target_table
 from loadtests.queuebench.stats import Result, answers, status
+from loadtests.queuebench.workbench import Workbench
 from loadtests.report.charts import save as save_figure
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine
 from loadtests.status import EXIT_STATUSES, Status
 
 PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer", "asyncpg")
-PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)
+MEASURED_PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)
 
 
 @dataclass(frozen=True)
-class Plan:
+class QueuePlan:
     """The options of a run."""
 
     databases: tuple[str, ...] = ("sqlite", "postgresql")  # or the URL of a PostgreSQL server
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(results, indent=1), flush=True)
     elif findings.results:
-        print(f"{text_table(findings.results)}\n\n{_summary(findings.results, plan)}", flush=True)
+        print(f"{target_table(findings.results)}\n\n{_summary(findings.results, plan)}", flush=True)
     if findings.error is not None:
         print(f"loadtests queue: {findings.error}", file=sys.stderr)
     if findings.interrupted:
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return findings.exit_status
 
 
-def run(plan: Plan, folder: Path) -> Findings:
+def run(plan: QueuePlan, folder: Path) -> Findings:
     """Take all measures. After Ctrl-C, or if it can't continue, returns what was measured until then."""
     findings = Findings()
     try:
@@ -116,7 +116,7 @@ def run(plan: Plan, folder: Path) -> Findings:
                     findings.versions[kind] = _database_version(server)
                     place = Path(work) / kind
                     place.mkdir()
-                    each = Run(kind, Stage(server, place), plan.sizes, plan.seed, plan.peers)
+                    each = Run(kind, Workbench(server, place), plan.sizes, plan.seed, plan.peers)
                     for name in plan.measures:
                         if name not in WITHOUT_DATABASE or number == 0:
                             _measure(name, each, findings)
@@ -127,7 +127,7 @@ def run(plan: Plan, folder: Path) -> Findings:
     return findings
 
 
-def _summary(results: Sequence[Result], plan: Plan) -> str:
+def _summary(results: Sequence[Result], plan: QueuePlan) -> str:
     """The verdict in a sentence, and what decides where it is in doubt."""
     measures = dict.fromkeys(each.measure for each in results if "undecided" in answers([each]))
     rounds = 3 * plan.sizes.rounds
@@ -135,7 +135,7 @@ def _summary(results: Sequence[Result], plan: Plan) -> str:
     return textwrap.fill(f"{finding(results)}.{more if measures else ''}", 80)
 
 
-def results_of(plan: Plan, findings: Findings, started: datetime) -> dict[str, Any]:
+def results_of(plan: QueuePlan, findings: Findings, started: datetime) -> dict[str, Any]:
     """What results.json will hold."""
     return {
         "schema": "500ms/queue-results",
@@ -154,7 +154,7 @@ def results_of(plan: Plan, findings: Findings, started: datetime) -> dict[str, A
     }
 
 
-def save(results: dict[str, Any], plan: Plan, findings: Findings, folder: Path) -> None:
+def save(results: dict[str, Any], plan: QueuePlan, findings: Findings, folder: Path) -> None:
     """Write results.json and figures/queue.png and .svg into `folder`. Raises WriteError."""
     machine = results["machine"]
     subtitle = (
@@ -188,7 +188,7 @@ def _measure(name: str, run: Run, findings: Findings) -> None:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    for name in PACKAGES:
+    for name in MEASURED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             yield name, version(name)
 
@@ -208,17 +208,17 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace) -> QueuePlan:
     """Raises UsageError."""
-    databases = Plan.databases if options.database is None else (options.database,)
+    databases = QueuePlan.databases if options.database is None else (options.database,)
     for database in databases:
         check_database(database)
     if options.peers and not all(importlib.util.find_spec(name) for name in PEER_PACKAGES):
         raise UsageError('The other queues are not installed; run: make bench-queue ARGS="--peers"')
-    sizes = QUICK if options.quick else Sizes()
+    sizes = QUICK_SIZES if options.quick else Sizes()
     if options.rounds is not None:
         sizes = replace(sizes, rounds=options.rounds)
-    return Plan(databases, options.only, sizes, options.peers, options.seed)
+    return QueuePlan(databases, options.only, sizes, options.peers, options.seed)
 
 
 def _measures(text: str) -> tuple[str, ...]:

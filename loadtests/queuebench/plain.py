@@ -16,14 +16,14 @@ import psycopg
 import sqlalchemy as sa
 
 HANDLER = '{"job":"NoOp","arguments":{}}'
-CHANNEL = "plain_jobs"
+PLAIN_CHANNEL = "plain_jobs"
 # How often an idle loop wakes: as often as jobqueue's watcher should. Its own constants are what is measured.
-LOOK_SECONDS = 0.015
-LISTEN_SECONDS = 0.2
+PLAIN_LOOK_SECONDS = 0.015
+PLAIN_LISTEN_SECONDS = 0.2
 COLUMNS = "(priority, handler, run_at, queue, max_attempts, created_at, updated_at)"
-WORKER = "a hand-written loop"
-Claimed = list[tuple[int, str]]  # ids and handlers
-Exchange = Callable[[Claimed], Claimed]
+PLAIN_WORKER = "a hand-written loop"
+ClaimedRows = list[tuple[int, str]]  # ids and handlers
+Exchange = Callable[[ClaimedRows], ClaimedRows]
 
 PICK = """SELECT id FROM jobs WHERE locked_by IS NULL AND failed_at IS NULL AND run_at <= {now}
     ORDER BY priority, run_at, id LIMIT {limit}"""
@@ -105,7 +105,7 @@ def send(url: str, handlers: Iterable[str]) -> None:
             else:
                 with connection.transaction():
                     connection.execute(POSTGRES_INSERT, _row(datetime.now(UTC), handler))
-                    connection.execute(f"NOTIFY {CHANNEL}")
+                    connection.execute(f"NOTIFY {PLAIN_CHANNEL}")
 
 
 def handlers_as_they_come(url: str) -> Iterator[str]:
@@ -117,7 +117,7 @@ def handlers_as_they_come(url: str) -> Iterator[str]:
         if isinstance(connection, sqlite3.Connection):
             wake_ups, exchange = _sqlite_changes(connection), _sqlite_exchange(connection, 1)
         else:
-            wake_ups, exchange = _notifications(connection), _postgres_exchange(connection, 1)
+            wake_ups, exchange = _notifications(url), _postgres_exchange(connection, 1)
         for _ in wake_ups:
             claimed = exchange([])
             while claimed:
@@ -129,19 +129,21 @@ def handlers_as_they_come(url: str) -> Iterator[str]:
 def _sqlite_changes(connection: sqlite3.Connection) -> Iterator[None]:
     seen = None
     while True:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(PLAIN_LOOK_SECONDS)
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if version != seen:
             seen = version
             yield
 
 
-def _notifications(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    connection.execute(f"LISTEN {CHANNEL}")
-    yield
-    while True:
-        for _ in connection.notifies(timeout=LISTEN_SECONDS, stop_after=1):
-            yield
+def _notifications(url: str) -> Iterator[None]:
+    """On a connection of its own: one that claims meanwhile would lose some."""
+    with psycopg.connect(postgres_dsn(url), autocommit=True) as connection:
+        connection.execute(f"LISTEN {PLAIN_CHANNEL}")
+        yield
+        while True:
+            if list(connection.notifies(timeout=PLAIN_LISTEN_SECONDS, stop_after=1)):
+                yield
 
 
 def postgres_dsn(url: str) -> str:
@@ -194,12 +196,12 @@ def _copy(connection: psycopg.Connection[Any], rows: Iterable[tuple[object, ...]
 
 
 def _sqlite_exchange(connection: sqlite3.Connection, batch: int) -> Exchange:
-    def exchange(done: Claimed) -> Claimed:
+    def exchange(done: ClaimedRows) -> ClaimedRows:
         connection.execute("BEGIN IMMEDIATE")
         if done:
             ids = [id for id, _ in done]
             connection.execute(f"DELETE FROM jobs WHERE id IN ({','.join('?' * len(done))})", ids)
-        rows = connection.execute(SQLITE_CLAIM, (_sqlite_now(), WORKER, batch)).fetchall()
+        rows = connection.execute(SQLITE_CLAIM, (_sqlite_now(), PLAIN_WORKER, batch)).fetchall()
         connection.execute("COMMIT")
         return [(row[0], row[2]) for row in rows]
 
@@ -207,8 +209,13 @@ def _sqlite_exchange(connection: sqlite3.Connection, batch: int) -> Exchange:
 
 
 def _postgres_exchange(connection: psycopg.Connection[Any], batch: int) -> Exchange:
-    def exchange(done: Claimed) -> Claimed:
-        values = {"done": [id for id, _ in done], "now": datetime.now(UTC), "worker": WORKER, "limit": batch}
+    def exchange(done: ClaimedRows) -> ClaimedRows:
+        values = {
+            "done": [id for id, _ in done],
+            "now": datetime.now(UTC),
+            "worker": PLAIN_WORKER,
+            "limit": batch,
+        }
         rows = connection.execute(POSTGRES_EXCHANGE, values, prepare=True).fetchall()
         return [(row[0], row[2]) for row in rows]
 

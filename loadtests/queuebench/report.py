@@ -6,11 +6,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.queuebench.stats import COMPARE, Answer, Other, Result, Summary, answers
+from loadtests.queuebench.stats import COMPARE, Answer, Other, Result, Spread, answers
 from loadtests.report.chartparts import COLOURS, GREY, head, house_style, inches
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
-NAMES = {
+SYSTEM_NAMES = {
     "plain": "plain driver",
     "plain-autocommit": "plain driver, autocommit",
     "plain-50": "plain driver, 50 at a time",
@@ -22,13 +22,13 @@ NAMES = {
     "procrastinate": "Procrastinate",
     "pgqueuer": "PgQueuer",
 }
-LINE = "{:29} {:>9} {:>9} {:>6} {:>12} {:>6} {:>3}"
+TARGET_LINE = "{:29} {:>9} {:>9} {:>6} {:>12} {:>6} {:>3}"
 MET: dict[Answer | None, str] = {None: "", "met": "yes", "missed": "NO", "undecided": "?"}
-JOBS = "jobs/s"
+JOBS_PER_S = "jobs/s"
 OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that are safe for colour-blind readers
 
 
-def text_table(results: Sequence[Result]) -> str:
+def target_table(results: Sequence[Result]) -> str:
     """All lines as text, by database, 80 columns wide."""
     lines = [
         "Medians of rounds, in jobs a second unless a unit is given. Ratio: jobqueue's",
@@ -38,7 +38,7 @@ def text_table(results: Sequence[Result]) -> str:
         mine = [each for each in results if each.database == database]
         if not mine:
             continue
-        lines += ["", LINE.format(name, "jobqueue", "other", "ratio", "interval", "target", "met")]
+        lines += ["", TARGET_LINE.format(name, "jobqueue", "other", "ratio", "interval", "target", "met")]
         lines.append("-" * 80)
         for each in mine:
             lines += _rows(each)
@@ -46,12 +46,12 @@ def text_table(results: Sequence[Result]) -> str:
 
 
 def _rows(line: Result) -> list[str]:
-    unit = "" if line.unit == JOBS else f", {line.unit}"
+    unit = "" if line.unit == JOBS_PER_S else f", {line.unit}"
     return [
-        LINE.format(line.title + unit, number(line.figure.value), "", "", "", "", ""),
+        TARGET_LINE.format(line.title + unit, number(line.figure.value), "", "", "", "", ""),
         *(
-            LINE.format(
-                f"  {NAMES.get(other.name, other.name)}",
+            TARGET_LINE.format(
+                f"  {SYSTEM_NAMES.get(other.name, other.name)}",
                 *("", number(other.figure.value), f"{other.ratio.value:.2f}", _interval(other.ratio)),
                 *(_target(other), MET[other.answer]),
             )
@@ -60,7 +60,7 @@ def _rows(line: Result) -> list[str]:
     ]
 
 
-def _interval(ratio: Summary) -> str:
+def _interval(ratio: Spread) -> str:
     return "" if ratio.interval is None else "{:.2f} to {:.2f}".format(*ratio.interval)
 
 
@@ -84,7 +84,7 @@ def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
     labelled with its value. The thin line runs from the lowest round to the highest; the dashed one is the
     target.
     """
-    panels = _panels([each for each in results if each.unit == JOBS])
+    panels = _panels([each for each in results if each.unit == JOBS_PER_S])
     if not panels:
         return None
     databases = [name for name in DATABASES if any(name in row for row in panels.values())]
@@ -145,7 +145,7 @@ def _bars(axes: Axes, line: Result) -> None:
         most = max(most, limit)
     axes.set_xlim(0, most * 1.2)
     axes.set_ylim(len(figures) - 0.5, -0.5)
-    axes.set_yticks(places, [NAMES.get(name, name) for name in figures])
+    axes.set_yticks(places, [SYSTEM_NAMES.get(name, name) for name in figures])
     axes.set_xticks([])
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)

@@ -13,7 +13,7 @@ COMPARE = {"at least": "≥", "more than": ">", "less than": "<"}
 
 
 @dataclass(frozen=True)
-class Summary:
+class Spread:
     """One figure, the lowest and highest of the rounds behind it, and every sample."""
 
     value: float
@@ -35,7 +35,7 @@ class Target:
     rule: Literal["at least", "more than", "less than"]
     limit: float
 
-    def answer(self, ratio: Summary) -> Answer:
+    def answer(self, ratio: Spread) -> Answer:
         """Met or missed if the whole interval of the ratio says so; otherwise undecided."""
         if ratio.interval is None:
             return "undecided"
@@ -53,8 +53,8 @@ class Other:
     """A system that jobqueue was compared with. `ratio` is jobqueue's figure over the other's."""
 
     name: str
-    figure: Summary
-    ratio: Summary
+    figure: Spread
+    ratio: Spread
     target: Target | None
     answer: Answer | None
 
@@ -70,29 +70,29 @@ class Result:
     database: str
     title: str
     unit: str
-    figure: Summary
+    figure: Spread
     others: list[Other]
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
-def summarise(samples: Sequence[float]) -> Summary:
+def spread_of(samples: Sequence[float]) -> Spread:
     """The median of the rounds' samples, of which there is at least one.
 
-    >>> summarise([3.0, 1.0, 2.0])
-    Summary(value=2.0, low=1.0, high=3.0, samples=[3.0, 1.0, 2.0])
+    >>> spread_of([3.0, 1.0, 2.0])
+    Spread(value=2.0, low=1.0, high=3.0, samples=[3.0, 1.0, 2.0])
     """
-    return Summary(median(samples), min(samples), max(samples), list(samples))
+    return Spread(median(samples), min(samples), max(samples), list(samples))
 
 
-def paired_ratio(ours: Sequence[float], others: Sequence[float]) -> Summary:
+def paired_ratio(ours: Sequence[float], others: Sequence[float]) -> Spread:
     """The median of ours over the other's, round by round: what slows a round slows both.
 
     >>> paired_ratio([2.0, 3.0, 8.0], [1.0, 1.0, 2.0]).value
     3.0
     """
-    return summarise([mine / other for mine, other in zip(ours, others, strict=True)])
+    return spread_of([mine / other for mine, other in zip(ours, others, strict=True)])
 
 
 def result(
@@ -111,8 +111,8 @@ def result(
     others = []
     for name, theirs in rest:
         ratio, target = paired_ratio(ours, theirs), (targets or {}).get(name)
-        others.append(Other(name, summarise(theirs), ratio, target, target.answer(ratio) if target else None))
-    return Result(measure, database, title, unit, summarise(ours), others)
+        others.append(Other(name, spread_of(theirs), ratio, target, target.answer(ratio) if target else None))
+    return Result(measure, database, title, unit, spread_of(ours), others)
 
 
 def answers(results: Sequence[Result]) -> list[Answer]:

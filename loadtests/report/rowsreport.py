@@ -171,7 +171,7 @@ def _cells(summary: Summary) -> list[str]:
     ]
 
 
-CELLS = (
+COLUMN_GROUPS = (
     ("requests", ["all", "failed", "unfinished", "dropped"]),
     ("over the rule", ["share", "95 % interval"]),
     ("latency", ["mean", "p50", "p95", "p99", "max"]),
@@ -185,7 +185,7 @@ def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Ta
             Line([title(group), *_cells(summarise(members, recording.ended_s, recording.rule_ms))])
             for group, members in by_group(rows).items()
         ]
-        return Table("every group", [("", ["group"]), *CELLS], [Body("", lines)])
+        return Table("every group", [("", ["group"]), *COLUMN_GROUPS], [Body("", lines)])
     bodies = []
     for group, members in by_group(rows).items():
         names: dict[str, list[Row]] = {}
@@ -196,7 +196,7 @@ def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Ta
             for name, each in sorted(names.items())
         ]
         bodies.append(Body(title(group), lines))
-    return Table("every name", [("", ["name"]), *CELLS], bodies)
+    return Table("every name", [("", ["name"]), *COLUMN_GROUPS], bodies)
 
 
 def naive_table(rows: Sequence[Row], recording: Recording) -> Table:

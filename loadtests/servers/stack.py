@@ -30,7 +30,7 @@ from loadtests.errors import ProcessError
 from loadtests.ports import listen
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database, database_server, fresh_database
-from loadtests.servers.processes import START_SECONDS, Process
+from loadtests.servers.processes import PROCESS_START_SECONDS, Process
 from loadtests.servers.slotmeter import FOLDER
 
 HOST = "127.0.0.1"
@@ -190,10 +190,10 @@ def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> li
 
 
 def _wait_until_healthy(url: str, app: Process) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PROCESS_START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=START_SECONDS) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=PROCESS_START_SECONDS) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError) as error:
