@@ -239,7 +239,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests queue",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes.",
+        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes,\n"
+        "and longer on a busy machine: rounds are added while a target is undecided.",
         epilog=f"measures:\n{about}\n\n{EXIT_STATUSES}",
     )
     option = parser.add_argument
