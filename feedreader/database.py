@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -94,10 +95,10 @@ def create_all(engine: Engine, metadata: MetaData) -> None:
         metadata.create_all(connection)
 
 
-def insert_into(table: Any, session: Session) -> postgresql.Insert:
-    """An INSERT that supports ON CONFLICT, which both databases spell the same way."""
+def insert_for(session: Session) -> Callable[[Any], postgresql.Insert]:
+    """Makes, for a table, an INSERT that supports ON CONFLICT, which both databases spell the same way."""
     make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    return cast(postgresql.Insert, make(table))
+    return cast(Callable[[Any], postgresql.Insert], make)
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
@@ -115,10 +116,10 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    cursor = connection.connection.cursor()  # SQLAlchemy's own execution would take longer than the reading
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
-        connection.exec_driver_sql("BEGIN")
+        cursor.execute("BEGIN")
         return
-    cursor = connection.connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 0")
     try:
         _execute_when_free(cursor, "BEGIN IMMEDIATE")
