@@ -2,13 +2,14 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
@@ -56,7 +57,13 @@ def make_engine(url: str) -> Engine:
     if backend == "postgresql":
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+        try:
+            return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+        except (ImportError, NoSuchModuleError) as error:
+            raise SettingsError(
+                f"The driver of {parsed.drivername}:// is not installed ({error}). Install psycopg 3,"
+                " pip install 'jobqueue-500ms[postgresql]', and begin the URL with postgresql:"
+            ) from error
     if backend != "sqlite":
         raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")
     if not parsed.database or parsed.database == ":memory:":
@@ -88,10 +95,10 @@ def create_all(engine: Engine, metadata: MetaData) -> None:
         metadata.create_all(connection)
 
 
-def insert_into(table: Any, session: Session) -> postgresql.Insert:
-    """An INSERT that supports ON CONFLICT, which both databases spell the same way."""
+def insert_for(session: Session) -> Callable[[Any], postgresql.Insert]:
+    """Makes, for a table, an INSERT that supports ON CONFLICT, which both databases spell the same way."""
     make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    return cast(postgresql.Insert, make(table))
+    return cast(Callable[[Any], postgresql.Insert], make)
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

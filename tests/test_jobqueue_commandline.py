@@ -48,7 +48,8 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
         ("--database jobs.db", ["'jobs.db' is not a database URL"]),
         ("--database sqlite://", ["one connection sees; name a file"]),
         ("--database mysql://h/x", ["needs SQLite or PostgreSQL, not mysql"]),
-        ("--database postgresql+nosuch://h/x", ["import failed", "postgresql.nosuch"]),
+        ("--database postgresql+nosuch://h/x", ["postgresql.nosuch", "jobqueue-500ms[postgresql]"]),
+        ("--database sqlite+nosuch:///x", ["sqlite.nosuch", "Begin the URL with sqlite:"]),
         ("--database sqlite:///jobs.db --import no_such_module", ["import failed", "'no_such_module'"]),
         ("--threads 0", ["argument --threads: '0' is not a number above 0, up to 1e+09"]),
         ("--threads 1.5", ["argument --threads: '1.5' is not a number"]),
@@ -120,7 +121,7 @@ def test_without_a_command_usage_is_shown() -> None:
         capture_output=True,
         check=False,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert ran.returncode == 2
     assert "the following arguments are required: COMMAND" in ran.stderr

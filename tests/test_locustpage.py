@@ -83,7 +83,7 @@ def button(browser: webdriver.Chrome, name: str) -> WebElement:
 
 def asked(feeds: str) -> int:
     """How many feeds the feed server was asked for."""
-    stats: dict[str, Any] = requests.get(f"{feeds}/stats", timeout=10).json()
+    stats: dict[str, Any] = requests.get(f"{feeds}/stats", timeout=60).json()
     return sum(stats["requested"].values())
 
 
@@ -112,6 +112,7 @@ def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_start
         button(browser, "start").click()
         seen(browser, By.XPATH, TAB).click()
         wait_until(lambda: asked(feeds) > 5, "feeds that are fetched")
+        wait_until(lambda: "POST /feeds" in seen(browser, By.CSS_SELECTOR, "#verdict table").text, "figures")
         assert "A test is running" in seen(browser, By.ID, "verdict").text
         button(browser, "stop").click()
         wait_until(lambda: "The rule, " in seen(browser, By.ID, "verdict").text, "the verdict")
@@ -123,6 +124,6 @@ def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_start
 def answers(url: str) -> bool:
     """Whether a page can be loaded."""
     try:
-        return requests.get(url, timeout=10).ok
+        return requests.get(url, timeout=60).ok
     except requests.ConnectionError:
         return False

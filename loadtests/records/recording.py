@@ -14,7 +14,7 @@ from loadtests.files import writing
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, read_rows, write_rows
 
-SCHEMA, VERSION = "500ms/recording", 1
+RECORDING_SCHEMA, RECORDING_VERSION = "500ms/recording", 1
 
 Model = Literal["closed", "open"]
 
@@ -80,12 +80,17 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     # What it is judged by.
     rule_ms: float = RULE_MS
     most_over: float = MOST_OVER
+    # Of a load that may end as soon as it is decided: how often each stage was looked at (one number if there
+    # are no stages), and up to when requests were counted, if that was why it ended.
+    looks: tuple[int, ...] = ()
+    decided_s: float | None = None
     # What came of it.
     visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule does not apply
     arrivals: Arrivals | None = None  # of open load
     resent: int = 0  # requests sent twice, because the server had closed their idle connection
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
+    clock_error_s: float = 0.0  # to within which the clocks of the load generators are known to agree
     faults: tuple[str, ...] = ()  # why the load is in doubt by the generator's own account, in words
     lag: tuple[Lag, ...] = ()
     vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
@@ -134,7 +139,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError."""
-    about = {"schema": SCHEMA, "version": VERSION, **msgspec.to_builtins(recording)}
+    about = {"schema": RECORDING_SCHEMA, "version": RECORDING_VERSION, **msgspec.to_builtins(recording)}
     del about["rows"]
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +161,7 @@ def read_recording(path: Path) -> Recording:
         ) from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{beside} is not a recording: {error}") from error
-    if about.get("schema") != SCHEMA or about.get("version") != VERSION:
+    if about.get("schema") != RECORDING_SCHEMA or about.get("version") != RECORDING_VERSION:
         raise UsageError(
             f"{beside} is not of this version of loadtests.plugin, and lacks what a verdict needs:"
             " measure again"
