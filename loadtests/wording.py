@@ -32,8 +32,15 @@ def percent(share: float) -> str:
 
 def share_interval(interval: Sequence[float]) -> str:
     """The interval of a share in percent: "0 to 3.6 %"."""
-    low, high = (percent(end).removesuffix(" %") for end in interval)
-    return f"{low} to {high} %"
+    low, high = interval
+    return span(low, high, percent)
+
+
+def span(low: float | None, high: float | None, say: Callable[[float], str]) -> str:
+    """An interval: "201 to 230 ms", "950 ms to 1.2 s"; an end that is not bounded is "?"."""
+    first, last = ("?" if end is None else say(end) for end in (low, high))
+    number, _, unit = first.rpartition(" ")
+    return f"{number if number and last.endswith(f' {unit}') else first} to {last}"
 
 
 def figure(summary: Summary, key: LatencyKey, at_least: str = "≥ ") -> str:

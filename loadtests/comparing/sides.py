@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.comparing.differences import bootstrap_errors
 from loadtests.errors import UsageError
+from loadtests.judging.bootstrap import bootstrap_errors
 from loadtests.judging.judge import StageVerdict, judge
 from loadtests.judging.points import condition_key
 from loadtests.records.figures import FigureKey, Summary

@@ -11,6 +11,7 @@ from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
 from loadtests.records.constants import MOST_OVER, RULE_MS
+from loadtests.records.expectations import expectation
 
 MODELS = ("closed", "open")
 
@@ -31,7 +32,8 @@ class Load:
     seed: int = 1
     rows: Path | None = None
     rule_ms: float = RULE_MS
-    fail_over: float | None = None  # percent; only with it does the exit status follow the verdict
+    fail_over: float | None = None  # percent
+    expectations: tuple[str, ...] = ()  # beyond the rule
 
     @property
     def open(self) -> bool:
@@ -41,6 +43,11 @@ class Load:
     def most_over(self) -> float:
         """The share of a group's requests that may take longer than the rule says."""
         return MOST_OVER if self.fail_over is None else self.fail_over / 100
+
+    @property
+    def sets_status(self) -> bool:
+        """True if the exit status is to follow the verdict."""
+        return self.fail_over is not None or bool(self.expectations)
 
     def pieces(self) -> list[Piece]:
         """The rates of open load over time."""
@@ -139,6 +146,17 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         include_in_web_ui=False,
     )
     option(
+        "--expect",
+        metavar="EXPECTATION",
+        type=expected,
+        action="append",
+        default=[],
+        help="judge this, too, and let the exit status follow all verdicts; repeatable. A group, a name in"
+        " quotes or all; a percentile, mean, over (the share over the --rule or failed), failed (a share) or"
+        " rate; <, <=, > or >=; a number in ms, s, %% or /s. Such as 'pay p99.9 < 2s' or 'all failed < 1%%'",
+        include_in_web_ui=False,
+    )
+    option(
         "--help-load",
         action="help",
         help="show all options and exit (Locust prints its --help before it knows those of a locustfile)",
@@ -163,6 +181,7 @@ def load_from(options: Any) -> Load:
         rows=rows,
         rule_ms=options.rule,
         fail_over=options.fail_over,
+        expectations=tuple(options.expect),
     )
     _check(load)
     return load
@@ -234,6 +253,14 @@ def not_negative(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or above")
     return number
+
+
+def expected(text: str) -> str:
+    """Parse an expectation; returns it in words, as a recording holds it."""
+    try:
+        return expectation(text).text
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def steps(text: str) -> tuple[float, ...]:

@@ -91,6 +91,7 @@ def with_plan(
         seed=load.seed,
         rule_ms=load.rule_ms,
         most_over=load.most_over,
+        expectations=load.expectations,
         processes_lost=lost,
     )
 

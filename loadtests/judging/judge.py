@@ -1,4 +1,4 @@
-"""The one judge: what a recording proves about the rule. Pure.
+"""The one judge: what a recording proves about the rule, and about the expectations beyond it. Pure.
 
 Everything that reports on a load asks it: the plugin in the terminal and on Locust's page, the bench, the
 report of a file of requests, `compare`, and the floor. So they can't contradict one another.
@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
+from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
 from loadtests.judging.fitness import MOST_SENT_LATE, sent_late_ms, unfit_reasons
-from loadtests.judging.rule import more_needed, word_of
+from loadtests.judging.rule import all_of, more_needed, word_of
 from loadtests.judging.samples import by_group, nearest_rank, summarise
 from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
 from loadtests.status import Status
 from loadtests.wording import counted
+
+STATUS_OF: dict[Word, Status] = {
+    "kept": Status.KEPT,
+    "broken": Status.BROKEN,
+    "undecided": Status.UNDECIDED,
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Health(NamedTuple):
 
 @dataclass(frozen=True)
 class StageVerdict:
-    """A period of constant load: what its requests prove about the rule, and why they may prove nothing."""
+    """A period of constant load: what its requests prove about the rule and the expectations beyond it, and
+    why they may prove nothing.
+    """
 
     stage: Stage | None  # of a stepped load
     start: float  # the judged time, in seconds, without the warm-up
@@ -52,16 +61,15 @@ class StageVerdict:
     groups: tuple[GroupVerdict, ...]
     health: Health | None  # None: it was not sampled
     doubts: tuple[str, ...]  # why the load is not fit; empty if it is
+    expectations: tuple[ExpectationVerdict, ...] = ()
 
     @property
     def status(self) -> Status:
         """Kept, broken, undecided, or not fit."""
-        words = {each.word for each in self.groups} - {"visit"}
+        words: list[Word] = [each.word for each in self.groups if each.word != "visit"]
         if self.doubts or not words:
             return Status.UNFIT
-        if "broken" in words:
-            return Status.BROKEN
-        return Status.UNDECIDED if "undecided" in words else Status.KEPT
+        return STATUS_OF[all_of([*words, *(each.word for each in self.expectations)])]
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,10 @@ class Judgement:
 
     @property
     def status(self) -> Status:
-        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept."""
+        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept.
+
+        A stage is broken if the rule or an expectation is.
+        """
         return Status.USAGE if self.absent else worst(stage.status for stage in self.stages)
 
 
@@ -118,7 +129,8 @@ def judge_window(
     found = tuple(
         _doubts(recording, rows, health, None if users is None else (users, recording.users_at(end)))
     )
-    return StageVerdict(stage, start, until, rows, groups, health, found)
+    expected = (judge_expectation(each, recording, rows, (start, until)) for each in recording.expectations)
+    return StageVerdict(stage, start, until, rows, groups, health, found, tuple(expected))
 
 
 def _judge_group(group: str, rows: Sequence[Row], recording: Recording) -> GroupVerdict:

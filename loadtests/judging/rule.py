@@ -5,11 +5,13 @@ group of requests keeps it if at most 1 % of them took longer, or failed. The ve
 the 95 % interval of that share lies on one side of the limit, and *undecided* if it spans the limit.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Generic, Literal, TypedDict, TypeVar
 
 from loadtests.judging.intervals import clopper_pearson
 from loadtests.records.constants import MOST_OVER
+from loadtests.records.expectations import Comparison
 from loadtests.records.figures import Word
 
 Ruled = Literal["submit", "browse"]
@@ -39,8 +41,19 @@ def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
     """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
     if not judged:
         return "undecided"
-    low, high = clopper_pearson(over, judged)
-    return "kept" if high <= most_over else "broken" if low > most_over else "undecided"
+    return word_for("<=", *clopper_pearson(over, judged), most_over)
+
+
+def word_for(comparison: Comparison, low: float | None, high: float | None, limit: float) -> Word:
+    """What the interval from `low` to `high` of a figure (None: unbounded) proves about its limit."""
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    kept, broken = {
+        "<": (most < limit, least >= limit),
+        "<=": (most <= limit, least > limit),
+        ">": (least > limit, most <= limit),
+        ">=": (least >= limit, most < limit),
+    }[comparison]
+    return "kept" if kept else "broken" if broken else "undecided"
 
 
 def all_of(words: Iterable[Word]) -> Word:

@@ -13,6 +13,7 @@ Four rules decide every figure here:
 
 import math
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from loadtests.judging.intervals import clopper_pearson, percentile_ranks
 from loadtests.records.constants import RULE_MS
@@ -97,7 +98,7 @@ class Samples:
         self._answered = sorted(answered)
         self._least = sorted([*self._answered, *waiting])
 
-    def percentile(self, percent: int) -> tuple[float | None, bool]:
+    def percentile(self, percent: int | Fraction) -> tuple[float | None, bool]:
         """`(value, exact)` of the nearest-rank percentile; `(None, True)` without samples.
 
         It is exact if its smallest and largest possible values agree. If not, `value` is the smallest: a
@@ -108,7 +109,7 @@ class Samples:
         rank = rank_of(len(self._least), percent)
         return self._least[rank - 1], self._least[rank - 1] == self._most(rank)
 
-    def interval(self, percent: int) -> list[float | None] | None:
+    def interval(self, percent: int | Fraction) -> list[float | None] | None:
         """The 95 % interval `[low, high]` of the true percentile; None if there are too few samples.
 
         `low` is the smallest possible value of its order statistic, `high` the largest of its own, so
@@ -137,6 +138,6 @@ def nearest_rank(samples: Sequence[float], percent: int) -> float:
     return sorted(samples)[rank_of(len(samples), percent) - 1]
 
 
-def rank_of(count: int, percent: int) -> int:
+def rank_of(count: int, percent: int | Fraction) -> int:
     """The rank of the nearest-rank percentile among `count` samples, counted from 1."""
-    return max(1, -(-percent * count // 100))  # in integers: 0.07 * 100 is 7.000000000000001
+    return max(1, -(-percent * count // 100))  # without floats: 0.07 * 100 is 7.000000000000001

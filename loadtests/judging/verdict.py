@@ -6,6 +6,7 @@ The verdict is on points: all repeats of a condition together. The rule is in lo
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from loadtests.judging.judge import STATUS_OF
 from loadtests.judging.points import points
 from loadtests.judging.rule import RULED, all_of, broken_shares, more_needed
 from loadtests.records.constants import RULE_MS
@@ -88,7 +89,7 @@ def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
 def _status(judged: Sequence[Point]) -> Status:
     """Of points that are all fit."""
     word = all_of(_series_word(each) for each in _series(judged))
-    return {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED}[word]
+    return STATUS_OF[word]
 
 
 def _series(measured: Sequence[Point]) -> list[list[Point]]:

@@ -80,6 +80,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     # What it is judged by.
     rule_ms: float = RULE_MS
     most_over: float = MOST_OVER
+    expectations: tuple[str, ...] = ()  # beyond the rule, in words: see expectations.py
     # What came of it.
     visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule does not apply
     arrivals: Arrivals | None = None  # of open load

@@ -74,22 +74,33 @@ def _window(recording: Recording) -> tuple[float, float]:
 def headline(judgement: Judgement) -> str:
     """The verdict in one line."""
     rule = f"the rule of {duration(judgement.recording.rule_ms)}"
-    groups = [(stage, group) for stage in judgement.stages if not stage.doubts for group in stage.groups]
+    fit = [stage for stage in judgement.stages if not stage.doubts]
+    groups = [(stage, group) for stage in fit for group in stage.groups]
+    expected = [(stage, each) for stage in fit for each in stage.expectations]
     match judgement.status:
         case Status.USAGE:
             return "Nothing was tested"
         case Status.UNFIT:
             return "Not fit for a verdict"
         case Status.KEPT:
-            return f"All groups of requests kept {rule}"
+            more = " and what else was expected" if expected else ""
+            return f"All groups of requests kept {rule}{more}"
         case Status.UNDECIDED:
             unsure = dict.fromkeys(title(group.group) for _, group in groups if group.word == "undecided")
-            return f"Too few requests to say whether {' and '.join(unsure)} kept {rule}"
+            told = [f"{' and '.join(unsure)} kept {rule}"] if unsure else []
+            told += dict.fromkeys(f"“{each.text}” holds" for _, each in expected if each.word == "undecided")
+            return f"Too few requests to say whether {' and '.join(told)}"
     broken = [(stage, group) for stage, group in groups if group.word == "broken"]
+    if not broken:
+        stage, first = next((stage, each) for stage, each in expected if each.word == "broken")
+        return f"Not as expected{_with(stage, judgement.recording)}: {first.text} is broken, {first.reason}"
     stage, worst = max(broken, key=lambda each: each[1].summary["share_over"] or 0.0)
-    load = f" with {_load(stage, judgement.recording)}" if stage.stage else ""
-    share = percent(worst.summary["share_over"] or 0.0)
+    share, load = percent(worst.summary["share_over"] or 0.0), _with(stage, judgement.recording)
     return f"{title(worst.group)} broke {rule}{load}: {share} took longer or failed"
+
+
+def _with(stage: StageVerdict, recording: Recording) -> str:
+    return f" with {_load(stage, recording)}" if stage.stage else ""
 
 
 def _load(verdict: StageVerdict, recording: Recording) -> str:
@@ -109,6 +120,7 @@ def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
         "heading": heading,
         "doubts": verdict.doubts,
         "groups": [(title(each.group), each.word, _reason(each, recording)) for each in verdict.groups],
+        "expectations": [(each.text, each.word, each.reason) for each in verdict.expectations],
         "table": groups_table(verdict.rows, recording, by_name=False) if verdict.rows else None,
     }
 

@@ -1,0 +1,137 @@
+"""What a load proves about the expectations beyond the rule (loadtests/records/expectations.py). Pure.
+
+Each is judged like the rule: *kept* or *broken* if the figure's whole 95 % interval lies on one side of the
+value, *undecided* if it spans the value, or if there is none. The intervals:
+
+* a percentile: order statistics, widened by unfinished requests;
+* a share: Clopper and Pearson's. Of `failed`, the low end assumes that no unfinished request fails, the high
+  end that all do;
+* a mean and a rate: Student's t with the error of a block bootstrap, since requests that share a queue are
+  not independent, and latencies are skewed. A mean with unfinished requests has no high end.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadtests.judging.intervals import clopper_pearson, student_t
+from loadtests.judging.rule import word_for
+from loadtests.judging.samples import Samples, summarise
+from loadtests.records.expectations import Expectation, expectation
+from loadtests.records.figures import Word
+from loadtests.records.recording import Recording
+from loadtests.records.rows import Row
+from loadtests.wording import duration, percent, span
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure with its 95 % interval; an end is None if it is not bounded, both if there is no interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    lower_bound: bool = False
+
+
+@dataclass(frozen=True)
+class ExpectationVerdict:
+    """One expectation, and what came of it. `measured`: None if there was nothing to measure."""
+
+    expected: Expectation
+    word: Word
+    measured: Measured | None
+    without: str = ""  # why there is nothing, or no interval
+
+    @property
+    def text(self) -> str:
+        """The expectation in words."""
+        return self.expected.text
+
+    @property
+    def reason(self) -> str:
+        """ "212 ms, 95 % interval 201 to 230 ms"; or why nothing can be said."""
+        if self.measured is None:
+            return self.without
+        say = {"percentile": duration, "mean": duration, "over": percent, "failed": percent}.get(
+            self.expected.metric, "{:.4g}/s".format
+        )
+        bound = "at least " if self.measured.lower_bound else ""
+        interval = self.without or f"95 % interval {span(self.measured.low, self.measured.high, say)}"
+        return f"{bound}{say(self.measured.value)}, {interval}"
+
+
+def judge_expectation(
+    text: str, recording: Recording, rows: Sequence[Row], window: tuple[float, float]
+) -> ExpectationVerdict:
+    """Judge one expectation by `rows`, those due in `window` (seconds), and what ended in it."""
+    wanted = expectation(text)
+    mine = [row for row in rows if _concerns(wanted, row, recording)]
+    if not mine:
+        there = sorted({row.group if wanted.name is None else row.name for row in rows})
+        said = f"there was no such request, but {', '.join(there)}" if there else "there was no request"
+        return ExpectationVerdict(wanted, "undecided", None, said)
+    if wanted.metric == "rate":
+        found: Measured | None = _rate(
+            [row for row in recording.rows if _concerns(wanted, row, recording)], window
+        )
+    else:
+        found = _figure(wanted, mine, recording, window)
+    if found is None:
+        return ExpectationVerdict(wanted, "undecided", None, "nothing was answered")
+    if found.low is None and found.high is None:
+        return ExpectationVerdict(wanted, "undecided", found, "too few requests for an interval")
+    return ExpectationVerdict(wanted, word_for(wanted.comparison, found.low, found.high, wanted.limit), found)
+
+
+def _concerns(wanted: Expectation, row: Row, recording: Recording) -> bool:
+    if wanted.group is not None:
+        return row.group == wanted.group
+    return row.name == wanted.name if wanted.name is not None else row.group not in recording.visits
+
+
+def _figure(
+    wanted: Expectation, rows: Sequence[Row], recording: Recording, window: tuple[float, float]
+) -> Measured | None:
+    """Any figure but a rate; None if nothing is known of it."""
+    waiting = [row for row in rows if row.unfinished]
+    if wanted.metric == "failed":
+        failed = sum(row.failed or row.dropped for row in rows)
+        low, high = (clopper_pearson(count, len(rows)) for count in (failed, failed + len(waiting)))
+        return Measured(failed / len(rows), low[0], high[1], bool(waiting))
+    if wanted.percent is not None:
+        ended = recording.ended_s
+        answered = [row.waited_ms(ended) for row in rows if row.done_s is not None and not row.failed]
+        samples = Samples(answered, [row.waited_ms(ended) for row in waiting])
+        value, exact = samples.percentile(wanted.percent)
+        low_end, high_end = samples.interval(wanted.percent) or (None, None)
+        return None if value is None else Measured(value, low_end, high_end, not exact)
+    summary = summarise(rows, recording.ended_s, recording.rule_ms)
+    if wanted.metric == "over":
+        share, ends = summary["share_over"], summary["share_ci"]
+        return None if share is None or ends is None else Measured(share, ends[0], ends[1])
+    from loadtests.judging.bootstrap import mean_error  # imports numpy, which few loads need
+
+    mean = summary["mean_ms"]
+    if mean is None:
+        return None
+    return _within(mean, mean_error(rows, window, recording.ended_s), bool(waiting))
+
+
+def _rate(rows: Sequence[Row], window: tuple[float, float]) -> Measured:
+    """How many requests were answered a second, whenever they were sent."""
+    from loadtests.judging.bootstrap import rate_error
+
+    start, end = window
+    done = [row.done_s for row in rows if row.done_s is not None and not row.failed]
+    times = [at for at in done if start <= at < end]
+    return _within(len(times) / (end - start), rate_error(times, window))
+
+
+def _within(value: float, error: float | None, at_least: bool = False) -> Measured:
+    """A figure with Student's t interval; `at_least`: the truth may be anything above."""
+    from loadtests.judging.bootstrap import BLOCKS
+
+    if error is None:
+        return Measured(value, lower_bound=at_least)
+    reach = student_t(BLOCKS - 1) * error
+    return Measured(value, max(0.0, value - reach), None if at_least else value + reach, at_least)
