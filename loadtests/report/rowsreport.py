@@ -121,7 +121,9 @@ def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
         "doubts": verdict.doubts,
         "groups": [(title(each.group), each.word, _reason(each, recording)) for each in verdict.groups],
         "expectations": [(each.text, each.word, each.reason) for each in verdict.expectations],
-        "table": groups_table(verdict.rows, recording, by_name=False) if verdict.rows else None,
+        "table": groups_table(verdict.rows, recording, by_name=False, where=heading)
+        if verdict.rows
+        else None,
     }
 
 
@@ -190,14 +192,16 @@ CELLS = (
 )
 
 
-def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Table:
-    """The figures of each group, or of each name within a group."""
+def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool, where: str = "") -> Table:
+    """The figures of each group, or of each name within a group. `where`: of which stage, if not of all."""
     if not by_name:
         lines = [
             Line([title(group), *_cells(summarise(members, recording.ended_s, recording.rule_ms))])
             for group, members in by_group(rows).items()
         ]
-        return Table("every group", [("", ["group"]), *CELLS], [Body("", lines)])
+        return Table(
+            f"every group: {where}" if where else "every group", [("", ["group"]), *CELLS], [Body("", lines)]
+        )
     bodies = []
     for group, members in by_group(rows).items():
         names: dict[str, list[Row]] = {}
