@@ -38,7 +38,7 @@ def planned_by(run: Run) -> int:
 
 def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_path: Path) -> None:
     """As many rows as Locust counts, distinct user numbers, one verdict."""
-    options = ["--users", "5", "--spawn-rate", "5", "--run-time", "2s", "--stop-timeout", "5"]
+    options = ["--users", "5", "--spawn-rate", "5", "--run-time", "2s", "--stop-timeout", "30"]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
     assert run.status == 0, run.err
     assert len(run.rows) == counted_by_locust(run) > 50
@@ -54,7 +54,7 @@ def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_pat
 
 def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_path: Path) -> None:
     """Together they send the seed's schedule as one process would, each visit once, on a common clock."""
-    options = ["--model", "open", "--rate", "60", "--seed", "4", "--run-time", "2s", "--stop-timeout", "5"]
+    options = ["--model", "open", "--rate", "60", "--seed", "4", "--run-time", "2s", "--stop-timeout", "30"]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
     numbers = sorted(row.user for row in run.rows)
     assert numbers == sorted(set(numbers)) and len(numbers) == planned_by(run) > 60
@@ -70,7 +70,7 @@ def test_the_processes_share_one_schedule_of_open_load(null_server: str, tmp_pat
 
 def test_steps_are_for_all_processes_together(null_server: str, tmp_path: Path) -> None:
     """Two users, then six, spread over two processes."""
-    steps = (*two_processes(), "--steps", "2,6", "--step-seconds", "2", "--stop-timeout", "5")
+    steps = (*two_processes(), "--steps", "2,6", "--step-seconds", "2", "--stop-timeout", "30")
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *steps)
     first, second = run.recording.stages
     assert len({row.user for row in run.rows if row.intended_s < first.end_s}) == 2
@@ -162,7 +162,7 @@ def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp
 def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_path: Path) -> None:
     """As with one process, everything measured until then is written and judged."""
     rows = tmp_path / "rows.csv"
-    options = ("--headless", "--users", "4", "--spawn-rate", "4", *two_processes(), "--stop-timeout", "5")
+    options = ("--headless", "--users", "4", "--spawn-rate", "4", *two_processes(), "--stop-timeout", "30")
     started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows))
     with Process("locust", started, tmp_path / "log") as process:
         process.wait_for(r"All users spawned", timeout=60)

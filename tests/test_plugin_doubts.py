@@ -55,7 +55,7 @@ def test_a_visit_whose_user_can_not_start_is_a_failure(null_server: str, tmp_pat
 
 def test_a_failure_that_the_client_hides_is_one(truth_server: str, tmp_path: Path) -> None:
     """Every tenth request is dropped and resent: Locust counts no failure."""
-    options = ("--users", "2", "--run-time", "2s", "--stop-timeout", "5")
+    options = ("--users", "2", "--run-time", "2s", "--stop-timeout", "30")
     run = headless(TRUTH, tmp_path, "Dropping", "--host", truth_server, *options)
     failed = sum(row.failed for row in run.rows)
     assert failed == len(run.rows) // 10 > 2
