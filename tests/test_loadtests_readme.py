@@ -75,6 +75,9 @@ def typed(reader: Reader, command: str, expected: str) -> None:
     if "Not fit to compare." in done.stdout:
         assert done.returncode == 3 and BUSY.search(done.stdout), done.stdout
         return
+    if "Undecided:" in done.stdout:  # too few requests on a machine that is too slow
+        assert done.returncode == 4, done.stdout
+        return
     printed = re.sub(r"(?m)^But this proves nothing: .*\n", "", done.stdout)
     expected = DOUBT.sub("...", FIGURES.sub("...", expected))
     assert in_order(expected, printed), f"{command}\nprinted\n{printed}\nand not\n{expected}"
@@ -87,7 +90,7 @@ def pipeline(reader: Reader, text: str) -> None:
     """The workflow's line writes both files, from the two files of requests made earlier in the guide."""
     (line,) = re.findall(r"^- run: (.*)$", text, re.MULTILINE)
     done = run(reader, line.replace('"$GITHUB_STEP_SUMMARY"', "summary.md"))
-    assert done.returncode in (0, 3), done.stdout  # 3: on a busy machine
+    assert done.returncode in (0, 3, 4), done.stdout  # 3, 4: on a busy machine
     assert (reader.folder / "compare.xml").read_text().startswith("<?xml")
     assert (reader.folder / "summary.md").read_text().startswith("### ")
 

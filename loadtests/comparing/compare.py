@@ -4,8 +4,9 @@
     python -m loadtests compare before.csv after.csv --warm-up 5
 
 Something is slower if it is so beyond doubt and by more than the margin. Sides that have nothing in common,
-or different loads, are wrong usage; a condition without a fit repeat, or without a figure to judge, is not
-fit. The exit statuses are in loadtests/status.py.
+or different loads, are wrong usage; a condition without a fit repeat is not fit; a group of requests of which
+no figure could have shown a difference that matters is undecided. The exit statuses are in
+loadtests/status.py.
 """
 
 import argparse
@@ -49,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         "the spread of the repeats if both sides have two or more fit ones, else from\n"
         "requests within the run.",
         epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n"
-        "--worse. Not fit: a condition had no fit repeat, or no figure could be judged.\n\n" + EXIT_STATUSES,
+        "--worse. Not fit: a condition had no fit repeat. Undecided: of some group of requests no\n"
+        "figure could have shown a change as large as --worse.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
