@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.servers.slotmeter import KINDS, SlotMeter, kind_of_request, read_slots
+from loadtests.servers.slotmeter import REQUEST_KINDS, SlotMeter, kind_of_request, read_slots
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from loadtests.servers.slotmeter import KINDS, SlotMeter, kind_of_request, read_
 def test_requests_are_told_apart_by_method_and_path(method: str, path: str, kind: str) -> None:
     """Each is one of the known kinds."""
     assert kind_of_request(method, path) == kind
-    assert kind in KINDS
+    assert kind in REQUEST_KINDS
 
 
 def test_a_slot_counts_what_it_answers_and_how_long_it_took(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from loadtests.arguments import number as number_in
 from loadtests.comparing.comparison import WORSE_PERCENT, compare
-from loadtests.comparing.comparisontext import text_table
+from loadtests.comparing.comparisontext import comparison_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.files import put, write_all
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before, after = (read_side(path, options.warm_up) for path in (options.before, options.after))
     groups = options.group.split(",") if options.group else None
     found = compare(before, after, groups, options.worse)
-    print(text_table(found))
+    print(comparison_table(found))
     print(f"\n{textwrap.fill(found['sentence'], 80)}")
     write_all(
         (options.json, put(json.dumps(found, indent=1) + "\n")),

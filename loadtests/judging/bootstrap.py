@@ -24,15 +24,13 @@ CELLS = 10  # of a block: the points where one may begin
 RESAMPLES = 1000
 FEWEST = 2 * BLOCKS  # requests that a figure needs: fewer, resampled, say nothing about their spread
 
-Window = tuple[float, float]  # start and end of the measured time, in seconds
-
 
 def bootstrap_errors(
-    rows: Sequence[Row], window: Window, ended: float, rule_ms: float, seed: int = 1
+    rows: Sequence[Row], window: tuple[float, float], ended: float, rule_ms: float, seed: int = 1
 ) -> dict[FigureKey, float]:
     """The standard error of each figure of one group of requests within one run, drawn with `seed`.
 
-    A figure is missing if it has too few requests: a latency fewer than FEWEST, a percentile too few for its
+    `window`: start and end of the measured time, in seconds. A figure is missing if it has too few requests: a latency fewer than FEWEST, a percentile too few for its
     exact interval.
     """
     if len(rows) < 2:
@@ -48,13 +46,13 @@ def bootstrap_errors(
     return {key: _spread(drawn) for key, drawn in figures.items() if not np.isnan(drawn).all()}
 
 
-def mean_error(rows: Sequence[Row], window: Window, ended: float) -> float | None:
+def mean_error(rows: Sequence[Row], window: tuple[float, float], ended: float) -> float | None:
     """The standard error (ms) of the mean latency alone; None if there are fewer than FEWEST latencies."""
     cells, waited = _waits(rows, window, ended)
     return _spread(_means(_drawn_cells(), cells, waited)) if len(waited) >= FEWEST else None
 
 
-def rate_error(times: Sequence[float], window: Window) -> float | None:
+def rate_error(times: Sequence[float], window: tuple[float, float]) -> float | None:
     """The standard error of how often a second something happened; None if fewer than FEWEST times.
 
     `times`: when it did, in seconds, all within `window`.
@@ -71,7 +69,7 @@ def _spread(drawn: NDArray[np.float64]) -> float:
 
 
 def _waits(
-    rows: Sequence[Row], window: Window, ended: float
+    rows: Sequence[Row], window: tuple[float, float], ended: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The cell and the latency (ms) of each request that has one."""
     samples = [row for row in rows if not row.failed and not row.dropped]
@@ -86,7 +84,7 @@ def _means(
     return _ratios(weights, sums, counts)
 
 
-def _cells(times: Sequence[float], window: Window) -> NDArray[np.int64]:
+def _cells(times: Sequence[float], window: tuple[float, float]) -> NDArray[np.int64]:
     """Which cell of the measured time each time is in."""
     start, end = window
     pieces = [int((at - start) / (end - start) * BLOCKS * CELLS) for at in times]
@@ -103,7 +101,7 @@ def _drawn_cells(seed: int = 1) -> NDArray[np.int64]:
 
 
 def _over_and_decided(
-    rows: Sequence[Row], window: Window, ended: float, rule_ms: float
+    rows: Sequence[Row], window: tuple[float, float], ended: float, rule_ms: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each cell, how many requests are over the rule, and of how many that is known."""
     cells = _cells([row.intended_s for row in rows], window)

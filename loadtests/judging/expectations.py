@@ -24,7 +24,7 @@ from loadtests.wording import duration, percent, span
 
 
 @dataclass(frozen=True)
-class Measured:
+class Bounded:
     """A figure with its 95 % interval; an end is None if it is not bounded, both if there is no interval."""
 
     value: float
@@ -39,7 +39,7 @@ class ExpectationVerdict:
 
     expected: Expectation
     word: Word
-    measured: Measured | None
+    measured: Bounded | None
     without: str = ""  # why there is nothing, or no interval
 
     @property
@@ -71,7 +71,7 @@ def judge_expectation(
         said = f"there was no such request, but {', '.join(there)}" if there else "there was no request"
         return ExpectationVerdict(wanted, "undecided", None, said)
     if wanted.metric == "rate":
-        found: Measured | None = _rate(
+        found: Bounded | None = _rate(
             [row for row in recording.rows if _concerns(wanted, row, recording)], window
         )
     else:
@@ -91,24 +91,24 @@ def _concerns(wanted: Expectation, row: Row, recording: Recording) -> bool:
 
 def _figure(
     wanted: Expectation, rows: Sequence[Row], recording: Recording, window: tuple[float, float]
-) -> Measured | None:
+) -> Bounded | None:
     """Any figure but a rate; None if nothing is known of it."""
     waiting = [row for row in rows if row.unfinished]
     if wanted.metric == "failed":
         failed = sum(row.failed or row.dropped for row in rows)
         low, high = (clopper_pearson(count, len(rows)) for count in (failed, failed + len(waiting)))
-        return Measured(failed / len(rows), low[0], high[1], bool(waiting))
+        return Bounded(failed / len(rows), low[0], high[1], bool(waiting))
     if wanted.percent is not None:
         ended = recording.ended_s
         answered = [row.waited_ms(ended) for row in rows if row.done_s is not None and not row.failed]
         samples = Samples(answered, [row.waited_ms(ended) for row in waiting])
         value, exact = samples.percentile(wanted.percent)
         low_end, high_end = samples.interval(wanted.percent) or (None, None)
-        return None if value is None else Measured(value, low_end, high_end, not exact)
+        return None if value is None else Bounded(value, low_end, high_end, not exact)
     summary = summarise(rows, recording.ended_s, recording.rule_ms)
     if wanted.metric == "over":
         share, ends = summary["share_over"], summary["share_ci"]
-        return None if share is None or ends is None else Measured(share, ends[0], ends[1])
+        return None if share is None or ends is None else Bounded(share, ends[0], ends[1])
     from loadtests.judging.bootstrap import mean_error  # imports numpy, which few loads need
 
     mean = summary["mean_ms"]
@@ -117,7 +117,7 @@ def _figure(
     return _within(mean, mean_error(rows, window, recording.ended_s), bool(waiting))
 
 
-def _rate(rows: Sequence[Row], window: tuple[float, float]) -> Measured:
+def _rate(rows: Sequence[Row], window: tuple[float, float]) -> Bounded:
     """How many requests were answered a second, whenever they were sent."""
     from loadtests.judging.bootstrap import rate_error
 
@@ -127,11 +127,11 @@ def _rate(rows: Sequence[Row], window: tuple[float, float]) -> Measured:
     return _within(len(times) / (end - start), rate_error(times, window))
 
 
-def _within(value: float, error: float | None, at_least: bool = False) -> Measured:
+def _within(value: float, error: float | None, at_least: bool = False) -> Bounded:
     """A figure with Student's t interval; `at_least`: the truth may be anything above."""
     from loadtests.judging.bootstrap import BLOCKS
 
     if error is None:
-        return Measured(value, lower_bound=at_least)
+        return Bounded(value, lower_bound=at_least)
     reach = student_t(BLOCKS - 1) * error
-    return Measured(value, max(0.0, value - reach), None if at_least else value + reach, at_least)
+    return Bounded(value, max(0.0, value - reach), None if at_least else value + reach, at_least)

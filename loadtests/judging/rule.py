@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypedDict, TypeVar
 
 from loadtests.judging.intervals import clopper_pearson
 from loadtests.records.constants import MOST_OVER
-from loadtests.records.expectations import Comparison
+from loadtests.records.expectations import Operator
 from loadtests.records.figures import Word
 
 Ruled = Literal["submit", "browse"]
@@ -44,7 +44,7 @@ def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
     return word_for("<=", *clopper_pearson(over, judged), most_over)
 
 
-def word_for(comparison: Comparison, low: float | None, high: float | None, limit: float) -> Word:
+def word_for(comparison: Operator, low: float | None, high: float | None, limit: float) -> Word:
     """What the interval from `low` to `high` of a figure (None: unbounded) proves about its limit."""
     least, most = -math.inf if low is None else low, math.inf if high is None else high
     kept, broken = {

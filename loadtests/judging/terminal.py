@@ -12,7 +12,7 @@ from loadtests.wording import counted, figure, percent, share_interval, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
-NAIVE = "  from the sending"
+FROM_SENDING = "  from the sending"
 
 
 def verdict_text(judgement: Judgement) -> str:
@@ -87,7 +87,7 @@ def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
         if naive:
             said = summarise(members, ended, rule_ms, naive=True)
             if _says_something_else(figures, said):
-                lines.append(_line(NAIVE, said))
+                lines.append(_line(FROM_SENDING, said))
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ from loadtests.predicting.simulation import (
     simulate_open,
 )
 from loadtests.predicting.visitmodel import (
-    Prediction,
+    ExpectedSubmit,
     asked_per_user,
     knee_users,
     predict_closed,
@@ -81,7 +81,7 @@ class _Curve:
     def work(self, load: float) -> Workload:
         return workload(self.found, self.settings, self.polled, load)
 
-    def prediction(self, load: float) -> Prediction:
+    def prediction(self, load: float) -> ExpectedSubmit:
         if self.model == "closed":
             return predict_closed(self.work(load), self.slots, round(load))
         return predict_open(self.work(load), self.slots, load)
@@ -103,11 +103,11 @@ class _Curve:
             allen_cunneen_mean_ms=self._allen_cunneen(about),
         )
 
-    def _allen_cunneen(self, about: Prediction) -> float | None:
+    def _allen_cunneen(self, about: ExpectedSubmit) -> float | None:
         scv = self.found.scv_of_all
         if scv is None or not isinstance(about.load, OpenLoad):
             return None
-        return _ms(about.load.wait_allen_cunneen(1.0, scv) + about.post)
+        return _ms(about.load.wait_allen_cunneen(1.0, scv) + about.submit)
 
     def simulated(self, load: float) -> SimulatedFigures | None:
         settings = self.settings
@@ -128,15 +128,14 @@ class _Curve:
 
     def _draws(self) -> dict[str, Draw]:
         """How long requests hold a slot: from the mix, or with the measured mean and spread, if known."""
-        named = {"post": "submit", "page": "page", "poll": "poll"}
         draws = {
-            kind: lognormal(self.found.mean[counted], self.found.scv[counted])
-            for kind, counted in named.items()
-            if counted in self.found.scv
+            kind: lognormal(self.found.mean[kind], self.found.scv[kind])
+            for kind in ("submit", "page", "poll")
+            if kind in self.found.scv
         }
         if self.app == "sync":
             settings, mean = self.settings, self.found.mean["submit"]
-            draws["post"] = feed_service(settings["mix"], settings["deadline_s"], mean)
+            draws["submit"] = feed_service(settings["mix"], settings["deadline_s"], mean)
         return draws
 
 

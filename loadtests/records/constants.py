@@ -6,8 +6,10 @@ MOST_OVER = 0.01  # the share of a group's requests that may take longer than th
 # Locust is run a little longer than is measured: it ends up to a second early, and cuts off requests sent at
 # that very moment.
 OVERRUN_SECONDS = 1.5
+LOCUST_SECONDS = 60.0  # beyond the planned time, before Locust is given up
 SUBMITTERS = 0.7  # share of visitors who submit feeds, from the weights in loadtests/feeds.py
 # Users start one after the other: a thousand at once would all submit their first feeds within two seconds,
 # and the step would measure how that backlog drains.
 RAMP_USERS_PER_S = 40.0
 BURST_AT = 3.0  # seconds into the measured time
+BACKLOG = 4096  # connections not accepted yet; too few would show as steps of 1 s and 3 s in the latencies

@@ -18,8 +18,8 @@ from typing import Literal
 from loadtests.errors import UsageError
 
 Metric = Literal["percentile", "mean", "over", "failed", "rate"]
-Comparison = Literal["<", "<=", ">", ">="]
-COMPARISONS: tuple[Comparison, ...] = ("<", "<=", ">", ">=")
+Operator = Literal["<", "<=", ">", ">="]
+COMPARISONS: tuple[Operator, ...] = ("<", "<=", ">", ">=")
 WORDS: tuple[Metric, ...] = ("mean", "over", "failed", "rate")
 EXAMPLES: dict[Metric, str] = {
     "percentile": "pay p95 < 300ms",
@@ -49,7 +49,7 @@ class Expectation:
     name: str | None
     metric: Metric
     percent: Fraction | None  # of a percentile: exact, as its rank must be
-    comparison: Comparison
+    comparison: Operator
     limit: float
 
 

@@ -8,7 +8,7 @@ Count = Annotated[int, Meta(ge=0)]
 Whole = Annotated[int, Meta(ge=1)]  # a count of at least one
 Amount = Annotated[float, Meta(ge=0)]
 Above0 = Annotated[float, Meta(gt=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Proportion = Annotated[float, Meta(ge=0, le=1)]
 
 Word = Literal["kept", "broken", "undecided"]
 Group = Literal["submit", "browse", "content"]
@@ -28,7 +28,7 @@ RULE = says("What the 95 % intervals of the shares over the rule prove.")
 _PAIR = Meta(min_length=2, max_length=2)
 _UNIQUE = Meta(extra_json_schema={"uniqueItems": True})
 Interval = Annotated[list[Amount | None], _PAIR]  # [low, high]; an end may not be known
-ShareInterval = Annotated[list[Share], _PAIR]
+ShareInterval = Annotated[list[Proportion], _PAIR]
 
 
 class Summary(TypedDict):
@@ -58,7 +58,7 @@ class Summary(TypedDict):
     over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
     judged: Annotated[Count, says("Out of how many requests: all but those cut off too early to tell.")]
     share_over: Annotated[
-        Share | None,
+        Proportion | None,
         says(
             "Share of requests that took longer than the rule (settings.rule_ms, by default 500 ms), failed,"
             " or are unfinished and had waited that long: over / judged; null if none is decided."

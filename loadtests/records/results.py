@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from loadtests.errors import UsageError
-from loadtests.records.figures import Above0, Amount, Count, Share, Whole, says
+from loadtests.records.figures import Above0, Amount, Count, Proportion, Whole, says
 from loadtests.records.predictions import Theory
 from loadtests.records.recording import Model
 from loadtests.records.steps import App, Point, Step
@@ -90,7 +90,7 @@ class Settings(TypedDict):
         says("Mean think time of a user between requests, in seconds (exponentially distributed)."),
     ]
     submitters: Annotated[
-        Share, says("Share of the users, or of the visits, that add feeds; the others only browse.")
+        Proportion, says("Share of the users, or of the visits, that add feeds; the others only browse.")
     ]
     slots: Annotated[
         Positives,

@@ -11,7 +11,7 @@ from loadtests.records.figures import (
     Count,
     Figure,
     GroupFigures,
-    Share,
+    Proportion,
     Summary,
     Whole,
     Word,
@@ -181,7 +181,7 @@ class Step(About):
         Naive,
         says("The same from the moment of sending, as most tools count: they hide how late a generator was."),
     ]
-    polls_share: Annotated[Share, says("Share of the requests that ask whether a feed is there yet.")]
+    polls_share: Annotated[Proportion, says("Share of the requests that ask whether a feed is there yet.")]
     fit: Annotated[
         bool,
         says(

@@ -185,7 +185,7 @@ def _cells(summary: Summary) -> list[str]:
     ]
 
 
-CELLS = (
+COLUMN_GROUPS = (
     ("requests", ["all", "failed", "unfinished", "dropped"]),
     ("over the rule", ["share", "95 % interval"]),
     ("latency", ["mean", "p50", "p95", "p99", "max"]),
@@ -200,7 +200,9 @@ def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool, where
             for group, members in by_group(rows).items()
         ]
         return Table(
-            f"every group: {where}" if where else "every group", [("", ["group"]), *CELLS], [Body("", lines)]
+            f"every group: {where}" if where else "every group",
+            [("", ["group"]), *COLUMN_GROUPS],
+            [Body("", lines)],
         )
     bodies = []
     for group, members in by_group(rows).items():
@@ -212,7 +214,7 @@ def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool, where
             for name, each in sorted(names.items())
         ]
         bodies.append(Body(title(group), lines))
-    return Table("every name", [("", ["name"]), *CELLS], bodies)
+    return Table("every name", [("", ["name"]), *COLUMN_GROUPS], bodies)
 
 
 def naive_table(rows: Sequence[Row], recording: Recording) -> Table:

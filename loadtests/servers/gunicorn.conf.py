@@ -20,7 +20,7 @@ from gunicorn.workers.sync import SyncWorker
 from loadtests.servers.slotmeter import FOLDER, SlotMeter
 
 
-class Slot(SyncWorker):  # type: ignore[misc]
+class SlotWorker(SyncWorker):  # type: ignore[misc]
     """gunicorn's own worker, but free again as soon as it has answered.
 
     After its answer gunicorn waits, up to 2 s, until the client has closed the connection too. That keeps a
@@ -35,7 +35,7 @@ class Slot(SyncWorker):  # type: ignore[misc]
             client.shutdown(socket.SHUT_RD)  # anything beyond it is still drained, but not waited for
 
 
-worker_class = Slot
+worker_class = SlotWorker
 backlog = 2048  # connections waiting for a slot; a short queue would show as resends after 1 s and 3 s
 timeout = 120  # seconds; slow requests are the point here
 graceful_timeout = 2

@@ -16,16 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = "LOADTESTS_SLOTS"  # environment variable: the folder of the slots' files
-KINDS = ("submit", "page", "poll", "list", "other")
+REQUEST_KINDS = ("submit", "page", "poll", "list", "other")
 FIELDS = ("count", "busy", "squares")  # of each kind
 # When the request under way began (0: none is); then the fields, kind by kind.
-LAYOUT = struct.Struct(f"={1 + len(FIELDS) * len(KINDS)}d")
-FIRST = struct.Struct("=d")
+LAYOUT = struct.Struct(f"={1 + len(FIELDS) * len(REQUEST_KINDS)}d")
+BEGAN = struct.Struct("=d")
 SUMS = struct.Struct(f"={len(FIELDS)}d")
 
 
 def kind_of_request(method: str, path: str) -> str:
-    """The kind, one of KINDS, of a request to either reader."""
+    """The kind, one of REQUEST_KINDS, of a request to either reader.
+
+    The names are those of the rows' groups, but a slot can't tell who asks: what the rows call `browse` is
+    `list` or `page` here.
+    """
     if path == "/":
         return "list"
     if not path.startswith("/feeds"):
@@ -45,16 +49,16 @@ class SlotMeter:
     def begin(self) -> None:
         """A request begins."""
         self._local.began = time.monotonic()
-        FIRST.pack_into(self._memory(), 0, self._local.began)
+        BEGAN.pack_into(self._memory(), 0, self._local.began)
 
     def end(self, method: str, path: str) -> None:
         """It has been answered."""
         memory = self._memory()
-        place = FIRST.size + SUMS.size * KINDS.index(kind_of_request(method, path))
+        place = BEGAN.size + SUMS.size * REQUEST_KINDS.index(kind_of_request(method, path))
         count, busy, squares = SUMS.unpack_from(memory, place)
         took = time.monotonic() - self._local.began
         SUMS.pack_into(memory, place, count + 1, busy + took, squares + took * took)
-        FIRST.pack_into(memory, 0, 0.0)
+        BEGAN.pack_into(memory, 0, 0.0)
 
     def _memory(self) -> mmap.mmap:
         if not hasattr(self._local, "memory"):
@@ -94,7 +98,7 @@ def read_slots(folder: Path) -> SlotCounts:
     rows = [LAYOUT.unpack(data) for path in folder.iterdir() if len(data := path.read_bytes()) == LAYOUT.size]
     began = [row[0] for row in rows if row[0]]
     count, busy, squares = (
-        {kind: sum(row[1 + len(FIELDS) * n + place] for row in rows) for n, kind in enumerate(KINDS)}
+        {kind: sum(row[1 + len(FIELDS) * n + place] for row in rows) for n, kind in enumerate(REQUEST_KINDS)}
         for place in range(len(FIELDS))
     )
     return SlotCounts(

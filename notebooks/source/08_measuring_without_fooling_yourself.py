@@ -143,7 +143,7 @@ closed_and_open(people=(10, 20, 40, 80), slots=8, think=2, demand=0.9)
 # warm-up that is left out:
 
 # %%
-work = Workload(think=2, submitters=1, post=0.9, page=0.001, browse=0.001)
+work = Workload(think=2, submitters=1, submit=0.9, page=0.001, browse=0.001)
 for warmup in (0, 30):
     seen = simulate_closed(work, slots=8, users=40, period=Period(warmup, 5), seed=8).figures()
     print(f"warm-up {warmup:2} s   p50 {duration(seen['p50_ms']):>6}   p95 {duration(seen['p95_ms']):>6}")

@@ -13,6 +13,7 @@ from typing import Any
 from loadtests.errors import ProcessError
 from loadtests.judging.rule import word_of
 from loadtests.judging.samples import nearest_rank, summarise
+from loadtests.records.constants import LOCUST_SECONDS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import Row, in_window
@@ -33,7 +34,7 @@ from locust import FastHttpUser, constant_pacing, task
 import loadtests.plugin
 
 
-class Visitor(FastHttpUser):
+class LookingUser(FastHttpUser):
     wait_time = constant_pacing({pace})
 
     @task
@@ -45,9 +46,8 @@ TOOLS = {
     "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
     "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
 }
-COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
+TOOL_COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
 UNFIT_REASONS = re.compile(r"But this proves nothing: (.*)\.")  # as the Locust plugin words them
-LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
 
 
 def frozen_server(
@@ -123,7 +123,7 @@ def _say_if_unfit(reasons: Collection[str]) -> None:
 def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
     """What each tool recorded, as the figures of `loadtests.report.chart_rows` take it."""
     return {
-        tool: Series(tool, COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
+        tool: Series(tool, TOOL_COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
         for tool, step in looks["steps"].items()
     }
 

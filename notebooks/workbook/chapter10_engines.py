@@ -20,7 +20,7 @@ from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
 POLL_SECONDS, POLLS = 0.05, 400
-FEEDS = 500  # searched for the quickest of the slow ones
+SLOW_SEARCHED = 500  # searched for the quickest of the slow ones
 
 
 @dataclass
@@ -89,7 +89,7 @@ def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str,
 
 
 def _killed(stack: EngineStack, watched: float) -> dict[str, float | None]:
-    feed = min(range(FEEDS), key=lambda n: delay_of("slow", n))
+    feed = min(range(SLOW_SEARCHED), key=lambda n: delay_of("slow", n))
     submit(stack.url, f"{stack.feeds_url}/feeds/slow/{feed}.xml")
     wait_until(lambda: under_way(stack.feeds_url, "slow") == 1, "The fetch did not begin.")
     for process in stack.processes["worker 1"].tree():
