@@ -114,7 +114,9 @@ def test_the_page_needs_nothing_but_itself(tmp_path, rows):
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.find_all("img"))
     assert [link["href"] for link in page.find_all("a")] == ["rows.csv"]
     assert {path.name for path in (tmp_path / "rows-figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("ecdf", "timeline") for kind in ("png", "svg")
+        f"{name}.{kind}"
+        for name in ("ecdf", "percentiles", "spectrum", "timeline")
+        for kind in ("png", "svg")
     }
 
 

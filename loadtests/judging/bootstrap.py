@@ -30,8 +30,8 @@ def bootstrap_errors(
 ) -> dict[FigureKey, float]:
     """The standard error of each figure of one group of requests within one run, drawn with `seed`.
 
-    `window`: start and end of the measured time, in seconds. A figure is missing if it has too few requests: a latency fewer than FEWEST, a percentile too few for its
-    exact interval.
+    `window`: start and end of the measured time, in seconds. A figure is missing if it has too few requests:
+    a latency fewer than FEWEST, a percentile too few for its exact interval.
     """
     if len(rows) < 2:
         return {}

@@ -15,6 +15,12 @@ from loadtests.judging.samples import by_group, nearest_rank, summarise, title
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, in_window
+from loadtests.report.chart_percentiles import (
+    percentiles_alt,
+    percentiles_figure,
+    spectrum_alt,
+    spectrum_figure,
+)
 from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timeline_figure
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
@@ -246,12 +252,15 @@ def _pictures(rows: Sequence[Row], recording: Recording) -> dict[str, Picture]:
         )
         for place, group in enumerate(largest[:MOST_SERIES])
     ]
-    tail = "How many are still waiting, after how long?"
+    tail, late = "How many are still waiting, after how long?", "How late is the slowest part?"
+    over, ms = "Percentiles over time", recording.rule_ms
     every = "Every request, when it began and how long it took"
     return {
         "ecdf": Picture(
-            ecdf_figure(series, tail, recording.rule_ms, "requests"),
+            ecdf_figure(series, tail, ms, "requests"),
             "Share of the requests of each group not yet answered against time, both axes logarithmic",
         ),
-        "timeline": Picture(timeline_figure(series, every, recording.rule_ms), every),
+        "percentiles": Picture(percentiles_figure(series, over, ms), percentiles_alt(series)),
+        "spectrum": Picture(spectrum_figure(series, late, ms, naive=recording.open), spectrum_alt(series)),
+        "timeline": Picture(timeline_figure(series, every, ms), every),
     }
