@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "figure could have shown a change as large as --worse.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
+    what = "folder of a run, its results.json, a file of requests (.csv, .parquet), or a folder of such"
     parser.add_argument("before", metavar="A", type=Path, help=what)
     parser.add_argument("after", metavar="B", type=Path, help="the same, after the change")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import Any
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
+from loadtests.records import parquet
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.expectations import expectation
 
@@ -132,7 +133,8 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         "--rows",
         metavar="FILE",
         default="",
-        help="write every request to this CSV file, and facts about the load to a .json file beside it",
+        help="write every request to this CSV file, and facts about the load to a .json file beside it; or"
+        " all of it to one file, if its name ends in .parquet",
         include_in_web_ui=False,
     )
     option(
@@ -230,6 +232,9 @@ def _anything(load: Load) -> dict[str, bool]:
     return {
         "--warm-up can't be less than 0.": load.warm_up < 0,
         "--rule must be more than 0 ms.": load.rule_ms <= 0,
+        f"--rows {rows}: {parquet.MISSING}.": (
+            rows is not None and rows.suffix == parquet.ENDING and not parquet.installed()
+        ),
         f"--rows {rows} can't be written: name a file such as rows.csv.": (
             rows is not None and (rows.is_dir() or rows.suffix == ".json")
         ),

@@ -26,7 +26,7 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import duration
 
-LINES: dict[int, dict[str, Any]] = {  # of each percentile over time
+OVER_TIME: dict[int, dict[str, Any]] = {  # of each percentile over time
     50: {"lw": 1.4, "ls": (0, (1, 1))},
     95: {"lw": 1.6, "ls": (0, (5, 2))},
     99: {"lw": 2.4, "ls": "-"},
@@ -38,7 +38,7 @@ MOST_POINTS = 300  # of a spectrum: ranks in between look the same
 
 
 @dataclass(frozen=True)
-class Piece:
+class Stretch:
     """One percentile in one interval, in seconds and ms; `exact`: False if it is a lower bound."""
 
     start: float
@@ -69,7 +69,7 @@ def width_of(series: Series) -> int:
     return max(width for width in WIDTHS_S if width == 1 or 10 * width <= end - start)
 
 
-def over_time(series: Series, percent: int) -> list[Piece]:
+def over_time(series: Series, percent: int) -> list[Stretch]:
     """The percentile of the requests due in each interval (`width_of`) that has enough of them."""
     width, (start, end) = width_of(series), _window(series)
     found = []
@@ -78,7 +78,7 @@ def over_time(series: Series, percent: int) -> list[Piece]:
         samples, count = samples_of(in_window(series.rows, start, until), series.ended)
         ms, exact = samples.percentile(percent)
         if ms is not None and count >= FEWEST_FOR[percent]:
-            found.append(Piece(start, until, ms, exact))
+            found.append(Stretch(start, until, ms, exact))
         start = until
     return found
 
@@ -90,7 +90,7 @@ def _window(series: Series) -> tuple[float, float]:
 
 def percentiles_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_MS) -> Figure:
     """p50, p95 and p99 of each interval against time, a panel for each series. Lower bounds are triangles."""
-    known = [{percent: over_time(each, percent) for percent in LINES} for each in series]
+    known = [{percent: over_time(each, percent) for percent in OVER_TIME} for each in series]
     reach = [piece.ms for lines in known for pieces in lines.values() for piece in pieces]
     with house_style():
         figure = Figure()
@@ -100,7 +100,7 @@ def percentiles_figure(series: Sequence[Series], title: str, rule_ms: float = RU
             latency_axis(axes, axes.yaxis, reach)
             labels = [rule_line(axes, rule_ms)]
             for percent, pieces in lines.items():
-                _steps(axes, pieces, each.colour, **LINES[percent])
+                _steps(axes, pieces, each.colour, **OVER_TIME[percent])
                 if pieces:
                     text = f"p{percent}: {duration(pieces[-1].ms)}"
                     labels.append(EndLabel(pieces[-1].end, pieces[-1].ms, text, each.colour))
@@ -114,7 +114,7 @@ def percentiles_alt(series: Sequence[Series]) -> str:
     """In words: from where to where each series' highest percentile went."""
     told = []
     for each in series:
-        for percent in sorted(LINES, reverse=True):
+        for percent in sorted(OVER_TIME, reverse=True):
             if levels := [piece.ms for piece in over_time(each, percent)]:
                 told.append(
                     f"{each.name}: p{percent} of every {width_of(each)} s between {duration(min(levels))} and"
@@ -124,7 +124,7 @@ def percentiles_alt(series: Sequence[Series]) -> str:
     return "Percentiles over time. " + ("; ".join(told) or "Too few requests for any")
 
 
-def _steps(axes: Axes, pieces: Sequence[Piece], colour: str, **style: Any) -> None:
+def _steps(axes: Axes, pieces: Sequence[Stretch], colour: str, **style: Any) -> None:
     """A level for each interval; a gap where there are too few requests."""
     xs: list[float] = []
     ys: list[float] = []

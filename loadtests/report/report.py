@@ -205,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         metavar="PATH",
         type=Path,
-        help="the folder of a run, or a file of requests (CSV) written with --rows",
+        help="the folder of a run, or a file of requests (CSV or Parquet) written with --rows",
     )
     parser.add_argument(
         "--rule",
