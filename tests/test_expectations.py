@@ -2,10 +2,12 @@
 
 import random
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from loadtests.__main__ import main as command
 from loadtests.errors import UsageError
 from loadtests.judging.bootstrap import BLOCKS, mean_error, rate_error
 from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
@@ -14,7 +16,7 @@ from loadtests.judging.judge import judge
 from loadtests.judging.rule import word_for
 from loadtests.judging.terminal import verdict_text
 from loadtests.records.expectations import expectation
-from loadtests.records.recording import Lag, Recording, Vital
+from loadtests.records.recording import Lag, Recording, Vital, write_recording
 from loadtests.records.rows import DROPPED, Row
 from loadtests.report.rowsreport import headline
 from loadtests.status import Status
@@ -300,3 +302,17 @@ def test_a_load_in_doubt_proves_nothing_of_them_either():
     known = recording(rows("pay", [10.0] * 1000), "pay p95 < 3ms", processes_lost=1)
     assert judge(known).status is Status.UNFIT
     assert verdict_text(judge(known)).endswith("But this proves nothing: 1 load generator did not report.")
+
+
+def test_a_pipeline_is_told_the_same(tmp_path):
+    """A test case for each group and each expectation: passed, failed, or skipped if undecided."""
+    path = tmp_path / "rows.csv"
+    expected = "pay p95 < 300ms", "pay p95 < 3ms", "pay p99.9 < 30ms"
+    write_recording(path, recording(rows("pay", [10.0] * 1000), *expected))
+    assert command(["report", str(path), "--junit", str(tmp_path / "a.xml")]) == 0
+    cases = ElementTree.parse(tmp_path / "a.xml").findall(".//testcase")
+    outcomes = {case.get("name"): [each.tag for each in case if each.tag != "properties"] for case in cases}
+    assert outcomes == {"pay": [], expected[0]: [], expected[1]: ["failure"], expected[2]: ["skipped"]}
+    write_recording(path, recording(rows("pay", [10.0] * 1000), *expected, processes_lost=1))
+    assert command(["report", str(path), "--junit", str(tmp_path / "a.xml")]) == 0
+    assert len(ElementTree.parse(tmp_path / "a.xml").findall(".//testcase/error")) == 4

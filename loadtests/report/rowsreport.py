@@ -38,16 +38,14 @@ def write_rows_report(
     `rule_ms` and `warm_up` (seconds) default to the recording's own. Raises LoadTestError if the file can't
     be read, or has no request after the warm-up.
     """
-    given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
-    changed = {name: value for name, value in given.items() if value is not None}
-    recording = msgspec.structs.replace(read_recording(rows_file), **changed)
+    judgement = judged_rows(rows_file, rule_ms, warm_up)
+    recording = judgement.recording
     rows = in_window(recording.rows, *_window(recording))
     if not rows:
         raise UsageError(
             f"{rows_file} has no request after a warm-up of {recording.warm_up_s:g} s: give a smaller"
             " --warm-up"
         )
-    judgement = judge(recording)
     name = rows_file.stem
     page = render(
         "rowsreport.html",
@@ -69,6 +67,13 @@ def write_rows_report(
     path = folder / f"{name}-report.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def judged_rows(rows_file: Path, rule_ms: float | None = None, warm_up: float | None = None) -> Judgement:
+    """The verdict on a file of requests, by another rule or warm-up if given. Raises LoadTestError."""
+    given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return judge(msgspec.structs.replace(read_recording(rows_file), **changed))
 
 
 def _window(recording: Recording) -> tuple[float, float]:
@@ -106,10 +111,10 @@ def headline(judgement: Judgement) -> str:
 
 
 def _with(stage: StageVerdict, recording: Recording) -> str:
-    return f" with {_load(stage, recording)}" if stage.stage else ""
+    return f" with {stage_load(stage, recording)}" if stage.stage else ""
 
 
-def _load(verdict: StageVerdict, recording: Recording) -> str:
+def stage_load(verdict: StageVerdict, recording: Recording) -> str:
     """What a stage put on, in words; empty for a load of one stage."""
     if verdict.stage is None:
         return ""
@@ -120,12 +125,14 @@ def _load(verdict: StageVerdict, recording: Recording) -> str:
 def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
     """One stage for the page: its heading, its doubts, each group's verdict, its table."""
     heading = (
-        f"{_load(verdict, recording)}, {verdict.start:.1f} to {verdict.end:.1f} s" if verdict.stage else ""
+        f"{stage_load(verdict, recording)}, {verdict.start:.1f} to {verdict.end:.1f} s"
+        if verdict.stage
+        else ""
     )
     return {
         "heading": heading,
         "doubts": verdict.doubts,
-        "groups": [(title(each.group), each.word, _reason(each, recording)) for each in verdict.groups],
+        "groups": [(title(each.group), each.word, reason_of(each, recording)) for each in verdict.groups],
         "expectations": [(each.text, each.word, each.reason) for each in verdict.expectations],
         "table": groups_table(verdict.rows, recording, by_name=False, where=heading)
         if verdict.rows
@@ -133,7 +140,7 @@ def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
     }
 
 
-def _reason(verdict: GroupVerdict, recording: Recording) -> str:
+def reason_of(verdict: GroupVerdict, recording: Recording) -> str:
     """Why a group's verdict is what it is."""
     share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
     if verdict.word == "visit":
