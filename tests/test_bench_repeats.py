@@ -48,9 +48,10 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
             if outcome == "ended":
                 raise ProcessError("The web server ended.")
             reasons = ["late"] if outcome == "late" else []
+            slowed = ["full"] if outcome == "slowed" else []
             one = next(each for each in invented if each["app"] == step.condition.app)
             about = {"users": step.condition.users, "repeat": step.repeat, **groups(outcome)}
-            found = {**one, **about, "fit": not reasons, "unfit_reasons": reasons}
+            found = {**one, **about, "fit": not reasons, "unfit_reasons": reasons, "slowed_reasons": slowed}
             return {**found, "rule": rule_of(found)}
 
         monkeypatch.setattr(bench, "measure_step", measure_step)
@@ -67,6 +68,15 @@ def test_an_unfit_step_is_measured_once_more(measured: Measure, tmp_path: Path) 
     assert [step["fit"] for step in results["steps"]] == [True, True]
     assert [step.get("repeated_because") for step in results["steps"]] == [["late"], None]
     assert results["verdict"]["exit_status"] != 3
+
+
+def test_so_is_a_slowed_one(measured: Measure, tmp_path: Path) -> None:
+    """The machine may have had a busy moment. If it is full again, the step counts as an upper bound."""
+    seen = measured("slowed", "slowed", "fit")
+    results = bench.run(Plan(users=(1,)), tmp_path)
+    assert len(seen) == 3 and [step["slowed_reasons"] for step in results["steps"]] == [["full"], []]
+    assert results["steps"][0]["repeated_because"] == ["full"]
+    assert results["verdict"]["exit_status"] == 0
 
 
 def test_a_step_that_stays_unfit_is_not_measured_for_ever(measured: Measure, tmp_path: Path) -> None:

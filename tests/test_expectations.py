@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from loadtests.__main__ import main as command
 from loadtests.errors import UsageError
@@ -29,8 +30,8 @@ def rows(group: str, latencies_ms: list[float], name: str = "", **changed: Any) 
     about = {"status": 200, "error": ""} | changed
     starts = [number * SECONDS / len(latencies_ms) for number in range(len(latencies_ms))]
     return [
-        Row(1, group, name or group, at, at, at + ms / 1000, about["status"], about["error"])
-        for at, ms in zip(starts, latencies_ms, strict=True)
+        Row(number % 5, group, name or group, at, at, at + ms / 1000, about["status"], about["error"])
+        for number, (at, ms) in enumerate(zip(starts, latencies_ms, strict=True))
     ]
 
 
@@ -316,3 +317,38 @@ def test_a_pipeline_is_told_the_same(tmp_path):
     write_recording(path, recording(rows("pay", [10.0] * 1000), *expected, processes_lost=1))
     assert command(["report", str(path), "--junit", str(tmp_path / "a.xml")]) == 0
     assert len(ElementTree.parse(tmp_path / "a.xml").findall(".//testcase/error")) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "alone", "slowed"),
+    [
+        ("pay p50 < 30ms", "kept", "kept"),
+        ("pay p50 < 3ms", "broken", "undecided"),
+        ("pay mean > 3ms", "kept", "undecided"),
+        ("pay mean > 30ms", "broken", "broken"),
+        ("pay over <= 2%", "kept", "kept"),
+        ("pay failed > 2%", "broken", "broken"),
+        ("pay rate > 30/s", "kept", "kept"),
+        ("pay rate > 90/s", "broken", "undecided"),
+        ("pay rate < 90/s", "kept", "undecided"),
+        ("pay rate < 30/s", "broken", "broken"),
+    ],
+)
+def test_a_slowed_load_proves_in_one_direction(text, alone, slowed):
+    """Alone the app would have taken no longer, failed no more, and answered no fewer a second."""
+    known = recording(rows("pay", [10.0] * 1000), text)
+    assert [each.word for each in judge(known).stages[0].expectations] == [alone]
+    vitals = tuple(vital._replace(host_busy=1.98 * vital.at) for vital in known.vitals[0])
+    busy = replace(known, vitals=(vitals,))
+    (found,) = judge(busy).stages[0].expectations
+    assert (found.word, found.excused) == (slowed, slowed != alone)
+    assert ("may be the machine's" in found.reason) == found.excused
+    assert not found.excused or "too busy to say whether “" in headline(judge(busy))
+
+
+def test_failures_of_a_slowed_load_leave_its_latencies_open():
+    """Alone, the app might have answered them, late."""
+    all_rows = rows("pay", [10.0] * 996) + rows("pay", [10.0] * 4, status=503)
+    assert judge_expectation("pay p50 < 30ms", recording(all_rows), all_rows, (0, SECONDS)).word == "kept"
+    found = judge_expectation("pay p50 < 30ms", recording(all_rows), all_rows, (0, SECONDS), slowed=True)
+    assert found.word == "undecided" and found.excused

@@ -114,10 +114,25 @@ def test_an_undecided_point_is_skipped_and_says_so(tmp_path: Path) -> None:
     suite = parsed(junit(results))
     assert set(outcomes(suite).values()) == {"skipped"}
     (skipped,) = suite.iter("skipped")
-    assert skipped.get("message") == "undecided: too few requests to say whether the rule was kept"
+    assert skipped.get("message") == "undecided: there were too few requests to say whether the rule was kept"
     text = github_summary(results)
     assert text.startswith("### ❔ The 500 ms rule\n\nThere were too few requests to say whether")
     assert text.count("| undecided |") == 2
+
+
+def test_what_a_full_machine_may_have_done_is_skipped_and_says_so(tmp_path: Path) -> None:
+    """Over the limit: no failure. Within it: a success, and the summary marks its figures as upper bounds."""
+    kept = step(tmp_path, 1, about(20), slowed_reasons=[BUSY])
+    results = run(tmp_path, [kept, step(tmp_path, 2, about(800), users=50, slowed_reasons=[BUSY])])
+    assert results["verdict"]["exit_status"] == 4
+    suite = parsed(junit(results))
+    assert sorted(outcomes(suite).values()) == ["passed", "skipped"]
+    (skipped,) = suite.iter("skipped")
+    assert "the machine or the load generator was too busy to say" in (skipped.get("message") or "")
+    text = github_summary(results)
+    assert "| undecided |" in text and "**broken**" not in text
+    assert "≤ 20 ms \\[? – " in text
+    assert f"upper bounds (≤):\n\n- queued, 20 users, 8 slots, 1 worker, 32 threads, repeat 1: {BUSY}" in text
 
 
 def test_a_group_is_undecided_or_broken_for_itself(tmp_path: Path) -> None:

@@ -65,7 +65,8 @@ def test_a_plan_survives_being_written_down() -> None:
 def pilot(**changed: Any) -> dict[str, Any]:
     """A pilot run that found D = 1.1 s, and 2 ms for a page."""
     demand = {"submit": 1100.0, "page": 2.0}
-    return {"steps": [{"fit": True, "unfit_reasons": [], "server": {"demand_ms": demand}} | changed]}
+    usual = {"fit": True, "unfit_reasons": [], "slowed_reasons": [], "server": {"demand_ms": demand}}
+    return {"steps": [usual | changed]}
 
 
 def test_the_full_plan_lies_around_the_knee() -> None:
@@ -85,7 +86,7 @@ def test_a_pilot_is_one_short_step_that_keeps_the_slots_busy() -> None:
     assert (step.condition.app, step.condition.users) == ("sync", 16)
 
 
-def test_an_unfit_pilot_shows_no_knee() -> None:
+def test_a_slowed_pilot_shows_no_knee() -> None:
     """The message says why."""
     with pytest.raises(LoadTestError, match="the machine was 97 % busy"):
-        full_plan(Plan(), pilot(fit=False, unfit_reasons=["the machine was 97 % busy"]))
+        full_plan(Plan(), pilot(slowed_reasons=["the machine was 97 % busy"]))

@@ -57,9 +57,10 @@ def test_a_broken_rule_is_the_exit_status_if_asked_for(truth_server: str, tmp_pa
     """Every latency is over 1 ms: status 1. Without --fail-over the status is Locust's."""
     options = ("Lognormal", "--host", truth_server, "--users", "2", "--run-time", "2s", "--stop-timeout", "9")
     asked = headless(TRUTH, tmp_path, *options, "--rule", "1", "--fail-over", "50")
-    assert asked.status in {1, 3}, asked.out  # 3 on a busy machine
+    assert asked.status in {1, 3, 4}, asked.out  # 3 or 4 on a busy machine
     assert (asked.status == 3) == ("proves nothing" in asked.out)
-    assert "broken.\n  GET /lognormal 100 %" in asked.out
+    assert (asked.status == 4) == ("upper bounds" in asked.out)
+    assert re.search(r"(broken|undecided)\.\n  GET /lognormal 100 %", asked.out)
     assert headless(TRUTH, tmp_path, *options, "--rule", "1").status == 0
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from loadtests.judging.rule import rule_of
 from loadtests.judging.verdict import comparable, finding, verdict, worth_repeating
-from loadtests.wording import duration, figure, percent, stated, user_count
+from loadtests.wording import duration, figure, percent, stated, stated_share, user_count, with_interval
+
+FULL = "the machine was 97 % busy"
 
 
 def summary(
@@ -44,7 +46,8 @@ def step(
         "threads": 32,
         "repeat": 1,
         "fit": fit,
-        "unfit_reasons": [] if fit else ["the machine was 93 % busy"],
+        "unfit_reasons": [] if fit else ["9 of 10 users were there"],
+        "slowed_reasons": [],
         "steady": True,
         "achieved_per_s": 1.0,
         "submit": summary(submit, p95, at_least, requests),
@@ -52,7 +55,7 @@ def step(
         "content": summary(None),
         **changed,
     }
-    return bare | {"rule": rule_of(bare)}
+    return bare | {"rule": rule_of(bare, bool(bare["slowed_reasons"]))}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_an_unfit_step_of_either_app_takes_the_verdict_away():
     told = verdict([step("sync", 10, fit=False), step("queued", 10)])
     assert told["exit_status"] == 3
     assert "1 of its 2 points" in told["sentence"]
-    assert "synchronous, 10 users: the machine was 93 % busy" in told["sentence"]
+    assert "synchronous, 10 users: 9 of 10 users were there" in told["sentence"]
 
 
 def test_no_steps_are_no_verdict():
@@ -168,11 +171,11 @@ def test_repeats_are_judged_together():
 
 
 def test_a_repeat_that_was_not_fit_is_left_out_and_said():
-    """Another repeat decides; figures from a busy machine say nothing."""
+    """Another repeat decides; figures of another load say nothing."""
     told = verdict([step("queued", 10, submit=0.5, fit=False), step("queued", 10, repeat=2)])
     assert (told["exit_status"], told["most_users"]) == (0, {"sync": None, "queued": 10})
     assert told["sentence"].endswith(
-        "Left out: 1 of 2 measurements not fit (queued, 10 users: the machine was 93 % busy)."
+        "Left out: 1 of 2 measurements, slowed or not fit (queued, 10 users: 9 of 10 users were there)."
     )
 
 
@@ -324,6 +327,52 @@ def test_each_series_of_loads_may_be_worth_repeating():
     assert worth_repeating([step("queued", 20), *open_load], 3) == 2
 
 
+# ---- slowed by the machine ---------------------------------------------------------------------------------
+
+
+def test_a_full_machine_can_prove_only_that_the_rule_was_kept():
+    """Status 0 with what its figures are; over the limit it is undecided, whatever the share."""
+    kept = step("queued", 10, slowed_reasons=[FULL])
+    told = verdict([kept])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (0, 10)
+    assert told["sentence"] == (
+        "The queued app kept the rule of 500 ms up to 10 users, the most tried. "
+        "The latencies of 1 of 1 point are upper bounds (queued, 10 users: the machine was 97 % busy)."
+    )
+    told = verdict([kept, step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (4, 10)
+    assert told["sentence"].startswith(
+        "The queued app kept the rule of 500 ms up to 10 users, "
+        "and with 50 users the machine or the load generator was too busy to say. "
+    )
+    alone = verdict([step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
+    assert alone["exit_status"] == 4 and "too busy to say whether the queued app kept" in alone["sentence"]
+
+
+def test_a_slowed_repeat_does_not_count_beside_a_sound_one():
+    """It is told that it was left out, and decides nothing."""
+    slowed = step("queued", 10, submit=0.9, slowed_reasons=[FULL])
+    told = verdict([slowed, step("queued", 10, repeat=2)])
+    assert told["exit_status"] == 0
+    assert told["sentence"].endswith(
+        "Left out: 1 of 2 measurements, slowed or not fit (queued, 10 users: the machine was 97 % busy)."
+    )
+    assert verdict([slowed, step("queued", 10, submit=0.2, repeat=2)])["exit_status"] == 1
+
+
+def test_more_requests_do_not_help_where_the_machine_is_too_busy():
+    """None over of 200: a repeat may prove that the rule was kept. A tenth over: it proves nothing."""
+    assert worth_repeating([step("queued", 20, requests=200, slowed_reasons=[FULL])], 1) == 0
+    assert worth_repeating([step("queued", 20, 0.1, requests=50, slowed_reasons=[FULL])], 3) is None
+
+
+def test_figures_of_slowed_steps_are_not_compared():
+    """At 10 users neither app was slowed."""
+    steps = [step(app, users) for app in ("sync", "queued") for users in (10, 50)]
+    steps[-1]["slowed_reasons"] = [FULL]
+    assert {app: each["users"] for app, each in comparable(steps).items()} == {"sync": 10, "queued": 10}
+
+
 def test_the_finding_compares_both_apps_where_both_are_fit():
     """At the most users for which the comparison is valid, not the most that were tried."""
     steps = [step("sync", n, p95=7900.0, at_least=n == 50) for n in (10, 50, 100)]
@@ -423,3 +472,11 @@ def test_a_figure_of_a_point_is_said_in_the_same_way():
         "18 ms",
         "–",
     )
+
+
+def test_a_mark_says_on_which_side_the_truth_may_lie():
+    """Unanswered requests: above. A full machine: below. Both: nobody knows."""
+    known = {"value": 18.0, "low": None, "high": 20.0, "lower_bound": False, "upper_bound": True}
+    assert (stated(known), stated(known | {"lower_bound": True})) == ("≤ 18 ms", "~ 18 ms")
+    assert with_interval(known, stated) == "≤ 18 ms (? to 20 ms)"
+    assert stated_share(known | {"value": 0.25}) == "≤ 25.0 %"

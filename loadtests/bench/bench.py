@@ -37,7 +37,7 @@ from loadtests.predicting.prediction import predict
 from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.records.recording import Model
 from loadtests.records.results import Floor, Measured, Results, Settings
-from loadtests.records.steps import Step
+from loadtests.records.steps import Step, reasons_of, sound
 from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.feedstate import check_reader, feed_state
@@ -46,10 +46,10 @@ from loadtests.servers.reaching import silence
 from loadtests.status import Status
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
-# How many unfit steps of a run are measured again, since the machine may have had a busy moment.
+# How many steps of a run that are not sound are measured again, since the machine may have had a busy moment.
 MOST_AGAIN = 2
 MOST_AGAIN_SHARE = 0.1  # of a long run's steps
-RUN_VERSION = 2  # of run.json, and of the steps beside it
+RUN_VERSION = 3  # of run.json, and of the steps beside it
 T = TypeVar("T")
 MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
 
@@ -202,13 +202,13 @@ def _file(folder: Path, step: PlannedStep) -> Path:
 def _measure(
     plan: Plan, step: PlannedStep, folder: Path, server: str, progress: Progress, once_more: bool
 ) -> Step:
-    """Measure one step; if it is not fit and `once_more` is true, measure it again and return that."""
+    """Measure one step; if it is not sound and `once_more` is true, measure it again and return that."""
     measured = measure_step(plan, step, folder, progress.tick, server, pinning())
-    if measured["fit"] or not once_more or (plan.host and silence(plan.host)):
+    if sound(measured) or not once_more or (plan.host and silence(plan.host)):
         return measured
     progress.again(step.condition)
     second = measure_step(plan, step, folder, progress.tick, server, pinning())
-    second["repeated_because"] = measured["unfit_reasons"]
+    second["repeated_because"] = reasons_of(measured)
     return second
 
 
@@ -228,7 +228,7 @@ def _results(
     measured = Measured(settings=settings, steps=steps, points=points(steps))
     return Results(
         schema="500ms/results",
-        version=3,
+        version=4,
         started_at=started.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=describe_machine(),

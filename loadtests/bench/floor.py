@@ -89,7 +89,7 @@ def result_of(rate: float, seconds: float, recording: Recording) -> FloorRate:
     ended = [row.done_s for row in recording.rows if row.done_s is not None]
     planned = len(in_window(recording.rows, start, end)) / seconds
     achieved = sum(start <= done < end for done in ended) / seconds
-    reasons = [*seen.doubts, *_floor_reasons(planned, achieved, summary["failures"])]
+    reasons = [*seen.doubts, *seen.slowed, *_floor_reasons(planned, achieved, summary["failures"])]
     return FloorRate(
         rate_per_s=rate,
         planned_per_s=planned,

@@ -10,6 +10,7 @@ from loadtests.bench.plan import Condition, Plan
 from loadtests.errors import LoadTestError
 from loadtests.records.constants import SUBMITTERS
 from loadtests.records.results import Results
+from loadtests.records.steps import reasons_of, sound
 from loadtests.theory import knee
 
 REPEATS = 5
@@ -31,13 +32,15 @@ def pilot_plan(plan: Plan) -> Plan:
 def full_plan(plan: Plan, pilot: Results) -> Plan:
     """`plan` with users and rates around the knee that the results of the pilot show.
 
-    Raises LoadTestError if the pilot was not fit, or served no POST /feeds.
+    Raises LoadTestError if the pilot was not sound, or served no POST /feeds.
     """
     step = pilot["steps"][0]
     demand_ms = step["server"]["demand_ms"] if step["server"] else {}
-    if not step["fit"] or "submit" not in demand_ms:
-        reasons = "; ".join(step["unfit_reasons"]) or "no feed was fetched"
-        raise LoadTestError(f"The pilot step is not fit, so the knee is not known: {reasons}. Try again.")
+    if not sound(step) or "submit" not in demand_ms:
+        reasons = "; ".join(reasons_of(step)) or "no feed was fetched"
+        raise LoadTestError(
+            f"The pilot step did not measure the app alone, so the knee is not known: {reasons}. Try again."
+        )
     slots, demand = plan.slots[0], demand_ms["submit"] / 1000
     page = demand_ms.get("page", 0.0) / 1000
     users_at_knee = knee(demand + page, slots, plan.think) / SUBMITTERS

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from loadtests.bench.plan import Condition
-from loadtests.records.steps import Step
+from loadtests.records.steps import Step, sound
 from loadtests.wording import SHORT, figure, percent
 
 
@@ -72,8 +72,8 @@ class Progress:
         self.say(f"{self._name(condition)}   too few requests to say; more of them")
 
     def again(self, condition: Condition) -> None:
-        """The step was not fit, and is measured once more."""
-        self.say(f"{self._name(condition)}   not fit; once more")
+        """The step was slowed or not fit, and is measured once more."""
+        self.say(f"{self._name(condition)}   slowed or not fit; once more")
         self._began = time.monotonic()
 
     def done(self, condition: Condition, step: Step) -> None:
@@ -82,7 +82,9 @@ class Progress:
         self._ended += 1
         submit = step["submit"]
         over = submit["share_over"]
-        marks = ("" if step["fit"] else "  not fit") + ("" if step["steady"] else "  not steady")
+        marks = ("" if sound(step) else "  slowed" if step["fit"] else "  not fit") + (
+            "" if step["steady"] else "  not steady"
+        )
         self.say(
             f"{self._name(condition)}"
             f"  p50 {figure(submit, 'p50_ms'):>8}  p95 {figure(submit, 'p95_ms'):>8}"

@@ -29,7 +29,7 @@ class Question(TypedDict):
 
 
 class Lost(TypedDict):
-    """A condition that can't be compared, since one side has no fit repeat of it."""
+    """A condition that can't be compared, since one side has no repeat of it that is fit to compare."""
 
     condition: str
     side: SideName

@@ -50,8 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         "the spread of the repeats if both sides have two or more fit ones, else from\n"
         "requests within the run.",
         epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n"
-        "--worse. Not fit: a condition had no fit repeat. Undecided: of some group of requests no\n"
-        "figure could have shown a change as large as --worse.\n\n" + EXIT_STATUSES,
+        "--worse. Not fit: a condition had no repeat fit to compare (slowed ones are\n"
+        "not). Undecided: of some group of requests no figure could have shown a change\n"
+        "as large as --worse.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "folder of a run, its results.json, a file of requests (.csv, .parquet), or a folder of such"

@@ -99,8 +99,8 @@ def sentence(comparison: Comparison) -> str:
         lost = unfit[0]
         why = "; ".join(lost["reasons"])
         told.append(
-            f"{counted(len(unfit), 'condition')} had no fit repeat (first: {lost['condition'] or 'the file'},"
-            f" {lost['side']}: {why})."
+            f"{counted(len(unfit), 'condition')} had no repeat fit to compare (first:"
+            f" {lost['condition'] or 'the file'}, {lost['side']}: {why})."
         )
     told += _too_small_to_see(questions)
     return " ".join(told)

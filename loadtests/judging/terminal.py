@@ -8,7 +8,7 @@ from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.wording import counted, figure, percent, share_interval, visits
+from loadtests.wording import EXCUSE, counted, figure, percent, share_interval, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
@@ -56,7 +56,9 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
         said += [f"  {_reason(each)}" for each in ruled if each.word == word]
     said += [f"{each.text}: {each.word} ({each.reason})." for each in verdict.expectations]
     if verdict.doubts:
-        said.append(f"But this proves nothing: {'; '.join(verdict.doubts)}.")
+        said.append(f"But this proves nothing: {'; '.join([*verdict.doubts, *verdict.slowed])}.")
+    elif verdict.slowed:
+        said.append(f"Its latencies are upper bounds: {'; '.join(verdict.slowed)}.")
     return said
 
 
@@ -68,6 +70,8 @@ def _reason(verdict: GroupVerdict) -> str:
     said = f"{title(verdict.group)} {percent(share)} (95 % interval {share_interval(interval)})"
     if verdict.word != "undecided":
         return said
+    if verdict.excused:
+        return f"{said}: {EXCUSE}"
     if verdict.more is None:
         return f"{said}: too close to the limit for any practical number of requests to decide"
     return f"{said}: about {verdict.more} more requests would decide"

@@ -8,11 +8,24 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from loadtests.judging.judge import STATUS_OF
 from loadtests.judging.points import points
-from loadtests.judging.rule import RULED, all_of, broken_shares, more_needed
+from loadtests.judging.rule import RULED, all_of, broken_shares, is_excused, more_needed
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Word
 from loadtests.records.results import RunVerdict, Settings
-from loadtests.records.steps import APPS, READERS, App, Capacity, LoadKey, Point, Step, Swept, load_of
+from loadtests.records.steps import (
+    APPS,
+    READERS,
+    App,
+    Capacity,
+    LoadKey,
+    Point,
+    Step,
+    Swept,
+    counting,
+    load_of,
+    reasons_of,
+    sound,
+)
 from loadtests.status import Status
 from loadtests.wording import (
     HOW,
@@ -37,10 +50,10 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
 
     The status is 3 if a condition was measured and no repeat of it is fit (or nothing was measured): such a
     run proves nothing. Otherwise it is 0 if the queued app, or the only one measured, kept the rule at every
-    point, 1 if it broke it at one, and 4 if there were too few requests to say. A load that kept the rule
-    speaks for the smaller ones, since less load makes no request slower. `settings` are those of
-    results.json: the first of its slots, workers and threads are the default, which the most users are for;
-    without them the first step's are.
+    point, 1 if it broke it at one, and 4 if there were too few requests to say, or the machine was too busy.
+    A load that kept the rule speaks for the smaller ones, since less load makes no request slower. `settings`
+    are those of results.json: the first of its slots, workers and threads are the default, which the most
+    users are for; without them the first step's are.
     """
     all_points = points(steps)
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
@@ -56,6 +69,7 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
         _worst(usual, apps, settings),
         _open_load(usual, apps, settings),
         _sweep(all_points, usual, apps, settings),
+        _upper_bounds(steps, all_points),
         _left_out(steps, all_points),
     ]
     named = [app for app in APPS if app in READERS or app in apps]
@@ -77,7 +91,8 @@ def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
         largest = series[-1]
         counts = [(largest[group]["over"], largest[group]["judged"]) for group in RULED]
         needed = [
-            (more_needed(over, judged) or math.inf) / (judged / largest["fit_repeats"])
+            (more_needed(over, judged, slowed=bool(largest["slowed_reasons"])) or math.inf)
+            / (judged / largest["fit_repeats"])
             for over, judged in counts
             if judged
         ]
@@ -174,20 +189,26 @@ def _held_by_each(
             continue
         name, most = app_name(app, _host(settings)), held(tried, key)
         broke = next((point for point in fit if point["rule"] == "broken"), None)
-        few = "there were too few requests to say"
         if most is not None:
             limit = "tried" if len(fit) == len(tried) else "that can be judged"
             more = f", the most {limit}" if most == load_of(fit[-1]) else ""
             if broke is None and not more:
-                more = f", and with {load(fit[-1])} {few}"
+                more = f", and with {load(fit[-1])} {unsure(fit[-1:])}"
             yield f"{name} kept {rule} up to {said_load(most, key)}{more}"
         elif broke is None:
-            yield f"{few} whether {name} kept {rule}"
+            yield f"{unsure(fit)} whether {name} kept {rule}"
         elif broke is fit[0]:
             yield f"{name} broke {rule} even with {load(broke)}"
         else:
-            yield f"{name} broke {rule} with {load(broke)}, and with less {few}"
+            yield f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit[: fit.index(broke)])}"
         rule = "it"
+
+
+def unsure(measured: Iterable[Point]) -> str:
+    """Why these points, of which one at least is undecided, leave it open whether the rule was kept."""
+    if any(is_excused(point, bool(point["slowed_reasons"])) for point in measured):
+        return "the machine or the load generator was too busy to say"
+    return "there were too few requests to say"
 
 
 def said_load(much: float, key: LoadKey) -> str:
@@ -251,25 +272,36 @@ def _no_verdict(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
 
 
 def _left_out(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
-    """Which unfit repeats the fit points leave out; empty if none."""
-    repeats = [steps[index] for point in all_points if point["fit"] for index in point["steps"]]
-    unfit = [step for step in repeats if not step["fit"]]
-    if not unfit:
+    """Which repeats the fit points leave out; empty if none."""
+    repeats = [[steps[index] for index in point["steps"]] for point in all_points if point["fit"]]
+    left_out = [step for each in repeats for step in each if step not in counting(each)]
+    if not left_out:
         return ""
-    return f"Left out: {len(unfit)} of {counted(len(repeats), 'measurement')} not fit ({_example(unfit[0])})."
+    count = f"{len(left_out)} of {counted(sum(map(len, repeats)), 'measurement')}"
+    return f"Left out: {count}, slowed or not fit ({_example(left_out[0])})."
+
+
+def _upper_bounds(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
+    """Which points' figures are upper bounds; empty if none."""
+    slowed = [point for point in all_points if point["fit"] and not sound(point)]
+    if not slowed:
+        return ""
+    first = next(step for index in slowed[0]["steps"] if (step := steps[index])["fit"])
+    count = f"{len(slowed)} of {counted(len(all_points), 'point')}"
+    return f"The latencies of {count} are upper bounds ({_example(first)})."
 
 
 def _example(step: Step) -> str:
-    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(step['unfit_reasons'])}"
+    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(reasons_of(step))}"
 
 
 def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[App, Step]:
-    """For each app, its step with the most users at which every measured app is fit; may be empty.
+    """For each app, its step with the most users at which every measured app is sound; may be empty.
 
-    Closed load only, with the default slots, workers and threads; of several repeats, the first fit one.
+    Closed load only, with the default slots, workers and threads; of several repeats, the first sound one.
     """
     return {
-        app: next(steps[index] for index in point["steps"] if steps[index]["fit"])
+        app: next(steps[index] for index in point["steps"] if sound(steps[index]))
         for app, point in _comparable_points(steps, settings).items()
     }
 
@@ -277,9 +309,9 @@ def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[
 def _comparable_points(steps: Sequence[Step], settings: Settings | None) -> dict[App, Point]:
     closed = [p for p in points(steps) if p["users"] is not None and is_default(p, steps, settings)]
     measured = [app for app in APPS if any(point["app"] == app for point in closed)]
-    fit = {app: {load_of(p): p for p in closed if p["app"] == app and p["fit"]} for app in measured}
-    common = set.intersection(*(set(fit[app]) for app in measured)) if measured else set()
-    return {app: fit[app][max(common)] for app in measured} if common else {}
+    found = {app: {load_of(p): p for p in closed if p["app"] == app and sound(p)} for app in measured}
+    common = set.intersection(*(set(found[app]) for app in measured)) if measured else set()
+    return {app: found[app][max(common)] for app in measured} if common else {}
 
 
 def finding(steps: Sequence[Step], settings: Settings | None = None) -> str:

@@ -31,7 +31,7 @@ from loadtests.records.constants import OVERRUN_SECONDS
 from loadtests.records.predictions import At, Curve, MeasuredBeside, Predicted, SimulatedFigures, Theory
 from loadtests.records.recording import Model
 from loadtests.records.results import Measured, Settings
-from loadtests.records.steps import LOAD_KEYS, READERS, App, Point, Step, load_of
+from loadtests.records.steps import LOAD_KEYS, READERS, App, Point, Step, load_of, sound
 from loadtests.theory import OpenLoad
 
 __all__ = ["predict"]
@@ -53,8 +53,8 @@ REQUESTS = 20_000  # simulated for each point
 def predict(results: Measured) -> Theory | None:
     """The `theory` of results.json from its settings, steps and points; None if there is nothing to predict.
 
-    A curve for each app, load model and number of slots, with the default workers and threads. It needs a fit
-    step, and a web server that timed its requests, which one given by --host does not.
+    A curve for each app, load model and number of slots, with the default workers and threads. It needs a
+    sound step, and a web server that timed its requests, which one given by --host does not.
     """
     curves = [
         _curve(results, app, model, slots)
@@ -140,13 +140,13 @@ class _Curve:
 
 
 def _curve(results: Measured, app: App, model: Model, slots: int) -> Curve | None:
-    """One curve; None if no fit step has the data it needs."""
+    """One curve; None if no sound step has the data it needs."""
     settings, steps = results["settings"], results["steps"]
     usual = settings["workers"][0], settings["threads"][0]
     points = [
         point
         for point in results["points"]
-        if point["fit"]
+        if sound(point)
         and (point["app"], point["model"], point["slots"]) == (app, model, slots)
         and (point["workers"], point["threads"]) == usual
     ]
@@ -206,8 +206,8 @@ def _at(curve: _Curve, point: Point) -> At:
 
 
 def _timed(step: Step) -> bool:
-    """True for a step that is fit and whose web server timed its requests."""
-    return bool(step["fit"] and step["server"] and step["server"]["served"])
+    """True for a step that is sound and whose web server timed its requests."""
+    return bool(sound(step) and step["server"] and step["server"]["served"])
 
 
 def _grid(model: Model, measured: Sequence[float]) -> list[float]:

@@ -1,6 +1,6 @@
 """Figures as results.json holds them: of one group of requests in a step, and of all repeats together."""
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -24,7 +24,10 @@ def says(description: str) -> Meta:
     return Meta(description=description)
 
 
-RULE = says("What the 95 % intervals of the shares over the rule prove.")
+RULE = says(
+    "What the 95 % intervals of the shares over the rule prove. Those of slowed requests can prove only that"
+    " it was kept."
+)
 _PAIR = Meta(min_length=2, max_length=2)
 _UNIQUE = Meta(extra_json_schema={"uniqueItems": True})
 Interval = Annotated[list[Amount | None], _PAIR]  # [low, high]; an end may not be known
@@ -82,6 +85,15 @@ class Figure(TypedDict):
     low: Annotated[float | None, says("Lower end of its interval; null if not known.")]
     high: Annotated[float | None, says("Upper end of its interval; null if not known.")]
     lower_bound: Annotated[bool, says("True if the truth may be anything above the value.")]
+    upper_bound: NotRequired[
+        Annotated[
+            Literal[True],
+            says(
+                "True if the app's own figure may be anything below the value, since the machine or the load"
+                " generator was too busy; absent otherwise."
+            ),
+        ]
+    ]
 
 
 class Compared(TypedDict):
@@ -95,8 +107,8 @@ class Compared(TypedDict):
 
 
 class GroupFigures(Compared):
-    """The figures of one group of requests, all fit repeats of a condition together."""
+    """The figures of one group of requests, all repeats of a condition that count together."""
 
     over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
     judged: Annotated[Count, says("Out of how many requests: all but those cut off too early to tell.")]
-    count: Annotated[Count, says("Requests of all its fit repeats.")]
+    count: Annotated[Count, says("Requests of all its repeats that count.")]

@@ -16,7 +16,7 @@ from loadtests.records.predictions import Theory
 from loadtests.records.recording import Model
 from loadtests.records.steps import App, Point, Step
 
-SCHEMA, VERSION = "500ms/results", 3
+SCHEMA, VERSION = "500ms/results", 4
 SlotKind = Literal["processes", "threads"]
 UTC_TIME = Meta(
     pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$", extra_json_schema={"format": "date-time"}
@@ -137,8 +137,8 @@ class RunVerdict(TypedDict):
         Meta(extra_json_schema={"enum": [0, 1, 3, 4]}),
         says(
             "0: the queued app (or the only one measured) kept the rule, beyond doubt with its largest load."
-            " 1: it broke it with some load, beyond doubt. 3: the run is not fit for a verdict. 4: undecided,"
-            " there were too few requests to say."
+            " 1: it broke it with some load, beyond doubt. 3: the run is not fit for a verdict. 4: undecided:"
+            " there were too few requests to say, or the machine was too busy."
         ),
     ]
     sentence: Annotated[str, says("The verdict in words.")]
@@ -190,7 +190,7 @@ class Results(Measured):
     """One run. Keys are only ever added within a version; a reader ignores those it does not know."""
 
     schema: Annotated[Literal["500ms/results"], says("The kind of this file.")]
-    version: Annotated[Literal[3], says("Changes when a key is renamed, removed or changes its meaning.")]
+    version: Annotated[Literal[4], says("Changes when a key is renamed, removed or changes its meaning.")]
     started_at: Annotated[str, UTC_TIME, says("Start of the run, UTC.")]
     finished_at: Annotated[str, UTC_TIME, says("End of the run, UTC.")]
     machine: Annotated[Machine, says("What it ran on.")]

@@ -25,7 +25,7 @@ from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timel
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.status import Status
-from loadtests.wording import counted, duration, figure, percent, share_interval, user_count, visits
+from loadtests.wording import EXCUSE, counted, duration, figure, percent, share_interval, user_count, visits
 
 MOST_SERIES = 6  # groups in the figures, those with the most requests
 
@@ -97,10 +97,14 @@ def headline(judgement: Judgement) -> str:
             more = " and what else was expected" if expected else ""
             return f"All groups of requests kept {rule}{more}"
         case Status.UNDECIDED:
-            unsure = dict.fromkeys(title(group.group) for _, group in groups if group.word == "undecided")
-            told = [f"{' and '.join(unsure)} kept {rule}"] if unsure else []
-            told += dict.fromkeys(f"“{each.text}” holds" for _, each in expected if each.word == "undecided")
-            return f"Too few requests to say whether {' and '.join(told)}"
+            unsure = [group for _, group in groups if group.word == "undecided"]
+            unmet = [each for _, each in expected if each.word == "undecided"]
+            names = " and ".join(dict.fromkeys(title(group.group) for group in unsure))
+            told = [f"{names} kept {rule}"] if names else []
+            told += dict.fromkeys(f"“{each.text}” holds" for each in unmet)
+            busy = any([each.excused for each in unsure] + [each.excused for each in unmet])
+            why = "The machine or the load generator was too busy" if busy else "Too few requests"
+            return f"{why} to say whether {' and '.join(told)}"
     broken = [(stage, group) for stage, group in groups if group.word == "broken"]
     if not broken:
         stage, first = next((stage, each) for stage, each in expected if each.word == "broken")
@@ -131,7 +135,8 @@ def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
     )
     return {
         "heading": heading,
-        "doubts": verdict.doubts,
+        "doubts": [*verdict.doubts, *verdict.slowed] if verdict.doubts else [],
+        "slowed": verdict.slowed,
         "groups": [(title(each.group), each.word, reason_of(each, recording)) for each in verdict.groups],
         "expectations": [(each.text, each.word, each.reason) for each in verdict.expectations],
         "table": groups_table(verdict.rows, recording, by_name=False, where=heading)
@@ -148,6 +153,8 @@ def reason_of(verdict: GroupVerdict, recording: Recording) -> str:
     if share is None or interval is None:
         return "nothing was answered"
     limit = percent(recording.most_over)
+    if verdict.excused:
+        return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}): {EXCUSE}"
     where = {
         "kept": f"all of it within {limit}",
         "broken": f"all of it above {limit}",

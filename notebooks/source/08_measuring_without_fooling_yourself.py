@@ -183,10 +183,12 @@ servers("slow", "refused", "unanswered")
 #
 # ## Was it the server?
 #
-# If the load generator or the machine is too busy, a test measures these instead of the server. So a step here is *not
-# fit*, and gets no verdict, if the generator sent its requests late (over 10 ms at the 99th percentile) or used over
-# 80 % of its core; if the machine was over 80 % busy; or if Little's law, $N = X (R + Z)$ over all rows, gives a
-# different number of users from the one asked for (by more than 5 %, and what chance allows).
+# If the load generator or the machine is too busy, a test measures these as well as the server. That only makes latencies
+# longer. So a step here is *slowed* if the generator was late (over 10 ms at the 99th percentile) or used over 80 % of
+# its core, or if the machine was over 80 % busy. Its latencies are upper bounds: they can show that the rule was kept,
+# but not that the server broke it. A step is *not fit*, and gets no verdict, if it was not the load that was asked for:
+# if users were missing, say, or if Little's law, $N = X (R + Z)$ over all rows, gives another number of users (by more
+# than 5 %, and what chance allows).
 #
 # ## How many requests?
 #

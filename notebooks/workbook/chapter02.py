@@ -8,6 +8,7 @@ from loadtests.predicting.simulation import Period, feed_service, simulate_close
 from loadtests.predicting.workload import submitters_among
 from loadtests.records.constants import OVERRUN_SECONDS
 from loadtests.records.rows import Row
+from loadtests.records.steps import sound
 from loadtests.theory import ClosedLoad, OpenLoad, littles_law
 from workbook.readers import rows_of
 from workbook.session import WorkbookError
@@ -19,7 +20,7 @@ LATENCIES: tuple[Latency, ...] = ("mean_ms", "p95_ms")
 
 
 def prediction_of(results: ResultsJson) -> Mapping[str, Any]:
-    """What theory predicts for the one app that was measured. Raises WorkbookError if no step was fit."""
+    """What theory predicts for the one app that was measured. Raises WorkbookError if no step was sound."""
     curves: Sequence[Mapping[str, Any]] = (results["theory"] or {}).get("curves", [])
     if not curves:
         raise WorkbookError(
@@ -31,7 +32,7 @@ def prediction_of(results: ResultsJson) -> Mapping[str, Any]:
 
 
 def held_by_a_visit(results: ResultsJson) -> float:
-    """Seconds for which a submit and its page held a slot, on average over all fit steps."""
+    """Seconds for which a submit and its page held a slot, on average over all sound steps."""
     measured = prediction_of(results)["demand_ms"]
     return float(measured["submit"] + measured["page"]) / 1000
 
@@ -90,7 +91,7 @@ def short_steps(results: ResultsJson, count: int = 200) -> dict[int, dict[Latenc
 
     By users and figure, in ms. The feeds are those of the mix, and the demand is the measured one.
     """
-    settings, steps = results["settings"], [step for step in results["steps"] if step["fit"]]
+    settings, steps = results["settings"], [step for step in results["steps"] if sound(step)]
     found = demands(steps)
     assert found  # or there would be no prediction, and so no picture
     draws = {"submit": feed_service(settings["mix"], settings["deadline_s"], found.mean["submit"])}
