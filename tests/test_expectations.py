@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from loadtests.__main__ import main as command
 from loadtests.errors import UsageError
-from loadtests.judging.bootstrap import BLOCKS, mean_error, rate_error
+from loadtests.judging.bootstrap import mean_reach, rate_reach
 from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
-from loadtests.judging.intervals import clopper_pearson, percentile_ranks, student_t
+from loadtests.judging.intervals import clopper_pearson, percentile_ranks
 from loadtests.judging.judge import judge
 from loadtests.judging.rule import word_for
 from loadtests.judging.terminal import verdict_text
@@ -202,9 +202,9 @@ def test_failures_have_no_latency():
 
 
 def test_a_mean_and_a_rate_have_the_interval_of_blocks_of_time():
-    """Student's t with as many degrees of freedom as there are blocks but one."""
+    """As wide to both sides."""
     all_rows = rows("pay", SHUFFLED)
-    reach = student_t(BLOCKS - 1) * (mean_error(all_rows, (0.0, SECONDS), ENDED) or 0)
+    reach = mean_reach(all_rows, (0.0, SECONDS), ENDED) or 0
     found = judged("pay mean < 700ms", all_rows)
     assert found.measured and found.word == "kept"
     assert (found.measured.low, found.measured.high) == pytest.approx((500.5 - reach, 500.5 + reach))
@@ -243,11 +243,11 @@ def test_intervals_of_mean_and_rate_hold_the_truth_though_requests_share_a_queue
     mean = 1000 * float(np.mean(truth))
     for run in made:
         waits = [row.waited_ms(999) for row in run]
-        reach = student_t(BLOCKS - 1) * (mean_error(run, window, 999) or 0)
+        reach = mean_reach(run, window, 999) or 0
         held["mean"] += abs(np.mean(waits) - mean) <= reach
         plain += abs(np.mean(waits) - mean) <= 1.96 * np.std(waits) / np.sqrt(len(waits))
         times = [row.intended_s for row in run]
-        reach = student_t(BLOCKS - 1) * (rate_error(times, window) or 0)
+        reach = rate_reach(times, window) or 0
         held["rate"] += abs(len(times) / window[1] - rate) <= reach
     assert all(count >= 0.85 * runs for count in held.values()), held
     assert plain < 0.7 * runs

@@ -15,7 +15,7 @@ In a slowed load (fitness.py), the end of the interval that may be the machine's
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.judging.intervals import clopper_pearson, student_t
+from loadtests.judging.intervals import clopper_pearson
 from loadtests.judging.rule import word_for
 from loadtests.judging.samples import Samples, summarise
 from loadtests.records.expectations import Expectation, expectation
@@ -132,29 +132,26 @@ def _figure(
     if wanted.metric == "over":
         share, ends = summary["share_over"], summary["share_ci"]
         return None if share is None or ends is None else Bounded(share, ends[0], ends[1])
-    from loadtests.judging.bootstrap import mean_error  # imports numpy, which few loads need
+    from loadtests.judging.bootstrap import mean_reach  # imports numpy, which few loads need
 
     mean = summary["mean_ms"]
     if mean is None:
         return None
-    return _within(mean, mean_error(rows, window, recording.ended_s), bool(waiting))
+    return _within(mean, mean_reach(rows, window, recording.ended_s), bool(waiting))
 
 
 def _rate(rows: Sequence[Row], window: tuple[float, float]) -> Bounded:
     """How many requests were answered a second, whenever they were sent."""
-    from loadtests.judging.bootstrap import rate_error
+    from loadtests.judging.bootstrap import rate_reach
 
     start, end = window
     done = [row.done_s for row in rows if row.done_s is not None and not row.failed]
     times = [at for at in done if start <= at < end]
-    return _within(len(times) / (end - start), rate_error(times, window))
+    return _within(len(times) / (end - start), rate_reach(times, window))
 
 
-def _within(value: float, error: float | None, at_least: bool = False) -> Bounded:
-    """A figure with Student's t interval; `at_least`: the truth may be anything above."""
-    from loadtests.judging.bootstrap import BLOCKS
-
-    if error is None:
+def _within(value: float, reach: float | None, at_least: bool = False) -> Bounded:
+    """A figure with an interval that reaches as far to both sides; `at_least`: it may be anything above."""
+    if reach is None:
         return Bounded(value, lower_bound=at_least)
-    reach = student_t(BLOCKS - 1) * error
     return Bounded(value, max(0.0, value - reach), None if at_least else value + reach, at_least)
