@@ -5,13 +5,12 @@ import random
 import pytest
 from chart_reading import cut_off, overlapping, texts
 
-from loadtests.judging.samples import nearest_rank
+from loadtests.judging.samples import nearest_rank, samples_of
 from loadtests.records.rows import Row
 from loadtests.report.chart_percentiles import (
     over_time,
     percentiles_alt,
     percentiles_figure,
-    samples_of,
     spectrum,
     spectrum_alt,
     spectrum_figure,
@@ -47,30 +46,30 @@ def test_an_interval_is_as_short_as_its_highest_percentile_allows(count, seconds
 def test_over_time_each_interval_has_its_own_percentile():
     """Where there are too few requests for one, it is missing; an unfinished request makes a lower bound."""
     latencies = some(6000)
-    pieces = over_time(series(latencies, hanging=3), 99)
+    pieces = over_time(series(latencies, hanging=3))[99]
     assert [(piece.start, piece.end) for piece in pieces] == [(at, at + 1.0) for at in range(60)]
     assert pieces[7].ms == pytest.approx(nearest_rank(latencies[700:800], 99), abs=0.01)
     assert [piece.exact for piece in pieces] == [True] * 59 + [False]
-    assert over_time(series(some(1000)), 99) == [] and len(over_time(series(some(1000)), 95)) == 30
-    assert over_time(series([]), 50) == []
+    assert over_time(series(some(1000)))[99] == [] and len(over_time(series(some(1000)))[95]) == 30
+    assert over_time(series([]))[50] == []
 
 
 def test_the_spectrum_goes_from_the_fastest_to_the_slowest():
     """Exactly, if there are few; and never down. At 1 / share above, it is the percentile."""
     latencies = some(200)
-    samples, count = samples_of(series(latencies).rows, SECONDS)
-    line = list(spectrum(samples, count))
+    samples = samples_of(series(latencies).rows, SECONDS)
+    line = list(spectrum(samples))
     assert [round(ms, 3) for _, ms, _ in line] == [round(ms, 3) for ms in sorted(latencies)]
-    many, count = samples_of(series(some(20_000), hanging=40).rows, SECONDS + 5)
-    line = list(spectrum(many, count))
+    many = samples_of(series(some(20_000), hanging=40).rows, SECONDS + 5)
+    line = list(spectrum(many))
     assert len(line) <= 301 and line == sorted(line)
-    assert line[0][0] < 1.001 and line[-1][0] == 2 * count and not line[-1][2]
+    assert line[0][0] < 1.001 and line[-1][0] == 2 * many.count and not line[-1][2]
 
 
 def test_naive_latencies_stand_beside_those_from_the_intended_start():
     """Two seconds apart, if that is how long each waited to be sent."""
     each = series([2010.0] * 100, waited=2.0)
-    assert samples_of(each.rows, SECONDS, naive=True)[0].percentile(50)[0] == pytest.approx(10)
+    assert samples_of(each.rows, SECONDS, naive=True).percentile(50)[0] == pytest.approx(10)
     said = texts(spectrum_figure([each], "all", naive=True))
     assert "pay: 2.0 s" in said and "naive: 10 ms" in said
     assert not any("naive" in text for text in texts(spectrum_figure([each], "all")))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from loadtests.judging.intervals import clopper_pearson
 from loadtests.judging.rule import word_for
-from loadtests.judging.samples import Samples, summarise
+from loadtests.judging.samples import samples_of, summarise
 from loadtests.records.expectations import Expectation, expectation
 from loadtests.records.figures import Word
 from loadtests.records.recording import Recording
@@ -122,9 +122,7 @@ def _figure(
         low, high = (clopper_pearson(count, len(rows)) for count in (failed, failed + len(waiting)))
         return Bounded(failed / len(rows), low[0], high[1], bool(waiting))
     if wanted.percent is not None:
-        ended = recording.ended_s
-        answered = [row.waited_ms(ended) for row in rows if row.done_s is not None and not row.failed]
-        samples = Samples(answered, [row.waited_ms(ended) for row in waiting])
+        samples = samples_of(rows, recording.ended_s)
         value, exact = samples.percentile(wanted.percent)
         low_end, high_end = samples.interval(wanted.percent) or (None, None)
         return None if value is None else Bounded(value, low_end, high_end, not exact)

@@ -86,6 +86,14 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
     )
 
 
+def samples_of(rows: Iterable[Row], ended: float, naive: bool = False) -> "Samples":
+    """The latencies of rows; `naive`: from the sending, without those never sent."""
+    known = [row for row in rows if not (row.failed or row.dropped or (naive and row.sent_s is None))]
+    waits = [(row.waited_ms(ended, naive), row.unfinished) for row in known]
+    answered, waiting = ([ms for ms, unfinished in waits if unfinished is kind] for kind in (False, True))
+    return Samples(answered, waiting)
+
+
 class Samples:
     """Latencies, some of them censored, sorted once. `waiting`: how long each unfinished one had waited.
 
@@ -97,6 +105,11 @@ class Samples:
     def __init__(self, answered: Iterable[float], waiting: Iterable[float]) -> None:
         self._answered = sorted(answered)
         self._least = sorted([*self._answered, *waiting])
+
+    @property
+    def count(self) -> int:
+        """How many there are, with the unfinished ones."""
+        return len(self._least)
 
     def percentile(self, percent: int | Fraction) -> tuple[float | None, bool]:
         """`(value, exact)` of the nearest-rank percentile; `(None, True)` without samples.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from loadtests.judging.intervals import percentile_ranks
-from loadtests.judging.samples import Samples
+from loadtests.judging.samples import Samples, samples_of
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, in_window
 from loadtests.report.chart_rows import Series, panels, shortened
@@ -47,14 +47,6 @@ class Stretch:
     exact: bool
 
 
-def samples_of(rows: Sequence[Row], ended: float, naive: bool = False) -> tuple[Samples, int]:
-    """The latencies of rows, and how many there are; `naive`: from the sending, without those never sent."""
-    known = [row for row in rows if not row.failed and not row.dropped and not (naive and row.sent_s is None)]
-    waits = [(row.waited_ms(ended, naive), row.unfinished) for row in known]
-    answered, waiting = ([ms for ms, unfinished in waits if unfinished is kind] for kind in (False, True))
-    return Samples(answered, waiting), len(known)
-
-
 def width_of(series: Series) -> int:
     """How many seconds an interval must have for as high a percentile as there are requests for.
 
@@ -69,17 +61,19 @@ def width_of(series: Series) -> int:
     return max(width for width in WIDTHS_S if width == 1 or 10 * width <= end - start)
 
 
-def over_time(series: Series, percent: int) -> list[Stretch]:
-    """The percentile of the requests due in each interval (`width_of`) that has enough of them."""
+def over_time(series: Series) -> dict[int, list[Stretch]]:
+    """Each percentile of the requests due in each interval (`width_of`) that has enough of them."""
     width, (start, end) = width_of(series), _window(series)
-    found = []
-    while start < end:
-        until = min(start + width, end)
-        samples, count = samples_of(in_window(series.rows, start, until), series.ended)
-        ms, exact = samples.percentile(percent)
-        if ms is not None and count >= FEWEST_FOR[percent]:
-            found.append(Stretch(start, until, ms, exact))
-        start = until
+    intervals: dict[int, list[Row]] = {}
+    for row in in_window(series.rows, start, end):
+        intervals.setdefault(int((row.intended_s - start) / width), []).append(row)
+    found: dict[int, list[Stretch]] = {percent: [] for percent in FEWEST_FOR}
+    for number, rows in sorted(intervals.items()):
+        samples, begins = samples_of(rows, series.ended), start + number * width
+        for percent, fewest in FEWEST_FOR.items():
+            ms, exact = samples.percentile(percent)
+            if ms is not None and samples.count >= fewest:
+                found[percent].append(Stretch(begins, min(begins + width, end), ms, exact))
     return found
 
 
@@ -90,7 +84,7 @@ def _window(series: Series) -> tuple[float, float]:
 
 def percentiles_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_MS) -> Figure:
     """p50, p95 and p99 of each interval against time, a panel for each series. Lower bounds are triangles."""
-    known = [{percent: over_time(each, percent) for percent in OVER_TIME} for each in series]
+    known = [over_time(each) for each in series]
     reach = [piece.ms for lines in known for pieces in lines.values() for piece in pieces]
     with house_style():
         figure = Figure()
@@ -114,8 +108,8 @@ def percentiles_alt(series: Sequence[Series]) -> str:
     """In words: from where to where each series' highest percentile went."""
     told = []
     for each in series:
-        for percent in sorted(OVER_TIME, reverse=True):
-            if levels := [piece.ms for piece in over_time(each, percent)]:
+        for percent, pieces in reversed(over_time(each).items()):
+            if levels := [piece.ms for piece in pieces]:
                 told.append(
                     f"{each.name}: p{percent} of every {width_of(each)} s between {duration(min(levels))} and"
                     f" {duration(max(levels))}"
@@ -139,8 +133,9 @@ def _steps(axes: Axes, pieces: Sequence[Stretch], colour: str, **style: Any) -> 
     axes.plot([x for x, _ in bounds], [y for _, y in bounds], "^", color=colour, ms=6)
 
 
-def spectrum(samples: Samples, count: int) -> Iterator[tuple[float, float, bool]]:
-    """Every latency that some share of `count` requests does not exceed: `(1 / share above, ms, exact)`."""
+def spectrum(samples: Samples) -> Iterator[tuple[float, float, bool]]:
+    """Every latency that some share of the requests does not exceed: `(1 / share above, ms, exact)`."""
+    count = samples.count
     # Evenly along the axis, if there are too many.
     above = (max(1, count) ** (point / MOST_POINTS) for point in range(MOST_POINTS + 1))
     even = {max(1, round(count * (1 - 1 / each))) for each in above} | {count}
@@ -158,8 +153,8 @@ def spectrum_figure(
     A line is dotted where it is a lower bound. `naive` adds dashed lines of the latencies from the sending.
     """
     known = [samples_of(in_window(each.rows, *each.window), each.ended) for each in series]
-    lines = [list(spectrum(*each)) for each in known]
-    most = max([1000.0, *(count for _, count in known)])
+    lines = [list(spectrum(samples)) for samples in known]
+    most = max([1000.0, *(samples.count for samples in known)])
     with house_style():
         figure = Figure(figsize=(14, 6.2))
         said = "    dashed: from the sending (naive)" if naive else ""
@@ -175,19 +170,17 @@ def spectrum_figure(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(round(x), "")))
         axes.axvline(1 / MOST_OVER, color=GREY, lw=1.4, ls=":")
         labels = [rule_line(axes, rule_ms)]
-        for each, (samples, count), line in zip(series, known, lines, strict=True):
+        for each, samples, line in zip(series, known, lines, strict=True):
             if not line:
                 continue
-            _band(axes, samples, count, each.colour)
+            _band(axes, samples, each.colour)
             for exact, style in ((True, "-"), (False, ":")):
                 points = [(x, ms) for x, ms, is_exact in line if is_exact is exact]
                 axes.plot([x for x, _ in points], [y for _, y in points], color=each.colour, lw=2.6, ls=style)
             text = f"{shortened(each.name, 16)}: {duration(line[-1][1])}"
             labels.append(EndLabel(line[-1][0], line[-1][1], text, each.colour))
             if naive:
-                short = list(
-                    spectrum(*samples_of(in_window(each.rows, *each.window), each.ended, naive=True))
-                )
+                short = list(spectrum(samples_of(in_window(each.rows, *each.window), each.ended, naive=True)))
                 xs, ys = [x for x, _, _ in short], [ms for _, ms, _ in short]
                 axes.plot(xs, ys, color=each.colour, lw=1.6, ls=(0, (5, 2)))
                 if ys:
@@ -200,7 +193,7 @@ def spectrum_alt(series: Sequence[Series]) -> str:
     """In words: some percentiles of each series."""
     told = []
     for each in series:
-        samples, _ = samples_of(in_window(each.rows, *each.window), each.ended)
+        samples = samples_of(in_window(each.rows, *each.window), each.ended)
         levels = [(samples.percentile(percent), said) for percent, said in TOLD_LEVELS.items()]
         said = [
             f"{said} within {'' if exact else 'at least '}{duration(ms)}"
@@ -211,9 +204,9 @@ def spectrum_alt(series: Sequence[Series]) -> str:
     return "Every percentile. " + "; ".join(told)
 
 
-def _band(axes: Axes, samples: Samples, count: int, colour: str) -> None:
+def _band(axes: Axes, samples: Samples, colour: str) -> None:
     """The 95 % interval of every percentile that has one."""
-    points = []
+    points, count = [], samples.count
     for place in range(1, 61):
         above = (count / 3) ** (place / 60) if count > 3 else 1.0
         percent = Fraction(1 - 1 / above).limit_denominator(100_000) * 100
