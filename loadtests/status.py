@@ -15,12 +15,11 @@ class Status(IntEnum):
 
 
 MEANING = {
-    Status.KEPT: "the rule was kept, and what was expected; nothing got slower; every target was met",
-    Status.BROKEN: "the rule or an expectation was broken; something got slower; a target was missed",
+    Status.KEPT: "kept: the rule, what was expected; nothing got slower; all targets met",
+    Status.BROKEN: "broken: the rule, what was expected; slower; a target was missed",
     Status.USAGE: "wrong usage, or nothing there: no server, no such file, no room to write",
-    Status.UNFIT: "not fit: it was not the load asked for, or a process failed, so nothing is proved",
-    Status.UNDECIDED: "undecided: too few requests to say, or to see a change; or over the limit on a machine"
-    " that was too busy",
+    Status.UNFIT: "not fit: not the load asked for, or a process failed; nothing is proved",
+    Status.UNDECIDED: "undecided: too few requests, or too busy a machine, to say",
     Status.INTERRUPTED: "interrupted by Ctrl-C",
 }
 EXIT_STATUSES = "exit status:\n" + "\n".join(f"  {status:3}  {what}" for status, what in MEANING.items())

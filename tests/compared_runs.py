@@ -141,7 +141,7 @@ def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> di
         "settings": SETTINGS | settings,
         "steps": list(steps),
         "points": points(steps),
-        "verdict": verdict(steps),
+        "verdict": verdict(steps, SETTINGS | settings),
     }
     save(folder, results)
     return results

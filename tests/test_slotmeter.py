@@ -66,6 +66,13 @@ def test_probes_are_no_visitors_requests(tmp_path: Path) -> None:
     assert counts.total_busy_s > 0
 
 
+def test_a_slot_that_is_never_asked_counts_once_it_is_open(tmp_path: Path) -> None:
+    """The kernel may give all requests to others, but it would serve if they were busy."""
+    SlotMeter(tmp_path).open()
+    counts = read_slots(tmp_path)
+    assert (counts.slots, counts.taken, counts.total_busy_s) == (1, 0, 0)
+
+
 def test_each_thread_is_a_slot_of_its_own(tmp_path: Path) -> None:
     """As in a threaded server; nothing is lost when they count at the same time."""
     meter, together = SlotMeter(tmp_path), threading.Barrier(4)

@@ -1,6 +1,7 @@
 """A whole reader as real processes: it answers, and leaves nothing behind."""
 
 import contextlib
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import requests
 from conftest import still_running, wait_until
 
 from loadtests.errors import ProcessError, UsageError
+from loadtests.servers.slotmeter import read_slots
 from loadtests.servers.stack import Stack, StackSettings, check_database
 
 
@@ -115,6 +117,24 @@ def test_a_slot_does_not_wait_for_its_client_to_hang_up(tmp_path: Path) -> None:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: reader\r\n\r\n")
             answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
             assert answer.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in answer
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not hasattr(select, "EPOLLEXCLUSIVE"), reason="only Linux can wake one of several")
+def test_a_connection_wakes_one_of_the_free_slots(tmp_path: Path) -> None:
+    """The others sleep on, and are slots all the same: they would serve if it were busy."""
+    slots, asked = 8, 100
+    with Stack(StackSettings(app="sync", slots=slots, folder=tmp_path)) as stack:
+        processes = stack.processes["web server"].tree()
+        assert read_slots(stack.slots_folder).slots == slots
+
+        def woken() -> int:
+            return sum(process.num_ctx_switches().voluntary for process in processes)
+
+        before = woken()
+        for _ in range(asked):
+            assert requests.get(f"{stack.url}/healthz", timeout=20).status_code == 200
+        assert woken() - before < asked * slots / 2  # all of them would be woken 8 times for each
 
 
 @pytest.mark.live

@@ -1,8 +1,9 @@
 """A run for pipelines: JUnit-style XML, and Markdown for a summary page. Pure.
 
-A test case is a point of a run. It fails, errs or passes as the exit status
-does, so that a pipeline never shows a failure beside a success: an app that the verdict does not judge (the
-synchronous one, where the queued one was measured too) is skipped where it breaks the rule.
+A test case is a point of a run. A pipeline never shows a failure beside a success: one fails only if the exit
+status says that the rule was broken, and has an error only if it says that nothing could be judged. Otherwise
+it is skipped: the load above the limit that was searched for, the synchronous app where the queued one is
+judged, a load that was not fit.
 """
 
 from collections.abc import Iterator
@@ -16,28 +17,32 @@ from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.figures import FIGURES, Figure, FigureKey, GroupFigures
 from loadtests.records.results import Results
 from loadtests.records.steps import App, Point, reasons_of, sound
+from loadtests.status import Status
 from loadtests.wording import RULED_TITLES, app_name, duration, percent, stated
 
 
 def junit(results: Results) -> str:
-    """A test case for each point: a failure where the rule is broken, an error where no repeat was fit."""
+    """A test case for each point, with its figures as properties."""
     suite = Element("testsuite", name="the 500 ms rule", timestamp=results["started_at"][:19])
-    judged = _judged(results)
+    judged, status = _judged(results), results["verdict"]["exit_status"]
     for point in results["points"]:
         case = case_of(suite, f"loadtests.{point['app']}", name_of(point), dict(_properties(point)))
         measured = results["settings"]["measure_s"] * len(point["steps"])
         case.set("time", f"{measured:g}")
         if not point["fit"]:
-            add_outcome(case, "error", f"not fit: {'; '.join(_reasons(results, point))}")
+            outcome = "error" if status == Status.UNFIT else "skipped"
+            add_outcome(case, outcome, f"not fit: {'; '.join(_reasons(results, point))}")
         elif point["rule"] == "undecided":
             add_outcome(case, "skipped", f"undecided: {unsure([point])} whether the rule was kept")
         elif point["rule"] == "broken":
             rule = duration(results["settings"].get("rule_ms", RULE_MS))
             what = f"broke the rule: {_broken(point, rule)}"
-            if point["app"] == judged:
+            if point["app"] != judged:
+                add_outcome(case, "skipped", f"{what}; the verdict is on {app_name(judged)}")
+            elif status == Status.BROKEN:
                 add_outcome(case, "failure", what)
             else:
-                add_outcome(case, "skipped", f"{what}; the verdict is on {app_name(judged)}")
+                add_outcome(case, "skipped", f"{what}; its limit was searched for")
     if not results["points"]:
         add_outcome(case_of(suite, "loadtests", "the run", {}), "error", "no step was measured")
     return xml(suite, results["verdict"]["sentence"])

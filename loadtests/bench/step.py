@@ -18,7 +18,7 @@ from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
 from loadtests.files import room, writing
-from loadtests.records.constants import BURST_AT, LOCUST_SECONDS, OVERRUN_SECONDS, RAMP_USERS_PER_S
+from loadtests.records.constants import BURST_AT, LOCUST_SECONDS, OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.recording import read_recording
 from loadtests.records.steps import Step
 from loadtests.servers.machine import Pinning
@@ -139,7 +139,7 @@ def _locust_command(plan: Plan, step: PlannedStep, target: LoadTarget, rows_file
     condition, locustfile = step.condition, Path(__file__).parents[1] / "feeds.py"
     start, end = plan.window(condition)
     if condition.users is not None:
-        load = ["--users", str(condition.users), "--spawn-rate", str(RAMP_USERS_PER_S)]
+        load = ["--users", str(condition.users), "--spawn-rate", str(ramp_per_s(condition.users))]
     else:
         load = ["--model", "open", "--rate", str(condition.rate), "--in-flight", str(plan.in_flight)]
         load += ["--users", "1", *(["--connections", str(plan.connections)] if plan.connections else [])]

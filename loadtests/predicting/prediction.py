@@ -27,7 +27,7 @@ from loadtests.predicting.visitmodel import (
     saturation,
 )
 from loadtests.predicting.workload import Workload
-from loadtests.records.constants import OVERRUN_SECONDS
+from loadtests.records.constants import OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.predictions import At, Curve, MeasuredBeside, Predicted, SimulatedFigures, Theory
 from loadtests.records.recording import Model
 from loadtests.records.results import Measured, Settings
@@ -111,7 +111,7 @@ class _Curve:
 
     def simulated(self, load: float) -> SimulatedFigures | None:
         settings = self.settings
-        closed, ramp = self.model == "closed", settings["ramp_users_per_s"]
+        closed, ramp = self.model == "closed", ramp_per_s(load)
         period = Period(
             warmup=settings["warmup_s"] + (load / ramp if closed else 0.0),
             ramp=ramp,

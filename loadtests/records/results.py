@@ -5,7 +5,7 @@ renaming it here renames it for the type checker, for code that reads a file, an
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -49,6 +49,12 @@ class Settings(TypedDict):
     """What was asked for."""
 
     users: Annotated[list[Whole], says("Numbers of simulated users in closed load, a step for each.")]
+    search: NotRequired[
+        Annotated[
+            bool,
+            says("True: after those users came more, until it was known how many each app holds."),
+        ]
+    ]
     rates: Annotated[list[Above0], says("Visits a second in open load, a step for each.")]
     apps: Annotated[
         list[App],
@@ -73,7 +79,11 @@ class Settings(TypedDict):
         Amount, says("Seconds of each step, after all its users have started, that are not counted.")
     ]
     ramp_users_per_s: Annotated[
-        Above0, says("Users of closed load who start each second, until all are there.")
+        Above0,
+        says(
+            "Users of closed load who start each second, until all are there; more of them where that would"
+            " take longer than 10 s."
+        ),
     ]
     measure_s: Annotated[
         Amount, says("Seconds of each step that are counted, by the intended start of a request.")
@@ -136,9 +146,9 @@ class RunVerdict(TypedDict):
         int,
         Meta(extra_json_schema={"enum": [0, 1, 3, 4]}),
         says(
-            "0: the queued app (or the only one measured) kept the rule, beyond doubt with its largest load."
-            " 1: it broke it with some load, beyond doubt. 3: the run is not fit for a verdict. 4: undecided:"
-            " there were too few requests to say, or the machine was too busy."
+            "0: the queued app (or the only one measured) kept the rule, beyond doubt with its largest load;"
+            " in a search, with any. 1: it broke it with some load, beyond doubt; in a search, with the"
+            " smallest. 3: no load could be judged. 4: undecided."
         ),
     ]
     sentence: Annotated[str, says("The verdict in words.")]

@@ -195,13 +195,6 @@ class Step(About):
     ]
     unfit_reasons: Annotated[list[str], says("Why it is not fit; empty if it is.")]
     slowed_reasons: Annotated[list[str], SLOWED]
-    repeated_because: NotRequired[
-        Annotated[
-            list[str],
-            Meta(min_length=1),
-            says("Why the step was measured again; absent if it was not. Only the second time is here."),
-        ]
-    ]
     steady: Annotated[
         bool,
         says(

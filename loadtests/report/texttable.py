@@ -35,12 +35,7 @@ def text_table(results: Results) -> str:
     for step in results["steps"]:
         if "burst" in step:
             lines.append(_burst(results, step))
-        because = step.get("repeated_because", [])
-        for reasons, what in (
-            (because, "Measured once more"),
-            (step["unfit_reasons"], "Not fit"),
-            (step["slowed_reasons"], "Slowed"),
-        ):
+        for reasons, what in ((step["unfit_reasons"], "Not fit"), (step["slowed_reasons"], "Slowed")):
             for reason in reasons:
                 lines += textwrap.wrap(f"{what}: {SHORT[step['app']]}, {load(step)}: {reason}", 80)
     return "\n".join(lines)

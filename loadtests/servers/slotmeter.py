@@ -40,7 +40,7 @@ def kind_of_request(method: str, path: str) -> str:
 
 
 class SlotMeter:
-    """Counts the requests of this process's slots. `begin` and `end` are called in the slot's own thread."""
+    """Counts the requests of this process's slots. All methods are called in the slot's own thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -49,18 +49,19 @@ class SlotMeter:
     def begin(self) -> None:
         """A request begins."""
         self._local.began = time.monotonic()
-        BEGAN.pack_into(self._memory(), 0, self._local.began)
+        BEGAN.pack_into(self.open(), 0, self._local.began)
 
     def end(self, method: str, path: str) -> None:
         """It has been answered."""
-        memory = self._memory()
+        memory = self.open()
         place = BEGAN.size + SUMS.size * REQUEST_KINDS.index(kind_of_request(method, path))
         count, busy, squares = SUMS.unpack_from(memory, place)
         took = time.monotonic() - self._local.began
         SUMS.pack_into(memory, place, count + 1, busy + took, squares + took * took)
         BEGAN.pack_into(memory, 0, 0.0)
 
-    def _memory(self) -> mmap.mmap:
+    def open(self) -> mmap.mmap:
+        """The slot's file, which makes it count as one. Needed only if it may never take a request."""
         if not hasattr(self._local, "memory"):
             path = self._folder / f"{os.getpid()}-{threading.get_ident()}"
             path.write_bytes(bytes(LAYOUT.size))
@@ -74,7 +75,7 @@ class SlotMeter:
 class SlotCounts:
     """The totals of all slots since the server's start. Times are in seconds."""
 
-    slots: int = 0  # that have taken a request
+    slots: int = 0  # that have opened their file: all processes, and the threads that took a request
     requests: Mapping[str, int] = field(default_factory=dict)  # answered, by kind
     busy_s: Mapping[str, float] = field(default_factory=dict)  # spent on those, by kind
     under_way: int = 0
