@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -88,10 +89,10 @@ def create_all(engine: Engine, metadata: MetaData) -> None:
         metadata.create_all(connection)
 
 
-def insert_into(table: Any, session: Session) -> postgresql.Insert:
-    """An INSERT that supports ON CONFLICT, which both databases spell the same way."""
+def insert_for(session: Session) -> Callable[[Any], postgresql.Insert]:
+    """Makes, for a table, an INSERT that supports ON CONFLICT, which both databases spell the same way."""
     make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    return cast(postgresql.Insert, make(table))
+    return cast(Callable[[Any], postgresql.Insert], make)
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

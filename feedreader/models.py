@@ -1,10 +1,13 @@
 """Feeds and their entries: `feed.fetch()` brings a feed's entries from its server into the database."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal, Self
+from functools import cache
+from typing import Any, Literal, Self
 
 from sqlalchemy import Engine, ForeignKey, UniqueConstraint, update
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -15,7 +18,7 @@ from sqlalchemy.orm import (
     relationship,
 )
 
-from feedreader.database import UTCDateTime, create_all, insert_into
+from feedreader.database import UTCDateTime, create_all, insert_for
 from feedreader.errors import FeedReaderError, FetchFailed
 from feedreader.fetching import Fetcher
 from feedreader.parsing import ParsedEntry, parse_feed
@@ -65,7 +68,7 @@ class Feed(Base):
         One statement, so that two visitors who submit the same address at once get the same feed. It is part
         of the session's transaction, which the caller commits.
         """
-        insert = insert_into(cls, session).values(url=url)
+        insert = insert_for(session)(cls).values(url=url)
         upsert = insert.on_conflict_do_update(
             index_elements=[cls.url], set_={"status": "pending", "reason": None}
         ).returning(cls)
@@ -137,7 +140,12 @@ def _store(session: Session, feed_id: int, entries: list[ParsedEntry]) -> None:
     One statement, which the driver executes for each row. It takes a third of the time of one long list of
     VALUES, which SQLAlchemy would have to compile anew for each number of entries.
     """
-    insert = insert_into(Entry.__table__, session)
-    columns = {name: insert.excluded[name] for name in ParsedEntry._fields if name != "guid"}
-    upsert = insert.on_conflict_do_update(index_elements=["feed_id", "guid"], set_=columns)
+    upsert = _upsert(insert_for(session))
     session.execute(upsert, [{"feed_id": feed_id, **entry._asdict()} for entry in entries])
+
+
+@cache  # building it takes as long as executing it
+def _upsert(insert: Callable[[Any], Insert]) -> Insert:
+    statement = insert(Entry.__table__)
+    columns = {name: statement.excluded[name] for name in ParsedEntry._fields if name != "guid"}
+    return statement.on_conflict_do_update(index_elements=["feed_id", "guid"], set_=columns)

@@ -63,6 +63,7 @@ from loadtests.generator.openload import choices_of
 from loadtests.generator.recorder import Pending
 from loadtests.generator.recordings import merged, with_plan
 from loadtests.generator.resending import watch
+from loadtests.generator.resolving import resolve_numbers_at_once
 from loadtests.generator.sending import OURS, answered, recorded
 from loadtests.generator.steps import Steps
 from loadtests.generator.tasks import perform_once
@@ -410,6 +411,7 @@ events: Any = locust.events
 for session, context_at in ((HttpSession, 2), (FastHttpSession, 8)):
     session.request = recorded(session.request, context_at, _current)  # type: ignore[method-assign]
 watch(HTTPClient, ConnectionPool)
+resolve_numbers_at_once(gevent.get_hub().resolver)
 locust.User.start = _start_user(locust.User.start)  # type: ignore[method-assign]
 events.init_command_line_parser.add_listener(_add_options)
 events.init.add_listener(_process.prepare)

@@ -34,9 +34,11 @@ WRITTEN_TWICE = {  # public names that several files define, and why that mislea
     "Base": "SQLAlchemy's declarative base, one for each set of tables",
     "HERE": "the folder of that very file",
     "J": "the same: the columns of jobs, in the modules that write SQL",
+    "ONCE": "the same: the colour of what ran once",
     "Settings": "the reader's and the bench's, which never meet: neither imports the other",
     "Status": "a feed's and a command's, which never meet: neither imports the other",
     "T": "a type variable",
+    "TWICE": "the same: the colour of what ran twice",
 }
 # Except a namedtuple's methods, whose underscore only avoids clashes with fields.
 PRIVATE = re.compile(r"(^|\.)(_(?!replace$|asdict$|fields$)[a-z]\w*|registry)(\.|$)")
@@ -122,10 +124,12 @@ def test_the_notebooks_never_import_locust_or_the_apps() -> None:
 def defined(path: Path) -> Iterator[str]:
     """The public classes, types and constants that a module defines."""
     for node in ast.parse(path.read_text()).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, ast.ClassDef):
             yield node.name
-        yield from (each.id for each in targets if isinstance(each, ast.Name) and each.id[0].isupper())
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            stored = (each for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+            yield from (each.id for each in stored if each.id[0].isupper())
 
 
 def test_a_name_has_one_meaning() -> None:

@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield process.wait_for_address()
 
 
-def run(reader: Reader, command: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+def run(reader: Reader, command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         shlex.split(command),
         stdout=subprocess.PIPE,

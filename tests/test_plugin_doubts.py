@@ -83,16 +83,16 @@ def test_users_that_are_changed_while_it_runs_are_a_doubt(null_server: str, tmp_
 
     def posted(path: str, **form: object) -> bool:
         try:
-            return requests.post(f"http://127.0.0.1:{port}{path}", data=form, timeout=30).ok
+            return requests.post(f"http://127.0.0.1:{port}{path}", data=form, timeout=60).ok
         except requests.ConnectionError:
             return False
 
     with Process("locust", started, tmp_path / "log") as process:
         for users in (2, 5):
             form = {"user_count": users, "spawn_rate": 100, "host": null_server}
-            wait_until(functools.partial(posted, "/swarm", **form), "Locust's page", timeout=60)
+            wait_until(functools.partial(posted, "/swarm", **form), "Locust's page")
             process.wait_for(rf"All users spawned: .*\({users} total users\)", timeout=60)
-        requests.post(f"http://127.0.0.1:{port}/stop", timeout=30)
+        requests.post(f"http://127.0.0.1:{port}/stop", timeout=60)
         process.wait_for(r"The rule, ", timeout=60)
-        said = requests.get(f"http://127.0.0.1:{port}/verdict", timeout=30).text
+        said = requests.get(f"http://127.0.0.1:{port}/verdict", timeout=60).text
     assert "the number of users was changed from 2 to 5 while it ran" in said

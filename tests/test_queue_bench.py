@@ -43,7 +43,7 @@ SCHEMA = json.loads((ROOT / "loadtests" / "queuebench" / "results.schema.json").
 def queue(*options: str) -> subprocess.CompletedProcess[str]:
     """Run the benchmark to completion."""
     return subprocess.run(
-        [*QUEUE, *options], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
+        [*QUEUE, *options], capture_output=True, text=True, timeout=300, check=False, cwd=ROOT
     )
 
 
@@ -295,10 +295,10 @@ def test_nothing_outlives_a_benchmark_that_is_killed(tmp_path: Path) -> None:
     """No worker, program or PostgreSQL server."""
     with running(tmp_path / "out", "--database", "postgresql", "--only", "idle") as process:
         for part in ("jobqueue work", "stamp", "postgres"):
-            wait_until(partial(_runs, part, process), part, timeout=60)
+            wait_until(partial(_runs, part, process), part)
         started = descendants(process)
         process.kill()
-        wait_until(lambda: not still_running(started), "the end of all processes", timeout=30)
+        wait_until(lambda: not still_running(started), "the end of all processes")
 
 
 def _runs(part: str, process: subprocess.Popen[str]) -> bool:

@@ -35,7 +35,7 @@ class Server(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for a connection
-        self.join(20)
+        self.join(60)
         self._listener.close()
 
     def run(self) -> None:
@@ -56,7 +56,7 @@ class Server(threading.Thread):
         if what.startswith("answer"):
             connection.sendall(OK)
         if what == "answer, and close when told":
-            self.told.wait(20)
+            self.told.wait(60)
         if what == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         return what == "answer"
@@ -140,7 +140,7 @@ def test_a_connection_that_was_closed_while_idle_is_no_failure(
         def taken_too_late(pool: ConnectionPool) -> Any:
             connection = take(pool)
             server.told.set()
-            assert server.closed.wait(20)
+            assert server.closed.wait(60)
             return connection
 
         monkeypatch.setattr(ConnectionPool, "get_socket", taken_too_late)

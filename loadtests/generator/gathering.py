@@ -84,6 +84,7 @@ class Gathering:
         return msgspec.structs.replace(
             recording,
             started_at=recording.started_at - clock.ahead,
+            clock_error_s=clock.error,
             faults=(*recording.faults, *filter(None, [fault])),
         )
 

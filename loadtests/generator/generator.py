@@ -14,6 +14,7 @@ from loadtests.generator.arrivals import Arrival, Burst, Share, part_of, schedul
 from loadtests.generator.faults import SpareFiles
 from loadtests.generator.loadoptions import Load
 from loadtests.generator.openload import Choice, OpenSender, Users
+from loadtests.generator.quota import Quota
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
 from loadtests.records.recording import Recording, Vital
@@ -69,6 +70,7 @@ class Generator:
         self._lag = LagMeter(self.recorder, gevent.sleep)
         self._greenlets: list[Any] = []
         self._spare_files = SpareFiles()
+        self._quota: Quota | None = None
 
     def start(self) -> None:
         """Start recording, and sending the load that `send` prepared, unless stopped meanwhile."""
@@ -76,6 +78,7 @@ class Generator:
             return
         gc.collect()
         gc.freeze()  # exempts existing objects from later collections, which would show as latency
+        self._quota = Quota()
         self._spare_files.keep()
         self.recorder.start()
         self._greenlets = [gevent.spawn(self._lag.run), gevent.spawn(self._watch)]
@@ -172,6 +175,9 @@ class Generator:
         self.recorder.stop()
         for greenlet in self._greenlets:
             greenlet.kill()
+        with self._spare_files.lent():
+            if self._quota and (fault := self._quota.fault(self.recorder.stopped or 0.0)):
+                self.recorder.faults.add(fault)
         if self._preparing:
             self.recorder.faults.add("no visit could begin, because on_start of a user did not end")
         if self._open:

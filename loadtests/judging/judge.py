@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
+from loadtests.judging.alignment import clock_doubt
 from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
 from loadtests.judging.fitness import (
     MOST_SENT_LATE,
@@ -204,6 +205,8 @@ def _doubts(
     reasons = list(recording.faults)
     if lost := recording.processes_lost:
         reasons.append(f"{counted(lost, 'load generator')} did not report")
+    if doubt := clock_doubt(recording):
+        reasons.append(doubt)
     if not rows:
         return [*reasons, "nothing was measured"]
     if absent := nothing_there(_requests(recording, rows)):

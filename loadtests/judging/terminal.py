@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from loadtests.judging.alignment import clock_note
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
 from loadtests.judging.samples import by_group, summarise, title
 from loadtests.records.constants import RULE_MS
@@ -27,6 +28,8 @@ def verdict_text(judgement: Judgement) -> str:
     if resent := recording.resent:
         was = "was" if resent == 1 else "were"
         text += f"\n{counted(resent, 'request')} {was} sent twice: the server had closed the idle connection."
+    if note := clock_note(recording):
+        text += f"\n{note}"
     return text
 
 

@@ -22,7 +22,8 @@ SYSTEM_NAMES = {
 }
 TARGET_LINE = "{:29} {:>9} {:>6} {:>9} {:>6} {:>12} {:>3}"
 JOBS_PER_S = "jobs/s"
-OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that are safe for colour-blind readers
+# The palette's two that are safe for colour-blind readers.
+OUR_COLOUR, PEER_COLOUR = COLOURS["queued"], COLOURS["sync"]
 
 
 def target_table(results: Sequence[Result]) -> str:
@@ -165,5 +166,5 @@ def _limits(line: Result) -> Mapping[str, float]:
 
 def _colour(name: str) -> str:
     if name in ("jobqueue", "two workers", "one worker", "run(), one at a time") or name.endswith("waiting"):
-        return OURS
-    return GREY if name.startswith("plain") else PEER
+        return OUR_COLOUR
+    return GREY if name.startswith("plain") else PEER_COLOUR

@@ -12,7 +12,7 @@ MEAN = says("Mean response time of POST /feeds, milliseconds.")
 P50 = says("Its median.")
 P95 = says("Its 95th percentile.")
 P99 = says("Its 99th percentile.")
-SHARE = says("Share of POST /feeds over the rule.")
+SHARE_OVER = says("Share of POST /feeds over the rule.")
 ACHIEVED = says("Requests a second that are answered, of all kinds.")
 LEAST_MEAN = says("Asymptotic bound: the mean is at least this.")
 MOST_PER_S = says("Asymptotic bound of achieved_per_s.")
@@ -32,7 +32,7 @@ class SimulatedFigures(TypedDict):
     p50_ms: Annotated[Amount | None, P50]
     p95_ms: Annotated[Amount | None, P95]
     p99_ms: Annotated[Amount | None, P99]
-    share_over: Annotated[Proportion | None, SHARE]
+    share_over: Annotated[Proportion | None, SHARE_OVER]
     achieved_per_s: Annotated[Amount | None, ACHIEVED]
 
 
@@ -110,7 +110,7 @@ class Curve(Capacity):
     p50_ms: Annotated[list[Amount | None], P50]
     p95_ms: Annotated[list[Amount | None], P95]
     p99_ms: Annotated[list[Amount | None], P99]
-    share_over: Annotated[list[Proportion | None], SHARE]
+    share_over: Annotated[list[Proportion | None], SHARE_OVER]
     achieved_per_s: Annotated[list[Amount | None], ACHIEVED]
     least_mean_ms: Annotated[list[Amount | None], LEAST_MEAN]
     most_per_s: Annotated[list[Amount | None], MOST_PER_S]

@@ -15,7 +15,7 @@ from loadtests.records import parquet
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, as_written, read_rows, write_rows
 
-SCHEMA, VERSION = "500ms/recording", 1
+RECORDING_SCHEMA, RECORDING_VERSION = "500ms/recording", 1
 
 Model = Literal["closed", "open"]
 
@@ -88,6 +88,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     resent: int = 0  # requests sent twice, because the server had closed their idle connection
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
+    clock_error_s: float = 0.0  # to within which the clocks of the load generators are known to agree
     faults: tuple[str, ...] = ()  # why the load is in doubt by the generator's own account, in words
     lag: tuple[Lag, ...] = ()
     vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
@@ -139,7 +140,7 @@ def write_recording(path: Path, recording: Recording) -> None:
 
     If its name ends so, `path` is a Parquet file, which holds the rest, too.
     """
-    about = {"schema": SCHEMA, "version": VERSION, **msgspec.to_builtins(recording)}
+    about = {"schema": RECORDING_SCHEMA, "version": RECORDING_VERSION, **msgspec.to_builtins(recording)}
     del about["rows"]
     rest = msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n"
     with writing(path):
@@ -158,7 +159,7 @@ def read_recording(path: Path) -> Recording:
         about: dict[str, Any] = msgspec.json.decode(rest, type=dict)
     except msgspec.DecodeError as error:
         raise UsageError(f"{beside} is not a recording: {error}") from error
-    if about.get("schema") != SCHEMA or about.get("version") != VERSION:
+    if about.get("schema") != RECORDING_SCHEMA or about.get("version") != RECORDING_VERSION:
         raise UsageError(
             f"{beside} is not of this version of loadtests.plugin, and lacks what a verdict needs:"
             " measure again"

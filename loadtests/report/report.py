@@ -164,7 +164,7 @@ def _minutes(results: Results) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write a report, print its path, and return 0. Raises LoadTestError."""
+    """Write a report, print its path, and return 0 whatever its verdict. Raises LoadTestError."""
     options = _parser().parse_args(argv)
     source: Path = options.source
     if source.is_dir() or source.name == "results.json":
@@ -203,7 +203,8 @@ def write_report_again(folder: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests report",
-        description="Rewrite the report of a run, or write that of a file of requests.",
+        description="Rewrite the report of a run, or write that of a file of requests. It only shows what was"
+        " measured: the exit status is 0 whatever the verdict, and 2 if there is nothing to show.",
     )
     parser.add_argument(
         "source",

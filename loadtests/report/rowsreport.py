@@ -183,6 +183,9 @@ def facts(recording: Recording) -> list[tuple[str, str]]:
         "visits planned, sent, dropped, never sent": count
         and f"{count.planned}, {count.sent}, {count.dropped}, {count.never_sent}",
         "processes of the generator": len(recording.vitals),
+        "their clocks agree to within": duration(1000 * recording.clock_error_s)
+        if recording.clock_error_s
+        else None,
         "requests cut off at the end, with latency unknown": recording.left_out,
         "seed": recording.seed,
     }

@@ -19,7 +19,7 @@ from workbook.session import NOTEBOOKS
 from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
-POLL_SECONDS, POLLS = 0.05, 400
+POLL_SECONDS, MOST_POLLS = 0.05, 400
 SLOW_SEARCHED = 500  # searched for the quickest of the slow ones
 
 
@@ -65,7 +65,7 @@ def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str
     for engine in engines:
         settings = _settings(slots=2 * visitors, threads=visitors)
         with EngineStack(settings, engine=engine) as stack, ThreadPoolExecutor(visitors) as pool:
-            visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, POLLS))
+            visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, MOST_POLLS))
             # First requests are slow with any engine, and don't count.
             list(pool.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * visitors))))
             visits = list(pool.map(visit, (f"{stack.feeds_url}/feeds/typical/{n}.xml" for n in range(feeds))))

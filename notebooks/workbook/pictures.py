@@ -11,7 +11,7 @@ from loadtests.report.chartparts import GREY, head, house_style, inches
 from workbook.predictions import WELL_SAID, Prediction
 
 MOST_FACTOR = 100.0  # factors beyond it are drawn at the edge, as arrows
-GOOD, OFF = "#007A5A", "#D55E00"
+GOOD_COLOUR, OFF_COLOUR = "#007A5A", "#D55E00"
 ROW_INCHES = 0.42
 
 
@@ -48,4 +48,5 @@ def _mark(axes: Axes, y: float, each: Prediction) -> None:
     ratio = factor if each.said > each.measured else 1 / factor
     shown = min(MOST_FACTOR, max(1 / MOST_FACTOR, ratio))
     marker = "o" if math.isclose(shown, ratio) else (">" if ratio > shown else "<")
-    axes.plot([shown], [y], marker=marker, color=GOOD if factor < WELL_SAID else OFF, ms=8, alpha=0.85, mew=0)
+    colour = GOOD_COLOUR if factor < WELL_SAID else OFF_COLOUR
+    axes.plot([shown], [y], marker=marker, color=colour, ms=8, alpha=0.85, mew=0)
