@@ -8,9 +8,12 @@ import pytest
 from arro3.io import read_parquet, write_parquet
 from compared_runs import about, recorded, rows_of
 from hypothesis import given, settings
+from test_loadoptions import parsed
 from test_one_judge import recordings
 
 from loadtests.__main__ import main as command
+from loadtests.errors import UsageError
+from loadtests.generator.loadoptions import load_from
 from loadtests.judging.judge import judge
 from loadtests.judging.terminal import verdict_text
 from loadtests.records import parquet
@@ -97,6 +100,8 @@ def test_without_the_package_it_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [each for each in sys.path if "site-packages" not in each])
     assert not parquet.installed()
+    with pytest.raises(UsageError, match=r"--rows x.parquet: .* pip install arro3-io"):
+        load_from(parsed("--rows", "x.parquet"))
     assert command(["report", str(path)]) == 2
     assert "python -m pip install arro3-io. Or use CSV" in capsys.readouterr().err
     assert read_recording(plain).rows
