@@ -157,8 +157,8 @@ def spectrum_figure(
     most = max([1000.0, *(samples.count for samples in known)])
     with house_style():
         figure = Figure(figsize=(14, 6.2))
-        said = "    dashed: from the sending (naive)" if naive else ""
-        head(figure, title, f"of answered requests; shaded: 95 % interval{said}")
+        said = "; dashed: from the sending (naive)" if naive else ""
+        head(figure, title, f"of answered requests; shaded: 95 % interval; dotted: at least{said}")
         axes = inches(figure, 0.95, 0.75, 9.3, 4.2)
         latency_axis(axes, axes.yaxis, [ms for line in lines for _, ms, _ in line])
         axes.set_xscale("log")
