@@ -352,3 +352,18 @@ def test_failures_of_a_slowed_load_leave_its_latencies_open():
     assert judge_expectation("pay p50 < 30ms", recording(all_rows), all_rows, (0, SECONDS)).word == "kept"
     found = judge_expectation("pay p50 < 30ms", recording(all_rows), all_rows, (0, SECONDS), slowed=True)
     assert found.word == "undecided" and found.excused
+
+
+def test_a_load_that_was_looked_at_needs_more_to_decide():
+    """It ended when it looked good, so every interval is wider; the confidence is told."""
+    texts = "pay p50 < 600ms", "pay over < 51%", "pay failed < 0.5%", "pay mean < 600ms", "pay rate > 40/s"
+    all_rows = rows("pay", SHUFFLED)
+    for once, often in zip(
+        judge(recording(all_rows, *texts)).stages[0].expectations,
+        judge(recording(all_rows, *texts, looks=(9,))).stages[0].expectations,
+        strict=True,
+    ):
+        assert once.measured and often.measured and once.measured.value == often.measured.value
+        spans = [(each.measured.high or 0) - (each.measured.low or 0) for each in (once, often)]
+        assert spans[0] < spans[1] and often.confidence > once.confidence
+        assert "95 % interval" in once.reason and "99.94 % interval" in often.reason

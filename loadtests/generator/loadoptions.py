@@ -15,6 +15,7 @@ from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.expectations import expectation
 
 MODELS = ("closed", "open")
+MOST_RUN_SECONDS = 600  # of a load that goes on until it is decided, unless --run-time says otherwise
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Load:
     rule_ms: float = RULE_MS
     fail_over: float | None = None  # percent
     expectations: tuple[str, ...] = ()  # beyond the rule
+    until_decided: bool = False
+    stop_when_broken: bool = False
+    prometheus: int = 0  # the port; 0: none
 
     @property
     def open(self) -> bool:
@@ -49,6 +53,11 @@ class Load:
     def sets_status(self) -> bool:
         """True if the exit status is to follow the verdict."""
         return self.fail_over is not None or bool(self.expectations)
+
+    @property
+    def may_end(self) -> bool:
+        """True if it ends as soon as it is decided."""
+        return self.until_decided or self.stop_when_broken
 
     def pieces(self) -> list[Piece]:
         """The rates of open load over time."""
@@ -67,7 +76,7 @@ def add_options(option: Callable[..., Any]) -> None:
         "--model",
         choices=MODELS,
         default="closed",
-        help="closed or open load. Closed: users (--users) who wait for an answer before they go on. Open:"
+        help="kind of load. Closed: users (--users) who wait for an answer before they go on. Open:"
         " visits that begin at --rate, whether or not earlier ones were answered, and count from when they"
         " should have begun; --users is then ignored. Default: closed",
     )
@@ -159,6 +168,28 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         include_in_web_ui=False,
     )
     option(
+        "--until-decided",
+        action="store_true",
+        help="go on until every group of requests has kept or broken the rule beyond doubt, but no longer"
+        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: each of them, but no"
+        " longer than --step-seconds",
+        include_in_web_ui=False,
+    )
+    option(
+        "--stop-when-broken",
+        action="store_true",
+        help="stop as soon as a group of requests has broken the rule beyond doubt; with --steps, all of it",
+        include_in_web_ui=False,
+    )
+    option(
+        "--prometheus",
+        metavar="PORT",
+        type=port,
+        default=0,
+        help="while Locust runs, offer metrics at http://127.0.0.1:PORT/metrics, for this machine only",
+        include_in_web_ui=False,
+    )
+    option(
         "--help-load",
         action="help",
         help="show all options and exit (Locust prints its --help before it knows those of a locustfile)",
@@ -184,6 +215,9 @@ def load_from(options: Any) -> Load:
         rule_ms=options.rule,
         fail_over=options.fail_over,
         expectations=tuple(options.expect),
+        until_decided=options.until_decided,
+        stop_when_broken=options.stop_when_broken,
+        prometheus=options.prometheus,
     )
     _check(load)
     return load
@@ -224,6 +258,9 @@ def _steps(load: Load) -> dict[str, bool]:
             seconds < 1 or seconds % 1 > 0
         ),
         "--warm-up leaves nothing of a step: make --step-seconds longer.": load.warm_up >= seconds,
+        "The --steps of open load are scheduled in advance: leave out --until-decided.": (
+            load.open and load.until_decided
+        ),
     }
 
 
@@ -239,6 +276,14 @@ def _anything(load: Load) -> dict[str, bool]:
             rows is not None and (rows.is_dir() or rows.suffix == ".json")
         ),
     }
+
+
+def port(text: str) -> int:
+    """Parse the number of a port."""
+    number = whole(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+    return number
 
 
 def whole(text: str) -> int:

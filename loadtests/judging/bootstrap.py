@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.judging.intervals import percentile_ranks, student_t
+from loadtests.judging.intervals import CONFIDENCE, percentile_ranks, student_t
 from loadtests.judging.samples import PERCENTILES, rank_of
 from loadtests.records.figures import FigureKey
 from loadtests.records.rows import Row
@@ -46,25 +46,29 @@ def bootstrap_errors(
     return {key: _spread(drawn) for key, drawn in figures.items() if not np.isnan(drawn).all()}
 
 
-def mean_reach(rows: Sequence[Row], window: tuple[float, float], ended: float) -> float | None:
-    """Half the 95 % interval of the mean latency, in ms; None if there are fewer than FEWEST latencies."""
+def mean_reach(
+    rows: Sequence[Row], window: tuple[float, float], ended: float, confidence: float = CONFIDENCE
+) -> float | None:
+    """Half the interval of the mean latency, in ms; None if there are fewer than FEWEST latencies."""
     cells, waited = _waits(rows, window, ended)
-    return _reach(_means(_drawn_cells(), cells, waited)) if len(waited) >= FEWEST else None
+    return _reach(_means(_drawn_cells(), cells, waited), confidence) if len(waited) >= FEWEST else None
 
 
-def rate_reach(times: Sequence[float], window: tuple[float, float]) -> float | None:
-    """Half the 95 % interval of how often a second something happened; None if fewer than FEWEST times.
+def rate_reach(
+    times: Sequence[float], window: tuple[float, float], confidence: float = CONFIDENCE
+) -> float | None:
+    """Half the interval of how often a second something happened; None if fewer than FEWEST times.
 
     `times`: when it did, in seconds, all within `window`.
     """
     if len(times) < FEWEST:
         return None
     counts = np.bincount(_cells(times, window), None, BLOCKS * CELLS)
-    return _reach(_drawn_cells() @ counts / (window[1] - window[0]))
+    return _reach(_drawn_cells() @ counts / (window[1] - window[0]), confidence)
 
 
-def _reach(drawn: NDArray[np.float64]) -> float:
-    return student_t(BLOCKS - 1) * _spread(drawn)
+def _reach(drawn: NDArray[np.float64], confidence: float) -> float:
+    return student_t(BLOCKS - 1, confidence) * _spread(drawn)
 
 
 def _spread(drawn: NDArray[np.float64]) -> float:

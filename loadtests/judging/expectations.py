@@ -9,13 +9,14 @@ value, *undecided* if it spans the value, or if there is none. The intervals:
 * a mean and a rate: Student's t with the error of a block bootstrap, since requests that share a queue are
   not independent, and latencies are skewed. A mean with unfinished requests has no high end.
 
-In a slowed load (fitness.py), the end of the interval that may be the machine's doing decides nothing.
+A load that was looked at while it ran has wider intervals (looks.py). In a slowed load (fitness.py), the end
+of the interval that may be the machine's doing decides nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.judging.intervals import clopper_pearson
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.judging.rule import word_for
 from loadtests.judging.samples import samples_of, summarise
 from loadtests.records.expectations import Expectation, expectation
@@ -42,6 +43,7 @@ class ExpectationVerdict:
     expected: Expectation
     word: Word
     measured: Bounded | None
+    confidence: float = CONFIDENCE  # of the interval: higher if it was looked at while the load ran
     without: str = ""  # why there is nothing, or no interval
     excused: bool = False  # undecided: it would be decided, but that may be the machine's doing
 
@@ -59,7 +61,8 @@ class ExpectationVerdict:
             self.expected.metric, "{:.4g}/s".format
         )
         bound = "at least " if self.measured.lower_bound else ""
-        interval = self.without or f"95 % interval {span(self.measured.low, self.measured.high, say)}"
+        sure = f"{100 * self.confidence:.4g} % interval"
+        interval = self.without or f"{sure} {span(self.measured.low, self.measured.high, say)}"
         doing = f": {DOING}" if self.excused else ""
         return f"{bound}{say(self.measured.value)}, {interval}{doing}"
 
@@ -70,6 +73,7 @@ def judge_expectation(
     rows: Sequence[Row],
     window: tuple[float, float],
     slowed: bool = False,
+    confidence: float = CONFIDENCE,
 ) -> ExpectationVerdict:
     """Judge one expectation by `rows`, those due in `window` (seconds), and what ended in it.
 
@@ -80,20 +84,20 @@ def judge_expectation(
     if not mine:
         there = sorted({row.group if wanted.name is None else row.name for row in rows})
         said = f"there was no such request, but {', '.join(there)}" if there else "there was no request"
-        return ExpectationVerdict(wanted, "undecided", None, said)
+        return ExpectationVerdict(wanted, "undecided", None, without=said)
     if wanted.metric == "rate":
         found: Bounded | None = _rate(
-            [row for row in recording.rows if _concerns(wanted, row, recording)], window
+            [row for row in recording.rows if _concerns(wanted, row, recording)], window, confidence
         )
     else:
-        found = _figure(wanted, mine, recording, window)
+        found = _figure(wanted, mine, recording, window, confidence)
     if found is None:
-        return ExpectationVerdict(wanted, "undecided", None, "nothing was answered")
+        return ExpectationVerdict(wanted, "undecided", None, without="nothing was answered")
     if found.low is None and found.high is None:
-        return ExpectationVerdict(wanted, "undecided", found, "too few requests for an interval")
+        return ExpectationVerdict(wanted, "undecided", found, without="too few requests for an interval")
     word = word_for(wanted.comparison, found.low, found.high, wanted.limit)
     sure = word_for(wanted.comparison, *_bounds(wanted, mine, found), wanted.limit) if slowed else word
-    return ExpectationVerdict(wanted, sure, found, excused=sure != word)
+    return ExpectationVerdict(wanted, sure, found, confidence, excused=sure != word)
 
 
 def _bounds(wanted: Expectation, rows: Sequence[Row], found: Bounded) -> tuple[float | None, float | None]:
@@ -113,39 +117,44 @@ def _concerns(wanted: Expectation, row: Row, recording: Recording) -> bool:
 
 
 def _figure(
-    wanted: Expectation, rows: Sequence[Row], recording: Recording, window: tuple[float, float]
+    wanted: Expectation,
+    rows: Sequence[Row],
+    recording: Recording,
+    window: tuple[float, float],
+    confidence: float,
 ) -> Bounded | None:
     """Any figure but a rate; None if nothing is known of it."""
     waiting = [row for row in rows if row.unfinished]
     if wanted.metric == "failed":
         failed = sum(row.failed or row.dropped for row in rows)
-        low, high = (clopper_pearson(count, len(rows)) for count in (failed, failed + len(waiting)))
-        return Bounded(failed / len(rows), low[0], high[1], bool(waiting))
+        low, _ = clopper_pearson(failed, len(rows), confidence)
+        _, high = clopper_pearson(failed + len(waiting), len(rows), confidence)
+        return Bounded(failed / len(rows), low, high, bool(waiting))
     if wanted.percent is not None:
         samples = samples_of(rows, recording.ended_s)
         value, exact = samples.percentile(wanted.percent)
-        low_end, high_end = samples.interval(wanted.percent) or (None, None)
+        low_end, high_end = samples.interval(wanted.percent, confidence) or (None, None)
         return None if value is None else Bounded(value, low_end, high_end, not exact)
     summary = summarise(rows, recording.ended_s, recording.rule_ms)
     if wanted.metric == "over":
-        share, ends = summary["share_over"], summary["share_ci"]
-        return None if share is None or ends is None else Bounded(share, ends[0], ends[1])
+        over, judged = summary["over"], summary["judged"]
+        return Bounded(over / judged, *clopper_pearson(over, judged, confidence)) if judged else None
     from loadtests.judging.bootstrap import mean_reach  # imports numpy, which few loads need
 
     mean = summary["mean_ms"]
     if mean is None:
         return None
-    return _within(mean, mean_reach(rows, window, recording.ended_s), bool(waiting))
+    return _within(mean, mean_reach(rows, window, recording.ended_s, confidence), bool(waiting))
 
 
-def _rate(rows: Sequence[Row], window: tuple[float, float]) -> Bounded:
+def _rate(rows: Sequence[Row], window: tuple[float, float], confidence: float) -> Bounded:
     """How many requests were answered a second, whenever they were sent."""
     from loadtests.judging.bootstrap import rate_reach
 
     start, end = window
     done = [row.done_s for row in rows if row.done_s is not None and not row.failed]
     times = [at for at in done if start <= at < end]
-    return _within(len(times) / (end - start), rate_reach(times, window))
+    return _within(len(times) / (end - start), rate_reach(times, window, confidence))
 
 
 def _within(value: float, reach: float | None, at_least: bool = False) -> Bounded:

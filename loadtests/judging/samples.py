@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from loadtests.judging.intervals import clopper_pearson, percentile_ranks
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson, percentile_ranks
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import LatencyKey, Summary
 from loadtests.records.rows import Row
@@ -122,13 +122,13 @@ class Samples:
         rank = rank_of(len(self._least), percent)
         return self._least[rank - 1], self._least[rank - 1] == self._most(rank)
 
-    def interval(self, percent: int | Fraction) -> list[float | None] | None:
-        """The 95 % interval `[low, high]` of the true percentile; None if there are too few samples.
+    def interval(self, percent: int | Fraction, confidence: float = CONFIDENCE) -> list[float | None] | None:
+        """The interval `[low, high]` of the true percentile; None if there are too few samples.
 
         `low` is the smallest possible value of its order statistic, `high` the largest of its own, so
         unfinished requests only widen the interval. `high` is None if it is unbounded.
         """
-        ranks = percentile_ranks(len(self._least), percent)
+        ranks = percentile_ranks(len(self._least), percent, confidence)
         if ranks is None:
             return None
         high = self._most(ranks[1])
