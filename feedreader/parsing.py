@@ -17,6 +17,7 @@ import feedparser
 
 from feedreader.errors import FetchFailed
 from feedreader.fetching import Document
+from feedreader.plain import NotPlain, read_plain
 
 MAX_ENTRIES = 500
 MAX_TITLE = 300  # characters
@@ -53,6 +54,19 @@ def parse_feed(document: Document) -> ParsedFeed:
     if not document.body:
         raise FetchFailed(f"{NOT_A_FEED}: it is empty.")
     try:
+        feed, items = read_plain(document.body, document.content_type)
+    except NotPlain:
+        feed, items = _read_any(document)
+    entries: dict[str, ParsedEntry] = {}
+    for item in items[:MAX_ENTRIES]:
+        entry = _entry(item, document.url)
+        entries.setdefault(entry.guid, entry)
+    return ParsedFeed(_text(feed, "title", MAX_TITLE), list(entries.values()))
+
+
+def _read_any(document: Document) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The feed and its entries, as feedparser gives them. Raises FetchFailed."""
+    try:
         # feedparser would take bytes for a file name, hence BytesIO. Its HTML sanitizer is off, since no HTML
         # is kept: 20 entries with 700 characters of HTML take 9 ms, not 32; with 3,000, 8, not 110.
         found = feedparser.parse(
@@ -68,11 +82,7 @@ def parse_feed(document: Document) -> ParsedFeed:
         raise FetchFailed(f"{NOT_A_FEED}: it is {_clean(kind, 60)}.")
     if not found.entries and isinstance(found.get("bozo_exception"), SAXException):
         raise FetchFailed(f"{NOT_A_FEED} as it stands: its XML is broken before the first entry.")
-    entries: dict[str, ParsedEntry] = {}
-    for item in found.entries[:MAX_ENTRIES]:
-        entry = _entry(item, document.url)
-        entries.setdefault(entry.guid, entry)
-    return ParsedFeed(_text(found.feed, "title", MAX_TITLE), list(entries.values()))
+    return found.feed, found.entries
 
 
 def plain_text(html: str, enough: int = MAX_MARKUP) -> str:
