@@ -23,11 +23,11 @@ help:  ## print this list
 # ---- look ------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: $(VENV)/bench.stamp  ## measure both readers as users grow; the report goes to reports/ (5 minutes)
+bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes to reports/ (5 to 8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full
-bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, 1,000 users (30 minutes)
+bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, a burst (40 minutes)
 	@$(RUN) -m loadtests bench --full --floor $(ARGS)
 
 .PHONY: bench-queue
@@ -48,7 +48,7 @@ locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: make locust 
 
 .PHONY: diff
 diff:  ## show the lesson: what a queue changes in the app
-	@diff -u sync_app/app.py queued_app/app.py || test $$? -eq 1
+	@diff -U1 sync_app/app.py queued_app/app.py || test $$? -eq 1
 
 # notebooks/jupyter/: opens the contents first, asks nothing about news, sends no traffic beyond this machine.
 .PHONY: notebooks

@@ -110,10 +110,10 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    cursor = connection.connection.cursor()  # SQLAlchemy's own execution would take longer than the reading
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
-        connection.exec_driver_sql("BEGIN")
+        cursor.execute("BEGIN")
         return
-    cursor = connection.connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 0")
     try:
         _execute_when_free(cursor, "BEGIN IMMEDIATE")

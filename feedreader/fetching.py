@@ -18,7 +18,7 @@ from feedreader.settings import Settings
 MAX_BYTES = 10 * 2**20  # after decompression; real feeds of more than 5 MiB exist
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 64 * 2**10
-HEADERS = {
+REQUEST_HEADERS = {
     "User-Agent": "feedreader/0.1 (feed reader)",
     "Accept": "application/atom+xml, application/rss+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.1",
     "Accept-Encoding": "gzip, deflate",
@@ -72,7 +72,7 @@ class Fetcher:
 
     def _follow(self, adapter: HTTPAdapter, url: str, deadline: Deadline) -> Document:
         for _ in range(1 + MAX_REDIRECTS):
-            request = requests.Request("GET", url, headers=HEADERS).prepare()
+            request = requests.Request("GET", url, headers=REQUEST_HEADERS).prepare()
             with adapter.send(request, stream=True, timeout=self.deadline) as response:
                 if not response.is_redirect:
                     return self._read(response, url, deadline)

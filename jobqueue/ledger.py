@@ -19,6 +19,7 @@ from jobqueue.slots import BatchSize, deal
 logger = logging.getLogger("jobqueue")
 
 BEATS = 10  # heartbeats in a lease
+SILENCE = 1 - 1 / BEATS  # of a lease: one beat early, so that a dead worker's jobs are back within the lease
 TELL_SECONDS = 1.0  # how often a busy worker reports what it has done
 
 
@@ -101,8 +102,7 @@ class Ledger:
     def reap(self, now: datetime) -> None:
         """Free the jobs of dead workers, and remove their rows."""
         with self._writing.begin() as transaction:
-            # One beat early, so that a dead worker's jobs are back within the lease.
-            freed = settling.reap(transaction, self._queue.lease * (1 - 1 / BEATS), now)
+            freed = settling.reap(transaction, self._queue.lease * SILENCE, now)
             presence.forget_the_silent(transaction, self._queue.lease, now)
         if freed:
             logger.warning("freed %d jobs of workers silent for %s", freed, self._queue.lease)

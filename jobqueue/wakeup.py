@@ -8,11 +8,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-
-from jobqueue.database import complaint
 from jobqueue.queue import Queue
 from jobqueue.schema import CHANNEL
 
@@ -49,16 +47,15 @@ class Watcher:
     def _loop(self) -> None:
         while not self._ended.is_set():
             try:
-                with self._queue.engine.connect() as connection:
-                    driver = connection.connection.driver_connection
-                    connection.detach()  # it never returns to the pool, whatever its state
+                pooled = self._queue.engine.raw_connection()
+                driver: Any = pooled.driver_connection
+                pooled.detach()  # it never returns to the pool, whatever its state
+                with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
                     self._watch(driver)
             except Exception as error:  # from SQLAlchemy, or from the driver itself
                 if self._ended.is_set():
                     return
-                said = (
-                    complaint(error) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
-                )
+                said = " ".join(f"{type(error).__name__}: {error}".split())
                 logger.warning("not notified of new jobs for a moment, polling: %s", said)
                 self._ended.wait(RECONNECT_SECONDS)
 

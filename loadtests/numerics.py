@@ -8,7 +8,7 @@ PIECES = 192  # of the curve of a wait to which an exponential time is added
 NEVER = 1e-5  # a share of requests that counts as none
 
 
-def poisson(mean: float) -> Iterator[tuple[int, float]]:
+def poisson_terms(mean: float) -> Iterator[tuple[int, float]]:
     """(j, P(j events)) of a Poisson distribution, without negligible terms; the rest adds up to 1."""
     mode = int(mean)
     below, above = [], [1.0]  # relative to the term at the mode: neither overflows

@@ -130,7 +130,7 @@ def request(user: Any, group: str, name: str) -> Iterator[Pending]:
 def random_of(user: Any) -> Any:
     """The user's random number generator, seeded by --seed. In open load every visit has its own."""
     generator = _process.generator or Generator(Load(seed=user.environment.parsed_options.seed), 0, lambda: 0)
-    return generator.visitor(user).random
+    return generator.sender(user).random
 
 
 def ready(check: Ready) -> Ready:

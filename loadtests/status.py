@@ -18,8 +18,8 @@ MEANING = {
     Status.KEPT: "the rule was kept; nothing got slower; every target was met",
     Status.BROKEN: "the rule was broken; something got slower; a target was missed",
     Status.USAGE: "wrong usage, or nothing there: no server, no such file, no room to write",
-    Status.UNFIT: "not fit: the load is in doubt, or a process failed, so nothing is proved",
-    Status.UNDECIDED: "undecided: too few requests to say",
+    Status.UNFIT: "not fit: not the load asked for, or a process failed; nothing is proved",
+    Status.UNDECIDED: "undecided: too few requests, or too busy a machine, to say",
     Status.INTERRUPTED: "interrupted by Ctrl-C",
 }
 EXIT_STATUSES = "exit status:\n" + "\n".join(f"  {status:3}  {what}" for status, what in MEANING.items())

@@ -25,7 +25,7 @@ from loadtests.numerics import (
     check_positive,
     erlang_c,
     percentile,
-    poisson,
+    poisson_terms,
 )
 
 __all__ = ["ClosedLoad", "OpenLoad", "drain_time", "erlang_c", "knee", "littles_law", "workers_needed"]
@@ -144,7 +144,7 @@ class ClosedLoad:
 
     def _after(self, seconds: float, there: Callable[[int], float]) -> float:
         check_not_negative(seconds=seconds)
-        return math.fsum(p * there(j) for j, p in poisson(self.slots * seconds / self.demand))
+        return math.fsum(p * there(j) for j, p in poisson_terms(self.slots * seconds / self.demand))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from loadtests.records.steps import About, Capacity, MeasuredLoad
 
 SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
 HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
+EXCUSE = "over the limit, but that may be the machine's or the load generator's doing, not the app's"
 RULED_TITLES: dict[str, str] = {"submit": "POST /feeds", "browse": "browsing"}  # what the rule is for
 
 
@@ -44,11 +45,19 @@ def figure(summary: Summary, key: LatencyKey, at_least: str = "≥ ") -> str:
     return (at_least if key in summary["lower_bounds"] else "") + duration(ms)
 
 
-def stated(figure: Figure | None, at_least: str = "≥ ") -> str:
-    """The same for a latency of a point, which is a figure with its interval."""
-    if figure is None:
-        return "–"
-    return (at_least if figure["lower_bound"] else "") + duration(figure["value"])
+def bound(figure: Figure, at_least: str = "≥ ") -> str:
+    """The mark of a figure of a point: `at_least` or "≤ " if it is a bound; "~ " if the truth may be above or
+    below.
+    """
+    upper = figure.get("upper_bound", False)
+    if figure["lower_bound"]:
+        return "~ " if upper else at_least
+    return "≤ " if upper else ""
+
+
+def stated(figure: Figure | None, at_least: str = "≥ ", say: Callable[[float], str] = duration) -> str:
+    """The same for a latency of a point, which is a figure with its interval, and may be an upper bound."""
+    return "–" if figure is None else bound(figure, at_least) + say(figure["value"])
 
 
 def counted(number: int, what: str) -> str:
@@ -109,8 +118,8 @@ def all_settings(given: Capacity) -> str:
 
 
 def stated_share(figure: Figure | None) -> str:
-    """A share of a point in percent; a dash if there is none."""
-    return "–" if figure is None else percent(figure["value"])
+    """A share of a point in percent, in the same way."""
+    return stated(figure, say=percent)
 
 
 def with_interval(figure: Figure | None, say: Callable[[Figure], str]) -> str:
@@ -120,7 +129,7 @@ def with_interval(figure: Figure | None, say: Callable[[Figure], str]) -> str:
     if figure["low"] is None and figure["high"] is None:
         return say(figure)
     low, high = (
-        "?" if end is None else say({**figure, "value": end, "lower_bound": False})
+        "?" if end is None else say(Figure(value=end, low=None, high=None, lower_bound=False))
         for end in (figure["low"], figure["high"])
     )
     return f"{say(figure)} ({low} to {high})"

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "var" / "book"
-FIRST = "00_contents"
+FIRST_PAGE = "00_contents"
 TOC = """```{{toctree}}
 :hidden:
 :caption: {caption}
@@ -80,16 +80,16 @@ def stage(folder: Path) -> None:
         notebook = nbformat.read(HERE / page, as_version=4)
         for cell in notebook.cells:
             cell.source = _with_index(cell.source)
-        if page.stem == FIRST:
+        if page.stem == FIRST_PAGE:
             toc = contents(chapters[1:], solutions)
             notebook.cells.append(nbformat.v4.new_markdown_cell(toc))
-        nbformat.write(notebook, folder / ("index.ipynb" if page.stem == FIRST else page))
+        nbformat.write(notebook, folder / ("index.ipynb" if page.stem == FIRST_PAGE else page))
     (folder / "teachers.md").write_text(_with_index((HERE / "teachers.md").read_text()))
 
 
 def _with_index(text: str) -> str:
     """The text, with links to the contents pointing at the site's index."""
-    return re.sub(rf"\b{FIRST}\.ipynb", "index.ipynb", text)
+    return re.sub(rf"\b{FIRST_PAGE}\.ipynb", "index.ipynb", text)
 
 
 def contents(chapters: Sequence[Path], solutions: Sequence[Path]) -> str:

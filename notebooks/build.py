@@ -38,8 +38,8 @@ from chapters import (
     solution,
     starter,
 )
+from workbook.experiments import DATA
 
-DATA = HERE / "data"
 MOST_SECONDS = 60  # for a live starter on two idle cores; its solution may take twice as long
 MOST_PIXELS = 0.001  # share of the pixels that may differ
 CELL_SECONDS = 240

@@ -1,18 +1,12 @@
 """The feed reader that queues the fetch. First read sync_app/app.py; this replaces one call.
 
-A visitor submits the address of a feed. This app enqueues a job to fetch the feed, and answers at once. A
-worker, in another process, performs the job, and the feed's page shows the entries when they arrive. The job
-is stored in the same database, in the same transaction as the feed: either both exist or neither does.
+A visitor submits the address of a feed. This app enqueues a job to fetch it, and answers at once. A worker,
+in another process, performs it, and the feed's page shows the entries when they arrive. The job is stored in
+the same database, in the same transaction as the feed: either both exist or neither does.
 
-    gunicorn "queued_app.app:create_app()"
-    python -m jobqueue work --database sqlite:///var/feedreader.db --import queued_app.jobs
-
-The queue's dashboard is at /jobs, behind the password FEEDREADER_JOBS_PASSWORD. Without one, it is off.
-
-The other reader has the same routes in the same order. Compare them: diff sync_app/app.py queued_app/app.py
+The two readers have the same routes in the same order. Compare them: make diff
 """
 
-import os
 from typing import Any
 
 from flask import Flask
@@ -24,7 +18,7 @@ from feedreader.database import make_engine, writer
 from feedreader.models import create_tables
 from feedreader.settings import Settings
 from jobqueue import Queue
-from jobqueue.tools.dashboard import dashboard
+from queued_app.dashboard import add_dashboard
 from queued_app.jobs import Feed
 
 
@@ -34,17 +28,15 @@ def create_app() -> Flask:
     create_tables(engine)
     queue = Queue(engine)
     queue.create_tables()
-    reading = sessionmaker(engine)
     writing = sessionmaker(writer(engine), expire_on_commit=False)
     app = web.make_app("queued", engine)
-    if password := os.environ.get("FEEDREADER_JOBS_PASSWORD"):
-        app.register_blueprint(dashboard(queue, password=password))
+    add_dashboard(app, queue)
 
     @app.get("/")
     def index() -> str:
         """The form, and the newest feeds."""
-        with reading() as session:
-            return web.index_page(session)
+        with engine.connect() as connection:
+            return web.index_page(connection)
 
     @app.post("/feeds")
     def create_feed() -> Response:
@@ -59,8 +51,8 @@ def create_app() -> Flask:
     @app.get("/feeds/<feed:feed_id>")
     def feed_page(feed_id: int) -> str:
         """The feed's entries, or that it is being fetched, or why it could not be fetched."""
-        with reading() as session:
-            return web.feed_page(session, feed_id)
+        with engine.connect() as connection:
+            return web.feed_page(connection, feed_id)
 
     @app.get("/feeds/<feed:feed_id>.json")
     def feed_state(feed_id: int) -> dict[str, Any]:

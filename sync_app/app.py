@@ -1,12 +1,9 @@
 """The feed reader that fetches inside the request. Read this one first.
 
-A visitor submits the address of a feed. This app downloads the feed there and then, and answers when it has
-it or the time is up (FEEDREADER_DEADLINE, 10 seconds). Meanwhile the visitor waits, and so does everyone else
-for whom this web server has no free process: the slowness of somebody else's server has become ours.
+A visitor submits the address of a feed. This app downloads it there and then: the visitor waits, and so does
+everyone for whom this web server has no free process. The slowness of somebody else's server has become ours.
 
-    gunicorn "sync_app.app:create_app()"
-
-The other reader has the same routes in the same order. Compare them: diff sync_app/app.py queued_app/app.py
+The two readers have the same routes in the same order. Compare them: make diff
 """
 
 from typing import Any
@@ -25,15 +22,14 @@ def create_app() -> Flask:
     """The app, configured by the environment (see feedreader/settings.py). Raises SettingsError."""
     engine = make_engine(Settings.from_environ().database)
     create_tables(engine)
-    reading = sessionmaker(engine)
     writing = sessionmaker(writer(engine), expire_on_commit=False)
     app = web.make_app("sync", engine)
 
     @app.get("/")
     def index() -> str:
         """The form, and the newest feeds."""
-        with reading() as session:
-            return web.index_page(session)
+        with engine.connect() as connection:
+            return web.index_page(connection)
 
     @app.post("/feeds")
     def create_feed() -> Response:
@@ -48,8 +44,8 @@ def create_app() -> Flask:
     @app.get("/feeds/<feed:feed_id>")
     def feed_page(feed_id: int) -> str:
         """The feed's entries, or that it is being fetched, or why it could not be fetched."""
-        with reading() as session:
-            return web.feed_page(session, feed_id)
+        with engine.connect() as connection:
+            return web.feed_page(connection, feed_id)
 
     @app.get("/feeds/<feed:feed_id>.json")
     def feed_state(feed_id: int) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def step(folder: Path, seed: object, latency: Latency, per_s: int = 20, **differ
         "threads": 32,
         "repeat": 1,
         "unfit_reasons": [],
+        "slowed_reasons": [],
     } | different
     rows = rows_of(latency, seed, per_s)
     name = f"{values['app']}-{values['users']}-{values['slots']}-{values['repeat']}.csv"
@@ -128,7 +129,7 @@ def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> di
     """The results of a run of these steps, written to `folder`; `settings` override the usual ones."""
     results = {
         "schema": "500ms/results",
-        "version": 3,
+        "version": 4,
         "started_at": "2030-01-02T03:04:05+00:00",
         "finished_at": "2030-01-02T03:14:05+00:00",
         "seed": 1,
@@ -140,7 +141,7 @@ def run(folder: Path, steps: Sequence[Mapping[str, Any]], **settings: Any) -> di
         "settings": SETTINGS | settings,
         "steps": list(steps),
         "points": points(steps),
-        "verdict": verdict(steps),
+        "verdict": verdict(steps, SETTINGS | settings),
     }
     save(folder, results)
     return results

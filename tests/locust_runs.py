@@ -45,7 +45,7 @@ def headless(locustfile: Path | str, folder: Path, *options: str, files: int | N
     started = command(locustfile, "--headless", "--only-summary", "--rows", str(rows), *options)
     if files:
         started = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *started]
-    done = subprocess.run(started, capture_output=True, text=True, timeout=90, check=False, cwd=ROOT)
+    done = subprocess.run(started, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT)
     return Run(done.returncode, done.stdout, done.stderr, rows)
 
 

@@ -36,7 +36,7 @@ def queue(database_url: str) -> Iterator[Queue]:
     for gate in list(gates.values()):
         gate.set()
     gates.clear()
-    wait_until(lambda: not job_threads(), "the end of all threads that perform jobs")
+    wait_until(lambda: not queue_threads(), "the end of all threads that perform jobs or listen")
     queue.close()
 
 
@@ -54,9 +54,9 @@ def open_queue(queue: Queue, database_url: str) -> Iterator[Callable[..., Queue]
         opened.close()
 
 
-def job_threads() -> list[threading.Thread]:
-    """The threads that perform jobs in this process."""
-    return [thread for thread in threading.enumerate() if thread.name == "jobqueue"]
+def queue_threads() -> list[threading.Thread]:
+    """The threads of this process that perform jobs or listen for new ones."""
+    return [thread for thread in threading.enumerate() if thread.name in ("jobqueue", "jobqueue watcher")]
 
 
 class RunningWorker:
@@ -105,7 +105,7 @@ class WorkerProcess(Process):
 
     def exit_status(self) -> int:
         """Wait for its end; returns its exit status."""
-        return self.wait_with(lambda: None, timeout=20)
+        return self.wait_with(lambda: None, timeout=60)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def at_once() -> Callable[..., list[str]]:
                 assert process.stdin
                 process.stdin.write("\n")
                 process.stdin.flush()
-            printed = [process.communicate(timeout=30)[0] for process in processes]
+            printed = [process.communicate(timeout=60)[0] for process in processes]
             assert [process.returncode for process in processes] == [0] * count
             return printed
 

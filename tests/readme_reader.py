@@ -124,14 +124,14 @@ class Reader:
             for number, rounds in ((signal.SIGHUP, 1), (signal.SIGTERM, 2)):
                 wait_until(lambda n=rounds: self._count(process, "Starting") == n * wanted, "workers")
                 process.tree()[0].send_signal(number)
-            assert process.wait_with(lambda: None, timeout=20) == 0
+            assert process.wait_with(lambda: None, timeout=60) == 0
             assert self._count(process, "Exiting") == 2 * wanted
 
     def close(self) -> None:
         """End any process that is still running."""
         if self._console:
             try:
-                self._console.communicate(timeout=20)
+                self._console.communicate(timeout=60)
             finally:
                 self._console.kill()
         if (self.folder / "jobqueue.state").exists():
@@ -171,7 +171,7 @@ class Reader:
         with self._started(shlex.split(command)) as process:
             wait_until(lambda: shows(before, process.output()), f"{before}from {command}")
             process.tree()[0].send_signal(signal.SIGINT)
-            process.wait_with(lambda: None, timeout=20)
+            process.wait_with(lambda: None, timeout=60)
             return process.output()
 
     def _started(self, command: list[str]) -> Process:

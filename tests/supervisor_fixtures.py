@@ -53,7 +53,7 @@ class SupervisorProcess(Process):
         os.kill(self.status()["supervisor"], number)
 
     def exit_status(self) -> int:
-        return self.wait_with(lambda: None, timeout=20)
+        return self.wait_with(lambda: None, timeout=60)
 
 
 StartSupervisor = Callable[..., SupervisorProcess]

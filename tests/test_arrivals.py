@@ -14,7 +14,7 @@ from loadtests.generator.arrivals import (
     Share,
     choices,
     part_of,
-    poisson,
+    poisson_times,
     schedule,
     share_of,
 )
@@ -55,7 +55,7 @@ def test_a_weight_of_nothing_is_never_chosen() -> None:
 
 def test_each_piece_has_its_rate_and_no_arrival_outside() -> None:
     """20 a second for 100 s, then 60: four standard errors around 2000 and 6000."""
-    times = list(poisson([Piece(20.0, 0.0, 100.0), Piece(60.0, 100.0, 200.0)], random.Random(1)))
+    times = list(poisson_times([Piece(20.0, 0.0, 100.0), Piece(60.0, 100.0, 200.0)], random.Random(1)))
     assert times == sorted(times) and times[-1] < 200
     early = sum(at < 100 for at in times)
     assert early == pytest.approx(2000, abs=4 * math.sqrt(2000))

@@ -84,6 +84,24 @@ def test_an_unfit_point_is_a_grey_cross_and_no_point(results):
     assert texts(figure).count("queued: not fit") == 4
 
 
+def test_a_slowed_point_is_hollow_and_the_heading_says_what_that_means(tmp_path):
+    """In every panel, for each of its figures; its label has the mark."""
+    results = make_run(tmp_path, users=(1, 10, 50), slowed={("queued", 50)})
+    figure = main_figure(results)
+    hollow = [
+        [line.get_ydata()[0] for line in axes.lines if line.get_gid() == "upper bound"]
+        for axes in figure.axes
+    ]
+    point = next(p for p in results["points"] if p["app"] == "queued" and p["users"] == 50)
+    assert hollow[0] == [point["submit"][key]["value"] for key in KEYS]
+    assert [len(each) for each in hollow] == [3, 1, 2, 2]
+    assert any("hollow: upper bounds" in text for text in texts(figure))
+    assert [text for text in texts(figure) if text.startswith("queued p95: ≤ ")]
+    assert "not fit" not in " ".join(texts(figure))
+    assert overlapping(figure) == [] and cut_off(figure) == []
+    assert not any("hollow" in text for text in texts(main_figure(make_run(tmp_path / "b", users=(1, 10)))))
+
+
 def test_lower_bounds_are_arrows(results):
     """One for each bound among the drawn percentiles that are fit."""
     expected = sum(

@@ -186,12 +186,12 @@ def test_what_is_no_run_gets_a_plain_answer(tmp_path: Path, capsys: pytest.Captu
     assert "neither a results.json nor files of requests" in refused(capsys, empty, good)
     for name, text, said in (
         ("broken.json", "{", "is not JSON"),
-        ("list.json", "[]", "is not a load test's results of version 3, but something else"),
-        ("other.json", "{}", "is not a load test's results of version 3, but something else"),
+        ("list.json", "[]", "is not a load test's results of version 4, but something else"),
+        ("other.json", "{}", "is not a load test's results of version 4, but something else"),
         ("old.json", '{"schema": "500ms/results", "version": 2}', "of version 2. Measure again"),
         (
             "cut.json",
-            '{"schema": "500ms/results", "version": 3, "steps": [{}]}',
+            '{"schema": "500ms/results", "version": 4, "steps": [{}]}',
             "does not match results.schema.json: Object missing required field",
         ),
         ("words.csv", "one,two\n", "is not a file of requests"),

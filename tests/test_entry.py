@@ -162,18 +162,39 @@ def test_a_generator_without_a_sign_of_life_proves_nothing() -> None:
 
 
 def test_whatever_the_judge_doubts_makes_a_step_unfit() -> None:
-    """Missing users, lost generators, a busy machine."""
-    busy = (tuple(Vital(at / 2, 0.05 * at, 0.9 * at, at, 10) for at in range(30)),)
+    """Missing users, lost generators, a generator that stood still."""
     few = (tuple(Vital(at / 2, 0.05 * at, 0.25 * at, at, 9) for at in range(30)),)
     for recorded, said in (
-        ({"vitals": busy}, "the machine was 90 % busy"),
         ({"vitals": few}, "9 of 10 users were there"),
         ({"processes_lost": 1}, "1 load generator did not report"),
         ({"faults": ("a file could not be opened",)}, "a file could not be opened"),
-        ({"lag": tuple(Lag(at / 10, 40.0) for at in range(150))}, "late by 40.0 ms"),
+        ({"lag": tuple(Lag(at / 10, 200.0) for at in range(150))}, "sent about 100 % less"),
     ):
         made = entry_of(PLAN, step(), seen(**recorded))
         assert not made["fit"] and any(said in reason for reason in made["unfit_reasons"])
+
+
+BUSY = (tuple(Vital(at / 2, 0.05 * at, 0.9 * at, at, 10) for at in range(30)),)
+
+
+def test_a_step_on_a_full_machine_is_fit_and_proves_no_broken_rule() -> None:
+    """All submits are over the rule, which may be the machine's doing."""
+    made = entry_of(PLAN, step(), seen(vitals=BUSY))
+    jsonschema.validate(made, {"$ref": "#/$defs/Step", "$defs": SCHEMA["$defs"]})
+    assert (made["fit"], made["unfit_reasons"], made["rule"]) == (True, [], "undecided")
+    assert made["slowed_reasons"] == ["the machine was 90 % busy (at most 80 %)"]
+
+
+def test_a_backlog_that_grows_on_a_full_machine_makes_a_step_unfit() -> None:
+    """The work was put off, and did not compete with the requests. On a free machine it is not steady."""
+    observed = seen("queued")
+    for number, sample in enumerate(observed.sampler.samples):
+        observed.sampler.samples[number] = replace(sample, backlog=10 * number)
+    made = entry_of(PLAN, step("queued"), observed)
+    assert (made["fit"], made["steady"]) == (True, False)
+    full = msgspec.structs.replace(observed.recording, vitals=BUSY)
+    made = entry_of(PLAN, step("queued"), replace(observed, recording=full))
+    assert not made["fit"] and made["unfit_reasons"][0].endswith("jobs: the work was put off")
 
 
 def test_a_step_with_few_requests_is_undecided() -> None:

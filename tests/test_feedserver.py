@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import feedparser
@@ -31,7 +33,7 @@ def server() -> Iterator[FeedServer]:
 @pytest.mark.parametrize("n", range(9))
 def test_feeds_are_valid_in_three_formats(server: FeedServer, n: int) -> None:
     """A strict parser accepts them, and each entry has all that a reader shows."""
-    response = requests.get(server.feed_url("fast", n), timeout=10)
+    response = requests.get(server.feed_url("fast", n), timeout=60)
     version, subtype = FORMATS[n % 3]
     assert response.headers["Content-Type"] == f"application/{subtype}+xml; charset=utf-8"
     feed = feedparser.parse(
@@ -50,11 +52,19 @@ def test_feeds_are_valid_in_three_formats(server: FeedServer, n: int) -> None:
 
 
 def test_a_typical_feed_takes_the_delay_that_was_predicted(server: FeedServer) -> None:
-    """The server waits for delay_of(), which the theory uses as the service demand."""
+    """The server waits for delay_of(), which the theory uses as the service demand; a busy machine adds to
+    it.
+    """
     n = min(range(1, 500), key=lambda n: delay_of("typical", n))
-    started = time.perf_counter()
-    assert requests.get(server.feed_url("typical", n), timeout=10).ok
-    assert delay_of("typical", n) <= time.perf_counter() - started < delay_of("typical", n) + 0.5
+
+    def is_prompt() -> bool:
+        started = time.perf_counter()
+        assert requests.get(server.feed_url("typical", n), timeout=60).ok
+        took = time.perf_counter() - started
+        assert took >= delay_of("typical", n)
+        return took < delay_of("typical", n) + 0.5
+
+    wait_until(is_prompt, "an answer as soon as the delay is over")
 
 
 @pytest.mark.parametrize("kind", ["slow", "hang"])
@@ -66,23 +76,27 @@ def test_slow_and_hanging_feeds_say_nothing_for_a_while(server: FeedServer, kind
 
 def test_a_dripping_feed_sends_a_byte_and_then_pauses(server: FeedServer) -> None:
     """A read timeout of over a second never fires here: only a limit on the whole answer helps."""
-    with requests.get(server.feed_url("drip", 1), stream=True, timeout=0.3) as response:
+    address = urlsplit(server.feed_url("drip", 1))
+    with closing(HTTPConnection(address.netloc, timeout=60)) as connection:
+        connection.request("GET", address.path)
+        response = connection.getresponse()
         assert int(response.headers["Content-Length"]) > 1000
-        assert response.raw.read(1) == b"<"
-        with pytest.raises(Exception, match="Read timed out"):
-            response.raw.read(1)
+        assert response.read(1) == b"<"
+        connection.sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            response.read(1000)
 
 
 @pytest.mark.parametrize(("kind", "status"), [("error", 500), ("missing", 404)])
 def test_broken_servers_answer_with_their_status(server: FeedServer, kind: str, status: int) -> None:
     """The error comes at once, and says that it is intended."""
-    response = requests.get(server.feed_url(kind, 1), timeout=10)
+    response = requests.get(server.feed_url(kind, 1), timeout=60)
     assert (response.status_code, "on purpose" in response.text) == (status, True)
 
 
 def test_a_reset_comes_in_the_middle_of_the_body(server: FeedServer) -> None:
     """The client has headers and half of the body when the connection breaks."""
-    with requests.get(server.feed_url("reset", 1), stream=True, timeout=10) as response:
+    with requests.get(server.feed_url("reset", 1), stream=True, timeout=60) as response:
         assert response.status_code == 200
         with pytest.raises(requests.exceptions.ChunkedEncodingError, match="Connection reset by peer"):
             _ = response.content
@@ -91,13 +105,13 @@ def test_a_reset_comes_in_the_middle_of_the_body(server: FeedServer) -> None:
 def test_a_malformed_feed_yields_no_entries(server: FeedServer) -> None:
     """Even a lenient parser finds nothing to show, in any format."""
     for n in range(3):
-        feed = feedparser.parse(requests.get(server.feed_url("malformed", n), timeout=10).content)
+        feed = feedparser.parse(requests.get(server.feed_url("malformed", n), timeout=60).content)
         assert feed.bozo and not feed.entries
 
 
 def test_a_huge_feed_comes_without_a_length_and_has_an_end(server: FeedServer) -> None:
     """No header lets a client refuse it, but a client that reads on does finish."""
-    with requests.get(server.feed_url("huge", 1), stream=True, timeout=10) as response:
+    with requests.get(server.feed_url("huge", 1), stream=True, timeout=60) as response:
         assert "Content-Length" not in response.headers
         size = sum(len(chunk) for chunk in response.iter_content(2**16))
     assert 64 * 2**20 <= size < 65 * 2**20
@@ -108,7 +122,7 @@ def test_a_client_that_turns_away_from_a_huge_feed_leaves_no_trace(
 ) -> None:
     """Its request ends, counted as cut short, and nothing is logged: clients disconnect all the time."""
     before = server.stats()["cut_short"]["huge"]
-    with requests.get(server.feed_url("huge", 2), stream=True, timeout=10) as response:
+    with requests.get(server.feed_url("huge", 2), stream=True, timeout=60) as response:
         assert next(response.iter_content(2**16))
     wait_until(lambda: server.stats()["cut_short"]["huge"] == before + 1, "the request to end")
     assert not caplog.records
@@ -117,7 +131,7 @@ def test_a_client_that_turns_away_from_a_huge_feed_leaves_no_trace(
 def test_a_redirect_loop_has_no_end(server: FeedServer) -> None:
     """A client has to count its redirects."""
     with pytest.raises(requests.TooManyRedirects):
-        requests.get(server.feed_url("redirect-loop", 1), timeout=10)
+        requests.get(server.feed_url("redirect-loop", 1), timeout=60)
 
 
 def test_a_mixed_feed_is_of_the_kind_that_was_predicted() -> None:
@@ -126,7 +140,7 @@ def test_a_mixed_feed_is_of_the_kind_that_was_predicted() -> None:
     statuses = {"error": 500, "missing": 404, "fast": 200}
     with running_feedserver(mix=mix, seed=7) as server:
         for n in range(20):
-            response = requests.get(server.feed_url("mix", n), timeout=10)
+            response = requests.get(server.feed_url("mix", n), timeout=60)
             assert response.status_code == statuses[kind_of(n, mix, seed=7)]
 
 
@@ -136,7 +150,7 @@ def test_a_mixed_feed_is_of_the_kind_that_was_predicted() -> None:
 )
 def test_an_unknown_address_is_told_which_kinds_there_are(server: FeedServer, path: str) -> None:
     """A mistyped address is answered with the valid ones."""
-    response = requests.get(server.url + path, timeout=10)
+    response = requests.get(server.url + path, timeout=60)
     assert response.status_code == 404
     assert response.headers["Content-Type"].startswith("text/plain")
     assert all(kind in response.text for kind in [*KINDS, "mix"])
@@ -144,11 +158,11 @@ def test_an_unknown_address_is_told_which_kinds_there_are(server: FeedServer, pa
 
 def test_the_front_page_links_to_one_feed_of_each_kind(server: FeedServer) -> None:
     """It explains every kind, and the mix."""
-    page = requests.get(server.url, timeout=10).text
+    page = requests.get(server.url, timeout=60).text
     assert all(f'href="/feeds/{kind}/1.xml"' in page for kind in [*KINDS, "mix"])
     assert all(what in page for what in KINDS.values())
     assert "typical=80,slow=15,hang=5" in page
-    assert requests.get(f"{server.url}/healthz", timeout=10).text == "ok\n"
+    assert requests.get(f"{server.url}/healthz", timeout=60).text == "ok\n"
 
 
 def test_a_port_in_use_is_answered_with_advice(
@@ -194,6 +208,6 @@ def test_a_low_limit_of_open_files_is_told() -> None:
         try:
             assert process.stdout and process.stdout.readline().startswith("Feed server listening at: ")
             process.terminate()
-            assert "Only 256 files may be open here" in process.communicate(timeout=10)[1]
+            assert "Only 256 files may be open here" in process.communicate(timeout=60)[1]
         finally:
             process.kill()

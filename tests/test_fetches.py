@@ -73,8 +73,8 @@ def test_a_feed_server_says_what_it_does_and_what_it_was_asked_for() -> None:
     """Its count grows with each request, answered or not."""
     with running_feedserver(mix={"fast": 75, "slow": 25}, seed=3) as server:
         assert feed_state(server.url) == FeedState(0, {"fast": 75, "slow": 25}, 3)
-        requests.get(server.feed_url("fast", 1), timeout=10)
-        requests.get(server.feed_url("error", 1), timeout=10)
+        requests.get(server.feed_url("fast", 1), timeout=60)
+        requests.get(server.feed_url("error", 1), timeout=60)
         assert feed_state(server.url).requested == 2
     with pytest.raises(UsageError, match="No feed server answers at"):
         feed_state(server.url)

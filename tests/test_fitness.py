@@ -5,13 +5,25 @@ from itertools import pairwise
 
 import pytest
 
-from loadtests.judging.fitness import Little, little, rank_sum_z, unfit_reasons, unsteady_reasons
+from loadtests.judging.fitness import (
+    Little,
+    little,
+    not_sent,
+    rank_sum_z,
+    slowed_reasons,
+    unfit_reasons,
+    unsteady_reasons,
+)
 from loadtests.records.rows import Row
 
-FIT = {
+EASE = {
     "lag_p99_ms": 9.9,
+    "sent_late": (49.0, 50.0),
     "host_cpu_percent": 79.0,
     "generator_cpu_percent": 79.0,
+}
+FIT = {
+    "not_sent": 0.019,
     "users": (20, 20),
     "little": Little(users=19.2, error=0.04, chance=0.0),
     "visits": (1000, 985, 0),
@@ -20,28 +32,64 @@ FIT = {
 
 
 def test_a_step_within_all_limits_is_fit() -> None:
-    """No reasons."""
-    assert unfit_reasons(**FIT) == []
+    """No reasons of either kind."""
+    assert unfit_reasons(**FIT) == slowed_reasons(**EASE) == []
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"lag_p99_ms": 31.4}, "the load generator was late by 31.4 ms"),
-        ({"host_cpu_percent": 97.2}, "the machine was 97 % busy"),
-        ({"generator_cpu_percent": 95.0}, "the load generator used 95 % of its core"),
+        ({"not_sent": 0.031}, "sent about 3.1 % less than its users would have (at most 2.0 %)"),
         ({"users": (20, 18)}, "18 of 20 users were there"),
         ({"little": Little(15.0, 0.25, 0.1)}, "Little's law finds 15.0 users, off by 25% (at most 15%)"),
         ({"visits": (1000, 990, 10)}, "10 of 1000 visits were dropped"),
         ({"visits": (1000, 970, 0)}, "970 of 1000 visits were sent (at least 98%)"),
         ({"counts": (500, 499, 510)}, "the web server took 499 requests"),
         ({"counts": (500, 511, 510)}, "the load generator sent 510 and got 500 answers"),
+        ({"put_off": ["the backlog grew from 5 to 50 jobs"]}, "from 5 to 50 jobs: the work was put off"),
     ],
 )
-def test_each_limit_gives_a_reason_with_its_figure(changed: dict[str, object], said: str) -> None:
-    """One limit exceeded gives one reason, which names the bottleneck and the figure."""
+def test_another_load_than_was_asked_for_is_not_fit(changed: dict[str, object], said: str) -> None:
+    """One limit exceeded gives one reason, with its figure."""
     (reason,) = unfit_reasons(**(FIT | changed))  # type: ignore[arg-type]
     assert said in reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"lag_p99_ms": 31.4}, "the load generator was late by 31.4 ms"),
+        ({"sent_late": (60.0, 50.0)}, "visits were sent 60 ms late (p99, at most 50 ms)"),
+        ({"host_cpu_percent": 97.2}, "the machine was 97 % busy"),
+        ({"generator_cpu_percent": 95.0}, "the load generator used 95 % of its core"),
+    ],
+)
+def test_a_full_machine_and_a_late_generator_only_slow(changed: dict[str, object], said: str) -> None:
+    """The same for what makes latencies upper bounds."""
+    (reason,) = slowed_reasons(**(EASE | changed))  # type: ignore[arg-type]
+    assert said in reason
+
+
+def each_waits(think: float, users: int = 3, seconds: float = 10.0) -> list[Row]:
+    """Users who think for so long after each answer, which takes 0.1 s."""
+    times = [think + number * (think + 0.1) for number in range(int(seconds / (think + 0.1)))]
+    return [Row(user, "", "", at, at, at + 0.1, 200, "") for at in times for user in range(users)]
+
+
+def test_a_late_generator_sends_less_by_as_much_as_it_lengthens_the_waits() -> None:
+    """20 ms later after a second of thinking: a fiftieth less. Users who never wait are never late."""
+    late = [0.0] * 450 + [200.0] * 50  # 20 ms on average, but 200 ms in a tenth of the time: a standstill
+    assert not_sent(each_waits(0.9), [20.0] * 500, 10.0) == pytest.approx(0.02, rel=0.15)
+    assert not_sent(each_waits(0.15), [20.0] * 500, 10.0) == pytest.approx(0.08, rel=0.05)
+    assert not_sent(each_waits(0.0), [20.0] * 500, 10.0) == pytest.approx(0.0)
+    assert not_sent(each_waits(0.9), late, 10.0) == 0.1
+    assert not_sent(each_waits(0.9), [0.0] * 500, 10.0) == not_sent([], [20.0], 10.0) == 0.0
+
+
+def test_a_wait_is_lengthened_by_no_more_than_itself() -> None:
+    """Each of nine waits of 10 ms can't have been lengthened by more than that."""
+    rows = [Row(1, "", "", at / 10, at / 10, at / 10 + 0.09, 200, "") for at in range(10)]
+    assert not_sent(rows, [50.0], 1.0) == pytest.approx(9 * 0.01)
 
 
 def visits(users: int, seconds: float, think: float, respond: float, seed: int = 1) -> list[Row]:

@@ -31,14 +31,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_the_null_server_answers_every_request_of_a_connection(server: str) -> None:
     """Connections are kept alive."""
     with requests.Session() as session:
-        assert [session.get(f"{server}/{n}", timeout=10).text for n in range(3)] == ["ok\n"] * 3
+        assert [session.get(f"{server}/{n}", timeout=60).text for n in range(3)] == ["ok\n"] * 3
 
 
 @pytest.mark.live
 def test_the_null_server_waits_for_the_rest_of_a_request(server: str) -> None:
     """A request in pieces is one request; two in one piece are two."""
     host, port = server.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as client, client.makefile("rb") as answers:
+    with socket.create_connection((host, int(port)), timeout=60) as client, client.makefile("rb") as answers:
         client.sendall(b"GET / HT")
         client.sendall(b"TP/1.1\r\nHost: x\r\n\r")
         client.sendall(b"\nGET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")

@@ -27,6 +27,19 @@ ROOMS = (  # of loadtests: each may import those before it
     *("feedserver", "servers", "generator", "judging", "plugin", "feeds"),
     *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
 )
+WRITTEN_TWICE = {  # public names that several files define, and why that misleads nobody
+    "ASK_SECONDS": "the same: feedreader and jobqueue may not import each other",
+    "BUSY_TIMEOUT_MS": "the same: feedreader and jobqueue may not import each other",
+    "UTCDateTime": "the same: feedreader and jobqueue may not import each other",
+    "Base": "SQLAlchemy's declarative base, one for each set of tables",
+    "HERE": "the folder of that very file",
+    "J": "the same: the columns of jobs, in the modules that write SQL",
+    "ONCE": "the same: the colour of what ran once",
+    "Settings": "the reader's and the bench's, which never meet: neither imports the other",
+    "Status": "a feed's and a command's, which never meet: neither imports the other",
+    "T": "a type variable",
+    "TWICE": "the same: the colour of what ran twice",
+}
 # Except a namedtuple's methods, whose underscore only avoids clashes with fields.
 PRIVATE = re.compile(r"(^|\.)(_(?!replace$|asdict$|fields$)[a-z]\w*|registry)(\.|$)")
 
@@ -106,6 +119,29 @@ def test_the_notebooks_never_import_locust_or_the_apps() -> None:
     assert sources
     for path in sources:
         assert not imports(path) & {"locust", "gevent", "sync_app", "queued_app", "feedreader"}, path
+
+
+def defined(path: Path) -> Iterator[str]:
+    """The public classes, types and constants that a module defines."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            stored = (each for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+            yield from (each.id for each in stored if each.id[0].isupper())
+
+
+def test_a_name_has_one_meaning() -> None:
+    """No class, type or constant of one module has another's name: who looks for a name finds one thing."""
+    modules = [path for package in OURS | {"notebooks"} for path in (ROOT / package).rglob("*.py")]
+    places: dict[str, set[str]] = {}
+    for path in (each for each in modules if each.parent.name != "source"):
+        for name in defined(path):
+            places.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    repeated = {name: where for name, where in places.items() if len(where) > 1}
+    assert {name: where for name, where in repeated.items() if name not in WRITTEN_TWICE} == {}
+    assert repeated.keys() == WRITTEN_TWICE.keys(), "WRITTEN_TWICE names one that is unique"
 
 
 def names(path: Path) -> Iterator[str]:

@@ -87,7 +87,7 @@ def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
 def test_threads_never_get_the_same_job(queue: Queue) -> None:
     """Six workers start at the same moment and claim one by one: each job is claimed once."""
     ids = [add(queue) for _ in range(60)]
-    barrier = threading.Barrier(6, timeout=20)
+    barrier = threading.Barrier(6, timeout=60)
     claimed: list[int] = []
 
     def work(name: str) -> None:

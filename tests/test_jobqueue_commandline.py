@@ -120,7 +120,7 @@ def test_without_a_command_usage_is_shown() -> None:
         capture_output=True,
         check=False,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert ran.returncode == 2
     assert "the following arguments are required: COMMAND" in ran.stderr

@@ -267,7 +267,7 @@ def test_what_a_kept_connection_was_told_is_not_left_to_the_pool(queue: Queue, k
 def test_threads_do_not_share_a_connection(queue: Queue) -> None:
     """Each takes a spare connection for its transaction and puts it back."""
     spares = Spares(queue.engine)  # for reading: two writers on SQLite would wait for each other
-    inside, both = [], threading.Barrier(2, timeout=20)
+    inside, both = [], threading.Barrier(2, timeout=60)
 
     def look() -> None:
         with spares.begin() as transaction:
@@ -363,7 +363,7 @@ def test_an_interrupt_is_no_error_of_the_databases(queue: Queue, kept: Kept, mom
 
 def test_an_engine_of_ones_own_is_used_through_its_pool(postgres_database: str) -> None:
     """None of its connections is kept, as its pool may hold only one."""
-    engine = sa.create_engine(postgres_database, pool_size=1, max_overflow=0, pool_timeout=5)
+    engine = sa.create_engine(postgres_database, pool_size=1, max_overflow=0, pool_timeout=60)
     queue = Queue(engine)
     queue.create_tables()
     queue.enqueue(Say("one"))

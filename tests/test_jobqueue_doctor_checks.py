@@ -174,7 +174,13 @@ def test_a_worker_whose_clock_is_ahead_is_found(ahead: float, level: str) -> Non
     assert ("NTP" in finding.text) == (level != "ok")
 
 
-@pytest.mark.parametrize(("longest", "level"), [(30.0, "ok"), (60.0, "warn"), (90.0, "fail")])
+@pytest.mark.parametrize(
+    ("longest", "level"), [(30.0, "ok"), (60.0, "warn"), (90.0, "warn"), (269.0, "warn"), (270.0, "fail")]
+)
 def test_leases_that_differ_are_found(longest: float, level: str) -> None:
-    """A worker that beats every 30 seconds looks dead to one whose lease is 30 seconds."""
-    assert doctor_workers.leases([worker(), worker(lease=longest)]).level == level
+    """A worker that beats every 27 seconds looks dead to one whose lease is 30 seconds: it frees jobs after
+    27. One that beats every 9 does not.
+    """
+    finding = doctor_workers.leases([worker(), worker(lease=longest)])
+    assert finding.level == level
+    assert ("give all workers the same --lease" in finding.text) == (level != "ok")

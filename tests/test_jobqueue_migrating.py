@@ -139,7 +139,7 @@ def test_the_schema_needs_neither_server_nor_driver() -> None:
         "sys.exit(main(['schema', '--database', 'postgresql+psycopg://nobody@nowhere.invalid/x']))"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "id BIGSERIAL NOT NULL" in ran.stdout and "TIMESTAMP WITH TIME ZONE" in ran.stdout

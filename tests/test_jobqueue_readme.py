@@ -23,7 +23,7 @@ from jobqueue import Queue
 from jobqueue.handlers import HOOKS
 from jobqueue.retry import backoff
 from jobqueue.schema import jobs, workers
-from jobqueue.tools.cli import COMMANDS
+from jobqueue.tools.cli import COMMAND_MODULES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "jobqueue" / "README.md").read_text()
@@ -166,7 +166,7 @@ def test_every_option_that_is_named_exists() -> None:
     """This notices a renamed option or command."""
     parser = ArgumentParser()
     commands = parser.add_subparsers()
-    for module in COMMANDS:
+    for module in COMMAND_MODULES:
         module.add_commands(commands)
     options = re.compile(r"(?<![\w-])--[a-z][\w-]*")
     usages = "".join(command.format_usage() for command in commands.choices.values())

@@ -11,16 +11,16 @@ from sqlalchemy import make_url
 
 from jobqueue import JobQueueError
 from jobqueue.tools import supervising
-from jobqueue.tools.statefile import AlreadySupervised, State, StateFile, without_password
+from jobqueue.tools.statefile import AlreadySupervised, StateFile, SupervisorState, without_password
 
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 
 Command = Callable[..., tuple[int, str]]
 
 
-def a_state(**changes: Any) -> State:
+def a_state(**changes: Any) -> SupervisorState:
     """A state that a supervisor could write."""
-    return State(
+    return SupervisorState(
         **{
             "supervisor": os.getpid(),
             "started_at": "2026-11-24T12:00:00+00:00",

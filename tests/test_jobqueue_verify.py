@@ -51,7 +51,7 @@ def test_jobs_that_would_load_are_counted(
     queue: Queue, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit status is 0. Running jobs are checked too, failed ones are not; nothing is performed."""
-    monkeypatch.setattr(verifying, "PAGE", 2)
+    monkeypatch.setattr(verifying, "PAGE_JOBS", 2)
     verified = ("verify", "--import", "jobs_for_tests")
     assert command(*verified) == (0, "no jobs to check\n", "")
     queue.enqueue(Fail("x"), max_attempts=1, now=NOON)
@@ -70,7 +70,7 @@ def test_jobs_that_would_not_load_are_told_by_reason(
     queue: Queue, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit status is 1; similar jobs are counted together, with the ids of the first few."""
-    monkeypatch.setattr(verifying, "PAGE", 3)
+    monkeypatch.setattr(verifying, "PAGE_JOBS", 3)
     fine, gone, *also_gone = articles(queue, 4)
     with queue.writer.begin() as connection:
         connection.execute(delete(Article).where(Article.id > 1))

@@ -210,20 +210,88 @@ def test_a_listener_whose_connection_is_cut_listens_again(
     queue.close()
 
 
+@pytest.mark.usefixtures("sleepy")
 def test_a_worker_whose_listener_is_cut_hears_again(
-    queue: Queue, idle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    queue: Queue,
+    open_queue: Open,
+    run_worker: RunWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """On PostgreSQL the server ends the listener's connection; the worker still hears of two more jobs."""
+    """PostgreSQL ends the connection, SQLite's fails; the worker still hears of two more jobs. The connection
+    is closed, too, and not left to the garbage collector.
+    """
     monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
-    idle()
+    watched = open_queue(lease=timedelta(seconds=10 * AN_HOUR))
+    cut = threading.Event()
+    listening: list[Any] = []
+    closed: list[Any] = []
+    close = psycopg.Connection.close
+    monkeypatch.setattr(psycopg.Connection, "close", lambda driver: closed.append(driver) or close(driver))
+
+    def can_be_cut(driver: Any, *_: object) -> None:
+        if threading.current_thread() in watchers():
+            if not listening and queue.engine.dialect.name == "sqlite":
+                driver.set_progress_handler(cut.is_set, 1)  # once it returns True, all statements fail
+            listening.append(driver)
+
+    event.listen(watched.engine, "checkout", can_be_cut)
+    run_worker(watched, poll_interval=AN_HOUR)
+    queue.enqueue(Say("first"))
+    hear(queue, "first")
     if queue.engine.dialect.name == "postgresql":
         with queue.engine.connect() as connection:
-            cut = connection.scalars(text(f"SELECT pg_terminate_backend(pid) {LISTENERS}")).all()
-        assert cut == [True]
-    queue.enqueue(Say("second"))
-    hear(queue, "second")
-    queue.enqueue(Say("third"))
-    hear(queue, "third")
+            assert connection.scalars(text(f"SELECT pg_terminate_backend(pid) {LISTENERS}")).all() == [True]
+    cut.set()
+    wait_until(lambda: "not notified of new jobs for a moment" in caplog.text, "the loss")
+    for word in ("second", "third"):
+        queue.enqueue(Say(word))
+        hear(queue, word)
+    assert len(listening) == 2
+    assert listening[0] in closed or queue.engine.dialect.name == "sqlite"
+
+
+def test_a_quiet_watcher_shows_that_it_lives(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Long after its last ring, and on the same connection."""
+    monkeypatch.setattr(wakeup, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(wakeup, "LISTEN_SECONDS", 0.01)
+    connected: list[str] = []
+    rings: list[float] = []
+    instead_of_listening(queue, lambda: connected.append("once"))
+    watcher = Watcher(queue, lambda: rings.append(time.monotonic()))
+    wait_until(lambda: rings, "the first ring: for what was said before")
+    later = time.monotonic() + 0.3
+
+    def has_shown_it_since() -> bool:
+        monkeypatch.setattr(wakeup, "SILENCE_SECONDS", time.monotonic() - later)
+        return time.monotonic() > later and not watcher.is_dead()
+
+    wait_until(has_shown_it_since, "a sign of life")
+    watcher.end()
+    assert (len(rings), connected, caplog.text) == (1, ["once"], "")
+
+
+@pytest.mark.usefixtures("sleepy")
+def test_a_worker_leaves_a_quiet_watcher_alone(
+    queue: Queue, open_queue: Open, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often its heartbeats ask whether it is dead."""
+    asked: list[bool] = []
+    is_dead = Watcher.is_dead
+
+    def ask(watcher: Watcher) -> bool:
+        asked.append(is_dead(watcher))
+        return asked[-1]
+
+    monkeypatch.setattr(Watcher, "is_dead", ask)
+    connected: list[str] = []
+    watched = open_queue(lease=timedelta(seconds=0.2))
+    instead_of_listening(watched, lambda: connected.append("once"))
+    run_worker(watched, poll_interval=AN_HOUR)
+    wait_until(lambda: connected and len(asked) > 10, "ten heartbeats")
+    assert connected == ["once"] and not any(asked)
 
 
 def test_a_watcher_that_hangs_is_replaced(
@@ -239,7 +307,7 @@ def test_a_watcher_that_hangs_is_replaced(
     def hang_at_first() -> None:
         if not hung:
             hung.append(threading.current_thread())
-            go_on.wait(20)
+            go_on.wait(60)
 
     watched = open_queue(lease=timedelta(seconds=0.3))
     instead_of_listening(watched, hang_at_first)

@@ -65,7 +65,7 @@ def test_two_workers_never_have_one_name(queue: Queue) -> None:
 
 def test_a_worker_performs_several_jobs_at_once(queue: Queue, run_worker: RunWorker) -> None:
     """It performs one job in each thread: here four wait for one another, and end only if all run at once."""
-    barrier = threading.Barrier(4, timeout=20)
+    barrier = threading.Barrier(4, timeout=60)
 
     def meet_the_others() -> None:
         barrier.wait()
@@ -164,7 +164,7 @@ def test_a_hung_job_that_wakes_up_writes_nothing(queue: Queue, run_worker: RunWo
 
     def write_late(session: Session) -> None:
         said.append("hung")
-        gates["late"].wait(20)
+        gates["late"].wait(60)
         session.add(Line(text="late"))
         session.flush()
         said.append("written")

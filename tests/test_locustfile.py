@@ -179,7 +179,7 @@ def test_a_load_whose_feeds_nobody_fetched_proves_nothing(reader: tuple[str, ...
 def text_of(page: str) -> str:
     """The text of a page; empty if it can't be loaded."""
     try:
-        return requests.get(page, timeout=20).text
+        return requests.get(page, timeout=60).text
     except requests.ConnectionError:
         return ""
 
@@ -200,19 +200,19 @@ def page(reader: tuple[str, ...], tmp_path: Path) -> Iterator[str]:
 def start(page: str, **form: Any) -> str:
     """Press the page's button; returns the form's answer if it refuses the test."""
     sent = {"user_count": 3, "spawn_rate": 3, "kind": "fast", "think": "0.1", **form}
-    answer: dict[str, Any] = requests.post(f"{page}/swarm", data=sent, timeout=20).json()
+    answer: dict[str, Any] = requests.post(f"{page}/swarm", data=sent, timeout=60).json()
     return "" if answer["success"] else str(answer["message"])
 
 
 def state(page: str) -> str:
     """Locust's state, as its page reports it."""
-    answer: dict[str, Any] = requests.get(f"{page}/stats/requests", timeout=20).json()
+    answer: dict[str, Any] = requests.get(f"{page}/stats/requests", timeout=60).json()
     return str(answer["state"])
 
 
 def has_rows(page: str) -> bool:
     """Whether some requests were answered."""
-    return len(requests.get(f"{page}/stats/requests", timeout=20).json()["stats"]) > 3
+    return len(requests.get(f"{page}/stats/requests", timeout=60).json()["stats"]) > 3
 
 
 def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_the_page_starts_stops_and_starts_again(page: str, tmp_path: Path) -> No
     assert not start(page)
     wait_until(lambda: has_rows(page), "answers")
     assert "A test is running" in text_of(f"{page}/verdict")
-    requests.post(f"{page}/stop", timeout=30)
+    requests.post(f"{page}/stop", timeout=60)
     closed = text_of(f"{page}/verdict")
     assert "browsing" in closed and "The rule, " in closed
     assert {row.user for row in read_rows(tmp_path / "rows.csv")} == {0, 1, 2}
@@ -251,7 +251,7 @@ def test_a_load_that_the_form_gets_wrong_does_not_begin(page: str) -> None:
     """The form says why; so does the verdict's tab, which must not show the previous test's verdict."""
     assert not start(page)
     wait_until(lambda: has_rows(page), "answers")
-    requests.post(f"{page}/stop", timeout=30)
+    requests.post(f"{page}/stop", timeout=60)
     assert "The rule, " in text_of(f"{page}/verdict")
     wrong = [
         ({"model": "open", "rate": "0"}, "such as --rate 10"),

@@ -83,7 +83,7 @@ def button(browser: webdriver.Chrome, name: str) -> WebElement:
 
 def asked(feeds: str) -> int:
     """How many feeds the feed server was asked for."""
-    stats: dict[str, Any] = requests.get(f"{feeds}/stats", timeout=10).json()
+    stats: dict[str, Any] = requests.get(f"{feeds}/stats", timeout=60).json()
     return sum(stats["requested"].values())
 
 
@@ -123,6 +123,6 @@ def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_start
 def answers(url: str) -> bool:
     """Whether a page can be loaded."""
     try:
-        return requests.get(url, timeout=10).ok
+        return requests.get(url, timeout=60).ok
     except requests.ConnectionError:
         return False

@@ -4,7 +4,9 @@ import contextlib
 import io
 import itertools
 import re
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,6 +34,7 @@ WORDS = {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDEC
 HEADLINES = {
     "All groups": Status.KEPT,
     "Too few": Status.UNDECIDED,
+    "The machine or the load generator was too busy": Status.UNDECIDED,
     "Not fit": Status.UNFIT,
 }
 
@@ -105,7 +108,7 @@ def terminal_status(text: str) -> Status:
 def test_the_terminal_the_report_and_a_comparison_agree(
     tmp_path_factory: pytest.TempPathFactory, known: Recording
 ) -> None:
-    """Each reads the files that the plugin wrote. If one calls a load unfit, none compares it."""
+    """Each reads the files that the plugin wrote. If it was slowed or unfit, none compares it."""
     path = tmp_path_factory.mktemp("rows") / "rows.csv"
     write_recording(path, known)
     judgement = judge(read_recording(path))
@@ -120,15 +123,39 @@ def test_the_terminal_the_report_and_a_comparison_agree(
         assert "has no request from" in str(error)
         assert any(not stage.rows for stage in judgement.stages)
         return
-    doubts = [tuple(repeat.unfit) for repeats in side.repeats.values() for repeat in repeats]
-    assert sorted(doubts) == sorted(stage.doubts for stage in judgement.stages)
+    unfit = [tuple(repeat.unfit) for repeats in side.repeats.values() for repeat in repeats]
+    assert sorted(unfit) == sorted((*stage.doubts, *stage.slowed) for stage in judgement.stages)
+
+
+@given(recordings())
+@settings(max_examples=150, deadline=None)
+def test_a_full_machine_takes_away_broken_and_nothing_else(known: Recording) -> None:
+    """The same load on a free machine: what was kept stays so, and what was broken is undecided."""
+    for full, free in zip(judge(known).stages, judge(at_ease(known)).stages, strict=True):
+        assert [each.group for each in full.groups] == [each.group for each in free.groups]
+        assert not free.slowed and set(free.doubts) <= set(full.doubts)
+        for seen, truth in zip(full.groups, free.groups, strict=True):
+            masked = full.slowed and truth.word == "broken"
+            assert seen.word == ("undecided" if masked else truth.word)
+            assert seen.excused >= bool(masked)
+        assert not (full.slowed and full.status is Status.BROKEN)
+
+
+def at_ease(known: Recording) -> Recording:
+    """The same load from a generator that was never late, on a machine that was idle."""
+    vitals = tuple(
+        tuple(vital._replace(host_busy=0.0, generator=0.0) for vital in process) for process in known.vitals
+    )
+    prompt = tuple(row if row.sent_s is None else replace(row, sent_s=row.intended_s) for row in known.rows)
+    lag = tuple(each._replace(ms=0.0) for each in known.lag)
+    return msgspec.structs.replace(known, vitals=vitals, lag=lag, rows=prompt)
 
 
 @pytest.mark.slow
 @given(recordings())
 @settings(max_examples=10, deadline=None)
 def test_so_do_their_commands(tmp_path_factory: pytest.TempPathFactory, known: Recording) -> None:
-    """The report's first lines give the verdict; `compare` never ends with 0 for an unfit load."""
+    """The report's first lines give the verdict; `compare` never ends with 0 for a slowed or unfit load."""
     folder = tmp_path_factory.mktemp("rows")
     write_recording(folder / "rows.csv", known)
     judgement = judge(known)
@@ -140,5 +167,5 @@ def test_so_do_their_commands(tmp_path_factory: pytest.TempPathFactory, known: R
     else:
         page = (folder / "rows-report.html").read_text()
         assert f'<div class="verdict {judgement.status.name.lower()}">' in page
-    if any(stage.doubts for stage in judgement.stages):
+    if any(stage.doubts or stage.slowed for stage in judgement.stages):
         assert compared in (2, 3)

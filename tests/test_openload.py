@@ -10,7 +10,7 @@ import gevent.event
 import pytest
 
 from loadtests.generator.arrivals import Arrival
-from loadtests.generator.openload import Choice, OpenLoad, Users, choices_of
+from loadtests.generator.openload import Choice, OpenSender, Users, choices_of
 from loadtests.generator.recorder import Recorder
 from loadtests.records.recording import Arrivals
 from loadtests.records.rows import DROPPED
@@ -40,12 +40,12 @@ def opened(
     clock: Callable[[], float] = time.perf_counter,
     make: Callable[[type[Made]], Made] = lambda made: made(),
     failed: Callable[[Arrival, Exception], None] = lambda *_: None,
-) -> tuple[Recorder, OpenLoad]:
+) -> tuple[Recorder, OpenSender]:
     """An open load that has begun."""
     recorder = Recorder(clock)
     users = Users([Choice(Made, perform, 1.0, True)], make)
     limits: dict[str, Any] = {"in_flight": in_flight, "connections": connections}
-    return recorder, OpenLoad(recorder, arrivals, users, perform, failed, **limits)
+    return recorder, OpenSender(recorder, arrivals, users, perform, failed, **limits)
 
 
 def never(_made: type[Made]) -> Made:

@@ -90,16 +90,32 @@ def test_only_what_the_verdict_judges_fails(tmp_path: Path) -> None:
     )
 
 
-def test_a_point_without_a_fit_repeat_is_an_error_that_says_why(tmp_path: Path) -> None:
-    """So is a run without a point."""
-    results = run(
-        tmp_path, [step(tmp_path, 1, about(20)), step(tmp_path, 2, about(20), users=50, unfit_reasons=[BUSY])]
-    )
+def test_a_run_of_which_nothing_can_be_said_is_an_error_that_says_why(tmp_path: Path) -> None:
+    """So is a run without a point. Beside a point that was fit, one that was not is skipped."""
+    unfit = step(tmp_path, 2, about(20), users=50, unfit_reasons=[BUSY])
+    results = run(tmp_path, [unfit])
     assert results["verdict"]["exit_status"] == 3
     suite = parsed(junit(results))
-    assert sorted(outcomes(suite).values()) == ["error", "passed"]
     assert [each.get("message") for each in suite.iter("error")] == [f"not fit: {BUSY}"]
+    results = run(tmp_path, [step(tmp_path, 1, about(20)), unfit])
+    assert results["verdict"]["exit_status"] == 4
+    suite = parsed(junit(results))
+    assert sorted(outcomes(suite).values()) == ["passed", "skipped"]
+    assert [each.get("message") for each in suite.iter("skipped")] == [f"not fit: {BUSY}"]
     assert list(outcomes(parsed(junit(run(tmp_path, [])))).values()) == ["error"]
+
+
+def test_the_load_above_a_limit_that_was_searched_for_is_no_failure(tmp_path: Path) -> None:
+    """Status 0, and skipped; where the same load was given, it fails."""
+    steps = [step(tmp_path, 1, about(20)), step(tmp_path, 2, about(800), users=50)]
+    results = run(tmp_path, steps, search=True)
+    assert results["verdict"]["exit_status"] == 0
+    suite = parsed(junit(results))
+    assert sorted(outcomes(suite).values()) == ["passed", "skipped"]
+    (skipped,) = suite.iter("skipped")
+    assert (skipped.get("message") or "").endswith("(at most 1.0 %); its limit was searched for")
+    assert github_summary(results).startswith("### ✅ ")
+    assert sorted(outcomes(parsed(junit(run(tmp_path, steps)))).values()) == ["failure", "passed"]
 
 
 def few(folder: Path, app: str = "queued", users: int = 5, **different: Any) -> dict[str, Any]:
@@ -114,10 +130,25 @@ def test_an_undecided_point_is_skipped_and_says_so(tmp_path: Path) -> None:
     suite = parsed(junit(results))
     assert set(outcomes(suite).values()) == {"skipped"}
     (skipped,) = suite.iter("skipped")
-    assert skipped.get("message") == "undecided: too few requests to say whether the rule was kept"
+    assert skipped.get("message") == "undecided: there were too few requests to say whether the rule was kept"
     text = github_summary(results)
     assert text.startswith("### ❔ The 500 ms rule\n\nThere were too few requests to say whether")
     assert text.count("| undecided |") == 2
+
+
+def test_what_a_full_machine_may_have_done_is_skipped_and_says_so(tmp_path: Path) -> None:
+    """Over the limit: no failure. Within it: a success, and the summary marks its figures as upper bounds."""
+    kept = step(tmp_path, 1, about(20), slowed_reasons=[BUSY])
+    results = run(tmp_path, [kept, step(tmp_path, 2, about(800), users=50, slowed_reasons=[BUSY])])
+    assert results["verdict"]["exit_status"] == 4
+    suite = parsed(junit(results))
+    assert sorted(outcomes(suite).values()) == ["passed", "skipped"]
+    (skipped,) = suite.iter("skipped")
+    assert "the machine or the load generator was too busy to say" in (skipped.get("message") or "")
+    text = github_summary(results)
+    assert "| undecided |" in text and "**broken**" not in text
+    assert "≤ 20 ms \\[? – " in text
+    assert f"upper bounds (≤):\n\n- queued, 20 users, 8 slots, 1 worker, 32 threads, repeat 1: {BUSY}" in text
 
 
 def test_a_group_is_undecided_or_broken_for_itself(tmp_path: Path) -> None:
@@ -172,7 +203,7 @@ def test_the_summary_lists_what_is_not_fit_and_why(tmp_path: Path) -> None:
         step(tmp_path, 2, about(20), users=50, repeat=2, unfit_reasons=["<x> | *y*", BUSY]),
     ]
     text = github_summary(run(tmp_path, steps))
-    assert text.startswith("### ⚠️ ")
+    assert text.startswith("### ❔ ")
     assert f"50 users, 8 slots, 1 worker, 32 threads, repeat 2: &lt;x> \\| \\*y\\*; {BUSY}" in text
     assert "| not fit |" in text
 

@@ -65,27 +65,37 @@ def test_a_plan_survives_being_written_down() -> None:
 def pilot(**changed: Any) -> dict[str, Any]:
     """A pilot run that found D = 1.1 s, and 2 ms for a page."""
     demand = {"submit": 1100.0, "page": 2.0}
-    return {"steps": [{"fit": True, "unfit_reasons": [], "server": {"demand_ms": demand}} | changed]}
+    usual = {"fit": True, "unfit_reasons": [], "slowed_reasons": [], "server": {"demand_ms": demand}}
+    return {"steps": [usual | changed]}
 
 
 def test_the_full_plan_lies_around_the_knee() -> None:
     """N* = c(D+Z)/D submitters, 0.7 of the users: 8 * 3.102 / 1.102 / 0.7 = 32.2."""
-    plan = full_plan(Plan(), pilot())
+    plan = full_plan(Plan(search=True), pilot())
     assert plan.users == (16, 24, 32, 40, 48, 64)
     assert plan.repeats == 5
     saturation = 8 / (0.7 * 1.102 + 0.3 * 0.002)
     assert plan.rates == pytest.approx([load * saturation for load in (0.5, 0.75, 0.95)], rel=0.01)
-    assert [condition.users for condition in plan.extra] == [1000, None]
-    assert plan.extra[1].burst
+    assert [bool(condition.burst) for condition in plan.extra] == [True]
+    assert plan.search
 
 
 def test_a_pilot_is_one_short_step_that_keeps_the_slots_busy() -> None:
     """It measures the synchronous app."""
-    (step,) = pilot_plan(Plan()).steps()
+    plan = pilot_plan(Plan(search=True))
+    (step,) = plan.steps()
+    assert not plan.search
     assert (step.condition.app, step.condition.users) == ("sync", 16)
 
 
-def test_an_unfit_pilot_shows_no_knee() -> None:
+def test_a_slowed_pilot_shows_no_knee() -> None:
     """The message says why."""
     with pytest.raises(LoadTestError, match="the machine was 97 % busy"):
-        full_plan(Plan(), pilot(fit=False, unfit_reasons=["the machine was 97 % busy"]))
+        full_plan(Plan(), pilot(slowed_reasons=["the machine was 97 % busy"]))
+
+
+@pytest.mark.parametrize(("users", "seconds"), [(1, 0.025), (100, 2.5), (400, 10), (1000, 10), (2000, 10)])
+def test_many_users_arrive_within_ten_seconds(users: int, seconds: float) -> None:
+    """The warm-up begins when all are there."""
+    plan = Plan(warmup=2.5)
+    assert plan.window(Condition("queued", users=users))[0] == pytest.approx(2.5 + seconds)

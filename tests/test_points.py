@@ -25,7 +25,8 @@ def step(latencies: list[float], hanging: int = 0, **changed: Any) -> dict[str, 
         "browse": summarise([], ENDED),
         "content": summarise([], ENDED),
     }
-    return {**condition, "repeat": 1, "fit": True, "steady": True, "achieved_per_s": 5.0, **groups, **changed}
+    usual = {"repeat": 1, "fit": True, "slowed_reasons": [], "steady": True, "achieved_per_s": 5.0}
+    return {**condition, **usual, **groups, **changed}
 
 
 def test_one_repeat_keeps_its_own_intervals():
@@ -79,6 +80,21 @@ def test_unfit_repeats_are_left_out_and_a_point_without_a_fit_one_has_no_figures
     assert (ten["fit"], ten["steady"], ten["rule"]) == (True, True, "undecided")
     assert (twenty["fit"], twenty["submit"]["p50_ms"], twenty["rule"]) == (False, None, "undecided")
     assert (twenty["achieved_per_s"], twenty["submit"]["count"]) == (None, 0)
+
+
+def test_slowed_repeats_count_only_where_none_is_sound():
+    """Then the figures are upper bounds: of the interval only the upper end is known."""
+    slowed = [step([ms] * 400, repeat=n, slowed_reasons=[f"{n}"]) for n, ms in enumerate((30.0, 40.0))]
+    (point,) = points([step([10.0] * 400, repeat=3), *slowed])
+    assert (point["fit_repeats"], point["slowed_reasons"]) == (1, [])
+    assert point["submit"]["p50_ms"]["value"] == 10.0 and "upper_bound" not in point["submit"]["p50_ms"]
+    (point,) = points(slowed)
+    assert (point["fit"], point["fit_repeats"], point["slowed_reasons"]) == (True, 2, ["0", "1"])
+    figure = point["submit"]["p50_ms"]
+    assert (figure["value"], figure["low"], figure["upper_bound"]) == (35.0, None, True)
+    assert figure["high"] > 35 and point["rule"] == "kept"
+    (point,) = points([step([900.0] * 400, slowed_reasons=["full"])])
+    assert point["rule"] == "undecided"
 
 
 def test_a_points_rule_is_what_the_requests_of_all_fit_repeats_prove():

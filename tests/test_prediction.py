@@ -57,6 +57,7 @@ def step(app: str, load: float, model: str = "closed", **changed: Any) -> dict[s
         "rate_per_s": load if model == "open" else None,
         **USUAL,
         "fit": True,
+        "slowed_reasons": [],
         "server": None if app == "host" else server,
         "submit": {"mean_ms": 12.0 if app == "queued" else 1150.0},
         "content": {"mean_ms": 1400.0 if app == "queued" else 1160.0},
@@ -74,7 +75,10 @@ def results(*steps: dict[str, Any], **settings: Any) -> dict[str, Any]:
         "steps": list(steps),
         "points": [
             {
-                **{key: each[key] for key in ("app", "model", "users", "rate_per_s", *USUAL, "fit")},
+                **{
+                    key: each[key]
+                    for key in ("app", "model", "users", "rate_per_s", *USUAL, "fit", "slowed_reasons")
+                },
                 "steps": [index],
                 "submit": {key: figure(700.0) for key in ("mean_ms", "p50_ms", "p95_ms", "p99_ms")}
                 | {"share_over": figure(0.5)},
@@ -254,11 +258,12 @@ def test_demands_of_all_steps_are_pooled() -> None:
 
 
 def test_only_what_was_fit_and_usual_counts() -> None:
-    """An unfit step, other threads or other slots leave the other curves unchanged."""
+    """A slowed or unfit step, other threads or other slots leave the other curves unchanged."""
     slow = {**SYNC_SERVER, "demand_ms": {"submit": 9000.0, "page": 8.0, "list": 6.0}}
     curves = curves_of(
         step("sync", 10),
         step("sync", 20, fit=False, server=slow),
+        step("sync", 50, slowed_reasons=["full"], server=slow),
         step("sync", 30, slots=16, server=slow),
         step("sync", 40, threads=128),
     )

@@ -101,13 +101,13 @@ def test_a_guard_that_is_told_to_stop_ends_its_command(number: signal.Signals) -
     with guard:
         guard.stdout.readline()
         os.kill(guard.pid, number)
-        assert guard.wait(20) != 0
+        assert guard.wait(60) != 0
 
 
 def test_the_exit_status_of_the_command_comes_through(tmp_path: Path) -> None:
     """wait_with() returns what the command returned."""
     with Process("short", [sys.executable, "-c", "raise SystemExit(7)"], tmp_path / "log") as process:
-        assert process.wait_with(lambda: None, timeout=20) == 7
+        assert process.wait_with(lambda: None, timeout=60) == 7
 
 
 def test_a_process_that_fails_to_start_says_what_its_log_said(tmp_path: Path) -> None:

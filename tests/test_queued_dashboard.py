@@ -86,10 +86,10 @@ def test_make_queued_prints_an_address_that_opens_it() -> None:
             assert process.stdout
             (line,) = [line for line in iter(process.stdout.readline, "\n") if line.startswith("Its jobs")]
             address = line.split()[2]
-            assert requests.get(address, timeout=20).status_code == 200
+            assert requests.get(address, timeout=60).status_code == 200
             plain = "http://" + address.rpartition("@")[2]
-            assert requests.get(plain, timeout=20).status_code == 401
+            assert requests.get(plain, timeout=60).status_code == 401
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()

@@ -24,7 +24,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 SHORT = "--users 2 --seconds 1 --warm-up 0.5 --mix fast=100 --slots 2"
 
 
-def run(command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run(command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run a command in a shell from the project's root."""
     return subprocess.run(
         command,
@@ -109,7 +109,7 @@ def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, 
             assert re.match(rf"The {app} reader   http://127\.0\.0\.1:\d+ ", line)
             os.killpg(make.pid, signal.SIGINT)
             assert "Stopping ..." in make.stdout.read()
-            make.wait(30)
+            make.wait(60)
         finally:
             if make.poll() is None:
                 os.killpg(make.pid, signal.SIGKILL)

@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from synthetic_run import make_run
 
 import loadtests
+from loadtests.judging.rule import RULED
 from loadtests.report.report import headline, most_held, write_report
 
 pytestmark = pytest.mark.slow
@@ -80,10 +81,16 @@ def test_too_few_requests_are_no_number_of_users():
     """Neither "at least 5 users" nor "not even 5 users"."""
 
     def said(*rules: tuple[int, str]) -> str:
-        measured = [{"model": "closed", "users": users, "rule": rule, "fit": True} for users, rule in rules]
+        usual = {
+            "model": "closed",
+            "fit": True,
+            "slowed_reasons": [],
+            **{key: {"judged": 0} for key in RULED},
+        }
+        measured = [usual | {"users": users, "rule": rule} for users, rule in rules]
         return most_held(measured, "users")
 
-    assert said((5, "undecided")) == "an unknown number of users (too few requests to say)"
+    assert said((5, "undecided")) == "an unknown number of users (there were too few requests to say)"
     assert said((5, "undecided"), (20, "kept")) == said((20, "kept")) == "at least 20 users"
     assert said((5, "kept"), (20, "undecided")) == "at least 5 users"
     assert said((5, "kept"), (20, "undecided"), (50, "broken")) == "at least 5 users"
@@ -98,7 +105,7 @@ def test_an_undecided_run_says_so_first(tmp_path):
     assert results["verdict"]["exit_status"] == 4
     page = read(write_report(results, tmp_path))
     assert page.h1.get_text() == (
-        "Within 500 ms the queued app holds an unknown number of users (too few requests to say)"
+        "Within 500 ms the queued app holds an unknown number of users (there were too few requests to say)"
     )
     assert "Undecided There were too few requests to say whether the queued app kept" in words(page)
 
@@ -177,7 +184,7 @@ def test_fitness_is_told_for_each_step(page, results):
 def test_an_unfit_step_is_struck_out_and_its_reason_told(page):
     """In the table and below it."""
     assert len(page.select("tr.unfit")) == 2  # every step, its fitness
-    assert "queued, 120 users: the machine was 93 % busy (at most 80 %)" in words(page)
+    assert "queued, 120 users: a tenth of the users were missing" in words(page)
 
 
 def test_repeats_have_a_table_with_intervals(tmp_path):

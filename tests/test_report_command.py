@@ -43,10 +43,10 @@ def test_a_report_is_written_again_after_the_folder_has_moved(tmp_path, capsys):
     [
         (None, "holds no run"),
         ("{", "is not JSON"),
-        ("[]", "is not a load test's results of version 3"),
-        ('{"schema": "500ms/results", "version": 2}', "of version 2. Measure again"),
+        ("[]", "is not a load test's results of version 4"),
+        ('{"schema": "500ms/results", "version": 3}', "of version 3. Measure again"),
         (
-            '{"schema": "500ms/results", "version": 3}',
+            '{"schema": "500ms/results", "version": 4}',
             "does not match results.schema.json: Object missing required field",
         ),
     ],
@@ -110,7 +110,7 @@ def test_the_text_table_shows_points_by_load_both_apps_side_by_side(results):
 def test_the_text_table_says_why_a_step_is_not_fit(results):
     """Below the table, one line for each reason."""
     *_, reason = text_table(results).splitlines()
-    assert reason == "Not fit: queued, 50 users: the machine was 93 % busy (at most 80 %)"
+    assert reason == "Not fit: queued, 50 users: a tenth of the users were missing"
 
 
 def test_the_text_table_has_a_line_for_all_repeats_of_each_setting(tmp_path):

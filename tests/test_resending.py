@@ -12,7 +12,7 @@ from geventhttpclient.connectionpool import ConnectionPool
 from geventhttpclient.response import HTTPConnectionClosed
 
 from loadtests.generator.recorder import Recorder
-from loadtests.generator.resending import DROPPED, attempts, was_idle, watch
+from loadtests.generator.resending import SENT_AGAIN, attempts, was_idle, watch
 from loadtests.records.rows import Row
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
@@ -35,7 +35,7 @@ class Server(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for a connection
-        self.join(20)
+        self.join(60)
         self._listener.close()
 
     def run(self) -> None:
@@ -56,7 +56,7 @@ class Server(threading.Thread):
         if what.startswith("answer"):
             connection.sendall(OK)
         if what == "answer, and close when told":
-            self.told.wait(20)
+            self.told.wait(60)
         if what == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         return what == "answer"
@@ -97,7 +97,7 @@ def test_a_request_that_was_dropped_and_sent_again_is_a_failure_and_a_success(
 ) -> None:
     """On a new connection. The second row begins where the first ends."""
     failed, well = rows_of(recorder, how, "answer")
-    assert failed.failed and failed.error == DROPPED
+    assert failed.failed and failed.error == SENT_AGAIN
     assert not well.failed and well.intended_s == well.sent_s == failed.done_s
     assert recorder.resent == 0
 
@@ -106,7 +106,7 @@ def test_a_request_that_was_dropped_and_sent_again_is_a_failure_and_a_success(
 def test_the_server_may_drop_it_on_a_connection_that_was_used_before(recorder: Recorder, how: str) -> None:
     """Its kernel acknowledged the request, or it closed the connection without a word."""
     first, failed, well = rows_of(recorder, "answer", how, "answer")
-    assert (first.error, failed.error, well.error) == ("", DROPPED, "")
+    assert (first.error, failed.error, well.error) == ("", SENT_AGAIN, "")
     assert recorder.resent == 0
 
 
@@ -140,7 +140,7 @@ def test_a_connection_that_was_closed_while_idle_is_no_failure(
         def taken_too_late(pool: ConnectionPool) -> Any:
             connection = take(pool)
             server.told.set()
-            assert server.closed.wait(20)
+            assert server.closed.wait(60)
             return connection
 
         monkeypatch.setattr(ConnectionPool, "get_socket", taken_too_late)

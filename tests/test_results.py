@@ -74,7 +74,7 @@ def test_a_missing_key_is_noticed(results, path):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("version",), 2),
+        (("version",), 3),
         (("started_at",), "yesterday"),
         (("started_at",), "2030-01-02T03:04:05"),
         (("verdict", "exit_status"), 2),

@@ -92,6 +92,20 @@ def test_how_much_may_be_over_is_the_recordings(tmp_path, rows):
     assert "all of it within 10.0 %" in told
 
 
+@pytest.mark.parametrize(
+    ("most_over", "lag", "verdict"),
+    [(0.1, 1.0, "kept"), (0.01, 1.0, "broken"), (0.04, 1.0, "undecided"), (0.1, 50.0, "unfit")],
+)
+def test_the_command_only_shows_the_verdict(tmp_path, rows, capsys, most_over, lag, verdict):
+    """Its exit status is 0 whatever the verdict, as its help says."""
+    path = make_file(tmp_path, rows, late_ms=lag, most_over=most_over)
+    assert command(["report", str(path)]) == 0
+    assert read(tmp_path / "rows-report.html").find(class_=f"verdict {verdict}")
+    with pytest.raises(SystemExit):
+        command(["report", "--help"])
+    assert "the exit status is 0 whatever the verdict" in " ".join(capsys.readouterr().out.split())
+
+
 def test_rule_and_warm_up_can_be_chosen(tmp_path, rows, capsys):
     """On the command line; the recording's are the defaults."""
     more = [replace(each, intended_s=each.intended_s + 0.03) for each in rows]

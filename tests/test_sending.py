@@ -8,9 +8,10 @@ import gevent
 import pytest
 from gevent import GreenletExit
 
-from loadtests.generator.generator import ON_USER, Generator, Visitor
+from loadtests.generator.generator import ON_USER, Generator, Sender
 from loadtests.generator.loadoptions import Load
-from loadtests.generator.sending import answered, in_words, recorded
+from loadtests.generator.recorder import error_words
+from loadtests.generator.sending import answered, recorded
 from loadtests.records.rows import Row
 
 
@@ -183,7 +184,7 @@ def test_the_first_request_of_a_visit_counts_from_when_it_was_to_begin(
     """The others from their own sending; a block that is a whole visit from the visit's start, too."""
     session = Session(answer(200), lambda: generator)
     clock.seconds += 10
-    setattr(session.user, ON_USER, Visitor(7, "1 visit 7", intended=2.5))
+    setattr(session.user, ON_USER, Sender(7, "1 visit 7", intended=2.5))
     with generator.visit(session.user, "content", "content on the page"):
         session.request("POST", "/feeds")
         session.request("GET", "/feeds/1")
@@ -200,7 +201,7 @@ def test_the_first_request_of_a_visit_counts_from_when_it_was_to_begin(
 
 def test_users_of_different_processes_have_different_numbers() -> None:
     """So that their rows can be merged."""
-    numbers = {Generator(Load(), index, lambda: 0).visitor(SimpleNamespace()).number for index in range(3)}
+    numbers = {Generator(Load(), index, lambda: 0).sender(SimpleNamespace()).number for index in range(3)}
     assert len(numbers) == 3
 
 
@@ -210,7 +211,7 @@ def test_a_visitors_random_numbers_depend_on_seed_and_number_only() -> None:
     def drawn(seed: int, users: int) -> float:
         generator = Generator(Load(seed=seed), 0, lambda: 0)
         everybody = [SimpleNamespace() for _ in range(users)]
-        visitors = [generator.visitor(user) for user in everybody]
+        visitors = [generator.sender(user) for user in everybody]
         return [visitor.random.random() for visitor in visitors][1]
 
     assert drawn(1, 2) == drawn(1, 5) != drawn(2, 2)
@@ -218,4 +219,4 @@ def test_a_visitors_random_numbers_depend_on_seed_and_number_only() -> None:
 
 def test_long_errors_are_shortened() -> None:
     """A page of HTML is not an error message."""
-    assert len(in_words(OSError("x" * 5000), 0)) == 200
+    assert len(error_words(OSError("x" * 5000), 0)) == 200

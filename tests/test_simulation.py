@@ -13,9 +13,9 @@ from loadtests.predicting.workload import Workload
 from loadtests.theory import ClosedLoad, OpenLoad
 
 # The reader of the default plan: Z = 2 s, POST /feeds takes 1.1 s, pages some ms. Its knee is 32 users.
-SYNC = Workload(think=2.0, submitters=0.7, post=1.1, page=0.008, browse=0.006)
+SYNC = Workload(think=2.0, submitters=0.7, submit=1.1, page=0.008, browse=0.006)
 # Visits of one request, as in the tables: everybody browses.
-ALONE = Workload(think=THINK, submitters=0.0, post=1.0, page=1.0, browse=DEMAND)
+ALONE = Workload(think=THINK, submitters=0.0, submit=1.0, page=1.0, browse=DEMAND)
 LONG = Period(warmup=100, measure=2000, requests=1, repeats=1)
 STEP = Period(warmup=2.5, measure=11.0, drain=5.5)
 
@@ -30,7 +30,7 @@ def figures_agree(some: list[float], others: list[float]) -> bool:
 @pytest.mark.parametrize("users", [20, 32, 60])
 def test_the_closed_load_of_readers_is_the_one_that_simpy_simulates(users: int) -> None:
     """Below, at and above the knee, with the real mix: the wait, its share, response, requests a second."""
-    post = feed_service(DEFAULT_MIX, 5.0, SYNC.post)
+    post = feed_service(DEFAULT_MIX, 5.0, SYNC.submit)
     submit = [(0.0, post), (0.0, exponential(SYNC.page))]
     submitters = round(0.7 * users)
     theirs, ours = [], []
@@ -40,9 +40,9 @@ def test_the_closed_load_of_readers_is_the_one_that_simpy_simulates(users: int) 
                 submitters, users - submitters, SYNC.think
             )
         )
-        ours.append(simulate_closed(SYNC, 8, users, LONG, {"post": post}, seed=100 + seed))
+        ours.append(simulate_closed(SYNC, 8, users, LONG, {"submit": post}, seed=100 + seed))
     assert figures_agree([fmean(run.waits) for run in theirs], [fmean(run.waits) for run in ours])
-    assert figures_agree([fmean(run.responses) for run in theirs], [fmean(run.posts) for run in ours])
+    assert figures_agree([fmean(run.responses) for run in theirs], [fmean(run.submits) for run in ours])
     assert figures_agree([run.throughput for run in theirs], [run.throughput for run in ours])
     shares = [[mean(wait > 0.1 for wait in run.waits) for run in runs] for runs in (theirs, ours)]
     assert figures_agree(*shares)
@@ -52,7 +52,7 @@ def test_the_closed_load_of_readers_is_the_one_that_simpy_simulates(users: int) 
 def test_the_open_load_of_readers_who_poll_is_the_one_that_simpy_simulates() -> None:
     """The queued app: POST, page, two polls after pauses, page; others browse."""
     work = Workload(
-        think=2.0, submitters=0.7, post=0.2, page=0.1, browse=0.1, poll=0.05, polls=2.0, pause=1.5
+        think=2.0, submitters=0.7, submit=0.2, page=0.1, browse=0.1, poll=0.05, polls=2.0, pause=1.5
     )
     post, page, poll = (exponential(seconds) for seconds in (0.2, 0.1, 0.05))
     submit = [(0.0, post), (0.0, page), (0.75, poll), (0.75, poll), (0.0, page)]
@@ -113,22 +113,22 @@ def test_visits_of_one_request_under_open_load_are_erlangs_model(rho: float) -> 
 def test_a_visit_asks_for_what_the_workload_says() -> None:
     """2.4 polls on average are two or three; after polling, the page is opened once more."""
     work = Workload(
-        think=1.0, submitters=1.0, post=0.01, page=0.01, browse=0.01, poll=0.01, polls=2.4, pause=1.2
+        think=1.0, submitters=1.0, submit=0.01, page=0.01, browse=0.01, poll=0.01, polls=2.4, pause=1.2
     )
     seen = simulate_closed(work, 50, 20, Period(10, 2000, requests=1))
-    assert len(seen.others) / len(seen.posts) == pytest.approx(2 + 2.4, rel=0.01)
+    assert len(seen.others) / len(seen.submits) == pytest.approx(2 + 2.4, rel=0.01)
     cycle = 1.0 + 1.2 + work.submit_visit.demand
-    assert len(seen.posts) / seen.seconds == pytest.approx(20 / cycle, rel=0.02)
+    assert len(seen.submits) / seen.seconds == pytest.approx(20 / cycle, rel=0.02)
     assert seen.throughput == pytest.approx(20 * (3 + 2.4) / cycle, rel=0.02)
 
 
 def test_what_has_not_ended_with_the_step_has_waited_until_then() -> None:
     """One slot, requests of 100 s: no visitor gets an answer; those from the warm-up don't count."""
-    work = Workload(think=1.0, submitters=1.0, post=100.0, page=1.0, browse=1.0)
+    work = Workload(think=1.0, submitters=1.0, submit=100.0, page=1.0, browse=1.0)
     period = Period(warmup=2, measure=5, drain=3, repeats=1)
-    seen = simulate_closed(work, 1, 30, period, {"post": lambda _: 100.0})
-    assert 0 < len(seen.posts) < 30
-    assert all(3 < seconds <= 8 for seconds in seen.posts)
+    seen = simulate_closed(work, 1, 30, period, {"submit": lambda _: 100.0})
+    assert 0 < len(seen.submits) < 30
+    assert all(3 < seconds <= 8 for seconds in seen.submits)
     assert seen.throughput == 0
     figures = seen.figures()
     assert figures is not None
@@ -139,8 +139,8 @@ def test_steps_are_repeated_until_there_are_enough_requests() -> None:
     """But no longer, so that a report does not take long."""
     one = simulate_closed(SYNC, 8, 16, Period(2.5, 11.0, repeats=1))
     many = simulate_closed(SYNC, 8, 16, Period(2.5, 11.0, requests=3000))
-    each = len(one.posts) + len(one.others)
-    assert 3000 <= len(many.posts) + len(many.others) < 3000 + 2 * each
+    each = len(one.submits) + len(one.others)
+    assert 3000 <= len(many.submits) + len(many.others) < 3000 + 2 * each
     assert many.seconds % 11.0 == 0
     assert many.seconds > one.seconds == 11.0
 

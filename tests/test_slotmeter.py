@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.servers.slotmeter import KINDS, SlotMeter, kind_of_request, read_slots
+from loadtests.servers.slotmeter import REQUEST_KINDS, SlotMeter, kind_of_request, read_slots
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from loadtests.servers.slotmeter import KINDS, SlotMeter, kind_of_request, read_
 def test_requests_are_told_apart_by_method_and_path(method: str, path: str, kind: str) -> None:
     """Each is one of the known kinds."""
     assert kind_of_request(method, path) == kind
-    assert kind in KINDS
+    assert kind in REQUEST_KINDS
 
 
 def test_a_slot_counts_what_it_answers_and_how_long_it_took(tmp_path: Path) -> None:
@@ -64,6 +64,13 @@ def test_probes_are_no_visitors_requests(tmp_path: Path) -> None:
     counts = read_slots(tmp_path)
     assert (counts.taken, counts.requests["other"]) == (0, 1)
     assert counts.total_busy_s > 0
+
+
+def test_a_slot_that_is_never_asked_counts_once_it_is_open(tmp_path: Path) -> None:
+    """The kernel may give all requests to others, but it would serve if they were busy."""
+    SlotMeter(tmp_path).open()
+    counts = read_slots(tmp_path)
+    assert (counts.slots, counts.taken, counts.total_busy_s) == (1, 0, 0)
 
 
 def test_each_thread_is_a_slot_of_its_own(tmp_path: Path) -> None:

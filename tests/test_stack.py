@@ -1,6 +1,7 @@
 """A whole reader as real processes: it answers, and leaves nothing behind."""
 
 import contextlib
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import requests
 from conftest import still_running, wait_until
 
 from loadtests.errors import ProcessError, UsageError
+from loadtests.servers.slotmeter import read_slots
 from loadtests.servers.stack import Stack, StackSettings, check_database
 
 
@@ -27,13 +29,13 @@ def test_a_stack_serves_feeds_and_leaves_nothing_behind(
     server = request.getfixturevalue("postgres_url") if database == "postgresql" else database
     with Stack(StackSettings(app=app, slots=2, threads=2, database=server, folder=tmp_path)) as stack:
         posted = requests.post(
-            f"{stack.url}/feeds", data={"url": f"{stack.feeds_url}/feeds/fast/1.xml"}, timeout=20
+            f"{stack.url}/feeds", data={"url": f"{stack.feeds_url}/feeds/fast/1.xml"}, timeout=60
         )
         assert posted.status_code == 200
         wait_until(
-            lambda: requests.get(f"{posted.url}.json", timeout=20).json()["status"] == "ready", "the feed"
+            lambda: requests.get(f"{posted.url}.json", timeout=60).json()["status"] == "ready", "the feed"
         )
-        assert "<article>" in requests.get(posted.url, timeout=20).text
+        assert "<article>" in requests.get(posted.url, timeout=60).text
         processes = [process for part in stack.processes.values() for process in part.tree()]
         assert len(processes) >= (4 if app == "sync" else 5)
     assert not still_running(processes)
@@ -49,10 +51,10 @@ def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -
         try:
             first = process.stdout.readline()
             assert first.startswith("The sync reader   http://127.0.0.1:")
-            assert requests.get(first.split()[3] + "/healthz", timeout=20).status_code == 200
+            assert requests.get(first.split()[3] + "/healthz", timeout=60).status_code == 200
             children = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
     assert not still_running(children)
@@ -76,7 +78,7 @@ def test_a_port_in_use_is_said_plainly() -> None:
             "--feeds-port",
             str(port),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode not in (0, -signal.SIGKILL)
     assert str(port) in done.stderr
     assert "Traceback" not in done.stderr
@@ -115,6 +117,24 @@ def test_a_slot_does_not_wait_for_its_client_to_hang_up(tmp_path: Path) -> None:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: reader\r\n\r\n")
             answer = b"".join(iter(lambda client=client: client.recv(4096), b""))
             assert answer.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in answer
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not hasattr(select, "EPOLLEXCLUSIVE"), reason="only Linux can wake one of several")
+def test_a_connection_wakes_one_of_the_free_slots(tmp_path: Path) -> None:
+    """The others sleep on, and are slots all the same: they would serve if it were busy."""
+    slots, asked = 8, 100
+    with Stack(StackSettings(app="sync", slots=slots, folder=tmp_path)) as stack:
+        processes = stack.processes["web server"].tree()
+        assert read_slots(stack.slots_folder).slots == slots
+
+        def woken() -> int:
+            return sum(process.num_ctx_switches().voluntary for process in processes)
+
+        before = woken()
+        for _ in range(asked):
+            assert requests.get(f"{stack.url}/healthz", timeout=20).status_code == 200
+        assert woken() - before < asked * slots / 2  # all of them would be woken 8 times for each
 
 
 @pytest.mark.live

@@ -112,7 +112,7 @@ def disagreements(
 
 def test_percentiles_and_share_are_those_of_the_known_distribution(server: str, tmp_path: Path) -> None:
     """A thousand requests with lognormal latency: each 95 % interval contains the truth."""
-    [run] = load(server, tmp_path, "Lognormal --model open --rate 200 --run-time 5s --stop-timeout 5")
+    [run] = load(server, tmp_path, "Lognormal --model open --rate 200 --run-time 5s --stop-timeout 30")
     summary = run.summary()
     assert summary["count"] > 900 and summary["failures"] == summary["unfinished"] == summary["dropped"] == 0
     assert not summary["lower_bounds"]
@@ -161,7 +161,7 @@ def test_a_freeze_is_in_the_corrected_latency_and_not_in_the_naive_one(server: s
 
 def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -> None:
     """Three of ten requests fail at once: percentiles are those of the rest; failures are over the rule."""
-    [run] = load(server, tmp_path, "Failing --model open --rate 150 --run-time 4s --stop-timeout 5")
+    [run] = load(server, tmp_path, "Failing --model open --rate 150 --run-time 4s --stop-timeout 30")
     summary = run.summary()
     failed = [row for row in run.rows if row.failed]
     assert summary["failures"] == len(failed) == sum(row.status == 503 for row in run.rows)

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from loadtests.judging.rule import rule_of
-from loadtests.judging.verdict import comparable, finding, verdict, worth_repeating
-from loadtests.wording import duration, figure, percent, stated, user_count
+from loadtests.judging.verdict import comparable, finding, verdict
+from loadtests.wording import duration, figure, percent, stated, stated_share, user_count, with_interval
+
+FULL = "the machine was 97 % busy"
 
 
 def summary(
@@ -44,7 +46,8 @@ def step(
         "threads": 32,
         "repeat": 1,
         "fit": fit,
-        "unfit_reasons": [] if fit else ["the machine was 93 % busy"],
+        "unfit_reasons": [] if fit else ["9 of 10 users were there"],
+        "slowed_reasons": [],
         "steady": True,
         "achieved_per_s": 1.0,
         "submit": summary(submit, p95, at_least, requests),
@@ -52,7 +55,7 @@ def step(
         "content": summary(None),
         **changed,
     }
-    return bare | {"rule": rule_of(bare)}
+    return bare | {"rule": rule_of(bare, bool(bare["slowed_reasons"]))}
 
 
 @pytest.mark.parametrize(
@@ -108,12 +111,27 @@ def test_alone_the_synchronous_app_is_judged():
     assert verdict([step("sync", 1), step("sync", 5, submit=0.2)])["exit_status"] == 1
 
 
-def test_an_unfit_step_of_either_app_takes_the_verdict_away():
+def test_without_a_fit_step_of_the_judged_app_there_is_no_verdict():
     """Whatever its figures: a run that measured something else proves nothing, and the reason is given."""
-    told = verdict([step("sync", 10, fit=False), step("queued", 10)])
+    told = verdict([step("queued", 10, fit=False), step("sync", 10)])
     assert told["exit_status"] == 3
-    assert "1 of its 2 points" in told["sentence"]
-    assert "synchronous, 10 users: the machine was 93 % busy" in told["sentence"]
+    assert told["sentence"].startswith(
+        "This run is not fit for a verdict: no load was the one asked for"
+        " (queued, 10 users: 9 of 10 users were there). "
+    )
+
+
+def test_a_step_that_is_not_fit_does_not_void_the_others():
+    """The other app's is left out; the judged one's leaves its load open, unless a larger one was kept."""
+    told = verdict([step("sync", 10, fit=False), step("queued", 10)])
+    assert told["exit_status"] == 0
+    assert told["sentence"].endswith(
+        "Left out: 1 of 2 measurements, slowed or not fit (synchronous, 10 users: 9 of 10 users were there)."
+    )
+    kept, unfit = step("queued", 10), step("queued", 20, fit=False)
+    assert verdict([kept, unfit])["exit_status"] == 4
+    assert verdict([kept, unfit, step("queued", 50)])["exit_status"] == 0
+    assert verdict([unfit, step("queued", 50, submit=0.2)])["exit_status"] == 1
 
 
 def test_no_steps_are_no_verdict():
@@ -150,7 +168,7 @@ def test_the_sentence_says_plainly_who_kept_the_rule_and_how_badly_it_was_broken
     ]
     assert verdict(steps)["sentence"] == (
         "The queued app kept the rule of 500 ms up to 10 users, the most tried; "
-        "the synchronous app kept it up to 1 user. "
+        "the synchronous app kept it up to 1 user, and broke it with 5 users. "
         "At worst, with 5 users, 30.0 % of browsing in the synchronous app took longer or failed."
     )
 
@@ -168,11 +186,11 @@ def test_repeats_are_judged_together():
 
 
 def test_a_repeat_that_was_not_fit_is_left_out_and_said():
-    """Another repeat decides; figures from a busy machine say nothing."""
+    """Another repeat decides; figures of another load say nothing."""
     told = verdict([step("queued", 10, submit=0.5, fit=False), step("queued", 10, repeat=2)])
     assert (told["exit_status"], told["most_users"]) == (0, {"sync": None, "queued": 10})
     assert told["sentence"].endswith(
-        "Left out: 1 of 2 measurements not fit (queued, 10 users: the machine was 93 % busy)."
+        "Left out: 1 of 2 measurements, slowed or not fit (queued, 10 users: 9 of 10 users were there)."
     )
 
 
@@ -210,10 +228,13 @@ def test_an_app_that_was_running_already_is_called_by_its_address():
     assert finding([step("host", 10)]) == "With 10 users, 95 % of POST /feeds took up to 20 ms in your app"
 
 
-def test_the_sentence_does_not_call_a_number_the_most_tried_when_more_were_unfit():
+def test_where_more_could_not_be_judged_the_sentence_says_whether_the_machine_was_full():
     """50 users were fit, 100 were tried."""
-    told = verdict([step("queued", 50), step("queued", 100, fit=False)])["sentence"]
-    assert told.endswith(
+    kept, unfit = step("queued", 50), step("queued", 100, fit=False)
+    assert verdict([kept, unfit | {"slowed_reasons": [FULL]}])["sentence"].startswith(
+        "The queued app kept the rule of 500 ms with at least 50 users: there this machine ends."
+    )
+    assert verdict([kept, unfit])["sentence"].startswith(
         "The queued app kept the rule of 500 ms up to 50 users, the most that can be judged."
     )
 
@@ -288,40 +309,73 @@ def test_what_is_told_of_a_broken_rule_is_what_is_beyond_doubt():
     )
 
 
-def test_not_fit_outweighs_undecided():
-    """Nothing in such a run counts."""
-    assert verdict([step("queued", 5, requests=3), step("queued", 20, fit=False)])["exit_status"] == 3
+# ---- a search for the limit --------------------------------------------------------------------------------
+
+SEARCH = {"search": True}
 
 
-def test_the_largest_load_of_the_judged_app_is_worth_repeating():
-    """It is undecided, and as many requests again would decide: 200 with none over need 368."""
-    steps = [step("sync", 20, requests=30), step("queued", 5, requests=30), step("queued", 20, requests=200)]
-    assert worth_repeating(steps, 1) == 2
-    repeats = [*steps, step("queued", 20, requests=200, repeat=2)]
-    assert worth_repeating(repeats, 1) is None
+def test_a_limit_that_was_searched_for_is_an_answer():
+    """Status 0 where the same steps, asked for one by one, broke the rule."""
+    steps = [step("queued", 10), step("queued", 20), step("queued", 50, submit=0.2)]
+    assert (verdict(steps)["exit_status"], verdict(steps, SEARCH)["exit_status"]) == (1, 0)
+    assert verdict(steps, SEARCH)["sentence"].startswith(
+        "The queued app kept the rule of 500 ms up to 20 users, and broke it with 50 users."
+    )
 
 
-def test_a_repeat_is_for_what_is_undecided_and_soon_decided():
-    """Not for what is kept, broken or unfit, nor where a few more requests hardly help."""
-    small = step("queued", 5, requests=30)
-    assert worth_repeating([], 3) is None
-    assert worth_repeating([small, step("queued", 20)], 3) is None
-    assert worth_repeating([step("queued", 5, submit=0.2), step("queued", 20, requests=200)], 3) is None
-    assert worth_repeating([step("queued", 20, requests=200, fit=False)], 3) is None
-    assert worth_repeating([small], 3) is None  # 338 more, with 30 each time
-    assert worth_repeating([small], 12) == 0
-    often = [step("queued", 5, requests=30, repeat=n) for n in range(5)]
-    assert worth_repeating(often, 3) is None and worth_repeating(often, 8) == 0  # 218 more, with 30 each
-    assert worth_repeating([step("queued", 20, submit=0.01, requests=1000)], 3) is None  # just at the limit
-    assert worth_repeating([step("queued", 20, None, None)], 3) is None
+def test_no_limit_is_none():
+    """Broken with the smallest load that can be judged: 1. With a larger one, the smaller undecided: 4."""
+    broken = step("queued", 10, submit=0.2)
+    assert verdict([broken], SEARCH)["exit_status"] == 1
+    assert verdict([step("queued", 1, fit=False), broken], SEARCH)["exit_status"] == 1
+    assert verdict([step("queued", 1, requests=3), broken], SEARCH)["exit_status"] == 4
+    assert verdict([step("queued", 1, requests=3)], SEARCH)["exit_status"] == 4
+    assert verdict([step("queued", 1, fit=False), step("sync", 1)], SEARCH)["exit_status"] == 3
 
 
-def test_each_series_of_loads_may_be_worth_repeating():
-    """Closed load is decided here, open load is not."""
-    open_load = [
-        step("queued", None, rate_per_s=rate, requests=count) for rate, count in ((1.0, 30), (9.0, 300))
-    ]
-    assert worth_repeating([step("queued", 20), *open_load], 3) == 2
+def test_a_search_does_not_excuse_open_load():
+    """Its rates were given."""
+    steps = [step("queued", 10), step("queued", None, rate_per_s=5.0, submit=0.2)]
+    assert verdict(steps, SEARCH)["exit_status"] == 1
+
+
+# ---- slowed by the machine ---------------------------------------------------------------------------------
+
+
+def test_a_full_machine_can_prove_only_that_the_rule_was_kept():
+    """Status 0 with what its figures are; over the limit it is undecided, whatever the share."""
+    kept = step("queued", 10, slowed_reasons=[FULL])
+    told = verdict([kept])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (0, 10)
+    assert told["sentence"] == (
+        "The queued app kept the rule of 500 ms up to 10 users, the most tried. "
+        "The latencies of 1 of 1 point are upper bounds (queued, 10 users: the machine was 97 % busy)."
+    )
+    told = verdict([kept, step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
+    assert (told["exit_status"], told["most_users"]["queued"]) == (4, 10)
+    assert told["sentence"].startswith(
+        "The queued app kept the rule of 500 ms with at least 10 users: there this machine ends. "
+    )
+    alone = verdict([step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
+    assert alone["exit_status"] == 4 and "too busy to say whether the queued app kept" in alone["sentence"]
+
+
+def test_a_slowed_repeat_does_not_count_beside_a_sound_one():
+    """It is told that it was left out, and decides nothing."""
+    slowed = step("queued", 10, submit=0.9, slowed_reasons=[FULL])
+    told = verdict([slowed, step("queued", 10, repeat=2)])
+    assert told["exit_status"] == 0
+    assert told["sentence"].endswith(
+        "Left out: 1 of 2 measurements, slowed or not fit (queued, 10 users: the machine was 97 % busy)."
+    )
+    assert verdict([slowed, step("queued", 10, submit=0.2, repeat=2)])["exit_status"] == 1
+
+
+def test_figures_of_slowed_steps_are_not_compared():
+    """At 10 users neither app was slowed."""
+    steps = [step(app, users) for app in ("sync", "queued") for users in (10, 50)]
+    steps[-1]["slowed_reasons"] = [FULL]
+    assert {app: each["users"] for app, each in comparable(steps).items()} == {"sync": 10, "queued": 10}
 
 
 def test_the_finding_compares_both_apps_where_both_are_fit():
@@ -423,3 +477,11 @@ def test_a_figure_of_a_point_is_said_in_the_same_way():
         "18 ms",
         "–",
     )
+
+
+def test_a_mark_says_on_which_side_the_truth_may_lie():
+    """Unanswered requests: above. A full machine: below. Both: nobody knows."""
+    known = {"value": 18.0, "low": None, "high": 20.0, "lower_bound": False, "upper_bound": True}
+    assert (stated(known), stated(known | {"lower_bound": True})) == ("≤ 18 ms", "~ 18 ms")
+    assert with_interval(known, stated) == "≤ 18 ms (? to 20 ms)"
+    assert stated_share(known | {"value": 0.25}) == "≤ 25.0 %"

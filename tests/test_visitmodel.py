@@ -19,19 +19,19 @@ from loadtests.predicting.workload import Workload, submitters_among
 from loadtests.theory import ClosedLoad, OpenLoad, knee
 
 SYNC = Workload(
-    think=2.0, submitters=0.7, post=1.1, page=0.008, browse=0.006
+    think=2.0, submitters=0.7, submit=1.1, page=0.008, browse=0.006
 )  # knee: 32 users, 10.3 visits/s
 QUEUED = Workload(
-    think=2.0, submitters=0.7, post=0.010, page=0.006, browse=0.005, poll=0.003, polls=2.0, pause=0.9
+    think=2.0, submitters=0.7, submit=0.010, page=0.006, browse=0.005, poll=0.003, polls=2.0, pause=0.9
 )
-ALONE = Workload(think=THINK, submitters=0.0, post=DEMAND, page=1.0, browse=DEMAND)  # visits of one request
+ALONE = Workload(think=THINK, submitters=0.0, submit=DEMAND, page=1.0, browse=DEMAND)  # visits of one request
 
 
 def visits_of(work: Workload) -> tuple[list, list]:
     """What SimPy simulates: a submitter's visit and a browser's."""
     page, poll = exponential(work.page), exponential(work.poll or 1.0)
     polls = [(work.pause / work.polls, poll)] * round(work.polls) + [(0.0, page)] if work.polls else []
-    return [(0.0, exponential(work.post)), (0.0, page), *polls], [(0.0, exponential(work.browse))]
+    return [(0.0, exponential(work.submit)), (0.0, page), *polls], [(0.0, exponential(work.browse))]
 
 
 def between(figures: list[float], formula: float, rel: float = 0.0, more: float = 0.0) -> bool:
@@ -116,7 +116,7 @@ def test_near_saturation_open_load_needs_the_spread_of_the_requests() -> None:
     runs = [Readers(8, visit, other, seed, 6000).open(rate, 0.7) for seed in range(8)]
     load = predict_open(SYNC, 8, rate).load
     one, two = SYNC.mean_visit.requests, SYNC.mean_visit.demand
-    squares = 2 * (0.7 * (SYNC.post**2 + SYNC.page**2) + 0.3 * SYNC.browse**2) / one
+    squares = 2 * (0.7 * (SYNC.submit**2 + SYNC.page**2) + 0.3 * SYNC.browse**2) / one
     scv = squares / (two / one) ** 2 - 1
     figures = [fmean(run.waits) for run in runs]
     assert load.wait < 0.5 * fmean(figures)
@@ -128,9 +128,9 @@ def test_one_user_waits_for_nobody() -> None:
     about = predict_closed(QUEUED, 1, 1)
     visit = QUEUED.submit_visit
     assert about.wait == 0
-    assert about.mean == about.least_mean == QUEUED.post
+    assert about.mean == about.least_mean == QUEUED.submit
     assert about.throughput == pytest.approx(visit.requests / (2.0 + 0.9 + visit.demand))
-    assert about.distribution.percentile(95) == pytest.approx(QUEUED.post * math.log(20), rel=1e-6)
+    assert about.distribution.percentile(95) == pytest.approx(QUEUED.submit * math.log(20), rel=1e-6)
 
 
 @pytest.mark.parametrize("users", [1, 20, 32, 100, 1000])
@@ -212,7 +212,7 @@ def test_submitters_are_whole_and_never_none() -> None:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"post": 0.0}, "post"),
+        ({"submit": 0.0}, "submit"),
         ({"think": -1.0}, "think"),
         ({"submitters": 1.1}, "submitters"),
         ({"polls": math.nan}, "polls"),
@@ -220,6 +220,6 @@ def test_submitters_are_whole_and_never_none() -> None:
 )
 def test_a_workload_that_makes_no_sense_names_what_is_wrong(changed, named) -> None:
     """As with the formulas."""
-    usual = {"think": 1.0, "submitters": 0.7, "post": 1.0, "page": 1.0, "browse": 1.0}
+    usual = {"think": 1.0, "submitters": 0.7, "submit": 1.0, "page": 1.0, "browse": 1.0}
     with pytest.raises(ValueError, match=rf"^{named} "):
         Workload(**{**usual, **changed})

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 # isort: split
 from workbook.chapter04 import extra, runs, sql
-from workbook.chapter04_checks import GAP, NOTHING, claims_the_right_jobs, finishes_its_own_only
+from workbook.chapter04_checks import GAP, NOTHING_CLAIMED, claims_the_right_jobs, finishes_its_own_only
 from workbook.exercises import NO_ANSWER
 
 DUE = "SELECT id FROM jobs WHERE locked_by IS NULL AND run_at <= :now ORDER BY priority, run_at LIMIT 1"
@@ -44,7 +44,7 @@ def forgets_to_return(db: Connection, worker: str, now: float) -> None:
     [
         (claiming(DUE), True),
         (lambda db, worker, now: ..., NO_ANSWER),
-        (forgets_to_return, NOTHING),
+        (forgets_to_return, NOTHING_CLAIMED),
         (whole_result, "It must return the job's id, or None."),
         (look_then_claim, GAP),
         (claiming(DUE.replace("<=", "<")), "A job whose run_at is :now is due."),

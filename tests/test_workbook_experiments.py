@@ -125,7 +125,7 @@ def test_an_experiment_is_named_like_a_file(name: str) -> None:
 
 def results(**more: Any) -> dict[str, Any]:
     """As much of a bench's results as the workbook reads."""
-    step = {"rows": "rows/a.csv", "unfit_reasons": []}
+    step = {"rows": "rows/a.csv", "unfit_reasons": [], "slowed_reasons": []}
     return {"interrupted": False, "steps": [step | more]}
 
 

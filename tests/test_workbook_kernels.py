@@ -118,7 +118,7 @@ def test_no_process_is_left(kernel: Kernel, way: str, code: str, reader: str) ->
     commands = [" ".join(process.cmdline()) for process in started]
     assert sum("gunicorn" in command for command in commands) >= 2, commands
     WAYS[way](kernel)
-    wait_until(lambda: not still_running(started), f"the end of {commands}", timeout=30)
+    wait_until(lambda: not still_running(started), f"the end of {commands}")
 
 
 def test_a_port_in_use_is_one_message_without_a_traceback(kernel: Kernel) -> None:

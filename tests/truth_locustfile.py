@@ -24,6 +24,22 @@ class Failing(FastHttpUser):
         self.client.get(f"/failing/{next(numbers)}", name="/failing")
 
 
+class Quick(FastHttpUser):
+    wait_time = constant(0.5)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/takes/50")
+
+
+class Slow(FastHttpUser):
+    wait_time = constant(0.5)
+
+    @task
+    def ask(self) -> None:
+        self.client.get("/takes/700")
+
+
 class Dropping(FastHttpUser):
     wait_time = constant(0.01)
 

@@ -6,6 +6,7 @@
                     from who's first request: requests during a freeze are answered at its end. (2 s every
                     10 s, on a scale that a test can wait for.)
     /dropping       reads every tenth request and closes the connection, and answers the others at once
+    /takes/<ms>     always takes that long
     /hanging        answers at once for HANGS_AFTER seconds from the first request, and then never again
 
 A request's latency is at least what is stated here. It is longer by the time that the two processes need to
@@ -84,6 +85,8 @@ class TruthConnection(Connection):
                 phase = self._seconds_since_the_first(path) % FREEZE_EVERY
                 frozen = phase > FREEZE_EVERY - FREEZE
                 self._answer_after(FREEZE_EVERY - phase if frozen else 0)
+            case "takes", [ms]:
+                self._answer_after(int(ms) / 1000)
             case "dropping", []:
                 if next(asked) % 10:
                     self.write(OK)

@@ -1,6 +1,6 @@
 """The command line: `jobqueue COMMAND`, or `python -m jobqueue COMMAND`.
 
-Each module in COMMANDS adds its own.
+Each module in COMMAND_MODULES adds its own.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from jobqueue.tools import (
     working,
 )
 
-COMMANDS = (working, supervising, inspecting, mending, explaining, doctor, verifying, migration)
+COMMAND_MODULES = (working, supervising, inspecting, mending, explaining, doctor, verifying, migration)
 DISTRIBUTION = "jobqueue-500ms"
 
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jobqueue", description="A job queue in a database table.")
     parser.add_argument("--version", action=Version, help="show the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMANDS:
+    for module in COMMAND_MODULES:
         module.add_commands(commands)
     options = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)

@@ -5,8 +5,9 @@
 It shows the backlog and its age, the workers, and every job; jobs can be retried and deleted. Metrics for
 Prometheus are at /jobs/metrics. JavaScript adds live numbers and rates; everything else works without it.
 
-Jobs and errors may contain anything, and a visitor may delete jobs. So all text is escaped, HEADERS allow no
-script but ours, access must be granted explicitly, and only POSTs from our own forms change anything.
+Jobs and errors may contain anything, and a visitor may delete jobs. So all text is escaped, SAFE_HEADERS
+allow no script but ours, access must be granted explicitly, and only POSTs from our own forms change
+anything.
 """
 
 import hmac
@@ -36,7 +37,7 @@ logger = logging.getLogger("jobqueue")
 JOBS_SHOWN = 50  # per page
 COOKIE = "jobqueue_browser"
 JOB = f"<int(max={2**63 - 1}):id>"
-STATE = f"<any({', '.join(get_args(looking.State))}):state>"
+STATE_RULE = f"<any({', '.join(get_args(looking.State))}):state>"
 STATUS = {NoSuchJob: 404, AlreadyQueued: 409}
 SAID = {  # shown after a form was submitted
     "retry": "Job {} is now waiting for a worker.",
@@ -44,7 +45,7 @@ SAID = {  # shown after a form was submitted
     "retry-all": "Failed jobs now waiting for a worker: {}.",
     "delete-all": "Failed jobs deleted: {}.",
 }
-HEADERS = {
+SAFE_HEADERS = {
     # Style and script are files, since an app's own policy may forbid inline ones on these pages too.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -90,7 +91,7 @@ def dashboard(
     pages.register_error_handler(JobQueueError, site.refuse)
     pages.register_error_handler(DBAPIError, site.no_database)
     pages.add_url_rule("/", view_func=site.overview)
-    pages.add_url_rule(f"/{STATE}", view_func=site.listed)
+    pages.add_url_rule(f"/{STATE_RULE}", view_func=site.listed)
     pages.add_url_rule(f"/{JOB}", view_func=site.job)
     pages.add_url_rule("/metrics", view_func=site.metrics)
     pages.add_url_rule(f"/{JOB}/retry", view_func=site.retry, methods=["POST"])
@@ -214,8 +215,8 @@ class _Site:
 
 
 def add_headers(response: Response) -> Response:
-    """Add HEADERS to every response."""
-    response.headers.update(HEADERS)
+    """Add SAFE_HEADERS to every response."""
+    response.headers.update(SAFE_HEADERS)
     return response
 
 

@@ -11,7 +11,7 @@ from jobqueue.tools.findings import Finding, judge
 from jobqueue.tools.printing import plural
 from jobqueue.tools.spans import span
 
-OLDEST = 12_00_00  # the first with MATERIALIZED
+OLDEST_POSTGRESQL = 12_00_00  # the first with MATERIALIZED
 LOOKS = 5  # readings of the server's clock, of which the quickest counts
 LONG_IDLE_SECONDS = 60.0
 SKEW_SECONDS = 1.0  # harmless: jobs start that much too early or too late
@@ -23,7 +23,7 @@ SELECT count(*), coalesce(extract(epoch FROM max(clock_timestamp() - state_chang
 FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'
 """
 DEAD = "SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relid = to_regclass('jobs')"
-NAIVE = """
+WITHOUT_ZONE = """
 SELECT count(*) FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = 'jobs' AND data_type = 'timestamp without time zone'
 """
@@ -47,13 +47,13 @@ def examine(connection: Connection, lease: float) -> Iterator[Finding]:
     yield idle_in_transaction(int(count), float(longest))
     live, dead = connection.execute(text(DEAD)).one_or_none() or (0, 0)
     yield dead_rows(int(live), int(dead))
-    yield time_zones(int(connection.scalar(text(NAIVE)) or 0))
+    yield time_zones(int(connection.scalar(text(WITHOUT_ZONE)) or 0))
 
 
 def version(found: int) -> Finding:
     """`found` is in the form of server_version_num."""
     figure = f"{found // 10_000}.{found % 10_000}"
-    if found < OLDEST:
+    if found < OLDEST_POSTGRESQL:
         return Finding("fail", "PostgreSQL's version", f"{figure}: the queue needs 12 or newer; update it")
     return Finding("ok", "PostgreSQL's version", figure)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from jobqueue.tools.findings import Finding, judge
 
-OLDEST = (3, 35, 0)  # the first with RETURNING
+OLDEST_SQLITE = (3, 35, 0)  # the first with RETURNING
 SHORTEST_TIMEOUT_MS = 5_000
 GIB = 2**30
 NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "beegfs", "gpfs", "fuse.", "vbox")
@@ -35,7 +35,7 @@ def examine(connection: Connection, path: Path | None) -> Iterator[Finding]:
 
 def version(found: tuple[int, ...]) -> Finding:
     text = ".".join(map(str, found))
-    if found < OLDEST:
+    if found < OLDEST_SQLITE:
         return Finding("fail", "SQLite's version", f"{text}: the queue needs 3.35 for RETURNING; update it")
     return Finding("ok", "SQLite's version", text)
 

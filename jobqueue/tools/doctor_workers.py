@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
+from jobqueue.ledger import BEATS, SILENCE
 from jobqueue.schema import WorkerRow, jobs, running
 from jobqueue.tools.findings import Finding, judge
 from jobqueue.tools.looking import Stats, is_silent, serves
@@ -115,15 +116,20 @@ def clocks(alive: Sequence[WorkerRow], now: datetime) -> Finding:
 
 
 def leases(alive: Sequence[WorkerRow]) -> Finding:
-    """A worker judges others' silence by its own lease, and sends ten heartbeats per its own lease."""
+    """A worker judges others' silence by its own lease, and sends BEATS heartbeats per its own lease.
+
+    So jobs run twice if the longest lease's heartbeats come too seldom for the shortest. Until then a longer
+    lease merely bears no longer pause than the shortest does.
+    """
     least, most = min(worker.lease for worker in alive), max(worker.lease for worker in alive)
     if least == most:
         return Finding("ok", "leases", f"{least:g} s, for all workers")
-    figure = f"from {least:g} s to {most:g} s: give all workers the same --lease"
-    if least <= most / 3:
-        text = f"{figure}; those with the shortest presume the others dead before their leases end"
-        return Finding("fail", "leases", text)
-    return Finding("warn", "leases", figure)
+    figure, silence = f"from {least:g} s to {most:g} s", least * SILENCE
+    if most / BEATS >= silence:
+        text = f"{figure}: the former take the latter for dead between two heartbeats, and run their jobs too"
+        return Finding("fail", "leases", f"{text}; give all workers the same --lease")
+    text = f"{figure}: whoever is silent for {silence:g} s loses its jobs; give all workers the same --lease"
+    return Finding("warn", "leases", text)
 
 
 def order(alive: Sequence[WorkerRow], own: Limits | None, deadline: float | None) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from jobqueue import Queue
 from jobqueue.errors import JobQueueError
 
 DATABASE_VARIABLE = "JOBQUEUE_DATABASE"
-MOST = 1e9  # seconds, 30 years: more is a mistake, and overflows dates and clocks
+LONGEST_SECONDS = 1e9  # seconds, 30 years: more is a mistake, and overflows dates and clocks
 
 Commands = Any  # what add_subparsers() returns: its class is private to argparse
 
@@ -73,6 +73,6 @@ def _number(kind: type[int] | type[float], text: str) -> float:
         value = kind(text)
     except ValueError:
         value = 0
-    if not 0 < value <= MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, up to {MOST:g}")
+    if not 0 < value <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, up to {LONGEST_SECONDS:g}")
     return value

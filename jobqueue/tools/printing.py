@@ -14,7 +14,7 @@ from jobqueue.schema import Job, jobs
 from jobqueue.tools.spans import ago
 
 WIDTH = 80
-GAP = "  "
+COLUMN_GAP = "  "
 NARROWEST = 8  # characters that a narrowed column keeps
 
 
@@ -85,14 +85,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], shrink: Col
     """Columns under their headings, numbers to the right; those in `shrink` are narrowed as far as needed."""
     cells = [list(headings), *([plain(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    while sum(widths) + len(GAP) * (len(widths) - 1) > WIDTH:
+    while sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) > WIDTH:
         narrower = [n for n, name in enumerate(headings) if name in shrink and widths[n] > NARROWEST]
         if not narrower:
             break
         widths[max(narrower, key=lambda n: widths[n])] -= 1
     right = [any(isinstance(cell, int) for cell in column) for column in zip(headings, *rows, strict=True)]
     return "\n".join(
-        GAP.join(
+        COLUMN_GAP.join(
             short(cell, width).rjust(width) if to_right else short(cell, width).ljust(width)
             for cell, width, to_right in zip(row, widths, right, strict=True)
         ).rstrip()

@@ -21,8 +21,8 @@ from jobqueue.errors import JobQueueError
 logger = logging.getLogger("jobqueue")
 
 BEGINNING = '{"supervisor": '  # of every state file; any other file is never overwritten
-PATIENCE = 0.5  # seconds within which a mere reader has released the lock
-ASK_SECONDS = 0.01
+LOCK_PATIENCE = 0.5  # seconds within which a mere reader has released the lock
+LOCK_ASK_SECONDS = 0.01
 
 
 class AlreadySupervised(JobQueueError):
@@ -41,7 +41,7 @@ class WorkerState:
 
 
 @dataclass(frozen=True)
-class State:
+class SupervisorState:
     """A supervisor and its workers, at the last change."""
 
     supervisor: int  # process id
@@ -71,7 +71,7 @@ class StateFile:
         """Lock the file, empty it, and make the pipe. Raises AlreadySupervised; and JobQueueError for a file
         of another kind, or when a file can't be written.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LOCK_PATIENCE
         while True:
             try:
                 file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -89,7 +89,7 @@ class StateFile:
                     f"a supervisor is already running, and holds {self.path}: see jobqueue status;"
                     " a second one needs another --state"
                 )
-            time.sleep(ASK_SECONDS)
+            time.sleep(LOCK_ASK_SECONDS)
         there = os.pread(file, 1 << 20, 0).decode(errors="replace")
         if there and not there.startswith(BEGINNING):
             os.close(file)
@@ -104,7 +104,7 @@ class StateFile:
         except OSError as error:
             raise JobQueueError(f"the named pipe {self._pipe} can't be made: {error.strerror}") from error
 
-    def write(self, state: State) -> None:
+    def write(self, state: SupervisorState) -> None:
         """Write the state, if it has changed."""
         text = json.dumps(asdict(state)).encode()
         if text != self._written:
@@ -135,9 +135,9 @@ class StateFile:
 
     # -- for all other processes
 
-    def read(self) -> State | None:
+    def read(self) -> SupervisorState | None:
         """What the supervisor last wrote; None when none is running. Raises JobQueueError."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LOCK_PATIENCE
         while True:
             try:
                 text = self._read_if_held()
@@ -148,10 +148,10 @@ class StateFile:
             with suppress(ValueError, TypeError, KeyError):  # half written
                 state = json.loads(text)
                 workers = tuple(WorkerState(**worker) for worker in state.pop("workers"))
-                return State(**state, workers=workers)
+                return SupervisorState(**state, workers=workers)
             if time.monotonic() > deadline:
                 raise JobQueueError(f"{self.path} is not a state file of this version of jobqueue")
-            time.sleep(ASK_SECONDS)
+            time.sleep(LOCK_ASK_SECONDS)
 
     def order(self, text: str) -> bool:
         """Give the supervisor an order; returns False when none is running. Raises JobQueueError."""

@@ -19,12 +19,12 @@ from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
 from jobqueue.tools.options import DATABASE_VARIABLE, Commands, add_database
 from jobqueue.tools.processes import KILL_MARGIN
-from jobqueue.tools.statefile import State, StateFile
+from jobqueue.tools.statefile import StateFile, SupervisorState
 from jobqueue.tools.working import add_options, arguments_for, prepare, processes
 
-STATE = Path("jobqueue.state")
+STATE_FILE = Path("jobqueue.state")
 START_SECONDS = 60.0
-LOOK_SECONDS = 0.05
+SETTLING_SECONDS = 0.05
 
 
 def add_commands(commands: Commands) -> None:
@@ -180,8 +180,8 @@ def _add_state(command: argparse.ArgumentParser) -> None:
         "--state",
         metavar="FILE",
         type=Path,
-        default=STATE,
-        help=f"the supervisor's state file ({STATE})",
+        default=STATE_FILE,
+        help=f"the supervisor's state file ({STATE_FILE})",
     )
 
 
@@ -194,7 +194,7 @@ def _nobody(options: argparse.Namespace) -> str:
     return f"no supervisor is running with the state file {options.state}; start one: jobqueue start"
 
 
-def _described(state: State) -> str:
+def _described(state: SupervisorState) -> str:
     return f"supervisor pid:{state.supervisor}"
 
 
@@ -204,11 +204,11 @@ def _wait(condition: Callable[[], object], seconds: float) -> bool:
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_SECONDS)
+        time.sleep(SETTLING_SECONDS)
     return True
 
 
-def _settled(state: State | None) -> bool:
+def _settled(state: SupervisorState | None) -> bool:
     """Whether all workers are working, or one has died."""
     return state is not None and (
         state.working() == state.wanted or any(worker.restarts for worker in state.workers)

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 
 from jobqueue.tools.forking import Forker, ending, exit_code
 from jobqueue.tools.processes import KILL_MARGIN, TRY_AGAIN, Freer, Place
-from jobqueue.tools.statefile import State, StateFile
+from jobqueue.tools.statefile import StateFile, SupervisorState
 
 logger = logging.getLogger("jobqueue")
 
@@ -188,6 +188,8 @@ class Supervisor:
 
         return self._forker.fork(let_go_and_run)
 
-    def _state(self) -> State:
+    def _state(self) -> SupervisorState:
         workers = tuple(place.state() for place in self._places)
-        return State(os.getpid(), self._since, self.wanted, self.stop_timeout, self._database, workers)
+        return SupervisorState(
+            os.getpid(), self._since, self.wanted, self.stop_timeout, self._database, workers
+        )

@@ -23,13 +23,13 @@ from jobqueue.tools.options import Commands, add_database, add_imports, import_j
 from jobqueue.tools.printing import paragraph, plural, say, say_json
 
 J = jobs.c
-PAGE = 500  # jobs in memory at a time
+PAGE_JOBS = 500  # jobs in memory at a time
 MOST_REASONS = 50  # that are kept apart, so that memory is bounded whatever the errors say
 MOST_EXAMPLES = 5
 
 
 @dataclass
-class Group:
+class SameReason:
     """Jobs that would fail for the same reason; `ids` are the first few."""
 
     reason: str
@@ -42,7 +42,7 @@ class Verdict:
     """How many jobs were checked, and which would not load."""
 
     checked: int
-    groups: list[Group]
+    groups: list[SameReason]
 
     @property
     def broken(self) -> int:
@@ -90,7 +90,7 @@ def verify(queue: Queue) -> Verdict:
     """Try to load every waiting or running job, page by page; those that would not load are grouped by
     reason, the largest group first.
     """
-    groups: dict[str, Group] = {}
+    groups: dict[str, SameReason] = {}
     checked, last = 0, 0
     while rows := _check_page(queue, last, groups):
         checked += len(rows)
@@ -119,9 +119,9 @@ def why_not(handler: str, session: Session) -> str | None:
     return None
 
 
-def _check_page(queue: Queue, last: int, groups: dict[str, Group]) -> Sequence[Any]:
+def _check_page(queue: Queue, last: int, groups: dict[str, SameReason]) -> Sequence[Any]:
     """Check the next page of jobs, those after the id `last`; returns its rows."""
-    page = select(J.id, J.handler).where(J.failed_at.is_(None), J.id > last).order_by(J.id).limit(PAGE)
+    page = select(J.id, J.handler).where(J.failed_at.is_(None), J.id > last).order_by(J.id).limit(PAGE_JOBS)
     with Session(queue.engine) as session:
         if is_postgresql(queue.engine):
             # As on SQLite: read jobs and their mapped objects from one snapshot.
@@ -132,7 +132,7 @@ def _check_page(queue: Queue, last: int, groups: dict[str, Group]) -> Sequence[A
                 reason = _without_key(why, handler)
                 if reason not in groups and len(groups) >= MOST_REASONS:
                     reason = "other reasons: see jobqueue explain ID --import MODULE"
-                group = groups.setdefault(reason, Group(reason))
+                group = groups.setdefault(reason, SameReason(reason))
                 group.count += 1
                 if len(group.ids) < MOST_EXAMPLES:
                     group.ids.append(id)

@@ -1,10 +1,11 @@
-"""`make bench`: both readers, under more and more users, and a report.
+"""`make bench`: how many users each reader holds within the 500 ms rule, and a report.
 
-    python -m loadtests bench --users 1,20,100
-    python -m loadtests bench --full            # `make bench-full`: intervals, open load; half an hour
+    python -m loadtests bench
+    python -m loadtests bench --users 1,20,100  # exactly these loads
+    python -m loadtests bench --full            # `make bench-full`: intervals, open load, a burst
 
-The exit status (loadtests/status.py) says whether the queued reader kept the 500 ms rule. After Ctrl-C the
-steps measured so far are kept, and `--resume` continues.
+The exit status (loadtests/status.py) is the verdict on the queued reader. After Ctrl-C the steps measured so
+far are kept, and `--resume` continues.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import shlex
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,13 +27,14 @@ from loadtests.bench.floor import measure_floor
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.options import parse_options, plan_of
 from loadtests.bench.pipelines import github_summary, junit
-from loadtests.bench.plan import Plan, PlannedStep
-from loadtests.bench.progress import Progress
+from loadtests.bench.plan import Condition, Plan
+from loadtests.bench.progress import Progress, about
+from loadtests.bench.search import MOST_SEARCHED, UP, next_step, what_is_left
 from loadtests.bench.step import measure_step
 from loadtests.errors import LoadTestError, UsageError
 from loadtests.files import new_folder, put, write_all, writing
 from loadtests.judging.points import points
-from loadtests.judging.verdict import verdict, worth_repeating
+from loadtests.judging.verdict import verdict
 from loadtests.predicting.prediction import predict
 from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.records.recording import Model
@@ -42,16 +44,12 @@ from loadtests.report.report import text_table, write_report
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.machine import describe_machine, pinning
-from loadtests.servers.reaching import silence
 from loadtests.status import Status
+from loadtests.wording import counted
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
-# How many unfit steps of a run are measured again, since the machine may have had a busy moment.
-MOST_AGAIN = 2
-MOST_AGAIN_SHARE = 0.1  # of a long run's steps
-RUN_VERSION = 2  # of run.json, and of the steps beside it
+RUN_VERSION = 3  # of run.json, and of the steps beside it
 T = TypeVar("T")
-MOST_MORE_STEPS = 3  # steps that are added where there were too few requests to say
 
 
 class Stopped(LoadTestError):
@@ -78,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if full:
             plan = _with_pilot(plan, folder)
             _write_run(folder, plan, floor, full=False)
+        print(textwrap.fill(foretold(plan), 80), flush=True)
         results = run(plan, folder, floor)
         tell(results, folder, options.junit, options.github)
     except Stopped as stopped:
@@ -109,6 +108,19 @@ def _begin(options: argparse.Namespace) -> Path:
     return Path(folder)
 
 
+def foretold(plan: Plan) -> str:
+    """What a run will do, and about how long it takes."""
+    steps = plan.steps()
+    planned = f"{counted(len(steps), 'step')}, {about(sum(plan.seconds(step.condition) for step in steps))}"
+    if not plan.search:
+        return f"{planned}."
+    most = about(MOST_SEARCHED * plan.seconds(Condition("queued", users=UP[-1])))
+    return (
+        f"{planned}. Then an app that still keeps the rule gets more users, up to {UP[-1]}, until it breaks"
+        f" it or this machine ends: at most {MOST_SEARCHED} more steps, {most}."
+    )
+
+
 def tell(results: Results, folder: Path, xml: Path | None = None, summary: Path | None = None) -> None:
     """Print what was measured, and then write it down, for people and for pipelines. Raises WriteError."""
     if not results["steps"]:
@@ -138,12 +150,10 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> Results:
     true. Raises Stopped, which has those steps too, if it can't continue.
     """
     started = datetime.now(UTC)
-    steps = {_file(folder, step): step for step in plan.steps()}
-    again = max(MOST_AGAIN, round(MOST_AGAIN_SHARE * len(steps)))
-    done = {file: _read(file, Step) for file in steps if file.exists()}
+    steps: list[Step] = []
     found: Floor | None = None
     interrupted, stopped = False, None
-    with Progress(len(steps), plan.step_seconds) as progress:
+    with Progress() as progress:
         try:
             if floor:
                 file = folder / "floor.json"
@@ -152,64 +162,25 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> Results:
                     _write(file, measure_floor())
                 found = _read(file, Floor)
             with database_server(plan.database) as server:
-                for file, step in _until_decided(folder, steps, done, progress):
-                    progress.begin(step.condition)
+                while following := next_step(plan, steps):
+                    step = following.step
+                    file = folder / "steps" / f"{step.name}.json"
                     if file.exists():
-                        done[file] = _read(file, Step)
-                        progress.skip()
-                    else:
-                        done[file] = _measure(plan, step, folder, server, progress, again > 0)
-                        progress.done(step.condition, done[file])
-                        _write(file, done[file])
-                    again -= "repeated_because" in done[file]
+                        steps.append(_read(file, Step))
+                        continue
+                    left = what_is_left(plan, steps)
+                    progress.begin(following, plan.seconds(step.condition), len(steps), left)
+                    steps.append(measure_step(plan, step, folder, progress.tick, server, pinning()))
+                    progress.done(step.condition, steps[-1])
+                    _write(file, steps[-1])
         except KeyboardInterrupt:
             interrupted = True
         except LoadTestError as error:
             interrupted, stopped = True, error
-    measured = [done[file] for file in steps if file in done]
-    results = _results(plan, measured, started, found, interrupted)
+    results = _results(plan, steps, started, found, interrupted)
     if stopped:
         raise Stopped(stopped, results) from stopped
     return results
-
-
-def _until_decided(
-    folder: Path, steps: dict[Path, PlannedStep], done: Mapping[Path, Step], progress: Progress
-) -> Iterator[tuple[Path, PlannedStep]]:
-    """The steps to measure: those planned, then repeats of what is undecided and soon decided.
-
-    A repeat is added to `steps`. Each of those before must be `done` when the next is asked for.
-    """
-    yield from list(steps.items())
-    for left in range(MOST_MORE_STEPS, 0, -1):
-        at = worth_repeating([done[file] for file in steps], left)
-        if at is None:
-            return
-        condition = list(steps.values())[at].condition
-        repeats = [step.repeat for step in steps.values() if step.condition == condition]
-        step = PlannedStep(condition, max(repeats) + 1)
-        file = _file(folder, step)
-        steps[file] = step
-        progress.more(condition)
-        yield file, step
-
-
-def _file(folder: Path, step: PlannedStep) -> Path:
-    """Where a step is written when it is done."""
-    return folder / "steps" / f"{step.name}.json"
-
-
-def _measure(
-    plan: Plan, step: PlannedStep, folder: Path, server: str, progress: Progress, once_more: bool
-) -> Step:
-    """Measure one step; if it is not fit and `once_more` is true, measure it again and return that."""
-    measured = measure_step(plan, step, folder, progress.tick, server, pinning())
-    if measured["fit"] or not once_more or (plan.host and silence(plan.host)):
-        return measured
-    progress.again(step.condition)
-    second = measure_step(plan, step, folder, progress.tick, server, pinning())
-    second["repeated_because"] = measured["unfit_reasons"]
-    return second
 
 
 def _with_pilot(plan: Plan, folder: Path) -> Plan:
@@ -228,7 +199,7 @@ def _results(
     measured = Measured(settings=settings, steps=steps, points=points(steps))
     return Results(
         schema="500ms/results",
-        version=3,
+        version=4,
         started_at=started.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=describe_machine(),
@@ -247,6 +218,7 @@ def _settings(plan: Plan) -> Settings:
     asked: dict[Model, Sequence[float]] = {"closed": plan.users, "open": plan.rates}
     return Settings(
         users=list(plan.users),
+        search=plan.search,
         rates=list(plan.rates),
         apps=["host"] if plan.host else list(plan.apps),
         models=[model for model, loads in asked.items() if loads],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.errors import ProcessError
-from loadtests.judging.fitness import little, unfit_reasons, unsteady_reasons
+from loadtests.judging.fitness import growth, little, unfit_reasons, unsteady_reasons
 from loadtests.judging.judge import judge_window
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
@@ -55,6 +55,7 @@ def entry(plan: Plan, step: PlannedStep, seen: Seen, rows: Path) -> Step:
         *unfit_reasons(
             little=law,
             counts=(served["answered"], served["requests"], served["sent"]) if served else None,
+            put_off=growth(view.backlogs) if judged.slowed and not condition.burst else (),
         ),
     ]
     unsteady = [] if condition.burst else _unsteady(groups, view, start, end, ended)
@@ -85,9 +86,10 @@ def entry(plan: Plan, step: PlannedStep, seen: Seen, rows: Path) -> Step:
         polls_share=len(groups["poll"]) / len(requests) if requests else 0.0,
         fit=not unfit,
         unfit_reasons=unfit,
+        slowed_reasons=list(judged.slowed),
         steady=not unsteady,
         unsteady_reasons=unsteady,
-        rule=rule_of({"submit": submit, "browse": browse}),
+        rule=rule_of({"submit": submit, "browse": browse}, bool(judged.slowed)),
         host_cpu_percent=judged.health.host_cpu_percent,
         generator_cpu_percent=judged.health.generator_cpu_percent,
         loop_lag_p99_ms=judged.health.lag_p99_ms,

@@ -18,6 +18,7 @@ from loadtests.errors import ProcessError, UsageError
 from loadtests.files import put, write_all
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
+from loadtests.records.constants import LOCUST_SECONDS
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.results import Floor, FloorRate
 from loadtests.records.rows import in_window
@@ -28,7 +29,6 @@ RATES = (100.0, 250.0, 500.0, 750.0, 1000.0, 1500.0, 2000.0, 3000.0, 4000.0)  # 
 MOST_RATE = 100_000.0  # the most that --rates accepts
 MOST_RATE_ERROR = 0.02  # of the scheduled rate
 WARMUP_SECONDS = 1.0  # connections are made, Python's caches fill
-LOCUST_SECONDS = 30.0  # beyond the planned time, before Locust is given up
 WHAT = (
     "Open load on a server that answers at once, from the same generator that measures the apps: what it adds"
     " to a latency, and the highest rate at which it stays fit. Each request is a visit of its own."
@@ -89,7 +89,7 @@ def result_of(rate: float, seconds: float, recording: Recording) -> FloorRate:
     ended = [row.done_s for row in recording.rows if row.done_s is not None]
     planned = len(in_window(recording.rows, start, end)) / seconds
     achieved = sum(start <= done < end for done in ended) / seconds
-    reasons = [*seen.doubts, *_floor_reasons(planned, achieved, summary["failures"])]
+    reasons = [*seen.doubts, *seen.slowed, *_floor_reasons(planned, achieved, summary["failures"])]
     return FloorRate(
         rate_per_s=rate,
         planned_per_s=planned,

@@ -12,7 +12,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 
-BACKLOG = 4096  # connections not yet accepted; too few would show as steps of 1 s and 3 s in the latencies
+from loadtests.records.constants import BACKLOG
 
 
 def response(status: str = "200 OK", body: bytes = b"ok\n") -> bytes:

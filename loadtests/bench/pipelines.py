@@ -1,8 +1,9 @@
 """A run for pipelines: JUnit-style XML, and Markdown for a summary page. Pure.
 
-A test case is a point of a run. It fails, errs or passes as the exit status
-does, so that a pipeline never shows a failure beside a success: an app that the verdict does not judge (the
-synchronous one, where the queued one was measured too) is skipped where it breaks the rule.
+A test case is a point of a run. A pipeline never shows a failure beside a success: one fails only if the exit
+status says that the rule was broken, and has an error only if it says that nothing could be judged. Otherwise
+it is skipped: the load above the limit that was searched for, the synchronous app where the queued one is
+judged, a load that was not fit.
 """
 
 from collections.abc import Iterator
@@ -10,41 +11,45 @@ from xml.etree.ElementTree import Element
 
 from loadtests.comparing.sides import name_of
 from loadtests.judging.rule import RULED, Ruled, broken_shares, word_of
-from loadtests.judging.verdict import TOLD_FIRST
+from loadtests.judging.verdict import TOLD_FIRST, unsure
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.figures import FIGURES, Figure, FigureKey, GroupFigures
 from loadtests.records.results import Results
-from loadtests.records.steps import App, Point
-from loadtests.wording import RULED_TITLES, app_name, duration, percent
+from loadtests.records.steps import App, Point, reasons_of, sound
+from loadtests.status import Status
+from loadtests.wording import RULED_TITLES, app_name, duration, percent, stated
 
 
 def junit(results: Results) -> str:
-    """A test case for each point: a failure where the rule is broken, an error where no repeat was fit."""
+    """A test case for each point, with its figures as properties."""
     suite = Element("testsuite", name="the 500 ms rule", timestamp=results["started_at"][:19])
-    judged = _judged(results)
+    judged, status = _judged(results), results["verdict"]["exit_status"]
     for point in results["points"]:
         case = case_of(suite, f"loadtests.{point['app']}", name_of(point), dict(_properties(point)))
         measured = results["settings"]["measure_s"] * len(point["steps"])
         case.set("time", f"{measured:g}")
         if not point["fit"]:
-            add_outcome(case, "error", f"not fit: {'; '.join(_reasons(results, point))}")
+            outcome = "error" if status == Status.UNFIT else "skipped"
+            add_outcome(case, outcome, f"not fit: {'; '.join(_reasons(results, point))}")
         elif point["rule"] == "undecided":
-            add_outcome(case, "skipped", "undecided: too few requests to say whether the rule was kept")
+            add_outcome(case, "skipped", f"undecided: {unsure([point])} whether the rule was kept")
         elif point["rule"] == "broken":
             rule = duration(results["settings"].get("rule_ms", RULE_MS))
             what = f"broke the rule: {_broken(point, rule)}"
-            if point["app"] == judged:
+            if point["app"] != judged:
+                add_outcome(case, "skipped", f"{what}; the verdict is on {app_name(judged)}")
+            elif status == Status.BROKEN:
                 add_outcome(case, "failure", what)
             else:
-                add_outcome(case, "skipped", f"{what}; the verdict is on {app_name(judged)}")
+                add_outcome(case, "skipped", f"{what}; its limit was searched for")
     if not results["points"]:
         add_outcome(case_of(suite, "loadtests", "the run", {}), "error", "no step was measured")
     return xml(suite, results["verdict"]["sentence"])
 
 
 def github_summary(results: Results) -> str:
-    """Markdown: the verdict, the rows of each point, and the unfit steps with their reasons."""
+    """Markdown: the verdict, the rows of each point, and the slowed and unfit steps with their reasons."""
     rule = duration(results["settings"].get("rule_ms", RULE_MS))
     head = ["", "requests", "p50", "p95", "p99", f"over {rule}", "rule"]
     rows = [
@@ -64,13 +69,17 @@ def github_summary(results: Results) -> str:
         table(head, rows),
         "In brackets: 95 % intervals, from the repeats' spread if there are several, else within the run.",
     ]
-    unfit = [
-        f"- {escaped(name_of(step))}, repeat {step['repeat']}: {escaped('; '.join(step['unfit_reasons']))}"
-        for step in results["steps"]
-        if not step["fit"]
-    ]
-    if unfit:
-        told += ["Not fit, and left out of the figures:", "\n".join(unfit)]
+    for fit, what in (
+        (True, "Slowed, so that latencies are upper bounds (≤):"),
+        (False, "Not fit, and left out:"),
+    ):
+        those = [
+            f"- {escaped(name_of(step))}, repeat {step['repeat']}: {escaped('; '.join(reasons_of(step)))}"
+            for step in results["steps"]
+            if step["fit"] == fit and not sound(step)
+        ]
+        if those:
+            told += [what, "\n".join(those)]
     return "\n\n".join(told) + "\n"
 
 
@@ -82,7 +91,7 @@ def _judged(results: Results) -> App:
 
 def _reasons(results: Results, point: Point) -> list[str]:
     steps = [results["steps"][index] for index in point["steps"]]
-    return list(dict.fromkeys(reason for step in steps for reason in step["unfit_reasons"]))
+    return list(dict.fromkeys(reason for step in steps for reason in reasons_of(step)))
 
 
 def _broken(point: Point, rule: str) -> str:
@@ -97,7 +106,8 @@ def _kept(point: Point, group: Ruled) -> str:
     if not point["fit"]:
         return "not fit"
     over, judged = point[group]["over"], point[group]["judged"]
-    return "–" if not judged else {"broken": "**broken**"}.get(word := word_of(over, judged), word)
+    word = word_of(over, judged, slowed=bool(point["slowed_reasons"]))
+    return "–" if not judged else {"broken": "**broken**"}.get(word, word)
 
 
 def _figures(group: GroupFigures) -> list[str]:
@@ -109,7 +119,7 @@ def _with_interval(figure: Figure | None, key: FigureKey) -> str:
     if figure is None:
         return "–"
     say = percent if key == "share_over" else duration
-    told = ("≥ " if figure["lower_bound"] else "") + say(figure["value"])
+    told = stated(figure, say=say)
     ends = [say(end) if end is not None else "?" for end in (figure["low"], figure["high"])]
     return told if ends == ["?", "?"] else f"{told} [{' – '.join(ends)}]"
 

@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from loadtests.feedserver.kinds import DEFAULT_MIX
-from loadtests.records.constants import OVERRUN_SECONDS, RAMP_USERS_PER_S
+from loadtests.records.constants import OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.recording import Model
 from loadtests.records.results import SlotKind
 from loadtests.records.steps import App
@@ -38,7 +38,7 @@ class Condition:
         """The load in words: "20 users", "5.5 visits/s"."""
         if self.users is not None:
             return user_count(self.users)
-        return f"{self.rate:.3g} visits/s" + (f" + {self.burst} at once" if self.burst else "")
+        return f"{self.rate:.3g}/s + {self.burst} at once" if self.burst else f"{self.rate:.3g} visits/s"
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,12 @@ class Plan:
 
     Each of `users` (closed load) and of `rates` (open load, visits a second) is measured with each app and
     number of slots, the queued app also with each number of workers and threads; all of it `repeats` times.
-    `extra` comes last.
+    `extra` comes last. With `search`, more users follow, until it is known how many each app holds
+    (loadtests/bench/search.py).
     """
 
-    users: tuple[int, ...] = (1, 10, 30, 100, 1000)
+    users: tuple[int, ...] = (1, 10, 30, 100)
+    search: bool = False
     rates: tuple[float, ...] = ()
     apps: tuple[App, ...] = ("sync", "queued")
     repeats: int = 1
@@ -91,14 +93,13 @@ class Plan:
 
     def window(self, condition: Condition) -> tuple[float, float]:
         """The seconds of a step that are measured: after a warm-up, which begins once all users run."""
-        start = round(self.warmup + (condition.users or 0) / RAMP_USERS_PER_S, 3)
+        users = condition.users or 0
+        start = round(self.warmup + users / ramp_per_s(users), 3)
         return start, start + self.measure
 
-    @property
-    def step_seconds(self) -> float:
-        """About how long a step takes, on average."""
-        ends = [self.window(step.condition)[1] for step in self.steps()]
-        return sum(ends) / len(ends) + OVERRUN_SECONDS + self.drain + SETUP_SECONDS
+    def seconds(self, condition: Condition) -> float:
+        """About how long a step takes."""
+        return self.window(condition)[1] + OVERRUN_SECONDS + self.drain + SETUP_SECONDS
 
     def steps(self) -> list[PlannedStep]:
         """All steps in measuring order: loads shuffled, apps alternated, repeat by repeat.

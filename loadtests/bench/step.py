@@ -18,7 +18,7 @@ from loadtests.bench.plan import Condition, Plan, PlannedStep
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
 from loadtests.files import room, writing
-from loadtests.records.constants import BURST_AT, OVERRUN_SECONDS, RAMP_USERS_PER_S
+from loadtests.records.constants import BURST_AT, LOCUST_SECONDS, OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.recording import read_recording
 from loadtests.records.steps import Step
 from loadtests.servers.machine import Pinning
@@ -29,13 +29,12 @@ from loadtests.servers.slotmeter import SlotCounts, read_slots
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.status import Status
 
-LOCUST_SECONDS = 60.0  # beyond the planned time, before Locust is given up
 DRAIN_SECONDS = 12.0  # how long the queue may take to drain after the load
-SOON_SECONDS = 0.1
+DRAIN_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Target:
+class LoadTarget:
     """Where the load goes: a stack of ours, or a server already running."""
 
     url: str
@@ -65,11 +64,11 @@ def measure_step(
 
 def _target(
     plan: Plan, condition: Condition, logs: Path, server: str, pinned: Pinning, exits: ExitStack
-) -> Target:
+) -> LoadTarget:
     if plan.host:
         if why := silence(plan.host):
             raise ProcessError(f"Nothing answers at {plan.host} any more: {why}.")
-        return Target(plan.host, plan.feeds or "")
+        return LoadTarget(plan.host, plan.feeds or "")
     settings = StackSettings(
         app=condition.app,
         slots=condition.slots,
@@ -83,13 +82,13 @@ def _target(
         cpus=pinned.others,
     )
     stack = exits.enter_context(Stack(settings))
-    return Target(stack.url, stack.feeds_url, stack)
+    return LoadTarget(stack.url, stack.feeds_url, stack)
 
 
 def _load(
     plan: Plan,
     step: PlannedStep,
-    target: Target,
+    target: LoadTarget,
     rows_file: Path,
     logs: Path,
     tick: Callable[[], object],
@@ -133,14 +132,14 @@ def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < deadline and sampler.samples[-1].jobs:
         tick()
-        time.sleep(SOON_SECONDS)
+        time.sleep(DRAIN_LOOK_SECONDS)
 
 
-def _locust_command(plan: Plan, step: PlannedStep, target: Target, rows_file: Path) -> list[str]:
+def _locust_command(plan: Plan, step: PlannedStep, target: LoadTarget, rows_file: Path) -> list[str]:
     condition, locustfile = step.condition, Path(__file__).parents[1] / "feeds.py"
     start, end = plan.window(condition)
     if condition.users is not None:
-        load = ["--users", str(condition.users), "--spawn-rate", str(RAMP_USERS_PER_S)]
+        load = ["--users", str(condition.users), "--spawn-rate", str(ramp_per_s(condition.users))]
     else:
         load = ["--model", "open", "--rate", str(condition.rate), "--in-flight", str(plan.in_flight)]
         load += ["--users", "1", *(["--connections", str(plan.connections)] if plan.connections else [])]

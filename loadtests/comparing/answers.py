@@ -5,7 +5,7 @@ from typing import Literal, TypedDict
 from loadtests.records.figures import FigureKey
 
 SideName = Literal["before", "after"]
-Finding = Literal["slower", "slower within the margin", "faster", "none seen", "not judged"]
+ChangeWord = Literal["slower", "slower within the margin", "faster", "none seen", "not judged"]
 
 
 class Question(TypedDict):
@@ -25,11 +25,11 @@ class Question(TypedDict):
     chance: float | None  # p-value: of a difference at least as large if there were none
     adjusted: float | None  # the same, adjusted for how many questions are asked
     margin: float  # how much worse the figure may become
-    finding: Finding
+    finding: ChangeWord
 
 
 class Lost(TypedDict):
-    """A condition that can't be compared, since one side has no fit repeat of it."""
+    """A condition that can't be compared, since one side has no repeat of it that is fit to compare."""
 
     condition: str
     side: SideName

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from loadtests.arguments import number as number_in
 from loadtests.comparing.comparison import WORSE_PERCENT, compare
-from loadtests.comparing.comparisontext import text_table
+from loadtests.comparing.comparisontext import comparison_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.files import put, write_all
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     before, after = (read_side(path, options.warm_up) for path in (options.before, options.after))
     groups = options.group.split(",") if options.group else None
     found = compare(before, after, groups, options.worse)
-    print(text_table(found))
+    print(comparison_table(found))
     print(f"\n{textwrap.fill(found['sentence'], 80)}")
     write_all(
         (options.json, put(json.dumps(found, indent=1) + "\n")),
@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         "the spread of the repeats if both sides have two or more fit ones, else from\n"
         "requests within the run.",
         epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n"
-        "--worse. Not fit: a condition had no fit repeat, or no figure could be judged.\n\n" + EXIT_STATUSES,
+        "--worse. Not fit: a condition had no repeat fit to compare (slowed ones are\n"
+        "not), or no figure could be judged.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"

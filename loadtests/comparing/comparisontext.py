@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from loadtests.comparing.answers import Comparison, Finding, Question, SideName
+from loadtests.comparing.answers import ChangeWord, Comparison, Question, SideName
 from loadtests.records.figures import FigureKey
 from loadtests.wording import RULED_TITLES, counted, duration
 
@@ -19,7 +19,7 @@ FOOT = (
     "Each 95 % interval is for its own difference alone. Slower and faster are significant even after"
     " adjusting for the number of figures (Holm)."
 )
-MARKS: dict[Finding, str] = {
+CHANGE_MARKS: dict[ChangeWord, str] = {
     "slower": "SLOWER",
     "slower within the margin": "slower, a bit",
     "faster": "faster",
@@ -62,7 +62,7 @@ def mark(question: Question) -> str:
     """The finding in a word or two; empty if none was seen, and one above the margin would have been."""
     if question["finding"] == "not judged":
         return "too few" if question["low"] is None and question["high"] is None else "lower bound"
-    return "too wide" if too_wide(question) else MARKS.get(question["finding"], "")
+    return "too wide" if too_wide(question) else CHANGE_MARKS.get(question["finding"], "")
 
 
 def where(question: Question) -> str:
@@ -93,8 +93,8 @@ def sentence(comparison: Comparison) -> str:
         lost = unfit[0]
         why = "; ".join(lost["reasons"])
         told.append(
-            f"{counted(len(unfit), 'condition')} had no fit repeat (first: {lost['condition'] or 'the file'},"
-            f" {lost['side']}: {why})."
+            f"{counted(len(unfit), 'condition')} had no repeat fit to compare (first:"
+            f" {lost['condition'] or 'the file'}, {lost['side']}: {why})."
         )
     told += _blind(questions)
     return " ".join(told)
@@ -132,7 +132,7 @@ def _blind(questions: Sequence[Question]) -> list[str]:
     ]
 
 
-def text_table(comparison: Comparison) -> str:
+def comparison_table(comparison: Comparison) -> str:
     """All questions in at most 80 columns, and below them what was left out and why."""
     lines: list[str] = []
     head = None

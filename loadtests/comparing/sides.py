@@ -14,7 +14,7 @@ from loadtests.records.figures import FigureKey, Summary
 from loadtests.records.recording import Model, Recording, read_recording
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.rows import Row, in_window, read_rows
-from loadtests.records.steps import About, MeasuredLoad, Step
+from loadtests.records.steps import About, MeasuredLoad, Step, reasons_of
 from loadtests.wording import SHORT, counted, load
 
 WHAT_IT_TAKES = (
@@ -29,7 +29,7 @@ class Repeat:
 
     model: Model
     summaries: Mapping[str, Summary]  # by group
-    unfit: Sequence[str]  # why it is not fit; empty if it is
+    unfit: Sequence[str]  # why its figures can't be compared; empty if they can
     rows: Callable[[], Sequence[Row]]
     window: tuple[float, float]  # the measured time, in seconds on the rows' clock
     ended: float
@@ -100,7 +100,7 @@ def _step(path: Path, settings: Settings, step: Step) -> Repeat:
     return Repeat(
         model=step["model"],
         summaries={group: step[group] for group in ("submit", "browse", "content")},
-        unfit=step["unfit_reasons"],
+        unfit=reasons_of(step),
         rows=rows,
         window=(step["window_s"][0], step["window_s"][1]),
         ended=step["ended_s"],
@@ -143,7 +143,7 @@ def _stage(file: Path, recording: Recording, stage: StageVerdict) -> Repeat:
     return Repeat(
         model=recording.model,
         summaries={each.group: each.summary for each in stage.groups},
-        unfit=stage.doubts,
+        unfit=[*stage.doubts, *stage.slowed],
         rows=lambda: recording.rows,
         window=(stage.start, stage.end),
         ended=recording.ended_s,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from loadtests.feedserver.documents import Document, document
+from loadtests.feedserver.documents import FeedDocument, document
 from loadtests.feedserver.kinds import delay_of
 
 __all__ = ["answer"]
@@ -36,28 +36,28 @@ async def answer(request: web.BaseRequest, kind: str, n: int, seed: int) -> web.
         raise asyncio.CancelledError from None
 
 
-async def _whole(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _whole(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     return web.Response(body=feed.body, content_type=feed.content_type, charset="utf-8")
 
 
-async def _malformed(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _malformed(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     body = feed.head + b"<title>Half a hea"
     return web.Response(body=body, content_type=feed.content_type, charset="utf-8")
 
 
-async def _error(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _error(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     return web.Response(status=500, text="This feed's server has an error, on purpose.\n")
 
 
-async def _missing(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _missing(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     return web.Response(status=404, text="This feed does not exist, on purpose.\n")
 
 
-async def _redirect_loop(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _redirect_loop(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     return web.Response(status=302, headers={"Location": request.path})
 
 
-async def _drip(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _drip(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     response = await _begin(request, feed, length=len(feed.body))
     for position in range(len(feed.body)):
         await response.write(feed.body[position : position + 1])
@@ -65,7 +65,7 @@ async def _drip(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
     return response
 
 
-async def _reset(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _reset(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     response = await _begin(request, feed, length=len(feed.body))
     await response.write(feed.body[: len(feed.body) // 2])
     if request.transport is not None:
@@ -75,7 +75,7 @@ async def _reset(request: web.BaseRequest, feed: Document) -> web.StreamResponse
     raise ConnectionResetError("on purpose")
 
 
-async def _huge(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
+async def _huge(request: web.BaseRequest, feed: FeedDocument) -> web.StreamResponse:
     """Without a Content-Length, so that a client can't refuse in advance: it has to stop reading."""
     response = await _begin(request, feed, length=None)
     await response.write(feed.head)
@@ -87,14 +87,14 @@ async def _huge(request: web.BaseRequest, feed: Document) -> web.StreamResponse:
     return response
 
 
-async def _begin(request: web.BaseRequest, feed: Document, length: int | None) -> web.StreamResponse:
+async def _begin(request: web.BaseRequest, feed: FeedDocument, length: int | None) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": f"{feed.content_type}; charset=utf-8"})
     response.content_length = length
     await response.prepare(request)
     return response
 
 
-ANSWERS: dict[str, Callable[[web.BaseRequest, Document], Awaitable[web.StreamResponse]]] = {
+ANSWERS: dict[str, Callable[[web.BaseRequest, FeedDocument], Awaitable[web.StreamResponse]]] = {
     "drip": _drip,
     "error": _error,
     "missing": _missing,

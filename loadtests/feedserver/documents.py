@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from loadtests.feedserver.kinds import fingerprint
 
-__all__ = ["Document", "document", "has_entries_of"]
+__all__ = ["FeedDocument", "document", "has_entries_of"]
 
 LINK = re.compile(rb"http://example\.org/[a-z-]+/(\d+)/")  # to an entry of a feed
 NEWEST = datetime(2025, 6, 1, 12, tzinfo=UTC)  # fixed, like everything here: "now" would change the document
@@ -47,7 +47,7 @@ TOWNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class FeedDocument:
     """A feed ready to send, in the parts that the `malformed` and `huge` kinds need."""
 
     content_type: str
@@ -73,7 +73,7 @@ class _Entry:
 
 
 @lru_cache(maxsize=1024)
-def document(kind: str, n: int, seed: int = 0) -> Document:
+def document(kind: str, n: int, seed: int = 0) -> FeedDocument:
     """The feed at `/feeds/<kind>/<n>.xml`: 10 to 30 entries, newest first; `n % 3` chooses the format."""
     rng = Random(fingerprint(seed, "document", kind, n))
     title = escape(f"The {_pick(rng, TOWNS)} {_pick(rng, PAPERS)} ({kind} {n})")
@@ -104,7 +104,7 @@ def _headline(rng: Random) -> str:
     return words[0].upper() + words[1:]
 
 
-def _rss2(title: str, link: str, entries: list[_Entry]) -> Document:
+def _rss2(title: str, link: str, entries: list[_Entry]) -> FeedDocument:
     head = f"""<?xml version="1.0" encoding="utf-8"?>
 <rss version="2.0">
 <channel>
@@ -126,7 +126,7 @@ def _rss2(title: str, link: str, entries: list[_Entry]) -> Document:
     return _encoded("application/rss+xml", head, items, "</channel>\n</rss>\n")
 
 
-def _atom(title: str, link: str, entries: list[_Entry]) -> Document:
+def _atom(title: str, link: str, entries: list[_Entry]) -> FeedDocument:
     head = f"""<?xml version="1.0" encoding="utf-8"?>
 <feed xmlns="http://www.w3.org/2005/Atom">
 <title>{title}</title>
@@ -151,7 +151,7 @@ def _atom(title: str, link: str, entries: list[_Entry]) -> Document:
     return _encoded("application/atom+xml", head, items, "</feed>\n")
 
 
-def _rss1(title: str, link: str, entries: list[_Entry]) -> Document:
+def _rss1(title: str, link: str, entries: list[_Entry]) -> FeedDocument:
     contents = "\n".join(f'<rdf:li rdf:resource="{entry.guid}"/>' for entry in entries)
     head = f"""<?xml version="1.0" encoding="utf-8"?>
 <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns="http://purl.org/rss/1.0/"
@@ -178,5 +178,5 @@ def _rss1(title: str, link: str, entries: list[_Entry]) -> Document:
     return _encoded("application/rdf+xml", head, items, "</rdf:RDF>\n")
 
 
-def _encoded(content_type: str, head: str, entries: str, tail: str) -> Document:
-    return Document(content_type, head.encode(), entries.encode(), tail.encode())
+def _encoded(content_type: str, head: str, entries: str, tail: str) -> FeedDocument:
+    return FeedDocument(content_type, head.encode(), entries.encode(), tail.encode())

@@ -36,6 +36,7 @@ from loadtests.feedserver.kinds import (
     parse_mix,
     written_mix,
 )
+from loadtests.records.constants import BACKLOG
 
 __all__ = [
     "DEFAULT_MIX",
@@ -48,7 +49,6 @@ __all__ = [
     "running_feedserver",
 ]
 
-BACKLOG = 4096  # connections not accepted yet; too few would show as steps of 1 s and 3 s in the latencies
 OPEN_FILES_WANTED = 5_200  # 5,000 hanging connections, and room for the others
 FEED_PATH = re.compile(r"/feeds/([a-z-]+)/([0-9]{1,18})\.xml")
 INDEX = """<!doctype html>

@@ -48,7 +48,7 @@ class Share:
     of: int = 1
 
 
-def poisson(pieces: Sequence[Piece], chance: random.Random) -> Iterator[float]:
+def poisson_times(pieces: Sequence[Piece], chance: random.Random) -> Iterator[float]:
     """The times of a Poisson process with these rates, in order; endless if a piece is.
 
     Each piece may start afresh, since the process is memoryless. Source: Kingman, Poisson Processes (1993),
@@ -74,7 +74,7 @@ def _with_burst(
     pieces: Sequence[Piece], weights: Sequence[float], seed: int, burst: Burst | None
 ) -> Iterator[tuple[float, int]]:
     gaps, draws = random.Random(f"arrivals {seed}"), random.Random(f"choices {seed}")
-    regular = zip(poisson(pieces, gaps), choices(weights, draws), strict=False)  # choices are endless
+    regular = zip(poisson_times(pieces, gaps), choices(weights, draws), strict=False)  # choices are endless
     if burst is None or not burst.choices:
         return regular
     drawn = choices([weights[choice] for choice in burst.choices], random.Random(f"burst {seed}"))

@@ -8,14 +8,14 @@ from loadtests.records.rows import Row
 
 NO_ENTRIES = "no entries on the page of a good feed"
 LEAST_FETCHED = 0.9  # share of the feeds whose pages said that they were fetched, or could not be
-SOON_SECONDS = 5.0  # a feed submitted later may still be in the queue
+FETCH_SECONDS = 5.0  # a feed submitted later may still be in the queue
 
 
 def not_fetched(recording: Recording, arrived: int) -> list[str]:
     """Why this load of feeds.py tested nothing. `arrived`: how many feeds the feed server was asked for."""
     submitted = [row for row in recording.rows if row.group == "submit" and row.status == 303]
     ended = [row for row in recording.rows if row.group == "content" and _ended(row)]
-    due = [row for row in submitted if row.done_s and row.done_s < recording.ended_s - SOON_SECONDS]
+    due = [row for row in submitted if row.done_s and row.done_s < recording.ended_s - FETCH_SECONDS]
     reasons = []
     if arrived < max(LEAST_FETCHED * len(ended), bool(due)):
         reasons.append(

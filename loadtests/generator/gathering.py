@@ -21,8 +21,8 @@ SHARE, STOP, RECORDING = "loadtests-share", "loadtests-stop", "loadtests-recordi
 CLOCK = "loadtests-clock"
 # Between two requests for the time; the first few come sooner.
 CLOCK_SECONDS, FIRST_CLOCKS, FIRST_CLOCK_SECONDS = 1.0, 5, 0.1
-PATIENCE_SECONDS = 30.0  # beyond the time that visits have to finish
-SOON_SECONDS = 0.02
+GATHERING_SECONDS = 30.0  # beyond the time that visits have to finish
+ARRIVING_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ class Gathering:
         Returns them, corrected to our clock, and how many processes did not report.
         """
         self._runner.send_message(STOP)
-        deadline = time.monotonic() + drain + PATIENCE_SECONDS
+        deadline = time.monotonic() + drain + GATHERING_SECONDS
         while self._expected() and time.monotonic() < deadline:
-            gevent.sleep(SOON_SECONDS)
+            gevent.sleep(ARRIVING_SECONDS)
         self._asking.kill()
         parts = [
             self._by_our_clock(client_id, collector.recording)
@@ -84,6 +84,7 @@ class Gathering:
         return msgspec.structs.replace(
             recording,
             started_at=recording.started_at - clock.ahead,
+            clock_error_s=clock.error,
             faults=(*recording.faults, *filter(None, [fault])),
         )
 

@@ -13,7 +13,8 @@ import gevent
 from loadtests.generator.arrivals import Arrival, Burst, Share, part_of, schedule, share_of
 from loadtests.generator.faults import SpareFiles
 from loadtests.generator.loadoptions import Load
-from loadtests.generator.openload import Choice, OpenLoad, Users
+from loadtests.generator.openload import Choice, OpenSender, Users
+from loadtests.generator.quota import Quota
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
 from loadtests.records.recording import Recording, Vital
@@ -22,10 +23,10 @@ from loadtests.wording import counted
 
 VITALS_SECONDS = 0.5
 USERS_A_PROCESS = 1_000_000  # user numbers reserved for each process
-ON_USER = "_loadtests_visitor"
+ON_USER = "_loadtests_sender"
 
 
-class Visitor:
+class Sender:
     """The sender of a request: in closed load a user, in open load a visit due to begin at `intended`."""
 
     __slots__ = ("_key", "_random", "begun", "choice", "entered", "intended", "number")
@@ -63,12 +64,13 @@ class Generator:
         self._numbers = itertools.count(index * USERS_A_PROCESS)
         self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request
         self._choices: Sequence[Choice] = ()
-        self._open: OpenLoad | None = None
+        self._open: OpenSender | None = None
         self._preparing: Users | None = None
         self._vitals: list[Vital] = []
         self._lag = LagMeter(self.recorder, gevent.sleep)
         self._greenlets: list[Any] = []
         self._spare_files = SpareFiles()
+        self._quota: Quota | None = None
 
     def start(self) -> None:
         """Start recording, and sending the load that `send` prepared, unless stopped meanwhile."""
@@ -76,6 +78,7 @@ class Generator:
             return
         gc.collect()
         gc.freeze()  # exempts existing objects from later collections, which would show as latency
+        self._quota = Quota()
         self._spare_files.keep()
         self.recorder.start()
         self._greenlets = [gevent.spawn(self._lag.run), gevent.spawn(self._watch)]
@@ -102,10 +105,10 @@ class Generator:
 
         def visit(user: Any, arrival: Arrival) -> None:
             key = f"{load.seed} visit {arrival.number}"
-            setattr(user, ON_USER, Visitor(arrival.number, key, arrival.at, arrival.choice))
+            setattr(user, ON_USER, Sender(arrival.number, key, arrival.at, arrival.choice))
             perform(user, choices[arrival.choice].task)
 
-        self._open = OpenLoad(
+        self._open = OpenSender(
             self.recorder,
             share_of(arrivals, share),
             users,
@@ -116,40 +119,40 @@ class Generator:
         )
         self._preparing = None
 
-    def visitor(self, user: Any) -> Visitor:
-        """The visitor that `user` stands for, numbered on first use. None is number -1."""
+    def sender(self, user: Any) -> Sender:
+        """The sender that `user` stands for, numbered on first use. None is number -1."""
         if user is None:
-            return Visitor(-1, "nobody")
-        known: Visitor | None = getattr(user, ON_USER, None)
+            return Sender(-1, "nobody")
+        known: Sender | None = getattr(user, ON_USER, None)
         if known is None:
             number = next(self._numbers)
-            known = Visitor(number, f"{self.load.seed} {type(user).__name__} {number}")
+            known = Sender(number, f"{self.load.seed} {type(user).__name__} {number}")
             setattr(user, ON_USER, known)
         return known
 
     def begin(self, user: Any, group: str, name: str) -> Pending:
         """Record that `user` sends a request now. A visit's first counts from the visit's intended start."""
-        visitor = self.visitor(user)
-        if visitor.begun:
-            return self.recorder.begin(visitor.number, group, name)
-        visitor.begun = True
-        self._labels.setdefault(visitor.choice, (group, name))
-        return self.recorder.begin(visitor.number, group, name, visitor.intended)
+        sender = self.sender(user)
+        if sender.begun:
+            return self.recorder.begin(sender.number, group, name)
+        sender.begun = True
+        self._labels.setdefault(sender.choice, (group, name))
+        return self.recorder.begin(sender.number, group, name, sender.intended)
 
     def visit(self, user: Any, group: str, name: str) -> AbstractContextManager[Pending]:
         """Record a block as a row, not a request. A visit's first counts from the visit's intended start."""
-        visitor = self.visitor(user)
+        sender = self.sender(user)
         self.recorder.visits.add(group)
-        intended = None if visitor.entered else visitor.intended
-        visitor.entered = True
-        return self.recorder.request(visitor.number, group, name, intended)
+        intended = None if sender.entered else sender.intended
+        sender.entered = True
+        return self.recorder.request(sender.number, group, name, intended)
 
     def failed_to_begin(self, user: Any, error: str) -> None:
         """Record the error that ended a visit, unless the visit had already sent a request."""
-        visitor = self.visitor(user)
-        if not visitor.begun and visitor.intended is not None:
-            visitor.begun = True
-            self._failed(visitor.number, visitor.choice, visitor.intended, error)
+        sender = self.sender(user)
+        if not sender.begun and sender.intended is not None:
+            sender.begun = True
+            self._failed(sender.number, sender.choice, sender.intended, error)
 
     def _could_not_start(self, arrival: Arrival, error: Exception) -> None:
         said = f"its user could not start: {str(error) or type(error).__name__}"
@@ -172,6 +175,9 @@ class Generator:
         self.recorder.stop()
         for greenlet in self._greenlets:
             greenlet.kill()
+        with self._spare_files.lent():
+            if self._quota and (fault := self._quota.fault(self.recorder.stopped or 0.0)):
+                self.recorder.faults.add(fault)
         if self._preparing:
             self.recorder.faults.add("no visit could begin, because on_start of a user did not end")
         if self._open:

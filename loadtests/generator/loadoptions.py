@@ -134,8 +134,8 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         type=not_negative,
         default=None,
         help="exit with status 1 if more than PERCENT of the requests of any group took longer than the"
-        " --rule or failed, beyond doubt; 3 if the load was not fit to judge, and 4 if there were too few"
-        " requests",
+        " --rule or failed, beyond doubt; 3 if it was not the load asked for, and 4 if there were too few"
+        " requests, or the machine was too busy",
         include_in_web_ui=False,
     )
     option(

@@ -16,7 +16,7 @@ from loadtests.generator.arrivals import Arrival
 from loadtests.generator.recorder import Recorder
 from loadtests.records.recording import Arrivals
 
-PATIENCE_SECONDS = 5.0  # to wait for one more user to be ready, before the load begins
+USER_READY_SECONDS = 5.0  # to wait for one more user to be ready, before the load begins
 LATE_SECONDS = 0.1  # Locust blocks everything else for some 20 ms when it begins to stop
 
 
@@ -44,7 +44,7 @@ def choices_of(user_classes: Sequence[Any]) -> list[Choice]:
     ]
 
 
-class OpenLoad:
+class OpenSender:
     """Sends `arrivals` by calling `perform(user, arrival)` in greenlets, with at most `in_flight` at a time.
 
     With `connections`, at most that many are performed at a time, and the others wait their turn. `failed` is
@@ -168,7 +168,7 @@ class Users:
     def give_back(self, choice: int, user: Any) -> None:
         self._idle[self._choices[choice].user_class].append(user)
 
-    def prepare(self, count: int, bursting: bool, patience: float = PATIENCE_SECONDS) -> None:
+    def prepare(self, count: int, bursting: bool, patience: float = USER_READY_SECONDS) -> None:
         """Have `count` users of each class idle; with `bursting`, of each class that bursts.
 
         Returns when all are ready or have failed, or when no further one was ready for `patience` seconds.

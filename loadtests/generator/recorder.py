@@ -118,7 +118,7 @@ class Recorder:
         try:
             yield pending
         except Exception as error:
-            pending.error = pending.error or in_words(error, 0)
+            pending.error = pending.error or error_words(error, 0)
             self.end(pending)
             if out_of_files(error):
                 self.not_sent(pending)
@@ -160,7 +160,7 @@ def _row(pending: Pending) -> Row:
     )
 
 
-def in_words(error: BaseException | None, status: int) -> str:
+def error_words(error: BaseException | None, status: int) -> str:
     """What went wrong, in a few words; Locust's own words for a status say less than "answered 503"."""
     if status >= 400 and type(error).__name__ != "CatchResponseError":  # which has the locustfile's words
         return f"answered {status}"

@@ -43,6 +43,7 @@ def merged(parts: Sequence[Recording], started_at: float) -> Recording:
         visits=tuple(sorted({group for part in moved for group in part.visits})),
         resent=sum(part.resent for part in moved),
         left_out=sum(part.left_out for part in moved),
+        clock_error_s=max((part.clock_error_s for part in moved), default=0.0),
         faults=tuple(dict.fromkeys(fault for part in moved for fault in part.faults)),
         arrivals=sum(counts, Arrivals()) if counts else None,
     )

@@ -19,9 +19,9 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
-from loadtests.generator.recorder import Pending, Recorder, in_words
+from loadtests.generator.recorder import Pending, Recorder, error_words
 
-DROPPED = "its connection was dropped; it was sent again"
+SENT_AGAIN = "its connection was dropped; it was sent again"
 # Of struct tcp_info in linux/tcp.h: tcpi_bytes_acked and tcpi_bytes_received; a FIN counts as a byte.
 TCP_INFO, ACKED_AND_RECEIVED = getattr(socket, "TCP_INFO", None), struct.Struct("=120xQQ")
 
@@ -56,7 +56,7 @@ class Attempts:
         if self._idle:
             self._recorder.resent += 1
         elif self._idle is not None:
-            self._recorder.again(self._pending, DROPPED)
+            self._recorder.again(self._pending, SENT_AGAIN)
         self._idle = None
 
     def took(self, connection: Any) -> None:
@@ -94,10 +94,10 @@ def watch(client: Any, pool: Any) -> None:
         try:
             response = send(self, *args, **kwargs)
         except Exception as error:
-            sending.failed(in_words(error, 0))
+            sending.failed(error_words(error, 0))
             raise
         if response.status_code >= 400:
-            sending.failed(in_words(None, response.status_code), response.status_code)
+            sending.failed(error_words(None, response.status_code), response.status_code)
         return response
 
     @functools.wraps(connect)

@@ -9,7 +9,7 @@ from gevent import GreenletExit
 
 from loadtests.generator.faults import out_of_files
 from loadtests.generator.generator import Generator
-from loadtests.generator.recorder import Pending, in_words
+from loadtests.generator.recorder import Pending, error_words
 from loadtests.generator.resending import attempts
 
 OURS = "loadtests request"  # the key in a request's context, which Locust passes to `answered`
@@ -36,7 +36,7 @@ def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Cal
             with attempts(generator.recorder, pending):
                 response = send(session, method, url, *args, **kwargs)
         except (Exception, gevent.Timeout) as error:
-            pending.error = in_words(error, 0)
+            pending.error = error_words(error, 0)
             generator.recorder.end(pending)
             if out_of_files(error):
                 generator.recorder.not_sent(pending)
@@ -50,7 +50,7 @@ def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Cal
         pending.status = response.status_code or 0
         if pending.error is None and (pending.status == 0 or pending.status >= 400):
             # Provisional: the end of its `with` block, if it has one, may say otherwise.
-            pending.error = in_words(getattr(response, "error", None), pending.status)
+            pending.error = error_words(getattr(response, "error", None), pending.status)
         return response
 
     return request
@@ -71,4 +71,4 @@ def answered(
         pending.intended = pending.sent = max(0.0, generator.recorder.now() - (response_time or 0.0) / 1000)
     generator.recorder.end(pending)
     pending.status = getattr(said.get("response"), "status_code", None) or pending.status
-    pending.error = in_words(exception, pending.status) if exception else ""
+    pending.error = error_words(exception, pending.status) if exception else ""

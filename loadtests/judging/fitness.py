@@ -1,23 +1,27 @@
 """Did a step measure the app, or the machine and the load generator? And had it settled? Pure.
 
-A step that fails a fitness check proves nothing: its figures are shown as unfit, and left out of the charts.
-One that is not steady had not settled: it is marked.
+A step in which less was offered than asked for proves nothing: it is *not fit*, and left out of the charts.
+One in which the machine was full or the generator late is *slowed*: that only makes latencies longer, so they
+are upper bounds, which can prove that the rule was kept, but not that it was broken. This file alone decides
+which reason is of which kind. A step that is not steady had not settled: it is marked.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from loadtests.judging.samples import nearest_rank
 from loadtests.records.rows import Row
+from loadtests.wording import percent
 
 MOST_LAG_MS = 10.0  # of the generator's lag, at its 99th percentile
 MOST_SENT_LATE = 0.1  # of the rule: how late open load's visits may be sent, at their 99th percentile
 MOST_HOST_CPU = 80.0  # percent of all cores
 MOST_GENERATOR_CPU = 80.0  # percent of the one core that it can use
 MOST_LITTLE_ERROR = 0.05  # relative, on top of what chance allows
-MOST_NOT_SENT = 0.02  # share of open load's visits
+MOST_NOT_SENT = 0.02  # share of the load that was asked for
+STANDSTILL_MS = 100.0  # a generator that is later than this sends nothing for a while
 MOST_DRIFT = 1.5  # ratio of the medians of the two halves of the measured time
 SURE = 4.0  # standard errors: chance alone exceeds them in 6 of 100,000 comparisons
 VISITS = ("content", "browse")  # groups whose rows are whole visits; the others are parts of one
@@ -74,22 +78,34 @@ def sent_late_ms(rows: Sequence[Row]) -> float:
     return nearest_rank(late, 99) if late else 0.0
 
 
-def unfit_reasons(
+def not_sent(requests: Iterable[Row], lags_ms: Sequence[float], seconds: float) -> float:
+    """The share of closed load that a late generator did not send in `seconds`, an upper estimate.
+
+    A user's wait between two requests lasts longer by the lag at its end: on average by the mean lag, and
+    never by more than the whole wait. While the generator stands still nobody sends, however long the waits.
+    """
+    mean = sum(lags_ms) / len(lags_ms) / 1000
+    lost, users = 0.0, set()
+    free: dict[int, float | None] = {}  # when each user's previous request was answered
+    for row in sorted(requests, key=lambda row: row.intended_s):
+        users.add(row.user)
+        if (before := free.get(row.user)) is not None:
+            lost += min(mean, max(0.0, row.intended_s - before))
+        free[row.user] = row.done_s
+    standing_still = sum(ms > STANDSTILL_MS for ms in lags_ms) / len(lags_ms)
+    return max(standing_still, lost / (len(users) * seconds) if users else 0.0)
+
+
+def slowed_reasons(
     *,
     lag_p99_ms: float = 0.0,
     sent_late: tuple[float, float] = (0.0, 0.0),
     host_cpu_percent: float = 0.0,
     generator_cpu_percent: float = 0.0,
-    users: tuple[int, int] | None = None,
-    little: Little | None = None,
-    visits: tuple[int, int, int] | None = None,
-    counts: tuple[int, int, int] | None = None,
 ) -> list[str]:
-    """Why a step proves nothing, each reason with its figure; empty when the step is fit.
+    """Why a step's latencies are upper bounds, each reason with its figure; empty if they are not.
 
-    `sent_late`: how many ms late open load's visits were sent, and the limit. `users`: asked for, present.
-    `visits` of open load: planned, sent, dropped. `counts`: requests that the client got an answer to, that
-    the server took, that the client sent.
+    `sent_late`: how many ms late open load's visits were sent, and the limit. Latencies include that wait.
     """
     reasons = []
     if lag_p99_ms > MOST_LAG_MS:
@@ -108,6 +124,31 @@ def unfit_reasons(
         reasons.append(
             f"the load generator used {generator_cpu_percent:.0f} % of its core"
             f" (at most {MOST_GENERATOR_CPU:g} %)"
+        )
+    return reasons
+
+
+def unfit_reasons(
+    *,
+    not_sent: float = 0.0,
+    users: tuple[int, int] | None = None,
+    little: Little | None = None,
+    visits: tuple[int, int, int] | None = None,
+    counts: tuple[int, int, int] | None = None,
+    put_off: Sequence[str] = (),
+) -> list[str]:
+    """Why a step proves nothing, each reason with its figure; empty when the step is fit.
+
+    `not_sent`: the share of closed load. `users`: asked for, present. `visits` of open load: planned, sent,
+    dropped. `counts`: requests that the client got an answer to, that the server took, that the client sent.
+    `put_off`: how the backlog grew in a slowed step. Jobs that wait don't compete with the requests, which
+    may be faster for it.
+    """
+    reasons = []
+    if not_sent > MOST_NOT_SENT:
+        reasons.append(
+            f"the load generator was so late that it sent about {percent(not_sent)} less than its users would"
+            f" have (at most {percent(MOST_NOT_SENT)})"
         )
     if users and users[0] != users[1]:
         reasons.append(f"{users[1]} of {users[0]} users were there")
@@ -129,7 +170,7 @@ def unfit_reasons(
                 f"the web server took {taken} requests, but the load generator sent {sent}"
                 f" and got {answered} answers"
             )
-    return reasons
+    return reasons + [f"{grew}: the work was put off" for grew in put_off]
 
 
 def unsteady_reasons(
@@ -148,12 +189,18 @@ def unsteady_reasons(
         drifted = max(before, after) > MOST_DRIFT * min(before, after)
         if drifted and abs(rank_sum_z(first, second)) > SURE:
             reasons.append(f"the median of {name} went from {before:.0f} to {after:.0f} ms")
+    return reasons + growth(backlogs)
+
+
+def growth(backlogs: Sequence[int]) -> list[str]:
+    """How the backlog of waiting jobs grew from the first half of the measured time to the second."""
     middle = len(backlogs) // 2
-    if middle:
-        early, late = (sum(part) / len(part) for part in (backlogs[:middle], backlogs[middle:]))
-        if late > MOST_DRIFT * early + 5:
-            reasons.append(f"the backlog grew from {early:.0f} to {late:.0f} jobs")
-    return reasons
+    if not middle:
+        return []
+    early, late = (sum(part) / len(part) for part in (backlogs[:middle], backlogs[middle:]))
+    if late <= MOST_DRIFT * early + 5:
+        return []
+    return [f"the backlog grew from {early:.0f} to {late:.0f} jobs"]
 
 
 def rank_sum_z(first: Sequence[float], second: Sequence[float]) -> float:

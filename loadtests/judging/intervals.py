@@ -13,6 +13,7 @@ from functools import lru_cache
 CONFIDENCE = 0.95
 
 
+@lru_cache(1000)  # a search asks again and again for what was measured
 def clopper_pearson(over: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The exact two-sided interval `(low, high)` for a share seen as `over` out of `of` (at least 1).
 

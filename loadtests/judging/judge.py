@@ -5,7 +5,8 @@ report of a file of requests, `compare`, and the floor. So they can't contradict
 
 A group of requests *kept* the rule if the 95 % interval of its share over the rule lies within what is
 allowed, *broke* it if the interval lies above, and is *undecided* if the interval spans the limit. A load
-that is itself in doubt proves nothing: it is *not fit*.
+that is itself in doubt proves nothing: it is *not fit*. One that was slowed by its machine or its generator
+can prove only that the rule was kept.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,15 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
-from loadtests.judging.fitness import MOST_SENT_LATE, sent_late_ms, unfit_reasons
-from loadtests.judging.rule import more_needed, word_of
+from loadtests.judging.alignment import clock_doubt
+from loadtests.judging.fitness import (
+    MOST_SENT_LATE,
+    not_sent,
+    sent_late_ms,
+    slowed_reasons,
+    unfit_reasons,
+)
+from loadtests.judging.rule import excused, more_needed, word_of
 from loadtests.judging.samples import by_group, nearest_rank, summarise
 from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
@@ -31,6 +39,7 @@ class GroupVerdict:
     summary: Summary
     word: Word | Literal["visit"]  # visit: its rows are whole visits, to which the rule does not apply
     more: int | None = None  # undecided: about how many more requests would decide, if known
+    excused: bool = False  # undecided: over the limit, but that may be the machine's doing
 
 
 class Health(NamedTuple):
@@ -52,6 +61,7 @@ class StageVerdict:
     groups: tuple[GroupVerdict, ...]
     health: Health | None  # None: it was not sampled
     doubts: tuple[str, ...]  # why the load is not fit; empty if it is
+    slowed: tuple[str, ...]  # why its latencies are upper bounds; empty if they are not
 
     @property
     def status(self) -> Status:
@@ -113,27 +123,43 @@ def judge_window(
     """
     until = recording.judged_until(start, end)
     rows = in_window(recording.rows, start, until)
-    groups = tuple(_judge_group(group, members, recording) for group, members in by_group(rows).items())
     health = health_of(recording, start, end)
-    found = tuple(
-        _doubts(recording, rows, health, None if users is None else (users, recording.users_at(end)))
+    slowed = tuple(_slowed(recording, rows, health)) if health else ()
+    there = None if users is None else (users, recording.users_at(end))
+    late = _not_sent(recording, rows, start, until) if slowed and not recording.open else 0.0
+    return StageVerdict(
+        stage=stage,
+        start=start,
+        end=until,
+        rows=rows,
+        groups=tuple(
+            _judge_group(group, members, recording, bool(slowed)) for group, members in by_group(rows).items()
+        ),
+        health=health,
+        doubts=tuple(_doubts(recording, rows, health, there, late)),
+        slowed=slowed,
     )
-    return StageVerdict(stage, start, until, rows, groups, health, found)
 
 
-def _judge_group(group: str, rows: Sequence[Row], recording: Recording) -> GroupVerdict:
+def _judge_group(group: str, rows: Sequence[Row], recording: Recording, slowed: bool) -> GroupVerdict:
     summary = summarise(rows, recording.ended_s, recording.rule_ms)
     if group in recording.visits:
         return GroupVerdict(group, summary, "visit")
-    counts = summary["over"], summary["judged"], recording.most_over
+    counts = summary["over"], summary["judged"], recording.most_over, slowed
     word = word_of(*counts)
-    return GroupVerdict(group, summary, word, more_needed(*counts) if word == "undecided" else None)
+    if word != "undecided":
+        return GroupVerdict(group, summary, word)
+    return GroupVerdict(group, summary, word, more_needed(*counts), excused(*counts))
 
 
 def health_of(recording: Recording, start: float, end: float) -> Health | None:
     """The generator's health from `start` to `end` (seconds); None if it was not sampled."""
-    lags, cpu = [lag.ms for lag in recording.lag if start <= lag.at < end], recording.cpu(start, end)
+    lags, cpu = _lags(recording, start, end), recording.cpu(start, end)
     return Health(nearest_rank(lags, 99), *cpu) if lags and cpu else None
+
+
+def _lags(recording: Recording, start: float, end: float) -> list[float]:
+    return [lag.ms for lag in recording.lag if start <= lag.at < end]
 
 
 def _requests(recording: Recording, rows: Iterable[Row]) -> Iterable[Row]:
@@ -141,13 +167,31 @@ def _requests(recording: Recording, rows: Iterable[Row]) -> Iterable[Row]:
     return (row for row in rows if row.group not in recording.visits)
 
 
+def _slowed(recording: Recording, rows: Sequence[Row], health: Health) -> list[str]:
+    """Why the latencies of these rows are upper bounds."""
+    on_time = recording.open and not recording.connections
+    late = (sent_late_ms(rows), MOST_SENT_LATE * recording.rule_ms) if on_time else (0.0, 0.0)
+    return slowed_reasons(**health._asdict(), sent_late=late)
+
+
+def _not_sent(recording: Recording, rows: Sequence[Row], start: float, end: float) -> float:
+    """The share of closed load that a late generator did not send."""
+    return not_sent(_requests(recording, rows), _lags(recording, start, end), end - start)
+
+
 def _doubts(
-    recording: Recording, rows: Sequence[Row], health: Health | None, users: tuple[int, int] | None
+    recording: Recording,
+    rows: Sequence[Row],
+    health: Health | None,
+    users: tuple[int, int] | None,
+    late: float,
 ) -> list[str]:
     """Why these rows prove nothing, as far as the recording shows. `users`: asked for, present."""
     reasons = list(recording.faults)
     if lost := recording.processes_lost:
         reasons.append(f"{counted(lost, 'load generator')} did not report")
+    if doubt := clock_doubt(recording):
+        reasons.append(doubt)
     if not rows:
         return [*reasons, "nothing was measured"]
     if absent := nothing_there(_requests(recording, rows)):
@@ -155,10 +199,8 @@ def _doubts(
     if health is None:
         return [*reasons, "the load generator was so late that its lag was never sampled"]
     arrivals = recording.arrivals if not recording.stages else None  # counted over all stages
-    on_time = recording.open and not recording.connections
     return reasons + unfit_reasons(
-        **health._asdict(),
-        sent_late=(sent_late_ms(rows), MOST_SENT_LATE * recording.rule_ms) if on_time else (0.0, 0.0),
+        not_sent=late,
         users=users,
         visits=(arrivals.planned, arrivals.sent, arrivals.dropped) if arrivals else None,
     )

@@ -14,7 +14,7 @@ from loadtests.judging.intervals import student_t
 from loadtests.judging.rule import rule_of
 from loadtests.records.figures import Figure, FigureKey, GroupFigures, Summary
 from loadtests.records.recording import Model
-from loadtests.records.steps import APPS, About, App, Point, Step
+from loadtests.records.steps import APPS, About, App, Point, Step, counting
 
 ConditionKey = tuple[App, Model, int | None, float | None, int, int, int]
 
@@ -30,7 +30,8 @@ def condition_key(about: About) -> ConditionKey:
 def points(steps: Sequence[Step]) -> list[Point]:
     """A point for each condition, as results.json holds them: by app, slots, workers, threads, then by load.
 
-    Unfit repeats are left out; a point without a fit one has no figures. A burst is not a sustained load, and
+    Unfit repeats are left out, and so are slowed ones beside sound ones; a point without a fit one has no
+    figures. If all fit ones were slowed, its figures are upper bounds. A burst is not a sustained load, and
     has no point.
     """
     conditions: dict[ConditionKey, list[int]] = {}
@@ -47,9 +48,10 @@ def _order(point: Point) -> tuple[object, ...]:
 
 
 def _point(steps: Sequence[Step], indices: list[int]) -> Point:
-    fit, first = [steps[index] for index in indices if steps[index]["fit"]], steps[indices[0]]
+    fit, first = counting([steps[index] for index in indices]), steps[indices[0]]
+    slowed = list(dict.fromkeys(reason for step in fit for reason in step["slowed_reasons"]))
     submit, browse, content = (
-        _group([step[group] for step in fit]) for group in ("submit", "browse", "content")
+        _group([step[group] for step in fit], bool(slowed)) for group in ("submit", "browse", "content")
     )
     return Point(
         app=first["app"],
@@ -62,6 +64,7 @@ def _point(steps: Sequence[Step], indices: list[int]) -> Point:
         steps=indices,
         fit_repeats=len(fit),
         fit=bool(fit),
+        slowed_reasons=slowed,
         steady=all(step["steady"] for step in fit),
         submit=submit,
         browse=browse,
@@ -69,15 +72,16 @@ def _point(steps: Sequence[Step], indices: list[int]) -> Point:
         achieved_per_s=together(
             [Figure(value=step["achieved_per_s"], low=None, high=None, lower_bound=False) for step in fit]
         ),
-        rule=rule_of({"submit": submit, "browse": browse}),
+        rule=rule_of({"submit": submit, "browse": browse}, bool(slowed)),
     )
 
 
-def _group(summaries: Sequence[Summary]) -> GroupFigures:
+def _group(summaries: Sequence[Summary], slowed: bool) -> GroupFigures:
     """The figures of one group of requests, over all repeats."""
 
     def figure(key: FigureKey, most: float = math.inf) -> Figure | None:
-        return together([found for summary in summaries if (found := figure_of(summary, key))], most)
+        found = together([found for summary in summaries if (found := figure_of(summary, key))], most)
+        return upper_bound(found) if found and slowed else found
 
     return GroupFigures(
         p50_ms=figure("p50_ms"),
@@ -104,6 +108,17 @@ def figure_of(summary: Summary, key: FigureKey) -> Figure | None:
     }
     low, high = intervals.get(key) or (None, None)
     return Figure(value=value, low=low, high=high, lower_bound=key in summary["lower_bounds"])
+
+
+def upper_bound(figure: Figure) -> Figure:
+    """A figure of slowed requests: the app's own may be anything below."""
+    return Figure(
+        value=figure["value"],
+        low=None,
+        high=figure["high"],
+        lower_bound=figure["lower_bound"],
+        upper_bound=True,
+    )
 
 
 def together(repeats: Sequence[Figure], most: float = math.inf) -> Figure | None:

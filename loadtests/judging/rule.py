@@ -2,7 +2,8 @@
 
 The rule: "avoid web requests which run longer than 500ms" (Heroku's documentation on background jobs). A
 group of requests keeps it if at most 1 % of them took longer, or failed. The verdict is *kept* or *broken* if
-the 95 % interval of that share lies on one side of the limit, and *undecided* if it spans the limit.
+the 95 % interval of that share lies on one side of the limit, and *undecided* if it spans the limit. Requests
+that were slowed (fitness.py) can prove only that the rule was kept: over the limit they are undecided.
 """
 
 from collections.abc import Iterable
@@ -35,12 +36,17 @@ class RuledGroups(TypedDict, Generic[C]):
     browse: C
 
 
-def word_of(over: int, judged: int, most_over: float = MOST_OVER) -> Word:
+def word_of(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> Word:
     """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
     if not judged:
         return "undecided"
     low, high = clopper_pearson(over, judged)
-    return "kept" if high <= most_over else "broken" if low > most_over else "undecided"
+    return "kept" if high <= most_over else "broken" if low > most_over and not slowed else "undecided"
+
+
+def excused(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> bool:
+    """True if the share is over the limit, but may be the machine's doing: more requests won't decide."""
+    return slowed and over > most_over * judged
 
 
 def all_of(words: Iterable[Word]) -> Word:
@@ -49,9 +55,9 @@ def all_of(words: Iterable[Word]) -> Word:
     return "broken" if "broken" in found else "kept" if found == {"kept"} else "undecided"
 
 
-def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | None:
+def more_needed(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> int | None:
     """About how many more requests like those so far would decide; None if that can't be said."""
-    if not judged:
+    if not judged or excused(over, judged, most_over, slowed):
         return None
 
     def decides(count: int) -> bool:
@@ -69,9 +75,18 @@ def more_needed(over: int, judged: int, most_over: float = MOST_OVER) -> int | N
     return max(1, high - judged)
 
 
-def rule_of(step: RuledGroups[C]) -> Word:
+def rule_of(step: RuledGroups[C], slowed: bool = False) -> Word:
     """What a step, or all repeats of a point together, prove about the groups of RULED that it has."""
-    return all_of(word_of(step[group]["over"], step[group]["judged"]) for group in _measured(step))
+    return all_of(
+        word_of(step[group]["over"], step[group]["judged"], slowed=slowed) for group in _measured(step)
+    )
+
+
+def is_excused(step: RuledGroups[C], slowed: bool) -> bool:
+    """True if a group of a step or a point is over the limit, but that may be the machine's doing."""
+    return any(
+        excused(step[group]["over"], step[group]["judged"], slowed=slowed) for group in _measured(step)
+    )
 
 
 def broken_shares(step: RuledGroups[C]) -> dict[Ruled, float]:

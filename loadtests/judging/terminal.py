@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
+from loadtests.judging.alignment import clock_note
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict
 from loadtests.judging.samples import by_group, summarise, title
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.wording import counted, figure, percent, share_interval, visits
+from loadtests.wording import EXCUSE, counted, figure, percent, share_interval, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
-NAIVE = "  from the sending"
+FROM_SENDING = "  from the sending"
 
 
 def verdict_text(judgement: Judgement) -> str:
@@ -27,6 +28,8 @@ def verdict_text(judgement: Judgement) -> str:
     if resent := recording.resent:
         was = "was" if resent == 1 else "were"
         text += f"\n{counted(resent, 'request')} {was} sent twice: the server had closed the idle connection."
+    if note := clock_note(recording):
+        text += f"\n{note}"
     return text
 
 
@@ -55,7 +58,9 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
         said = [f"{rule}: {word}."]
         said += [f"  {_reason(each)}" for each in ruled if each.word == word]
     if verdict.doubts:
-        said.append(f"But this proves nothing: {'; '.join(verdict.doubts)}.")
+        said.append(f"But this proves nothing: {'; '.join([*verdict.doubts, *verdict.slowed])}.")
+    elif verdict.slowed:
+        said.append(f"Its latencies are upper bounds: {'; '.join(verdict.slowed)}.")
     return said
 
 
@@ -67,6 +72,8 @@ def _reason(verdict: GroupVerdict) -> str:
     said = f"{title(verdict.group)} {percent(share)} (95 % interval {share_interval(interval)})"
     if verdict.word != "undecided":
         return said
+    if verdict.excused:
+        return f"{said}: {EXCUSE}"
     if verdict.more is None:
         return f"{said}: too close to the limit for any practical number of requests to decide"
     return f"{said}: about {verdict.more} more requests would decide"
@@ -86,7 +93,7 @@ def run_table(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
         if naive:
             said = summarise(members, ended, rule_ms, naive=True)
             if _says_something_else(figures, said):
-                lines.append(_line(NAIVE, said))
+                lines.append(_line(FROM_SENDING, said))
     return "\n".join(lines)
 
 

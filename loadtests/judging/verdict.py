@@ -3,15 +3,27 @@
 The verdict is on points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from loadtests.judging.points import points
-from loadtests.judging.rule import RULED, all_of, broken_shares, more_needed
+from loadtests.judging.rule import all_of, broken_shares, is_excused
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Word
 from loadtests.records.results import RunVerdict, Settings
-from loadtests.records.steps import APPS, READERS, App, Capacity, LoadKey, Point, Step, Swept, load_of
+from loadtests.records.steps import (
+    APPS,
+    READERS,
+    App,
+    Capacity,
+    LoadKey,
+    Point,
+    Step,
+    Swept,
+    counting,
+    load_of,
+    reasons_of,
+    sound,
+)
 from loadtests.status import Status
 from loadtests.wording import (
     HOW,
@@ -34,9 +46,10 @@ TOLD_FIRST: tuple[App, ...] = ("queued", "sync", "host")
 def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdict:
     """The exit status, the sentence, and the most users with whom each app kept the rule (None: with none).
 
-    The status is 3 if a condition was measured and no repeat of it is fit (or nothing was measured): such a
-    run proves nothing. Otherwise it is 0 if the queued app, or the only one measured, kept the rule at every
-    point, 1 if it broke it at one, and 4 if there were too few requests to say. A load that kept the rule
+    The status is about the queued app, or the only one measured. Where its loads were given, it is 0 if it
+    kept the rule at every point, and 1 if it broke it at one. Where its limit was searched for, it is 0 if it
+    kept the rule at one, and 1 if it broke it with the smallest load: that it breaks it somewhere is no
+    failure. It is 4 where neither is proved, and 3 if no point can be judged. A load that kept the rule
     speaks for the smaller ones, since less load makes no request slower. `settings` are those of
     results.json: the first of its slots, workers and threads are the default, which the most users are for;
     without them the first step's are.
@@ -44,18 +57,16 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
     all_points = points(steps)
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
     judged = [point for point in all_points if apps and point["app"] == apps[0]]
-    if not all_points or not all(point["fit"] for point in all_points):
-        status = Status.UNFIT
-    else:
-        status = _status(judged)
+    status = _status(judged, bool(settings and settings.get("search")))
     usual = [point for point in all_points if is_default(point, steps, settings)]
     told = [
-        _no_verdict(steps, all_points),
-        _headline(usual, apps, settings),
+        _no_verdict(steps, judged) if status == Status.UNFIT else "",
+        _headline(steps, usual, apps, settings),
         _worst(usual, apps, settings),
-        _open_load(usual, apps, settings),
+        _open_load(steps, usual, apps, settings),
         _sweep(all_points, usual, apps, settings),
-        _left_out(steps, all_points),
+        _upper_bounds(steps, all_points),
+        _left_out(steps, all_points) if status != Status.UNFIT else "",
     ]
     named = [app for app in APPS if app in READERS or app in apps]
     most_users: dict[str, int | None] = {
@@ -64,38 +75,22 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
     return RunVerdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
 
 
-def worth_repeating(steps: Sequence[Step], repeats: int) -> int | None:
-    """The step of the judged app whose verdict a few more `repeats` would decide, as an index into `steps`.
-
-    It is the largest load, which speaks for all others; None if all is decided, or more would hardly help.
-    """
-    app = next((app for app in TOLD_FIRST if any(step["app"] == app for step in steps)), None)
-    for series in _series([point for point in points(steps) if point["app"] == app]):
-        if _series_word(series) != "undecided" or not series[-1]["fit"]:
-            continue
-        largest = series[-1]
-        counts = [(largest[group]["over"], largest[group]["judged"]) for group in RULED]
-        needed = [
-            (more_needed(over, judged) or math.inf) / (judged / largest["fit_repeats"])
-            for over, judged in counts
-            if judged
-        ]
-        if needed and max(needed) <= repeats:
-            return int(largest["steps"][0])
-    return None
-
-
-def _status(judged: Sequence[Point]) -> Status:
-    """Of points that are all fit."""
-    word = all_of(_series_word(each) for each in _series(judged))
+def _status(judged: Sequence[Point], search: bool) -> Status:
+    if not any(point["fit"] for point in judged):
+        return Status.UNFIT
+    word = all_of(
+        _limit_word(series) if search and series[0]["model"] == "closed" else _series_word(series)
+        for series in series_of(judged)
+    )
     return {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED}[word]
 
 
-def _series(measured: Sequence[Point]) -> list[list[Point]]:
-    """Points of one app that differ in their load alone, the smallest load first."""
+def series_of(measured: Sequence[Point]) -> list[list[Point]]:
+    """Points that differ in their load alone, the smallest load first."""
     series: dict[tuple[object, ...], list[Point]] = {}
     for point in sorted(measured, key=load_of):
-        series.setdefault((point["model"], *(point[key] for key in SWEPT)), []).append(point)
+        capacity = (point[key] for key in SWEPT)
+        series.setdefault((point["app"], point["model"], *capacity), []).append(point)
     return list(series.values())
 
 
@@ -103,6 +98,14 @@ def _series_word(series: Sequence[Point]) -> Word:
     """What growing loads prove: the largest one speaks for those that are undecided."""
     words: list[Word] = [point["rule"] for point in series]
     return "broken" if "broken" in words else words[-1]
+
+
+def _limit_word(series: Sequence[Point]) -> Word:
+    """What a search proves: kept if any load is held, broken if not even the smallest one."""
+    if held(series, "users") is not None:
+        return "kept"
+    smallest = next((point for point in series if point["fit"]), None)
+    return "broken" if smallest and smallest["rule"] == "broken" else "undecided"
 
 
 def is_default(given: Capacity, steps: Sequence[Step], settings: Settings | None) -> bool:
@@ -146,14 +149,18 @@ def _by_load(measured: Iterable[Point], key: LoadKey) -> list[Point]:
     return sorted((point for point in measured if point["fit"] and point[key] is not None), key=load_of)
 
 
-def _headline(usual: Sequence[Point], apps: Sequence[App], settings: Settings | None) -> str:
+def _headline(
+    steps: Sequence[Step], usual: Sequence[Point], apps: Sequence[App], settings: Settings | None
+) -> str:
     """How many users each app holds: "The queued app kept the rule of 500 ms up to 20 users; ..."."""
-    return _sentence(list(_held_by_each(usual, apps, settings, "users")))
+    return _sentence(list(_held_by_each(steps, usual, apps, settings, "users")))
 
 
-def _open_load(usual: Sequence[Point], apps: Sequence[App], settings: Settings | None) -> str:
+def _open_load(
+    steps: Sequence[Step], usual: Sequence[Point], apps: Sequence[App], settings: Settings | None
+) -> str:
     """The same for open load, in visits a second."""
-    held_by_each = list(_held_by_each(usual, apps, settings, "rate_per_s"))
+    held_by_each = list(_held_by_each(steps, usual, apps, settings, "rate_per_s"))
     return _sentence(["in open load " + held_by_each[0], *held_by_each[1:]]) if held_by_each else ""
 
 
@@ -163,7 +170,11 @@ def _sentence(parts: Sequence[str]) -> str:
 
 
 def _held_by_each(
-    usual: Sequence[Point], apps: Sequence[App], settings: Settings | None, key: LoadKey
+    steps: Sequence[Step],
+    usual: Sequence[Point],
+    apps: Sequence[App],
+    settings: Settings | None,
+    key: LoadKey,
 ) -> Iterator[str]:
     rule = f"the rule of {duration(settings.get('rule_ms', RULE_MS) if settings else RULE_MS)}"
     for app in apps:
@@ -173,20 +184,43 @@ def _held_by_each(
             continue
         name, most = app_name(app, _host(settings)), held(tried, key)
         broke = next((point for point in fit if point["rule"] == "broken"), None)
-        few = "there were too few requests to say"
         if most is not None:
-            limit = "tried" if len(fit) == len(tried) else "that can be judged"
-            more = f", the most {limit}" if most == load_of(fit[-1]) else ""
-            if broke is None and not more:
-                more = f", and with {load(fit[-1])} {few}"
-            yield f"{name} kept {rule} up to {said_load(most, key)}{more}"
+            more = [point for point in sorted(tried, key=load_of) if load_of(point) > most]
+            if broke:
+                end = f"up to {said_load(most, key)}, and broke it with {load(broke)}"
+            elif not more:
+                end = f"up to {said_load(most, key)}, the most tried"
+            elif any(_was_full(steps, point) for point in more):
+                end = f"with at least {said_load(most, key)}: there this machine ends"
+            elif more[-1]["fit"]:
+                end = f"up to {said_load(most, key)}, and with {load(more[-1])} {unsure(more[-1:])}"
+            else:
+                end = f"up to {said_load(most, key)}, the most that can be judged"
+            yield f"{name} kept {rule} {end}"
         elif broke is None:
-            yield f"{few} whether {name} kept {rule}"
+            yield f"{unsure(fit)} whether {name} kept {rule}"
         elif broke is fit[0]:
             yield f"{name} broke {rule} even with {load(broke)}"
         else:
-            yield f"{name} broke {rule} with {load(broke)}, and with less {few}"
+            yield f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit[: fit.index(broke)])}"
         rule = "it"
+
+
+def is_doubtful(point: Point) -> bool:
+    """True if a load could not be judged, but not for want of requests: not fit, or slowed and over."""
+    return not point["fit"] or is_excused(point, bool(point["slowed_reasons"]))
+
+
+def _was_full(steps: Sequence[Step], point: Point) -> bool:
+    """Whether a load could not be judged because the machine, or the load generator, could do no more."""
+    return is_doubtful(point) and any(steps[index]["slowed_reasons"] for index in point["steps"])
+
+
+def unsure(measured: Iterable[Point]) -> str:
+    """Why these points, of which one at least is undecided, leave it open whether the rule was kept."""
+    if any(is_excused(point, bool(point["slowed_reasons"])) for point in measured):
+        return "the machine or the load generator was too busy to say"
+    return "there were too few requests to say"
 
 
 def said_load(much: float, key: LoadKey) -> str:
@@ -237,38 +271,45 @@ def _sweep(
     return _sentence(told)
 
 
-def _no_verdict(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
-    """Why there is no verdict; empty if there is one."""
-    if not all_points:
+def _no_verdict(steps: Sequence[Step], judged: Sequence[Point]) -> str:
+    """Why there is no verdict."""
+    if not judged:
         return "No step was measured."
-    lost = [point for point in all_points if not point["fit"]]
-    if not lost:
-        return ""
-    count = f"{len(lost)} of its {counted(len(all_points), 'point')}"
-    example = _example(steps[lost[0]["steps"][0]])
-    return f"This run is not fit for a verdict: {count} did not measure the apps alone ({example})."
+    example = _example(steps[judged[0]["steps"][0]])
+    return f"This run is not fit for a verdict: no load was the one asked for ({example})."
 
 
 def _left_out(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
-    """Which unfit repeats the fit points leave out; empty if none."""
-    repeats = [steps[index] for point in all_points if point["fit"] for index in point["steps"]]
-    unfit = [step for step in repeats if not step["fit"]]
-    if not unfit:
+    """Which measurements no point is made from; empty if none."""
+    repeats = [[steps[index] for index in point["steps"]] for point in all_points]
+    left_out = [step for each in repeats for step in each if step not in counting(each)]
+    if not left_out:
         return ""
-    return f"Left out: {len(unfit)} of {counted(len(repeats), 'measurement')} not fit ({_example(unfit[0])})."
+    count = f"{len(left_out)} of {counted(sum(map(len, repeats)), 'measurement')}"
+    return f"Left out: {count}, slowed or not fit ({_example(left_out[-1])})."
+
+
+def _upper_bounds(steps: Sequence[Step], all_points: Sequence[Point]) -> str:
+    """Which points' figures are upper bounds; empty if none."""
+    slowed = [point for point in all_points if point["fit"] and not sound(point)]
+    if not slowed:
+        return ""
+    first = next(step for index in slowed[0]["steps"] if (step := steps[index])["fit"])
+    count = f"{len(slowed)} of {counted(len(all_points), 'point')}"
+    return f"The latencies of {count} are upper bounds ({_example(first)})."
 
 
 def _example(step: Step) -> str:
-    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(step['unfit_reasons'])}"
+    return f"{SHORT[step['app']]}, {load(step)}: {'; '.join(reasons_of(step))}"
 
 
 def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[App, Step]:
-    """For each app, its step with the most users at which every measured app is fit; may be empty.
+    """For each app, its step with the most users at which every measured app is sound; may be empty.
 
-    Closed load only, with the default slots, workers and threads; of several repeats, the first fit one.
+    Closed load only, with the default slots, workers and threads; of several repeats, the first sound one.
     """
     return {
-        app: next(steps[index] for index in point["steps"] if steps[index]["fit"])
+        app: next(steps[index] for index in point["steps"] if sound(steps[index]))
         for app, point in _comparable_points(steps, settings).items()
     }
 
@@ -276,9 +317,9 @@ def comparable(steps: Sequence[Step], settings: Settings | None = None) -> dict[
 def _comparable_points(steps: Sequence[Step], settings: Settings | None) -> dict[App, Point]:
     closed = [p for p in points(steps) if p["users"] is not None and is_default(p, steps, settings)]
     measured = [app for app in APPS if any(point["app"] == app for point in closed)]
-    fit = {app: {load_of(p): p for p in closed if p["app"] == app and p["fit"]} for app in measured}
-    common = set.intersection(*(set(fit[app]) for app in measured)) if measured else set()
-    return {app: fit[app][max(common)] for app in measured} if common else {}
+    found = {app: {load_of(p): p for p in closed if p["app"] == app and sound(p)} for app in measured}
+    common = set.intersection(*(set(found[app]) for app in measured)) if measured else set()
+    return {app: found[app][max(common)] for app in measured} if common else {}
 
 
 def finding(steps: Sequence[Step], settings: Settings | None = None) -> str:

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from loadtests.records.constants import BURST_AT
 from loadtests.records.predictions import Drained
 from loadtests.records.results import Measured
-from loadtests.records.steps import Look, QueueSide, Step
+from loadtests.records.steps import Look, QueueSide, Step, sound
 from loadtests.theory import drain_time
 
 __all__ = ["burst"]
 
 
 def burst(results: Measured) -> Drained | None:
-    """How long the backlog took to drain in the fit burst step of results.json, predicted and measured.
+    """How long the backlog took to drain in the sound burst step of results.json, predicted and measured.
 
     None if there is no such step. Seconds from the burst until no more jobs wait than before it; None if that
     never happens, or was not observed.
     """
     for step in results["steps"]:
         jobs, queue = step.get("burst"), step["queue"]
-        if jobs and queue and step["fit"]:
+        if jobs and queue and sound(step):
             return Drained(
                 jobs=jobs,
                 predicted_s=_predicted(step, queue, jobs, results["settings"]["measure_s"]),

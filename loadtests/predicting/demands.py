@@ -86,12 +86,12 @@ def polling(load: float, steps: Sequence[Step], found: Demands) -> Polling | Non
     if not polls:
         return Polling(load, 0.0, 0.0)
     contents = [step["content"]["mean_ms"] for step in steps if step["content"]["mean_ms"] is not None]
-    posts = [step["submit"]["mean_ms"] for step in steps if step["submit"]["mean_ms"] is not None]
-    if not contents or not posts:
+    answered = [step["submit"]["mean_ms"] for step in steps if step["submit"]["mean_ms"] is not None]
+    if not contents or not answered:
         return None
-    post = math.fsum(posts) / len(posts) / 1000
+    submit = math.fsum(answered) / len(answered) / 1000
     visit = _work(found, 0.0, SUBMITTERS, Polling(load, polls, 0.0)).submit_visit
-    requests = visit.demand + visit.requests * max(0.0, post - found.mean["submit"])
+    requests = visit.demand + visit.requests * max(0.0, submit - found.mean["submit"])
     return Polling(load, polls, max(0.0, math.fsum(contents) / len(contents) / 1000 - requests))
 
 
@@ -105,7 +105,7 @@ def _work(found: Demands, think: float, submitters: float, polled: Polling) -> W
     return Workload(
         think=think,
         submitters=submitters,
-        post=found.mean["submit"],
+        submit=found.mean["submit"],
         page=page,
         browse=_browse(found, polled.polls),
         poll=found.mean.get("poll", 0.0),

@@ -19,7 +19,7 @@ from loadtests.predicting.simulation import (
     simulate_open,
 )
 from loadtests.predicting.visitmodel import (
-    Prediction,
+    ExpectedSubmit,
     asked_per_user,
     knee_users,
     predict_closed,
@@ -27,11 +27,11 @@ from loadtests.predicting.visitmodel import (
     saturation,
 )
 from loadtests.predicting.workload import Workload
-from loadtests.records.constants import OVERRUN_SECONDS
+from loadtests.records.constants import OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.predictions import At, Curve, MeasuredBeside, Predicted, SimulatedFigures, Theory
 from loadtests.records.recording import Model
 from loadtests.records.results import Measured, Settings
-from loadtests.records.steps import LOAD_KEYS, READERS, App, Point, Step, load_of
+from loadtests.records.steps import LOAD_KEYS, READERS, App, Point, Step, load_of, sound
 from loadtests.theory import OpenLoad
 
 __all__ = ["predict"]
@@ -53,8 +53,8 @@ REQUESTS = 20_000  # simulated for each point
 def predict(results: Measured) -> Theory | None:
     """The `theory` of results.json from its settings, steps and points; None if there is nothing to predict.
 
-    A curve for each app, load model and number of slots, with the default workers and threads. It needs a fit
-    step, and a web server that timed its requests, which one given by --host does not.
+    A curve for each app, load model and number of slots, with the default workers and threads. It needs a
+    sound step, and a web server that timed its requests, which one given by --host does not.
     """
     curves = [
         _curve(results, app, model, slots)
@@ -81,7 +81,7 @@ class _Curve:
     def work(self, load: float) -> Workload:
         return workload(self.found, self.settings, self.polled, load)
 
-    def prediction(self, load: float) -> Prediction:
+    def prediction(self, load: float) -> ExpectedSubmit:
         if self.model == "closed":
             return predict_closed(self.work(load), self.slots, round(load))
         return predict_open(self.work(load), self.slots, load)
@@ -103,15 +103,15 @@ class _Curve:
             allen_cunneen_mean_ms=self._allen_cunneen(about),
         )
 
-    def _allen_cunneen(self, about: Prediction) -> float | None:
+    def _allen_cunneen(self, about: ExpectedSubmit) -> float | None:
         scv = self.found.scv_of_all
         if scv is None or not isinstance(about.load, OpenLoad):
             return None
-        return _ms(about.load.wait_allen_cunneen(1.0, scv) + about.post)
+        return _ms(about.load.wait_allen_cunneen(1.0, scv) + about.submit)
 
     def simulated(self, load: float) -> SimulatedFigures | None:
         settings = self.settings
-        closed, ramp = self.model == "closed", settings["ramp_users_per_s"]
+        closed, ramp = self.model == "closed", ramp_per_s(load)
         period = Period(
             warmup=settings["warmup_s"] + (load / ramp if closed else 0.0),
             ramp=ramp,
@@ -128,26 +128,25 @@ class _Curve:
 
     def _draws(self) -> dict[str, Draw]:
         """How long requests hold a slot: from the mix, or with the measured mean and spread, if known."""
-        named = {"post": "submit", "page": "page", "poll": "poll"}
         draws = {
-            kind: lognormal(self.found.mean[counted], self.found.scv[counted])
-            for kind, counted in named.items()
-            if counted in self.found.scv
+            kind: lognormal(self.found.mean[kind], self.found.scv[kind])
+            for kind in ("submit", "page", "poll")
+            if kind in self.found.scv
         }
         if self.app == "sync":
             settings, mean = self.settings, self.found.mean["submit"]
-            draws["post"] = feed_service(settings["mix"], settings["deadline_s"], mean)
+            draws["submit"] = feed_service(settings["mix"], settings["deadline_s"], mean)
         return draws
 
 
 def _curve(results: Measured, app: App, model: Model, slots: int) -> Curve | None:
-    """One curve; None if no fit step has the data it needs."""
+    """One curve; None if no sound step has the data it needs."""
     settings, steps = results["settings"], results["steps"]
     usual = settings["workers"][0], settings["threads"][0]
     points = [
         point
         for point in results["points"]
-        if point["fit"]
+        if sound(point)
         and (point["app"], point["model"], point["slots"]) == (app, model, slots)
         and (point["workers"], point["threads"]) == usual
     ]
@@ -207,8 +206,8 @@ def _at(curve: _Curve, point: Point) -> At:
 
 
 def _timed(step: Step) -> bool:
-    """True for a step that is fit and whose web server timed its requests."""
-    return bool(step["fit"] and step["server"] and step["server"]["served"])
+    """True for a step that is sound and whose web server timed its requests."""
+    return bool(sound(step) and step["server"] and step["server"]["served"])
 
 
 def _grid(model: Model, measured: Sequence[float]) -> list[float]:

@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 Draw = Callable[[random.Random], float]  # a time in seconds
-FEEDS = 5000  # feeds of the mix, from which service times are drawn
+MIX_SAMPLE = 5000  # feeds of the mix, from which service times are drawn
 
-POST, PAGE, POLL, BROWSE = ASKED = ("post", "page", "poll", "browse")  # the kinds of request
+SUBMIT, PAGE, POLL, BROWSE = ASKED = ("submit", "page", "poll", "browse")  # the kinds of request
 Event = tuple[float, int, str, int]  # arrival time, visitor, kind, polls still to come
 
 
@@ -57,7 +57,7 @@ class Period:
 class Simulated:
     """What the requests of the measured periods saw. Times in seconds."""
 
-    posts: list[float] = field(default_factory=list)  # response times of POST /feeds
+    submits: list[float] = field(default_factory=list)  # response times of POST /feeds
     waits: list[float] = field(default_factory=list)  # their waits for a slot
     others: list[float] = field(default_factory=list)  # response times of all other requests
     ended: int = 0  # requests that ended within the measured periods
@@ -70,9 +70,9 @@ class Simulated:
 
     def figures(self, rule_ms: float = 500.0) -> SimulatedFigures | None:
         """The figures of POST /feeds, as in results.json; None if none was sent."""
-        if not self.posts:
+        if not self.submits:
             return None
-        ordered = sorted(1000 * seconds for seconds in self.posts)
+        ordered = sorted(1000 * seconds for seconds in self.submits)
         return SimulatedFigures(
             mean_ms=fmean(ordered),
             p50_ms=nearest_rank(ordered, 50),
@@ -102,7 +102,7 @@ def feed_service(mix: Mapping[str, float], deadline: float, mean: float) -> Draw
     is abandoned then. All times are scaled to the measured mean `mean`. If all feeds of the mix respond at
     once, the time is the app's own: exponential.
     """
-    kinds = [kind_of(n, mix) for n in range(FEEDS)]
+    kinds = [kind_of(n, mix) for n in range(MIX_SAMPLE)]
     delays = [
         deadline if kind == "drip" else min(delay_of(kind, n), deadline) for n, kind in enumerate(kinds)
     ]
@@ -110,7 +110,7 @@ def feed_service(mix: Mapping[str, float], deadline: float, mean: float) -> Draw
         return exponential(mean)
     scale = mean / fmean(delays)
     times = [scale * delay for delay in delays]
-    return lambda source: times[int(source.random() * FEEDS)]
+    return lambda source: times[int(source.random() * MIX_SAMPLE)]
 
 
 def simulate_closed(
@@ -123,15 +123,15 @@ def simulate_closed(
 ) -> Simulated:
     """`users` who think before each visit, including the first. The same seed gives the same result.
 
-    `draws` maps the kinds post, page, poll and browse to the time that a request holds a slot; a kind not in
-    it takes an exponential time with the mean in `work`.
+    `draws` maps the kinds submit, page, poll and browse to the time that a request holds a slot; a kind not
+    in it takes an exponential time with the mean in `work`.
     """
     submitters = submitters_among(users, work.submitters)
 
     def begin(step: _Step) -> None:
         for number in range(users):
             step.think(
-                step.source.random() * users / period.ramp, number, POST if number < submitters else BROWSE
+                step.source.random() * users / period.ramp, number, SUBMIT if number < submitters else BROWSE
             )
 
     return _repeated(_Setting(work, slots, _all_draws(work, draws)), begin, period, seed)
@@ -161,7 +161,7 @@ def _repeated(setting: "_Setting", begin: "Callable[[_Step], None]", period: Per
         step = _Step(setting, source)
         begin(step)
         step.run(period, seen)
-        if len(seen.posts) + len(seen.others) >= period.requests:
+        if len(seen.submits) + len(seen.others) >= period.requests:
             break
     return seen
 
@@ -194,7 +194,7 @@ class _Step:
     def arrive(self, now: float) -> None:
         """Schedule the next visitor of open load."""
         assert self.rate
-        asks = POST if self.source.random() < self.work.submitters else BROWSE
+        asks = SUBMIT if self.source.random() < self.work.submitters else BROWSE
         at = now + self.source.expovariate(self.rate)
         heapq.heappush(self.events, (at, next(self.numbers), asks, self._polls(asks)))
 
@@ -208,12 +208,12 @@ class _Step:
             done = begun + self.draws[asks](self.source)
             heapq.heapreplace(self.free_at, done)
             seen.ended += start <= done < end
-            if at >= start and asks == POST:
-                seen.posts.append(min(done, cut) - at)
+            if at >= start and asks == SUBMIT:
+                seen.submits.append(min(done, cut) - at)
                 seen.waits.append(min(begun, cut) - at)
             elif at >= start:
                 seen.others.append(min(done, cut) - at)
-            if self.rate and asks in (POST, BROWSE):
+            if self.rate and asks in (SUBMIT, BROWSE):
                 self.arrive(at)
             self._go_on(done, number, asks, polls)
         seen.seconds += period.measure
@@ -221,16 +221,16 @@ class _Step:
     def _go_on(self, now: float, number: int, asks: str, polls: int) -> None:
         """Schedule the visitor's next request after an answer."""
         work = self.work
-        if asks == POST:
+        if asks == SUBMIT:
             heapq.heappush(self.events, (now, number, PAGE, polls))
         elif asks in (PAGE, POLL) and polls:  # the first page, or a poll before the last
             heapq.heappush(self.events, (now + work.pause / work.polls, number, POLL, polls - 1))
         elif asks == POLL:
             heapq.heappush(self.events, (now, number, PAGE, 0))
         elif not self.rate:
-            self.think(now, number, BROWSE if asks == BROWSE else POST)
+            self.think(now, number, BROWSE if asks == BROWSE else SUBMIT)
 
     def _polls(self, asks: str) -> int:
-        if asks != POST or not self.work.polls:
+        if asks != SUBMIT or not self.work.polls:
             return 0
         return int(self.work.polls + self.source.random())  # the whole number below or above

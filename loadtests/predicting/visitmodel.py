@@ -23,7 +23,7 @@ from loadtests.predicting.workload import Visit, Workload, submitters_among
 from loadtests.theory import ClosedLoad, OpenLoad
 
 __all__ = [
-    "Prediction",
+    "ExpectedSubmit",
     "asked_per_user",
     "closed_load",
     "knee_users",
@@ -38,10 +38,10 @@ MOST_ROUNDS = 200
 
 
 @dataclass(frozen=True)
-class Prediction:
+class ExpectedSubmit:
     """POST /feeds under one load. Times in seconds, infinite where there is no steady state."""
 
-    post: float  # mean time in a slot
+    submit: float  # mean time in a slot
     wait: float  # mean wait for a slot
     load: ClosedLoad | OpenLoad  # of the mean request
     throughput: float  # requests of all kinds a second
@@ -51,7 +51,7 @@ class Prediction:
     @property
     def mean(self) -> float:
         """Mean response time."""
-        return self.wait + self.post
+        return self.wait + self.submit
 
     @property
     def steady(self) -> bool:
@@ -63,7 +63,7 @@ class Prediction:
         """The distribution of the response time. Raises ValueError if there is no steady state."""
         if not self.steady:
             raise ValueError("the slots can't carry this load: waits grow as long as it lasts")
-        return PlusExponential(self.load.share_waiting_over, self.post, self.load.demand / self.load.slots)
+        return PlusExponential(self.load.share_waiting_over, self.submit, self.load.demand / self.load.slots)
 
 
 def closed_load(work: Workload, slots: int, users: int) -> ClosedLoad:
@@ -100,16 +100,16 @@ def _visits_per_second(work: Workload, users: int, wait: float) -> list[tuple[fl
     ]
 
 
-def predict_closed(work: Workload, slots: int, users: int) -> Prediction:
+def predict_closed(work: Workload, slots: int, users: int) -> ExpectedSubmit:
     """POST /feeds with `users` users. Raises ValueError as `closed_load` does."""
     load = closed_load(work, slots, users)
-    return Prediction(
-        post=work.post,
+    return ExpectedSubmit(
+        submit=work.submit,
         wait=load.wait,
         load=load,
         throughput=load.throughput,
         most_throughput=load.most_throughput,
-        least_mean=work.post + load.least_response - load.demand,
+        least_mean=work.submit + load.least_response - load.demand,
     )
 
 
@@ -145,10 +145,15 @@ def open_load(work: Workload, slots: int, rate: float) -> OpenLoad:
     return OpenLoad(slots, rate * visit.requests, visit.demand / visit.requests)
 
 
-def predict_open(work: Workload, slots: int, rate: float) -> Prediction:
+def predict_open(work: Workload, slots: int, rate: float) -> ExpectedSubmit:
     """POST /feeds at `rate` visits a second. Raises ValueError as `open_load` does."""
     load = open_load(work, slots, rate)
     most = min(load.rate, slots / load.demand)
-    return Prediction(
-        post=work.post, wait=load.wait, load=load, throughput=most, most_throughput=most, least_mean=work.post
+    return ExpectedSubmit(
+        submit=work.submit,
+        wait=load.wait,
+        load=load,
+        throughput=most,
+        most_throughput=most,
+        least_mean=work.submit,
     )

@@ -25,13 +25,13 @@ class Visit:
 class Workload:
     """The visitors and their requests. Times in seconds; those of requests are mean times in a slot.
 
-    Raises ValueError for a negative or infinite time, a demand of post, page or browse that is 0, or a share
-    outside 0 to 1.
+    Raises ValueError for a negative or infinite time, a demand of submit, page or browse that is 0, or a
+    share outside 0 to 1.
     """
 
     think: float  # Z, between two visits
     submitters: float  # share of the visitors
-    post: float
+    submit: float
     page: float
     browse: float  # the list or a page, in the browsers' proportions
     poll: float = 0.0
@@ -39,7 +39,7 @@ class Workload:
     pause: float = 0.0  # per submitter's visit, the sum of all pauses before polls
 
     def __post_init__(self) -> None:
-        check_positive(post=self.post, page=self.page, browse=self.browse)
+        check_positive(submit=self.submit, page=self.page, browse=self.browse)
         check_not_negative(think=self.think, poll=self.poll, polls=self.polls, pause=self.pause)
         if not 0 <= self.submitters <= 1:
             raise ValueError(f"submitters is {self.submitters}; a share lies between 0 and 1")
@@ -52,7 +52,7 @@ class Workload:
     @property
     def submit_visit(self) -> Visit:
         """A submitter's visit."""
-        demand = self.post + self.pages * self.page + self.polls * self.poll
+        demand = self.submit + self.pages * self.page + self.polls * self.poll
         return Visit(1 + self.pages + self.polls, demand, self.pause)
 
     @property

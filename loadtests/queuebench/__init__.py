@@ -1,5 +1,5 @@
 """The benchmark of jobqueue itself, against the plain drivers and other queues: `make bench-queue`.
 
-`bench.py` is the command, `measures.py` the measures, `stage.py` the databases and processes for them,
+`bench.py` is the command, `measures.py` the measures, `workbench.py` the databases and processes for them,
 `programs.py` what the processes run, `stats.py` and `report.py` the results.
 """

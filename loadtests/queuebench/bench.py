@@ -25,22 +25,22 @@ import psycopg
 
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
-from loadtests.queuebench.measures import MEASURES, QUICK, WITHOUT_DATABASE, Run, Sizes
+from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
-from loadtests.queuebench.report import DATABASES, chart, number, text_table
-from loadtests.queuebench.stage import Stage
+from loadtests.queuebench.report import DATABASES, chart, number, target_table
 from loadtests.queuebench.stats import Result, all_met
+from loadtests.queuebench.workbench import Workbench
 from loadtests.report.charts import save as save_figure
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.machine import describe_machine
 from loadtests.status import EXIT_STATUSES, Status
 
 PEER_PACKAGES = ("huey", "procrastinate", "pgqueuer", "asyncpg")
-PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)
+MEASURED_PACKAGES = ("SQLAlchemy", "psycopg", *PEER_PACKAGES)
 
 
 @dataclass(frozen=True)
-class Plan:
+class QueuePlan:
     """The options of a run."""
 
     databases: tuple[str, ...] = ("sqlite", "postgresql")  # or the URL of a PostgreSQL server
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(results, indent=1), flush=True)
     elif findings.results:
-        print(f"{text_table(findings.results)}\n", flush=True)
+        print(f"{target_table(findings.results)}\n", flush=True)
     if findings.error is not None:
         print(f"loadtests queue: {findings.error}", file=sys.stderr)
     save(results, plan, findings, folder)
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return findings.exit_status
 
 
-def run(plan: Plan, folder: Path) -> Findings:
+def run(plan: QueuePlan, folder: Path) -> Findings:
     """Take all measures. After Ctrl-C, or if it can't continue, returns what was measured until then."""
     findings = Findings()
     try:
@@ -112,7 +112,7 @@ def run(plan: Plan, folder: Path) -> Findings:
                     findings.versions[kind] = _database_version(server)
                     place = Path(work) / kind
                     place.mkdir()
-                    each = Run(kind, Stage(server, place), plan.sizes, plan.seed, plan.peers)
+                    each = Run(kind, Workbench(server, place), plan.sizes, plan.seed, plan.peers)
                     for name in plan.measures:
                         if name not in WITHOUT_DATABASE or number == 0:
                             _measure(name, each, findings)
@@ -123,7 +123,7 @@ def run(plan: Plan, folder: Path) -> Findings:
     return findings
 
 
-def results_of(plan: Plan, findings: Findings, started: datetime) -> dict[str, Any]:
+def results_of(plan: QueuePlan, findings: Findings, started: datetime) -> dict[str, Any]:
     """What results.json will hold."""
     return {
         "schema": "500ms/queue-results",
@@ -142,7 +142,7 @@ def results_of(plan: Plan, findings: Findings, started: datetime) -> dict[str, A
     }
 
 
-def save(results: dict[str, Any], plan: Plan, findings: Findings, folder: Path) -> None:
+def save(results: dict[str, Any], plan: QueuePlan, findings: Findings, folder: Path) -> None:
     """Write results.json and figures/queue.png and .svg into `folder`. Raises WriteError."""
     machine = results["machine"]
     subtitle = (
@@ -176,7 +176,7 @@ def _measure(name: str, run: Run, findings: Findings) -> None:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    for name in PACKAGES:
+    for name in MEASURED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             yield name, version(name)
 
@@ -196,15 +196,15 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _plan(options: argparse.Namespace) -> QueuePlan:
     """Raises UsageError."""
-    databases = Plan.databases if options.database is None else (options.database,)
+    databases = QueuePlan.databases if options.database is None else (options.database,)
     for database in databases:
         check_database(database)
     if options.peers and not all(importlib.util.find_spec(name) for name in PEER_PACKAGES):
         raise UsageError('The other queues are not installed; run: make bench-queue ARGS="--peers"')
-    sizes = QUICK if options.quick else Sizes()
-    return Plan(databases, options.only, sizes, options.peers, options.seed)
+    sizes = QUICK_SIZES if options.quick else Sizes()
+    return QueuePlan(databases, options.only, sizes, options.peers, options.seed)
 
 
 def _measures(text: str) -> tuple[str, ...]:

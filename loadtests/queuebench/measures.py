@@ -14,15 +14,15 @@ from functools import partial
 
 from loadtests.queuebench.gate import PICKED
 from loadtests.queuebench.plain import settle_postgres
-from loadtests.queuebench.stage import Stage, Workers, single_command, work_command
 from loadtests.queuebench.stats import (
     Result,
     Target,
     of_figure,
     result,
-    summarise,
+    spread_of,
     summarise_percentile,
 )
+from loadtests.queuebench.workbench import Workbench, Workers, single_command, work_command
 
 PEERS = {"sqlite": ("huey", "huey-nofsync"), "postgresql": ("procrastinate", "pgqueuer")}
 BULK_PEERS = ("procrastinate", "pgqueuer")  # Huey has no bulk insert
@@ -43,7 +43,7 @@ MEMORY_MB = Target("less than", 80.0)
 PAUSES = Target("at least", 450.0)
 IMPORT_SECONDS = Target("less than", 0.25)
 
-Sample = Callable[[], float]
+Timing = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Sizes:
     idle_seconds: float = 5.0
 
 
-QUICK = Sizes(1, 100, 2_000, 2_000, 100, 200, 2_000, 100, 5, 0.2)
+QUICK_SIZES = Sizes(1, 100, 2_000, 2_000, 100, 200, 2_000, 100, 5, 0.2)
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Run:
     """The input of a measure: one kind of database, the sizes, and whether to include the peers."""
 
     database: str  # "sqlite" or "postgresql"
-    stage: Stage
+    workbench: Workbench
     sizes: Sizes
     seed: int
     peers: bool = False
 
-    def rounds(self, samples: Mapping[str, Sample]) -> dict[str, list[float]]:
+    def rounds(self, samples: Mapping[str, Timing]) -> dict[str, list[float]]:
         """Take a sample of each in turn, every other round in reverse order; returns all samples by name."""
         taken: dict[str, list[float]] = {name: [] for name in samples}
         for number in range(self.sizes.rounds):
@@ -84,10 +84,10 @@ class Run:
                 taken[name].append(samples[name]())
         return taken
 
-    def timed(self, system: str, work: str, count: int) -> Sample:
-        return partial(self.stage.timed, system, work, count)
+    def timed(self, system: str, work: str, count: int) -> Timing:
+        return partial(self.workbench.timed, system, work, count)
 
-    def peers_at(self, work: str, count: int) -> dict[str, Sample]:
+    def peers_at(self, work: str, count: int) -> dict[str, Timing]:
         """The peers at the same work, each with as many jobs as it can do in about the same time."""
         names = [
             name for name in PEERS[self.database] if self.peers and (work != "bulk" or name in BULK_PEERS)
@@ -123,7 +123,7 @@ def drain(run: Run) -> list[Result]:
     def one_worker() -> float:
         return _drained(run, count, 1, after=lambda workers: memory.append(workers.megabytes()))
 
-    samples: dict[str, Sample] = {"jobqueue": one_worker, "two workers": partial(_drained, run, count, 2)}
+    samples: dict[str, Timing] = {"jobqueue": one_worker, "two workers": partial(_drained, run, count, 2)}
     samples |= {name: run.timed(name, "drain", count) for name in ("plain-50", "plain-500")}
     taken = run.rounds(samples | run.peers_at("drain", count))
     two = {"two workers": taken.pop("two workers"), "one worker": taken["jobqueue"]}
@@ -132,7 +132,7 @@ def drain(run: Run) -> list[Result]:
     return [
         line("drain, one worker", "jobs/s", taken, DRAIN[run.database], ahead),
         line("drain, two workers", "jobs/s", two, None, {"one worker": TWO_WORKERS[run.database]}),
-        of_figure("drain", run.database, "memory of a worker", "MB", summarise(memory), MEMORY_MB),
+        of_figure("drain", run.database, "memory of a worker", "MB", spread_of(memory), MEMORY_MB),
     ]
 
 
@@ -145,8 +145,8 @@ def single(run: Run) -> list[Result]:
     count = run.sizes.single
 
     def in_a_thread() -> float:
-        with run.stage.database() as url, run.stage.workers(url, [single_command(url)]) as workers:
-            run.stage.program("jobqueue", "fill", url, count)
+        with run.workbench.database() as url, run.workbench.workers(url, [single_command(url)]) as workers:
+            run.workbench.program("jobqueue", "fill", url, count)
             return workers.drain(count)
 
     samples = {name: run.timed(name, "single", count) for name in ("jobqueue", "plain")}
@@ -161,11 +161,11 @@ def idle(run: Run) -> list[Result]:
     waits: list[list[float]] = []
     cpu: list[float] = []
     for number in range(run.sizes.rounds):
-        with run.stage.database() as url, run.stage.workers(url, [work_command(url)]) as workers:
+        with run.workbench.database() as url, run.workbench.workers(url, [work_command(url)]) as workers:
             workers.begin()
             workers.processes[0].wait_for("Starting job worker")
             seed = str(run.seed + number)
-            run.stage.program("jobqueue", "stamp", url, run.sizes.stamps, "--seed", seed)
+            run.workbench.program("jobqueue", "stamp", url, run.sizes.stamps, "--seed", seed)
             waits.append(_waits_ms(workers, run.sizes.stamps))
             cpu.append(workers.cpu_percent(run.sizes.idle_seconds))
     line = partial(of_figure, "idle", run.database)
@@ -173,7 +173,7 @@ def idle(run: Run) -> list[Result]:
         line("pick-up latency, p50", "ms", summarise_percentile(waits, 0.5)),
         line("pick-up latency, p99", "ms", summarise_percentile(waits, 0.99), PICK_UP_MS[run.database]),
         line("pick-up latency, largest", "ms", summarise_percentile(waits, 1.0)),
-        line("CPU of an idle worker", "%", summarise(cpu), IDLE_CPU_PERCENT),
+        line("CPU of an idle worker", "%", spread_of(cpu), IDLE_CPU_PERCENT),
     ]
 
 
@@ -181,13 +181,13 @@ def deep(run: Run) -> list[Result]:
     """The same number of jobs out of a large and a small backlog."""
     few, many = run.sizes.few, run.sizes.many
     few_waiting = f"{few:,} waiting"
-    with run.stage.database() as url:
-        run.stage.program("jobqueue", "fill", url, many)
+    with run.workbench.database() as url:
+        run.workbench.program("jobqueue", "fill", url, many)
         if run.database == "postgresql":  # which it would have done by itself before a backlog of that size
             settle_postgres(url)
 
         def of_many() -> float:
-            with run.stage.workers(url, [work_command(url)]) as workers:
+            with run.workbench.workers(url, [work_command(url)]) as workers:
                 return workers.drain(few)
 
         taken = run.rounds({"jobqueue": of_many, few_waiting: partial(_drained, run, few, 1)})
@@ -211,8 +211,8 @@ def imports(run: Run) -> list[Result]:
     net = [whole - start for whole, start in zip(taken["import jobqueue"], bare, strict=True)]
     line = partial(of_figure, "import", "")
     return [
-        line("import jobqueue", "s", summarise(net), IMPORT_SECONDS),
-        line("a bare interpreter's start", "s", summarise(bare)),
+        line("import jobqueue", "s", spread_of(net), IMPORT_SECONDS),
+        line("a bare interpreter's start", "s", spread_of(bare)),
     ]
 
 
@@ -238,10 +238,10 @@ def _drained(
     threads: int = 1,
 ) -> float:
     """Fill a fresh database while the workers start, then have them drain it; returns jobs a second."""
-    with run.stage.database() as url:
+    with run.workbench.database() as url:
         commands = [work_command(url, threads)] * workers
-        with run.stage.workers(url, commands) as started:
-            run.stage.program("jobqueue", work, url, count)
+        with run.workbench.workers(url, commands) as started:
+            run.workbench.program("jobqueue", work, url, count)
             rate = started.drain(count)
             after(started)
             return rate

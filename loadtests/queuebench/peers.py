@@ -24,7 +24,7 @@ PROCRASTINATE_CONCURRENCY = 10
 BULK_CALL = 10_000  # jobs in one call of a peer's bulk insert
 
 
-class Clock:
+class JobTimer:
     """Times jobs by a tick for each one performed; the last of `count` sets `done`."""
 
     def __init__(self, count: int):
@@ -52,7 +52,7 @@ class Clock:
 
 
 def huey_enqueue(url: str, count: int, fsync: bool) -> float:
-    _, task = _huey(url, fsync, Clock(count))
+    _, task = _huey(url, fsync, JobTimer(count))
     start = perf_counter()
     for _ in range(count):
         task()
@@ -60,7 +60,7 @@ def huey_enqueue(url: str, count: int, fsync: bool) -> float:
 
 
 def huey_drain(url: str, count: int, fsync: bool) -> float:
-    clock = Clock(count)
+    clock = JobTimer(count)
     _, fill = _huey(url, False, clock)
     for _ in range(count):
         fill()
@@ -72,7 +72,7 @@ def huey_drain(url: str, count: int, fsync: bool) -> float:
     return clock.seconds()
 
 
-def _huey(url: str, fsync: bool, clock: Clock) -> tuple[Any, Any]:
+def _huey(url: str, fsync: bool, clock: JobTimer) -> tuple[Any, Any]:
     """A queue in the SQLite file, and its task."""
     from huey import SqliteHuey
 
@@ -108,7 +108,7 @@ def procrastinate_drain(url: str, count: int) -> float:
 async def _procrastinate_drain(url: str, count: int) -> float:
     from procrastinate import App, PsycopgConnector
 
-    clock = Clock(count)
+    clock = JobTimer(count)
 
     async def noop() -> None:
         clock.tick()
@@ -174,7 +174,7 @@ def pgqueuer_drain(url: str, count: int) -> float:
 async def _pgqueuer_drain(url: str, count: int) -> float:
     from pgqueuer.domain.types import QueueExecutionMode
 
-    clock = Clock(count)
+    clock = JobTimer(count)
 
     async def noop(_job: Any) -> None:
         clock.tick()

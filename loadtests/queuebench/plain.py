@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 HANDLER = '{"job":"NoOp","arguments":{}}'
 COLUMNS = "(priority, handler, run_at, queue, max_attempts, created_at, updated_at)"
-WORKER = "a hand-written loop"
+PLAIN_WORKER = "a hand-written loop"
 Exchange = Callable[[Sequence[int]], list[int]]
 
 PICK = """SELECT id FROM jobs WHERE locked_by IS NULL AND failed_at IS NULL AND run_at <= {now}
@@ -142,7 +142,7 @@ def _sqlite_exchange(connection: sqlite3.Connection, batch: int) -> Exchange:
         connection.execute("BEGIN IMMEDIATE")
         if done:
             connection.execute(f"DELETE FROM jobs WHERE id IN ({','.join('?' * len(done))})", done)
-        rows = connection.execute(SQLITE_CLAIM, (_sqlite_now(), WORKER, batch)).fetchall()
+        rows = connection.execute(SQLITE_CLAIM, (_sqlite_now(), PLAIN_WORKER, batch)).fetchall()
         connection.execute("COMMIT")
         return [row[0] for row in rows]
 
@@ -151,7 +151,7 @@ def _sqlite_exchange(connection: sqlite3.Connection, batch: int) -> Exchange:
 
 def _postgres_exchange(connection: psycopg.Connection[Any], batch: int) -> Exchange:
     def exchange(done: Sequence[int]) -> list[int]:
-        values = {"done": list(done), "now": datetime.now(UTC), "worker": WORKER, "limit": batch}
+        values = {"done": list(done), "now": datetime.now(UTC), "worker": PLAIN_WORKER, "limit": batch}
         rows = connection.execute(POSTGRES_EXCHANGE, values, prepare=True).fetchall()
         return [row[0] for row in rows]
 

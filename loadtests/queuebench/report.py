@@ -6,11 +6,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.queuebench.stats import COMPARE, Result, Summary, Target
+from loadtests.queuebench.stats import COMPARE, Result, Spread, Target
 from loadtests.report.chartparts import COLOURS, GREY, head, house_style, inches
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
-NAMES = {
+SYSTEM_NAMES = {
     "plain": "plain driver",
     "plain-autocommit": "plain driver, autocommit",
     "plain-50": "plain driver, 50 at a time",
@@ -20,12 +20,13 @@ NAMES = {
     "procrastinate": "Procrastinate",
     "pgqueuer": "PgQueuer",
 }
-LINE = "{:29} {:>9} {:>6} {:>9} {:>6} {:>12} {:>3}"
-JOBS = "jobs/s"
-OURS, PEER = COLOURS["queued"], COLOURS["sync"]  # the palette's two that are safe for colour-blind readers
+TARGET_LINE = "{:29} {:>9} {:>6} {:>9} {:>6} {:>12} {:>3}"
+JOBS_PER_S = "jobs/s"
+# The palette's two that are safe for colour-blind readers.
+OUR_COLOUR, PEER_COLOUR = COLOURS["queued"], COLOURS["sync"]
 
 
-def text_table(results: Sequence[Result]) -> str:
+def target_table(results: Sequence[Result]) -> str:
     """All lines as text, by database, 80 columns wide."""
     lines = [
         "Medians, in jobs a second unless a unit is given. Spread: from the lowest round",
@@ -35,7 +36,7 @@ def text_table(results: Sequence[Result]) -> str:
         mine = [each for each in results if each.database == database]
         if not mine:
             continue
-        lines += ["", LINE.format(name, "jobqueue", "spread", "other", "ratio", "target", "met")]
+        lines += ["", TARGET_LINE.format(name, "jobqueue", "spread", "other", "ratio", "target", "met")]
         lines.append("-" * 80)
         for each in mine:
             lines += _rows(each)
@@ -43,15 +44,19 @@ def text_table(results: Sequence[Result]) -> str:
 
 
 def _rows(line: Result) -> list[str]:
-    unit = "" if line.unit == JOBS else f", {line.unit}"
+    unit = "" if line.unit == JOBS_PER_S else f", {line.unit}"
     goal = "" if line.target is None else f"{COMPARE[line.target.rule]} {number(line.target.limit)}"
-    spread = percent(line.figure)
-    rows = [LINE.format(line.title + unit, number(line.figure.value), spread, "", "", goal, _met(line.met))]
+    spread = spread_percent(line.figure)
+    rows = [
+        TARGET_LINE.format(line.title + unit, number(line.figure.value), spread, "", "", goal, _met(line.met))
+    ]
     for other in line.others:
         goal = _times(other.target)
         value, ratio = number(other.figure.value), f"{other.ratio.value:.2f}"
-        name = "  " + NAMES.get(other.name, other.name)
-        rows.append(LINE.format(name, "", percent(other.ratio), value, ratio, goal, _met(other.met)))
+        name = "  " + SYSTEM_NAMES.get(other.name, other.name)
+        rows.append(
+            TARGET_LINE.format(name, "", spread_percent(other.ratio), value, ratio, goal, _met(other.met))
+        )
     return rows
 
 
@@ -72,7 +77,7 @@ def number(value: float) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def percent(figure: Summary) -> str:
+def spread_percent(figure: Spread) -> str:
     """The spread of the rounds in percent; empty if there is only one."""
     return "" if len(figure.samples) == 1 else f"{100 * figure.spread:.0f} %"
 
@@ -84,7 +89,7 @@ def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
     labelled with its value. The thin line runs from the lowest round to the highest; the dashed one is the
     target.
     """
-    panels = _panels([each for each in results if each.unit == JOBS])
+    panels = _panels([each for each in results if each.unit == JOBS_PER_S])
     if not panels:
         return None
     databases = [name for name in DATABASES if any(name in row for row in panels.values())]
@@ -144,7 +149,7 @@ def _bars(axes: Axes, line: Result) -> None:
         most = max(most, limit)
     axes.set_xlim(0, most * 1.2)
     axes.set_ylim(len(figures) - 0.5, -0.5)
-    axes.set_yticks(places, [NAMES.get(name, name) for name in figures])
+    axes.set_yticks(places, [SYSTEM_NAMES.get(name, name) for name in figures])
     axes.set_xticks([])
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
@@ -161,5 +166,5 @@ def _limits(line: Result) -> Mapping[str, float]:
 
 def _colour(name: str) -> str:
     if name in ("jobqueue", "two workers", "one worker", "run(), one at a time") or name.endswith("waiting"):
-        return OURS
-    return GREY if name.startswith("plain") else PEER
+        return OUR_COLOUR
+    return GREY if name.startswith("plain") else PEER_COLOUR

@@ -10,7 +10,7 @@ COMPARE = {"at least": "≥", "more than": ">", "less than": "<"}
 
 
 @dataclass(frozen=True)
-class Summary:
+class Spread:
     """One figure, the lowest and highest of the rounds behind it, and every sample."""
 
     value: float
@@ -42,8 +42,8 @@ class Other:
     """A system that jobqueue was compared with. `ratio` is jobqueue's figure over the other's."""
 
     name: str
-    figure: Summary
-    ratio: Summary
+    figure: Spread
+    ratio: Spread
     target: Target | None
     met: bool | None
 
@@ -59,7 +59,7 @@ class Result:
     database: str
     title: str
     unit: str
-    figure: Summary
+    figure: Spread
     target: Target | None
     met: bool | None
     others: list[Other]
@@ -68,33 +68,33 @@ class Result:
         return asdict(self)
 
 
-def summarise(samples: Sequence[float]) -> Summary:
+def spread_of(samples: Sequence[float]) -> Spread:
     """The median of the rounds' samples, of which there is at least one.
 
-    >>> summarise([3.0, 1.0, 2.0])
-    Summary(value=2.0, low=1.0, high=3.0, samples=[3.0, 1.0, 2.0])
+    >>> spread_of([3.0, 1.0, 2.0])
+    Spread(value=2.0, low=1.0, high=3.0, samples=[3.0, 1.0, 2.0])
     """
-    return Summary(median(samples), min(samples), max(samples), list(samples))
+    return Spread(median(samples), min(samples), max(samples), list(samples))
 
 
-def summarise_percentile(rounds: Sequence[Sequence[float]], share: float) -> Summary:
+def summarise_percentile(rounds: Sequence[Sequence[float]], share: float) -> Spread:
     """A percentile of all rounds' samples together; low and high are the rounds' own. `share` is 0 to 1.
 
     >>> summarise_percentile([[1.0, 2.0], [3.0, 4.0]], 0.5)
-    Summary(value=2.0, low=1.0, high=3.0, samples=[1.0, 2.0, 3.0, 4.0])
+    Spread(value=2.0, low=1.0, high=3.0, samples=[1.0, 2.0, 3.0, 4.0])
     """
     together = [sample for samples in rounds for sample in samples]
     each = [_percentile(samples, share) for samples in rounds]
-    return Summary(_percentile(together, share), min(each), max(each), together)
+    return Spread(_percentile(together, share), min(each), max(each), together)
 
 
-def paired_ratio(ours: Sequence[float], others: Sequence[float]) -> Summary:
+def paired_ratio(ours: Sequence[float], others: Sequence[float]) -> Spread:
     """The median of ours over the other's, round by round: what slows a round slows both.
 
     >>> paired_ratio([2.0, 3.0, 8.0], [1.0, 1.0, 2.0]).value
     3.0
     """
-    return summarise([mine / other for mine, other in zip(ours, others, strict=True)])
+    return spread_of([mine / other for mine, other in zip(ours, others, strict=True)])
 
 
 def result(
@@ -115,8 +115,8 @@ def result(
     for name, theirs in rest:
         ratio = paired_ratio(ours, theirs)
         wanted = (ratio_targets or {}).get(name)
-        others.append(Other(name, summarise(theirs), ratio, wanted, _met(wanted, ratio.value)))
-    return of_figure(measure, database, title, unit, summarise(ours), target, others)
+        others.append(Other(name, spread_of(theirs), ratio, wanted, _met(wanted, ratio.value)))
+    return of_figure(measure, database, title, unit, spread_of(ours), target, others)
 
 
 def of_figure(
@@ -124,7 +124,7 @@ def of_figure(
     database: str,
     title: str,
     unit: str,
-    figure: Summary,
+    figure: Spread,
     target: Target | None = None,
     others: Sequence[Other] = (),
 ) -> Result:

@@ -1,6 +1,6 @@
 """Figures as results.json holds them: of one group of requests in a step, and of all repeats together."""
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -8,7 +8,7 @@ Count = Annotated[int, Meta(ge=0)]
 Whole = Annotated[int, Meta(ge=1)]  # a count of at least one
 Amount = Annotated[float, Meta(ge=0)]
 Above0 = Annotated[float, Meta(gt=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Proportion = Annotated[float, Meta(ge=0, le=1)]
 
 Word = Literal["kept", "broken", "undecided"]
 Group = Literal["submit", "browse", "content"]
@@ -24,11 +24,14 @@ def says(description: str) -> Meta:
     return Meta(description=description)
 
 
-RULE = says("What the 95 % intervals of the shares over the rule prove.")
+RULE = says(
+    "What the 95 % intervals of the shares over the rule prove. Those of slowed requests can prove only that"
+    " it was kept."
+)
 _PAIR = Meta(min_length=2, max_length=2)
 _UNIQUE = Meta(extra_json_schema={"uniqueItems": True})
 Interval = Annotated[list[Amount | None], _PAIR]  # [low, high]; an end may not be known
-ShareInterval = Annotated[list[Share], _PAIR]
+ShareInterval = Annotated[list[Proportion], _PAIR]
 
 
 class Summary(TypedDict):
@@ -58,7 +61,7 @@ class Summary(TypedDict):
     over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
     judged: Annotated[Count, says("Out of how many requests: all but those cut off too early to tell.")]
     share_over: Annotated[
-        Share | None,
+        Proportion | None,
         says(
             "Share of requests that took longer than the rule (settings.rule_ms, by default 500 ms), failed,"
             " or are unfinished and had waited that long: over / judged; null if none is decided."
@@ -82,6 +85,15 @@ class Figure(TypedDict):
     low: Annotated[float | None, says("Lower end of its interval; null if not known.")]
     high: Annotated[float | None, says("Upper end of its interval; null if not known.")]
     lower_bound: Annotated[bool, says("True if the truth may be anything above the value.")]
+    upper_bound: NotRequired[
+        Annotated[
+            Literal[True],
+            says(
+                "True if the app's own figure may be anything below the value, since the machine or the load"
+                " generator was too busy; absent otherwise."
+            ),
+        ]
+    ]
 
 
 class Compared(TypedDict):
@@ -95,8 +107,8 @@ class Compared(TypedDict):
 
 
 class GroupFigures(Compared):
-    """The figures of one group of requests, all fit repeats of a condition together."""
+    """The figures of one group of requests, all repeats of a condition that count together."""
 
     over: Annotated[Count, says("Requests over the rule, or failed, or dropped.")]
     judged: Annotated[Count, says("Out of how many requests: all but those cut off too early to tell.")]
-    count: Annotated[Count, says("Requests of all its fit repeats.")]
+    count: Annotated[Count, says("Requests of all its repeats that count.")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from loadtests.records.figures import Above0, Amount, Compared, Figure, Share, Whole, says
+from loadtests.records.figures import Above0, Amount, Compared, Figure, Proportion, Whole, says
 from loadtests.records.recording import Model
 from loadtests.records.steps import App, Capacity
 
@@ -12,10 +12,10 @@ MEAN = says("Mean response time of POST /feeds, milliseconds.")
 P50 = says("Its median.")
 P95 = says("Its 95th percentile.")
 P99 = says("Its 99th percentile.")
-SHARE = says("Share of POST /feeds over the rule.")
+SHARE_OVER = says("Share of POST /feeds over the rule.")
 ACHIEVED = says("Requests a second that are answered, of all kinds.")
 LEAST_MEAN = says("Asymptotic bound: the mean is at least this.")
-MOST = says("Asymptotic bound of achieved_per_s.")
+MOST_PER_S = says("Asymptotic bound of achieved_per_s.")
 ALLEN_CUNNEEN = says(
     "Open load: the mean by Allen and Cunneen's formula, with the measured service_scv; null for closed load,"
     " or if that was not measured."
@@ -32,7 +32,7 @@ class SimulatedFigures(TypedDict):
     p50_ms: Annotated[Amount | None, P50]
     p95_ms: Annotated[Amount | None, P95]
     p99_ms: Annotated[Amount | None, P99]
-    share_over: Annotated[Share | None, SHARE]
+    share_over: Annotated[Proportion | None, SHARE_OVER]
     achieved_per_s: Annotated[Amount | None, ACHIEVED]
 
 
@@ -40,7 +40,7 @@ class Predicted(SimulatedFigures):
     """Figures by the formulas, in a steady state; null where there is none."""
 
     least_mean_ms: Annotated[Amount | None, LEAST_MEAN]
-    most_per_s: Annotated[Amount | None, MOST]
+    most_per_s: Annotated[Amount | None, MOST_PER_S]
     allen_cunneen_mean_ms: Annotated[Amount | None, ALLEN_CUNNEEN]
 
 
@@ -110,10 +110,10 @@ class Curve(Capacity):
     p50_ms: Annotated[list[Amount | None], P50]
     p95_ms: Annotated[list[Amount | None], P95]
     p99_ms: Annotated[list[Amount | None], P99]
-    share_over: Annotated[list[Share | None], SHARE]
+    share_over: Annotated[list[Proportion | None], SHARE_OVER]
     achieved_per_s: Annotated[list[Amount | None], ACHIEVED]
     least_mean_ms: Annotated[list[Amount | None], LEAST_MEAN]
-    most_per_s: Annotated[list[Amount | None], MOST]
+    most_per_s: Annotated[list[Amount | None], MOST_PER_S]
     allen_cunneen_mean_ms: Annotated[list[Amount | None], ALLEN_CUNNEEN]
     at: Annotated[list[At], says("The loads that were measured, ascending.")]
 

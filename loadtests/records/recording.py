@@ -14,7 +14,7 @@ from loadtests.files import writing
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, read_rows, write_rows
 
-SCHEMA, VERSION = "500ms/recording", 1
+RECORDING_SCHEMA, RECORDING_VERSION = "500ms/recording", 1
 
 Model = Literal["closed", "open"]
 
@@ -86,6 +86,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     resent: int = 0  # requests sent twice, because the server had closed their idle connection
     left_out: int = 0  # requests cut off too early to tell how long they would have taken
     processes_lost: int = 0  # load generators that did not report
+    clock_error_s: float = 0.0  # to within which the clocks of the load generators are known to agree
     faults: tuple[str, ...] = ()  # why the load is in doubt by the generator's own account, in words
     lag: tuple[Lag, ...] = ()
     vitals: tuple[tuple[Vital, ...], ...] = ()  # of each process
@@ -134,7 +135,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_recording(path: Path, recording: Recording) -> None:
     """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError."""
-    about = {"schema": SCHEMA, "version": VERSION, **msgspec.to_builtins(recording)}
+    about = {"schema": RECORDING_SCHEMA, "version": RECORDING_VERSION, **msgspec.to_builtins(recording)}
     del about["rows"]
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ def read_recording(path: Path) -> Recording:
         ) from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{beside} is not a recording: {error}") from error
-    if about.get("schema") != SCHEMA or about.get("version") != VERSION:
+    if about.get("schema") != RECORDING_SCHEMA or about.get("version") != RECORDING_VERSION:
         raise UsageError(
             f"{beside} is not of this version of loadtests.plugin, and lacks what a verdict needs:"
             " measure again"

@@ -5,18 +5,18 @@ renaming it here renames it for the type checker, for code that reads a file, an
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import msgspec
 from msgspec import Meta
 
 from loadtests.errors import UsageError
-from loadtests.records.figures import Above0, Amount, Count, Share, Whole, says
+from loadtests.records.figures import Above0, Amount, Count, Proportion, Whole, says
 from loadtests.records.predictions import Theory
 from loadtests.records.recording import Model
 from loadtests.records.steps import App, Point, Step
 
-SCHEMA, VERSION = "500ms/results", 3
+SCHEMA, VERSION = "500ms/results", 4
 SlotKind = Literal["processes", "threads"]
 UTC_TIME = Meta(
     pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)$", extra_json_schema={"format": "date-time"}
@@ -49,6 +49,12 @@ class Settings(TypedDict):
     """What was asked for."""
 
     users: Annotated[list[Whole], says("Numbers of simulated users in closed load, a step for each.")]
+    search: NotRequired[
+        Annotated[
+            bool,
+            says("True: after those users came more, until it was known how many each app holds."),
+        ]
+    ]
     rates: Annotated[list[Above0], says("Visits a second in open load, a step for each.")]
     apps: Annotated[
         list[App],
@@ -73,7 +79,11 @@ class Settings(TypedDict):
         Amount, says("Seconds of each step, after all its users have started, that are not counted.")
     ]
     ramp_users_per_s: Annotated[
-        Above0, says("Users of closed load who start each second, until all are there.")
+        Above0,
+        says(
+            "Users of closed load who start each second, until all are there; more of them where that would"
+            " take longer than 10 s."
+        ),
     ]
     measure_s: Annotated[
         Amount, says("Seconds of each step that are counted, by the intended start of a request.")
@@ -90,7 +100,7 @@ class Settings(TypedDict):
         says("Mean think time of a user between requests, in seconds (exponentially distributed)."),
     ]
     submitters: Annotated[
-        Share, says("Share of the users, or of the visits, that add feeds; the others only browse.")
+        Proportion, says("Share of the users, or of the visits, that add feeds; the others only browse.")
     ]
     slots: Annotated[
         Positives,
@@ -136,9 +146,9 @@ class RunVerdict(TypedDict):
         int,
         Meta(extra_json_schema={"enum": [0, 1, 3, 4]}),
         says(
-            "0: the queued app (or the only one measured) kept the rule, beyond doubt with its largest load."
-            " 1: it broke it with some load, beyond doubt. 3: the run is not fit for a verdict. 4: undecided,"
-            " there were too few requests to say."
+            "0: the queued app (or the only one measured) kept the rule, beyond doubt with its largest load;"
+            " in a search, with any. 1: it broke it with some load, beyond doubt; in a search, with the"
+            " smallest. 3: no load could be judged. 4: undecided."
         ),
     ]
     sentence: Annotated[str, says("The verdict in words.")]
@@ -190,7 +200,7 @@ class Results(Measured):
     """One run. Keys are only ever added within a version; a reader ignores those it does not know."""
 
     schema: Annotated[Literal["500ms/results"], says("The kind of this file.")]
-    version: Annotated[Literal[3], says("Changes when a key is renamed, removed or changes its meaning.")]
+    version: Annotated[Literal[4], says("Changes when a key is renamed, removed or changes its meaning.")]
     started_at: Annotated[str, UTC_TIME, says("Start of the run, UTC.")]
     finished_at: Annotated[str, UTC_TIME, says("End of the run, UTC.")]
     machine: Annotated[Machine, says("What it ran on.")]

@@ -1,5 +1,6 @@
 """Steps and points as results.json holds them: one measurement of a condition, and all repeats of it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
@@ -11,7 +12,7 @@ from loadtests.records.figures import (
     Count,
     Figure,
     GroupFigures,
-    Share,
+    Proportion,
     Summary,
     Whole,
     Word,
@@ -24,6 +25,10 @@ LoadKey = Literal["users", "rate_per_s"]
 Swept = Literal["slots", "workers", "threads"]
 
 APPS: tuple[App, ...] = ("sync", "queued", "host")  # in reporting order
+SLOWED = says(
+    "Why the latencies and shares are upper bounds: the machine was full or the load generator late, which"
+    " only makes latencies longer; empty if they are not."
+)
 READERS: tuple[App, ...] = ("sync", "queued")  # those that the load tests can start
 LOAD_KEYS: dict[Model, LoadKey] = {"closed": "users", "open": "rate_per_s"}  # the key that holds the load
 
@@ -181,22 +186,15 @@ class Step(About):
         Naive,
         says("The same from the moment of sending, as most tools count: they hide how late a generator was."),
     ]
-    polls_share: Annotated[Share, says("Share of the requests that ask whether a feed is there yet.")]
+    polls_share: Annotated[Proportion, says("Share of the requests that ask whether a feed is there yet.")]
     fit: Annotated[
         bool,
         says(
-            "False: the machine or the load generator was the bottleneck, so that the figures say nothing"
-            " about the app."
+            "False: this was not the load that was asked for, so that the figures say nothing about the app."
         ),
     ]
     unfit_reasons: Annotated[list[str], says("Why it is not fit; empty if it is.")]
-    repeated_because: NotRequired[
-        Annotated[
-            list[str],
-            Meta(min_length=1),
-            says("Why the step was measured again; absent if it was not. Only the second time is here."),
-        ]
-    ]
+    slowed_reasons: Annotated[list[str], SLOWED]
     steady: Annotated[
         bool,
         says(
@@ -243,9 +241,13 @@ class Point(About):
     """All repeats of one condition."""
 
     steps: Annotated[list[Count], says("Which of `steps` these are.")]
-    fit_repeats: Annotated[Count, says("How many of them are fit; the others are left out.")]
-    fit: Annotated[bool, says("True if any is.")]
-    steady: Annotated[bool, says("True if all fit ones are steady.")]
+    fit_repeats: Annotated[
+        Count,
+        says("How many of them count: the fit ones that were not slowed, or else all fit ones."),
+    ]
+    fit: Annotated[bool, says("True if any counts.")]
+    slowed_reasons: Annotated[list[str], SLOWED]
+    steady: Annotated[bool, says("True if all that count are steady.")]
     submit: Annotated[GroupFigures, says("POST /feeds.")]
     browse: Annotated[GroupFigures, says("Pages opened by users who only browse.")]
     content: Annotated[GroupFigures, says("From a POST /feeds until its content.")]
@@ -256,3 +258,18 @@ class Point(About):
 def load_of(measured: MeasuredLoad) -> float:
     """The amount of load: users, or visits a second; 0 if it has neither."""
     return measured[LOAD_KEYS[measured["model"]]] or 0
+
+
+def sound(measured: Step | Point) -> bool:
+    """True if its figures are the app's own: it is fit, and they are not upper bounds."""
+    return measured["fit"] and not measured["slowed_reasons"]
+
+
+def reasons_of(step: Step) -> list[str]:
+    """Why its figures are not the app's own; empty if it is sound."""
+    return [*step["unfit_reasons"], *step["slowed_reasons"]]
+
+
+def counting(repeats: Sequence[Step]) -> list[Step]:
+    """Those repeats of a condition that count: the sound ones, or all fit ones if none is sound."""
+    return [step for step in repeats if sound(step)] or [step for step in repeats if step["fit"]]

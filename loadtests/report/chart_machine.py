@@ -26,7 +26,7 @@ from loadtests.report.chartparts import (
 )
 from loadtests.report.selection import (
     apps_in,
-    fit_steps,
+    counted_steps,
     main_model,
     mean_of,
     of_app,
@@ -63,12 +63,12 @@ def cpu_points(results: Results) -> list[Point]:
 
 
 def cpu_of(results: Results, point: Point) -> dict[str, float]:
-    """Percent of one core by kind of process, the mean of the fit repeats, summed over workers."""
+    """Percent of one core by kind of process, the mean of the repeats, summed over workers."""
     used: dict[str, float] = {}
     for kind in PROCESSES:
         steps = [
             sum(seen["cpu_percent"] for name, seen in step["processes"].items() if _kind(name) == kind)
-            for step in fit_steps(results, point)
+            for step in counted_steps(results, point)
         ]
         mean = mean_of(steps)
         if mean:

@@ -22,10 +22,10 @@ from loadtests.report.chartparts import (
     mark_load,
     rule_line,
 )
-from loadtests.report.chartpoints import Mark, crosses, draw, marks, reach
+from loadtests.report.chartpoints import Mark, conditions_of, crosses, draw, marks, reach
 from loadtests.report.charts import PERCENTILE_LINES, SHORT_LABELS
 from loadtests.report.selection import apps_in, curves, naive_figure, of_app, usual
-from loadtests.wording import SHORT, conditions, stated
+from loadtests.wording import SHORT, stated
 
 KEYS: tuple[FigureKey, ...] = ("p50_ms", "p95_ms", "p99_ms")
 
@@ -41,7 +41,7 @@ def open_figure(results: Results) -> Figure:
     with house_style():
         figure = Figure(figsize=(14, 10))
         title = "Open load: visits that don't wait for one another"
-        head(figure, title, ", ".join(conditions(settings, "open")))
+        head(figure, title, conditions_of(settings, "open", shown))
         corrected = {
             (app, key): marks(results, of_app(shown, app), "submit", key) for app in apps for key in KEYS
         }

@@ -27,12 +27,12 @@ from loadtests.report.chartpoints import Mark, crosses, draw, reach
 from loadtests.report.charts import SHORT_LABELS
 from loadtests.report.selection import (
     apps_in,
-    fit_steps,
+    counted_steps,
     mean_of,
     of_app,
     repeats_of,
 )
-from loadtests.wording import duration, percent, stated, user_count
+from loadtests.wording import duration, stated, stated_share, user_count
 
 AXIS: dict[Swept, str] = {
     "slots": "request slots of the web server (logarithmic)",
@@ -111,9 +111,7 @@ def _held(axes: Axes, results: Results, shown: Sequence[Point], key: Swept) -> N
             known = Value(value=float(most or 0), low=None, high=None, lower_bound=more)
             series.append(Mark(value, None if most is None and more else known))
         top = max([top, *reach(series)])
-        labels += _labelled(
-            axes, app, series, lambda value: ("≥ " if value["lower_bound"] else "") + f"{value['value']:g}"
-        )
+        labels += _labelled(axes, app, series, lambda value: stated(value, say="{:g}".format))
     axes.set_ylim(0, 1.3 * top)
     even_ticks(axes.yaxis, 5, integer=True)
     label_ends(axes, labels)
@@ -155,7 +153,7 @@ def _mean_memory(results: Results, point: Point, process: str) -> Value | None:
     mean = mean_of(
         [
             sum(seen["memory_mib"] for name, seen in step["processes"].items() if name.startswith(process))
-            for step in fit_steps(results, point)
+            for step in counted_steps(results, point)
         ]
     )
     return None if not mean else Value(value=mean, low=None, high=None, lower_bound=False)
@@ -170,7 +168,7 @@ def _share(axes: Axes, results: Results, shown: Sequence[Point], key: Swept, use
     labels = crosses(axes, results, at, lambda point: float(point[key]))
     for app in apps_in(results):
         series = _marks(results, _at(shown, users, app, key), key, "submit", "share_over")
-        labels += _labelled(axes, app, series, lambda value: percent(value["value"]))
+        labels += _labelled(axes, app, series, stated_share)
     label_ends(axes, labels)
 
 
@@ -216,7 +214,9 @@ def _backlog(axes: Axes, results: Results, shown: Sequence[Point], key: Swept, u
     number_axis(axes, [point[key] for point in shown], AXIS[key])
     series = []
     for point in _at(shown, users, "queued", key):
-        most = mean_of([step["queue"]["backlog_max"] for step in fit_steps(results, point) if step["queue"]])
+        most = mean_of(
+            [step["queue"]["backlog_max"] for step in counted_steps(results, point) if step["queue"]]
+        )
         series.append(
             Mark(
                 point[key],

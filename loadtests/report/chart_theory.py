@@ -31,13 +31,13 @@ from loadtests.report.chartpoints import Mark, draw, reach
 from loadtests.wording import SHORT, app_name, counted, duration
 
 SIMULATED = "#8A5A00"
-LATENCIES: dict[FigureKey, dict[str, Any]] = {
+LATENCY_STYLES: dict[FigureKey, dict[str, Any]] = {
     "p95_ms": {"lw": 0, "marker": "s", "ms": 8},
     "mean_ms": {"lw": 0, "marker": "o", "ms": 6},
 }
 DASHES: dict[FigureKey, Any] = {"p95_ms": "-", "mean_ms": (0, (4, 2))}
 KIND_TITLES = {"submit": "POST /feeds", "page": "page", "poll": "poll", "list": "list"}
-MODELS: dict[Model, str] = {"closed": "M/M/c//N", "open": "M/M/c"}
+MODEL_FORMULAS: dict[Model, str] = {"closed": "M/M/c//N", "open": "M/M/c"}
 
 
 def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
@@ -50,7 +50,8 @@ def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
         figure = Figure(figsize=(14, 9))
         demands = (f"{KIND_TITLES.get(kind, kind)} {duration(ms)}" for kind, ms in curve["demand_ms"].items())
         demand = ", ".join(demands)
-        title = f"What {MODELS[curve['model']]} predicts for {app_name(curve['app'])}, and what was measured"
+        formula = MODEL_FORMULAS[curve["model"]]
+        title = f"What {formula} predicts for {app_name(curve['app'])}, and what was measured"
         head(figure, title, f"{counted(curve['slots'], 'slot')}; measured demand: {demand}")
         latency = inches(figure, 0.95, 3.5, 4.4, 3.9)
         latency.set_title("POST /feeds: latency", weight="bold")
@@ -83,16 +84,16 @@ def _loads(curve: Curve) -> list[float]:
 
 
 def _latencies(axes: Axes, curve: Curve, colour: str, rule_ms: float) -> None:
-    series = {key: measured(curve, key) for key in LATENCIES}
+    series = {key: measured(curve, key) for key in LATENCY_STYLES}
     heights = [height for each in series.values() for height in reach(each)]
-    heights += [value for key in LATENCIES for _, value in predicted(curve, key)]
+    heights += [value for key in LATENCY_STYLES for _, value in predicted(curve, key)]
     latency_axis(axes, axes.yaxis, heights)
     load_axis(axes, _loads(curve), curve["model"])
     labels = [rule_line(axes, rule_ms)]
     for key, each in series.items():
         name = key.removesuffix("_ms")
         labels += predicted_line(axes, curve, key, f"{name} predicted", colour, ls=DASHES[key])
-        labels += _last(draw(axes, each, colour, **LATENCIES[key]), f"{name} measured", colour)
+        labels += _last(draw(axes, each, colour, **LATENCY_STYLES[key]), f"{name} measured", colour)
         labels += _simulation(axes, curve, key, f"{name} simulated")
     least = predicted_line(axes, curve, "least_mean_ms", "bound: mean at least", GREY, lw=1.2, ls=":")
     label_ends(axes, labels + least)

@@ -8,11 +8,12 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from loadtests.records.figures import Figure, FigureKey, Group
-from loadtests.records.results import Results
-from loadtests.records.steps import Point, load_of
+from loadtests.records.recording import Model
+from loadtests.records.results import Results, Settings
+from loadtests.records.steps import Point, load_of, sound
 from loadtests.report.chartparts import GREY, EndLabel, arrow_up, room_below
 from loadtests.report.selection import apps_in, of_app, repeats_of
-from loadtests.wording import SHORT
+from loadtests.wording import SHORT, conditions
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,32 @@ def marks(results: Results, points: Sequence[Point], group: Group, key: FigureKe
     ]
 
 
+def conditions_of(settings: Settings, model: Model, points: Sequence[Point]) -> str:
+    """The conditions of a run for a chart's heading, and the legend of what is hollow in it."""
+    slowed = any(point["fit"] and not sound(point) for point in points)
+    legend = ["hollow: upper bounds"] if slowed else []
+    return ", ".join([*conditions(settings, model), *legend])
+
+
 def draw(axes: Axes, series: Sequence[Mark], colour: str, **style: Any) -> list[tuple[float, Figure]]:
     """Draw a line through the figures, broken where one is missing; returns those that exist.
 
-    An interval is a bar, a repeat is a small dot, and a lower bound has an upward arrow.
+    An interval is a bar, a repeat a small dot; a lower bound has an upward arrow, an upper bound is hollow.
     """
     heights = [mark.figure["value"] if mark.figure else math.nan for mark in series]
     axes.plot([mark.x for mark in series], heights, color=colour, **style)
     for mark in series:
         if mark.figure is None:
             continue
+        if mark.figure.get("upper_bound"):
+            hollow: dict[str, Any] = {
+                **style,
+                "mfc": "white",
+                "mew": 1.8,
+                "zorder": 2.5,
+                "gid": "upper bound",
+            }
+            axes.plot(mark.x, mark.figure["value"], color=colour, **hollow)
         _interval(axes, mark.x, mark.figure, colour)
         if mark.repeats:
             places = [mark.x] * len(mark.repeats)

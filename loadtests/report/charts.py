@@ -2,7 +2,8 @@
 
 Each function takes results, or rows, and returns a matplotlib Figure, without pyplot. In a notebook,
 `%matplotlib inline` displays it. Every latency chart has the 500 ms line. A point that was not fit is a grey
-cross without a value; a lower bound (see samples.py) is an upward arrow.
+cross without a value; a lower bound (see samples.py) is an upward arrow; an upper bound (see fitness.py) is
+hollow.
 """
 
 from collections.abc import Sequence
@@ -30,9 +31,9 @@ from loadtests.report.chartparts import (
     rule_line,
     share_axis,
 )
-from loadtests.report.chartpoints import crosses, draw, marks, reach
+from loadtests.report.chartpoints import conditions_of, crosses, draw, marks, reach
 from loadtests.report.selection import apps_in, curves, main_model, of_app, usual
-from loadtests.wording import SHORT, conditions, duration, percent, stated
+from loadtests.wording import SHORT, duration, stated, stated_share
 
 PERCENTILE_LINES: dict[FigureKey, dict[str, Any]] = {
     "p50_ms": {"lw": 1.6, "marker": "o", "ms": 5},
@@ -49,7 +50,7 @@ def main_figure(results: Results) -> Figure:
     shown = usual(results, model)
     with house_style():
         figure = Figure(figsize=(14, 10))
-        head(figure, finding(results["steps"], settings), ", ".join(conditions(settings, model)))
+        head(figure, finding(results["steps"], settings), conditions_of(settings, model, shown))
         answers = inches(figure, 0.95, 4.6, 10.6, 3.85)
         answers.set_title("POST /feeds: time to the answer", weight="bold")
         _percentiles(answers, results, shown, "submit", ["p50_ms", "p95_ms", "p99_ms"], rule_ms)
@@ -100,7 +101,7 @@ def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
     for app in apps_in(results):
         series = marks(results, of_app(shown, app), "submit", "share_over")
         for x, figure in draw(axes, series, COLOURS[app], lw=2, marker="o", ms=5)[-1:]:
-            text = f"{SHORT_LABELS[app]}: {percent(figure['value'])}"
+            text = f"{SHORT_LABELS[app]}: {stated_share(figure)}"
             labels.append(EndLabel(x, figure["value"], text, COLOURS[app]))
     label_ends(axes, labels)
 

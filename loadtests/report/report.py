@@ -16,7 +16,7 @@ from pathlib import Path
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.files import writing
-from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, said_load
+from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, said_load, unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.schema import descriptions
@@ -138,20 +138,20 @@ def _with_other_settings(results: Results, app: App) -> list[str]:
 def most_held(points: Sequence[Point], key: LoadKey) -> str:
     """ "20 users", "at least 20 users", "not even 1 user"; empty if nothing is fit.
 
-    Where there were too few requests: "fewer than 20 users", or "an unknown number of users".
+    Where that is undecided: "fewer than 20 users", or "an unknown number of users".
     """
-    fit = sorted((load_of(point), point["rule"]) for point in points if point["fit"])
+    fit = sorted((point for point in points if point["fit"]), key=load_of)
     if not fit:
         return ""
     most = held(points, key)
     if most is not None:
         said = said_load(most, key)
         return f"at least {said}" if holds_more(points, key) else said
-    broke = next((load for load, rule in fit if rule == "broken"), None)
+    broke = next((point for point in fit if point["rule"] == "broken"), None)
     if broke is None:
-        return f"an unknown number of {said_load(2, key).partition(' ')[2]} (too few requests to say)"
-    said = said_load(broke, key)
-    return f"not even {said}" if broke == fit[0][0] else f"fewer than {said}"
+        return f"an unknown number of {said_load(2, key).partition(' ')[2]} ({unsure(fit)})"
+    said = said_load(load_of(broke), key)
+    return f"not even {said}" if broke is fit[0] else f"fewer than {said}"
 
 
 def _minutes(results: Results) -> float:
@@ -163,7 +163,7 @@ def _minutes(results: Results) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write a report, print its path, and return 0. Raises LoadTestError."""
+    """Write a report, print its path, and return 0 whatever its verdict. Raises LoadTestError."""
     options = _parser().parse_args(argv)
     source: Path = options.source
     if source.is_dir() or source.name == "results.json":
@@ -199,7 +199,8 @@ def write_report_again(folder: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests report",
-        description="Rewrite the report of a run, or write that of a file of requests.",
+        description="Rewrite the report of a run, or write that of a file of requests. It only shows what was"
+        " measured: the exit status is 0 whatever the verdict, and 2 if there is nothing to show.",
     )
     parser.add_argument(
         "source",

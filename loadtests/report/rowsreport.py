@@ -19,7 +19,7 @@ from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timel
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.status import Status
-from loadtests.wording import counted, duration, figure, percent, share_interval, user_count, visits
+from loadtests.wording import EXCUSE, counted, duration, figure, percent, share_interval, user_count, visits
 
 MOST_SERIES = 6  # groups in the figures, those with the most requests
 
@@ -83,8 +83,11 @@ def headline(judgement: Judgement) -> str:
         case Status.KEPT:
             return f"All groups of requests kept {rule}"
         case Status.UNDECIDED:
-            unsure = dict.fromkeys(title(group.group) for _, group in groups if group.word == "undecided")
-            return f"Too few requests to say whether {' and '.join(unsure)} kept {rule}"
+            unsure = [group for _, group in groups if group.word == "undecided"]
+            names = " and ".join(dict.fromkeys(title(group.group) for group in unsure))
+            if any(group.excused for group in unsure):
+                return f"The machine or the load generator was too busy to say whether {names} kept {rule}"
+            return f"Too few requests to say whether {names} kept {rule}"
     broken = [(stage, group) for stage, group in groups if group.word == "broken"]
     stage, worst = max(broken, key=lambda each: each[1].summary["share_over"] or 0.0)
     load = f" with {_load(stage, judgement.recording)}" if stage.stage else ""
@@ -107,7 +110,8 @@ def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
     )
     return {
         "heading": heading,
-        "doubts": verdict.doubts,
+        "doubts": [*verdict.doubts, *verdict.slowed] if verdict.doubts else [],
+        "slowed": verdict.slowed,
         "groups": [(title(each.group), each.word, _reason(each, recording)) for each in verdict.groups],
         "table": groups_table(verdict.rows, recording, by_name=False) if verdict.rows else None,
     }
@@ -121,6 +125,8 @@ def _reason(verdict: GroupVerdict, recording: Recording) -> str:
     if share is None or interval is None:
         return "nothing was answered"
     limit = percent(recording.most_over)
+    if verdict.excused:
+        return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}): {EXCUSE}"
     where = {
         "kept": f"all of it within {limit}",
         "broken": f"all of it above {limit}",
@@ -149,6 +155,9 @@ def facts(recording: Recording) -> list[tuple[str, str]]:
         "visits planned, sent, dropped, never sent": count
         and f"{count.planned}, {count.sent}, {count.dropped}, {count.never_sent}",
         "processes of the generator": len(recording.vitals),
+        "their clocks agree to within": duration(1000 * recording.clock_error_s)
+        if recording.clock_error_s
+        else None,
         "requests cut off at the end, with latency unknown": recording.left_out,
         "seed": recording.seed,
     }
@@ -171,7 +180,7 @@ def _cells(summary: Summary) -> list[str]:
     ]
 
 
-CELLS = (
+COLUMN_GROUPS = (
     ("requests", ["all", "failed", "unfinished", "dropped"]),
     ("over the rule", ["share", "95 % interval"]),
     ("latency", ["mean", "p50", "p95", "p99", "max"]),
@@ -185,7 +194,7 @@ def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Ta
             Line([title(group), *_cells(summarise(members, recording.ended_s, recording.rule_ms))])
             for group, members in by_group(rows).items()
         ]
-        return Table("every group", [("", ["group"]), *CELLS], [Body("", lines)])
+        return Table("every group", [("", ["group"]), *COLUMN_GROUPS], [Body("", lines)])
     bodies = []
     for group, members in by_group(rows).items():
         names: dict[str, list[Row]] = {}
@@ -196,7 +205,7 @@ def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Ta
             for name, each in sorted(names.items())
         ]
         bodies.append(Body(title(group), lines))
-    return Table("every name", [("", ["name"]), *CELLS], bodies)
+    return Table("every name", [("", ["name"]), *COLUMN_GROUPS], bodies)
 
 
 def naive_table(rows: Sequence[Row], recording: Recording) -> Table:

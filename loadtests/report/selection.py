@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from loadtests.judging.points import figure_of, together
+from loadtests.judging.points import figure_of, together, upper_bound
 from loadtests.judging.rule import Ruled
 from loadtests.judging.verdict import comparable, is_default
 from loadtests.records.figures import Figure, FigureKey, Group
 from loadtests.records.predictions import Curve
 from loadtests.records.recording import Model
 from loadtests.records.results import Results
-from loadtests.records.steps import APPS, About, App, Point, Step, load_of
+from loadtests.records.steps import APPS, About, App, Point, Step, counting, load_of, sound
 
 A = TypeVar("A", bound=About)
 
@@ -43,22 +43,23 @@ def of_app(measured: Sequence[A], app: App) -> list[A]:
     return [each for each in measured if each["app"] == app]
 
 
-def fit_steps(results: Results, point: Point) -> list[Step]:
-    """The fit repeats of a point."""
-    return [step for index in point["steps"] if (step := results["steps"][index])["fit"]]
+def counted_steps(results: Results, point: Point) -> list[Step]:
+    """The repeats of a point that count."""
+    return counting([results["steps"][index] for index in point["steps"]])
 
 
 def repeats_of(results: Results, point: Point, group: Group, key: FigureKey) -> list[float]:
-    """The figure in each fit repeat of a point; empty if there is only one, which is the point itself."""
-    found = (step[group][key] for step in fit_steps(results, point))
+    """The figure in each repeat that counts; empty if there is only one, which is the point itself."""
+    found = (step[group][key] for step in counted_steps(results, point))
     values = [value for value in found if value is not None]
     return values if len(values) > 1 else []
 
 
 def naive_figure(results: Results, point: Point, group: Ruled, key: FigureKey) -> Figure | None:
-    """A figure of the naive latencies, from the moment of sending, over all fit repeats."""
-    found = [figure_of(step["naive"][group], key) for step in fit_steps(results, point)]
-    return together([figure for figure in found if figure is not None])
+    """A figure of the naive latencies, from the moment of sending, over all repeats that count."""
+    found = [figure_of(step["naive"][group], key) for step in counted_steps(results, point)]
+    figure = together([figure for figure in found if figure is not None])
+    return upper_bound(figure) if figure and point["slowed_reasons"] else figure
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
@@ -68,40 +69,44 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def shown_steps(results: Results) -> dict[App, Step]:
-    """The step of each app that is shown request by request: at the highest load at which every app is fit.
+    """The step of each app that is shown request by request: at the highest load at which every app is
+    sound.
 
     In closed load if there is any, else open; with the default slots, workers and threads. May be empty.
     """
     if found := comparable(results["steps"], results["settings"]):
         return found
-    fit = [point for point in usual(results, "open") if point["fit"]]
+    opened = [point for point in usual(results, "open") if sound(point)]
     apps = [app for app in apps_in(results) if of_app(usual(results, "open"), app)]
-    common = [{load_of(point) for point in of_app(fit, app)} for app in apps]
+    common = [{load_of(point) for point in of_app(opened, app)} for app in apps]
     loads = set.intersection(*common) if common else set()
     if not loads:
         return {}
-    return {point["app"]: fit_steps(results, point)[0] for point in fit if load_of(point) == max(loads)}
+    return {
+        point["app"]: counted_steps(results, point)[0] for point in opened if load_of(point) == max(loads)
+    }
 
 
 def shown_points(results: Results) -> dict[App, Point]:
     """The points to which the shown steps belong."""
     return {
-        app: next(point for point in results["points"] if step in fit_steps(results, point))
+        app: next(point for point in results["points"] if step in counted_steps(results, point))
         for app, step in shown_steps(results).items()
     }
 
 
 def queue_step(results: Results) -> Step | None:
-    """The step that shows the queue at work: the queued app's shown step, or its fit one of highest load."""
+    """The step that shows the queue at work: the queued app's shown step, or its sound one of highest
+    load."""
     if step := shown_steps(results).get("queued"):
         return step
-    fit = [p for p in usual(results, main_model(results)) if p["app"] == "queued" and p["fit"]]
-    return fit_steps(results, fit[-1])[0] if fit else None
+    found = [p for p in usual(results, main_model(results)) if p["app"] == "queued" and sound(p)]
+    return counted_steps(results, found[-1])[0] if found else None
 
 
 def burst_step(results: Results) -> Step | None:
-    """The first fit step in which many feeds were added at once."""
-    return next((step for step in results["steps"] if step.get("burst") and step["fit"]), None)
+    """The first sound step in which many feeds were added at once."""
+    return next((step for step in results["steps"] if step.get("burst") and sound(step)), None)
 
 
 def curves(results: Results, model: Model | None = None) -> list[Curve]:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from loadtests.records.predictions import At, SimulatedKey
 from loadtests.records.results import Results
-from loadtests.records.steps import LOAD_KEYS, App, Point, QueueKey, Step, load_of
+from loadtests.records.steps import LOAD_KEYS, App, Point, QueueKey, Step, load_of, sound
 from loadtests.report.page import Body, Line, Table
 from loadtests.report.selection import (
     apps_in,
-    fit_steps,
+    counted_steps,
     mean_of,
     of_app,
     usual,
@@ -17,15 +17,15 @@ from loadtests.wording import app_name, duration, load, percent, setting, stated
 
 
 def processes_table(results: Results) -> Table:
-    """CPU (percent of one core) and peak memory (MiB) of each process, the means of a point's fit repeats."""
+    """CPU (percent of one core) and peak memory (MiB) of each process, the means of a point's repeats."""
     shown = [point for point in results["points"] if point["fit"]]
     names = sorted(
-        {name for point in shown for step in fit_steps(results, point) for name in step["processes"]}
+        {name for point in shown for step in counted_steps(results, point) for name in step["processes"]}
     )
     bodies = []
     for app in apps_in(results):
         lines = [
-            Line([load(point), setting(point), *_used(fit_steps(results, point), names)])
+            Line([load(point), setting(point), *_used(counted_steps(results, point), names)])
             for point in of_app(shown, app)
         ]
         if lines:
@@ -45,10 +45,10 @@ def _used(steps: Sequence[Step], names: Sequence[str]) -> list[str]:
 
 
 def queue_table(results: Results) -> Table | None:
-    """The workers at every load, as means over a point's fit repeats; None without a queue."""
+    """The workers at every load, as means over a point's repeats; None without a queue, or a sound point."""
     lines = []
-    for point in of_app(results["points"], "queued"):
-        seen = [step["queue"] for step in fit_steps(results, point) if step["queue"]]
+    for point in filter(sound, of_app(results["points"], "queued")):
+        seen = [step["queue"] for step in counted_steps(results, point) if step["queue"]]
         if seen:
             known = {key: mean_of([each[key] for each in seen]) for key in QUEUE_FORMS}
             said = {
@@ -104,7 +104,7 @@ def cost_table(results: Results) -> Table | None:
             for app in ("sync", "queued")
         }
         for much in sorted(set(by_app["sync"]) & set(by_app["queued"])):
-            both = [fit_steps(results, by_app[app][much]) for app in ("sync", "queued")]
+            both = [counted_steps(results, by_app[app][much]) for app in ("sync", "queued")]
             cells = [load(by_app["sync"][much])]
             for cell in (_feeds_per_s, _requests_per_s, _polls, _host_cpu):
                 cells += [cell(results, steps) for steps in both]

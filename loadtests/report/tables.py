@@ -6,7 +6,7 @@ from typing import TypeVar
 from loadtests.judging.verdict import SWEPT
 from loadtests.records.figures import Figure, FigureKey, Group, LatencyKey
 from loadtests.records.results import Results
-from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, ServerSide, Step, load_of
+from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, ServerSide, Step, load_of, sound
 from loadtests.report.page import Body, Line, Table
 from loadtests.report.selection import apps_in, of_app
 from loadtests.wording import (
@@ -30,13 +30,21 @@ def _number(value: float | None, form: str = "{}") -> str:
 
 
 def _latency(group: Group, key: LatencyKey) -> Callable[[Step], str]:
-    return lambda step: figure(step[group], key)
+    """A latency of a step, marked if it is an upper bound; as for points, "~" if it may be off either way."""
+
+    def cell(step: Step) -> str:
+        both = key in step[group]["lower_bounds"]
+        if not step["slowed_reasons"] or step[group][key] is None:
+            return figure(step[group], key)
+        return ("~ " if both else "≤ ") + figure(step[group], key, at_least="")
+
+    return cell
 
 
 def _share(group: Group) -> Callable[[Step], str]:
     def cell(step: Step) -> str:
         share = step[group]["share_over"]
-        return "–" if share is None else percent(share)
+        return "–" if share is None else ("≤ " if step["slowed_reasons"] else "") + percent(share)
 
     return cell
 
@@ -54,9 +62,13 @@ def _yes(true: bool) -> str:
     return "yes" if true else "no"
 
 
+def _fit(step: Step) -> str:
+    return "slowed" if step["fit"] and not sound(step) else _yes(step["fit"])
+
+
 STEP_COLUMNS: Columns[Step] = {
     "": {"load": load, "setting": setting, "repeat": lambda step: _number(step["repeat"])},
-    "verdict": {"fit": lambda step: _yes(step["fit"]), "rule": _rule},
+    "verdict": {"fit": _fit, "rule": _rule},
     "requests": {
         "sent": lambda step: _number(step["requests"]),
         "failed": lambda step: _number(step["failures"]),
@@ -91,7 +103,7 @@ def _server(say: Callable[[ServerSide], str]) -> Callable[[Step], str]:
 
 FITNESS_COLUMNS: Columns[Step] = {
     "": {"load": load, "setting": setting, "repeat": lambda step: _number(step["repeat"])},
-    "verdict": {"fit": lambda step: _yes(step["fit"]), "steady": lambda step: _yes(step["steady"])},
+    "verdict": {"fit": _fit, "steady": lambda step: _yes(step["steady"])},
     "load generator": {
         "late, p99": lambda step: _number(step["loop_lag_p99_ms"], "{:.1f} ms"),
         "CPU of its core": lambda step: _number(step["generator_cpu_percent"], "{:.0f} %"),
@@ -127,7 +139,7 @@ POINT_COLUMNS: Columns[Point] = {
     "": {
         "load": load,
         "setting": setting,
-        "fit repeats": lambda point: f"{point['fit_repeats']} of {len(point['steps'])}",
+        "repeats": lambda point: f"{point['fit_repeats']} of {len(point['steps'])}",
     },
     "verdict": {"rule": _rule, "steady": lambda point: _yes(point["steady"])},
     "POST /feeds": {

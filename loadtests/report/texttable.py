@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from loadtests.judging.verdict import SWEPT
 from loadtests.records.results import Results
-from loadtests.records.steps import APPS, READERS, Point, Step, load_of
+from loadtests.records.steps import APPS, READERS, Point, Step, load_of, sound
 from loadtests.wording import SHORT, all_settings, duration, load, stated, stated_share
 
 LINE = "{:>7} {:8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>11} {:>3}"
@@ -13,7 +13,7 @@ SHORT_NAMES: dict[str, str] = {**{app: app for app in READERS}, "host": "your ap
 
 
 def text_table(results: Results) -> str:
-    """A line for each point over all repeats, at most 80 columns wide; then what was not fit."""
+    """A line for each point over all repeats, at most 80 columns wide; then what was slowed or not fit."""
     over = f"over {duration(results['settings']['rule_ms'])}"
     heads = ("load", "app", "requests", "p50", "p95", "p99", over, "content p50", "fit")
     lines = ["p50 to p99: latency of POST /feeds. Content: until the feed can be read."]
@@ -21,7 +21,9 @@ def text_table(results: Results) -> str:
     if any(point["model"] == "open" for point in points):
         lines.append("Load: users; with /s, visits a second.")
     if results["settings"]["repeats"] > 1:
-        lines.append("Figures: means of the fit repeats. Fit: how many repeats are fit.")
+        lines.append("Figures: means of the repeats that count. Fit: how many those are.")
+    if any(point["fit"] and not sound(point) for point in points):
+        lines.append("≤: an upper bound: the machine or the generator was too busy. ~: no bound.")
     lines.append(LINE.format(*heads))
     settings = {tuple(point[key] for key in SWEPT) for point in points}
     before = None
@@ -33,8 +35,7 @@ def text_table(results: Results) -> str:
     for step in results["steps"]:
         if "burst" in step:
             lines.append(_burst(results, step))
-        because = step.get("repeated_because", [])
-        for reasons, what in ((because, "Measured once more"), (step["unfit_reasons"], "Not fit")):
+        for reasons, what in ((step["unfit_reasons"], "Not fit"), (step["slowed_reasons"], "Slowed")):
             for reason in reasons:
                 lines += textwrap.wrap(f"{what}: {SHORT[step['app']]}, {load(step)}: {reason}", 80)
     return "\n".join(lines)

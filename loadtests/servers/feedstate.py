@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import requests
 
 from loadtests.errors import UsageError
-from loadtests.servers.reaching import silence
+from loadtests.servers.reaching import REACH_SECONDS, silence
 
-PATIENCE_SECONDS = 10.0
 START = "`make queued` starts a reader with its feed server, and prints the addresses: --host URL --feeds URL"
 
 
@@ -27,8 +26,8 @@ def feed_state(url: str) -> FeedState:
     try:
         with requests.Session() as session:
             session.trust_env = False  # no proxy may answer in its place
-            stats = session.get(f"{url}/stats", timeout=PATIENCE_SECONDS).json()
-            plan = session.get(f"{url}/mix", timeout=PATIENCE_SECONDS).json()
+            stats = session.get(f"{url}/stats", timeout=REACH_SECONDS).json()
+            plan = session.get(f"{url}/mix", timeout=REACH_SECONDS).json()
         return FeedState(sum(stats["requested"].values()), dict(plan["mix"]), int(plan["seed"]))
     except (requests.RequestException, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"The server that answers at {url} is not a feed server. {START}") from error

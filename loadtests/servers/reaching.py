@@ -4,10 +4,10 @@ import http.client
 import ssl
 from urllib.parse import urlsplit
 
-PATIENCE_SECONDS = 10.0
+REACH_SECONDS = 10.0
 
 
-def silence(url: str, patience: float = PATIENCE_SECONDS) -> str | None:
+def silence(url: str, patience: float = REACH_SECONDS) -> str | None:
     """Why nothing answers at `url`, in a few words; None if something does, whatever it says.
 
     Waits up to `patience` seconds.

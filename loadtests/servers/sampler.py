@@ -22,8 +22,8 @@ INTERVAL_SECONDS = 0.5
 SAMPLES_OF_START = 8
 
 # Plain SQL: this package must not import the apps, and sees their database as an operator would.
-FEEDS = sa.text("SELECT count(*), count(CASE WHEN status <> 'pending' THEN 1 END) FROM feeds")
-JOBS = sa.text("SELECT count(*), count(locked_by) FROM jobs WHERE failed_at IS NULL")
+COUNT_FEEDS = sa.text("SELECT count(*), count(CASE WHEN status <> 'pending' THEN 1 END) FROM feeds")
+COUNT_JOBS = sa.text("SELECT count(*), count(locked_by) FROM jobs WHERE failed_at IS NULL")
 
 
 Number = TypeVar("Number", int, float)
@@ -113,10 +113,10 @@ class Sampler:
         if self._engine is None:
             return 0, 0, None, None
         with self._engine.connect() as connection:
-            enqueued, fetched = connection.execute(FEEDS).one()
+            enqueued, fetched = connection.execute(COUNT_FEEDS).one()
             if not self.queued:
                 return enqueued, fetched, None, None
-            jobs, running = connection.execute(JOBS).one()
+            jobs, running = connection.execute(COUNT_JOBS).one()
             return enqueued, fetched, jobs - running, running
 
     def _cpu_seconds(self, process: psutil.Process) -> float:

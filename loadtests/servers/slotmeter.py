@@ -16,16 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = "LOADTESTS_SLOTS"  # environment variable: the folder of the slots' files
-KINDS = ("submit", "page", "poll", "list", "other")
+REQUEST_KINDS = ("submit", "page", "poll", "list", "other")
 FIELDS = ("count", "busy", "squares")  # of each kind
 # When the request under way began (0: none is); then the fields, kind by kind.
-LAYOUT = struct.Struct(f"={1 + len(FIELDS) * len(KINDS)}d")
-FIRST = struct.Struct("=d")
+LAYOUT = struct.Struct(f"={1 + len(FIELDS) * len(REQUEST_KINDS)}d")
+BEGAN = struct.Struct("=d")
 SUMS = struct.Struct(f"={len(FIELDS)}d")
 
 
 def kind_of_request(method: str, path: str) -> str:
-    """The kind, one of KINDS, of a request to either reader."""
+    """The kind, one of REQUEST_KINDS, of a request to either reader.
+
+    The names are those of the rows' groups, but a slot can't tell who asks: what the rows call `browse` is
+    `list` or `page` here.
+    """
     if path == "/":
         return "list"
     if not path.startswith("/feeds"):
@@ -36,7 +40,7 @@ def kind_of_request(method: str, path: str) -> str:
 
 
 class SlotMeter:
-    """Counts the requests of this process's slots. `begin` and `end` are called in the slot's own thread."""
+    """Counts the requests of this process's slots. All methods are called in the slot's own thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,18 +49,19 @@ class SlotMeter:
     def begin(self) -> None:
         """A request begins."""
         self._local.began = time.monotonic()
-        FIRST.pack_into(self._memory(), 0, self._local.began)
+        BEGAN.pack_into(self.open(), 0, self._local.began)
 
     def end(self, method: str, path: str) -> None:
         """It has been answered."""
-        memory = self._memory()
-        place = FIRST.size + SUMS.size * KINDS.index(kind_of_request(method, path))
+        memory = self.open()
+        place = BEGAN.size + SUMS.size * REQUEST_KINDS.index(kind_of_request(method, path))
         count, busy, squares = SUMS.unpack_from(memory, place)
         took = time.monotonic() - self._local.began
         SUMS.pack_into(memory, place, count + 1, busy + took, squares + took * took)
-        FIRST.pack_into(memory, 0, 0.0)
+        BEGAN.pack_into(memory, 0, 0.0)
 
-    def _memory(self) -> mmap.mmap:
+    def open(self) -> mmap.mmap:
+        """The slot's file, which makes it count as one. Needed only if it may never take a request."""
         if not hasattr(self._local, "memory"):
             path = self._folder / f"{os.getpid()}-{threading.get_ident()}"
             path.write_bytes(bytes(LAYOUT.size))
@@ -70,7 +75,7 @@ class SlotMeter:
 class SlotCounts:
     """The totals of all slots since the server's start. Times are in seconds."""
 
-    slots: int = 0  # that have taken a request
+    slots: int = 0  # that have opened their file: all processes, and the threads that took a request
     requests: Mapping[str, int] = field(default_factory=dict)  # answered, by kind
     busy_s: Mapping[str, float] = field(default_factory=dict)  # spent on those, by kind
     under_way: int = 0
@@ -94,7 +99,7 @@ def read_slots(folder: Path) -> SlotCounts:
     rows = [LAYOUT.unpack(data) for path in folder.iterdir() if len(data := path.read_bytes()) == LAYOUT.size]
     began = [row[0] for row in rows if row[0]]
     count, busy, squares = (
-        {kind: sum(row[1 + len(FIELDS) * n + place] for row in rows) for n, kind in enumerate(KINDS)}
+        {kind: sum(row[1 + len(FIELDS) * n + place] for row in rows) for n, kind in enumerate(REQUEST_KINDS)}
         for place in range(len(FIELDS))
     )
     return SlotCounts(

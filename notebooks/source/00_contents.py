@@ -24,7 +24,7 @@
 #   figures in other ways.
 # * All servers listen on this machine only, and are gone when their cell is done. (Only chapter 7's workers live
 #   longer: until you kill them, or the kernel ends.)
-# * Measure with nothing else running. If the machine was too busy for an experiment, it says that it is not fit to
-#   judge by; run that cell again.
+# * Measure with nothing else running. If the machine was too busy for an experiment, it says that it was slowed, or is
+#   not fit to judge by; run that cell again.
 #
 # For a class: [the teacher's page](teachers.md).

@@ -96,7 +96,7 @@ drains_figure(done, lambda workers: theory(jobs=80, threads=4, workers=workers))
 # ## Several load generators
 #
 # A load generator is a program, too, and uses one core. When that core is busy, the generator measures itself: chapter
-# 8's rules call such a run *not fit*. Locust can then spread its users over processes, a *master* and *workers*, on one
+# 8's rules call such a run *slowed*. Locust can then spread its users over processes, a *master* and *workers*, on one
 # machine with `--processes 2`, or on several with `--master` and `--worker`. Its own statistics are added up in
 # buckets; this project's plugin has every worker send its rows to the master, which puts them on one clock and judges
 # them as if one process had sent them.
@@ -192,7 +192,7 @@ engines_figure(visits)
 # | "database is locked", or enqueueing takes tens of ms | a transaction that is held open, a slow disk, or too many writers for one file | rule out the first two; then PostgreSQL |
 # | the machine must not be a single point of failure | none of these figures | PostgreSQL with a standby, two machines for everything |
 # | tens of thousands of jobs a second, all day long | the table itself is the work | a broker |
-# | the load generator is not fit | you measure the generator | `--processes`, then `--master` |
+# | the load generator is late or busy | you measure the generator | `--processes`, then `--master` |
 #
 # If none of these applies, stay. Each step brings something that must be backed up, watched and upgraded.
 #

@@ -23,9 +23,9 @@ from workbook.readers import PATIENCE_SECONDS, submit
 from workbook.words import in_words
 
 Waits = Mapping[str, Mapping[str, float]]
-Step = Mapping[str, Any]
+StepJson = Mapping[str, Any]
 
-FIRST = 3  # requests that don't count: a fresh process answers them more slowly
+FIRST_REQUESTS = 3  # requests that don't count: a fresh process answers them more slowly
 
 
 def one_visitor(apps: Sequence[str], kinds: Sequence[str], deadline: float) -> dict[str, dict[str, float]]:
@@ -33,7 +33,7 @@ def one_visitor(apps: Sequence[str], kinds: Sequence[str], deadline: float) -> d
     waits = {}
     for app in apps:
         with Stack(StackSettings(app=app, slots=1, deadline=deadline)) as stack:
-            for n in range(FIRST):
+            for n in range(FIRST_REQUESTS):
                 feed = {"url": f"{stack.feeds_url}/feeds/fast/{1000 + n}.xml"}
                 requests.post(f"{stack.url}/feeds", feed, timeout=PATIENCE_SECONDS).raise_for_status()
             print(f"The {SHORT[app]} reader:")
@@ -62,14 +62,14 @@ def one_visitor_figure(waits: Waits) -> Figure:
     return figure
 
 
-def print_content(steps: Sequence[Step]) -> None:
+def print_content(steps: Sequence[StepJson]) -> None:
     """Print the time from a submit until the entries were on the page, a line for each reader."""
     for step in steps:
         p50, p95 = (stated(step["content"], key, at_least="at least ") for key in ("p50_ms", "p95_ms"))
         print(f"{SHORT[step['app']]:12} p50 {p50}   p95 {p95}")
 
 
-def print_fetches(steps: Sequence[Step], demand: float, seconds: float) -> None:
+def print_fetches(steps: Sequence[StepJson], demand: float, seconds: float) -> None:
     """Print fetches in flight by Little's law, and the slots or threads that were busy, for each reader.
 
     The law is given the `demand` of all feeds, and then that of the feeds in the measured seconds.

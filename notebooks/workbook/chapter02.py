@@ -8,18 +8,19 @@ from loadtests.predicting.simulation import Period, feed_service, simulate_close
 from loadtests.predicting.workload import submitters_among
 from loadtests.records.constants import OVERRUN_SECONDS
 from loadtests.records.rows import Row
+from loadtests.records.steps import sound
 from loadtests.theory import ClosedLoad, OpenLoad, littles_law
 from workbook.readers import rows_of
 from workbook.session import WorkbookError
 
-Results = Mapping[str, Any]
+ResultsJson = Mapping[str, Any]
 
 Latency = Literal["mean_ms", "p95_ms"]
 LATENCIES: tuple[Latency, ...] = ("mean_ms", "p95_ms")
 
 
-def prediction_of(results: Results) -> Mapping[str, Any]:
-    """What theory predicts for the one app that was measured. Raises WorkbookError if no step was fit."""
+def prediction_of(results: ResultsJson) -> Mapping[str, Any]:
+    """What theory predicts for the one app that was measured. Raises WorkbookError if no step was sound."""
     curves: Sequence[Mapping[str, Any]] = (results["theory"] or {}).get("curves", [])
     if not curves:
         raise WorkbookError(
@@ -30,13 +31,13 @@ def prediction_of(results: Results) -> Mapping[str, Any]:
     return curves[0]
 
 
-def held_by_a_visit(results: Results) -> float:
-    """Seconds for which a submit and its page held a slot, on average over all fit steps."""
+def held_by_a_visit(results: ResultsJson) -> float:
+    """Seconds for which a submit and its page held a slot, on average over all sound steps."""
     measured = prediction_of(results)["demand_ms"]
     return float(measured["submit"] + measured["page"]) / 1000
 
 
-def feeds_per_s(results: Results) -> dict[int, float]:
+def feeds_per_s(results: ResultsJson) -> dict[int, float]:
     """Submits answered per second, by number of visitors."""
     return {step["users"]: _ended(rows_of(results, step), step["window_s"]) for step in results["steps"]}
 
@@ -47,7 +48,7 @@ def _ended(rows: Sequence[Row], window: Sequence[float]) -> float:
     return len(ended) / (end - begin)
 
 
-def print_utilisation(results: Results) -> None:
+def print_utilisation(results: ResultsJson) -> None:
     """Print Little's law for the slots and all requests, a line for each step: U, and what was seen."""
     for step in sorted(results["steps"], key=lambda step: step["users"]):
         served, held_ms = step["server"]["served"], step["server"]["demand_ms"]
@@ -59,7 +60,7 @@ def print_utilisation(results: Results) -> None:
         )
 
 
-def print_visits(results: Results) -> None:
+def print_visits(results: ResultsJson) -> None:
     """Print Little's law for whole visits, a line for each step: N = X (R + Z), and how many submit."""
     settings, rates = results["settings"], feeds_per_s(results)
     for step in sorted(results["steps"], key=lambda step: step["users"]):
@@ -85,15 +86,15 @@ def print_loads(submitters: Sequence[int], rates: Sequence[float], demand: float
         print(f"open, {rate:2} visits a second: {asked}, R = {arriving.response:5.2f} s")
 
 
-def short_steps(results: Results, count: int = 200) -> dict[int, dict[Latency, tuple[float, float]]]:
+def short_steps(results: ResultsJson, count: int = 200) -> dict[int, dict[Latency, tuple[float, float]]]:
     """The range of 95 % of `count` simulated steps as short as the measured ones: what chance allows.
 
     By users and figure, in ms. The feeds are those of the mix, and the demand is the measured one.
     """
-    settings, steps = results["settings"], [step for step in results["steps"] if step["fit"]]
+    settings, steps = results["settings"], [step for step in results["steps"] if sound(step)]
     found = demands(steps)
     assert found  # or there would be no prediction, and so no picture
-    draws = {"post": feed_service(settings["mix"], settings["deadline_s"], found.mean["submit"])}
+    draws = {"submit": feed_service(settings["mix"], settings["deadline_s"], found.mean["submit"])}
     limits = {}
     for step in steps:
         users, ramp = step["users"], settings["ramp_users_per_s"]

@@ -23,17 +23,17 @@ from loadtests.report.chartparts import (
     rule_line,
 )
 from loadtests.theory import ClosedLoad, knee
-from workbook.chapter02 import Latency, Results, feeds_per_s, held_by_a_visit, prediction_of, short_steps
+from workbook.chapter02 import Latency, ResultsJson, feeds_per_s, held_by_a_visit, prediction_of, short_steps
 
-Limits = Mapping[int, Mapping[Latency, tuple[float, float]]]  # by users and figure: lowest and highest
+LowHigh = Mapping[int, Mapping[Latency, tuple[float, float]]]  # by users and figure: lowest and highest
 
-FIGURES: dict[Latency, Any] = {
+FIGURE_STYLES: dict[Latency, Any] = {
     "mean_ms": ("mean", "o", (0, (4, 2)), -0.42),
     "p95_ms": ("p95", "s", "-", 0.42),
 }
 
 
-def throughput_figure(results: Results) -> Figure:
+def throughput_figure(results: ResultsJson) -> Figure:
     """Feeds added per second against visitors who submit: both bounds, M/M/c//N, and measurements."""
     settings, held = results["settings"], held_by_a_visit(results)
     (slots,), think = settings["slots"], settings["think_s"]
@@ -98,7 +98,7 @@ def states_figure(load: ClosedLoad, title: str) -> Figure:
     return figure
 
 
-def latencies_figure(results: Results) -> Figure:
+def latencies_figure(results: ResultsJson) -> Figure:
     """Answer times, measured and predicted by M/M/c//N; below, their difference, and what chance allows."""
     with house_style():
         figure = Figure(figsize=(11, 7.6))
@@ -111,12 +111,12 @@ def latencies_figure(results: Results) -> Figure:
     return figure
 
 
-def _submitters(results: Results, users: float) -> int:
+def _submitters(results: ResultsJson, users: float) -> int:
     """How many of these users submit. Curves use this whole number too, so rounding puts no kinks in them."""
     return submitters_among(round(users), results["settings"]["submitters"])
 
 
-def _submitters_axis(axes: Axes, results: Results) -> None:
+def _submitters_axis(axes: Axes, results: ResultsJson) -> None:
     users = [each["load"] for each in prediction_of(results)["at"]]
     ticks = [_submitters(results, each) for each in users]
     axes.set_xlim(0, 1.08 * max(ticks))
@@ -124,21 +124,21 @@ def _submitters_axis(axes: Axes, results: Results) -> None:
     axes.set_xlabel("visitors who submit, of all visitors")
 
 
-def _latencies(axes: Axes, results: Results) -> None:
+def _latencies(axes: Axes, results: ResultsJson) -> None:
     curve, settings, held = prediction_of(results), results["settings"], held_by_a_visit(results)
     _submitters_axis(axes, results)
     right = axes.get_xlim()[1]
     places = {_submitters(results, load): n for n, load in enumerate(curve["loads"])}
     shown = [n for place, n in sorted(places.items()) if 0 < place <= right]
     loads = [_submitters(results, curve["loads"][n]) for n in shown]
-    heights = [curve[key][n] for key in FIGURES for n in shown]
-    heights += [value for key in FIGURES for value in _measured(results, key).values()]
+    heights = [curve[key][n] for key in FIGURE_STYLES for n in shown]
+    heights += [value for key in FIGURE_STYLES for value in _measured(results, key).values()]
     latency_axis(axes, axes.yaxis, heights)
     axes.set_ylim(min(heights) / 1.6, 1.6 * max(heights))
     ticks = [ms for ms in (100, 200, 500, 1000, 2000, 5000, 10_000) if ms in _range(axes.get_ylim())]
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     labels = [rule_line(axes, RULE_MS)]
-    for key, (name, marker, dashes, _) in FIGURES.items():
+    for key, (name, marker, dashes, _) in FIGURE_STYLES.items():
         heights = [curve[key][n] for n in shown]
         axes.plot(loads, heights, color=COLOURS["sync"], ls=dashes, lw=2, alpha=0.75)
         marks = {_submitters(results, load): value for load, value in _measured(results, key).items()}
@@ -158,18 +158,18 @@ def _range(limits: tuple[float, float]) -> range:
     return range(int(limits[0]), int(limits[1]) + 1)
 
 
-def _measured(results: Results, key: str) -> dict[float, float]:
+def _measured(results: ResultsJson, key: str) -> dict[float, float]:
     """By number of visitors, including those who browse."""
     at = prediction_of(results)["at"]
     return {each["load"]: each["measured"][key]["value"] for each in at if each["measured"]}
 
 
-def _residuals(axes: Axes, results: Results, limits: Limits) -> None:
+def _residuals(axes: Axes, results: ResultsJson, limits: LowHigh) -> None:
     curve = prediction_of(results)
     _submitters_axis(axes, results)
-    predicted = {(each["load"], key): each["predicted"][key] for each in curve["at"] for key in FIGURES}
+    predicted = {(each["load"], key): each["predicted"][key] for each in curve["at"] for key in FIGURE_STYLES}
     labels, heights = [], [10.0]
-    for key, (name, marker, _, aside) in FIGURES.items():
+    for key, (name, marker, _, aside) in FIGURE_STYLES.items():
         measured = _measured(results, key)
         places = [_submitters(results, load) + aside for load in measured]
         off = [100 * (value / predicted[load, key] - 1) for load, value in measured.items()]

@@ -14,7 +14,7 @@ from loadtests.report.chartparts import COLOURS, EndLabel, house_style, inches, 
 from loadtests.servers.stack import Stack, StackSettings
 from workbook.words import in_words
 
-Seen = Mapping[str, Any]
+WavesSeen = Mapping[str, Any]
 
 GIVE_UP = 60.0  # seconds; nothing here takes that long
 
@@ -123,13 +123,13 @@ def bystanders(slots: int, deadline: float, waves: Sequence[int], every: float) 
     }
 
 
-def looks_during(seen: Seen, wave: int) -> list[float]:
+def looks_during(seen: WavesSeen, wave: int) -> list[float]:
     """How long looks took, in seconds, that were due while the feeds of a wave (0, 1, ...) hung."""
     begin, _ = seen["waves"][wave]
     return [took for at, took in seen["looks"] if begin <= at < begin + seen["deadline"]]
 
 
-def bystanders_figure(seen: Seen) -> Figure:
+def bystanders_figure(seen: WavesSeen) -> Figure:
     """Above, the slots that hanging feeds hold; below, how long each look took, and what was expected."""
     end = max(at for at, _ in seen["looks"])
     with house_style():

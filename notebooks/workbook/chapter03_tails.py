@@ -19,7 +19,7 @@ from loadtests.predicting.simulation import (
     simulate_closed,
 )
 from loadtests.predicting.workload import Workload, submitters_among
-from loadtests.records.constants import RULE_MS
+from loadtests.records.constants import RULE_MS, SUBMITTERS
 from loadtests.report.chart_rows import MORE_COLOURS
 from loadtests.report.chartparts import (
     COLOURS,
@@ -39,7 +39,6 @@ from workbook.words import in_words
 
 OWN = 0.02  # seconds that the reader's own code takes for POST /feeds
 TINY = 1e-4  # seconds that a page holds a slot in the simulations, which are about waiting for one
-SUBMITTERS = 0.7
 LONG = Period(warmup=30, measure=300, requests=40_000)
 
 # ---- the same mean, and other tails
@@ -61,8 +60,8 @@ def same_mean(share: float, deadline: float, slots: int, users: int, think: floa
 
 def waits_of(post: Draw, mean: float, slots: int, users: int, think: float) -> Simulated:
     """Simulate visitors whose POST /feeds holds a slot for a time drawn by `post`, of mean `mean`."""
-    work = Workload(think=think, submitters=SUBMITTERS, post=mean, page=TINY, browse=TINY)
-    return simulate_closed(work, slots, users, LONG, {"post": post})
+    work = Workload(think=think, submitters=SUBMITTERS, submit=mean, page=TINY, browse=TINY)
+    return simulate_closed(work, slots, users, LONG, {"submit": post})
 
 
 def formula_for(mean: float, slots: int, users: int, think: float) -> ClosedLoad:

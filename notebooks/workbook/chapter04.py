@@ -22,8 +22,8 @@ from loadtests.servers.postgres import running_postgres
 
 Claim = Callable[[Connection, str], int | None]  # claims a job for the named worker; its id, or None
 WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until no job is left; the jobs done
-Done = Sequence[Sequence[int]]  # the jobs that each worker did, in order
-NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+DoneByWorker = Sequence[Sequence[int]]  # the jobs that each worker did, in order
+DATABASE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
 _folders: list["TemporaryDirectory[str]"] = []  # of scratch(); removed when the kernel ends
 
@@ -78,7 +78,7 @@ def fill(engine: Engine, count: int) -> None:
 
 def races(
     kind: str, work_off: WorkOff, claims: Mapping[str, Claim], workers: int, count: int
-) -> dict[str, Done]:
+) -> dict[str, DoneByWorker]:
     """Run race() for each way of claiming, on one kind of database with `count` jobs; prints the outcome."""
     done = {}
     with database(kind) as engine:
@@ -86,11 +86,13 @@ def races(
             fill(engine, count)
             done[name] = race(engine, work_off, claim, workers)
             shares = ", ".join(str(len(of)) for of in done[name])
-            print(f"{NAMES[kind]}, {name}: {extra(done[name])} runs too many; runs by worker: {shares}")
+            print(
+                f"{DATABASE_NAMES[kind]}, {name}: {extra(done[name])} runs too many; runs by worker: {shares}"
+            )
     return done
 
 
-def race(engine: Engine, work_off: WorkOff, claim: Claim, workers: int) -> Done:
+def race(engine: Engine, work_off: WorkOff, claim: Claim, workers: int) -> DoneByWorker:
     """Start `workers` threads at once, each with its own connection; they work until no job is left."""
     barrier = threading.Barrier(workers)
 
@@ -103,12 +105,12 @@ def race(engine: Engine, work_off: WorkOff, claim: Claim, workers: int) -> Done:
         return list(pool.map(run, range(1, workers + 1)))
 
 
-def runs(done: Done) -> dict[int, int]:
+def runs(done: DoneByWorker) -> dict[int, int]:
     """How often each job ran."""
     return dict(sorted(Counter(chain(*done)).items()))
 
 
-def extra(done: Done) -> int:
+def extra(done: DoneByWorker) -> int:
     """How many runs were too many: all runs of a job but its first."""
     return sum(times - 1 for times in runs(done).values())
 
@@ -163,7 +165,7 @@ def the_library(workers: int, count: int) -> dict[str, str]:
     Returns the claim that it sends to each database.
     """
     statements = {}
-    for kind, name in NAMES.items():
+    for kind, name in DATABASE_NAMES.items():
         with database(kind) as engine:
             queue = Queue(engine.url)
             queue.create_tables()
@@ -199,7 +201,7 @@ def show_sql(statement: str) -> None:
 # ---- pictures
 
 
-def runs_figure(races: Mapping[str, Done], title: str) -> Figure:
+def runs_figure(races: Mapping[str, DoneByWorker], title: str) -> Figure:
     """How often each job ran: a lane for each way of claiming, a bar for each job."""
     counts = {name: runs(done) for name, done in races.items()}
     most = max(2, *(times for of in counts.values() for times in of.values()))
@@ -260,7 +262,9 @@ def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
             axes.barh(row, wait, height=0.36, color=colour, alpha=0.35)
             axes.plot([wait], [row], marker="o", ms=9, color=colour)
             labels.append(EndLabel(wait, row, said, colour))
-        axes.set_yticks(range(rows), [f"{NAMES[each['database']]}: {each['claim']}" for each in found])
+        axes.set_yticks(
+            range(rows), [f"{DATABASE_NAMES[each['database']]}: {each['claim']}" for each in found]
+        )
         axes.set_xlabel("ms that B waits for its claim")
         axes.grid(axis="y", visible=False)
         label_ends(axes, labels)

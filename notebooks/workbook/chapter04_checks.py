@@ -30,7 +30,7 @@ TURNS = (  # who claims, which job is the right one, and what is wrong with any 
 )
 LATER = "It took a job whose run_at is in the future."
 HELD = "It took a job that a worker already has."
-NOTHING = "It returned None although a job is due: is a `return` missing?"
+NOTHING_CLAIMED = "It returned None although a job is due: is a `return` missing?"
 
 
 def claims_the_right_jobs(claim_due: ClaimDue) -> bool | str:
@@ -47,7 +47,7 @@ def _wrong_with_claim(claim_due: ClaimDue) -> Iterator[str]:
         if found is ...:
             yield NO_ANSWER
         if found is None and right == TURNS[0][1]:  # later there may be other reasons
-            yield NOTHING
+            yield NOTHING_CLAIMED
         if not isinstance(found, int | None):
             yield "It must return the job's id, or None."
         if len(statements) > 1:

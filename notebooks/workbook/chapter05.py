@@ -26,13 +26,13 @@ from workbook.words import in_words
 FIRST_POLL, LONGEST_POLL, GROWTH = 0.3, 5.0, 1.5  # seconds; as in the page's own script
 WORK_OFF_SECONDS = 2.0
 STAGGER = 0.05  # seconds between two visitors
-FEEDS = 2000  # searched for one with a given delay
-READY_SECONDS = 60.0  # how long the readers wait for each other
-QUICK = 0.003  # seconds that a page takes: negligible beside a feed
+FEEDS_SEARCHED = 2000  # searched for one with a given delay
+BARRIER_SECONDS = 60.0  # how long the readers wait for each other
+QUICK_PAGE = 0.003  # seconds that a page takes: negligible beside a feed
 STEPS = 200  # simulated
 
 # What requests ask for, in words, with a colour from Okabe and Ito's palette and one for a number on it.
-KINDS = {
+REQUEST_STYLES = {
     "submit": ("feeds added", "#007A5A", "white"),
     "page": ("pages of feeds", "#56B4E9", "black"),
     "poll": ("polls", "#E69F00", "black"),
@@ -77,7 +77,7 @@ def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[s
             list(
                 visitors.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * len(feeds))))
             )
-            ready.wait(READY_SECONDS)
+            ready.wait(BARRIER_SECONDS)
             addresses = [f"{stack.feeds_url}/feeds/{kind}/{n}.xml" for kind, n in feeds]
             found = list(visitors.map(visit, addresses, count(0.0, STAGGER)))
         return [{"delay": delay_of(*feed), **times} for feed, times in zip(feeds, found, strict=True)]
@@ -89,7 +89,7 @@ def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[s
 def feed_taking(seconds: float) -> tuple[str, int]:
     """Kind and number of the feed whose server takes closest to this long."""
     kind = "typical" if seconds < 2 else "slow"
-    return kind, min(range(FEEDS), key=lambda n: abs(delay_of(kind, n) - seconds))
+    return kind, min(range(FEEDS_SEARCHED), key=lambda n: abs(delay_of(kind, n) - seconds))
 
 
 # ---- many visitors
@@ -101,7 +101,7 @@ def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]
     for step in results["steps"]:
         start, end = step["window_s"]
         counts = Counter(row.group for row in in_window(rows_of(results, step), start, end))
-        rates[step["app"]] = {kind: counts[kind] / (end - start) for kind in KINDS}
+        rates[step["app"]] = {kind: counts[kind] / (end - start) for kind in REQUEST_STYLES}
     return rates
 
 
@@ -129,14 +129,14 @@ def short_steps(plan: Plan, times: Sequence[float], slots: int) -> tuple[float, 
     Each feed holds one of `slots` slots for one of `times`, drawn at random.
     """
     (users,) = plan.users
-    work = Workload(plan.think, SUBMITTERS, post=max(times), page=QUICK, browse=QUICK)
+    work = Workload(plan.think, SUBMITTERS, submit=max(times), page=QUICK_PAGE, browse=QUICK_PAGE)
     period = Period(plan.warmup + users / RAMP_USERS_PER_S, plan.measure, RAMP_USERS_PER_S, repeats=1)
 
     def draw(source: random.Random) -> float:
         return source.choice(times)
 
-    steps = [simulate_closed(work, slots, users, period, {"post": draw}, seed) for seed in range(STEPS)]
-    rates = sorted(len(step.posts) / plan.measure for step in steps)
+    steps = [simulate_closed(work, slots, users, period, {"submit": draw}, seed) for seed in range(STEPS)]
+    rates = sorted(len(step.submits) / plan.measure for step in steps)
     beyond = round(0.025 * STEPS)
     return rates[beyond], rates[-1 - beyond]
 

@@ -22,7 +22,7 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import SHORT, duration
 from loadtests.wording import figure as stated
-from workbook.chapter05 import KINDS, pauses, seen_at
+from workbook.chapter05 import REQUEST_STYLES, pauses, seen_at
 
 Visits = Mapping[str, Sequence[Mapping[str, float]]]
 Rates = Mapping[str, Mapping[str, float]]
@@ -133,7 +133,7 @@ def requests_figure(rates: Rates) -> Figure:
         for place, app in enumerate(apps):
             left = 0.0
             for kind, rate in rates[app].items():
-                _, colour, ink = KINDS[kind]
+                _, colour, ink = REQUEST_STYLES[kind]
                 axes.barh(place, rate, left=left, color=colour, height=0.66, edgecolor="white", lw=0.8)
                 if rate > 0.05 * most:  # room for the number
                     middle = left + rate / 2
@@ -145,7 +145,7 @@ def requests_figure(rates: Rates) -> Figure:
         axes.set_xlabel("requests a second")
         figure.text(0.02, 0.9, "The same users, and what they ask of each reader", weight="bold", size=13)
         across = 0.137
-        for name, colour, _ in KINDS.values():
+        for name, colour, _ in REQUEST_STYLES.values():
             figure.text(across, 0.75, f"■ {name}", color=colour, size=12)
             across += 0.045 + 0.0085 * len(name)
     return figure

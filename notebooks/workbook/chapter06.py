@@ -15,10 +15,10 @@ from jobqueue import Queue, Worker, job
 from workbook.session import WorkbookError
 
 HEAD_START = 0.6  # seconds to enqueue all jobs in before the first is due
-PATIENCE = 20.0  # seconds beyond what the jobs need, after which something is wrong
+JOBS_LATE_SECONDS = 20.0  # seconds beyond what the jobs need, after which something is wrong
 
-Done = Mapping[str, Any]  # a finished job: due, seconds, began, ended; times in seconds
-Jobs = Sequence[Done]
+DoneJob = Mapping[str, Any]  # a finished job: due, seconds, began, ended; times in seconds
+Jobs = Sequence[DoneJob]
 Hands = tuple[int, Sequence[str]]  # a worker: how many threads it has, and which queues it serves ([]: all)
 
 
@@ -32,7 +32,7 @@ class Planned:
     priority: int = 0
 
 
-def poisson(rate: float, demand: float, seconds: float, seed: int) -> list[Planned]:
+def poisson_jobs(rate: float, demand: float, seconds: float, seed: int) -> list[Planned]:
     """Poisson arrivals of `rate` jobs per second, with exponential times of mean `demand`.
 
     The number of jobs and their mean time are exact: given their number, Poisson arrivals are uniform; the
@@ -51,14 +51,14 @@ def poisson(rate: float, demand: float, seconds: float, seed: int) -> list[Plann
 
 def crews(threads: Sequence[int], rate: float, demand: float, seconds: float, seed: int) -> dict[int, Any]:
     """Run the same schedule on one worker after another, each with a different number of threads."""
-    return {each: work(poisson(rate, demand, seconds, seed), [(each, [])]) for each in threads}
+    return {each: work(poisson_jobs(rate, demand, seconds, seed), [(each, [])]) for each in threads}
 
 
 def burst(
     threads: int, rate: float, demand: float, seconds: float, jobs: int, at: float, seed: int
 ) -> list[dict[str, Any]]:
     """Run a steady load, with `jobs` more at one moment."""
-    usual, more = poisson(rate, demand, seconds, seed), poisson(jobs, demand, 1, seed + 1)
+    usual, more = poisson_jobs(rate, demand, seconds, seed), poisson_jobs(jobs, demand, 1, seed + 1)
     return work([*usual, *(Planned(at, each.seconds) for each in more)], [(threads, [])])
 
 
@@ -70,11 +70,11 @@ def flood(
     Each kind has a queue of its name. `workers`: each one's threads, and the queues it serves.
     """
     urgent_ones = [
-        Planned(each.due, each.seconds, "urgent", -10) for each in poisson(urgent, demand, seconds, seed)
+        Planned(each.due, each.seconds, "urgent", -10) for each in poisson_jobs(urgent, demand, seconds, seed)
     ]
     others = [
         Planned(each.due, each.seconds, "ordinary", 0)
-        for each in poisson(ordinary, demand, seconds, seed + 1)
+        for each in poisson_jobs(ordinary, demand, seconds, seed + 1)
     ]
     return {"threads": sum(threads for threads, _ in workers), "jobs": work(urgent_ones + others, workers)}
 
@@ -131,7 +131,7 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
         threads = sum(hands for hands, _ in workers)
         needed = planned[-1].due + sum(each.seconds for each in planned) / threads
         with _running(queue, workers):
-            if not board.complete.wait(HEAD_START + needed + PATIENCE):
+            if not board.complete.wait(HEAD_START + needed + JOBS_LATE_SECONDS):
                 raise WorkbookError(
                     f"Only {len(board.times)} of {len(planned)} jobs were done in time. Close whatever"
                     " else is running on this machine, and run the cell again."
@@ -211,15 +211,15 @@ def begun(jobs: Jobs, queue: str, by: float) -> float:
     return 100 * sum(ours) / len(ours)
 
 
-def of_queue(jobs: Jobs, queue: str) -> list[Done]:
+def of_queue(jobs: Jobs, queue: str) -> list[DoneJob]:
     """The jobs of one queue."""
     return [each for each in jobs if each["queue"] == queue]
 
 
-def simulated(jobs: Jobs, threads: int) -> list[Done]:
+def simulated(jobs: Jobs, threads: int) -> list[DoneJob]:
     """The same jobs if a queue took no time: each begins, in order of arrival, on the next free thread."""
     free = [0.0] * threads
-    found: list[Done] = []
+    found: list[DoneJob] = []
     for each in jobs:
         began = max(each["due"], free[0])
         heapq.heapreplace(free, began + each["seconds"])

@@ -23,15 +23,15 @@ from workbook.chapter07_jobs import GO_ON, Base, Pay, Payment, Poison, SendMail,
 from workbook.session import NOTEBOOKS, WorkbookError
 from workbook.words import in_words
 
-READY_SECONDS = 30.0
-LOOK_SECONDS = 0.01
+WORKER_SECONDS = 30.0
+WATCH_SECONDS = 0.01
 BEFORE_THE_KILL = 1.2  # seconds shown in the picture
 NOT_OPEN = (
     "No worker has the job: run the cell that starts two workers (with recorded=False, if the chapter shows"
     " recordings), and then this one again."
 )
 
-LOG = logging.getLogger("jobqueue")
+QUEUE_LOG = logging.getLogger("jobqueue")
 
 
 class Lab:
@@ -52,8 +52,8 @@ class Lab:
         """Create an empty queue, and start the workers."""
         self.close()
         # Failures and dead workers are expected here: keep jobqueue's log of them out of the notebook.
-        self._exits.callback(LOG.setLevel, LOG.level)
-        LOG.setLevel(logging.ERROR)
+        self._exits.callback(QUEUE_LOG.setLevel, QUEUE_LOG.level)
+        QUEUE_LOG.setLevel(logging.ERROR)
         try:
             self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
             self.url = f"sqlite:///{self.folder}/jobs.db"
@@ -99,7 +99,7 @@ class Lab:
             new.append(self._exits.enter_context(worker))
             self._workers.append(worker)
         for worker in new:
-            worker.wait_for(r"Starting job worker", READY_SECONDS)
+            worker.wait_for(r"Starting job worker", WORKER_SECONDS)
         return new
 
     def unfinished(self) -> list[Job]:
@@ -146,7 +146,7 @@ class Lab:
             until = time.monotonic() + watch
             while time.monotonic() < until:
                 self._look()
-                time.sleep(LOOK_SECONDS)
+                time.sleep(WATCH_SECONDS)
             if (row := self._look()) and row.locked_by:
                 return _pid(row)
         raise WorkbookError(NOT_OPEN)
@@ -160,7 +160,7 @@ class Lab:
         if not self._workers:
             raise WorkbookError(NOT_OPEN)
         killed = time.time()
-        self._wait(lambda: not self._look(), "the job to come back", 10 * self.lease + READY_SECONDS)
+        self._wait(lambda: not self._look(), "the job to come back", 10 * self.lease + WORKER_SECONDS)
         begun, done = self.happened("ada", "begun"), self.happened("ada", "done")
         ends = {each["pid"]: each["at"] - killed for each in done}
         story = {
@@ -190,7 +190,7 @@ class Lab:
             (Path(self.folder) / GO_ON).touch()
             for process in stopped:
                 process.resume()
-            said = worker.wait_for(r"job \d+ was not settled.*", READY_SECONDS).group()
+            said = worker.wait_for(r"job \d+ was not settled.*", WORKER_SECONDS).group()
             letter = next(self._letters[each.pid] for each in stopped if each.pid in self._letters)
             print(f"worker {letter}, which goes on after SIGCONT, says: {said}")
 
@@ -206,7 +206,7 @@ class Lab:
     def _letter(self, row: Job) -> str:
         return self._letters.setdefault(_pid(row), "ABCDEFGH"[len(self._letters)])
 
-    def _wait(self, condition: Callable[[], object], what: str, timeout: float = READY_SECONDS) -> None:
+    def _wait(self, condition: Callable[[], object], what: str, timeout: float = WORKER_SECONDS) -> None:
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
@@ -216,7 +216,7 @@ class Lab:
                     f"Waited {timeout:.0f} s for {what}, in vain. Run the chapter's cells again"
                     f" from the one that starts the workers. The workers said:\n{said}"
                 )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(WATCH_SECONDS)
 
 
 def _pid(row: Job) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from jobqueue import job
 
 FOR_EVER = 3600.0  # seconds; somebody will have killed it by then
-LOG = "log.jsonl"
+LOG_FILE = "log.jsonl"
 GO_ON = "go on"  # a file of this name ends the long attempts
 
 
@@ -34,7 +34,7 @@ class Payment(Base):
 
 def note(folder: str, name: str, what: str) -> int:
     """Add a line to the folder's file; returns how often this has been noted of this name, now included."""
-    path = Path(folder) / LOG
+    path = Path(folder) / LOG_FILE
     with path.open("a") as file:
         file.write(json.dumps({"name": name, "what": what, "pid": os.getpid(), "at": time.time()}) + "\n")
     return sum(each["name"] == name and each["what"] == what for each in noted(folder))
@@ -42,7 +42,7 @@ def note(folder: str, name: str, what: str) -> int:
 
 def noted(folder: str) -> list[dict[str, Any]]:
     """The lines of the folder's file."""
-    path = Path(folder) / LOG
+    path = Path(folder) / LOG_FILE
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -5,7 +5,7 @@ import random
 import re
 import sys
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from loadtests.errors import ProcessError
 from loadtests.judging.rule import word_of
 from loadtests.judging.samples import nearest_rank, summarise
+from loadtests.records.constants import LOCUST_SECONDS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import Row, in_window
@@ -21,8 +22,7 @@ from loadtests.servers.processes import Process
 from loadtests.status import Status
 from loadtests.theory import ClosedLoad, OpenLoad
 from loadtests.wording import duration, figure, percent
-from workbook.readers import rows_of
-from workbook.session import WorkbookError, session
+from workbook.readers import rows_of, say_if_disturbed
 
 # ---- tools that look at a server that freezes
 
@@ -33,7 +33,7 @@ from locust import FastHttpUser, constant_pacing, task
 import loadtests.plugin
 
 
-class Visitor(FastHttpUser):
+class LookingUser(FastHttpUser):
     wait_time = constant_pacing({pace})
 
     @task
@@ -45,9 +45,9 @@ TOOLS = {
     "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
     "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
 }
-COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
-UNFIT_REASONS = re.compile(r"But this proves nothing: (.*)\.")  # as the Locust plugin words them
-LOCUST_SECONDS = 60.0  # how much longer than planned Locust may take before it is given up
+TOOL_COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
+# As the Locust plugin words the reasons.
+DISTURBED = re.compile(r"(?:But this proves nothing|Its latencies are upper bounds): (.*)\.")
 
 
 def frozen_server(
@@ -56,8 +56,8 @@ def frozen_server(
     """Run three tools at once, `rate` requests per second each, against a server that freezes once.
 
     Times are in seconds; `seconds` includes the warm-up, and `freeze_at` counts from the first request.
-    Returns the rows of each tool, for `tools_of`. An unfit load is reported; when recording, it raises
-    WorkbookError.
+    Returns the rows of each tool, for `tools_of`. A slowed or unfit load is reported; when
+    recording, it raises WorkbookError.
     """
     with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
         folder = Path(name)
@@ -75,8 +75,8 @@ def frozen_server(
             tool: each.wait_with(lambda: None, seconds + LOCUST_SECONDS) for tool, each in looking.items()
         }
         results = {tool: _look(folder, tool, status, looking[tool]) for tool, status in statuses.items()}
-        said = "".join(looking[tool].output() for tool, status in statuses.items() if status == Status.UNFIT)
-    _say_if_unfit(set(UNFIT_REASONS.findall(said)))
+        said = "".join(process.output() for process in looking.values())
+    say_if_disturbed(set(DISTURBED.findall(said)), fit=Status.UNFIT not in statuses.values())
     return {"csv": {tool: each.pop("csv") for tool, each in results.items()}, "steps": results}
 
 
@@ -111,19 +111,10 @@ def _look(folder: Path, tool: str, status: int, process: Process) -> dict[str, A
     }
 
 
-def _say_if_unfit(reasons: Collection[str]) -> None:
-    if not reasons:
-        return
-    said = f"Not fit to judge by: {'; '.join(sorted(reasons))}."
-    if session().mode in ("record", "complete"):
-        raise WorkbookError(f"{said} It was not recorded.")
-    print(f"{said} Close whatever else is running on this machine, and run the cell again.")
-
-
 def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
     """What each tool recorded, as the figures of `loadtests.report.chart_rows` take it."""
     return {
-        tool: Series(tool, COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
+        tool: Series(tool, TOOL_COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
         for tool, step in looks["steps"].items()
     }
 
@@ -151,6 +142,8 @@ def verdict(status: int, seen: Summary) -> str:
     if status == Status.UNFIT:
         return "not to be judged: the run was not fit"
     word = word_of(seen["over"], seen["judged"])
+    if status == Status.UNDECIDED and word == "broken":
+        return "undecided: over 1 %, but the machine was too busy to say that the server did it"
     return f"{word}: the interval reaches across 1 %" if word == "undecided" else word
 
 

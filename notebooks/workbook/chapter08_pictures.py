@@ -21,11 +21,11 @@ from loadtests.report.chartparts import (
     rule_line,
     seconds_axis,
 )
-from workbook.chapter08 import COLOURS, TRUE_P95_MS
+from workbook.chapter08 import TOOL_COLOURS, TRUE_P95_MS
 from workbook.words import in_words
 
 SENT_COLOUR = "#A3478A"
-SHOWN = 100  # runs of each length
+SHOWN_RUNS = 100  # runs of each length
 
 
 def two_clocks_figure(tool: Series) -> Figure:
@@ -69,8 +69,8 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
         head(
             figure,
             "A short run says anything: the p95 of many runs against one server",
-            f"{len(next(iter(runs.values())))} simulated runs of each length, {SHOWN} of them shown; orange:"
-            " it says that the server breaks its promise, which it keeps",
+            f"{len(next(iter(runs.values())))} simulated runs of each length, {SHOWN_RUNS} of them shown;"
+            " orange: it says that the server breaks its promise, which it keeps",
         )
         axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
         number_axis(
@@ -78,8 +78,8 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
         )
         axes.set_ylim(200, 800)
         for requests, found in runs.items():
-            for p95 in found[:SHOWN]:
-                colour = COLOURS["closed"] if p95 > RULE_MS else COLOURS["open"]
+            for p95 in found[:SHOWN_RUNS]:
+                colour = TOOL_COLOURS["closed"] if p95 > RULE_MS else TOOL_COLOURS["open"]
                 x = requests * math.exp(source.uniform(-0.12, 0.12))
                 axes.plot([x], [p95], "o", ms=4, color=colour, alpha=0.6, mew=0)
             wrong = sum(p95 > RULE_MS for p95 in found) / len(found)

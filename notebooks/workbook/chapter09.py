@@ -31,7 +31,7 @@ from workbook.words import in_words
 
 TWIN = Path(__file__).with_name("chapter09_async.py")
 WAYS = {"sync": "threads", "host": "async", "queued": "queue"}  # what the three are called here
-FEEDS = 2000  # a sample of the mix
+FEEDS_ALONE = 2000  # a sample of the mix
 SEED = Plan().seed  # of the visitors in a bench whose plan names none
 
 
@@ -39,13 +39,13 @@ SEED = Plan().seed  # of the visitors in a bench whose plan names none
 
 
 @dataclass(frozen=True)
-class Twin:
+class RunningTwin:
     """A running async reader, and the feed server that it fetches from."""
 
     url: str
     feeds_url: str
     process: Process
-    again: Callable[[], "Twin"]  # starts another one, which knows nothing of this one
+    again: Callable[[], "RunningTwin"]  # starts another one, which knows nothing of this one
 
 
 def memory_of(processes: Sequence[Process]) -> float:
@@ -55,7 +55,9 @@ def memory_of(processes: Sequence[Process]) -> float:
 
 
 @contextlib.contextmanager
-def running_twin(deadline: float, mix: str = "", longer: int = 1, in_thread: bool = False) -> Iterator[Twin]:
+def running_twin(
+    deadline: float, mix: str = "", longer: int = 1, in_thread: bool = False
+) -> Iterator[RunningTwin]:
     """Start the twin and a feed server, and end them. Raises ProcessError if one does not start."""
     with tempfile.TemporaryDirectory(prefix="workbook-") as name, contextlib.ExitStack() as exits:
         folder = Path(name)
@@ -67,11 +69,11 @@ def running_twin(deadline: float, mix: str = "", longer: int = 1, in_thread: boo
         ours += ["--longer", str(longer), *(["--in-thread"] if in_thread else [])]
         logs = (folder / f"twin-{number}.log" for number in range(9))
 
-        def start() -> Twin:
+        def start() -> RunningTwin:
             process = exits.enter_context(Process("async reader", ours, next(logs)))
             url = process.wait_for_address()
             wait_until(lambda: _answers(url), "The async reader does not answer.")
-            return Twin(url, feeds_url, process, start)
+            return RunningTwin(url, feeds_url, process, start)
 
         yield start()
 
@@ -102,7 +104,7 @@ def steps_of(*benches: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {app: steps[app] for app in WAYS if app in steps}
 
 
-def feeds_alone(deadline: float, count: int = FEEDS) -> list[float]:
+def feeds_alone(deadline: float, count: int = FEEDS_ALONE) -> list[float]:
     """How long `count` feeds of the mix take, each given up after `deadline`; in seconds."""
     return [min(deadline, delay_of(kind_of(n), n)) for n in range(count)]
 

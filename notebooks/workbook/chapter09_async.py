@@ -19,9 +19,9 @@ from aiohttp import web
 from feedreader.errors import FetchFailed
 from feedreader.fetching import Document
 from feedreader.parsing import parse_feed
+from loadtests.records.constants import BACKLOG
 
-BACKLOG = 4096  # connections not accepted yet
-SHOWN = 20
+SHOWN_FEEDS = 20
 FORM = '<form method="post" action="/feeds"><input name="url"><button>Read</button></form>'
 
 
@@ -52,7 +52,7 @@ class Twin:
         return app
 
     async def index(self, request: web.Request) -> web.Response:
-        newest = sorted(self._feeds, reverse=True)[:SHOWN]
+        newest = sorted(self._feeds, reverse=True)[:SHOWN_FEEDS]
         items = "".join(f'<li><a href="/feeds/{n}">{escape(self._feeds[n][0])}</a>' for n in newest)
         return _page(f"{FORM}<ul>{items}</ul>")
 

@@ -10,7 +10,8 @@ from typing import Any
 import loadtests
 from loadtests.errors import ProcessError
 from loadtests.judging.samples import summarise
-from loadtests.queuebench.stage import Stage, work_command
+from loadtests.queuebench.workbench import Workbench, work_command
+from loadtests.records.constants import LOCUST_SECONDS
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import in_window
 from loadtests.servers.databases import database_server
@@ -19,7 +20,6 @@ from loadtests.servers.stack import Stack, StackSettings
 
 FEEDS_LOAD = Path(loadtests.__file__ or "").with_name("feeds.py")
 WAITS_SECONDS = 0.1  # each job of `drains`
-PATIENCE_SECONDS = 60.0
 
 
 # ---- two databases, one table
@@ -30,7 +30,7 @@ def enqueue_rates(jobs: int) -> dict[str, float]:
     rates = {}
     for database in ("sqlite", "postgresql"):
         with database_server(database) as server, tempfile.TemporaryDirectory(prefix="workbook-") as folder:
-            rates[database] = Stage(server, Path(folder)).timed("jobqueue", "enqueue", jobs)
+            rates[database] = Workbench(server, Path(folder)).timed("jobqueue", "enqueue", jobs)
     return rates
 
 
@@ -42,18 +42,18 @@ def drains(jobs: int, threads: int, workers: Sequence[int]) -> dict[str, dict[st
     found: dict[str, dict[str, float]] = {}
     for database in ("sqlite", "postgresql"):
         with database_server(database) as server, tempfile.TemporaryDirectory(prefix="workbook-") as folder:
-            stage = Stage(server, Path(folder))
-            found[database] = {str(number): _drain(stage, jobs, threads, number) for number in workers}
+            workbench = Workbench(server, Path(folder))
+            found[database] = {str(number): _drain(workbench, jobs, threads, number) for number in workers}
             print(database, ", ".join(f"{n}: {seconds:.2f} s" for n, seconds in found[database].items()))
     return found
 
 
-def _drain(stage: Stage, jobs: int, threads: int, workers: int) -> float:
+def _drain(workbench: Workbench, jobs: int, threads: int, workers: int) -> float:
     with (
-        stage.database() as url,
-        stage.workers(url, [work_command(url, threads)] * workers) as started,
+        workbench.database() as url,
+        workbench.workers(url, [work_command(url, threads)] * workers) as started,
     ):
-        stage.program("jobqueue", "fill-pauses", url, jobs)
+        workbench.program("jobqueue", "fill-pauses", url, jobs)
         return jobs / started.drain(jobs)
 
 
@@ -81,7 +81,7 @@ def two_generators(users: int, seconds: int, processes: int) -> dict[str, Any]:
             *("--exit-code-on-error", "0"),
         ]
         locust = exits.enter_context(Process("load generators", command, folder / "locust.log"))
-        status = locust.wait_with(lambda: None, seconds + PATIENCE_SECONDS)
+        status = locust.wait_with(lambda: None, seconds + LOCUST_SECONDS)
         if not file.exists():
             raise ProcessError(f"Locust ended with status {status}. It said:\n{locust.output()[-1500:]}")
         recording = read_recording(file)

@@ -19,8 +19,8 @@ from workbook.session import NOTEBOOKS
 from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
-POLL_SECONDS, POLLS = 0.05, 400
-FEEDS = 500  # searched for the quickest of the slow ones
+POLL_SECONDS, MOST_POLLS = 0.05, 400
+SLOW_SEARCHED = 500  # searched for the quickest of the slow ones
 
 
 @dataclass
@@ -65,7 +65,7 @@ def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str
     for engine in engines:
         settings = _settings(slots=2 * visitors, threads=visitors)
         with EngineStack(settings, engine=engine) as stack, ThreadPoolExecutor(visitors) as pool:
-            visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, POLLS))
+            visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, MOST_POLLS))
             # First requests are slow with any engine, and don't count.
             list(pool.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * visitors))))
             visits = list(pool.map(visit, (f"{stack.feeds_url}/feeds/typical/{n}.xml" for n in range(feeds))))
@@ -89,7 +89,7 @@ def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str,
 
 
 def _killed(stack: EngineStack, watched: float) -> dict[str, float | None]:
-    feed = min(range(FEEDS), key=lambda n: delay_of("slow", n))
+    feed = min(range(SLOW_SEARCHED), key=lambda n: delay_of("slow", n))
     submit(stack.url, f"{stack.feeds_url}/feeds/slow/{feed}.xml")
     wait_until(lambda: under_way(stack.feeds_url, "slow") == 1, "The fetch did not begin.")
     for process in stack.processes["worker 1"].tree():

@@ -20,8 +20,8 @@ from loadtests.report.chartparts import (
 from loadtests.wording import duration
 from workbook.words import in_words
 
-DATABASES = {"sqlite": ("SQLite", "#007A5A", "o"), "postgresql": ("PostgreSQL", COLOURS["queued"], "s")}
-NAMES = {"jobqueue": "jobqueue", "procrastinate": "Procrastinate"}
+DATABASE_STYLES = {"sqlite": ("SQLite", "#007A5A", "o"), "postgresql": ("PostgreSQL", COLOURS["queued"], "s")}
+ENGINE_NAMES = {"jobqueue": "jobqueue", "procrastinate": "Procrastinate"}
 ENGINES = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
 
 
@@ -40,7 +40,7 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
         axes.plot(workers, expected, color=GREY, lw=1.6, ls=(0, (4, 2)))
         labels = [EndLabel(workers[-1], expected[-1], f"theory: {in_words(expected[-1])}", GREY)]
         for database, times in done.items():
-            name, colour, marker = DATABASES[database]
+            name, colour, marker = DATABASE_STYLES[database]
             seconds = [times[str(number)] for number in workers]
             axes.plot(workers, seconds, marker=marker, color=colour, ms=8, lw=1.6)
             labels.append(EndLabel(workers[-1], seconds[-1], f"{name}: {in_words(seconds[-1])}", colour))
@@ -76,7 +76,7 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
             across = axes.get_yaxis_transform()
             said = in_words(half / 1000)
             axes.text(1.02, place, said, color=ENGINES[engine], size=11, va="center", transform=across)
-        axes.set_yticks(range(len(rows)), [f"{what}, {NAMES[engine]}" for engine, what in rows])
+        axes.set_yticks(range(len(rows)), [f"{what}, {ENGINE_NAMES[engine]}" for engine, what in rows])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("time since the feed was submitted (logarithmic)")
     return figure

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from loadtests.report.chartparts import GREY, head, house_style, inches
 from workbook.predictions import WELL_SAID, Prediction
 
-MOST = 100.0  # factors beyond it are drawn at the edge, as arrows
-GOOD, OFF = "#007A5A", "#D55E00"
+MOST_FACTOR = 100.0  # factors beyond it are drawn at the edge, as arrows
+GOOD_COLOUR, OFF_COLOUR = "#007A5A", "#D55E00"
 ROW_INCHES = 0.42
 
 
@@ -21,11 +21,11 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
     rows = len(chapters)
     with house_style():
         figure = Figure(figsize=(11, 2.0 + ROW_INCHES * rows))
-        key = f"green: off by less than a factor of {WELL_SAID}; arrows: by over {MOST:g}, or one is 0"
+        key = f"green: off by less than a factor of {WELL_SAID}; arrows: by over {MOST_FACTOR:g}, or one is 0"
         head(figure, "What you said, against what was measured", key)
         axes = inches(figure, 1.4, 0.75, 9.0, ROW_INCHES * rows)
         axes.set_xscale("log")
-        axes.set_xlim(1 / (1.4 * MOST), 1.4 * MOST)
+        axes.set_xlim(1 / (1.4 * MOST_FACTOR), 1.4 * MOST_FACTOR)
         axes.set_ylim(rows - 0.5, -0.5)
         axes.axvspan(1 / WELL_SAID, WELL_SAID, color="#e3efe3", zorder=0)
         axes.axvline(1, color=GREY, lw=1.4)
@@ -46,6 +46,7 @@ def _mark(axes: Axes, y: float, each: Prediction) -> None:
     factor = each.factor or 1.0
     assert each.measured is not None
     ratio = factor if each.said > each.measured else 1 / factor
-    shown = min(MOST, max(1 / MOST, ratio))
+    shown = min(MOST_FACTOR, max(1 / MOST_FACTOR, ratio))
     marker = "o" if math.isclose(shown, ratio) else (">" if ratio > shown else "<")
-    axes.plot([shown], [y], marker=marker, color=GOOD if factor < WELL_SAID else OFF, ms=8, alpha=0.85, mew=0)
+    colour = GOOD_COLOUR if factor < WELL_SAID else OFF_COLOUR
+    axes.plot([shown], [y], marker=marker, color=colour, ms=8, alpha=0.85, mew=0)

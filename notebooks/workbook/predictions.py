@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WELL_SAID = 1.5  # a factor; below it a prediction counts as good
-TIMES = {"ms": 1e-3, "seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0, "weeks": 604800.0}
+UNIT_SECONDS = {
+    "ms": 1e-3,
+    "seconds": 1.0,
+    "minutes": 60.0,
+    "hours": 3600.0,
+    "days": 86400.0,
+    "weeks": 604800.0,
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def predict(name: str, /, *figures: float, **said: float) -> None:
     ((unit, value),) = said.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise WorkbookError(f"{value!r} is not a prediction: write a number, 0 or more, such as {unit}=2.")
-    if unit in TIMES and value == 0:
+    if unit in UNIT_SECONDS and value == 0:
         raise WorkbookError(f"Nothing takes 0 {unit}: write a number above 0.")
     prediction = Prediction(session().chapter, name, unit, value)
     _write({_key(each): each for each in read()} | {_key(prediction): prediction})
@@ -110,8 +117,8 @@ def _converted(each: Prediction, unit: str) -> float:
     """The prediction, converted to this unit."""
     if each.unit == unit:
         return each.said
-    if each.unit in TIMES and unit in TIMES:
-        return each.said * TIMES[each.unit] / TIMES[unit]
+    if each.unit in UNIT_SECONDS and unit in UNIT_SECONDS:
+        return each.said * UNIT_SECONDS[each.unit] / UNIT_SECONDS[unit]
     raise WorkbookError(
         f"You predicted {in_words(each.said, each.unit)}, and this is measured in another unit: change the"
         f' prediction to predict("{each.name}", {unit}=...), run its cell again, and then this one.'

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -22,10 +22,11 @@ SOON_SECONDS = 0.01
 def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
     """Measure the readers as `make bench` does; returns results.json, as the charts take it.
 
-    With `rows`, every request is kept too, for `rows_of`. An unfit step is reported; when recording, it
-    raises WorkbookError. Raises KeyboardInterrupt if the cell is interrupted.
+    With `rows`, every request is kept too, for `rows_of`. A slowed or unfit step is reported; when recording,
+    it raises WorkbookError. Raises KeyboardInterrupt if the cell is interrupted.
     """
     from loadtests.bench.bench import run
+    from loadtests.records.steps import reasons_of
 
     with tempfile.TemporaryDirectory(prefix="workbook-") as name:
         folder = Path(name)  # a fresh one: a step that is in the folder is not measured again
@@ -34,13 +35,22 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
             raise KeyboardInterrupt
         if rows:
             results["csv"] = {step["rows"]: (folder / step["rows"]).read_text() for step in results["steps"]}
-    unfit = {reason for step in results["steps"] for reason in step["unfit_reasons"]}
-    if unfit:
-        said = f"Not fit to judge by: {'; '.join(sorted(unfit))}."
-        if session().mode in ("record", "complete"):
-            raise WorkbookError(f"{said} It was not recorded.")
-        print(f"{said} Close whatever else is running on this machine, and run the cell again.")
+    say_if_disturbed(
+        {reason for step in results["steps"] for reason in reasons_of(step)},
+        fit=not any(step["unfit_reasons"] for step in results["steps"]),
+    )
     return results
+
+
+def say_if_disturbed(reasons: Collection[str], fit: bool) -> None:
+    """Print why a measurement was slowed or not `fit`, if it was; when recording, raise WorkbookError."""
+    if not reasons:
+        return
+    what = "Slowed, so that latencies are upper bounds" if fit else "Not fit to judge by"
+    said = f"{what}: {'; '.join(sorted(reasons))}."
+    if session().mode in ("record", "complete"):
+        raise WorkbookError(f"{said} It was not recorded.")
+    print(f"{said} Close whatever else is running on this machine, and run the cell again.")
 
 
 def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":

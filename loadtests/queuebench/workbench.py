@@ -23,10 +23,10 @@ from loadtests.queuebench.plain import postgres_dsn
 from loadtests.servers.databases import fresh_database
 from loadtests.servers.processes import Process
 
-PATIENCE_SECONDS = 600.0
+PROGRAM_SECONDS = 600.0
 
 
-class Stage:
+class Workbench:
     """Measures on one kind of database. `server` is as fresh_database() takes it; files go below `folder`."""
 
     def __init__(self, server: str, folder: Path):
@@ -46,7 +46,7 @@ class Stage:
         """Run one of programs.py; returns its rate in jobs a second. Raises ProcessError."""
         command = [*module("loadtests.queuebench.programs"), system, work, url, str(count), *options]
         with self._process(f"program {system} {work}", command) as process:
-            process.wait_with(lambda: None, PATIENCE_SECONDS)
+            process.wait_with(lambda: None, PROGRAM_SECONDS)
             said = process.wait_for(r'(?m)^{"count".*}$', timeout=0)[0]
         answer = json.loads(said)
         return float(answer["count"] / answer["seconds"])
@@ -142,7 +142,7 @@ class Workers:
     def wait_until(self, condition: Callable[[], object]) -> None:
         """Poll `condition` after each hundredth of the time passed: no figure is off by more than that.
 
-        Raises ProcessError if a worker ends, or if it takes more than PATIENCE_SECONDS.
+        Raises ProcessError if a worker ends, or if it takes more than PROGRAM_SECONDS.
         """
         start = time.perf_counter()
         while not condition():
@@ -150,8 +150,8 @@ class Workers:
             for process in self.processes:
                 if not process.is_running():
                     process.wait_for(r"(?!)", timeout=0)  # matches nothing: raises with the output
-            if passed > PATIENCE_SECONDS:
-                raise ProcessError(f"The workers were not done after {PATIENCE_SECONDS:g} seconds.")
+            if passed > PROGRAM_SECONDS:
+                raise ProcessError(f"The workers were not done after {PROGRAM_SECONDS:g} seconds.")
             time.sleep(min(0.01, max(0.0005, passed / 100)))
 
 
