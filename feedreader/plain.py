@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 ATOM, RSS1 = "{http://www.w3.org/2005/Atom}", "{http://purl.org/rss/1.0/}"
 DC, RDF = "{http://purl.org/dc/elements/1.1/}", "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
-CONTENT = {"{http://purl.org/rss/1.0/modules/content/}encoded", ATOM + "content"}
+LONG_TEXT = {"{http://purl.org/rss/1.0/modules/content/}encoded", ATOM + "content"}
 BESIDE = {  # elements that change none of our fields
     *("author", "category", "comments", "enclosure", DC + "creator", DC + "subject"),
     *(ATOM + "author", ATOM + "category", ATOM + "contributor"),
@@ -123,7 +123,7 @@ def _entry(item: Element, fields: Mapping[str, str]) -> Found:
 
 def _must_be_beside(child: Element, found: Found) -> None:
     """Refuse an element that may change one of our fields, as content does if there is no summary yet."""
-    content = child.tag in CONTENT and "summary" in found and not len(child)
+    content = child.tag in LONG_TEXT and "summary" in found and not len(child)
     if not content and not (child.tag in BESIDE and all(part.tag in PERSON for part in child)):
         raise NotPlain
 
