@@ -82,6 +82,8 @@ def recordings(draw: st.DrawFn) -> Recording:
         warm_up_s=draw(st.sampled_from([0.0, 1.0])),
         rule_ms=draw(st.sampled_from([500.0, 10.0])),
         most_over=draw(st.sampled_from([0.01, 0.05])),
+        looks=draw(st.sampled_from([(), (), (4,), (2, 3)])),
+        decided_s=draw(st.sampled_from([None, None, 6.0])),
         visits=draw(st.sampled_from([(), ("whole visit",)])),
         arrivals=planned if model == "open" else None,
         processes_lost=draw(st.sampled_from([0, 0, 1])),

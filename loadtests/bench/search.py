@@ -96,16 +96,15 @@ def _searched(series: Sequence[Point], left: int) -> Next | None:
             return _once_more(top, "once more")
         if higher := [users for users in UP if users > load_of(top)]:
             return _first(top, higher[0], "within the rule")
-    if (again := _again(undecided, lambda _: left)) or end is None:
+    below = [point for point in series if end is None or load_of(point) < load_of(end)]
+    if end and below and not is_doubtful(below[-1]):
+        low, high = load_of(below[-1]), load_of(end)
+        if between := [users for users in BETWEEN if low < users < high]:
+            middle = min(between, key=lambda users: abs(math.log(users * users / (low * high))))
+            return _first(end, middle, "in between")
+    if again := _again(undecided, lambda _: left):
         return again
-    below = [point for point in series if load_of(point) < load_of(end)]
-    if not below or is_doubtful(below[-1]):
-        return None
-    low, high = load_of(below[-1]), load_of(end)
-    if between := [users for users in BETWEEN if low < users < high]:
-        middle = min(between, key=lambda users: abs(math.log(users * users / (low * high))))
-        return _first(end, middle, "in between")
-    edge = [end, *(point for point in below if load_of(point) == most)]
+    edge = [end, *(point for point in below if load_of(point) == most)] if end and below else []
     return next((_once_more(point, "to be sure") for point in edge if len(point["steps"]) < TRIES), None)
 
 

@@ -13,6 +13,7 @@ from loadtests.generator.arrivals import Piece
 from loadtests.records.constants import MOST_OVER, RULE_MS
 
 MODELS = ("closed", "open")
+MOST_RUN_SECONDS = 600  # of a load that goes on until it is decided, unless --run-time says otherwise
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Load:
     rows: Path | None = None
     rule_ms: float = RULE_MS
     fail_over: float | None = None  # percent; only with it does the exit status follow the verdict
+    until_decided: bool = False
+    stop_when_broken: bool = False
+    prometheus: int = 0  # the port; 0: none
 
     @property
     def open(self) -> bool:
@@ -41,6 +45,11 @@ class Load:
     def most_over(self) -> float:
         """The share of a group's requests that may take longer than the rule says."""
         return MOST_OVER if self.fail_over is None else self.fail_over / 100
+
+    @property
+    def may_end(self) -> bool:
+        """True if it ends as soon as it is decided."""
+        return self.until_decided or self.stop_when_broken
 
     def pieces(self) -> list[Piece]:
         """The rates of open load over time."""
@@ -59,7 +68,7 @@ def add_options(option: Callable[..., Any]) -> None:
         "--model",
         choices=MODELS,
         default="closed",
-        help="closed or open load. Closed: users (--users) who wait for an answer before they go on. Open:"
+        help="kind of load. Closed: users (--users) who wait for an answer before they go on. Open:"
         " visits that begin at --rate, whether or not earlier ones were answered, and count from when they"
         " should have begun; --users is then ignored. Default: closed",
     )
@@ -139,6 +148,28 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         include_in_web_ui=False,
     )
     option(
+        "--until-decided",
+        action="store_true",
+        help="go on until every group of requests has kept or broken the rule beyond doubt, but no longer"
+        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: each of them, but no"
+        " longer than --step-seconds",
+        include_in_web_ui=False,
+    )
+    option(
+        "--stop-when-broken",
+        action="store_true",
+        help="stop as soon as a group of requests has broken the rule beyond doubt; with --steps, all of it",
+        include_in_web_ui=False,
+    )
+    option(
+        "--prometheus",
+        metavar="PORT",
+        type=port,
+        default=0,
+        help="while Locust runs, offer metrics at http://127.0.0.1:PORT/metrics, for this machine only",
+        include_in_web_ui=False,
+    )
+    option(
         "--help-load",
         action="help",
         help="show all options and exit (Locust prints its --help before it knows those of a locustfile)",
@@ -163,6 +194,9 @@ def load_from(options: Any) -> Load:
         rows=rows,
         rule_ms=options.rule,
         fail_over=options.fail_over,
+        until_decided=options.until_decided,
+        stop_when_broken=options.stop_when_broken,
+        prometheus=options.prometheus,
     )
     _check(load)
     return load
@@ -203,6 +237,9 @@ def _steps(load: Load) -> dict[str, bool]:
             seconds < 1 or seconds % 1 > 0
         ),
         "--warm-up leaves nothing of a step: make --step-seconds longer.": load.warm_up >= seconds,
+        "The --steps of open load are scheduled in advance: leave out --until-decided.": (
+            load.open and load.until_decided
+        ),
     }
 
 
@@ -215,6 +252,14 @@ def _anything(load: Load) -> dict[str, bool]:
             rows is not None and (rows.is_dir() or rows.suffix == ".json")
         ),
     }
+
+
+def port(text: str) -> int:
+    """Parse the number of a port."""
+    number = whole(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+    return number
 
 
 def whole(text: str) -> int:

@@ -9,7 +9,7 @@ that were slowed (fitness.py) can prove only that the rule was kept: over the li
 from collections.abc import Iterable
 from typing import Generic, Literal, TypedDict, TypeVar
 
-from loadtests.judging.intervals import clopper_pearson
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.figures import Word
 
@@ -36,11 +36,17 @@ class RuledGroups(TypedDict, Generic[C]):
     browse: C
 
 
-def word_of(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> Word:
+def word_of(
+    over: int,
+    judged: int,
+    most_over: float = MOST_OVER,
+    slowed: bool = False,
+    confidence: float = CONFIDENCE,
+) -> Word:
     """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
     if not judged:
         return "undecided"
-    low, high = clopper_pearson(over, judged)
+    low, high = clopper_pearson(over, judged, confidence)
     return "kept" if high <= most_over else "broken" if low > most_over and not slowed else "undecided"
 
 
@@ -55,13 +61,19 @@ def all_of(words: Iterable[Word]) -> Word:
     return "broken" if "broken" in found else "kept" if found == {"kept"} else "undecided"
 
 
-def more_needed(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> int | None:
+def more_needed(
+    over: int,
+    judged: int,
+    most_over: float = MOST_OVER,
+    slowed: bool = False,
+    confidence: float = CONFIDENCE,
+) -> int | None:
     """About how many more requests like those so far would decide; None if that can't be said."""
     if not judged or excused(over, judged, most_over, slowed):
         return None
 
     def decides(count: int) -> bool:
-        return word_of(round(over * count / judged), count, most_over) != "undecided"
+        return word_of(round(over * count / judged), count, most_over, confidence=confidence) != "undecided"
 
     high = judged
     while not decides(high):

@@ -80,6 +80,10 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     # What it is judged by.
     rule_ms: float = RULE_MS
     most_over: float = MOST_OVER
+    # Of a load that may end as soon as it is decided: how often each stage was looked at (one number if there
+    # are no stages), and up to when requests were counted, if that was why it ended.
+    looks: tuple[int, ...] = ()
+    decided_s: float | None = None
     # What came of it.
     visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule does not apply
     arrivals: Arrivals | None = None  # of open load

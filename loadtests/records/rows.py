@@ -38,6 +38,13 @@ class Row:
         """True if it ended with an error, or with a status of 400 or above."""
         return self.done_s is not None and (bool(self.error) or self.status >= 400)
 
+    def moved(self, later: float) -> "Row":
+        """The same request by a clock that began `later` seconds before."""
+        sent = None if self.sent_s is None else self.sent_s + later
+        done = None if self.done_s is None else self.done_s + later
+        due = self.intended_s + later
+        return Row(self.user, self.group, self.name, due, sent, done, self.status, self.error)
+
     def waited_ms(self, ended: float, naive: bool = False) -> float:
         """Milliseconds from the intended start to the answer, or to `ended` (seconds) if none had come.
 

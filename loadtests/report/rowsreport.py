@@ -19,7 +19,7 @@ from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timel
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.status import Status
-from loadtests.wording import EXCUSE, counted, duration, figure, percent, share_interval, user_count, visits
+from loadtests.wording import EXCUSE, counted, duration, figure, percent, user_count, visits
 
 MOST_SERIES = 6  # groups in the figures, those with the most requests
 
@@ -119,21 +119,21 @@ def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
 
 def _reason(verdict: GroupVerdict, recording: Recording) -> str:
     """Why a group's verdict is what it is."""
-    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
+    share, interval = verdict.summary["share_over"], verdict.interval
     if verdict.word == "visit":
         return "whole visits, to which the rule does not apply"
     if share is None or interval is None:
         return "nothing was answered"
     limit = percent(recording.most_over)
     if verdict.excused:
-        return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}): {EXCUSE}"
+        return f"{share * 100:.2f} % over ({interval}): {EXCUSE}"
     where = {
         "kept": f"all of it within {limit}",
         "broken": f"all of it above {limit}",
         "undecided": f"on both sides of {limit}"
         + (f": about {verdict.more} more requests would decide" if verdict.more else ""),
     }[verdict.word]
-    return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}, {where})"
+    return f"{share * 100:.2f} % over ({interval}, {where})"
 
 
 def facts(recording: Recording) -> list[tuple[str, str]]:
