@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 ATOM, RSS1 = "{http://www.w3.org/2005/Atom}", "{http://purl.org/rss/1.0/}"
 DC, RDF = "{http://purl.org/dc/elements/1.1/}", "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 LONG_TEXT = {"{http://purl.org/rss/1.0/modules/content/}encoded", ATOM + "content"}
-BESIDE = {  # elements that change none of our fields
+HARMLESS = {  # elements that change none of our fields
     *("author", "category", "comments", "enclosure", DC + "creator", DC + "subject"),
     *(ATOM + "author", ATOM + "category", ATOM + "contributor"),
     "{http://wellformedweb.org/CommentAPI/}commentRss",
@@ -99,7 +99,7 @@ def _entry(item: Element, fields: Mapping[str, str]) -> Found:
     for child in item:
         name = fields.get(child.tag)
         if name is None:
-            _must_be_beside(child, found)
+            _must_be_harmless(child, found)
         elif child.tag == ATOM + "link":
             _put_link(found, child)
         elif len(child) or name in found:
@@ -121,10 +121,10 @@ def _entry(item: Element, fields: Mapping[str, str]) -> Found:
     return found
 
 
-def _must_be_beside(child: Element, found: Found) -> None:
+def _must_be_harmless(child: Element, found: Found) -> None:
     """Refuse an element that may change one of our fields, as content does if there is no summary yet."""
     content = child.tag in LONG_TEXT and "summary" in found and not len(child)
-    if not content and not (child.tag in BESIDE and all(part.tag in PERSON for part in child)):
+    if not content and not (child.tag in HARMLESS and all(part.tag in PERSON for part in child)):
         raise NotPlain
 
 
