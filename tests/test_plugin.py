@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from locust_runs import command, counted_by_locust, free_port, headless
 
+from loadtests.__main__ import main
 from loadtests.status import Status
 
 pytest_plugins = ["locust_fixtures"]
@@ -68,6 +69,27 @@ def test_a_broken_rule_is_the_exit_status_if_asked_for(truth_server: str, tmp_pa
     assert stopped.status == 0 and (
         "The load ended by itself" in stopped.out or "upper bounds" in stopped.out
     )
+
+
+def test_what_is_expected_beyond_the_rule_sets_the_exit_status(null_server: str, tmp_path: Path) -> None:
+    """Told below the rule, and saved with the rows. The rule alone would be kept, or undecided."""
+    options = ("--users", "4", "--spawn-rate", "4", "--run-time", "2s", "--stop-timeout", "5")
+    more = ("--expect", "fast p50 < 9s", "--expect", "'GET /fast' p50 >= 9s")
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *options, *more)
+    assert run.status in {Status.BROKEN, Status.UNFIT}, run.err  # unfit on a busy machine
+    assert re.search(r"^fast p50 < 9s: kept \(.*, 95 % interval .* ms\)\.$", run.out, re.MULTILINE)
+    assert "\n'GET /fast' p50 >= 9s: broken (" in run.out
+    assert run.recording.expectations == (more[1], more[3])
+    assert main(["report", str(run.rows_file)]) == 0
+    assert "broken-word" in (tmp_path / "rows-report.html").read_text()
+
+
+def test_an_expectation_that_can_not_be_read_stops_all_before_the_load(tmp_path: Path) -> None:
+    """At its place, with an example; status 2, though no server is there to ask."""
+    run = headless(USERS, tmp_path, "Nobody", "--run-time", "9s", "--expect", "pay p95 < 300")
+    assert run.status == Status.USAGE
+    assert "--expect: in 'pay p95 < 300', '300' should be a number with its unit, ms or s." in run.err
+    assert "For example: pay p95 < 300ms" in run.err and not run.rows_file.exists()
 
 
 def test_a_load_that_measured_nothing_is_unfit(null_server: str, tmp_path: Path) -> None:

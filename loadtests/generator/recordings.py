@@ -92,6 +92,7 @@ def with_plan(
         seed=load.seed,
         rule_ms=load.rule_ms,
         most_over=load.most_over,
+        expectations=load.expectations,
         looks=tuple(looks),
         decided_s=decided_s,
         processes_lost=lost,

@@ -1,4 +1,4 @@
-"""The one judge: what a recording proves about the rule. Pure.
+"""The one judge: what a recording proves about the rule, and about the expectations beyond it. Pure.
 
 Everything that reports on a load asks it: the plugin in the terminal and on Locust's page, the bench, the
 report of a file of requests, `compare`, and the floor. So they can't contradict one another.
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
 from loadtests.judging.alignment import clock_doubt
+from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
 from loadtests.judging.fitness import (
     MOST_SENT_LATE,
     not_sent,
@@ -24,13 +25,19 @@ from loadtests.judging.fitness import (
 )
 from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.judging.looks import confidence_at
-from loadtests.judging.rule import excused, more_needed, word_of
+from loadtests.judging.rule import all_of, excused, more_needed, word_of
 from loadtests.judging.samples import by_group, nearest_rank, summarise
 from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
 from loadtests.status import Status
 from loadtests.wording import counted, share_interval
+
+STATUS_OF: dict[Word, Status] = {
+    "kept": Status.KEPT,
+    "broken": Status.BROKEN,
+    "undecided": Status.UNDECIDED,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,9 @@ class Health(NamedTuple):
 
 @dataclass(frozen=True)
 class StageVerdict:
-    """A period of constant load: what its requests prove about the rule, and why they may prove nothing."""
+    """A period of constant load: what its requests prove about the rule and the expectations beyond it, and
+    why they may prove nothing.
+    """
 
     stage: Stage | None  # of a stepped load
     start: float  # the judged time, in seconds, without the warm-up
@@ -74,16 +83,15 @@ class StageVerdict:
     health: Health | None  # None: it was not sampled
     doubts: tuple[str, ...]  # why the load is not fit; empty if it is
     slowed: tuple[str, ...]  # why its latencies are upper bounds; empty if they are not
+    expectations: tuple[ExpectationVerdict, ...] = ()
 
     @property
     def status(self) -> Status:
         """Kept, broken, undecided, or not fit."""
-        words = {each.word for each in self.groups} - {"visit"}
+        words: list[Word] = [each.word for each in self.groups if each.word != "visit"]
         if self.doubts or not words:
             return Status.UNFIT
-        if "broken" in words:
-            return Status.BROKEN
-        return Status.UNDECIDED if "undecided" in words else Status.KEPT
+        return STATUS_OF[all_of([*words, *(each.word for each in self.expectations)])]
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,10 @@ class Judgement:
 
     @property
     def status(self) -> Status:
-        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept."""
+        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept.
+
+        A stage is broken if the rule or an expectation is.
+        """
         return Status.USAGE if self.absent else worst(stage.status for stage in self.stages)
 
 
@@ -162,6 +173,10 @@ def judge_window(
         health=health,
         doubts=tuple(_doubts(recording, rows, health, there, late)),
         slowed=slowed,
+        expectations=tuple(
+            judge_expectation(each, recording, rows, (start, until), bool(slowed), confidence)
+            for each in recording.expectations
+        ),
     )
 
 

@@ -6,11 +6,13 @@ the 95 % interval of that share lies on one side of the limit, and *undecided* i
 that were slowed (fitness.py) can prove only that the rule was kept: over the limit they are undecided.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Generic, Literal, TypedDict, TypeVar
 
 from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.records.constants import MOST_OVER
+from loadtests.records.expectations import Operator
 from loadtests.records.figures import Word
 
 Ruled = Literal["submit", "browse"]
@@ -47,7 +49,19 @@ def word_of(
     if not judged:
         return "undecided"
     low, high = clopper_pearson(over, judged, confidence)
-    return "kept" if high <= most_over else "broken" if low > most_over and not slowed else "undecided"
+    return word_for("<=", None if slowed else low, high, most_over)
+
+
+def word_for(comparison: Operator, low: float | None, high: float | None, limit: float) -> Word:
+    """What the interval from `low` to `high` of a figure (None: unbounded) proves about its limit."""
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    kept, broken = {
+        "<": (most < limit, least >= limit),
+        "<=": (most <= limit, least > limit),
+        ">": (least > limit, most <= limit),
+        ">=": (least >= limit, most < limit),
+    }[comparison]
+    return "kept" if kept else "broken" if broken else "undecided"
 
 
 def excused(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> bool:

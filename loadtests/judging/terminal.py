@@ -66,6 +66,7 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
         word = next(word for word in ("broken", "undecided", "kept") if word in words)
         said = [f"{rule}: {word}."]
         said += [f"  {_reason(each)}" for each in ruled if each.word == word]
+    said += [f"{each.text}: {each.word} ({each.reason})." for each in verdict.expectations]
     if verdict.doubts:
         said.append(f"But this proves nothing: {'; '.join([*verdict.doubts, *verdict.slowed])}.")
     elif verdict.slowed:

@@ -318,7 +318,7 @@ class LocustProcess:
         judgement = judge(whole)
         self.text = self.to_say = verdict_text(judgement)
         nothing = not recording.rows or judgement.absent  # nothing tested is never a success
-        asked = load.fail_over is not None or nothing
+        asked = load.sets_status or nothing
         status = judgement.status if asked else Status.KEPT
         if load.rows:  # a second test in the same process does not overwrite the first
             path = load.rows if self.tests == 1 else load.rows.with_stem(f"{load.rows.stem}-{self.tests}")
