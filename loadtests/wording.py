@@ -9,7 +9,8 @@ from loadtests.records.steps import About, Capacity, MeasuredLoad
 
 SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
 HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
-EXCUSE = "over the limit, but that may be the machine's or the load generator's doing, not the app's"
+DOING = "that may be the machine's or the load generator's doing, not the app's"
+EXCUSE = f"over the limit, but {DOING}"
 RULED_TITLES: dict[str, str] = {"submit": "POST /feeds", "browse": "browsing"}  # what the rule is for
 
 
@@ -33,8 +34,15 @@ def percent(share: float) -> str:
 
 def share_interval(interval: Sequence[float]) -> str:
     """The interval of a share in percent: "0 to 3.6 %"."""
-    low, high = (percent(end).removesuffix(" %") for end in interval)
-    return f"{low} to {high} %"
+    low, high = interval
+    return span(low, high, percent)
+
+
+def span(low: float | None, high: float | None, say: Callable[[float], str]) -> str:
+    """An interval: "201 to 230 ms", "950 ms to 1.2 s"; an end that is not bounded is "?"."""
+    first, last = ("?" if end is None else say(end) for end in (low, high))
+    number, _, unit = first.rpartition(" ")
+    return f"{number if number and last.endswith(f' {unit}') else first} to {last}"
 
 
 def figure(summary: Summary, key: LatencyKey, at_least: str = "≥ ") -> str:

@@ -33,10 +33,7 @@ def queue(database_url: str) -> Iterator[Queue]:
     queue.create_tables()
     Base.metadata.create_all(queue.engine)
     yield queue
-    for gate in list(gates.values()):
-        gate.set()
-    gates.clear()
-    wait_until(lambda: not queue_threads(), "the end of all threads that perform jobs or listen")
+    let_threads_end()
     queue.close()
 
 
@@ -50,8 +47,19 @@ def open_queue(queue: Queue, database_url: str) -> Iterator[Callable[..., Queue]
         return queues[-1]
 
     yield open_it
+    let_threads_end()
     for opened in queues:
         opened.close()
+
+
+def let_threads_end() -> None:
+    """Open all gates, and wait until no thread uses a queue. A thread that returns a connection after its
+    queue was closed leaves it open.
+    """
+    for gate in list(gates.values()):
+        gate.set()
+    gates.clear()
+    wait_until(lambda: not queue_threads(), "the end of all threads that perform jobs or listen")
 
 
 def queue_threads() -> list[threading.Thread]:

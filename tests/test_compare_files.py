@@ -1,10 +1,12 @@
 """`python -m loadtests compare` of files of requests, as any locustfile with the plugin writes them."""
 
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from compared_runs import about, answer, file_of_requests, findings, recorded, refused, rows_of
 
+from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.records.recording import Arrivals, Stage, Vital
 
@@ -22,6 +24,33 @@ def test_files_of_any_locustfile_are_compared(tmp_path: Path, capsys: pytest.Cap
     assert max(each["after"] for each in found["questions"] if each["figure"] == "p99_ms") < 1000
     assert not found["questions"][0]["between"]
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_group_of_too_few_requests_is_undecided(tmp_path: Path) -> None:
+    """Status 4, though nothing was seen in the others: ten requests show no change of any size."""
+    files = []
+    for side in "ab":
+        few = rows_of(about(200), (side, 2), groups=("pay",))[:10]
+        files.append(
+            recorded(tmp_path / f"{side}.csv", [*rows_of(about(200), (side, 1), groups=("look",)), *few])
+        )
+    found = answer(*files)
+    assert found["exit_status"] == 4
+    assert "but a change of pay (5 users) would not have been seen." in found["sentence"]
+    assert answer(*files, "--group", "look")["exit_status"] == 0
+    skipped = fromstring(junit_comparison(found)).findall(".//testcase[skipped]")
+    assert [case.get("name") for case in skipped] == ["pay (5 users)"]
+    assert github_comparison(found).startswith("### ❔ Undecided")
+
+
+def test_files_without_a_common_group_are_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What each side has is told."""
+    a = recorded(tmp_path / "a.csv", rows_of(about(200), 1, groups=("look", "pay")))
+    b = recorded(tmp_path / "b.csv", rows_of(about(200), 2, groups=("search",)))
+    said = " ".join(refused(capsys, a, b).split())
+    assert f"no group of requests throughout both sides. Groups in {a}: look, pay. {b}: search." in said
 
 
 def test_a_folder_of_files_is_a_repeat_in_each(tmp_path: Path) -> None:

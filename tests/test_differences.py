@@ -11,10 +11,10 @@ from loadtests.comparing.differences import (
     Difference,
     Estimate,
     between_runs,
-    bootstrap_errors,
     difference,
     within_runs,
 )
+from loadtests.judging.bootstrap import bootstrap_errors
 from loadtests.judging.intervals import holm, student_t
 from loadtests.judging.samples import summarise
 from loadtests.records.figures import FIGURES, Summary

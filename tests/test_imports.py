@@ -20,11 +20,12 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
     ("jobqueue", "flask"): {"dashboard.py"},
     ("jobqueue", "prometheus_client"): {"metrics.py"},
     ("feedreader", "flask"): {"web.py"},
-    ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py"},
+    ("loadtests", "prometheus_client"): {"metrics.py"},
+    ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py", "process.py"},
 }
 ROOMS = (  # of loadtests: each may import those before it
-    *("status", "errors", "files", "records", "wording", "arguments", "pipelines"),
-    *("feedserver", "servers", "generator", "judging", "plugin", "feeds"),
+    *("status", "errors", "files", "records", "wording", "arguments", "pipelines", "ports"),
+    *("feedserver", "servers", "generator", "judging", "live", "plugin", "feeds"),
     *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
 )
 WRITTEN_TWICE = {  # public names that several files define, and why that misleads nobody

@@ -32,7 +32,8 @@ def test_all_that_is_said_arrives() -> None:
         parsed(
             *("--model", "open", "--rate", "20.5", "--in-flight", "300", "--connections", "40"),
             *("--burst", "100", "--burst-at", "3", "--seed", "5", "--warm-up", "2", "--rule", "250"),
-            *("--rows", "x.csv", "--fail-over", "1"),
+            *("--rows", "x.csv", "--fail-over", "1", "--until-decided", "--stop-when-broken"),
+            *("--prometheus", "9090"),
         )
     )
     assert load == Load(
@@ -47,6 +48,9 @@ def test_all_that_is_said_arrives() -> None:
         rule_ms=250.0,
         rows=Path("x.csv"),
         fail_over=1.0,
+        until_decided=True,
+        stop_when_broken=True,
+        prometheus=9090,
     )
 
 
@@ -68,6 +72,7 @@ def test_steps_are_rates_one_after_the_other_in_open_load() -> None:
         ("--steps 1.5,2", "give whole ones"),
         ("--steps 1,2 --step-seconds 0.5", "must be whole"),
         ("--steps 1,2 --step-seconds 5 --warm-up 5", "make --step-seconds longer"),
+        ("--model open --steps 1,2 --until-decided", "leave out --until-decided"),
         ("--rule 0", "must be more than 0 ms"),
         ("--rows x.json", "such as rows.csv"),
     ],
@@ -89,6 +94,8 @@ def test_what_does_not_go_together_is_refused_with_advice(arguments: str, advice
         "--steps 1,,2",
         "--steps 0",
         "--steps ten",
+        "--prometheus 0",
+        "--prometheus 70000",
         "--model other",
         "--fail-over x",
     ],
@@ -108,3 +115,15 @@ def test_what_locusts_page_may_say_is_refused_too() -> None:
         setattr(options, name, value)
         with pytest.raises(UsageError):
             load_from(options)
+
+
+def test_the_labels_on_locusts_page_fit_its_form() -> None:
+    """It shows each option's name and, in brackets, the first sentence of its help text."""
+    labels = []
+
+    def option(name: str, include_in_web_ui: bool = True, **said: Any) -> None:
+        if include_in_web_ui:
+            labels.append(f"{name.removeprefix('--')} ({said['help'].partition('. ')[0]})")
+
+    add_options(option)
+    assert len(labels) > 5 and [label for label in labels if len(label) > 60] == []

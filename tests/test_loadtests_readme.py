@@ -24,6 +24,7 @@ EXAMPLE = "http://127.0.0.1:8000"  # stands for the test's own server
 FIGURES = re.compile(r"(?m)^ *(look|pay|p50|p95|p99|mean|over 500 ms) +[\d.].*$")
 # Why a machine that other tests keep busy is not fit to measure.
 BUSY = re.compile(r"the\s+machine\s+was\s+\d+\s+%\s+busy|the\s+load\s+generator\s+was\s+late")
+INTERVAL = re.compile(r"\([^()]*, 95 % interval [^()]*\)")
 DOUBT = re.compile(r"(?s)For \d+ figures? .* see more\.")
 
 
@@ -75,20 +76,24 @@ def typed(reader: Reader, command: str, expected: str) -> None:
     if "Not fit to compare." in done.stdout:
         assert done.returncode == 3 and BUSY.search(done.stdout), done.stdout
         return
+    if "Undecided:" in done.stdout:  # too few requests on a machine that is too slow
+        assert done.returncode == 4, done.stdout
+        return
     printed = re.sub(r"(?m)^Its latencies are upper bounds: .*\n", "", done.stdout)
     fit = "But this proves nothing: " not in printed
     printed = re.sub(r"(?m)^But this proves nothing: .*\n", "", printed)
-    expected = DOUBT.sub("...", FIGURES.sub("...", expected))
+    expected = INTERVAL.sub("...", DOUBT.sub("...", FIGURES.sub("...", expected)))
     assert in_order(expected, printed), f"{command}\nprinted\n{printed}\nand not\n{expected}"
     usual = 4 if ": undecided." in expected else 0
-    assert done.returncode == (usual if fit or "--fail-over" not in command else 3), done.stdout
+    asked = "--fail-over" in command or "--expect" in command
+    assert done.returncode == (usual if fit or not asked else 3), done.stdout
 
 
 def pipeline(reader: Reader, text: str) -> None:
     """The workflow's line writes both files, from the two files of requests made earlier in the guide."""
     (line,) = re.findall(r"^- run: (.*)$", text, re.MULTILINE)
     done = run(reader, line.replace('"$GITHUB_STEP_SUMMARY"', "summary.md"))
-    assert done.returncode in (0, 3), done.stdout  # 3: on a busy machine
+    assert done.returncode in (0, 3, 4), done.stdout  # 3, 4: on a busy machine
     assert (reader.folder / "compare.xml").read_text().startswith("<?xml")
     assert (reader.folder / "summary.md").read_text().startswith("### ")
 
@@ -97,7 +102,7 @@ def pipeline(reader: Reader, text: str) -> None:
 def test_the_guide_from_the_locustfile_to_the_rows(reader: Reader, server: str) -> None:
     """In order: files are written, commands typed, and the console reads the resulting rows."""
     kinds = [block.language for block in BLOCKS]
-    assert kinds == ["sh", "python", *["console"] * 5, "yaml", "pycon"]
+    assert kinds == ["sh", "python", *["console"] * 6, "yaml", "pycon"]
     for language, text in BLOCKS:
         if language == "console":
             for part in re.split(r"(?m)^\$ ", text.replace(EXAMPLE, server))[1:]:

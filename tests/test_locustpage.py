@@ -112,6 +112,7 @@ def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_start
         button(browser, "start").click()
         seen(browser, By.XPATH, TAB).click()
         wait_until(lambda: asked(feeds) > 5, "feeds that are fetched")
+        wait_until(lambda: "POST /feeds" in seen(browser, By.CSS_SELECTOR, "#verdict table").text, "figures")
         assert "A test is running" in seen(browser, By.ID, "verdict").text
         button(browser, "stop").click()
         wait_until(lambda: "The rule, " in seen(browser, By.ID, "verdict").text, "the verdict")

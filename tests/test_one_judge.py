@@ -31,6 +31,7 @@ from loadtests.status import Status
 
 SECONDS = 10.0
 WORDS = {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED, "unfit": Status.UNFIT}
+EXPECTED = ("all p90 < 30ms", "all p50 < 3ms", "pay failed < 5%", "pay mean < 400ms", "browse rate < 9/s")
 HEADLINES = {
     "All groups": Status.KEPT,
     "Too few": Status.UNDECIDED,
@@ -82,6 +83,9 @@ def recordings(draw: st.DrawFn) -> Recording:
         warm_up_s=draw(st.sampled_from([0.0, 1.0])),
         rule_ms=draw(st.sampled_from([500.0, 10.0])),
         most_over=draw(st.sampled_from([0.01, 0.05])),
+        expectations=tuple(draw(st.lists(st.sampled_from(EXPECTED), max_size=2, unique=True))),
+        looks=draw(st.sampled_from([(), (), (4,), (2, 3)])),
+        decided_s=draw(st.sampled_from([None, None, 6.0])),
         visits=draw(st.sampled_from([(), ("whole visit",)])),
         arrivals=planned if model == "open" else None,
         processes_lost=draw(st.sampled_from([0, 0, 1])),
@@ -90,7 +94,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     )
 
 
-def terminal_status(text: str) -> Status:
+def terminal_status(text: str, expectations: int) -> Status:
     """The exit status that the terminal's words imply."""
     stages = text.split("The rule, ")[1:]
     said = []
@@ -98,7 +102,9 @@ def terminal_status(text: str) -> Status:
         word = re.search(r"over [\d.]+ ms: (kept|broken|undecided|cannot be judged)", stage)
         assert word
         doubtful = "But this proves nothing" in stage or word[1] == "cannot be judged"
-        said.append(Status.UNFIT if doubtful else WORDS[word[1]])
+        expected = [WORDS[each] for each in re.findall(r"^\w+ \w+ <.*: (\w+) \(", stage, re.MULTILINE)]
+        assert len(expected) == expectations
+        said += [Status.UNFIT] if doubtful else [WORDS[word[1]], *expected]
     order = (Status.BROKEN, Status.UNFIT, Status.UNDECIDED, Status.KEPT)
     return next(status for status in order if status in said)
 
@@ -113,7 +119,7 @@ def test_the_terminal_the_report_and_a_comparison_agree(
     write_recording(path, known)
     judgement = judge(read_recording(path))
     assert judgement.status == judge(known).status
-    assert terminal_status(verdict_text(judgement)) == judgement.status
+    assert terminal_status(verdict_text(judgement), len(known.expectations)) == judgement.status
     told = headline(judgement)
     begins = [status for start, status in HEADLINES.items() if told.startswith(start)]
     assert begins == ([] if judgement.status is Status.BROKEN else [judgement.status])
@@ -138,7 +144,11 @@ def test_a_full_machine_takes_away_broken_and_nothing_else(known: Recording) -> 
             masked = full.slowed and truth.word == "broken"
             assert seen.word == ("undecided" if masked else truth.word)
             assert seen.excused >= bool(masked)
-        assert not (full.slowed and full.status is Status.BROKEN)
+        for expected, alone in zip(full.expectations, free.expectations, strict=True):
+            assert expected.word == ("undecided" if expected.excused else alone.word)
+            assert full.slowed or not expected.excused
+        broken = any(each.word == "broken" for each in full.expectations)  # a slowed rate was still too high
+        assert not (full.slowed and full.status is Status.BROKEN) or broken
 
 
 def at_ease(known: Recording) -> Recording:
@@ -167,5 +177,8 @@ def test_so_do_their_commands(tmp_path_factory: pytest.TempPathFactory, known: R
     else:
         page = (folder / "rows-report.html").read_text()
         assert f'<div class="verdict {judgement.status.name.lower()}">' in page
+        expected = [each for stage in judgement.stages for each in stage.expectations]
+        told = re.findall(r'<strong>\w+ \w+ &lt; .*?<span class="(\w+)-word">', page)
+        assert told == [each.word for each in expected]
     if any(stage.doubts or stage.slowed for stage in judgement.stages):
         assert compared in (2, 3)

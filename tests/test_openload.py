@@ -239,3 +239,25 @@ def test_the_choices_are_tasks_weighted_over_classes() -> None:
     assert sum(choice.weight for choice in choices if choice.task is look) == pytest.approx(2)
     assert [choice.task for choice in choices if choice.bursts] == [submit]
     assert all(choice.bursts for choice in choices_of([browser]))
+
+
+def test_the_oldest_visit_is_known_that_has_not_sent_anything_yet() -> None:
+    """One that waits for a connection, or pauses before its first request; ended visits do not count."""
+    begin, go_on = gevent.event.Event(), gevent.event.Event()
+    here: list[int] = []
+
+    def perform(_user: Made, arrival: Arrival) -> None:
+        here.append(arrival.number)
+        begin.wait()
+        if arrival.number != 1:  # which sends nothing at all
+            load.begun(arrival.number)
+            go_on.wait()
+
+    _, load = opened(at(0.0, 0.01, 0.02), perform, connections=2)
+    wait_for(lambda: len(here) == 2 and load.in_flight == 3)
+    assert load.oldest_due() == 0.0
+    begin.set()
+    wait_for(lambda: len(here) == 3)
+    assert load.oldest_due() == 3600.0
+    go_on.set()
+    load.stop(drain=20)

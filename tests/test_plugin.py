@@ -1,11 +1,14 @@
 """`import loadtests.plugin` gives any locustfile exact rows, open load, steps and a verdict."""
 
 import re
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
-from locust_runs import counted_by_locust, free_port, headless
+from locust_runs import command, counted_by_locust, free_port, headless
 
+from loadtests.__main__ import main as command
 from loadtests.status import Status
 
 pytest_plugins = ["locust_fixtures"]
@@ -53,14 +56,40 @@ def test_failures_are_told_as_locust_tells_them(
 
 
 def test_a_broken_rule_is_the_exit_status_if_asked_for(truth_server: str, tmp_path: Path) -> None:
-    """Every latency is over 1 ms: status 1. Without --fail-over the status is Locust's."""
+    """Every latency is over 1 ms: status 1. Without --fail-over the status is Locust's, even if the load
+    ended for that reason.
+    """
     options = ("Lognormal", "--host", truth_server, "--users", "2", "--run-time", "2s", "--stop-timeout", "9")
     asked = headless(TRUTH, tmp_path, *options, "--rule", "1", "--fail-over", "50")
     assert asked.status in {1, 3, 4}, asked.out  # 3 or 4 on a busy machine
     assert (asked.status == 3) == ("proves nothing" in asked.out)
     assert (asked.status == 4) == ("upper bounds" in asked.out)
     assert re.search(r"(broken|undecided)\.\n  GET /lognormal 100 %", asked.out)
-    assert headless(TRUTH, tmp_path, *options, "--rule", "1").status == 0
+    stopped = headless(TRUTH, tmp_path, *options, "--rule", "1", "--stop-when-broken", "--run-time", "20s")
+    assert stopped.status == 0 and (
+        "The load ended by itself" in stopped.out or "upper bounds" in stopped.out
+    )
+
+
+def test_what_is_expected_beyond_the_rule_sets_the_exit_status(null_server: str, tmp_path: Path) -> None:
+    """Told below the rule, and saved with the rows. The rule alone would be kept, or undecided."""
+    options = ("--users", "4", "--spawn-rate", "4", "--run-time", "2s", "--stop-timeout", "5")
+    more = ("--expect", "fast p50 < 9s", "--expect", "'GET /fast' p50 >= 9s")
+    run = headless(USERS, tmp_path, "Fast", "--host", null_server, *options, *more)
+    assert run.status in {Status.BROKEN, Status.UNFIT}, run.err  # unfit on a busy machine
+    assert re.search(r"^fast p50 < 9s: kept \(.*, 95 % interval .* ms\)\.$", run.out, re.MULTILINE)
+    assert "\n'GET /fast' p50 >= 9s: broken (" in run.out
+    assert run.recording.expectations == (more[1], more[3])
+    assert command(["report", str(run.rows_file)]) == 0
+    assert "broken-word" in (tmp_path / "rows-report.html").read_text()
+
+
+def test_an_expectation_that_can_not_be_read_stops_all_before_the_load(tmp_path: Path) -> None:
+    """At its place, with an example; status 2, though no server is there to ask."""
+    run = headless(USERS, tmp_path, "Nobody", "--run-time", "9s", "--expect", "pay p95 < 300")
+    assert run.status == Status.USAGE
+    assert "--expect: in 'pay p95 < 300', '300' should be a number with its unit, ms or s." in run.err
+    assert "For example: pay p95 < 300ms" in run.err and not run.rows_file.exists()
 
 
 def test_a_load_that_measured_nothing_is_unfit(null_server: str, tmp_path: Path) -> None:
@@ -144,7 +173,8 @@ def test_a_visit_of_a_sequence_goes_through_it_once(null_server: str, tmp_path: 
     assert len(second) == len(set(second)) > 5
     assert set(second) <= set(first) and len(first) == len(set(first))  # the end may cut a visit short
     assert all(row.sent_s == row.intended_s for row in run.rows if row.name == "GET /second")
-    assert all((row.sent_s or 0) > row.intended_s for row in run.rows if row.name == "GET /first")
+    sent = [row for row in run.rows if row.name == "GET /first" and row.sent_s is not None]
+    assert sent and all((row.sent_s or 0) > row.intended_s for row in sent)
 
 
 def test_a_visit_that_fails_before_it_sends_is_a_failure(null_server: str, tmp_path: Path) -> None:
@@ -196,3 +226,15 @@ def test_a_server_that_is_not_there_breaks_no_rule(user: str, tmp_path: Path) ->
         run = headless(USERS, tmp_path, user, "--host", host, "--users", "2", "--run-time", "1s", *options)
         assert run.status == 2, run.err
         assert "Nothing was tested: nothing answers at that address" in run.out
+
+
+def test_a_port_of_the_page_that_is_in_use_is_said_in_a_line() -> None:
+    """Before anything is started, without Locust's traceback; status 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        page = command(USERS, "--web-port", port)
+        done = subprocess.run(page, capture_output=True, text=True, timeout=90, check=False, cwd=HERE.parent)
+    assert done.returncode == Status.USAGE
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"loadtests: Port {port} is in use on 127.0.0.1")
+    assert last.endswith(": take another with --web-port") and "Traceback" not in done.stderr

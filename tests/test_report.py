@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from page_reading import accessible
 from synthetic_run import make_run
 
 import loadtests
@@ -120,6 +121,11 @@ def test_the_report_needs_nothing_but_itself(page):
     assert "url(" not in style
     assert "@import" not in style
     assert all(not re.match(r"\w+:|/", link["href"]) for link in page.find_all("a"))
+
+
+def test_its_parts_are_found_without_seeing_it(page):
+    """A `main` landmark, headings in order, no empty header of a column."""
+    accessible(page)
 
 
 def test_every_picture_says_in_words_what_it_shows(page):

@@ -59,3 +59,28 @@ def test_open_load_is_stepped_by_its_schedule() -> None:
     assert steps.tick() == (1, 1.0)  # the schedule began a moment later: its last step is not cut short
     clock.seconds += 1
     assert steps.tick() is None
+
+
+def test_a_step_that_is_decided_is_skipped() -> None:
+    """The next one begins at once, and lasts its time. What was decided of an earlier step skips nothing."""
+    clock = Clock()
+    steps = Steps(Load(steps=(10, 25), step_seconds=20.0), clock)
+    assert steps.tick() == (10, 10.0)
+    clock.seconds += 7
+    steps.skip(0)
+    assert steps.tick() == (25, 25.0)
+    steps.skip(0)
+    clock.seconds += 19
+    assert steps.tick() == (25, 25.0)
+    clock.seconds += 1
+    assert steps.tick() is None
+    assert steps.stages(1000.0, 27.0) == [Stage(10, 0.0, 7.0), Stage(25, 7.0, 27.0)]
+
+
+def test_a_load_can_be_ended_within_a_step() -> None:
+    """A second test is not concerned."""
+    steps = Steps(Load(steps=(10, 25), step_seconds=2.0), Clock())
+    steps.end()
+    assert steps.tick() is None
+    steps.reset_time()
+    assert steps.tick() == (10, 10.0)

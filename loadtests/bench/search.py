@@ -83,6 +83,8 @@ def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None
 
 def _searched(series: Sequence[Point], left: int) -> Next | None:
     """The next of at most `left` steps in the search for the most users one app holds; None if it is over."""
+    if all(is_doubtful(point) for point in series):  # then the smallest one tells whether there is any use
+        return None if can_not_be_judged(series[0]) else _once_more(series[0], "once more")
     most = held(series, "users") or 0
     above = [point for point in series if load_of(point) > most]
     end = next((point for point in above if point["rule"] == "broken"), None)
@@ -96,16 +98,15 @@ def _searched(series: Sequence[Point], left: int) -> Next | None:
             return _once_more(top, "once more")
         if higher := [users for users in UP if users > load_of(top)]:
             return _first(top, higher[0], "within the rule")
-    if (again := _again(undecided, lambda _: left)) or end is None:
+    below = [point for point in series if end is None or load_of(point) < load_of(end)]
+    if end and below and not is_doubtful(below[-1]):
+        low, high = load_of(below[-1]), load_of(end)
+        if between := [users for users in BETWEEN if low < users < high]:
+            middle = min(between, key=lambda users: abs(math.log(users * users / (low * high))))
+            return _first(end, middle, "in between")
+    if again := _again(undecided, lambda _: left):
         return again
-    below = [point for point in series if load_of(point) < load_of(end)]
-    if not below or is_doubtful(below[-1]):
-        return None
-    low, high = load_of(below[-1]), load_of(end)
-    if between := [users for users in BETWEEN if low < users < high]:
-        middle = min(between, key=lambda users: abs(math.log(users * users / (low * high))))
-        return _first(end, middle, "in between")
-    edge = [end, *(point for point in below if load_of(point) == most)]
+    edge = [end, *(point for point in below if load_of(point) == most)] if end and below else []
     return next((_once_more(point, "to be sure") for point in edge if len(point["steps"]) < TRIES), None)
 
 

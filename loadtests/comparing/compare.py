@@ -4,8 +4,9 @@
     python -m loadtests compare before.csv after.csv --warm-up 5
 
 Something is slower if it is so beyond doubt and by more than the margin. Sides that have nothing in common,
-or different loads, are wrong usage; a condition without a fit repeat, or without a figure to judge, is not
-fit. The exit statuses are in loadtests/status.py.
+or different loads, are wrong usage; a condition without a fit repeat is not fit; a group of requests of which
+no figure could have shown a difference that matters is undecided. The exit statuses are in
+loadtests/status.py.
 """
 
 import argparse
@@ -50,10 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         "requests within the run.",
         epilog="Slower: significantly (at 5 %, for all figures together) and by more than\n"
         "--worse. Not fit: a condition had no repeat fit to compare (slowed ones are\n"
-        "not), or no figure could be judged.\n\n" + EXIT_STATUSES,
+        "not). Undecided: of some group of requests no figure could have shown a change\n"
+        "as large as --worse.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = "folder of a run, its results.json, a file of requests (.csv), or a folder of these files"
+    what = "folder of a run, its results.json, a file of requests (.csv, .parquet), or a folder of such"
     parser.add_argument("before", metavar="A", type=Path, help=what)
     parser.add_argument("after", metavar="B", type=Path, help="the same, after the change")
     parser.add_argument(

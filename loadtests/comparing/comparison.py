@@ -3,14 +3,15 @@
 Each figure of each group of requests under each condition that both sides measured is a question. Judged one
 by one, that many would give false alarms, so their p-values are adjusted (Holm). A figure is called slower if
 the difference is both significant (adjusted p-value under 5 %) and above the margin: a certain but tiny one
-should stop nobody.
+should stop nobody. A group of requests of which no figure could have shown a difference as large as its
+margin is undecided.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from loadtests.comparing.answers import Comparison, Lost, Question, SideName
-from loadtests.comparing.comparisontext import sentence
+from loadtests.comparing.comparisontext import sentence, unseen
 from loadtests.comparing.differences import (
     between_runs,
     difference,
@@ -75,8 +76,7 @@ def compare(
                 questions += _questions(a.names[each], group, fit["before"], fit["after"], worse_percent)
     _judge(questions)
     slower = any(question["finding"] == "slower" for question in questions)
-    judged = any(question["chance"] is not None for question in questions)
-    status = Status.BROKEN if slower else Status.UNFIT if unfit or not judged else Status.KEPT
+    doubt = Status.UNFIT if unfit else Status.UNDECIDED if unseen(questions) or not questions else Status.KEPT
     only = [
         f"{side.names[each]} ({side.path})" for side in (a, b) for each in side.repeats if each not in common
     ]
@@ -90,7 +90,7 @@ def compare(
         unfit=unfit,
         left_out=only,
         warnings=_warnings(a, b),
-        exit_status=status,
+        exit_status=Status.BROKEN if slower else doubt,
         sentence="",
     )
     found["sentence"] = sentence(found)
@@ -105,10 +105,11 @@ def _groups(a: Side, b: Side, groups: Sequence[str] | None) -> list[str]:
     common = [group for group in a.groups if group in b.groups]
     usual = [group for group in ("submit", "browse") if group in common] if a.run else common
     asked = list(usual if groups is None else groups)
-    missing = [group for group in asked if group not in common]
+    missing = [repr(group) for group in asked if group not in common]
     if missing or not asked:
-        has = ", ".join(common) or "none"
-        raise UsageError(f"No group {missing[0] if missing else ''!r} on both sides. In common: {has}.")
+        what = f"group {missing[0]}" if missing else "group of requests"
+        has = ". ".join(f"{side.path}: {', '.join(side.groups) or 'none'}" for side in (a, b))
+        raise UsageError(f"There is no {what} throughout both sides. Groups in {has}.")
     return asked
 
 

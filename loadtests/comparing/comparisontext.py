@@ -79,10 +79,16 @@ def sentence(comparison: Comparison) -> str:
     told = []
     if slower:
         told.append(f"Slower: {_worst(slower)}.")
-    elif unfit or not any(each["chance"] is not None for each in questions):
+    elif unfit:
         told.append("Not fit to compare.")
-    elif sees_nothing(comparison):
-        told.append("No difference was seen, but these runs could not have shown one that matters.")
+    elif not questions:
+        told.append("Undecided: on one side nothing was answered.")
+    elif nothing := unseen(questions):
+        more = f" and of {counted(len(nothing) - 1, 'other group')}" if nothing[1:] else ""
+        told.append(
+            f"Undecided: nothing got slower beyond doubt, but a change of {nothing[0]}{more} would not have"
+            " been seen."
+        )
     else:
         allowed = f"{comparison['worse_percent']:g} %"
         told.append(
@@ -96,13 +102,18 @@ def sentence(comparison: Comparison) -> str:
             f"{counted(len(unfit), 'condition')} had no repeat fit to compare (first:"
             f" {lost['condition'] or 'the file'}, {lost['side']}: {why})."
         )
-    told += _blind(questions)
+    told += _too_small_to_see(questions)
     return " ".join(told)
 
 
-def sees_nothing(comparison: Comparison) -> bool:
-    """True if no figure could have shown a difference as large as its margin: status 0 then says little."""
-    return all(too_wide(each) or each["finding"] == "not judged" for each in comparison["questions"])
+def unseen(questions: Sequence[Question]) -> list[str]:
+    """The groups of requests of which no figure could have shown a difference as large as its margin."""
+    seen = {where(each) for each in questions if not _blind(each)}
+    return list(dict.fromkeys(where(each) for each in questions if where(each) not in seen))
+
+
+def _blind(question: Question) -> bool:
+    return too_wide(question) or question["finding"] == "not judged"
 
 
 def _worst(slower: Sequence[Question]) -> str:
@@ -116,9 +127,9 @@ def _worst(slower: Sequence[Question]) -> str:
     )
 
 
-def _blind(questions: Sequence[Question]) -> list[str]:
+def _too_small_to_see(questions: Sequence[Question]) -> list[str]:
     """What these runs could not have seen; empty if they would have seen everything that matters."""
-    wide = [each for each in questions if too_wide(each) or each["finding"] == "not judged"]
+    wide = [each for each in questions if _blind(each)]
     if not wide:
         return []
     known = [each for each in wide if reach(each) is not None]

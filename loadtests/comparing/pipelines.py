@@ -11,7 +11,7 @@ from loadtests.comparing.comparisontext import (
     change,
     interval,
     mark,
-    sees_nothing,
+    unseen,
     value,
     where,
 )
@@ -34,14 +34,14 @@ def junit_comparison(comparison: Comparison) -> str:
         ]
         if slower:
             add_outcome(case, "failure", f"slower: {'; '.join(slower)}")
-        elif all(each["chance"] is None for each in questions):
-            add_outcome(case, "skipped", "too few requests to say anything")
+        elif unseen(questions):
+            add_outcome(case, "skipped", "undecided: no figure could have shown a difference that matters")
     for lost in comparison["unfit"]:
         case = case_of(suite, "loadtests.compare", lost["condition"] or "the file", {"side": lost["side"]})
         add_outcome(case, "error", f"not fit {lost['side']}: {'; '.join(lost['reasons'])}")
-    if comparison["exit_status"] == 3 and not comparison["unfit"]:
+    if not comparison["questions"] and not comparison["unfit"]:
         add_outcome(
-            case_of(suite, "loadtests.compare", "the comparison", {}), "error", comparison["sentence"]
+            case_of(suite, "loadtests.compare", "the comparison", {}), "skipped", comparison["sentence"]
         )
     return xml(suite, comparison["sentence"])
 
@@ -62,9 +62,8 @@ def github_comparison(comparison: Comparison) -> str:
         ]
         for before, each in zip(shown, comparison["questions"], strict=False)
     ]
-    title = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare"}[comparison["exit_status"]]
-    if comparison["exit_status"] == 0 and sees_nothing(comparison):
-        title = "⚠️ No difference seen, but these runs could not have shown one"
+    titles = {0: "✅ Not slower", 1: "❌ Slower", 3: "⚠️ Not fit to compare", 4: "❔ Undecided"}
+    title = titles[comparison["exit_status"]]
     told = [f"### {title}", escaped(comparison["sentence"]), *([table(head, rows)] if rows else [])]
     told += [escaped(warning) for warning in comparison["warnings"]]
     told += [

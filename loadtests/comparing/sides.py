@@ -6,10 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from loadtests.comparing.differences import bootstrap_errors
 from loadtests.errors import UsageError
+from loadtests.judging.bootstrap import bootstrap_errors
 from loadtests.judging.judge import StageVerdict, judge
 from loadtests.judging.points import condition_key
+from loadtests.records import parquet
 from loadtests.records.figures import FigureKey, Summary
 from loadtests.records.recording import Model, Recording, read_recording
 from loadtests.records.results import Results, Settings, read_results
@@ -18,8 +19,8 @@ from loadtests.records.steps import About, MeasuredLoad, Step, reasons_of
 from loadtests.wording import SHORT, counted, load
 
 WHAT_IT_TAKES = (
-    "Name the folder of a run, such as reports/2030-01-31-120000, or a file of requests (.csv) that a"
-    " locustfile with loadtests.plugin has written."
+    "Name the folder of a run, such as reports/2030-01-31-120000, or a file of requests (.csv, .parquet) that"
+    " a locustfile with loadtests.plugin has written."
 )
 
 
@@ -68,7 +69,7 @@ def read_side(path: Path, warm_up: float | None = None) -> Side:
     if (path.parent / "results.json").exists() and path.is_dir():
         raise UsageError(f"{path} is part of a run, and mixes its conditions: name {path.parent}")
     if path.is_dir():
-        return _files(path, sorted(path.glob("*.csv")), warm_up)
+        return _files(path, sorted([*path.glob("*.csv"), *path.glob(f"*{parquet.ENDING}")]), warm_up)
     if not path.exists():
         raise UsageError(f"There is no {path}. {WHAT_IT_TAKES}")
     return _run(path) if path.suffix == ".json" else _files(path, [path], warm_up)

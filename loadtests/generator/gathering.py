@@ -1,7 +1,8 @@
 """The messages between the processes of a distributed load, sent through Locust.
 
-The master sends each worker its share of an open load, and asks it for its time again and again. At the end
-it asks for the recordings and waits for them, since Locust itself would end the workers at once.
+The master sends each worker its share of an open load, and asks it for its time again and again. Each worker
+tells of its requests all the time (telling.py). At the end the master asks for the recordings and waits for
+them, since Locust itself would end the workers at once.
 """
 
 import logging
@@ -18,7 +19,7 @@ from loadtests.generator.recordings import Collector, pack
 from loadtests.records.recording import Recording
 
 SHARE, STOP, RECORDING = "loadtests-share", "loadtests-stop", "loadtests-recording"
-CLOCK = "loadtests-clock"
+CLOCK, NEWS = "loadtests-clock", "loadtests-news"
 # Between two requests for the time; the first few come sooner.
 CLOCK_SECONDS, FIRST_CLOCKS, FIRST_CLOCK_SECONDS = 1.0, 5, 0.1
 GATHERING_SECONDS = 30.0  # beyond the time that visits have to finish
@@ -40,7 +41,12 @@ class Gathering:
             share = {"index": index, "of": len(self._collectors)}
             runner.send_message(SHARE, share, client_id=client_id)
         self._trips: dict[str, list[Clock]] = defaultdict(list)
+        self._clocks_fixed = False
         self._asking = gevent.spawn(self._ask_for_clocks)
+
+    def processes(self) -> list[str]:
+        """The ids of the workers."""
+        return list(self._collectors)
 
     def _ask_for_clocks(self) -> None:
         asked = 0
@@ -51,7 +57,17 @@ class Gathering:
 
     def add_clock(self, client_id: str, message: dict[str, Any]) -> None:
         """Take in a worker's answer to a request for its time."""
-        self._trips[client_id].append(round_trip(message["asked"], message["answered"], time.time()))
+        if not self._clocks_fixed:
+            self._trips[client_id].append(round_trip(message["asked"], message["answered"], time.time()))
+
+    def fix_clocks(self) -> None:
+        """Learn no more of the clocks: the final verdict counts the requests that it was decided by."""
+        self._clocks_fixed = True
+
+    def later(self, client_id: str, started_at: float) -> float:
+        """How many seconds after the load, by our clock, a worker's recording started."""
+        clock, _ = clock_from(self._trips[client_id])
+        return started_at - clock.ahead - self.started_at
 
     def add(self, client_id: str, message: dict[str, Any]) -> None:
         """Take in a message from a worker."""

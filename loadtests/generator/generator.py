@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from loadtests.generator.openload import Choice, OpenSender, Users
 from loadtests.generator.quota import Quota
 from loadtests.generator.recorder import LagMeter, Pending, Recorder
 from loadtests.generator.recordings import look
-from loadtests.records.recording import Recording, Vital
+from loadtests.records.recording import Lag, Recording, Vital
 from loadtests.records.rows import DROPPED
 from loadtests.wording import counted
 
@@ -60,7 +61,7 @@ class Generator:
     ) -> None:
         self.load = load
         self.recorder = Recorder(clock, load.rule_ms)
-        self._users = users
+        self.users = users
         self._numbers = itertools.count(index * USERS_A_PROCESS)
         self._labels: dict[int, tuple[str, str]] = {}  # group and name of each choice's first request
         self._choices: Sequence[Choice] = ()
@@ -136,6 +137,8 @@ class Generator:
         if sender.begun:
             return self.recorder.begin(sender.number, group, name)
         sender.begun = True
+        if self._open:
+            self._open.begun(sender.number)
         self._labels.setdefault(sender.choice, (group, name))
         return self.recorder.begin(sender.number, group, name, sender.intended)
 
@@ -162,12 +165,25 @@ class Generator:
         """Record a visit that sent nothing as one request that failed."""
         pending = self.recorder.begin(visit, *self._label(choice), intended)
         pending.error = error
-        self.recorder.end(pending)
+        self.recorder.end(pending, settled=True)
+
+    def oldest_due(self) -> float:
+        """When the oldest visit of open load was due that has not sent its first request yet."""
+        return self._open.oldest_due() if self._open else math.inf
+
+    def dropped(self, number: int) -> list[tuple[str, str, float]]:
+        """The visits that open load refused, but the first `number`: group, name, and when each was due."""
+        arrivals = self._open.dropped[number:] if self._open else []
+        return [(*self._label(arrival.choice), arrival.at) for arrival in arrivals]
+
+    def samples(self, lags: int, vitals: int) -> tuple[list[Lag], list[Vital]]:
+        """The samples of its lag and of this process so far, but the first ones, this many."""
+        return self._lag.samples[lags:], self._vitals[vitals:]
 
     def look(self) -> None:
         """Sample this process's CPU time and users."""
         with self._spare_files.lent():  # the machine's state is read from a file
-            self._vitals.append(look(self.recorder.now(), self._users()))
+            self._vitals.append(look(self.recorder.now(), self.users()))
 
     def stop(self, drain: float) -> None:
         """Stop offering load. Open-load visits have `drain` seconds to finish; Locust stops its own users."""

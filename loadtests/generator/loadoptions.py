@@ -10,9 +10,12 @@ from typing import Any
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
+from loadtests.records import parquet
 from loadtests.records.constants import MOST_OVER, RULE_MS
+from loadtests.records.expectations import expectation
 
 MODELS = ("closed", "open")
+MOST_RUN_SECONDS = 600  # of a load that goes on until it is decided, unless --run-time says otherwise
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,11 @@ class Load:
     seed: int = 1
     rows: Path | None = None
     rule_ms: float = RULE_MS
-    fail_over: float | None = None  # percent; only with it does the exit status follow the verdict
+    fail_over: float | None = None  # percent
+    expectations: tuple[str, ...] = ()  # beyond the rule
+    until_decided: bool = False
+    stop_when_broken: bool = False
+    prometheus: int = 0  # the port; 0: none
 
     @property
     def open(self) -> bool:
@@ -41,6 +48,16 @@ class Load:
     def most_over(self) -> float:
         """The share of a group's requests that may take longer than the rule says."""
         return MOST_OVER if self.fail_over is None else self.fail_over / 100
+
+    @property
+    def sets_status(self) -> bool:
+        """True if the exit status is to follow the verdict."""
+        return self.fail_over is not None or bool(self.expectations)
+
+    @property
+    def may_end(self) -> bool:
+        """True if it ends as soon as it is decided."""
+        return self.until_decided or self.stop_when_broken
 
     def pieces(self) -> list[Piece]:
         """The rates of open load over time."""
@@ -59,7 +76,7 @@ def add_options(option: Callable[..., Any]) -> None:
         "--model",
         choices=MODELS,
         default="closed",
-        help="closed or open load. Closed: users (--users) who wait for an answer before they go on. Open:"
+        help="kind of load. Closed: users (--users) who wait for an answer before they go on. Open:"
         " visits that begin at --rate, whether or not earlier ones were answered, and count from when they"
         " should have begun; --users is then ignored. Default: closed",
     )
@@ -125,7 +142,8 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         "--rows",
         metavar="FILE",
         default="",
-        help="write every request to this CSV file, and facts about the load to a .json file beside it",
+        help="write every request to this CSV file, and facts about the load to a .json file beside it; or"
+        " all of it to one file, if its name ends in .parquet",
         include_in_web_ui=False,
     )
     option(
@@ -136,6 +154,39 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         help="exit with status 1 if more than PERCENT of the requests of any group took longer than the"
         " --rule or failed, beyond doubt; 3 if it was not the load asked for, and 4 if there were too few"
         " requests, or the machine was too busy",
+        include_in_web_ui=False,
+    )
+    option(
+        "--expect",
+        metavar="EXPECTATION",
+        type=expected,
+        action="append",
+        default=[],
+        help="judge this, too, and let the exit status follow all verdicts; repeatable. A group, a name in"
+        " quotes or all; a percentile, mean, over (the share over the --rule or failed), failed (a share) or"
+        " rate; <, <=, > or >=; a number in ms, s, %% or /s. Such as 'pay p99.9 < 2s' or 'all failed < 1%%'",
+        include_in_web_ui=False,
+    )
+    option(
+        "--until-decided",
+        action="store_true",
+        help="go on until every group of requests has kept or broken the rule beyond doubt, but no longer"
+        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: each of them, but no"
+        " longer than --step-seconds",
+        include_in_web_ui=False,
+    )
+    option(
+        "--stop-when-broken",
+        action="store_true",
+        help="stop as soon as a group of requests has broken the rule beyond doubt; with --steps, all of it",
+        include_in_web_ui=False,
+    )
+    option(
+        "--prometheus",
+        metavar="PORT",
+        type=port,
+        default=0,
+        help="while Locust runs, offer metrics at http://127.0.0.1:PORT/metrics, for this machine only",
         include_in_web_ui=False,
     )
     option(
@@ -163,6 +214,10 @@ def load_from(options: Any) -> Load:
         rows=rows,
         rule_ms=options.rule,
         fail_over=options.fail_over,
+        expectations=tuple(options.expect),
+        until_decided=options.until_decided,
+        stop_when_broken=options.stop_when_broken,
+        prometheus=options.prometheus,
     )
     _check(load)
     return load
@@ -203,6 +258,9 @@ def _steps(load: Load) -> dict[str, bool]:
             seconds < 1 or seconds % 1 > 0
         ),
         "--warm-up leaves nothing of a step: make --step-seconds longer.": load.warm_up >= seconds,
+        "The --steps of open load are scheduled in advance: leave out --until-decided.": (
+            load.open and load.until_decided
+        ),
     }
 
 
@@ -211,10 +269,21 @@ def _anything(load: Load) -> dict[str, bool]:
     return {
         "--warm-up can't be less than 0.": load.warm_up < 0,
         "--rule must be more than 0 ms.": load.rule_ms <= 0,
+        f"--rows {rows}: {parquet.MISSING}.": (
+            rows is not None and rows.suffix == parquet.ENDING and not parquet.installed()
+        ),
         f"--rows {rows} can't be written: name a file such as rows.csv.": (
             rows is not None and (rows.is_dir() or rows.suffix == ".json")
         ),
     }
+
+
+def port(text: str) -> int:
+    """Parse the number of a port."""
+    number = whole(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
+    return number
 
 
 def whole(text: str) -> int:
@@ -234,6 +303,14 @@ def not_negative(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or above")
     return number
+
+
+def expected(text: str) -> str:
+    """Parse an expectation; returns it in words, as a recording holds it."""
+    try:
+        return expectation(text).text
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def steps(text: str) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ visitor. Creating one for every visit would cost more than sending its requests.
 """
 
 import itertools
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -77,6 +78,7 @@ class OpenSender:
         self._performing = 0
         self._waiting: deque[Arrival] = deque()
         self._next: Arrival | None = None
+        self._unbegun: dict[int, float] = {}  # when each visit was due that was admitted and sent nothing yet
         self._visits = Group()
         self._driver = gevent.spawn(self._drive)
 
@@ -93,6 +95,7 @@ class OpenSender:
             self.dropped.append(arrival)
             return
         self.in_flight += 1
+        self._unbegun[arrival.number] = arrival.at
         if self._connections is not None and self._performing >= self._connections:
             self._waiting.append(arrival)
         else:
@@ -105,6 +108,7 @@ class OpenSender:
             while arrival is not None:
                 self._visit(arrival)
                 self.in_flight -= 1
+                self.begun(arrival.number)  # if it sent nothing
                 arrival = self._waiting.popleft() if self._waiting else None
         finally:
             self._performing -= 1
@@ -123,6 +127,15 @@ class OpenSender:
         self._sent += 1
         self._perform(user, arrival)
         self._users.give_back(arrival.choice, user)
+
+    def begun(self, number: int) -> None:
+        """A visit sent its first request."""
+        self._unbegun.pop(number, None)
+
+    def oldest_due(self) -> float:
+        """When the oldest visit was due that has not sent anything yet; infinite if there is none."""
+        waiting = next(iter(self._unbegun.values()), math.inf)  # in the order of arrival
+        return min(waiting, self._next.at if self._next else math.inf)
 
     def stop(self, drain: float) -> None:
         """Begin no more visits; give those that have arrived `drain` seconds to finish, then kill them."""

@@ -6,7 +6,7 @@ depend on Locust: anything that sends requests can use it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
@@ -37,6 +37,7 @@ class Pending:
     status: int = 0
     error: str | None = None
     left_out: bool = False
+    settled: bool = False  # its outcome is final; the locustfile may still judge the answer otherwise
 
 
 class Recorder:
@@ -71,15 +72,17 @@ class Recorder:
         self._all.append(pending)
         return pending
 
-    def end(self, pending: Pending) -> None:
-        """Record that a request is done, unless it already was."""
+    def end(self, pending: Pending, settled: bool = False) -> None:
+        """Record that a request is done, unless it already was. `settled`: its outcome is final."""
         if pending.done is None:
             pending.done = self._clock() - self._origin
+        if settled:
+            pending.settled = True
 
     def again(self, pending: Pending, error: str, status: int = 0) -> None:
         """Record that a request has just failed and its client resends it: each attempt is a row."""
         now = self.now()
-        self._all.append(replace(pending, done=now, status=status, error=error))
+        self._all.append(replace(pending, done=now, status=status, error=error, settled=True))
         pending.intended = pending.sent = now
 
     def not_sent(self, pending: Pending) -> None:
@@ -95,7 +98,7 @@ class Recorder:
         it is left out of the rows, and counted.
         """
         if self.stopped is None and pending.done is None:
-            pending.done, pending.error = self.now(), CUT_OFF
+            pending.done, pending.error, pending.settled = self.now(), CUT_OFF, True
             pending.left_out = (pending.done - pending.intended) * 1000 < self._rule_ms
 
     def never_sent(self, user: int, group: str, name: str, intended: float, error: str = "") -> None:
@@ -119,19 +122,23 @@ class Recorder:
             yield pending
         except Exception as error:
             pending.error = pending.error or error_words(error, 0)
-            self.end(pending)
+            self.end(pending, settled=True)
             if out_of_files(error):
                 self.not_sent(pending)
             raise
         except BaseException:
             self.cut_off(pending)
             raise
-        self.end(pending)
+        self.end(pending, settled=True)
 
     def stop(self) -> None:
         """Record that no more load is offered from now on; requests in flight may finish until `close()`."""
         if self.stopped is None:
             self.stopped = self.now()
+
+    def since(self, number: int) -> Sequence[Pending]:
+        """All requests but the first `number`, in the order in which they began."""
+        return self._all[number:]
 
     def close(self) -> list[Row]:
         """End the recording; returns the rows by intended start, those still in flight as unfinished."""

@@ -63,7 +63,7 @@ def _moved(part: Recording, later: float) -> Recording:
         part,
         stopped_s=part.stopped_s + later,
         ended_s=part.ended_s + later,
-        rows=tuple(_moved_row(row, later) for row in part.rows),
+        rows=tuple(row.moved(later) for row in part.rows),
         lag=tuple(lag._replace(at=lag.at + later) for lag in part.lag),
         vitals=tuple(
             tuple(vital._replace(at=vital.at + later) for vital in process) for process in part.vitals
@@ -71,14 +71,14 @@ def _moved(part: Recording, later: float) -> Recording:
     )
 
 
-def _moved_row(row: Row, later: float) -> Row:
-    sent = None if row.sent_s is None else row.sent_s + later
-    done = None if row.done_s is None else row.done_s + later
-    return Row(row.user, row.group, row.name, row.intended_s + later, sent, done, row.status, row.error)
-
-
 def with_plan(
-    recording: Recording, load: Load, stages: Sequence[Stage], users_asked: int, lost: int = 0
+    recording: Recording,
+    load: Load,
+    stages: Sequence[Stage],
+    users_asked: int,
+    lost: int = 0,
+    looks: Sequence[int] = (),
+    decided_s: float | None = None,
 ) -> Recording:
     """The recording with its load and the limits it is judged by. `lost`: processes that did not report."""
     return msgspec.structs.replace(
@@ -92,6 +92,9 @@ def with_plan(
         seed=load.seed,
         rule_ms=load.rule_ms,
         most_over=load.most_over,
+        expectations=load.expectations,
+        looks=tuple(looks),
+        decided_s=decided_s,
         processes_lost=lost,
     )
 

@@ -37,7 +37,7 @@ def recorded(send: Callable[..., Any], context_at: int, current: Current) -> Cal
                 response = send(session, method, url, *args, **kwargs)
         except (Exception, gevent.Timeout) as error:
             pending.error = error_words(error, 0)
-            generator.recorder.end(pending)
+            generator.recorder.end(pending, settled=True)
             if out_of_files(error):
                 generator.recorder.not_sent(pending)
             raise
@@ -72,3 +72,4 @@ def answered(
     generator.recorder.end(pending)
     pending.status = getattr(said.get("response"), "status_code", None) or pending.status
     pending.error = error_words(exception, pending.status) if exception else ""
+    pending.settled = True

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from loadtests.generator.loadoptions import Load
 from loadtests.records.recording import Stage
 
+SKIPPED_SECONDS = 1e-3  # more than Unix time in a float is inexact by
 LATER_SECONDS = 0.5  # an open load begins a moment after this clock, and its last step must not be cut short
 
 
@@ -27,13 +28,24 @@ class Steps:
         """Restart at the first step. Locust calls this when a test starts; twice if it is distributed."""
         self._origin = self._clock()
         self._began: list[float] = []  # when each step began, Unix time
+        self._ended = False
+
+    def end(self) -> None:
+        """End the load early."""
+        self._ended = True
+
+    def skip(self, step: int) -> None:
+        """End this step of a closed load early, if it is still the current one."""
+        now, seconds = self._clock(), self.load.step_seconds
+        if step == len(self._began) - 1 == (now - self._origin) // seconds:
+            self._origin = now - (step + 1) * seconds - SKIPPED_SECONDS
 
     def tick(self) -> tuple[int, float] | None:
         """How many users to run, and how many to start a second: all at once. None ends the load."""
         now = self._clock()
         since = now - self._origin - (self.load.open and LATER_SECONDS)
         step = max(0, int(since // self.load.step_seconds))
-        if step >= len(self.load.steps):
+        if self._ended or step >= len(self.load.steps):
             return None
         while len(self._began) <= step:
             self._began.append(now)

@@ -8,6 +8,7 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 
 CONFIDENCE = 0.95
@@ -48,7 +49,9 @@ def _upper_tail(k: int, n: int, p: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def percentile_ranks(n: int, percent: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+def percentile_ranks(
+    n: int, percent: int | Fraction, confidence: float = CONFIDENCE
+) -> tuple[int, int] | None:
     """The ranks `(low, high)`, counted from 1, of the samples that enclose the true percentile; or None.
 
     The number of samples below the true percentile is binomial, however latencies are distributed. `low` is
@@ -58,7 +61,7 @@ def percentile_ranks(n: int, percent: int, confidence: float = CONFIDENCE) -> tu
     `clopper_pearson`.
     Source: Conover, Practical Nonparametric Statistics, 3rd ed. (1999), section 3.2.
     """
-    alpha, share = (1 - confidence) / 2, percent / 100
+    alpha, share = (1 - confidence) / 2, float(percent) / 100
     high = _rank_above(n, share, alpha)
     mirrored = _rank_above(n, 1 - share, alpha)
     return None if high is None or mirrored is None else (n + 1 - mirrored, high)

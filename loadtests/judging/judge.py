@@ -1,4 +1,4 @@
-"""The one judge: what a recording proves about the rule. Pure.
+"""The one judge: what a recording proves about the rule, and about the expectations beyond it. Pure.
 
 Everything that reports on a load asks it: the plugin in the terminal and on Locust's page, the bench, the
 report of a file of requests, `compare`, and the floor. So they can't contradict one another.
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from loadtests.judging.absence import nothing_there
 from loadtests.judging.alignment import clock_doubt
+from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
 from loadtests.judging.fitness import (
     MOST_SENT_LATE,
     not_sent,
@@ -22,13 +23,21 @@ from loadtests.judging.fitness import (
     slowed_reasons,
     unfit_reasons,
 )
-from loadtests.judging.rule import excused, more_needed, word_of
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
+from loadtests.judging.looks import confidence_at
+from loadtests.judging.rule import all_of, excused, more_needed, word_of
 from loadtests.judging.samples import by_group, nearest_rank, summarise
 from loadtests.records.figures import Summary, Word
 from loadtests.records.recording import Recording, Stage
 from loadtests.records.rows import Row, in_window
 from loadtests.status import Status
-from loadtests.wording import counted
+from loadtests.wording import counted, share_interval
+
+STATUS_OF: dict[Word, Status] = {
+    "kept": Status.KEPT,
+    "broken": Status.BROKEN,
+    "undecided": Status.UNDECIDED,
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,18 @@ class GroupVerdict:
     group: str
     summary: Summary
     word: Word | Literal["visit"]  # visit: its rows are whole visits, to which the rule does not apply
+    confidence: float = CONFIDENCE  # of the word: higher if it was looked at while the load ran
     more: int | None = None  # undecided: about how many more requests would decide, if known
     excused: bool = False  # undecided: over the limit, but that may be the machine's doing
+
+    @property
+    def interval(self) -> str | None:
+        """What the word rests on, "95 % interval 0 to 3.6 %"; None if nothing was answered."""
+        over, judged = self.summary["over"], self.summary["judged"]
+        if not judged:
+            return None
+        interval = clopper_pearson(over, judged, self.confidence)
+        return f"{100 * self.confidence:.4g} % interval {share_interval(interval)}"
 
 
 class Health(NamedTuple):
@@ -52,7 +71,9 @@ class Health(NamedTuple):
 
 @dataclass(frozen=True)
 class StageVerdict:
-    """A period of constant load: what its requests prove about the rule, and why they may prove nothing."""
+    """A period of constant load: what its requests prove about the rule and the expectations beyond it, and
+    why they may prove nothing.
+    """
 
     stage: Stage | None  # of a stepped load
     start: float  # the judged time, in seconds, without the warm-up
@@ -62,16 +83,15 @@ class StageVerdict:
     health: Health | None  # None: it was not sampled
     doubts: tuple[str, ...]  # why the load is not fit; empty if it is
     slowed: tuple[str, ...]  # why its latencies are upper bounds; empty if they are not
+    expectations: tuple[ExpectationVerdict, ...] = ()
 
     @property
     def status(self) -> Status:
         """Kept, broken, undecided, or not fit."""
-        words = {each.word for each in self.groups} - {"visit"}
+        words: list[Word] = [each.word for each in self.groups if each.word != "visit"]
         if self.doubts or not words:
             return Status.UNFIT
-        if "broken" in words:
-            return Status.BROKEN
-        return Status.UNDECIDED if "undecided" in words else Status.KEPT
+        return STATUS_OF[all_of([*words, *(each.word for each in self.expectations)])]
 
 
 @dataclass(frozen=True)
@@ -88,7 +108,10 @@ class Judgement:
 
     @property
     def status(self) -> Status:
-        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept."""
+        """USAGE if nothing was there; else broken if any stage is; else the greatest doubt; else kept.
+
+        A stage is broken if the rule or an expectation is.
+        """
         return Status.USAGE if self.absent else worst(stage.status for stage in self.stages)
 
 
@@ -105,26 +128,37 @@ def judge(recording: Recording) -> Judgement:
         asked = None if recording.open else recording.users_asked
         whole = judge_window(recording, recording.warm_up_s, recording.stopped_s, asked)
         return Judgement(recording, (whole,))
-    return Judgement(recording, tuple(_judge_stage(recording, stage) for stage in recording.stages))
+    return Judgement(
+        recording, tuple(_judge_stage(recording, number) for number in range(len(recording.stages)))
+    )
 
 
-def _judge_stage(recording: Recording, stage: Stage) -> StageVerdict:
+def _judge_stage(recording: Recording, number: int) -> StageVerdict:
+    stage = recording.stages[number]
     asked = None if recording.open else round(stage.load)
     start = stage.start_s + recording.warm_up_s
-    return judge_window(recording, start, stage.end_s, asked, stage)
+    return judge_window(recording, start, stage.end_s, asked, stage, number)
 
 
 def judge_window(
-    recording: Recording, start: float, end: float, users: int | None, stage: Stage | None = None
+    recording: Recording,
+    start: float,
+    end: float,
+    users: int | None,
+    stage: Stage | None = None,
+    number: int = 0,
 ) -> StageVerdict:
     """Judge the requests that should have started in [start, end), in seconds.
 
-    `users`: how many there should have been in closed load, if that is known.
+    `users`: how many there should have been in closed load, if that is known. `number`: of the stage.
     """
+    confidence = confidence_at(recording.looks[number] if number < len(recording.looks) else 0)
+    if recording.decided_s is not None:
+        end = min(end, recording.decided_s)
     until = recording.judged_until(start, end)
     rows = in_window(recording.rows, start, until)
     health = health_of(recording, start, end)
-    slowed = tuple(_slowed(recording, rows, health)) if health else ()
+    slowed = slowed_by(recording, health, sent_late_ms(rows)) if health else ()
     there = None if users is None else (users, recording.users_at(end))
     late = _not_sent(recording, rows, start, until) if slowed and not recording.open else 0.0
     return StageVerdict(
@@ -133,23 +167,30 @@ def judge_window(
         end=until,
         rows=rows,
         groups=tuple(
-            _judge_group(group, members, recording, bool(slowed)) for group, members in by_group(rows).items()
+            _judge_group(group, members, recording, bool(slowed), confidence)
+            for group, members in by_group(rows).items()
         ),
         health=health,
         doubts=tuple(_doubts(recording, rows, health, there, late)),
         slowed=slowed,
+        expectations=tuple(
+            judge_expectation(each, recording, rows, (start, until), bool(slowed), confidence)
+            for each in recording.expectations
+        ),
     )
 
 
-def _judge_group(group: str, rows: Sequence[Row], recording: Recording, slowed: bool) -> GroupVerdict:
+def _judge_group(
+    group: str, rows: Sequence[Row], recording: Recording, slowed: bool, confidence: float
+) -> GroupVerdict:
     summary = summarise(rows, recording.ended_s, recording.rule_ms)
     if group in recording.visits:
         return GroupVerdict(group, summary, "visit")
     counts = summary["over"], summary["judged"], recording.most_over, slowed
-    word = word_of(*counts)
+    word = word_of(*counts, confidence)
     if word != "undecided":
-        return GroupVerdict(group, summary, word)
-    return GroupVerdict(group, summary, word, more_needed(*counts), excused(*counts))
+        return GroupVerdict(group, summary, word, confidence)
+    return GroupVerdict(group, summary, word, confidence, more_needed(*counts, confidence), excused(*counts))
 
 
 def health_of(recording: Recording, start: float, end: float) -> Health | None:
@@ -167,11 +208,11 @@ def _requests(recording: Recording, rows: Iterable[Row]) -> Iterable[Row]:
     return (row for row in rows if row.group not in recording.visits)
 
 
-def _slowed(recording: Recording, rows: Sequence[Row], health: Health) -> list[str]:
-    """Why the latencies of these rows are upper bounds."""
+def slowed_by(recording: Recording, health: Health, late_ms: float) -> tuple[str, ...]:
+    """Why the latencies are upper bounds. `late_ms`: how late open load's visits were sent."""
     on_time = recording.open and not recording.connections
-    late = (sent_late_ms(rows), MOST_SENT_LATE * recording.rule_ms) if on_time else (0.0, 0.0)
-    return slowed_reasons(**health._asdict(), sent_late=late)
+    late = (late_ms, MOST_SENT_LATE * recording.rule_ms) if on_time else (0.0, 0.0)
+    return tuple(slowed_reasons(**health._asdict(), sent_late=late))
 
 
 def _not_sent(recording: Recording, rows: Sequence[Row], start: float, end: float) -> float:

@@ -6,11 +6,13 @@ the 95 % interval of that share lies on one side of the limit, and *undecided* i
 that were slowed (fitness.py) can prove only that the rule was kept: over the limit they are undecided.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Generic, Literal, TypedDict, TypeVar
 
-from loadtests.judging.intervals import clopper_pearson
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.records.constants import MOST_OVER
+from loadtests.records.expectations import Operator
 from loadtests.records.figures import Word
 
 Ruled = Literal["submit", "browse"]
@@ -36,12 +38,30 @@ class RuledGroups(TypedDict, Generic[C]):
     browse: C
 
 
-def word_of(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> Word:
+def word_of(
+    over: int,
+    judged: int,
+    most_over: float = MOST_OVER,
+    slowed: bool = False,
+    confidence: float = CONFIDENCE,
+) -> Word:
     """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
     if not judged:
         return "undecided"
-    low, high = clopper_pearson(over, judged)
-    return "kept" if high <= most_over else "broken" if low > most_over and not slowed else "undecided"
+    low, high = clopper_pearson(over, judged, confidence)
+    return word_for("<=", None if slowed else low, high, most_over)
+
+
+def word_for(comparison: Operator, low: float | None, high: float | None, limit: float) -> Word:
+    """What the interval from `low` to `high` of a figure (None: unbounded) proves about its limit."""
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    kept, broken = {
+        "<": (most < limit, least >= limit),
+        "<=": (most <= limit, least > limit),
+        ">": (least > limit, most <= limit),
+        ">=": (least >= limit, most < limit),
+    }[comparison]
+    return "kept" if kept else "broken" if broken else "undecided"
 
 
 def excused(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> bool:
@@ -55,13 +75,19 @@ def all_of(words: Iterable[Word]) -> Word:
     return "broken" if "broken" in found else "kept" if found == {"kept"} else "undecided"
 
 
-def more_needed(over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False) -> int | None:
+def more_needed(
+    over: int,
+    judged: int,
+    most_over: float = MOST_OVER,
+    slowed: bool = False,
+    confidence: float = CONFIDENCE,
+) -> int | None:
     """About how many more requests like those so far would decide; None if that can't be said."""
     if not judged or excused(over, judged, most_over, slowed):
         return None
 
     def decides(count: int) -> bool:
-        return word_of(round(over * count / judged), count, most_over) != "undecided"
+        return word_of(round(over * count / judged), count, most_over, confidence=confidence) != "undecided"
 
     high = judged
     while not decides(high):

@@ -13,8 +13,9 @@ Four rules decide every figure here:
 
 import math
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
-from loadtests.judging.intervals import clopper_pearson, percentile_ranks
+from loadtests.judging.intervals import CONFIDENCE, clopper_pearson, percentile_ranks
 from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import LatencyKey, Summary
 from loadtests.records.rows import Row
@@ -85,6 +86,14 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
     )
 
 
+def samples_of(rows: Iterable[Row], ended: float, naive: bool = False) -> "Samples":
+    """The latencies of rows; `naive`: from the sending, without those never sent."""
+    known = [row for row in rows if not (row.failed or row.dropped or (naive and row.sent_s is None))]
+    waits = [(row.waited_ms(ended, naive), row.unfinished) for row in known]
+    answered, waiting = ([ms for ms, unfinished in waits if unfinished is kind] for kind in (False, True))
+    return Samples(answered, waiting)
+
+
 class Samples:
     """Latencies, some of them censored, sorted once. `waiting`: how long each unfinished one had waited.
 
@@ -97,7 +106,12 @@ class Samples:
         self._answered = sorted(answered)
         self._least = sorted([*self._answered, *waiting])
 
-    def percentile(self, percent: int) -> tuple[float | None, bool]:
+    @property
+    def count(self) -> int:
+        """How many there are, with the unfinished ones."""
+        return len(self._least)
+
+    def percentile(self, percent: int | Fraction) -> tuple[float | None, bool]:
         """`(value, exact)` of the nearest-rank percentile; `(None, True)` without samples.
 
         It is exact if its smallest and largest possible values agree. If not, `value` is the smallest: a
@@ -108,13 +122,13 @@ class Samples:
         rank = rank_of(len(self._least), percent)
         return self._least[rank - 1], self._least[rank - 1] == self._most(rank)
 
-    def interval(self, percent: int) -> list[float | None] | None:
-        """The 95 % interval `[low, high]` of the true percentile; None if there are too few samples.
+    def interval(self, percent: int | Fraction, confidence: float = CONFIDENCE) -> list[float | None] | None:
+        """The interval `[low, high]` of the true percentile; None if there are too few samples.
 
         `low` is the smallest possible value of its order statistic, `high` the largest of its own, so
         unfinished requests only widen the interval. `high` is None if it is unbounded.
         """
-        ranks = percentile_ranks(len(self._least), percent)
+        ranks = percentile_ranks(len(self._least), percent, confidence)
         if ranks is None:
             return None
         high = self._most(ranks[1])
@@ -137,6 +151,6 @@ def nearest_rank(samples: Sequence[float], percent: int) -> float:
     return sorted(samples)[rank_of(len(samples), percent) - 1]
 
 
-def rank_of(count: int, percent: int) -> int:
+def rank_of(count: int, percent: int | Fraction) -> int:
     """The rank of the nearest-rank percentile among `count` samples, counted from 1."""
-    return max(1, -(-percent * count // 100))  # in integers: 0.07 * 100 is 7.000000000000001
+    return max(1, -(-percent * count // 100))  # without floats: 0.07 * 100 is 7.000000000000001

@@ -9,7 +9,7 @@ from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.wording import EXCUSE, counted, figure, percent, share_interval, visits
+from loadtests.wording import EXCUSE, counted, figure, percent, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
@@ -25,6 +25,15 @@ def verdict_text(judgement: Judgement) -> str:
             f"\n{HEADING}\n{table}\nNothing was tested: {absent}. Start the app, or give its address: --host"
         )
     text = f"\n{HEADING}\n" + "\n\n".join(_stage(stage, recording) for stage in judgement.stages)
+    if recording.decided_s is not None:
+        text += (
+            f"\nThe load ended by itself: this was decided by the requests up to {recording.decided_s:.1f} s."
+        )
+    if any(recording.looks):
+        text += (
+            "\nIt was looked at while it ran, so its intervals are wider than at 95 %: all looks together are"
+            "\nwrong in at most 5 % of loads."
+        )
     if resent := recording.resent:
         was = "was" if resent == 1 else "were"
         text += f"\n{counted(resent, 'request')} {was} sent twice: the server had closed the idle connection."
@@ -57,6 +66,7 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
         word = next(word for word in ("broken", "undecided", "kept") if word in words)
         said = [f"{rule}: {word}."]
         said += [f"  {_reason(each)}" for each in ruled if each.word == word]
+    said += [f"{each.text}: {each.word} ({each.reason})." for each in verdict.expectations]
     if verdict.doubts:
         said.append(f"But this proves nothing: {'; '.join([*verdict.doubts, *verdict.slowed])}.")
     elif verdict.slowed:
@@ -66,10 +76,10 @@ def _said(verdict: StageVerdict, recording: Recording) -> list[str]:
 
 def _reason(verdict: GroupVerdict) -> str:
     """ "browsing 0 % (95 % interval 0 to 3.6 %): about 270 more requests would decide"."""
-    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
+    share, interval = verdict.summary["share_over"], verdict.interval
     if share is None or interval is None:
         return f"{title(verdict.group)}: nothing was answered"
-    said = f"{title(verdict.group)} {percent(share)} (95 % interval {share_interval(interval)})"
+    said = f"{title(verdict.group)} {percent(share)} ({interval})"
     if verdict.word != "undecided":
         return said
     if verdict.excused:

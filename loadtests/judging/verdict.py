@@ -5,6 +5,7 @@ The verdict is on points: all repeats of a condition together. The rule is in lo
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from loadtests.judging.judge import STATUS_OF
 from loadtests.judging.points import points
 from loadtests.judging.rule import all_of, broken_shares, is_excused
 from loadtests.records.constants import RULE_MS
@@ -82,7 +83,7 @@ def _status(judged: Sequence[Point], search: bool) -> Status:
         _limit_word(series) if search and series[0]["model"] == "closed" else _series_word(series)
         for series in series_of(judged)
     )
-    return {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED}[word]
+    return STATUS_OF[word]
 
 
 def series_of(measured: Sequence[Point]) -> list[list[Point]]:

@@ -1,7 +1,7 @@
 """What one load left behind: its rows, the generator's own health, and everything needed to judge it.
 
-A recording is a file of rows (CSV) and a JSON file beside it. Reading it again gives the same record, so that
-a later judgement gives the same verdict.
+A recording is a file of rows (CSV) and a JSON file beside it, or one Parquet file. Reading it again gives the
+same record, so that a later judgement gives the same verdict.
 """
 
 from pathlib import Path
@@ -11,8 +11,9 @@ import msgspec
 
 from loadtests.errors import UsageError
 from loadtests.files import writing
+from loadtests.records import parquet
 from loadtests.records.constants import MOST_OVER, RULE_MS
-from loadtests.records.rows import Row, read_rows, write_rows
+from loadtests.records.rows import Row, as_written, read_rows, write_rows
 
 RECORDING_SCHEMA, RECORDING_VERSION = "500ms/recording", 1
 
@@ -62,7 +63,7 @@ class Arrivals(msgspec.Struct, frozen=True):
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """One load, as one process or all of them recorded it. Times are seconds since `started_at` (Unix time).
 
-    Not in the JSON file: `rows`, which are in the CSV file beside it.
+    In the files, `rows` are apart from the rest, which is JSON.
     """
 
     started_at: float
@@ -80,6 +81,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     # What it is judged by.
     rule_ms: float = RULE_MS
     most_over: float = MOST_OVER
+    expectations: tuple[str, ...] = ()  # beyond the rule, in words: see expectations.py
+    # Of a load that may end as soon as it is decided: how often each stage was looked at (one number if there
+    # are no stages), and up to when requests were counted, if that was why it ended.
+    looks: tuple[int, ...] = ()
+    decided_s: float | None = None
     # What came of it.
     visits: tuple[str, ...] = ()  # groups whose rows are whole visits, not requests: the rule does not apply
     arrivals: Arrivals | None = None  # of open load
@@ -134,27 +140,27 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_recording(path: Path, recording: Recording) -> None:
-    """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError."""
+    """Write the rows to `path` (CSV), and the rest to a JSON file beside it. Raises WriteError.
+
+    If its name ends so, `path` is a Parquet file, which holds the rest, too.
+    """
     about = {"schema": RECORDING_SCHEMA, "version": RECORDING_VERSION, **msgspec.to_builtins(recording)}
     del about["rows"]
+    rest = msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_rows(path, recording.rows)
-        path.with_suffix(".json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n"
-        )
+        if path.suffix == parquet.ENDING:
+            parquet.write_parquet_file(path, [as_written(row) for row in recording.rows], rest)
+        else:
+            write_rows(path, recording.rows)
+            path.with_suffix(".json").write_bytes(rest)
 
 
 def read_recording(path: Path) -> Recording:
     """The recording whose rows are in `path`. Raises UsageError, which says what is missing or wrong."""
-    rows, beside = read_rows(path), path.with_suffix(".json")
+    rows, beside, rest = _parts(path)
     try:
-        about: dict[str, Any] = msgspec.json.decode(beside.read_bytes(), type=dict)
-    except OSError as error:
-        raise UsageError(
-            f"{beside} can't be read ({error.strerror}). It is written beside {path.name}, and says how"
-            " the load went: copy both"
-        ) from error
+        about: dict[str, Any] = msgspec.json.decode(rest, type=dict)
     except msgspec.DecodeError as error:
         raise UsageError(f"{beside} is not a recording: {error}") from error
     if about.get("schema") != RECORDING_SCHEMA or about.get("version") != RECORDING_VERSION:
@@ -166,3 +172,18 @@ def read_recording(path: Path) -> Recording:
         return msgspec.convert({**about, "rows": rows}, Recording)
     except msgspec.ValidationError as error:
         raise UsageError(f"{beside} is not a recording: {error}") from error
+
+
+def _parts(path: Path) -> tuple[list[Row], Path, bytes]:
+    """The rows, and the file that holds the rest, with its JSON."""
+    if path.suffix == parquet.ENDING:
+        rows, rest = parquet.read_parquet_file(path)
+        return rows, path, rest
+    rows, beside = read_rows(path), path.with_suffix(".json")
+    try:
+        return rows, beside, beside.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{beside} can't be read ({error.strerror}). It is written beside {path.name}, and says how"
+            " the load went: copy both"
+        ) from error

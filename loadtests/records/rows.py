@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from loadtests.errors import LoadTestError
 
@@ -37,6 +38,13 @@ class Row:
     def failed(self) -> bool:
         """True if it ended with an error, or with a status of 400 or above."""
         return self.done_s is not None and (bool(self.error) or self.status >= 400)
+
+    def moved(self, later: float) -> "Row":
+        """The same request by a clock that began `later` seconds before."""
+        sent = None if self.sent_s is None else self.sent_s + later
+        done = None if self.done_s is None else self.done_s + later
+        due = self.intended_s + later
+        return Row(self.user, self.group, self.name, due, sent, done, self.status, self.error)
 
     def waited_ms(self, ended: float, naive: bool = False) -> float:
         """Milliseconds from the intended start to the answer, or to `ended` (seconds) if none had come.
@@ -75,17 +83,26 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
-        for row in rows:
+        for row in map(as_written, rows):
             writer.writerow(_cell(getattr(row, name)) for name in HEADER)
+
+
+def as_written(row: Row) -> Row:
+    """The row as files hold it: times to the microsecond, an error's lines joined."""
+    return Row(*(_written(getattr(row, name)) for name in HEADER))
 
 
 def _seconds(text: str) -> float | None:
     return float(text) if text else None
 
 
-def _cell(value: float | str | None) -> float | str | None:
-    if isinstance(value, str):  # joins the lines of an error text
+def _written(value: Any) -> Any:
+    if isinstance(value, str):
         return " ".join(value.split())
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _cell(value: object) -> object:
     return f"{value:.6f}" if isinstance(value, float) else value
 
 

@@ -5,7 +5,7 @@ locustfile.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
@@ -72,28 +72,37 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
     A triangle was unanswered at the end: it took at least that long. The axis ends with the last request or
     the end of the counted window, whichever is later. Panels are arranged two to a row.
     """
-    across = min(2, len(series)) or 1
-    down = -(-len(series) // across) or 1
-    width = (11.3 - 0.9 * (across - 1)) / across
     shown = [row for each in series for row in each.rows]
     key = "    ".join(said for said, _, _, chosen in MARKS if any(map(chosen, shown)))
     waits = [[row.waited_ms(each.ended) for row in each.rows] for each in series]
-    end = max((_last_s(each) for each in series), default=1.0)
     with house_style():
-        figure = Figure(figsize=(14, 1.15 + 4.85 * down))
-        head(figure, title, key)
-        for place, each in enumerate(series):
-            left = 0.95 + place % across * (width + 0.9)
-            axes = inches(figure, left, 0.75 + (down - 1 - place // across) * 4.85, width, 3.75)
-            seconds_axis(axes, end, each.window)
+        figure = Figure()
+        for axes, each, mine in zip(panels(figure, title, key, series), series, waits, strict=True):
             axes.set_xlabel("sent, in seconds since the start (grey: not counted)")
             latency_axis(axes, axes.yaxis, [ms for one in waits for ms in one])
-            _marks(axes, each.rows, waits[place], each.colour)
+            _marks(axes, each.rows, mine, each.colour)
             label = rule_line(axes, rule_ms)
-            if place % across == across - 1 or place == len(series) - 1:
+            if len(figure.axes) % 2 == 0 or each is series[-1]:
                 label_ends(axes, [label])
+            width = axes.bbox.width / figure.dpi
             axes.set_title(_counted(each, rule_ms, width), color=each.colour, weight="bold")
     return figure
+
+
+def panels(
+    figure: Figure, title: str, subtitle: str, series: Sequence[Series], gap: float = 0.9
+) -> Iterator[Axes]:
+    """Size and head the figure, and yield a panel over time for each series, `gap` inches between columns."""
+    across, down = min(2, len(series)) or 1, -(-len(series) // 2) or 1
+    width = (11.3 - gap * (across - 1)) / across
+    end = max((_last_s(each) for each in series), default=1.0)
+    figure.set_size_inches(14, 1.15 + 4.85 * down)
+    head(figure, title, subtitle)
+    for place, each in enumerate(series):
+        left, bottom = 0.95 + place % across * (width + gap), 0.75 + (down - 1 - place // across) * 4.85
+        axes = inches(figure, left, bottom, width, 3.75)
+        seconds_axis(axes, end, each.window)
+        yield axes
 
 
 def _counted(series: Series, rule_ms: float, width: float) -> str:

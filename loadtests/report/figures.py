@@ -10,6 +10,12 @@ from loadtests.records.results import Results
 from loadtests.records.rows import read_rows
 from loadtests.report.chart_machine import cpu_figure, cpu_points, floor_figure
 from loadtests.report.chart_open import open_figure
+from loadtests.report.chart_percentiles import (
+    percentiles_alt,
+    percentiles_figure,
+    spectrum_alt,
+    spectrum_figure,
+)
 from loadtests.report.chart_queue import burst_figure, queue_figure
 from loadtests.report.chart_rows import app_series, ecdf_figure, timeline_figure
 from loadtests.report.chart_sweep import sweep_figure, swept
@@ -87,10 +93,16 @@ def _of_requests(results: Results, folder: Path) -> dict[str, Picture]:
     much, rule_ms = load(next(iter(shown.values()))), settings["rule_ms"]
     each = f"Every POST /feeds with {much}, when it began and how long it took"
     tail = f"How many are still waiting, after how long? With {much}"
+    late, over = (
+        f"How late is the slowest part? POST /feeds with {much}",
+        f"POST /feeds over time with {much}",
+    )
     return {
         "timeline": Picture(timeline_figure(series, each, rule_ms), each),
         "ecdf": Picture(
             ecdf_figure(series, tail, rule_ms),
             "Share of POST /feeds not yet answered against time, both axes logarithmic",
         ),
+        "percentiles": Picture(percentiles_figure(series, over, rule_ms), percentiles_alt(series)),
+        "spectrum": Picture(spectrum_figure(series, late, rule_ms), spectrum_alt(series)),
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
-from loadtests.files import writing
+from loadtests.files import put, write_all, writing
 from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, said_load, unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
@@ -23,7 +23,8 @@ from loadtests.records.schema import descriptions
 from loadtests.records.steps import LOAD_KEYS, App, LoadKey, Point, load_of
 from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
-from loadtests.report.rowsreport import write_rows_report
+from loadtests.report.pipelines import junit_judgement
+from loadtests.report.rowsreport import judged_rows, write_rows_report
 from loadtests.report.selection import (
     apps_in,
     burst_step,
@@ -168,10 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     source: Path = options.source
     if source.is_dir() or source.name == "results.json":
         folder = source if source.is_dir() else source.parent
-        if options.out or options.rule is not None or options.warm_up is not None:
+        if options.out or options.junit or options.rule is not None or options.warm_up is not None:
             raise UsageError(
-                "--out, --rule and --warm-up are for a file of requests. The report of a run is written"
-                " beside its results.json, with the run's own rule and warm-up"
+                "--out, --junit, --rule and --warm-up are for a file of requests. The report of a run is"
+                " written beside its results.json, with the run's own rule and warm-up"
             )
         with writing(folder / "report.html"):
             path = write_report_again(folder)
@@ -179,6 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         out: Path = options.out or source.parent
         with writing(out):
             path = write_rows_report(source, out, rule_ms=options.rule, warm_up=options.warm_up)
+        if options.junit:
+            judgement = judged_rows(source, options.rule, options.warm_up)
+            write_all((options.junit, put(junit_judgement(judgement))))
     else:
         raise UsageError(
             f"There is no {source}. Name the folder of a run, such as reports/2030-01-31-120000, or a file of"
@@ -206,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         metavar="PATH",
         type=Path,
-        help="the folder of a run, or a file of requests (CSV) written with --rows",
+        help="the folder of a run, or a file of requests (CSV or Parquet) written with --rows",
     )
     parser.add_argument(
         "--rule",
@@ -222,6 +226,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="where to write (default: beside the file of requests)"
+    )
+    parser.add_argument(
+        "--junit",
+        metavar="FILE",
+        type=Path,
+        help="also write the verdict on a file of requests as JUnit-style XML",
     )
     return parser
 

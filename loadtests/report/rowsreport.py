@@ -15,11 +15,17 @@ from loadtests.judging.samples import by_group, nearest_rank, summarise, title
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, in_window
+from loadtests.report.chart_percentiles import (
+    percentiles_alt,
+    percentiles_figure,
+    spectrum_alt,
+    spectrum_figure,
+)
 from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timeline_figure
 from loadtests.report.figures import Picture
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.status import Status
-from loadtests.wording import EXCUSE, counted, duration, figure, percent, share_interval, user_count, visits
+from loadtests.wording import EXCUSE, counted, duration, figure, percent, user_count, visits
 
 MOST_SERIES = 6  # groups in the figures, those with the most requests
 
@@ -32,16 +38,14 @@ def write_rows_report(
     `rule_ms` and `warm_up` (seconds) default to the recording's own. Raises LoadTestError if the file can't
     be read, or has no request after the warm-up.
     """
-    given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
-    changed = {name: value for name, value in given.items() if value is not None}
-    recording = msgspec.structs.replace(read_recording(rows_file), **changed)
+    judgement = judged_rows(rows_file, rule_ms, warm_up)
+    recording = judgement.recording
     rows = in_window(recording.rows, *_window(recording))
     if not rows:
         raise UsageError(
             f"{rows_file} has no request after a warm-up of {recording.warm_up_s:g} s: give a smaller"
             " --warm-up"
         )
-    judgement = judge(recording)
     name = rows_file.stem
     page = render(
         "rowsreport.html",
@@ -65,6 +69,13 @@ def write_rows_report(
     return path
 
 
+def judged_rows(rows_file: Path, rule_ms: float | None = None, warm_up: float | None = None) -> Judgement:
+    """The verdict on a file of requests, by another rule or warm-up if given. Raises LoadTestError."""
+    given = {"rule_ms": rule_ms, "warm_up_s": warm_up}
+    changed = {name: value for name, value in given.items() if value is not None}
+    return judge(msgspec.structs.replace(read_recording(rows_file), **changed))
+
+
 def _window(recording: Recording) -> tuple[float, float]:
     """From when to when (seconds) requests began that count."""
     start = recording.warm_up_s
@@ -74,28 +85,40 @@ def _window(recording: Recording) -> tuple[float, float]:
 def headline(judgement: Judgement) -> str:
     """The verdict in one line."""
     rule = f"the rule of {duration(judgement.recording.rule_ms)}"
-    groups = [(stage, group) for stage in judgement.stages if not stage.doubts for group in stage.groups]
+    fit = [stage for stage in judgement.stages if not stage.doubts]
+    groups = [(stage, group) for stage in fit for group in stage.groups]
+    expected = [(stage, each) for stage in fit for each in stage.expectations]
     match judgement.status:
         case Status.USAGE:
             return "Nothing was tested"
         case Status.UNFIT:
             return "Not fit for a verdict"
         case Status.KEPT:
-            return f"All groups of requests kept {rule}"
+            more = " and what else was expected" if expected else ""
+            return f"All groups of requests kept {rule}{more}"
         case Status.UNDECIDED:
             unsure = [group for _, group in groups if group.word == "undecided"]
+            unmet = [each for _, each in expected if each.word == "undecided"]
             names = " and ".join(dict.fromkeys(title(group.group) for group in unsure))
-            if any(group.excused for group in unsure):
-                return f"The machine or the load generator was too busy to say whether {names} kept {rule}"
-            return f"Too few requests to say whether {names} kept {rule}"
+            told = [f"{names} kept {rule}"] if names else []
+            told += dict.fromkeys(f"“{each.text}” holds" for each in unmet)
+            busy = any([each.excused for each in unsure] + [each.excused for each in unmet])
+            why = "The machine or the load generator was too busy" if busy else "Too few requests"
+            return f"{why} to say whether {' and '.join(told)}"
     broken = [(stage, group) for stage, group in groups if group.word == "broken"]
+    if not broken:
+        stage, first = next((stage, each) for stage, each in expected if each.word == "broken")
+        return f"Not as expected{_with(stage, judgement.recording)}: {first.text} is broken, {first.reason}"
     stage, worst = max(broken, key=lambda each: each[1].summary["share_over"] or 0.0)
-    load = f" with {_load(stage, judgement.recording)}" if stage.stage else ""
-    share = percent(worst.summary["share_over"] or 0.0)
+    share, load = percent(worst.summary["share_over"] or 0.0), _with(stage, judgement.recording)
     return f"{title(worst.group)} broke {rule}{load}: {share} took longer or failed"
 
 
-def _load(verdict: StageVerdict, recording: Recording) -> str:
+def _with(stage: StageVerdict, recording: Recording) -> str:
+    return f" with {stage_load(stage, recording)}" if stage.stage else ""
+
+
+def stage_load(verdict: StageVerdict, recording: Recording) -> str:
     """What a stage put on, in words; empty for a load of one stage."""
     if verdict.stage is None:
         return ""
@@ -106,34 +129,39 @@ def _load(verdict: StageVerdict, recording: Recording) -> str:
 def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
     """One stage for the page: its heading, its doubts, each group's verdict, its table."""
     heading = (
-        f"{_load(verdict, recording)}, {verdict.start:.1f} to {verdict.end:.1f} s" if verdict.stage else ""
+        f"{stage_load(verdict, recording)}, {verdict.start:.1f} to {verdict.end:.1f} s"
+        if verdict.stage
+        else ""
     )
     return {
         "heading": heading,
         "doubts": [*verdict.doubts, *verdict.slowed] if verdict.doubts else [],
         "slowed": verdict.slowed,
-        "groups": [(title(each.group), each.word, _reason(each, recording)) for each in verdict.groups],
-        "table": groups_table(verdict.rows, recording, by_name=False) if verdict.rows else None,
+        "groups": [(title(each.group), each.word, reason_of(each, recording)) for each in verdict.groups],
+        "expectations": [(each.text, each.word, each.reason) for each in verdict.expectations],
+        "table": groups_table(verdict.rows, recording, by_name=False, where=heading)
+        if verdict.rows
+        else None,
     }
 
 
-def _reason(verdict: GroupVerdict, recording: Recording) -> str:
+def reason_of(verdict: GroupVerdict, recording: Recording) -> str:
     """Why a group's verdict is what it is."""
-    share, interval = verdict.summary["share_over"], verdict.summary["share_ci"]
+    share, interval = verdict.summary["share_over"], verdict.interval
     if verdict.word == "visit":
         return "whole visits, to which the rule does not apply"
     if share is None or interval is None:
         return "nothing was answered"
     limit = percent(recording.most_over)
     if verdict.excused:
-        return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}): {EXCUSE}"
+        return f"{share * 100:.2f} % over ({interval}): {EXCUSE}"
     where = {
         "kept": f"all of it within {limit}",
         "broken": f"all of it above {limit}",
         "undecided": f"on both sides of {limit}"
         + (f": about {verdict.more} more requests would decide" if verdict.more else ""),
     }[verdict.word]
-    return f"{share * 100:.2f} % over (95 % interval {share_interval(interval)}, {where})"
+    return f"{share * 100:.2f} % over ({interval}, {where})"
 
 
 def facts(recording: Recording) -> list[tuple[str, str]]:
@@ -187,14 +215,18 @@ COLUMN_GROUPS = (
 )
 
 
-def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool) -> Table:
-    """The figures of each group, or of each name within a group."""
+def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool, where: str = "") -> Table:
+    """The figures of each group, or of each name within a group. `where`: of which stage, if not of all."""
     if not by_name:
         lines = [
             Line([title(group), *_cells(summarise(members, recording.ended_s, recording.rule_ms))])
             for group, members in by_group(rows).items()
         ]
-        return Table("every group", [("", ["group"]), *COLUMN_GROUPS], [Body("", lines)])
+        return Table(
+            f"every group: {where}" if where else "every group",
+            [("", ["group"]), *COLUMN_GROUPS],
+            [Body("", lines)],
+        )
     bodies = []
     for group, members in by_group(rows).items():
         names: dict[str, list[Row]] = {}
@@ -237,12 +269,15 @@ def _pictures(rows: Sequence[Row], recording: Recording) -> dict[str, Picture]:
         )
         for place, group in enumerate(largest[:MOST_SERIES])
     ]
-    tail = "How many are still waiting, after how long?"
+    tail, late = "How many are still waiting, after how long?", "How late is the slowest part?"
+    over, ms = "Percentiles over time", recording.rule_ms
     every = "Every request, when it began and how long it took"
     return {
         "ecdf": Picture(
-            ecdf_figure(series, tail, recording.rule_ms, "requests"),
+            ecdf_figure(series, tail, ms, "requests"),
             "Share of the requests of each group not yet answered against time, both axes logarithmic",
         ),
-        "timeline": Picture(timeline_figure(series, every, recording.rule_ms), every),
+        "percentiles": Picture(percentiles_figure(series, over, ms), percentiles_alt(series)),
+        "spectrum": Picture(spectrum_figure(series, late, ms, naive=recording.open), spectrum_alt(series)),
+        "timeline": Picture(timeline_figure(series, every, ms), every),
     }

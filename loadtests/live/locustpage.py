@@ -1,4 +1,4 @@
-"""Locust's page: the verdict in a tab, short labels, and a form that says why a test can't begin.
+"""Locust's page: a tab with live figures and the verdict, short labels, and why a test can't begin.
 
 Does not import Locust: it extends the Flask app of the web_ui that it is given.
 """
@@ -16,21 +16,34 @@ TAB = {"title": "Verdict", "key": "verdict"}
 # Locust draws the tab, but only with tables that it polls while a test runs: the text is added by script.
 SCRIPT = """\
 <style>
-#verdict { position: fixed; inset: 8rem 2rem 4rem; overflow: auto; margin: 0; padding: 1rem;
-           font: 0.9rem/1.5 monospace; white-space: pre-wrap; }
+#verdict { position: fixed; inset: 8rem 2rem 4rem; overflow: auto; padding: 1rem;
+           font: 0.9rem/1.5 sans-serif; }
+#verdict pre { margin: 0; font: 0.9rem/1.5 monospace; white-space: pre-wrap; }
+#verdict table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+#verdict th, #verdict td { padding: 0.3rem 0.5rem; text-align: right; white-space: nowrap; }
+#verdict td { min-width: 4rem; }
+#verdict th:first-child, #verdict .drawing { text-align: left; }
+#verdict th[scope=row] { max-width: 14rem; overflow: hidden; text-overflow: ellipsis; }
+#verdict th[scope=colgroup] { text-align: center; }
+#verdict tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 25%, transparent); }
+#verdict .over { font-weight: bold; background: rgb(229 57 53 / 30%); }
+#verdict svg { display: block; fill: currentColor; stroke: currentColor; stroke-width: 2; }
+#verdict svg .axis { opacity: 0.25; stroke-width: 1; }
+#verdict svg .rule { stroke: rgb(229 57 53); }
 </style>
-<pre id="verdict" role="status" hidden></pre>
+<div id="verdict" hidden></div>
 <script>
 const verdict = document.getElementById("verdict");
+let shown = "";
 async function show() {
   verdict.hidden = !document.querySelector("[role=tab]")
     || new URLSearchParams(location.search).get("tab") !== "verdict";
   if (!verdict.hidden) {
-    const text = await fetch("./verdict").then(answer => answer.text(), () => "Locust does not answer.");
-    if (verdict.textContent !== text) verdict.textContent = text;
+    const page = await fetch("./verdict").then(answer => answer.text(), () => "Locust does not answer.");
+    if (page !== shown) verdict.innerHTML = shown = page;
   }
 }
-setInterval(show, 500);
+setInterval(show, 1000);
 </script>
 """
 
@@ -38,7 +51,7 @@ setInterval(show, 500);
 def extend_page(
     web_ui: Any, base: str, verdict: Callable[[], str], refusal: Callable[[Mapping[str, str]], str | None]
 ) -> None:
-    """Add the verdict at `base`/verdict and as a tab, and ask `refusal(form)` before each test.
+    """Add what `verdict` returns (HTML) at `base`/verdict and as a tab; ask `refusal(form)` before each test.
 
     `refusal` returns why the form's test can't begin, which Locust's form then shows, or None.
     """
@@ -53,7 +66,7 @@ def extend_page(
             field["help_text"] = (field["help_text"] or "").partition(". ")[0]
 
     def text() -> Response:
-        return Response(verdict().strip("\n"), content_type="text/plain; charset=utf-8")
+        return Response(verdict(), content_type="text/html; charset=utf-8")
 
     @functools.wraps(begin)
     def swarm() -> Response:

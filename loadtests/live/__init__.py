@@ -1,0 +1,1 @@
+"""What is shown and decided while a load runs: live figures, early ends, Locust's page, Prometheus."""

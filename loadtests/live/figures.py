@@ -1,0 +1,266 @@
+"""The figures of a load while it runs, from what its processes tell: the last ten seconds, and so far. Pure.
+
+Percentiles are those of all samples, sorted into buckets of a tenth of a millisecond; shares over the rule
+are exact. Requests count by when they were due, so the newest ones, which may still be in time, come later.
+"""
+
+import math
+from bisect import bisect_right
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from loadtests.generator.telling import ANSWERED, Request, Told
+from loadtests.judging.looks import GroupCount
+from loadtests.judging.samples import TITLES, nearest_rank, rank_of
+from loadtests.records.recording import Lag, Vital
+
+RECENT_SECONDS = 10.0
+TENTHS, COARSE = 10, 100  # in a millisecond; the tenths that are counted together
+SILENT_SECONDS = 5.0
+SHOWN_PERCENTILES = (50, 95, 99)
+STEP = 1e-6  # of times in a file of rows
+
+
+class Quantile(NamedTuple):
+    """A percentile in ms, or a lower bound of it if it depends on requests that still wait; None: unknown."""
+
+    ms: float | None
+    exact: bool
+
+
+class Latencies:
+    """Counts of latencies by tenths of a millisecond, found by rank without sorting them."""
+
+    def __init__(self) -> None:
+        self._fine: Counter[int] = Counter()
+        self._coarse: Counter[int] = Counter()  # by COARSE tenths
+        self.count = 0
+
+    def add(self, tenths: Sequence[int]) -> None:
+        """Count latencies, in tenths of a millisecond. Many at once are cheaper than one after the other."""
+        self._fine.update(tenths)
+        self._coarse.update([each // COARSE for each in tenths])
+        self.count += len(tenths)
+
+    def take_away(self, tenths: Sequence[int]) -> None:
+        """Forget latencies that were counted."""
+        self._fine.subtract(tenths)
+        self._coarse.subtract([each // COARSE for each in tenths])
+        self.count -= len(tenths)
+
+    def at_rank(self, rank: int) -> float:
+        """The latency of this rank, in ms, counted from 1; infinite if there are not so many."""
+        if rank > self.count:
+            return math.inf
+        for coarse in sorted(self._coarse):
+            if rank <= (here := self._coarse[coarse]):
+                break
+            rank -= here
+        tenths = coarse * COARSE
+        while rank > self._fine[tenths]:
+            rank -= self._fine[tenths]
+            tenths += 1
+        return tenths / TENTHS
+
+
+class Batch(NamedTuple):
+    """Requests of one group that have ended: how many, how many over the rule, and the answers' latencies."""
+
+    judged: int
+    over: int
+    tenths: list[int]
+
+
+def batch(requests: Sequence[Request]) -> Batch:
+    """Count requests."""
+    tenths = [round(each.ms * TENTHS) for each in requests if each.outcome in ANSWERED]
+    return Batch(len(requests), sum(each.outcome != "in_time" for each in requests), tenths)
+
+
+@dataclass
+class LiveTally:
+    """The requests of one group that have ended. Adding some takes constant time for each."""
+
+    judged: int = 0
+    over: int = 0
+    latencies: Latencies = field(default_factory=Latencies)
+
+    def add(self, batch: Batch) -> None:
+        """Count requests."""
+        self.judged += batch.judged
+        self.over += batch.over
+        self.latencies.add(batch.tenths)
+
+    def take_away(self, batch: Batch) -> None:
+        """Forget requests that were counted."""
+        self.judged -= batch.judged
+        self.over -= batch.over
+        self.latencies.take_away(batch.tenths)
+
+    def figures(self, waiting: Sequence[float]) -> "Figures":
+        """The figures, with those that wait and are over the rule; `waiting`: for how long, in ms."""
+        latencies, count = self.latencies, self.latencies.count + len(waiting)
+        ranks = [rank_of(count, percent) for percent in SHOWN_PERCENTILES]
+        most = [latencies.at_rank(rank) for rank in ranks]  # if they are never answered
+        waits = [round(ms * TENTHS) for ms in waiting]
+        latencies.add(waits)
+        least = [latencies.at_rank(rank) for rank in ranks]  # if they are answered now
+        latencies.take_away(waits)
+        quantiles = tuple(
+            Quantile(low if count else None, low == high) for low, high in zip(least, most, strict=True)
+        )
+        return Figures(self.judged + len(waiting), self.over + len(waiting), quantiles)
+
+
+class Figures(NamedTuple):
+    """A group's figures: how many requests, how many of them over the rule, and its percentiles."""
+
+    judged: int
+    over: int
+    quantiles: tuple[Quantile, ...]
+
+
+class LiveGroup(NamedTuple):
+    """A group's figures now. `ruled`: False for whole visits, to which the rule does not apply."""
+
+    key: str
+    ruled: bool
+    recent: Figures
+    whole: Figures
+
+
+class View(NamedTuple):
+    """What is shown. Times in seconds since the start of the load."""
+
+    until: float  # requests that were due later are not counted yet
+    users: int
+    lag_ms: float  # of the load generator, the most since the last look
+    groups: tuple[LiveGroup, ...]
+    silent: int = 0  # load generators that have told nothing for some seconds: the figures wait for them
+
+
+class Live:
+    """Takes in what the processes of a load tell. In a stepped load, the figures so far are of the step."""
+
+    def __init__(self, warm_up: float, processes: Iterable[str] = ("",)) -> None:
+        self.until = 0.0
+        self.stage = 0
+        self.start = self._warm_up = warm_up  # from when requests count, in seconds
+        self.lag: list[Lag] = []
+        self.vitals: dict[str, list[Vital]] = defaultdict(list)  # of each process
+        self._sent_late: list[float] = []  # of each request of the stage that was sent late, in ms
+        self._told: dict[str, tuple[Told, float] | None] = dict.fromkeys(processes)
+        self._held: list[Request] = []
+        self._whole: dict[str, LiveTally] = defaultdict(LiveTally)
+        self._recent: dict[str, LiveTally] = defaultdict(LiveTally)
+        self._expiring: deque[tuple[float, str, Batch]] = deque()  # what is in `_recent`, and since when
+
+    def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
+        """Take in a process's news; its clock started `later` seconds after that of the load."""
+        self._told[process] = told, later
+        self.lag += [each._replace(at=each.at + later) for each in told.lag]
+        self.vitals[process] += [each._replace(at=each.at + later) for each in told.vitals]
+        self._held += [each._replace(due=each.due + later) for each in told.ended] if later else told.ended
+
+    def advance(self, starts: Sequence[float] = (0.0,)) -> None:
+        """Count the requests of which every process has told; `starts`: of the stages that have begun."""
+        known = [told.until + later for told, later in filter(None, self._told.values())]
+        if len(known) < len(self._told):
+            return
+        # Between two times that a file of rows can hold, so that a later judgement counts the same requests.
+        until = math.floor(min(known, default=0.0) / STEP) * STEP + STEP / 2
+        if until <= self.until:
+            return
+        self.until = until
+        stage = max(0, bisect_right(starts, until) - 1)
+        if stage != self.stage:
+            self.stage, self.start = stage, starts[stage] + self._warm_up
+            self._whole = defaultdict(LiveTally)
+            self._sent_late = []
+        counted: dict[str, list[Request]] = defaultdict(list)
+        held = []
+        for request in self._held:
+            if request.due < until:
+                counted[request.group].append(request)
+            else:
+                held.append(request)
+        self._held = held
+        for group, requests in counted.items():
+            judged = [each for each in requests if each.due >= self.start]
+            self._whole[group].add(batch(judged))
+            self._sent_late += [each.late_ms for each in judged if each.late_ms > 0]
+            fresh = batch(requests)
+            self._recent[group].add(fresh)
+            self._expiring.append((until, group, fresh))
+        while self._expiring and self._expiring[0][0] <= until - RECENT_SECONDS:
+            _, group, old = self._expiring.popleft()
+            self._recent[group].take_away(old)
+
+    def counts(self) -> dict[str, GroupCount]:
+        """How many requests of each group count by now, without warm-up and whole visits."""
+        visits, waiting = self._visits(), Counter(each.group for each in self._waiting(self.start))
+        whole = {group: (self._whole[group], waiting[group]) for group in {*self._whole, *waiting} - visits}
+        counts = {
+            group: GroupCount(tally.over + wait, tally.judged + wait)
+            for group, (tally, wait) in whole.items()
+        }
+        return {group: count for group, count in counts.items() if count.judged}
+
+    def view(self) -> View:
+        """The figures now."""
+        recent, waits_recent = self._recent, _by_group(self._waiting(self.until - RECENT_SECONDS))
+        waits = _by_group(self._waiting(self.start))
+        visits = self._visits()
+        groups = tuple(
+            LiveGroup(
+                group,
+                group not in visits,
+                recent[group].figures(waits_recent[group]),
+                self._whole[group].figures(waits[group]),
+            )
+            for group in sorted({*recent, *self._whole, *waits, *waits_recent}, key=_as_in_the_verdict)
+        )
+        return View(self.until, self.users, self.lag_ms, groups, self._silent())
+
+    def _silent(self) -> int:
+        untils = [told[0].until + told[1] if told else 0.0 for told in self._told.values()]
+        return sum(max(untils) - until > SILENT_SECONDS for until in untils)
+
+    @property
+    def users(self) -> int:
+        """How many users all processes run."""
+        return sum(told.users for told, _ in filter(None, self._told.values()))
+
+    @property
+    def lag_ms(self) -> float:
+        """How late the latest process was, lately."""
+        return max((lag.ms for told, _ in filter(None, self._told.values()) for lag in told.lag), default=0.0)
+
+    def sent_late_ms(self) -> float:
+        """How late open load's visits were sent, as in judging/fitness.py."""
+        late = self._sent_late + [each.late_ms for each in self._waiting(self.start) if each.late_ms > 0]
+        return nearest_rank(late, 99) if late else 0.0
+
+    def _visits(self) -> set[str]:
+        return {group for told, _ in filter(None, self._told.values()) for group in told.visits}
+
+    def _waiting(self, start: float) -> Iterator[Request]:
+        """The requests that wait and are over the rule, due from `start` on."""
+        for told, later in filter(None, self._told.values()):
+            for each in told.late:
+                if start <= each.due + later < self.until:
+                    yield each
+
+
+def _as_in_the_verdict(group: str) -> tuple[int, str]:
+    known = [*TITLES]
+    return (known.index(group) if group in known else len(known)), group
+
+
+def _by_group(waiting: Iterable[Request]) -> dict[str, list[float]]:
+    waits: dict[str, list[float]] = defaultdict(list)
+    for each in waiting:
+        waits[each.group].append(each.ms)
+    return waits
