@@ -20,6 +20,9 @@ help:  ## print this list
 	@echo "Options go through ARGS, for instance: make bench ARGS=\"--users 1,20,100\""
 	@echo "What an option does: make bench ARGS=--help"
 
+.DEFAULT:
+	@echo "There is no target '$@'. make alone lists them." >&2; exit 2
+
 # ---- look ------------------------------------------------------------------------------------------------
 
 .PHONY: bench

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
@@ -57,7 +57,13 @@ def make_engine(url: str) -> Engine:
     if backend == "postgresql":
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+        try:
+            return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+        except (ImportError, NoSuchModuleError) as error:
+            raise SettingsError(
+                f"The driver of {parsed.drivername}:// is not installed ({error}). Install psycopg 3,"
+                " pip install 'jobqueue-500ms[postgresql]', and begin the URL with postgresql:"
+            ) from error
     if backend != "sqlite":
         raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")
     if not parsed.database or parsed.database == ":memory:":

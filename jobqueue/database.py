@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -29,7 +30,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.types import TypeEngine
 
 from jobqueue.errors import DatabaseError
@@ -50,7 +51,7 @@ def open_engine(database: str | URL | Engine) -> Engine:
 
     A PostgreSQL engine is used unchanged. For SQLite the queue always opens its own connections to the same
     file, since they need settings that an application's may not have. Raises DatabaseError for an in-memory
-    database, which only one connection can see, and for any other kind of database.
+    database, which only one connection can see, for any other kind of database, and without its driver.
     """
     try:
         url = database.url if isinstance(database, Engine) else make_url(database)
@@ -62,7 +63,9 @@ def open_engine(database: str | URL | Engine) -> Engine:
     if backend == "postgresql":
         if isinstance(database, Engine):
             return database
-        return _forget_in_children(create_engine(url, max_overflow=-1, pool_pre_ping=True))
+        if url.drivername == "postgresql" and find_spec("psycopg"):  # psycopg2 would hear of no new jobs
+            url = url.set(drivername="postgresql+psycopg")
+        return _engine(url, max_overflow=-1, pool_pre_ping=True)
     if backend != "sqlite":
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
@@ -72,11 +75,24 @@ def open_engine(database: str | URL | Engine) -> Engine:
             "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    engine = create_engine(url, pool_size=0)  # 0: no limit; each thread at work needs one
+    engine = _engine(url, pool_size=0)  # 0: no limit; each thread at work needs one
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
-    return _forget_in_children(engine)
+    return engine
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    """Raises DatabaseError without the driver."""
+    try:
+        return _forget_in_children(create_engine(url, **options))
+    except (ImportError, NoSuchModuleError) as error:
+        backend = url.get_backend_name()
+        install = "Install psycopg 3, pip install 'jobqueue-500ms[postgresql]', and begin"
+        begin = install if backend == "postgresql" else "Begin"
+        raise DatabaseError(
+            f"The driver of {url.drivername}:// is not installed ({error}). {begin} the URL with {backend}:"
+        ) from error
 
 
 def writer(engine: Engine) -> Engine:

@@ -4,6 +4,7 @@ An exit status of 1 is always a verdict. What goes wrong in a command has anothe
 fault in this package proves nothing, as a process that fails.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 from loadtests.errors import LoadTestError
+from loadtests.servers.alone import alone
 from loadtests.status import EXIT_STATUSES, Status
 
 COMMANDS = {
@@ -26,6 +28,7 @@ COMMANDS = {
     "feedserver": ("loadtests.feedserver.server", "run the fake feed server alone, until Ctrl-C"),
     "postgres": ("loadtests.servers.postgres", "run a temporary PostgreSQL server, until Ctrl-C"),
 }
+MEASUREMENTS = ("bench", "floor", "queue")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,8 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _call(command: str, options: Sequence[str]) -> int:
     """The exit status of a command. What it raises is said in a sentence."""
+    measures = command in MEASUREMENTS and not {"-h", "--help"} & set(options)
     try:
-        status: int = importlib.import_module(COMMANDS[command][0]).main(options)
+        with alone(command) if measures else contextlib.nullcontext():
+            status: int = importlib.import_module(COMMANDS[command][0]).main(options)
     except LoadTestError as error:
         said, status = str(error), error.exit_status
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """What the option parsers share."""
 
+import argparse
 import math
 
 
@@ -9,3 +10,23 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def count(text: str) -> int:
+    """An option's whole number above 0."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """An option's time of up to an hour."""
+    return above_zero(text, 3600, "a number of seconds")
+
+
+def above_zero(text: str, most: float, what: str) -> float:
+    """An option's number above 0, up to `most`; `what` names it in the message."""
+    value = number(text)
+    if not 0 < value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0 and at most {most:g}")
+    return value

@@ -223,7 +223,7 @@ def prepare(environment: Environment, **_: Any) -> None:
             started.append(stack)
             environment.events.quit.add_listener(lambda **_: stack.stop())
             environment.host = options.host = stack.url
-            addresses = f"{stack.url}, its feed server at {stack.feeds_url}"
+            addresses = f"{stack.url},\nits feed server at {stack.feeds_url}"
             print(f"Started the {options.app} reader at {addresses}", flush=True)
         if options.headless or options.autostart:
             ready(options)

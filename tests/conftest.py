@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import platform
 import signal
 import sys
@@ -19,6 +20,8 @@ from loadtests.servers.postgres import running_postgres
 # No test cuts the power, so nothing has to reach the disk. All test processes share the connection limit.
 POSTGRES_SETTINGS = ("fsync=off", "max_connections=400")
 STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+
+os.environ["LOADTESTS_BESIDE"] = "1"  # the test processes measure side by side
 
 server_key = pytest.StashKey[str]()
 schema_numbers = itertools.count(1)
@@ -56,6 +59,17 @@ def ctrl_c() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """A command's main() sets signal handlers; pytest's process has its own."""
+    handlers = [
+        (number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ]
+    yield
+    for number, handler in handlers:
+        signal.signal(number, handler)
 
 
 # ---- databases

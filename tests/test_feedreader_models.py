@@ -1,5 +1,6 @@
 """Feeds are stored, fetched and refetched, on both databases."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from feedreader.database import make_engine, writer
-from feedreader.errors import FeedReaderError, FetchFailed
+from feedreader.errors import FeedReaderError, FetchFailed, SettingsError
 from feedreader.fetching import Document, Fetcher
 from feedreader.models import Entry, Feed, create_tables
 from loadtests.feedserver.server import running_feedserver
@@ -244,6 +245,13 @@ def test_eight_processes_may_create_the_tables_at_once(database_url: str) -> Non
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(start, range(8)))
+
+
+def test_a_missing_driver_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of Python's own words about a module."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingsError, match=r"pip install 'jobqueue-500ms\[postgresql\]'"):
+        make_engine("postgresql://h/x")
 
 
 def test_sqlite_is_set_up_to_be_safe_and_to_let_others_read(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
     ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py", "process.py"},
 }
 ROOMS = (  # of loadtests: each may import those before it
-    *("status", "errors", "files", "records", "wording", "arguments", "pipelines"),
+    *("status", "errors", "files", "records", "wording", "arguments", "pipelines", "ports"),
     *("feedserver", "servers", "generator", "judging", "live", "plugin", "feeds"),
     *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
 )

@@ -1,5 +1,6 @@
 """How the queue opens its database and creates its tables."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,20 @@ def test_an_sqlite_queue_is_durable_and_shared(tmp_path: Path) -> None:
         }
     queue.close()
     assert settings == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 15_000, "foreign_keys": 1}
+
+
+@pytest.mark.parametrize("drivers", [["psycopg", "psycopg2"], ["psycopg2"]])
+def test_a_missing_driver_is_named_with_what_installs_it(
+    drivers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever is missing: of psycopg 3 alone no other is asked for."""
+    for driver in drivers:
+        monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
+    if "psycopg" in drivers:
+        with pytest.raises(DatabaseError, match=r"pip install 'jobqueue-500ms\[postgresql\]'"):
+            Queue("postgresql://h/x")
+    else:
+        assert Queue("postgresql://h/x").engine.driver == "psycopg"
 
 
 def test_only_a_busy_database_is_waited_for(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from loadtests.judging import rule
 from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
-from loadtests.judging.looks import FIRST_REQUESTS, GROWTH, GroupCount, Looks, confidence_at
+from loadtests.judging.looks import FIRST_LOOK_REQUESTS, LOOK_GROWTH, GroupCount, Looks, confidence_at
 from loadtests.judging.rule import word_of
 
 LOADS, REQUESTS, BATCH = 400, 3000, 30
@@ -62,7 +62,9 @@ def counts(**groups: tuple[int, int]) -> dict[str, GroupCount]:
 def test_a_clear_case_is_decided_soon() -> None:
     """A server far from the limit: few looks, and of every group."""
     looks = Looks(0.01)
-    assert not looks.due(counts(pay=(0, FIRST_REQUESTS - 1))) and looks.due(counts(pay=(0, FIRST_REQUESTS)))
+    assert not looks.due(counts(pay=(0, FIRST_LOOK_REQUESTS - 1))) and looks.due(
+        counts(pay=(0, FIRST_LOOK_REQUESTS))
+    )
     assert looks.look(counts(pay=(25, 50), look=(0, 900))) == {"pay": "broken", "look": "kept"}
     assert looks.taken == 1
 
@@ -75,7 +77,7 @@ def test_on_a_full_machine_nothing_is_broken_beyond_doubt() -> None:
 
 def test_a_look_is_due_when_the_requests_have_grown_by_half() -> None:
     """More often would cost confidence; the groups are counted together."""
-    looks, due = Looks(0.01), round(100 * GROWTH)
+    looks, due = Looks(0.01), round(100 * LOOK_GROWTH)
     assert looks.look(counts(pay=(0, 100))) == {"pay": "undecided"}
     assert not looks.due(counts(pay=(0, 120), look=(0, due - 121)))
     assert looks.due(counts(pay=(0, 120), look=(0, due - 120)))

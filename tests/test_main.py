@@ -1,7 +1,9 @@
 """How the commands of `python -m loadtests` end. Status 1 is always a verdict."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from compared_runs import plain
 
 from loadtests import __main__ as commands
 from loadtests.errors import ProcessError, UsageError, WriteError
+from loadtests.servers.alone import BESIDE, alone
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,6 +61,69 @@ def test_what_goes_wrong_is_never_a_verdict(
 def test_the_verdict_is_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a command that ran to its end."""
     assert ending(monkeypatch, lambda _: 1) == 1
+
+
+@pytest.fixture
+def may_be_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The lock of measurements holds, and is this test's own."""
+    monkeypatch.delenv(BESIDE)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("may_be_alone")
+def test_a_measurement_beside_another_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the other; when that has ended, or for a user who insists, it goes on."""
+    with alone("floor"):
+        assert ending(monkeypatch, lambda _: 1) == 2
+        said = capsys.readouterr().err
+        assert (
+            f"loadtests bench: another measurement runs on this machine (process {os.getpid()}, floor" in said
+        )
+        monkeypatch.setenv(BESIDE, "1")
+        assert ending(monkeypatch, lambda _: 0) == 0
+        monkeypatch.delenv(BESIDE)
+    assert ending(monkeypatch, lambda _: 0) == 0
+
+
+@pytest.mark.usefixtures("may_be_alone")
+def test_what_does_not_measure_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help and the commands that only read or serve."""
+    monkeypatch.setattr(commands.importlib, "import_module", lambda _: SimpleNamespace(main=lambda _: 0))
+    with alone("bench"):
+        assert commands.main(["bench", "--help"]) == commands.main(["stack", "sync"]) == 0
+
+
+HOLD = """
+import time
+from loadtests.servers.alone import alone
+with alone("bench"):
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.live
+def test_a_measurement_that_is_killed_leaves_no_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next one begins at once."""
+    monkeypatch.delenv(BESIDE)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, cwd=ROOT, text=True) as first:
+        try:
+            assert first.stdout and first.stdout.readline() == "begun\n"
+            assert f"process {first.pid}, bench" in floor_refused()
+        finally:
+            first.kill()
+    assert "there is no folder no/such" in floor_refused()
+
+
+def floor_refused() -> str:
+    """What another process says that would measure, but has nowhere to write its figures."""
+    command = [sys.executable, "-m", "loadtests", "floor", "--json", "no/such/file"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert done.returncode == 2
+    return done.stderr
 
 
 @pytest.mark.live

@@ -67,5 +67,5 @@ def test_a_port_that_is_taken_is_refused_in_words() -> None:
     """With what to do about it."""
     port = int(free_port())
     Metrics(port, 500.0)
-    with pytest.raises(UsageError, match=f"--prometheus {port}: .* in use. Give another port"):
+    with pytest.raises(UsageError, match=f"Port {port} is in use .*: take another with --prometheus"):
         Metrics(port, 500.0)

@@ -1,12 +1,14 @@
 """`import loadtests.plugin` gives any locustfile exact rows, open load, steps and a verdict."""
 
 import re
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
-from locust_runs import counted_by_locust, free_port, headless
+from locust_runs import command, counted_by_locust, free_port, headless
 
-from loadtests.__main__ import main as command
+from loadtests.__main__ import main as loadtests
 from loadtests.status import Status
 
 pytest_plugins = ["locust_fixtures"]
@@ -78,7 +80,7 @@ def test_what_is_expected_beyond_the_rule_sets_the_exit_status(null_server: str,
     assert re.search(r"^fast p50 < 9s: kept \(.*, 95 % interval .* ms\)\.$", run.out, re.MULTILINE)
     assert "\n'GET /fast' p50 >= 9s: broken (" in run.out
     assert run.recording.expectations == (more[1], more[3])
-    assert command(["report", str(run.rows_file)]) == 0
+    assert loadtests(["report", str(run.rows_file)]) == 0
     assert "broken-word" in (tmp_path / "rows-report.html").read_text()
 
 
@@ -224,3 +226,15 @@ def test_a_server_that_is_not_there_breaks_no_rule(user: str, tmp_path: Path) ->
         run = headless(USERS, tmp_path, user, "--host", host, "--users", "2", "--run-time", "1s", *options)
         assert run.status == 2, run.err
         assert "Nothing was tested: nothing answers at that address" in run.out
+
+
+def test_a_port_of_the_page_that_is_in_use_is_said_in_a_line() -> None:
+    """Before anything is started, without Locust's traceback; status 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        page = command(USERS, "--web-port", port)
+        done = subprocess.run(page, capture_output=True, text=True, timeout=90, check=False, cwd=HERE.parent)
+    assert done.returncode == Status.USAGE
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"loadtests: Port {port} is in use on 127.0.0.1")
+    assert last.endswith(": take another with --web-port") and "Traceback" not in done.stderr

@@ -74,4 +74,4 @@ def test_a_port_that_is_taken_is_refused(null_server: str, tmp_path: Path) -> No
     taken = null_server.rpartition(":")[2]
     run = headless(USERS, tmp_path, "Fast", "--host", null_server, "--prometheus", taken)
     assert run.status == 2
-    assert f"--prometheus {taken}: " in run.err and "Give another port" in run.err
+    assert f"Port {taken} is in use" in run.err and "take another with --prometheus" in run.err

@@ -14,9 +14,13 @@ import pytest
 import requests
 from conftest import still_running, wait_until
 
+from loadtests.__main__ import main
 from loadtests.errors import ProcessError, UsageError
+from loadtests.records.steps import READERS
 from loadtests.servers.slotmeter import read_slots
-from loadtests.servers.stack import Stack, StackSettings, check_database
+from loadtests.servers.stack import PORTS, Stack, StackSettings, check_database
+
+pytestmark = pytest.mark.usefixtures("signals_as_before")
 
 
 @pytest.mark.live
@@ -43,15 +47,19 @@ def test_a_stack_serves_feeds_and_leaves_nothing_behind(
 
 
 @pytest.mark.live
-def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -> None:
-    """It prints both addresses, and ends with status 0 on Ctrl-C."""
-    command = [sys.executable, "-m", "loadtests", "stack", "sync", "--port", "0", "--feeds-port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("app", READERS)
+def test_it_says_where_everything_is_and_stops_in_order(app: str) -> None:
+    """All addresses in one column, within 80; on Ctrl-C it ends with status 0."""
+    command = [sys.executable, "-m", "loadtests", "stack", app, "--port", "0", "--feeds-port", "0"]
+    with subprocess.Popen([*command, "--slots", "2"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
-            first = process.stdout.readline()
-            assert first.startswith("The sync reader   http://127.0.0.1:")
-            assert requests.get(first.split()[3] + "/healthz", timeout=60).status_code == 200
+            lines = list(iter(process.stdout.readline, "Ctrl-C stops everything.\n"))
+            assert lines[0].startswith(f"The {app} reader ")
+            assert max(map(len, lines)) <= 80
+            places = [line.index("http://") for line in lines[: lines.index("\n")]]
+            assert len(places) == (5 if app == "sync" else 6) and len(set(places)) == 1
+            assert requests.get(lines[0].split()[3] + "/healthz", timeout=20).status_code == 200
             children = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0
@@ -60,28 +68,70 @@ def test_make_sync_says_where_everything_is_and_stops_in_order(tmp_path: Path) -
     assert not still_running(children)
 
 
-@pytest.mark.live
-def test_a_port_in_use_is_said_plainly() -> None:
-    """Without a traceback: the message names the port, and the exit status is not zero."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+@pytest.mark.parametrize("option", ["--port", "--feeds-port"])
+def test_a_port_in_use_is_said_in_a_line(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With who has it, and what to write instead; status 2. Nothing was started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [
-            sys.executable,
-            "-m",
-            "loadtests",
-            "stack",
-            "sync",
-            "--port",
-            "0",
-            "--feeds-port",
-            str(port),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode not in (0, -signal.SIGKILL)
-    assert str(port) in done.stderr
-    assert "Traceback" not in done.stderr
+        free = {"--port": "0", "--feeds-port": "0"} | {option: str(port)}
+        assert main(["stack", "sync", *(word for pair in free.items() for word in pair)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"loadtests stack: Port {port} is in use on 127.0.0.1")
+    assert said.endswith(f": take another with {option}\n") and said.count("\n") == 1
+
+
+def test_both_servers_can_not_have_the_same_port(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which is found before either is started."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    assert main(["stack", "sync", "--port", port, "--feeds-port", port]) == 2
+    assert "take another with --feeds-port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--port", "70000"], "a port is a number from 0 to 65535"),
+        (["--port", "x"], "invalid int value: 'x'"),
+        (["--slots", "0"], "'0' is not a whole number above 0"),
+        (["--workers", "many"], "'many' is not a whole number above 0"),
+        (["--threads", "-1"], "'-1' is not a whole number above 0"),
+        (["--deadline", "0"], "'0' is not a number of seconds above 0"),
+        (["--database", "mysql://x/y"], "write sqlite, postgresql"),
+    ],
+)
+def test_bad_usage_gets_a_plain_answer(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 2, and one line that names the mistake."""
+    try:
+        status = main(["stack", "sync", "--feeds-port", "0", *options])
+    except SystemExit as refused:  # how argparse exits
+        status = int(refused.code or 0)
+    assert status == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.live
+def test_a_reader_fetches_from_this_projects_feed_servers_and_nothing_else_here(tmp_path: Path) -> None:
+    """By either name of this machine, and from the other reader's: its port is one that `make` uses."""
+    with (
+        Stack(StackSettings(app="sync", slots=1, folder=tmp_path)) as stack,
+        socket.create_server(("127.0.0.1", 0)) as private,
+    ):
+        by_name = stack.feeds_url.replace("127.0.0.1", "localhost")
+        assert outcome(stack, f"{by_name}/feeds/fast/1.xml") == ""
+        for _, port in PORTS.values():  # which may be running, or not
+            assert "private network" not in outcome(stack, f"http://127.0.0.1:{port}/feeds/error/1.xml")
+        assert "private network" in outcome(stack, f"http://127.0.0.1:{private.getsockname()[1]}/")
+
+
+def outcome(stack: Stack, feed: str) -> str:
+    """Why a submitted feed could not be shown; empty if it was."""
+    page = requests.post(f"{stack.url}/feeds", data={"url": feed}, timeout=60).url
+    state = requests.get(f"{page}.json", timeout=60).json()
+    assert (state["status"] == "ready") == (not state.get("reason"))
+    return str(state.get("reason") or "")
 
 
 @pytest.mark.parametrize("database", ["mysql://x/y", "sqlite:///mine.db", "nonsense"])

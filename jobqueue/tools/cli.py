@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except JobQueueError as error:
         print(f"jobqueue: {error}", file=sys.stderr)
         return 2
-    except (ImportError, NoSuchModuleError) as error:  # also when a database driver is not installed
+    except ImportError as error:
         print(f"jobqueue: import failed: {error}", file=sys.stderr)
         return 2
     except DBAPIError as error:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
+from loadtests.arguments import above_zero, count, seconds
 from loadtests.bench.plan import Plan
 from loadtests.bench.search import UP
 from loadtests.errors import UsageError
@@ -86,20 +86,20 @@ def _parser() -> argparse.ArgumentParser:
     load("--rate", type=_rates, metavar="R,R", help="open load: visits a second, answered or not")
     load(
         "--think",
-        type=_seconds,
+        type=seconds,
         default=plan.think,
         metavar="S",
         help=f"mean think time of a user (default: {plan.think:g})",
     )
     load(
         "--connections",
-        type=_count,
+        type=count,
         metavar="N",
         help="open load: the visits share N connections, and wait for one (default: as many as needed)",
     )
     load(
         "--in-flight",
-        type=_count,
+        type=count,
         default=plan.in_flight,
         metavar="N",
         help=f"open load: visits beyond N at a time are dropped, and counted (default: {plan.in_flight})",
@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     app(
         "--deadline",
-        type=_seconds,
+        type=seconds,
         default=plan.deadline,
         metavar="S",
         help=f"how long one fetch may take (default: {plan.deadline:g})",
@@ -167,21 +167,21 @@ def _parser() -> argparse.ArgumentParser:
     procedure = parser.add_argument_group("procedure").add_argument
     procedure(
         "--seconds",
-        type=_seconds,
+        type=seconds,
         default=plan.measure,
         metavar="S",
         help=f"how long each step is measured (default: {plan.measure:g})",
     )
     procedure(
         "--warm-up",
-        type=_seconds,
+        type=seconds,
         default=plan.warmup,
         metavar="S",
         help=f"left out at the start of each step (default: {plan.warmup:g})",
     )
     procedure(
         "--repeats",
-        type=_count,
+        type=count,
         default=plan.repeats,
         metavar="N",
         help="measure each load N times, for intervals from their spread; a search's loads as often as needed"
@@ -211,25 +211,8 @@ def _list(numbers: Sequence[float]) -> str:
     return ",".join(f"{number:g}" for number in numbers)
 
 
-def _count(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
 def _rate(text: str) -> float:
-    return _number(text, 100_000, "a number of visits a second")
+    return above_zero(text, 100_000, "a number of visits a second")
 
 
-def _seconds(text: str) -> float:
-    return _number(text, 3600, "a number of seconds")
-
-
-def _number(text: str, most: float, what: str) -> float:
-    number = number_in(text)
-    if not 0 < number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0 and at most {most:g}")
-    return number
-
-
-_counts, _rates = _several(_count), _several(_rate)
+_counts, _rates = _several(count), _several(_rate)

@@ -12,11 +12,9 @@ kinds, `/mix` gives the mix and the seed, `/stats` counts requests and answers, 
 
 import argparse
 import asyncio
-import errno
 import re
 import resource
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +34,7 @@ from loadtests.feedserver.kinds import (
     parse_mix,
     written_mix,
 )
+from loadtests.ports import listen
 from loadtests.records.constants import BACKLOG
 
 __all__ = [
@@ -83,8 +82,9 @@ class FeedServer:
         self._requested = dict.fromkeys(KINDS, 0)
         self._answered = dict.fromkeys(KINDS, 0)
         self._in_flight = dict.fromkeys(KINDS, 0)
-        self._socket = _listen(host, port)
-        self.url = "http://{}:{}".format(*self._socket.getsockname())
+        self._socket = listen(host, port, backlog=BACKLOG)
+        address, port = self._socket.getsockname()[:2]
+        self.url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
     def feed_url(self, kind: str, n: int) -> str:
         """The address of feed `n` of a kind, or of `mix`."""
@@ -151,17 +151,6 @@ class FeedServer:
             for kind, what in kinds.items()
         )
         return INDEX.format(rows="\n".join(rows), seed=self.seed)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        if not 0 <= port < 2**16:
-            raise OSError("a port is a number from 0 to 65535")
-        return socket.create_server((host, port), backlog=BACKLOG)
-    except OSError as error:
-        in_use = error.errno == errno.EADDRINUSE
-        reason = f"Port {port} of {host} is in use" if in_use else f"Can't listen at {host}:{port}: {error}"
-        raise UsageError(f"{reason}. Choose another with --port (0 takes a free one) or --host.") from error
 
 
 @contextmanager

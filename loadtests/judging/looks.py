@@ -15,7 +15,7 @@ from loadtests.judging.intervals import CONFIDENCE
 from loadtests.judging.rule import word_of
 from loadtests.records.figures import Word
 
-FIRST_REQUESTS, GROWTH = 50, 1.5
+FIRST_LOOK_REQUESTS, LOOK_GROWTH = 50, 1.5
 
 
 class GroupCount(NamedTuple):
@@ -36,7 +36,7 @@ class Looks:
     def __init__(self, most_over: float) -> None:
         self.taken = 0
         self._most_over = most_over
-        self._due = float(FIRST_REQUESTS)
+        self._due = float(FIRST_LOOK_REQUESTS)
 
     def due(self, groups: Mapping[str, GroupCount]) -> bool:
         """Whether enough requests were added since the last look."""
@@ -45,7 +45,7 @@ class Looks:
     def look(self, groups: Mapping[str, GroupCount], slowed: bool = False) -> dict[str, Word]:
         """What each group proves. `slowed`: latencies are upper bounds, which can't prove a broken rule."""
         self.taken += 1
-        self._due = GROWTH * sum(count.judged for count in groups.values())
+        self._due = LOOK_GROWTH * sum(count.judged for count in groups.values())
         confidence = confidence_at(self.taken)
         return {
             group: word_of(count.over, count.judged, self._most_over, slowed, confidence)

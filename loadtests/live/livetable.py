@@ -8,7 +8,7 @@ from loadtests.judging.samples import title
 from loadtests.live.figures import RECENT_SECONDS, Figures, LiveGroup, Quantile, View
 from loadtests.wording import counted, duration, percent
 
-WIDTH, HEIGHT, RADIUS = 240, 18, 5
+DRAWN_WIDTH, DRAWN_HEIGHT, RADIUS = 240, 18, 5
 FEWEST_MS, MOST_MS = 1.0, 10_000.0  # of the drawing, which has a logarithmic scale
 LIVE_COLUMNS = ("requests", "p50", "p95", "p99")
 
@@ -63,17 +63,18 @@ def _said(quantile: Quantile) -> str:
 
 def _drawing(quantiles: Sequence[Quantile], rule_ms: float) -> str:
     """The percentiles as dots on a line, and the rule as a stroke across it."""
-    middle, rule = HEIGHT / 2, _x(rule_ms)
+    middle, rule = DRAWN_HEIGHT / 2, _x(rule_ms)
     places = [_x(each.ms) for each in quantiles if each.ms is not None]
     dots = "".join(f'<circle cx="{x:.1f}" cy="{middle}" r="{RADIUS - 1}" />' for x in places)
     line = f'<path d="M{places[0]:.1f} {middle}H{places[-1]:.1f}" />' if places else ""
     return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" aria-hidden="true">'
-        f'<path class="axis" d="M0 {middle}H{WIDTH}" /><path class="rule" d="M{rule:.1f} 0V{HEIGHT}" />'
+        f'<svg width="{DRAWN_WIDTH}" height="{DRAWN_HEIGHT}" aria-hidden="true">'
+        f'<path class="axis" d="M0 {middle}H{DRAWN_WIDTH}" />'
+        f'<path class="rule" d="M{rule:.1f} 0V{DRAWN_HEIGHT}" />'
         f"{line}{dots}</svg>"
     )
 
 
 def _x(ms: float) -> float:
     share = math.log(max(ms, FEWEST_MS) / FEWEST_MS) / math.log(MOST_MS / FEWEST_MS)
-    return RADIUS + min(share, 1.0) * (WIDTH - 2 * RADIUS)
+    return RADIUS + min(share, 1.0) * (DRAWN_WIDTH - 2 * RADIUS)

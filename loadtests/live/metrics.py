@@ -6,6 +6,7 @@ from typing import Any
 from loadtests.errors import UsageError
 from loadtests.generator.telling import ANSWERED, Told
 from loadtests.live.figures import Live
+from loadtests.ports import listen
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # the client's usual buckets
 HOST = "127.0.0.1"
@@ -51,12 +52,8 @@ class Metrics:
         self._users = Gauge("users", "Users that Locust runs now.", **kinds)
         self._lag = Gauge("generator_lag_seconds", "How late the load generator was, at most.", **kinds)
         self.begin(rule_ms)
-        try:
-            start_http_server(port, addr=HOST, registry=registry)
-        except OSError as error:
-            raise UsageError(
-                f"--prometheus {port}: {error.strerror}. Give another port of this machine."
-            ) from error
+        listen(HOST, port, "--prometheus").close()  # which says it if the port is in use
+        start_http_server(port, addr=HOST, registry=registry)
 
     def begin(self, rule_ms: float) -> None:
         """A test with this rule begins."""

@@ -52,6 +52,7 @@ from loadtests.live.figures import Live
 from loadtests.live.livetable import live_table
 from loadtests.live.locustpage import extend_page, with_form
 from loadtests.live.metrics import Metrics
+from loadtests.ports import listen
 from loadtests.records.recording import Recording, write_recording
 from loadtests.status import Status
 
@@ -109,6 +110,8 @@ class LocustProcess:
         options = environment.parsed_options
         try:
             self.load = load_from(options)
+            if page := environment.web_ui:
+                listen(page.host, page.port, "--web-port").close()
             if self.load.prometheus:
                 self.metrics = Metrics(self.load.prometheus, self.load.rule_ms)
         except UsageError as error:

@@ -13,9 +13,10 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,12 +24,13 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from loadtests.arguments import count
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
 from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
-from loadtests.queuebench.report import DATABASES, chart, number, target_table
-from loadtests.queuebench.stats import Result, all_met
+from loadtests.queuebench.report import DATABASES, chart, finding, number, target_table
+from loadtests.queuebench.stats import Result, answers, status
 from loadtests.queuebench.workbench import Workbench
 from loadtests.report.charts import save as save_figure
 from loadtests.servers.databases import check_database, database_server
@@ -65,7 +67,7 @@ class Findings:
             return Status.INTERRUPTED
         if self.error is not None:
             return self.error.exit_status
-        return Status.KEPT if all_met(self.results) else Status.BROKEN
+        return status(self.results)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,9 +90,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(results, indent=1), flush=True)
     elif findings.results:
-        print(f"{target_table(findings.results)}\n", flush=True)
+        print(f"{target_table(findings.results)}\n\n{_summary(findings.results, plan)}", flush=True)
     if findings.error is not None:
         print(f"loadtests queue: {findings.error}", file=sys.stderr)
+    if findings.interrupted:
+        print("Interrupted: these are the measures taken until then.", file=sys.stderr)
     save(results, plan, findings, folder)
     if findings.results and not options.json:
         print(f"Written to {folder}")
@@ -123,11 +127,19 @@ def run(plan: QueuePlan, folder: Path) -> Findings:
     return findings
 
 
+def _summary(results: Sequence[Result], plan: QueuePlan) -> str:
+    """The verdict in a sentence, and what decides where it is in doubt."""
+    measures = dict.fromkeys(each.measure for each in results if "undecided" in answers([each]))
+    rounds = 3 * plan.sizes.rounds
+    more = f" More rounds may decide: --rounds {rounds} --only {','.join(measures)}"
+    return textwrap.fill(f"{finding(results)}.{more if measures else ''}", 80)
+
+
 def results_of(plan: QueuePlan, findings: Findings, started: datetime) -> dict[str, Any]:
     """What results.json will hold."""
     return {
         "schema": "500ms/queue-results",
-        "version": 1,
+        "version": 2,
         "started_at": started.isoformat(timespec="seconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
@@ -146,8 +158,8 @@ def save(results: dict[str, Any], plan: QueuePlan, findings: Findings, folder: P
     """Write results.json and figures/queue.png and .svg into `folder`. Raises WriteError."""
     machine = results["machine"]
     subtitle = (
-        f"jobs a second, median of rounds: {plan.sizes.rounds}; thin line: lowest to highest; dashed: target;"
-        f" {machine['cores']} cores, Python {machine['python']}"
+        f"jobs a second, median of {plan.sizes.rounds} rounds or more; thin line: lowest to highest;"
+        f" dashed: target; {machine['cores']} cores, Python {machine['python']}"
     )
 
     def draw(figures: Path) -> None:
@@ -204,6 +216,8 @@ def _plan(options: argparse.Namespace) -> QueuePlan:
     if options.peers and not all(importlib.util.find_spec(name) for name in PEER_PACKAGES):
         raise UsageError('The other queues are not installed; run: make bench-queue ARGS="--peers"')
     sizes = QUICK_SIZES if options.quick else Sizes()
+    if options.rounds is not None:
+        sizes = replace(sizes, rounds=options.rounds)
     return QueuePlan(databases, options.only, sizes, options.peers, options.seed)
 
 
@@ -225,7 +239,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests queue",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes.",
+        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes,\n"
+        "and longer on a busy machine: rounds are added while a target is undecided.",
         epilog=f"measures:\n{about}\n\n{EXIT_STATUSES}",
     )
     option = parser.add_argument
@@ -243,7 +258,14 @@ def _parser() -> argparse.ArgumentParser:
         help="take only these measures (see below)",
     )
     option("--peers", action="store_true", help="measure Huey, Procrastinate and PgQueuer as well")
-    option("--quick", action="store_true", help="small sizes, which say nothing about speed")
+    option(
+        "--rounds",
+        type=count,
+        metavar="N",
+        help=f"how often each sample is taken (default: {Sizes.rounds}), up to {Sizes.series} times as often"
+        " where that leaves a target undecided",
+    )
+    option("--quick", action="store_true", help="a single small round, which decides nothing")
     option("--seed", type=int, default=1, metavar="N", help="seed of the random waits (default: 1)")
     option("--json", action="store_true", help="print the results as JSON instead of a table")
     option("--out", type=Path, metavar="DIR", help="folder for the results (default: reports/queue-<time>)")

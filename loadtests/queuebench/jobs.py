@@ -7,6 +7,7 @@ from jobqueue import job
 from loadtests.queuebench.gate import PICKED
 
 PAUSE_SECONDS = 0.1
+THREADS = 50  # for jobs that pause
 
 
 @job
@@ -28,9 +29,13 @@ class Pause:
 @job
 @dataclass
 class Stamp:
-    """Prints the seconds since just before it was enqueued; `sent` is on the machine's monotonic clock."""
+    """Prints the seconds since just before it was enqueued, and its process's CPU time so far.
+
+    `sent` is on the machine's monotonic clock.
+    """
 
     sent: float
 
     def perform(self) -> None:
-        print(f"{PICKED} {time.monotonic() - self.sent:.6f} s", flush=True)
+        wait = time.monotonic() - self.sent
+        print(f"{PICKED} {wait:.6f} s, CPU {time.process_time():.6f} s", flush=True)

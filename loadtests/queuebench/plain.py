@@ -6,7 +6,8 @@ job. Each returns the seconds that `count` jobs took.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -15,9 +16,14 @@ import psycopg
 import sqlalchemy as sa
 
 HANDLER = '{"job":"NoOp","arguments":{}}'
+PLAIN_CHANNEL = "plain_jobs"
+# How often an idle loop wakes: as often as jobqueue's watcher should. Its own constants are what is measured.
+PLAIN_LOOK_SECONDS = 0.015
+PLAIN_LISTEN_SECONDS = 0.2
 COLUMNS = "(priority, handler, run_at, queue, max_attempts, created_at, updated_at)"
 PLAIN_WORKER = "a hand-written loop"
-Exchange = Callable[[Sequence[int]], list[int]]
+ClaimedRows = list[tuple[int, str]]  # ids and handlers
+Exchange = Callable[[ClaimedRows], ClaimedRows]
 
 PICK = """SELECT id FROM jobs WHERE locked_by IS NULL AND failed_at IS NULL AND run_at <= {now}
     ORDER BY priority, run_at, id LIMIT {limit}"""
@@ -90,6 +96,56 @@ def drain(url: str, count: int, batch: int) -> float:
     return seconds
 
 
+def send(url: str, handlers: Iterable[str]) -> None:
+    """INSERT each handler and COMMIT; on PostgreSQL the transaction notifies `handlers_as_they_come`."""
+    with _open(url) as connection:
+        for handler in handlers:
+            if isinstance(connection, sqlite3.Connection):
+                connection.execute(SQLITE_INSERT, _row(_sqlite_now(), handler))
+            else:
+                with connection.transaction():
+                    connection.execute(POSTGRES_INSERT, _row(datetime.now(UTC), handler))
+                    connection.execute(f"NOTIFY {PLAIN_CHANNEL}")
+
+
+def handlers_as_they_come(url: str) -> Iterator[str]:
+    """Claim each new job, and delete it when the next is asked for; yields its handler. Never ends.
+
+    It waits as jobqueue's watcher does: LISTEN on PostgreSQL, looks at data_version on SQLite.
+    """
+    with _open(url) as connection:
+        if isinstance(connection, sqlite3.Connection):
+            wake_ups, exchange = _sqlite_changes(connection), _sqlite_exchange(connection, 1)
+        else:
+            wake_ups, exchange = _notifications(url), _postgres_exchange(connection, 1)
+        for _ in wake_ups:
+            claimed = exchange([])
+            while claimed:
+                for _, handler in claimed:
+                    yield handler
+                claimed = exchange(claimed)
+
+
+def _sqlite_changes(connection: sqlite3.Connection) -> Iterator[None]:
+    seen = None
+    while True:
+        time.sleep(PLAIN_LOOK_SECONDS)
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != seen:
+            seen = version
+            yield
+
+
+def _notifications(url: str) -> Iterator[None]:
+    """On a connection of its own: one that claims meanwhile would lose some."""
+    with psycopg.connect(postgres_dsn(url), autocommit=True) as connection:
+        connection.execute(f"LISTEN {PLAIN_CHANNEL}")
+        yield
+        while True:
+            if list(connection.notifies(timeout=PLAIN_LISTEN_SECONDS, stop_after=1)):
+                yield
+
+
 def postgres_dsn(url: str) -> str:
     """The same address as psycopg and libpq expect it."""
     return sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -109,7 +165,9 @@ def _open(url: str) -> Any:
     """A connection that closes with its `with` block."""
     if sa.make_url(url).get_backend_name() == "postgresql":
         return psycopg.connect(postgres_dsn(url), autocommit=True)
-    connection = sqlite3.connect(sa.make_url(url).database or "", isolation_level=None, factory=_Closing)
+    connection = sqlite3.connect(
+        sa.make_url(url).database or "", timeout=60, isolation_level=None, factory=_Closing
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
@@ -122,8 +180,8 @@ class _Closing(sqlite3.Connection):
         self.close()
 
 
-def _row(now: object) -> tuple[object, ...]:
-    return 0, HANDLER, now, "default", 25, now, now
+def _row(now: object, handler: str = HANDLER) -> tuple[object, ...]:
+    return 0, handler, now, "default", 25, now, now
 
 
 def _sqlite_now() -> str:
@@ -138,21 +196,27 @@ def _copy(connection: psycopg.Connection[Any], rows: Iterable[tuple[object, ...]
 
 
 def _sqlite_exchange(connection: sqlite3.Connection, batch: int) -> Exchange:
-    def exchange(done: Sequence[int]) -> list[int]:
+    def exchange(done: ClaimedRows) -> ClaimedRows:
         connection.execute("BEGIN IMMEDIATE")
         if done:
-            connection.execute(f"DELETE FROM jobs WHERE id IN ({','.join('?' * len(done))})", done)
+            ids = [id for id, _ in done]
+            connection.execute(f"DELETE FROM jobs WHERE id IN ({','.join('?' * len(done))})", ids)
         rows = connection.execute(SQLITE_CLAIM, (_sqlite_now(), PLAIN_WORKER, batch)).fetchall()
         connection.execute("COMMIT")
-        return [row[0] for row in rows]
+        return [(row[0], row[2]) for row in rows]
 
     return exchange
 
 
 def _postgres_exchange(connection: psycopg.Connection[Any], batch: int) -> Exchange:
-    def exchange(done: Sequence[int]) -> list[int]:
-        values = {"done": list(done), "now": datetime.now(UTC), "worker": PLAIN_WORKER, "limit": batch}
+    def exchange(done: ClaimedRows) -> ClaimedRows:
+        values = {
+            "done": [id for id, _ in done],
+            "now": datetime.now(UTC),
+            "worker": PLAIN_WORKER,
+            "limit": batch,
+        }
         rows = connection.execute(POSTGRES_EXCHANGE, values, prepare=True).fetchall()
-        return [row[0] for row in rows]
+        return [(row[0], row[2]) for row in rows]
 
     return exchange

@@ -1,9 +1,9 @@
 """The programs that the queue's benchmark runs, each in its own process.
 
-    python -m loadtests.queuebench.programs SYSTEM WORK URL COUNT [--seed N]
+    python -m loadtests.queuebench.programs SYSTEM WORK URL COUNT [--seed N] [--pause S]
 
 prints one line of JSON, {"count": ..., "seconds": ...}. Only the work is timed, not the start of the process.
-("jobqueue", "work-singly") is a worker: it runs until TERM, and prints what a worker prints.
+Those in WORKERS run until TERM instead, and print what a worker prints.
 """
 
 import argparse
@@ -12,12 +12,14 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 
 from jobqueue import Queue, Worker
 from loadtests.queuebench import peers, plain
-from loadtests.queuebench.jobs import NoOp, Pause, Stamp
+from loadtests.queuebench.jobs import THREADS, NoOp, Pause, Stamp
 
 FILL_CALL = 10_000  # jobs in one call, so that a million don't have to fit in memory
 WARM_UP = 20  # jobs before the clock starts, so that connections are open and statements compiled
@@ -57,14 +59,21 @@ def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float
     return time.perf_counter() - start
 
 
-def stamp(url: str, count: int, seed: int) -> float:
-    """Enqueue jobs for an idle worker, one at a time, after random waits."""
-    queue, chance = Queue(url), random.Random(seed)
+def stamp(url: str, count: int, seed: int, pause: float) -> float:
+    """Enqueue jobs for an idle worker: see `stamps`."""
+    queue = Queue(url)
     start = time.perf_counter()
-    for _ in range(count):
-        time.sleep(chance.uniform(*GAPS_SECONDS))
-        queue.enqueue(Stamp(time.monotonic()))
+    for each in stamps(count, seed, pause):
+        queue.enqueue(each)
     return time.perf_counter() - start
+
+
+def stamps(count: int, seed: int, pause: float) -> Iterator[Stamp]:
+    """`count` jobs, one at a time, after random waits; then a last one after `pause` seconds."""
+    chance = random.Random(seed)
+    for gap in [*(chance.uniform(*GAPS_SECONDS) for _ in range(count)), pause]:
+        time.sleep(gap)
+        yield Stamp(time.monotonic())
 
 
 def work_off(url: str, count: int) -> float:
@@ -97,6 +106,27 @@ def plain_drain(url: str, count: int, batch: int) -> float:
     return plain.drain(url, count, batch)
 
 
+def plain_stamp(url: str, count: int, seed: int, pause: float) -> float:
+    start = time.perf_counter()
+    plain.send(url, (json.dumps(asdict(each)) for each in stamps(count, seed, pause)))
+    return time.perf_counter() - start
+
+
+def plain_wait(url: str) -> None:
+    """A hand-written worker, until TERM. It says that it starts in a worker's words."""
+    print("Starting job worker", flush=True)
+    for handler in plain.handlers_as_they_come(url):
+        Stamp(**json.loads(handler)).perform()
+
+
+def pool_pauses(_url: str, count: int) -> float:
+    """The same waits in a pool of threads, without a queue."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        start = time.perf_counter()
+        list(pool.map(lambda _: Pause().perform(), range(count)))
+        return time.perf_counter() - start
+
+
 PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("jobqueue", "enqueue"): enqueue,
     ("jobqueue", "bulk"): bulk,
@@ -107,6 +137,7 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("plain-autocommit", "enqueue"): partial(plain.enqueue, autocommit=True),
     ("plain", "bulk"): plain.bulk,
     ("plain", "single"): partial(plain_drain, batch=1),
+    ("pool", "pauses"): pool_pauses,
     ("plain-50", "drain"): partial(plain_drain, batch=50),
     ("plain-500", "drain"): partial(plain_drain, batch=500),
     ("huey", "enqueue"): partial(peers.huey_enqueue, fsync=True),
@@ -121,6 +152,11 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("pgqueuer", "drain"): peers.pgqueuer_drain,
 }
 
+WORKERS: dict[tuple[str, str], Callable[[str], None]] = {
+    ("jobqueue", "work-singly"): work_singly,
+    ("plain", "wait"): plain_wait,
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one program and print its time; returns 0."""
@@ -128,16 +164,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, kind in {"system": str, "work": str, "url": str, "count": int}.items():
         parser.add_argument(name, type=kind)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pause", type=float, default=0.0)
     options = parser.parse_args(argv)
     named = (options.system, options.work)
     if options.system.startswith(("jobqueue", "plain")):
         queue = Queue(options.url)
         queue.create_tables()
         queue.close()
-    if named == ("jobqueue", "work-singly"):
-        work_singly(options.url)
+    if named in WORKERS:
+        WORKERS[named](options.url)
         return 0
-    programs = PROGRAMS | {("jobqueue", "stamp"): partial(stamp, seed=options.seed)}
+    stamping = {"seed": options.seed, "pause": options.pause}
+    programs = PROGRAMS | {
+        ("jobqueue", "stamp"): partial(stamp, **stamping),
+        ("plain", "stamp"): partial(plain_stamp, **stamping),
+    }
     seconds = programs[named](options.url, options.count)
     print(json.dumps({"count": options.count, "seconds": seconds}), flush=True)
     return 0

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.queuebench.stats import COMPARE, Result, Spread, Target
+from loadtests.queuebench.stats import COMPARE, Answer, Other, Result, Spread, answers
 from loadtests.report.chartparts import COLOURS, GREY, head, house_style, inches
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
@@ -15,12 +15,15 @@ SYSTEM_NAMES = {
     "plain-autocommit": "plain driver, autocommit",
     "plain-50": "plain driver, 50 at a time",
     "plain-500": "plain driver, 500 at a time",
+    "imports": "SQLAlchemy and the driver",
+    "pool": "a pool of threads",
     "huey": "Huey, fsync",
     "huey-nofsync": "Huey, no fsync",
     "procrastinate": "Procrastinate",
     "pgqueuer": "PgQueuer",
 }
-TARGET_LINE = "{:29} {:>9} {:>6} {:>9} {:>6} {:>12} {:>3}"
+TARGET_LINE = "{:29} {:>9} {:>9} {:>6} {:>12} {:>6} {:>3}"
+MET: dict[Answer | None, str] = {None: "", "met": "yes", "missed": "NO", "undecided": "?"}
 JOBS_PER_S = "jobs/s"
 # The palette's two that are safe for colour-blind readers.
 OUR_COLOUR, PEER_COLOUR = COLOURS["queued"], COLOURS["sync"]
@@ -29,14 +32,14 @@ OUR_COLOUR, PEER_COLOUR = COLOURS["queued"], COLOURS["sync"]
 def target_table(results: Sequence[Result]) -> str:
     """All lines as text, by database, 80 columns wide."""
     lines = [
-        "Medians, in jobs a second unless a unit is given. Spread: from the lowest round",
-        "to the highest, of jobqueue's figure or of its ratio to the other's.",
+        "Medians of rounds, in jobs a second unless a unit is given. Ratio: jobqueue's",
+        "figure over the other's. Its 95 % interval decides; ?: the target lies within.",
     ]
     for database, name in DATABASES.items():
         mine = [each for each in results if each.database == database]
         if not mine:
             continue
-        lines += ["", TARGET_LINE.format(name, "jobqueue", "spread", "other", "ratio", "target", "met")]
+        lines += ["", TARGET_LINE.format(name, "jobqueue", "other", "ratio", "interval", "target", "met")]
         lines.append("-" * 80)
         for each in mine:
             lines += _rows(each)
@@ -45,27 +48,25 @@ def target_table(results: Sequence[Result]) -> str:
 
 def _rows(line: Result) -> list[str]:
     unit = "" if line.unit == JOBS_PER_S else f", {line.unit}"
-    goal = "" if line.target is None else f"{COMPARE[line.target.rule]} {number(line.target.limit)}"
-    spread = spread_percent(line.figure)
-    rows = [
-        TARGET_LINE.format(line.title + unit, number(line.figure.value), spread, "", "", goal, _met(line.met))
+    return [
+        TARGET_LINE.format(line.title + unit, number(line.figure.value), "", "", "", "", ""),
+        *(
+            TARGET_LINE.format(
+                f"  {SYSTEM_NAMES.get(other.name, other.name)}",
+                *("", number(other.figure.value), f"{other.ratio.value:.2f}", _interval(other.ratio)),
+                *(_target(other), MET[other.answer]),
+            )
+            for other in line.others
+        ),
     ]
-    for other in line.others:
-        goal = _times(other.target)
-        value, ratio = number(other.figure.value), f"{other.ratio.value:.2f}"
-        name = "  " + SYSTEM_NAMES.get(other.name, other.name)
-        rows.append(
-            TARGET_LINE.format(name, "", spread_percent(other.ratio), value, ratio, goal, _met(other.met))
-        )
-    return rows
 
 
-def _times(target: Target | None) -> str:
-    return "" if target is None else f"{COMPARE[target.rule]} {target.limit:g} times"
+def _interval(ratio: Spread) -> str:
+    return "" if ratio.interval is None else "{:.2f} to {:.2f}".format(*ratio.interval)
 
 
-def _met(met: bool | None) -> str:
-    return {None: "", True: "yes", False: "NO"}[met]
+def _target(other: Other) -> str:
+    return "" if other.target is None else f"{COMPARE[other.target.rule]} {other.target.limit:g}"
 
 
 def number(value: float) -> str:
@@ -75,11 +76,6 @@ def number(value: float) -> str:
     if value >= 10:
         return f"{value:.1f}".removesuffix(".0")
     return f"{value:.2f}" if value >= 1 else f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def spread_percent(figure: Spread) -> str:
-    """The spread of the rounds in percent; empty if there is only one."""
-    return "" if len(figure.samples) == 1 else f"{100 * figure.spread:.0f} %"
 
 
 def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
@@ -97,7 +93,7 @@ def chart(results: Sequence[Result], subtitle: str) -> Figure | None:
     full = sum(heights.values()) + 0.75 * len(heights) + 1.0
     with house_style():
         figure = Figure(figsize=(max(7.2 * len(databases), 10), full))
-        head(figure, _finding(results), subtitle)
+        head(figure, f"jobqueue beside plain drivers and other queues: {finding(results)}", subtitle)
         top = full - 1.0
         for title, row in panels.items():
             for column, database in enumerate(databases):
@@ -123,10 +119,11 @@ def _panels(results: Sequence[Result]) -> dict[str, dict[str, Result]]:
     return panels
 
 
-def _finding(results: Sequence[Result]) -> str:
-    verdicts = [each.met for each in results] + [other.met for each in results for other in each.others]
-    met, asked = verdicts.count(True), len(verdicts) - verdicts.count(None)
-    return f"jobqueue beside plain drivers and other queues: {met} of {asked} targets met"
+def finding(results: Sequence[Result]) -> str:
+    """How many targets are met, missed and undecided, in a sentence without its full stop."""
+    given = answers(results)
+    counts = [f"{given.count(kind)} {kind}" for kind in ("missed", "undecided") if kind in given]
+    return ", ".join([f"{given.count('met')} of {len(given)} targets met", *counts])
 
 
 def _bars(axes: Axes, line: Result) -> None:
@@ -157,11 +154,11 @@ def _bars(axes: Axes, line: Result) -> None:
 
 def _limits(line: Result) -> Mapping[str, float]:
     """The targets for jobqueue's bar, in jobs a second. Being ahead of a peer needs no line."""
-    limits = {"": line.target.limit} if line.target else {}
-    for other in line.others:
-        if other.target and other.target.rule == "at least":
-            limits[other.name] = other.target.limit * other.figure.value
-    return limits
+    return {
+        other.name: other.target.limit * other.figure.value
+        for other in line.others
+        if other.target and other.target.rule == "at least"
+    }
 
 
 def _colour(name: str) -> str:

@@ -1,11 +1,14 @@
 """The arithmetic of the queue's benchmark: medians, ratios of paired samples, targets. Pure functions."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Literal
 
+from loadtests.judging.intervals import percentile_ranks
+from loadtests.status import Status
+
+Answer = Literal["met", "missed", "undecided"]
 COMPARE = {"at least": "≥", "more than": ">", "less than": "<"}
 
 
@@ -19,19 +22,27 @@ class Spread:
     samples: list[float]
 
     @property
-    def spread(self) -> float:
-        """From lowest to highest, as a share of the value; 0 for a value of 0."""
-        return (self.high - self.low) / self.value if self.value else 0.0
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the median, by order statistics; None for fewer than six samples."""
+        ranks = percentile_ranks(len(self.samples), 50)
+        return ranks and (sorted(self.samples)[ranks[0] - 1], sorted(self.samples)[ranks[1] - 1])
 
 
 @dataclass(frozen=True)
 class Target:
-    """The target for a figure or a ratio."""
+    """The target for a ratio: jobqueue's figure over another's of the same run."""
 
     rule: Literal["at least", "more than", "less than"]
     limit: float
 
-    def is_met(self, value: float) -> bool:
+    def answer(self, ratio: Spread) -> Answer:
+        """Met or missed if the whole interval of the ratio says so; otherwise undecided."""
+        if ratio.interval is None:
+            return "undecided"
+        ends = {self._holds(end) for end in ratio.interval}
+        return "undecided" if len(ends) > 1 else "met" if True in ends else "missed"
+
+    def _holds(self, value: float) -> bool:
         if self.rule == "at least":
             return value >= self.limit
         return value > self.limit if self.rule == "more than" else value < self.limit
@@ -45,12 +56,12 @@ class Other:
     figure: Spread
     ratio: Spread
     target: Target | None
-    met: bool | None
+    answer: Answer | None
 
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table: jobqueue's figure, its target, and the systems it was compared with.
+    """One line of the table: jobqueue's figure, and the systems it was compared with.
 
     `measure` is its name in --only; `database` is "sqlite", "postgresql", or "" if it plays no part.
     """
@@ -60,8 +71,6 @@ class Result:
     title: str
     unit: str
     figure: Spread
-    target: Target | None
-    met: bool | None
     others: list[Other]
 
     def as_json(self) -> dict[str, object]:
@@ -75,17 +84,6 @@ def spread_of(samples: Sequence[float]) -> Spread:
     Spread(value=2.0, low=1.0, high=3.0, samples=[3.0, 1.0, 2.0])
     """
     return Spread(median(samples), min(samples), max(samples), list(samples))
-
-
-def summarise_percentile(rounds: Sequence[Sequence[float]], share: float) -> Spread:
-    """A percentile of all rounds' samples together; low and high are the rounds' own. `share` is 0 to 1.
-
-    >>> summarise_percentile([[1.0, 2.0], [3.0, 4.0]], 0.5)
-    Spread(value=2.0, low=1.0, high=3.0, samples=[1.0, 2.0, 3.0, 4.0])
-    """
-    together = [sample for samples in rounds for sample in samples]
-    each = [_percentile(samples, share) for samples in rounds]
-    return Spread(_percentile(together, share), min(each), max(each), together)
 
 
 def paired_ratio(ours: Sequence[float], others: Sequence[float]) -> Spread:
@@ -103,46 +101,28 @@ def result(
     title: str,
     unit: str,
     samples: Mapping[str, Sequence[float]],
-    target: Target | None = None,
-    ratio_targets: Mapping[str, Target] | None = None,
+    targets: Mapping[str, Target] | None = None,
 ) -> Result:
     """A line of the table from every system's samples, one per round; the first system is jobqueue.
 
-    `ratio_targets` holds the targets for jobqueue's ratio to some of the others, by their names.
+    `targets` holds the targets for jobqueue's ratio to some of the others, by their names.
     """
     (_, ours), *rest = samples.items()
     others = []
     for name, theirs in rest:
-        ratio = paired_ratio(ours, theirs)
-        wanted = (ratio_targets or {}).get(name)
-        others.append(Other(name, spread_of(theirs), ratio, wanted, _met(wanted, ratio.value)))
-    return of_figure(measure, database, title, unit, spread_of(ours), target, others)
+        ratio, target = paired_ratio(ours, theirs), (targets or {}).get(name)
+        others.append(Other(name, spread_of(theirs), ratio, target, target.answer(ratio) if target else None))
+    return Result(measure, database, title, unit, spread_of(ours), others)
 
 
-def of_figure(
-    measure: str,
-    database: str,
-    title: str,
-    unit: str,
-    figure: Spread,
-    target: Target | None = None,
-    others: Sequence[Other] = (),
-) -> Result:
-    """A line of the table for a figure that is already computed."""
-    met = _met(target, figure.value)
-    return Result(measure, database, title, unit, figure, target, met, list(others))
+def answers(results: Sequence[Result]) -> list[Answer]:
+    """The answers to all targets of all results."""
+    return [other.answer for each in results for other in each.others if other.answer]
 
 
-def all_met(results: Sequence[Result]) -> bool:
-    """Whether every target of every result is met."""
-    verdicts = [each.met for each in results] + [other.met for each in results for other in each.others]
-    return False not in verdicts
-
-
-def _met(target: Target | None, value: float) -> bool | None:
-    return None if target is None else target.is_met(value)
-
-
-def _percentile(samples: Sequence[float], share: float) -> float:
-    """Nearest rank: the smallest sample that at least `share` of them do not exceed."""
-    return sorted(samples)[max(1, math.ceil(share * len(samples))) - 1]
+def status(results: Sequence[Result]) -> Status:
+    """One target missed is enough to fail, and one undecided to be in doubt."""
+    given = answers(results)
+    if "missed" in given:
+        return Status.BROKEN
+    return Status.UNDECIDED if "undecided" in given else Status.KEPT

@@ -44,8 +44,8 @@ class Workbench:
 
     def program(self, system: str, work: str, url: str, count: int, *options: str) -> float:
         """Run one of programs.py; returns its rate in jobs a second. Raises ProcessError."""
-        command = [*module("loadtests.queuebench.programs"), system, work, url, str(count), *options]
-        with self._process(f"program {system} {work}", command) as process:
+        command = program_command(system, work, url, count)
+        with self._process(f"program {system} {work}", [*command, *options]) as process:
             process.wait_with(lambda: None, PROGRAM_SECONDS)
             said = process.wait_for(r'(?m)^{"count".*}$', timeout=0)[0]
         answer = json.loads(said)
@@ -55,6 +55,13 @@ class Workbench:
         """The same in a fresh database."""
         with self.database() as url:
             return self.program(system, work, url, count)
+
+    def megabytes_of(self, code: str) -> float:
+        """The resident memory of an interpreter that has run `code`."""
+        program = f"{code}; import time; print('ready', flush=True); time.sleep({PROGRAM_SECONDS})"
+        with self._process("interpreter", [sys.executable, "-c", program]) as process:
+            process.wait_for("ready", PROGRAM_SECONDS)
+            return _megabytes(process)
 
     @contextlib.contextmanager
     def workers(self, url: str, commands: Sequence[Sequence[str]]) -> Iterator["Workers"]:
@@ -84,9 +91,9 @@ def work_command(url: str, threads: int = 1) -> list[str]:
     return [*work, "--threads", str(threads)]
 
 
-def single_command(url: str) -> list[str]:
-    """A worker that takes one job at a time."""
-    return [*module("loadtests.queuebench.programs"), "jobqueue", "work-singly", url, "0"]
+def program_command(system: str, work: str, url: str, count: int = 0) -> list[str]:
+    """The command of one of programs.py."""
+    return [*module("loadtests.queuebench.programs"), system, work, url, str(count)]
 
 
 class Workers:
@@ -100,7 +107,7 @@ class Workers:
     def begin(self) -> None:
         """Wait until all of them have started, then let them go together."""
         for process in self.processes:
-            process.wait_for(READY, timeout=60)
+            process.wait_for(READY, PROGRAM_SECONDS)
         self._gate.touch()
 
     def drain(self, count: int) -> float:
@@ -127,17 +134,7 @@ class Workers:
 
     def megabytes(self) -> float:
         """The resident memory of the largest of them."""
-        return max(sum(each.memory_info().rss for each in process.tree()) for process in self.processes) / 1e6
-
-    def cpu_percent(self, seconds: float) -> float:
-        """Their CPU use in percent of one core, over `seconds`."""
-        before, start = self._cpu_seconds(), time.perf_counter()
-        time.sleep(seconds)
-        return 100 * (self._cpu_seconds() - before) / (time.perf_counter() - start)
-
-    def _cpu_seconds(self) -> float:
-        times = [each.cpu_times() for process in self.processes for each in process.tree()]
-        return float(sum(each.user + each.system for each in times))
+        return max(map(_megabytes, self.processes))
 
     def wait_until(self, condition: Callable[[], object]) -> None:
         """Poll `condition` after each hundredth of the time passed: no figure is off by more than that.
@@ -153,6 +150,11 @@ class Workers:
             if passed > PROGRAM_SECONDS:
                 raise ProcessError(f"The workers were not done after {PROGRAM_SECONDS:g} seconds.")
             time.sleep(min(0.01, max(0.0005, passed / 100)))
+
+
+def _megabytes(process: Process) -> float:
+    """The resident memory of a process and its descendants."""
+    return float(sum(each.memory_info().rss for each in process.tree()) / 1e6)
 
 
 class Watch:

@@ -84,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(server.get_uri(driver="psycopg"), flush=True)
             while not stop.wait(3600):
                 pass
+        except subprocess.CalledProcessError as error:
+            said = (server.pgdata / "log").read_text(errors="replace").strip()[-1500:]
+            raise ProcessError(f"PostgreSQL did not start. It said:\n{said}") from error
         finally:
             server.cleanup()
     return 0

@@ -20,6 +20,7 @@ from loadtests.errors import ProcessError
 from loadtests.files import writing
 
 GUARD = Path(__file__).with_name("guard.py")
+PROCESS_START_SECONDS = 120.0  # a busy machine takes its time; a process that ended is noticed at once
 STOP_SECONDS = 10.0  # more than the guard's grace period
 ADDRESS = re.compile(r"https?://[\w.\-]+:\d+")
 
@@ -63,7 +64,7 @@ class Process:
         return self.log.read_text(errors="replace")
 
     def wait_for(
-        self, pattern: str | re.Pattern[str], timeout: float = 30.0, times: int = 1
+        self, pattern: str | re.Pattern[str], timeout: float = PROCESS_START_SECONDS, times: int = 1
     ) -> re.Match[str]:
         """Wait until the output has matched `pattern` `times` times; returns the first match. `timeout` is in
         seconds.
@@ -80,7 +81,7 @@ class Process:
                 raise ProcessError(f"The {self.name} was not ready after {timeout:g} seconds. {self._tail()}")
             time.sleep(0.01)
 
-    def wait_for_address(self, timeout: float = 30.0) -> str:
+    def wait_for_address(self, timeout: float = PROCESS_START_SECONDS) -> str:
         """Wait until the output names an address, such as "http://127.0.0.1:9000"; returns it."""
         return self.wait_for(ADDRESS, timeout).group()
 

@@ -25,15 +25,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loadtests.arguments import count, seconds
 from loadtests.errors import ProcessError
+from loadtests.ports import listen
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database, database_server, fresh_database
-from loadtests.servers.processes import Process
+from loadtests.servers.processes import PROCESS_START_SECONDS, Process
 from loadtests.servers.slotmeter import FOLDER
 
+HOST = "127.0.0.1"
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
+FEED_PORTS = (9000, *(feeds for _, feeds in PORTS.values()))  # 9000: `python -m loadtests feedserver` alone
 WORKING = "Starting job worker"  # printed by a worker when it starts
-READY_SECONDS = 60.0  # hundreds of slots take a while to start
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,9 @@ class Stack:
 
     def _start(self) -> None:
         settings, enter = self.settings, self._exits.enter_context
+        # Asked here, since gunicorn says in eleven lines what fits in one. Both at once: they must differ.
+        with listen(HOST, settings.port), listen(HOST, settings.feeds_port, "--feeds-port"):
+            pass
         self.folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
         self.folder.mkdir(parents=True, exist_ok=True)
         server = enter(database_server(settings.database))
@@ -134,17 +140,21 @@ class Stack:
         workers = [self.start_worker() for _ in range(settings.workers if settings.app == "queued" else 0)]
         self.url = app.wait_for_address()
         processes = settings.slots if settings.slot_kind == "processes" else 1
-        app.wait_for(r"Slot ready", READY_SECONDS, processes)
+        app.wait_for(r"Slot ready", times=processes)
         _wait_until_healthy(self.url, app)
         for worker in workers:
             worker.wait_for(WORKING)
 
     def _environment(self) -> dict[str, str]:
-        """The settings of the reader and its workers: see feedreader/settings.py."""
+        """The settings of the reader and its workers: see feedreader/settings.py.
+
+        Of this machine's ports they fetch from those of this project's feed servers, and from no others.
+        """
+        ports = sorted({*FEED_PORTS, int(self.feeds_url.rpartition(":")[2])})
         return {
             "FEEDREADER_DATABASE": self.database_url,
             "FEEDREADER_DEADLINE": str(self.settings.deadline),
-            "FEEDREADER_ALLOW": self.feeds_url.removeprefix("http://"),
+            "FEEDREADER_ALLOW": ",".join(f"{host}:{port}" for host in (HOST, "localhost") for port in ports),
             "FEEDREADER_JOBS_PASSWORD": self.settings.jobs_password,
         }
 
@@ -169,7 +179,7 @@ def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> li
     slots = str(settings.slots)
     return [
         *(sys.executable, "-m", "gunicorn", factory, "--config", f"file:{config}"),
-        *("--bind", f"127.0.0.1:{settings.port}"),
+        *("--bind", f"{HOST}:{settings.port}"),
         *(
             ("--workers", slots)
             if settings.slot_kind == "processes"
@@ -180,10 +190,10 @@ def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> li
 
 
 def _wait_until_healthy(url: str, app: Process) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + PROCESS_START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=READY_SECONDS) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=PROCESS_START_SECONDS) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError) as error:
@@ -199,20 +209,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m loadtests stack", description="Run a reader with everything it needs, until Ctrl-C."
     )
     parser.add_argument("app", choices=READERS)
-    parser.add_argument("--port", type=int, help="port of the reader; default 8001 for sync, 8002 for queued")
-    parser.add_argument("--feeds-port", type=int, help="port of the feed server; default 9001 or 9002")
-    parser.add_argument("--slots", type=int, default=8, help="requests served at a time; default 8")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="port of the reader; default 8001 for sync, 8002 for queued"
+    )
+    parser.add_argument(
+        "--feeds-port", type=int, metavar="N", help="port of the feed server; default 9001 or 9002"
+    )
+    parser.add_argument(
+        "--slots", type=count, metavar="N", default=8, help="requests served at a time; default 8"
+    )
     parser.add_argument(
         "--slot-kind",
         choices=["processes", "threads"],
         default="processes",
         help="what a slot is; default processes",
     )
-    parser.add_argument("--workers", type=int, default=1, help="worker processes; default 1")
-    parser.add_argument("--threads", type=int, default=32, help="jobs per worker at a time; default 32")
-    parser.add_argument("--deadline", type=float, default=10.0, help="seconds a fetch may take; default 10")
+    parser.add_argument("--workers", type=count, metavar="N", default=1, help="worker processes; default 1")
     parser.add_argument(
-        "--database", default="sqlite", help="sqlite (default), postgresql, or a server's URL"
+        "--threads", type=count, metavar="N", default=32, help="jobs per worker at a time; default 32"
+    )
+    parser.add_argument(
+        "--deadline", type=seconds, metavar="S", default=10.0, help="seconds a fetch may take; default 10"
+    )
+    parser.add_argument(
+        "--database", metavar="DB", default="sqlite", help="sqlite (default), postgresql, or a server's URL"
     )
     options = parser.parse_args(argv)
     check_database(options.database)
@@ -241,16 +261,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _welcome(stack: Stack) -> str:
-    slots, password = f"{stack.settings.slots} requests at a time", stack.settings.jobs_password
-    jobs = f"{stack.url}/jobs/".replace("://", f"://me:{password}@")
+    """What to open and to try, in at most 80 columns."""
+    settings, kinds = stack.settings, ("typical", "slow", "hang")
+    password = settings.jobs_password
+    places = [
+        (f"The {settings.app} reader", f"{stack.url}  ({settings.slots} requests at a time)"),
+        *([("Its jobs", f"{stack.url}/jobs/".replace("://", f"://me:{password}@"))] if password else []),
+        ("Its feed server", stack.feeds_url),
+        *(
+            ("" if n else "Feeds to try", f"{stack.feeds_url}/feeds/{kind}/1.xml")
+            for n, kind in enumerate(kinds)
+        ),
+    ]
     lines = [
-        f"The {stack.settings.app} reader   {stack.url}   ({slots})",
-        f"Feed server       {stack.feeds_url}   (addresses to try)",
-        *([f"Its jobs          {jobs}   (password included)"] if password else []),
+        *(f"{what:18} {where}" for what, where in places),
         "",
-        f"Try {stack.feeds_url}/feeds/typical/1.xml, then .../slow/1.xml and .../hang/1.xml.",
-        "Generate load from another terminal:",
-        f"  .venv/bin/locust -f loadtests/feeds.py --host {stack.url} --feeds {stack.feeds_url}",
+        "Load, from another terminal:",
+        "  .venv/bin/locust -f loadtests/feeds.py \\",
+        f"    --host {stack.url} --feeds {stack.feeds_url}",
         "",
         "Ctrl-C stops everything.",
     ]
