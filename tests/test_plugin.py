@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from locust_runs import command, counted_by_locust, free_port, headless
 
-from loadtests.__main__ import main as loadtests
+from loadtests.__main__ import main
 from loadtests.status import Status
 
 pytest_plugins = ["locust_fixtures"]
@@ -80,7 +80,7 @@ def test_what_is_expected_beyond_the_rule_sets_the_exit_status(null_server: str,
     assert re.search(r"^fast p50 < 9s: kept \(.*, 95 % interval .* ms\)\.$", run.out, re.MULTILINE)
     assert "\n'GET /fast' p50 >= 9s: broken (" in run.out
     assert run.recording.expectations == (more[1], more[3])
-    assert loadtests(["report", str(run.rows_file)]) == 0
+    assert main(["report", str(run.rows_file)]) == 0
     assert "broken-word" in (tmp_path / "rows-report.html").read_text()
 
 

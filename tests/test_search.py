@@ -156,6 +156,13 @@ def test_the_machine_ends_where_a_load_could_not_be_judged_twice() -> None:
     )
 
 
+def test_where_no_load_can_be_judged_only_the_smallest_is_tried_again() -> None:
+    """Were it judged, the search would go on."""
+    done = World({"queued": 1e9, "sync": 0}, machine=0).run(SEARCH)
+    assert searched(done) == searched(done, "sync") == [1]
+    assert verdict(done, {"search": True})["exit_status"] == 4
+
+
 def test_the_most_that_is_tried_ends_the_search() -> None:
     """Nothing above 2,000 users."""
     done = World({"queued": 1e9, "sync": 0}).run(SEARCH)

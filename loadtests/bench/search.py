@@ -83,6 +83,8 @@ def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None
 
 def _searched(series: Sequence[Point], left: int) -> Next | None:
     """The next of at most `left` steps in the search for the most users one app holds; None if it is over."""
+    if all(is_doubtful(point) for point in series):  # then the smallest one tells whether there is any use
+        return None if can_not_be_judged(series[0]) else _once_more(series[0], "once more")
     most = held(series, "users") or 0
     above = [point for point in series if load_of(point) > most]
     end = next((point for point in above if point["rule"] == "broken"), None)

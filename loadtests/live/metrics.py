@@ -9,7 +9,7 @@ from loadtests.live.figures import Live
 from loadtests.ports import listen
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # the client's usual buckets
-HOST = "127.0.0.1"
+METRICS_HOST = "127.0.0.1"
 
 
 class Metrics:
@@ -52,8 +52,8 @@ class Metrics:
         self._users = Gauge("users", "Users that Locust runs now.", **kinds)
         self._lag = Gauge("generator_lag_seconds", "How late the load generator was, at most.", **kinds)
         self.begin(rule_ms)
-        listen(HOST, port, "--prometheus").close()  # which says it if the port is in use
-        start_http_server(port, addr=HOST, registry=registry)
+        listen(METRICS_HOST, port, "--prometheus").close()  # which says it if the port is in use
+        start_http_server(port, addr=METRICS_HOST, registry=registry)
 
     def begin(self, rule_ms: float) -> None:
         """A test with this rule begins."""
