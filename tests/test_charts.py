@@ -176,7 +176,7 @@ def test_every_latency_chart_has_the_line_of_the_rule(drawn):
     latencies = {
         name for name, figure in drawn.items() if any("500 ms: the rule" in t for t in texts(figure))
     }
-    assert latencies == {*with_rule, "ecdf"}
+    assert latencies == {*with_rule, "ecdf", "percentiles", "spectrum"}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_no_two_texts_overlap_in_the_main_figure(tmp_path, users, apps, unfit):
 
 def test_no_two_texts_overlap_in_any_figure(drawn):
     """And none is cut off, in all figures of a complete run."""
-    assert len(drawn) == 15
+    assert len(drawn) == 17
     assert {name: overlapping(figure) for name, figure in drawn.items() if overlapping(figure)} == {}
     assert {name: cut_off(figure) for name, figure in drawn.items() if cut_off(figure)} == {}
 

@@ -106,7 +106,7 @@ def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, 
         try:
             while (line := make.stdout.readline()).startswith(("Making", "Installing")):
                 pass  # on a fresh clone
-            assert re.match(rf"The {app} reader   http://127\.0\.0\.1:\d+ ", line)
+            assert re.match(rf"The {app} reader +http://127\.0\.0\.1:\d+ ", line)
             os.killpg(make.pid, signal.SIGINT)
             assert "Stopping ..." in make.stdout.read()
             make.wait(60)

@@ -1,7 +1,7 @@
 """Metrics of a running load for Prometheus, through its official client, at an address of this machine."""
 
 from bisect import insort
-from typing import Any
+from functools import partial
 
 from loadtests.errors import UsageError
 from loadtests.generator.telling import ANSWERED, Told
@@ -27,30 +27,29 @@ class Metrics:
         buckets = list(SECONDS)
         if (rule := rule_ms / 1000) not in buckets:
             insort(buckets, rule)
-        kinds: dict[str, Any] = {"namespace": "loadtests", "registry": registry}
-        self._requests = Counter(
+        counter = partial(Counter, namespace="loadtests", registry=registry)
+        gauge = partial(Gauge, namespace="loadtests", registry=registry)
+        histogram = partial(Histogram, namespace="loadtests", registry=registry)
+        self._requests = counter(
             "requests_total",
             "Requests that were answered in time or too late, failed, were dropped, or never ended.",
             ["group", "name", "outcome"],
-            **kinds,
         )
-        self._durations = Histogram(
+        self._durations = histogram(
             "request_duration_seconds",
             "Time from when a request was due until it was answered, without failures.",
             ["group"],
             buckets=buckets,
-            **kinds,
         )
-        self._over = Gauge(
+        self._over = gauge(
             "over_rule_ratio",
             "Share of the requests of the current test, after its warm-up, that took longer than the rule or"
             " failed.",
             ["group"],
-            **kinds,
         )
-        self._rule = Gauge("rule_seconds", "How long a request may take.", **kinds)
-        self._users = Gauge("users", "Users that Locust runs now.", **kinds)
-        self._lag = Gauge("generator_lag_seconds", "How late the load generator was, at most.", **kinds)
+        self._rule = gauge("rule_seconds", "How long a request may take.")
+        self._users = gauge("users", "Users that Locust runs now.")
+        self._lag = gauge("generator_lag_seconds", "How late the load generator was, at most.")
         self.begin(rule_ms)
         listen(METRICS_HOST, port, "--prometheus").close()  # which says it if the port is in use
         start_http_server(port, addr=METRICS_HOST, registry=registry)

@@ -17,6 +17,7 @@ from loadtests.report.chart_rows import Series, panels, shortened
 from loadtests.report.chartparts import (
     GREY,
     EndLabel,
+    LineStyle,
     head,
     house_style,
     inches,
@@ -26,7 +27,7 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import duration
 
-OVER_TIME: dict[int, dict[str, Any]] = {  # of each percentile over time
+OVER_TIME: dict[int, LineStyle] = {  # of each percentile over time
     50: {"lw": 1.4, "ls": (0, (1, 1))},
     95: {"lw": 1.6, "ls": (0, (5, 2))},
     99: {"lw": 2.4, "ls": "-"},

@@ -17,6 +17,7 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    LineStyle,
     even_ticks,
     head,
     house_style,
@@ -31,7 +32,7 @@ from loadtests.report.chartpoints import Mark, draw, reach
 from loadtests.wording import SHORT, app_name, counted, duration
 
 SIMULATED = "#8A5A00"
-LATENCY_STYLES: dict[FigureKey, dict[str, Any]] = {
+LATENCY_STYLES: dict[FigureKey, LineStyle] = {
     "p95_ms": {"lw": 0, "marker": "s", "ms": 8},
     "mean_ms": {"lw": 0, "marker": "o", "ms": 6},
 }

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -42,6 +42,16 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "500ms",
 }
+
+
+class LineStyle(TypedDict, total=False):
+    """How a line and its points look, in matplotlib's short names."""
+
+    lw: float
+    ls: str | tuple[float, tuple[float, ...]]
+    marker: str
+    ms: float
+
 
 DECADES_MS = [10.0**power for power in range(-2, 7)]
 LINE_HEIGHT = 15  # points, for text of size 11

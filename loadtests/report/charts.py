@@ -8,7 +8,6 @@ hollow.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +20,7 @@ from loadtests.records.steps import Point, load_of
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    LineStyle,
     head,
     house_style,
     inches,
@@ -35,7 +35,7 @@ from loadtests.report.chartpoints import conditions_of, crosses, draw, marks, re
 from loadtests.report.selection import apps_in, curves, main_model, of_app, usual
 from loadtests.wording import SHORT, duration, stated, stated_share
 
-PERCENTILE_LINES: dict[FigureKey, dict[str, Any]] = {
+PERCENTILE_LINES: dict[FigureKey, LineStyle] = {
     "p50_ms": {"lw": 1.6, "marker": "o", "ms": 5},
     "p95_ms": {"lw": 3.2, "marker": "s", "ms": 8},
     "p99_ms": {"lw": 1.6, "marker": "D", "ms": 5, "ls": (0, (2, 1.5))},
