@@ -1,7 +1,7 @@
 """The one judge: what a recording proves about the rule, and about the expectations beyond it. Pure.
 
-Everything that reports on a load asks it: the plugin in the terminal and on Locust's page, the bench, the
-report of a file of requests, `compare`, and the floor. So they can't contradict one another.
+Everything that reports on a load asks it, so that no two can disagree: the plugin in the terminal and on
+Locust's page, the bench, the report of a file of requests, `compare`, and the floor.
 
 A group of requests *kept* the rule if the 95 % interval of its share over the rule lies within what is
 allowed, *broke* it if the interval lies above, and is *undecided* if the interval spans the limit. A load
