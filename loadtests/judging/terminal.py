@@ -13,7 +13,7 @@ from loadtests.wording import EXCUSE, counted, figure, percent, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
-FROM_SENDING = "  from the sending"
+FROM_SENDING = "  from sending"
 
 
 def verdict_text(judgement: Judgement) -> str:
