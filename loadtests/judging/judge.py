@@ -160,7 +160,9 @@ def judge_window(
     health = health_of(recording, start, end)
     slowed = slowed_by(recording, health, sent_late_ms(rows)) if health else ()
     there = None if users is None else (users, recording.users_at(end))
-    late = _not_sent(recording, rows, start, until) if slowed and not recording.open else 0.0
+    late = 0.0
+    if slowed and not recording.open:
+        late = not_sent(_requests(recording, rows), _lags(recording, start, until), until - start)
     return StageVerdict(
         stage=stage,
         start=start,
@@ -215,11 +217,6 @@ def slowed_by(recording: Recording, health: Health, late_ms: float) -> tuple[str
     return tuple(slowed_reasons(**health._asdict(), sent_late=late))
 
 
-def _not_sent(recording: Recording, rows: Sequence[Row], start: float, end: float) -> float:
-    """The share of closed load that a late generator did not send."""
-    return not_sent(_requests(recording, rows), _lags(recording, start, end), end - start)
-
-
 def _doubts(
     recording: Recording,
     rows: Sequence[Row],
@@ -227,7 +224,10 @@ def _doubts(
     users: tuple[int, int] | None,
     late: float,
 ) -> list[str]:
-    """Why these rows prove nothing, as far as the recording shows. `users`: asked for, present."""
+    """Why these rows prove nothing, as far as the recording shows.
+
+    `users`: asked for, present. `late`: the share of closed load that a late generator did not send.
+    """
     reasons = list(recording.faults)
     if lost := recording.processes_lost:
         reasons.append(f"{counted(lost, 'load generator')} did not report")
