@@ -102,7 +102,7 @@ def _series_word(series: Sequence[Point]) -> Word:
 
 
 def _limit_word(series: Sequence[Point]) -> Word:
-    """What a search proves: kept if any load is held, broken if not even the smallest one."""
+    """What a search proves: kept if any load is held, broken if the smallest one broke the rule."""
     if held(series, "users") is not None:
         return "kept"
     smallest = next((point for point in series if point["fit"]), None)
