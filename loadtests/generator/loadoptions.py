@@ -171,14 +171,14 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         "--until-decided",
         action="store_true",
         help="run until every group of requests has kept or broken the rule beyond doubt, but no longer"
-        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: run each step so, but no"
-        " longer than --step-seconds",
+        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: run each step so, for"
+        " at most --step-seconds",
         include_in_web_ui=False,
     )
     option(
         "--stop-when-broken",
         action="store_true",
-        help="stop as soon as a group of requests has broken the rule beyond doubt, and leave out later --steps",
+        help="stop as soon as a group of requests has broken the rule beyond doubt; leave out later --steps",
         include_in_web_ui=False,
     )
     option(

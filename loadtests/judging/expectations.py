@@ -102,8 +102,8 @@ def judge_expectation(
 
 def _bounds(wanted: Expectation, rows: Sequence[Row], found: Bounded) -> tuple[float | None, float | None]:
     """What a slowed load's interval says of the app on an idle machine, where it takes no longer, fails no
-    more often, and answers no fewer requests a second. A latency is without failed requests, but there they
-    might have been answered, late: so it has no upper end if there are any.
+    more often, and answers no fewer requests a second. Latencies leave out failed requests, which there might
+    have been answered, late: if there are any, a latency has no upper end.
     """
     if wanted.metric == "rate":
         return found.low, None

@@ -1,11 +1,12 @@
 """Looking at a load again and again while it runs, without being wrong more often. Pure.
 
 Look at growing data often enough, and chance will decide: at 95 % confidence, a server exactly at the limit
-is sooner or later found to have kept or broken it. So the 5 % of error is spent over the looks: the k-th may
-be wrong with probability 0.05 / (k (k + 1)), and these add up to 0.05 however many there are (a union bound).
-Waiting for the number of requests to grow by half before each look keeps k small. Exact for independent
-requests, like all intervals here. Sources: Lan and DeMets, "Discrete sequential boundaries for clinical
-trials", Biometrika 70 (1983), on spending the error; Jennison and Turnbull, Group Sequential Methods (2000).
+is sooner or later found to have kept or broken the rule. So the 5 % of error is spent over the looks: the
+k-th may be wrong with probability 0.05 / (k (k + 1)), and these add up to 0.05 however many there are (a
+union bound). Waiting for the number of requests to grow by half before each look keeps k small. Exact for
+independent requests, like all intervals here. Sources: Lan and DeMets, "Discrete sequential boundaries for
+clinical trials", Biometrika 70 (1983), on spending the error; Jennison and Turnbull, Group Sequential Methods
+(2000).
 """
 
 from collections.abc import Mapping

@@ -18,7 +18,7 @@ class Ending:
     """The looks taken at one load. Its final verdict is one more, unless a look decided."""
 
     def __init__(self, load: Load) -> None:
-        self.decided_s: float | None = None  # seconds into the load: requests due before then ended it
+        self.decided_s: float | None = None  # seconds into the load: requests due before then decided it
         self._load = load
         self._looks: list[Looks] = []  # one for each stage
         self._decided: dict[int, float] = {}  # the same for each stage that a look decided
