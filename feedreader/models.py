@@ -8,15 +8,7 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import Engine, ForeignKey, UniqueConstraint, update
 from sqlalchemy.dialects.postgresql import Insert
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    Session,
-    WriteOnlyMapped,
-    mapped_column,
-    object_session,
-    relationship,
-)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, object_session
 
 from feedreader.database import UTCDateTime, create_all, insert_for
 from feedreader.errors import FeedReaderError, FetchFailed
@@ -50,16 +42,6 @@ class Feed(Base):
     reason: Mapped[str | None]  # why the last fetch failed, in words for a visitor
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
     fetched_at: Mapped[datetime | None]  # when the last fetch ended, either way
-    # Newest first. Old entries are kept, so a list of all would grow without bound. Select some of them:
-    # session.scalars(feed.entries.select().limit(50)).
-    entries: WriteOnlyMapped["Entry"] = relationship(
-        order_by=lambda: (Entry.published_at.desc().nulls_last(), Entry.id), passive_deletes=True
-    )
-
-    @property
-    def name(self) -> str:
-        """The name shown on a page: the title, or the address until there is one."""
-        return self.title or self.url
 
     @classmethod
     def subscribe(cls, session: Session, url: str) -> Self:

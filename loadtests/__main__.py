@@ -16,7 +16,7 @@ from loadtests.servers.alone import alone
 from loadtests.status import EXIT_STATUSES, Status
 
 COMMANDS = {
-    "bench": ("loadtests.bench.bench", "measure both readers as users grow, and write a report"),
+    "bench": ("loadtests.bench.bench", "measure both readers with more and more users, and write a report"),
     "compare": ("loadtests.comparing.compare", "compare two runs: the difference, with its interval"),
     "report": ("loadtests.report.report", "write the report of a run again, or of a file of requests"),
     "floor": (

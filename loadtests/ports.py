@@ -1,4 +1,4 @@
-"""Listening on a port. One in use is named together with the process that has it."""
+"""Listening on a port. If it is in use, the error names the process that uses it."""
 
 import contextlib
 import errno

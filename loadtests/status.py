@@ -15,8 +15,8 @@ class Status(IntEnum):
 
 
 MEANING = {
-    Status.KEPT: "kept: the rule, what was expected; nothing got slower; all targets met",
-    Status.BROKEN: "broken: the rule, what was expected; slower; a target was missed",
+    Status.KEPT: "kept: the rule and all expectations; nothing got slower; all targets met",
+    Status.BROKEN: "broken: the rule or an expectation; slower; a target was missed",
     Status.USAGE: "wrong usage, or nothing there: no server, no such file, no room to write",
     Status.UNFIT: "not fit: not the load asked for, or a process failed; nothing is proved",
     Status.UNDECIDED: "undecided: too few requests, or too busy a machine, to say",

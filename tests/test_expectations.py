@@ -263,7 +263,7 @@ def test_requests_that_are_not_there_keep_nothing():
         "pya over <= 100%",
     ):
         found = judged(text, rows("pay", EVEN))
-        assert found.word == "undecided" and "there was no such request, but pay" in found.reason
+        assert found.word == "undecided" and "there was no such request, only pay" in found.reason
 
 
 def test_a_name_and_all_concern_what_they_say():

@@ -259,7 +259,7 @@ def test_the_table_shows_what_is_over_the_rule() -> None:
     assert [cell.text for cell in pay.select(".over")] == ["812 ms", "≥ 3.0 s", "25.0 %"]
     assert content.th and content.th.text == "submit to content" and not content.select(".over")
     assert "at most 1.0 % of any requests over 500 ms" in page.text and "20 users" in page.text
-    assert "2 load generators told nothing" in page.text
+    assert "No news from 2 load generators" in page.text
     places = [float(str(dot["cx"])) for dot in pay.select("circle")]
     rule = float(str(pay.select_one(".rule")["d"]).removeprefix("M").split()[0])  # type: ignore[index]
     assert places[0] < rule < places[1] < places[2]

@@ -79,7 +79,8 @@ def test_a_measurement_beside_another_is_refused(
         assert ending(monkeypatch, lambda _: 1) == 2
         said = capsys.readouterr().err
         assert (
-            f"loadtests bench: another measurement runs on this machine (process {os.getpid()}, floor" in said
+            f"loadtests bench: another measurement is running on this machine (process {os.getpid()}, floor"
+            in said
         )
         monkeypatch.setenv(BESIDE, "1")
         assert ending(monkeypatch, lambda _: 0) == 0

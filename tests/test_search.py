@@ -149,7 +149,7 @@ def test_the_machine_ends_where_a_load_could_not_be_judged_twice() -> None:
     told = verdict(done, {"search": True})
     assert told["exit_status"] == 0
     assert told["sentence"].startswith(
-        "The queued app kept the rule of 500 ms with at least 700 users: there this machine ends; "
+        "The queued app kept the rule of 500 ms with at least 700 users: this machine can do no more; "
     )
     assert told["sentence"].endswith(
         "The latencies of 1 of 12 points are upper bounds (queued, 1000 users: the machine was 97 % busy)."

@@ -232,7 +232,7 @@ def test_where_more_could_not_be_judged_the_sentence_says_whether_the_machine_wa
     """50 users were fit, 100 were tried."""
     kept, unfit = step("queued", 50), step("queued", 100, fit=False)
     assert verdict([kept, unfit | {"slowed_reasons": [FULL]}])["sentence"].startswith(
-        "The queued app kept the rule of 500 ms with at least 50 users: there this machine ends."
+        "The queued app kept the rule of 500 ms with at least 50 users: this machine can do no more."
     )
     assert verdict([kept, unfit])["sentence"].startswith(
         "The queued app kept the rule of 500 ms up to 50 users, the most that can be judged."
@@ -354,7 +354,7 @@ def test_a_full_machine_can_prove_only_that_the_rule_was_kept():
     told = verdict([kept, step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
     assert (told["exit_status"], told["most_users"]["queued"]) == (4, 10)
     assert told["sentence"].startswith(
-        "The queued app kept the rule of 500 ms with at least 10 users: there this machine ends. "
+        "The queued app kept the rule of 500 ms with at least 10 users: this machine can do no more. "
     )
     alone = verdict([step("queued", 50, submit=0.9, slowed_reasons=[FULL])])
     assert alone["exit_status"] == 4 and "too busy to say whether the queued app kept" in alone["sentence"]

@@ -117,7 +117,7 @@ def foretold(plan: Plan) -> str:
     most = about(MOST_SEARCHED * plan.seconds(Condition("queued", users=UP[-1])))
     return (
         f"{planned}. Then an app that still keeps the rule gets more users, up to {UP[-1]}, until it breaks"
-        f" it or this machine ends: at most {MOST_SEARCHED} more steps, {most}, for each."
+        f" it or this machine can do no more: at most {MOST_SEARCHED} more steps, {most}, for each."
     )
 
 

@@ -48,7 +48,7 @@ def entry(plan: Plan, step: PlannedStep, seen: Seen, rows: Path) -> Step:
     requests = [row for row in judged.rows if row.group not in recording.visits]
     view = window(seen.sampler.samples, origin + start, origin + end)
     law = little(recording.rows, start, end, condition.users) if condition.users else None
-    served = None if plan.host else _server(seen, view, condition, plan.measure)
+    served = None if plan.host else _server(seen, view, condition)
     unfit = [
         *([seen.gone] if seen.gone else []),
         *judged.doubts,
@@ -119,7 +119,7 @@ def _answered(recording: Recording, start: float, end: float) -> int:
     return sum(start <= done < end for done in ended)
 
 
-def _server(seen: Seen, view: Window, condition: Condition, seconds: float) -> ServerSide:
+def _server(seen: Seen, view: Window, condition: Condition) -> ServerSide:
     """The step as the web server saw it, beside what the load generator counted over the whole step."""
     visits = seen.recording.visits
     sent = [row for row in seen.recording.rows if row.group not in visits and row.sent_s is not None]

@@ -64,13 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests bench",
         description=(
-            "Measure both feed readers as users grow, until each breaks the 500 ms rule or\n"
-            "this machine ends, and write a report. Takes 5 to 8 minutes."
+            "Measure both feed readers with more and more users, until each breaks the\n"
+            "500 ms rule or this machine can do no more. Takes 5 to 8 minutes."
         ),
         epilog=(
             "N,N stands for several numbers. The verdict is on the queued reader, or the\n"
-            "only one measured. Without --users its limit is searched for: 0 if there is\n"
-            f"one, 1 if it breaks the rule even with the fewest users.\n\n{EXIT_STATUSES}"
+            "only one measured. Without --users its limit is searched for: status 0 if\n"
+            f"it has one, 1 if it breaks the rule even with the fewest users.\n\n{EXIT_STATUSES}"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

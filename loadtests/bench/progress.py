@@ -17,13 +17,13 @@ from loadtests.wording import counted, figure, percent
 
 
 class Progress:
-    """A context manager. How long the steps done took corrects the time left."""
+    """A context manager. The time left is corrected by how long earlier steps took."""
 
     def __init__(self) -> None:
         self._left = Left(0, 0.0, at_most=False)
-        self._expected = 0.0  # seconds of the steps done, and of the current one
-        self._current = 0.0
-        self._taken = 0.0
+        self._expected = 0.0  # seconds that the steps done should have taken
+        self._current = 0.0  # seconds that the current step should take
+        self._taken = 0.0  # seconds that the steps done took
         self._ended = 0
         self._began = time.monotonic()
         console = Console(highlight=False)
@@ -49,7 +49,7 @@ class Progress:
         self._bar.stop()
 
     def begin(self, following: Next, expected: float, ended: int, left: Left) -> None:
-        """A step begins that should take `expected` seconds. `ended` came before it; `left` includes it."""
+        """A step begins that should take `expected` seconds, after `ended` others; `left` includes it."""
         self._began, self._current, self._ended, self._left = time.monotonic(), expected, ended, left
         if not self._terminal:
             self.say(announcement(following, ended + 1, self._what_is_left()))
@@ -83,7 +83,7 @@ def name_of(condition: Condition) -> str:
 
 
 def announcement(following: Next, number: int, left: str) -> str:
-    """What begins, why, and what is left, where there is no bar."""
+    """The line for a step that begins, where there is no bar: what, why, and what is left."""
     why = f" ({following.why})" if following.why else ""
     return f"Step {number}: {name_of(following.step.condition)}{why}; {left}"
 

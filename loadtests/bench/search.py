@@ -1,9 +1,9 @@
 """Which step a run measures next, and why. Pure: from the plan and the steps measured so far.
 
-First come the plan's own steps, then what would decide more. If the loads were given, that is a repeat of the
-largest one, which speaks for the smaller ones. If the limit is searched for, each app is taken up until it
-breaks the rule, or can't be judged on this machine; then come loads in between, and repeats, until the limit
-lies between two neighbours of BETWEEN.
+The plan's own steps come first, then what may decide more. If the loads were given, that is a repeat of the
+largest one, which speaks for the smaller ones. If the limit is searched for, each app's load grows until the
+app breaks the rule, or can't be judged on this machine; then come loads in between, and repeats, until the
+limit lies between two neighbours of BETWEEN.
 
 A resumed run asks the same questions again, and finds the answers in its folder.
 """
@@ -21,8 +21,8 @@ from loadtests.records.steps import LOAD_KEYS, Point, Step, load_of
 
 UP = (100, 200, 500, 1000, 2000)  # users, on the way up
 BETWEEN = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 140, 200, 300, 500, 700, 1000, 1400, 2000)
-MOST_REPEATS = 3  # of a given load with too few requests to say
-TRIES = 2  # until a load is given up that can't be judged; also, measurements of the loads beside the limit
+MOST_REPEATS = 3  # beyond the plan's, of a given load with too few requests to say
+TRIES = 2  # measurements of a load that can't be judged, before it is given up; and of those beside the limit
 MOST_SEARCHED = 10  # steps beyond the planned ones, for each app and capacity
 
 
@@ -42,7 +42,10 @@ class Left(NamedTuple):
 
 
 def next_step(plan: Plan, done: Sequence[Step]) -> Next | None:
-    """The step to measure after those `done`, which are in the order they ran; None if there is none."""
+    """The step to measure after those `done`, in the order they ran; None if there is none.
+
+    The smallest load comes first, so apps alternate.
+    """
     planned = plan.steps()
     if len(done) < len(planned):
         return Next(planned[len(done)])
@@ -51,10 +54,7 @@ def next_step(plan: Plan, done: Sequence[Step]) -> Next | None:
 
 
 def _wanted(plan: Plan, done: Sequence[Step]) -> Iterator[tuple[int, Next]]:
-    """The next step for each series of loads that has one, and how many more there may be, itself included.
-
-    Apps alternate, since the smallest load comes first.
-    """
+    """For each series of loads that needs a step: how many more it may need, and the next one."""
     measured = points(done)
     judged = next((app for app in TOLD_FIRST if any(point["app"] == app for point in measured)), None)
     for series in series_of(measured):
@@ -65,13 +65,13 @@ def _wanted(plan: Plan, done: Sequence[Step]) -> Iterator[tuple[int, Next]]:
             left, found = 1, _repeated(plan, series, decides=series[0]["app"] == judged)
         if found:
             yield left, found
-    for burst in (condition for condition in plan.extra if condition.burst):  # which has no point
+    for burst in (condition for condition in plan.extra if condition.burst):  # not in `measured`
         if [step["fit"] for step in done if "burst" in step] == [False]:
             yield 1, Next(PlannedStep(burst, repeat=2), "once more")
 
 
 def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None:
-    """A repeat where the loads were given; for want of requests only where it `decides` the run."""
+    """A repeat of a given load; for want of requests only if the series `decides` the run's exit status."""
     if any(point["rule"] == "broken" for point in series):
         return None
     most = held(series, LOAD_KEYS[series[0]["model"]]) or 0
@@ -83,7 +83,7 @@ def _repeated(plan: Plan, series: Sequence[Point], decides: bool) -> Next | None
 
 def _searched(series: Sequence[Point], left: int) -> Next | None:
     """The next of at most `left` steps in the search for the most users one app holds; None if it is over."""
-    if all(is_doubtful(point) for point in series):  # then the smallest one tells whether there is any use
+    if all(is_doubtful(point) for point in series):  # larger loads are no use if the smallest can't be judged
         return None if can_not_be_judged(series[0]) else _once_more(series[0], "once more")
     most = held(series, "users") or 0
     above = [point for point in series if load_of(point) > most]
@@ -111,15 +111,15 @@ def _searched(series: Sequence[Point], left: int) -> Next | None:
 
 
 def can_not_be_judged(point: Point) -> bool:
-    """Whether a load is given up: it was doubtful, and was so again."""
+    """Whether a load is given up: doubtful, even when measured again."""
     return is_doubtful(point) and len(point["steps"]) >= TRIES
 
 
 def _again(undecided: Sequence[Point], left: Callable[[Point], int]) -> Next | None:
-    """A repeat that may decide one of these loads, the larger the better; None if none may.
+    """A repeat of the largest of these loads that a repeat may decide; None if there is none.
 
-    For want of requests only if about as many repeats as are `left` would decide. What could not be judged is
-    tried again only if no larger load could be.
+    A load with too few requests is repeated only if the repeats that are `left` are likely to decide it; one
+    that could not be judged, only if no larger load could be.
     """
     judged = False
     for point in reversed(undecided):
@@ -170,7 +170,7 @@ def _load(condition: Condition) -> float:
 
 
 def what_is_left(plan: Plan, done: Sequence[Step]) -> Left:
-    """How many steps are left, with the next one; a search is counted with as many as it may take."""
+    """What is left, the next step included; a search counts as the most steps it may take."""
     planned = [step.condition for step in plan.steps()]
     rest, most = planned[len(done) :], 0
     if not rest:

@@ -15,7 +15,7 @@ from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.expectations import expectation
 
 MODELS = ("closed", "open")
-MOST_RUN_SECONDS = 600  # of a load that goes on until it is decided, unless --run-time says otherwise
+MOST_RUN_SECONDS = 600  # of a load that runs until it is decided, unless --run-time says otherwise
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Load:
 
     @property
     def sets_status(self) -> bool:
-        """True if the exit status is to follow the verdict."""
+        """True if the exit status follows the verdict."""
         return self.fail_over is not None or bool(self.expectations)
 
     @property
@@ -170,15 +170,15 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
     option(
         "--until-decided",
         action="store_true",
-        help="go on until every group of requests has kept or broken the rule beyond doubt, but no longer"
-        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: each of them, but no"
-        " longer than --step-seconds",
+        help="run until every group of requests has kept or broken the rule beyond doubt, but no longer"
+        f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: run each step so, for"
+        " at most --step-seconds",
         include_in_web_ui=False,
     )
     option(
         "--stop-when-broken",
         action="store_true",
-        help="stop as soon as a group of requests has broken the rule beyond doubt; with --steps, all of it",
+        help="stop as soon as a group of requests has broken the rule beyond doubt; leave out later --steps",
         include_in_web_ui=False,
     )
     option(

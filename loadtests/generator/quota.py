@@ -15,7 +15,7 @@ class Quota:
         self._times, self._seconds = _throttled()
 
     def fault(self, lasted: float) -> str | None:
-        """That they stopped it for more than MOST_STOPPED of the `lasted` seconds, in words; None if not."""
+        """In words, that they stopped it for more than MOST_STOPPED of the `lasted` seconds; None if not."""
         times, seconds = _throttled()
         times, seconds = times - self._times, seconds - self._seconds
         if seconds <= MOST_STOPPED * lasted:

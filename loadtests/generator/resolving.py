@@ -1,4 +1,4 @@
-"""Saves the look-up of an address that is a number: gevent starts one in a thread for each connection."""
+"""Spares numeric addresses the look-up that gevent does in a thread for each connection."""
 
 import socket
 from typing import Any

@@ -1,7 +1,7 @@
-"""What a process tells about its requests while the load runs: for Locust's page, Prometheus and early ends.
+"""What a process tells of its requests while the load runs: for Locust's page, Prometheus and early ends.
 
-Requests are told by when they were due, not by when they were answered: of those answered so far, the slow
-ones would be missing. Once a request was due for longer than the rule allows, it is known to be within the
+Requests are told by when they were due, not by when they were answered: among the answered ones, the slow
+would still be missing. Once the rule's time has passed since a request was due, it is known to be within the
 rule or over it, whether or not it has been answered.
 """
 
@@ -13,7 +13,7 @@ from loadtests.generator.generator import Generator
 from loadtests.generator.recorder import Pending
 from loadtests.records.recording import Lag, Vital
 
-MARGIN_SECONDS = 0.001  # so that a request that is over the rule while it waits stays so when it ends
+MARGIN_SECONDS = 0.001  # so that a request told as over the rule while it waits is still over it when it ends
 
 RequestOutcome = Literal["in_time", "too_late", "failed", "dropped", "unfinished"]
 ANSWERED: tuple[RequestOutcome, ...] = ("in_time", "too_late")
@@ -25,7 +25,7 @@ class Request(NamedTuple):
     group: str
     name: str
     due: float
-    ms: float  # from then until its answer, or for how long it waits; 0 if it failed or was dropped
+    ms: float  # from then until its answer, or until now if it waits; 0 if it failed or was dropped
     outcome: RequestOutcome
     late_ms: float  # how late it was sent; 0 if it was not
 
@@ -35,8 +35,8 @@ class Told(NamedTuple):
 
     started_at: float  # Unix time
     until: float  # all requests due before it have been told, or are in `late`
-    ended: list[Request]  # since the last time; at the very end, those that never did as well
-    late: list[Request]  # all that still wait, and are over the rule however they will end
+    ended: list[Request]  # since the last time; at the end of the load, also those that never ended
+    late: list[Request]  # all that still wait, and will be over the rule however they end
     visits: list[str]  # the groups whose rows are whole visits, not requests
     users: int
     lag: list[Lag]  # since the last time, like `vitals`

@@ -1,7 +1,7 @@
 """What a load proves about the expectations beyond the rule (loadtests/records/expectations.py). Pure.
 
 Each is judged like the rule: *kept* or *broken* if the figure's whole 95 % interval lies on one side of the
-value, *undecided* if it spans the value, or if there is none. The intervals:
+value, *undecided* if it spans the value, or if there is no interval. The intervals:
 
 * a percentile: order statistics, widened by unfinished requests;
 * a share: Clopper and Pearson's. Of `failed`, the low end assumes that no unfinished request fails, the high
@@ -44,7 +44,7 @@ class ExpectationVerdict:
     word: Word
     measured: Bounded | None
     confidence: float = CONFIDENCE  # of the interval: higher if it was looked at while the load ran
-    without: str = ""  # why there is nothing, or no interval
+    without: str = ""  # why nothing was measured, or why there is no interval
     excused: bool = False  # undecided: it would be decided, but that may be the machine's doing
 
     @property
@@ -75,7 +75,7 @@ def judge_expectation(
     slowed: bool = False,
     confidence: float = CONFIDENCE,
 ) -> ExpectationVerdict:
-    """Judge one expectation by `rows`, those due in `window` (seconds), and what ended in it.
+    """Judge one expectation by `rows`, those due in `window` (seconds); a rate by the answers in it.
 
     `slowed`: by the machine or the load generator, so that its latencies and shares are upper bounds.
     """
@@ -83,7 +83,7 @@ def judge_expectation(
     mine = [row for row in rows if _concerns(wanted, row, recording)]
     if not mine:
         there = sorted({row.group if wanted.name is None else row.name for row in rows})
-        said = f"there was no such request, but {', '.join(there)}" if there else "there was no request"
+        said = f"there was no such request, only {', '.join(there)}" if there else "there was no request"
         return ExpectationVerdict(wanted, "undecided", None, without=said)
     if wanted.metric == "rate":
         found: Bounded | None = _rate(
@@ -101,8 +101,9 @@ def judge_expectation(
 
 
 def _bounds(wanted: Expectation, rows: Sequence[Row], found: Bounded) -> tuple[float | None, float | None]:
-    """The interval of a slowed load for what the app would have done alone: less time, fewer failures, a
-    larger rate. Requests that failed are in no latency; alone, they might have been answered, late.
+    """What a slowed load's interval says of the app on an idle machine, where it takes no longer, fails no
+    more often, and answers no fewer requests a second. Latencies leave out failed requests, which there might
+    have been answered, late: if there are any, a latency has no upper end.
     """
     if wanted.metric == "rate":
         return found.low, None
@@ -158,7 +159,7 @@ def _rate(rows: Sequence[Row], window: tuple[float, float], confidence: float) -
 
 
 def _within(value: float, reach: float | None, at_least: bool = False) -> Bounded:
-    """A figure with an interval that reaches as far to both sides; `at_least`: it may be anything above."""
+    """A figure whose interval reaches as far down as up; `at_least`: it has no upper end."""
     if reach is None:
         return Bounded(value, lower_bound=at_least)
     return Bounded(value, max(0.0, value - reach), None if at_least else value + reach, at_least)

@@ -1,7 +1,7 @@
 """The one judge: what a recording proves about the rule, and about the expectations beyond it. Pure.
 
-Everything that reports on a load asks it: the plugin in the terminal and on Locust's page, the bench, the
-report of a file of requests, `compare`, and the floor. So they can't contradict one another.
+Everything that reports on a load asks it, so that no two can disagree: the plugin in the terminal and on
+Locust's page, the bench, the report of a file of requests, `compare`, and the floor.
 
 A group of requests *kept* the rule if the 95 % interval of its share over the rule lies within what is
 allowed, *broke* it if the interval lies above, and is *undecided* if the interval spans the limit. A load
@@ -160,7 +160,9 @@ def judge_window(
     health = health_of(recording, start, end)
     slowed = slowed_by(recording, health, sent_late_ms(rows)) if health else ()
     there = None if users is None else (users, recording.users_at(end))
-    late = _not_sent(recording, rows, start, until) if slowed and not recording.open else 0.0
+    late = 0.0
+    if slowed and not recording.open:
+        late = not_sent(_requests(recording, rows), _lags(recording, start, until), until - start)
     return StageVerdict(
         stage=stage,
         start=start,
@@ -215,11 +217,6 @@ def slowed_by(recording: Recording, health: Health, late_ms: float) -> tuple[str
     return tuple(slowed_reasons(**health._asdict(), sent_late=late))
 
 
-def _not_sent(recording: Recording, rows: Sequence[Row], start: float, end: float) -> float:
-    """The share of closed load that a late generator did not send."""
-    return not_sent(_requests(recording, rows), _lags(recording, start, end), end - start)
-
-
 def _doubts(
     recording: Recording,
     rows: Sequence[Row],
@@ -227,7 +224,10 @@ def _doubts(
     users: tuple[int, int] | None,
     late: float,
 ) -> list[str]:
-    """Why these rows prove nothing, as far as the recording shows. `users`: asked for, present."""
+    """Why these rows prove nothing, as far as the recording shows.
+
+    `users`: asked for, present. `late`: the share of closed load that a late generator did not send.
+    """
     reasons = list(recording.faults)
     if lost := recording.processes_lost:
         reasons.append(f"{counted(lost, 'load generator')} did not report")

@@ -1,11 +1,12 @@
 """Looking at a load again and again while it runs, without being wrong more often. Pure.
 
-Look at growing data often enough, and chance will say something: at 95 % confidence, a server exactly at the
-limit is sooner or later called kept or broken. So the 5 % of error is spent over the looks: the k-th may be
-wrong with probability 0.05 / (k (k + 1)), and these add up to 0.05 however many there are (a union bound).
-Waiting for the number of requests to grow by half before each look keeps k small. Exact for independent
-requests, as all intervals here. Sources: Lan and DeMets, "Discrete sequential boundaries for clinical
-trials", Biometrika 70 (1983), on spending the error; Jennison and Turnbull, Group Sequential Methods (2000).
+Look at growing data often enough, and chance will decide: at 95 % confidence, a server exactly at the limit
+is sooner or later found to have kept or broken the rule. So the 5 % of error is spent over the looks: the
+k-th may be wrong with probability 0.05 / (k (k + 1)), and these add up to 0.05 however many there are (a
+union bound). Waiting for the number of requests to grow by half before each look keeps k small. Exact for
+independent requests, like all intervals here. Sources: Lan and DeMets, "Discrete sequential boundaries for
+clinical trials", Biometrika 70 (1983), on spending the error; Jennison and Turnbull, Group Sequential Methods
+(2000).
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ class GroupCount(NamedTuple):
 
 
 def confidence_at(look: int) -> float:
-    """The confidence of the k-th look, from 1; 0 means the only one, with all the error to itself."""
+    """The confidence of a look, counted from 1; 0: the only one, which may spend all of the error."""
     return 1 - (1 - CONFIDENCE) / (look * (look + 1)) if look else CONFIDENCE
 
 

@@ -87,7 +87,7 @@ def summarise(rows: Sequence[Row], ended: float, rule_ms: float = RULE_MS, naive
 
 
 def samples_of(rows: Iterable[Row], ended: float, naive: bool = False) -> "Samples":
-    """The latencies of rows; `naive`: from the sending, without those never sent."""
+    """The latencies of rows; `naive`: counted from sending, without those never sent."""
     known = [row for row in rows if not (row.failed or row.dropped or (naive and row.sent_s is None))]
     waits = [(row.waited_ms(ended, naive), row.unfinished) for row in known]
     answered, waiting = ([ms for ms, unfinished in waits if unfinished is kind] for kind in (False, True))

@@ -13,7 +13,7 @@ from loadtests.wording import EXCUSE, counted, figure, percent, visits
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
-FROM_SENDING = "  from the sending"
+FROM_SENDING = "  from sending"
 
 
 def verdict_text(judgement: Judgement) -> str:
@@ -26,9 +26,7 @@ def verdict_text(judgement: Judgement) -> str:
         )
     text = f"\n{HEADING}\n" + "\n\n".join(_stage(stage, recording) for stage in judgement.stages)
     if recording.decided_s is not None:
-        text += (
-            f"\nThe load ended by itself: this was decided by the requests up to {recording.decided_s:.1f} s."
-        )
+        text += f"\nThe load ended by itself: the requests due up to {recording.decided_s:.1f} s decided it."
     if any(recording.looks):
         text += (
             "\nIt was looked at while it ran, so its intervals are wider than at 95 %: all looks together are"

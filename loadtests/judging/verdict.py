@@ -52,8 +52,8 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
     kept the rule at one, and 1 if it broke it with the smallest load: that it breaks it somewhere is no
     failure. It is 4 where neither is proved, and 3 if no point can be judged. A load that kept the rule
     speaks for the smaller ones, since less load makes no request slower. `settings` are those of
-    results.json: the first of its slots, workers and threads are the default, which the most users are for;
-    without them the first step's are.
+    results.json: the first of its slots, workers and threads is the default, for which the most users are
+    given; without settings, the first step's.
     """
     all_points = points(steps)
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
@@ -87,7 +87,7 @@ def _status(judged: Sequence[Point], search: bool) -> Status:
 
 
 def series_of(measured: Sequence[Point]) -> list[list[Point]]:
-    """Points that differ in their load alone, the smallest load first."""
+    """The points in groups that differ in their load alone, each with the smallest load first."""
     series: dict[tuple[object, ...], list[Point]] = {}
     for point in sorted(measured, key=load_of):
         capacity = (point[key] for key in SWEPT)
@@ -96,13 +96,13 @@ def series_of(measured: Sequence[Point]) -> list[list[Point]]:
 
 
 def _series_word(series: Sequence[Point]) -> Word:
-    """What growing loads prove: the largest one speaks for those that are undecided."""
+    """What growing loads prove together: the largest one speaks for smaller ones that are undecided."""
     words: list[Word] = [point["rule"] for point in series]
     return "broken" if "broken" in words else words[-1]
 
 
 def _limit_word(series: Sequence[Point]) -> Word:
-    """What a search proves: kept if any load is held, broken if not even the smallest one."""
+    """What a search proves: kept if any load is held, broken if the smallest one broke the rule."""
     if held(series, "users") is not None:
         return "kept"
     smallest = next((point for point in series if point["fit"]), None)
@@ -192,7 +192,7 @@ def _held_by_each(
             elif not more:
                 end = f"up to {said_load(most, key)}, the most tried"
             elif any(_was_full(steps, point) for point in more):
-                end = f"with at least {said_load(most, key)}: there this machine ends"
+                end = f"with at least {said_load(most, key)}: this machine can do no more"
             elif more[-1]["fit"]:
                 end = f"up to {said_load(most, key)}, and with {load(more[-1])} {unsure(more[-1:])}"
             else:

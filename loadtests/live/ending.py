@@ -1,4 +1,4 @@
-"""May the load end now? For --until-decided and --stop-when-broken. Pure."""
+"""Whether a load may end early, for --until-decided and --stop-when-broken. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ FIRST_SECONDS = 5.0
 
 
 class Ending:
-    """The looks at one load. Its final verdict is one more, except where a look decided."""
+    """The looks taken at one load. Its final verdict is one more, unless a look decided."""
 
     def __init__(self, load: Load) -> None:
-        self.decided_s: float | None = None  # requests due until then ended the load, seconds into it
+        self.decided_s: float | None = None  # seconds into the load: requests due before then decided it
         self._load = load
-        self._looks: list[Looks] = []  # at each stage
-        self._decided: dict[int, float] = {}  # the same as `decided_s`, of each stage
+        self._looks: list[Looks] = []  # one for each stage
+        self._decided: dict[int, float] = {}  # the same for each stage that a look decided
 
     def look(self, live: Live) -> Literal["load", "step"] | None:
-        """Take a look if one is due. Returns what should end now: the load, or its step; None if nothing."""
+        """Take a look if one is due. Returns what should end now, the load or only its step, or None."""
         load, stage = self._load, live.stage
         if not load.may_end or stage in self._decided or live.until < live.start + FIRST_SECONDS:
             return None
@@ -59,7 +59,7 @@ class Ending:
         return bool(health and slowed_by(so_far, health, live.sent_late_ms()))
 
     def stages(self, stages: Sequence[Stage]) -> list[Stage]:
-        """The stages as they are judged: by the requests that decided."""
+        """The stages, each up to the requests that decided it."""
         return [
             stage._replace(end_s=min(stage.end_s, self._decided.get(number, math.inf)))
             for number, stage in enumerate(stages)

@@ -1,7 +1,7 @@
-"""The figures of a load while it runs, from what its processes tell: the last ten seconds, and so far. Pure.
+"""The figures of a running load, of the last ten seconds and so far, from its processes' news. Pure.
 
-Percentiles are those of all samples, sorted into buckets of a tenth of a millisecond; shares over the rule
-are exact. Requests count by when they were due, so the newest ones, which may still be in time, come later.
+Percentiles are of all samples, in buckets of a tenth of a millisecond; shares over the rule are exact.
+Requests count by when they were due, so the newest ones, which may still be in time, do not count yet.
 """
 
 import math
@@ -17,21 +17,21 @@ from loadtests.judging.samples import TITLES, nearest_rank, rank_of
 from loadtests.records.recording import Lag, Vital
 
 RECENT_SECONDS = 10.0
-TENTHS, COARSE = 10, 100  # in a millisecond; the tenths that are counted together
-SILENT_SECONDS = 5.0
+TENTHS, COARSE = 10, 100  # in a millisecond; in a coarse bucket
+SILENT_SECONDS = 5.0  # without news, while others have some
 SHOWN_PERCENTILES = (50, 95, 99)
-STEP = 1e-6  # of times in a file of rows
+STEP = 1e-6  # in seconds: the resolution of times in a file of rows
 
 
 class Quantile(NamedTuple):
-    """A percentile in ms, or a lower bound of it if it depends on requests that still wait; None: unknown."""
+    """A percentile in ms; not `exact`: a lower bound, as it depends on requests that wait. None: unknown."""
 
     ms: float | None
     exact: bool
 
 
 class Latencies:
-    """Counts of latencies by tenths of a millisecond, found by rank without sorting them."""
+    """Latencies counted by tenths of a millisecond, so that a rank is found without sorting them."""
 
     def __init__(self) -> None:
         self._fine: Counter[int] = Counter()
@@ -39,7 +39,7 @@ class Latencies:
         self.count = 0
 
     def add(self, tenths: Sequence[int]) -> None:
-        """Count latencies, in tenths of a millisecond. Many at once are cheaper than one after the other."""
+        """Count latencies, in tenths of a millisecond. One call for many is cheaper than many calls."""
         self._fine.update(tenths)
         self._coarse.update([each // COARSE for each in tenths])
         self.count += len(tenths)
@@ -51,7 +51,7 @@ class Latencies:
         self.count -= len(tenths)
 
     def at_rank(self, rank: int) -> float:
-        """The latency of this rank, in ms, counted from 1; infinite if there are not so many."""
+        """The latency of this rank, in ms, counted from 1; infinite if there are fewer."""
         if rank > self.count:
             return math.inf
         for coarse in sorted(self._coarse):
@@ -81,7 +81,7 @@ def batch(requests: Sequence[Request]) -> Batch:
 
 @dataclass
 class LiveTally:
-    """The requests of one group that have ended. Adding some takes constant time for each."""
+    """The requests of one group that have ended. Adding takes constant time for each."""
 
     judged: int = 0
     over: int = 0
@@ -100,7 +100,7 @@ class LiveTally:
         self.latencies.take_away(batch.tenths)
 
     def figures(self, waiting: Sequence[float]) -> "Figures":
-        """The figures, with those that wait and are over the rule; `waiting`: for how long, in ms."""
+        """The figures, with requests that wait and are over the rule; `waiting`: for how long each, in ms."""
         latencies, count = self.latencies, self.latencies.count + len(waiting)
         ranks = [rank_of(count, percent) for percent in SHOWN_PERCENTILES]
         most = [latencies.at_rank(rank) for rank in ranks]  # if they are never answered
@@ -136,21 +136,21 @@ class View(NamedTuple):
 
     until: float  # requests that were due later are not counted yet
     users: int
-    lag_ms: float  # of the load generator, the most since the last look
+    lag_ms: float  # of the load generators, the most in their latest news
     groups: tuple[LiveGroup, ...]
-    silent: int = 0  # load generators that have told nothing for some seconds: the figures wait for them
+    silent: int = 0  # load generators without news for some seconds: the figures wait for them
 
 
 class Live:
-    """Takes in what the processes of a load tell. In a stepped load, the figures so far are of the step."""
+    """Takes in the news of a load's processes. In a stepped load, the figures so far are the step's."""
 
     def __init__(self, warm_up: float, processes: Iterable[str] = ("",)) -> None:
         self.until = 0.0
         self.stage = 0
-        self.start = self._warm_up = warm_up  # from when requests count, in seconds
+        self.start = self._warm_up = warm_up  # seconds; requests due from then on count
         self.lag: list[Lag] = []
         self.vitals: dict[str, list[Vital]] = defaultdict(list)  # of each process
-        self._sent_late: list[float] = []  # of each request of the stage that was sent late, in ms
+        self._sent_late: list[float] = []  # in ms, of each request of the stage that was sent late
         self._told: dict[str, tuple[Told, float] | None] = dict.fromkeys(processes)
         self._held: list[Request] = []
         self._whole: dict[str, LiveTally] = defaultdict(LiveTally)
@@ -158,14 +158,14 @@ class Live:
         self._expiring: deque[tuple[float, str, Batch]] = deque()  # what is in `_recent`, and since when
 
     def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
-        """Take in a process's news; its clock started `later` seconds after that of the load."""
+        """Take in a process's news; its clock started `later` seconds after the load's."""
         self._told[process] = told, later
         self.lag += [each._replace(at=each.at + later) for each in told.lag]
         self.vitals[process] += [each._replace(at=each.at + later) for each in told.vitals]
         self._held += [each._replace(due=each.due + later) for each in told.ended] if later else told.ended
 
     def advance(self, starts: Sequence[float] = (0.0,)) -> None:
-        """Count the requests of which every process has told; `starts`: of the stages that have begun."""
+        """Count the requests that every process's news covers; `starts`: when the stages so far began."""
         known = [told.until + later for told, later in filter(None, self._told.values())]
         if len(known) < len(self._told):
             return
@@ -199,7 +199,7 @@ class Live:
             self._recent[group].take_away(old)
 
     def counts(self) -> dict[str, GroupCount]:
-        """How many requests of each group count by now, without warm-up and whole visits."""
+        """How many requests of each group count so far, without the warm-up and whole visits."""
         visits, waiting = self._visits(), Counter(each.group for each in self._waiting(self.start))
         whole = {group: (self._whole[group], waiting[group]) for group in {*self._whole, *waiting} - visits}
         counts = {
@@ -235,11 +235,11 @@ class Live:
 
     @property
     def lag_ms(self) -> float:
-        """How late the latest process was, lately."""
+        """The largest lag in the processes' latest news."""
         return max((lag.ms for told, _ in filter(None, self._told.values()) for lag in told.lag), default=0.0)
 
     def sent_late_ms(self) -> float:
-        """How late open load's visits were sent, as in judging/fitness.py."""
+        """How late open load's visits were sent, in ms, as in judging/fitness.py."""
         late = self._sent_late + [each.late_ms for each in self._waiting(self.start) if each.late_ms > 0]
         return nearest_rank(late, 99) if late else 0.0
 
@@ -247,7 +247,7 @@ class Live:
         return {group for told, _ in filter(None, self._told.values()) for group in told.visits}
 
     def _waiting(self, start: float) -> Iterator[Request]:
-        """The requests that wait and are over the rule, due from `start` on."""
+        """The requests due from `start` on that still wait and are over the rule."""
         for told, later in filter(None, self._told.values()):
             for each in told.late:
                 if start <= each.due + later < self.until:

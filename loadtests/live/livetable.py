@@ -9,7 +9,7 @@ from loadtests.live.figures import RECENT_SECONDS, Figures, LiveGroup, Quantile,
 from loadtests.wording import counted, duration, percent
 
 DRAWN_WIDTH, DRAWN_HEIGHT, RADIUS = 240, 18, 5
-FEWEST_MS, MOST_MS = 1.0, 10_000.0  # of the drawing, which has a logarithmic scale
+LEAST_MS, MOST_MS = 1.0, 10_000.0  # the ends of the drawing's logarithmic scale
 LIVE_COLUMNS = ("requests", "p50", "p95", "p99")
 
 
@@ -19,24 +19,24 @@ def live_table(view: View, rule_ms: float, most_over: float) -> str:
     seconds = f"last {RECENT_SECONDS:g} s"
     columns = [*LIVE_COLUMNS, f"&gt;{rule}"]
     heads = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    scale = f"{duration(FEWEST_MS)} to {duration(MOST_MS)}, logarithmic; the line: {rule}"
+    scale = f"from {duration(LEAST_MS)} to {duration(MOST_MS)}; the red line is at {rule}"
     rows = "".join(_row(group, rule_ms, most_over) for group in view.groups)
     waiting = "" if view.groups else "<p>No request is old enough to count yet.</p>"
     if view.silent:
         silent = counted(view.silent, "load generator")
-        waiting += f"<p>{silent} told nothing for some seconds: the figures wait for news.</p>"
+        waiting += f"<p>No news from {silent} for some seconds: the figures wait for it.</p>"
     return (
         f"<p>A test is running. The rule: at most {percent(most_over)} of any requests over {rule}."
         " The verdict will be here when the test has ended.</p>"
-        f"<p>Requests that were due up to {max(0.0, view.until):.0f} s into the test;"
+        f"<p>Requests due up to {max(0.0, view.until):.0f} s into the test;"
         f" {counted(view.users, 'user')}; the load generator was late by {duration(view.lag_ms)} at most.</p>"
         f"{waiting}<table><thead>"
         f'<tr><td></td><th scope="colgroup" colspan="{len(columns) + 1}">{seconds}</th>'
         f'<th scope="colgroup" colspan="{len(columns)}">so far, without the warm-up</th></tr>'
         f'<tr><th scope="col">group</th>{heads}<th scope="col" class="drawing">p50, p95, p99</th>{heads}</tr>'
         f"</thead><tbody>{rows}</tbody></table>"
-        "<p>From every request, to a tenth of a millisecond; those that still wait count as over"
-        f" {rule}. In the drawing: {scale}.</p>"
+        "<p>From every request, to a tenth of a millisecond; one still unanswered after"
+        f" {rule} counts as over it. The drawing is logarithmic, {scale}.</p>"
     )
 
 
@@ -76,5 +76,5 @@ def _drawing(quantiles: Sequence[Quantile], rule_ms: float) -> str:
 
 
 def _x(ms: float) -> float:
-    share = math.log(max(ms, FEWEST_MS) / FEWEST_MS) / math.log(MOST_MS / FEWEST_MS)
+    share = math.log(max(ms, LEAST_MS) / LEAST_MS) / math.log(MOST_MS / LEAST_MS)
     return RADIUS + min(share, 1.0) * (DRAWN_WIDTH - 2 * RADIUS)

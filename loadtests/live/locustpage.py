@@ -13,7 +13,7 @@ from flask import Response, jsonify, request
 from loadtests.errors import UsageError
 
 TAB = {"title": "Verdict", "key": "verdict"}
-# Locust draws the tab, but only with tables that it polls while a test runs: the text is added by script.
+# Locust draws the tab, but fills it only with tables that it polls while a test runs. A script adds the text.
 SCRIPT = """\
 <style>
 #verdict { position: fixed; inset: 8rem 2rem 4rem; overflow: auto; padding: 1rem;

@@ -1,4 +1,4 @@
-"""Metrics of a running load for Prometheus, through its official client, at an address of this machine."""
+"""Metrics of a running load for Prometheus, served by its official client to this machine only."""
 
 from bisect import insort
 from functools import partial
@@ -51,7 +51,7 @@ class Metrics:
         self._users = gauge("users", "Users that Locust runs now.")
         self._lag = gauge("generator_lag_seconds", "How late the load generator was, at most.")
         self.begin(rule_ms)
-        listen(METRICS_HOST, port, "--prometheus").close()  # which says it if the port is in use
+        listen(METRICS_HOST, port, "--prometheus").close()  # its error names who uses the port
         start_http_server(port, addr=METRICS_HOST, registry=registry)
 
     def begin(self, rule_ms: float) -> None:
@@ -69,7 +69,7 @@ class Metrics:
                 self._durations.labels(request.group).observe(request.ms / 1000)
 
     def show(self, live: Live) -> None:
-        """Take over the figures of all processes."""
+        """Show the figures of all processes."""
         self._users.set(live.users)
         self._lag.set(live.lag_ms / 1000)
         for group, count in live.counts().items():

@@ -165,7 +165,7 @@ class LocustProcess:
             self.watching = gevent.spawn(self.watch)
 
     def watch(self) -> None:
-        """Tell of this process's requests, and look at those of all, while a test runs."""
+        """While a test runs, report this process's requests, and look at those of all."""
         while True:
             gevent.sleep(TELLING_SECONDS)
             if self.teller:
@@ -174,21 +174,21 @@ class LocustProcess:
                 self.look(self.live)
 
     def tell(self, told: Told) -> None:
-        """Send the news to the master, or take them if this process judges."""
+        """Send the news to the master, or take it in if this process judges."""
         if isinstance(self.runner, WorkerRunner):
             self.runner.send_message(NEWS, {"told": told})
         else:
             self.take(told)
 
     def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
-        """Take in a process's news, whose clock started `later` seconds after that of the load."""
+        """Take in the news of a process whose clock started `later` seconds after the load's."""
         if self.metrics:
             self.metrics.take(told)
         if self.live and told.until < math.inf:
             self.live.take(told, process, later)
 
     def look(self, live: Live) -> None:
-        """Look at the figures of all processes, and end the load if it is decided and asked for."""
+        """Look at the figures of all processes; end the load or its step if that is due."""
         stages = self.steps.stages(self.started_at, time.time() - self.started_at) if self.steps else []
         live.advance([stage.start_s for stage in stages] or [0.0])
         if self.metrics:

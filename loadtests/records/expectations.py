@@ -28,7 +28,7 @@ EXAMPLES: dict[Metric, str] = {
     "failed": "all failed < 1%",
     "rate": "all rate > 50/s",
 }
-UNITS: dict[Metric, dict[str, Fraction]] = {  # what one of each is in ms, as a share, a second
+UNITS: dict[Metric, dict[str, Fraction]] = {  # one of each: in ms, as a share, or a second
     "percentile": {"ms": Fraction(1), "s": Fraction(1000)},
     "mean": {"ms": Fraction(1), "s": Fraction(1000)},
     "over": {"%": Fraction("0.01")},
@@ -39,7 +39,7 @@ UNITS: dict[Metric, dict[str, Fraction]] = {  # what one of each is in ms, as a 
 
 @dataclass(frozen=True)
 class Expectation:
-    """One expectation, taken apart. `limit`: in ms, as a share from 0 to 1, or a second.
+    """One expectation, parsed. `limit`: in ms, as a share from 0 to 1, or a second.
 
     It concerns a `group`, or requests of a `name`, or all requests if both are None.
     """
@@ -54,7 +54,7 @@ class Expectation:
 
 
 def expectation(text: str) -> Expectation:
-    """Take an expectation apart. Raises UsageError, which says where it is wrong, with an example."""
+    """Parse an expectation. Raises UsageError, which says where it is wrong, with an example."""
     text = " ".join(text.split())
     parts = re.fullmatch(r"(.*?)\s*([<>]=?)\s*([^<>]*)", text)
     if not parts:
@@ -81,7 +81,7 @@ def expectation(text: str) -> Expectation:
 
 
 def _requests(text: str, who: str) -> tuple[str | None, str | None]:
-    """The group and the name that `who` says, one of them at most."""
+    """The group and the name in `who`, at most one of them; neither means all requests."""
     if not who:
         raise _wrong(text, "", "does not say which requests: begin with a group, a name in quotes, or all")
     if who[0] not in "\"'":

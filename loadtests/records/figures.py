@@ -15,7 +15,6 @@ Group = Literal["submit", "browse", "content"]
 LatencyKey = Literal["p50_ms", "p95_ms", "p99_ms", "max_ms", "mean_ms"]
 FigureKey = Literal["p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over"]  # those with an interval
 
-GROUPS: tuple[Group, ...] = ("submit", "browse", "content")
 FIGURES: tuple[FigureKey, ...] = ("p50_ms", "p95_ms", "p99_ms", "mean_ms", "share_over")
 
 

@@ -14,7 +14,7 @@ from loadtests.errors import LoadTestError
 from loadtests.records.rows import HEADER, Row
 
 ENDING = ".parquet"
-MAGIC = b"PAR1"  # at its beginning and its end
+MAGIC = b"PAR1"  # at a file's beginning and end
 ABOUT = "500ms/recording"  # the key of the metadata
 TYPES = {
     **dict.fromkeys(("user", "status"), "int64"),
@@ -30,7 +30,7 @@ def installed() -> bool:
 
 
 def write_parquet_file(path: Path, rows: Sequence[Row], about: bytes) -> None:
-    """Write rows, and what else there is to say about them. Raises LoadTestError without the package."""
+    """Write rows, with `about` as the metadata. Raises LoadTestError without the package."""
     _check()
     from arro3.core import Array, DataType, Table
     from arro3.io import write_parquet
@@ -47,14 +47,14 @@ def write_parquet_file(path: Path, rows: Sequence[Row], about: bytes) -> None:
 
 
 def read_parquet_file(path: Path) -> tuple[list[Row], bytes]:
-    """The rows, and what else was said about them; empty if nothing. Raises LoadTestError."""
+    """The rows, and what was written `about` them, if anything. Raises LoadTestError."""
     _check()
     from arro3.io import read_parquet
 
     content = path.read_bytes()
     try:
         if not (content.startswith(MAGIC) and content.endswith(MAGIC) and len(content) > 3 * len(MAGIC)):
-            raise ValueError("it is cut short, or something else")
+            raise ValueError("it is cut short, or of another kind")
         table = read_parquet(io.BytesIO(content)).read_all()
         columns = [table.column(name).to_pylist() for name in HEADER]
     except (KeyboardInterrupt, SystemExit):

@@ -57,7 +57,7 @@ def open_figure(results: Results) -> Figure:
         left = inches(figure, 0.95, 4.95, 4.3, 3.6)
         left.set_title("POST /feeds, from the intended start", weight="bold")
         right = inches(figure, 7.8, 4.95, 4.3, 3.6)
-        right.set_title("the same from the sending (naive)", weight="bold")
+        right.set_title("the same from sending (naive)", weight="bold")
         for axes, series in ((left, corrected), (right, naive)):
             latency_axis(axes, axes.yaxis, heights)
             load_axis(axes, map(load_of, shown), "open")

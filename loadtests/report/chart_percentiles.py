@@ -151,14 +151,14 @@ def spectrum_figure(
 ) -> Figure:
     """Every percentile of each series, to the largest latency; with its 95 % interval. Both axes logarithmic.
 
-    A line is dotted where it is a lower bound. `naive` adds dashed lines of the latencies from the sending.
+    A line is dotted where it is a lower bound. `naive` adds dashed lines of the latencies from sending.
     """
     known = [samples_of(in_window(each.rows, *each.window), each.ended) for each in series]
     lines = [list(spectrum(samples)) for samples in known]
     most = max([1000.0, *(samples.count for samples in known)])
     with house_style():
         figure = Figure(figsize=(14, 6.2))
-        said = "; dashed: from the sending (naive)" if naive else ""
+        said = "; dashed: from sending (naive)" if naive else ""
         head(figure, title, f"of answered requests; shaded: 95 % interval; dotted: at least{said}")
         axes = inches(figure, 0.95, 0.75, 9.3, 4.2)
         latency_axis(axes, axes.yaxis, [ms for line in lines for _, ms, _ in line])

@@ -55,7 +55,7 @@ def pictures(results: Results, folder: Path) -> dict[str, Picture]:
     if usual(results, "open"):
         found["open"] = Picture(
             open_figure(results),
-            "Open load: latency from the intended start beside that from the sending, against the rate",
+            "Open load: latency from the intended start beside that from sending, against the rate",
         )
     if (step := queue_step(results)) and step["timeline"]:
         found["queue"] = Picture(

@@ -1,4 +1,4 @@
-"""One measurement at a time: two on one machine would falsify each other."""
+"""One measurement at a time: two on one machine would disturb each other."""
 
 import contextlib
 import fcntl
@@ -18,8 +18,8 @@ BESIDE = "LOADTESTS_BESIDE"
 def alone(command: str) -> Iterator[None]:
     """Let no other measurement of this user begin before the end of the block.
 
-    The lock ends with the process, however that ends. Raises UsageError if another process holds it. If the
-    variable LOADTESTS_BESIDE is set, the lock is left alone.
+    A lock, which ends with the process, however that ends. Raises UsageError if another process holds it. If
+    the variable LOADTESTS_BESIDE is set, there is no lock.
     """
     if os.environ.get(BESIDE):
         yield
@@ -32,8 +32,8 @@ def alone(command: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"another measurement runs on this machine ({file.read() or 'just begun'}): both would be"
-                f" disturbed. Wait for its end, or stop it; {BESIDE}=1 measures beside it all the same"
+                f"another measurement is running on this machine ({file.read() or 'just begun'}): they would"
+                f" disturb each other. Wait for its end, or stop it; {BESIDE}=1 measures beside it anyway"
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()}, {command}, since {datetime.now():%H:%M:%S}")
