@@ -55,7 +55,7 @@ def test_beforehand_it_is_said_what_a_run_will_do_and_how_long_it_takes() -> Non
     """Without a search, its steps; with one, also how many more there may be."""
     assert foretold(Plan(users=(1, 100))) == "4 steps, 2 min."
     assert foretold(Plan(search=True)) == (
-        "8 steps, 3 min. Then an app that still keeps the rule gets more users, up to 2000, until it breaks"
+        "8 steps, 4 min. Then an app that still keeps the rule gets more users, up to 2000, until it breaks"
         " it or this machine can do no more: at most 10 more steps, 6 min, for each."
     )
 

@@ -52,7 +52,8 @@ def table(page: BeautifulSoup, name: str) -> list[list[str]]:
     """The cells of a table, row by row, without its headings."""
     found = page.find(attrs={"aria-label": f"Table of {name}"})
     lines = [
-        [" ".join(cell.get_text().split()) for cell in line.find_all("td")] for line in found.tbody.find_all("tr")
+        [" ".join(cell.get_text().split()) for cell in line.find_all("td")]
+        for line in found.select("tbody tr")
     ]
     return [line for line in lines if line]
 

@@ -9,7 +9,7 @@ from loadtests.live.figures import RECENT_SECONDS, Figures, LiveGroup, Quantile,
 from loadtests.wording import counted, duration, percent
 
 DRAWN_WIDTH, DRAWN_HEIGHT, RADIUS = 240, 18, 5
-LEAST_MS, MOST_MS = 1.0, 10_000.0  # the ends of the drawing's logarithmic scale
+AXIS_FROM_MS, MOST_MS = 1.0, 10_000.0  # the ends of the drawing's logarithmic scale
 LIVE_COLUMNS = ("requests", "p50", "p95", "p99")
 
 
@@ -19,7 +19,7 @@ def live_table(view: View, rule_ms: float, most_over: float) -> str:
     seconds = f"last {RECENT_SECONDS:g} s"
     columns = [*LIVE_COLUMNS, f"&gt;{rule}"]
     heads = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    scale = f"from {duration(LEAST_MS)} to {duration(MOST_MS)}; the red line is at {rule}"
+    scale = f"from {duration(AXIS_FROM_MS)} to {duration(MOST_MS)}; the red line is at {rule}"
     rows = "".join(_row(group, rule_ms, most_over) for group in view.groups)
     waiting = "" if view.groups else "<p>No request is old enough to count yet.</p>"
     if view.silent:
@@ -76,5 +76,5 @@ def _drawing(quantiles: Sequence[Quantile], rule_ms: float) -> str:
 
 
 def _x(ms: float) -> float:
-    share = math.log(max(ms, LEAST_MS) / LEAST_MS) / math.log(MOST_MS / LEAST_MS)
+    share = math.log(max(ms, AXIS_FROM_MS) / AXIS_FROM_MS) / math.log(MOST_MS / AXIS_FROM_MS)
     return RADIUS + min(share, 1.0) * (DRAWN_WIDTH - 2 * RADIUS)
