@@ -33,27 +33,26 @@ MEASUREMENTS = ("bench", "floor", "queue")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status. A command's modules are imported only when it is called."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
-        return Status.KEPT if arguments else Status.USAGE
-    command, *rest = arguments
-    if command not in COMMANDS:
-        print(f"loadtests: there is no command {command!r}\n\n{_usage()}", file=sys.stderr)
-        return Status.USAGE
-    status = _call(command, rest)
+    status = _call(list(sys.argv[1:] if argv is None else argv))
     try:
         sys.stdout.flush()
     except OSError as error:
         # It is not tried again when Python ends, which would change the exit status.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"loadtests {command}: its output can't be written: {error.strerror}", file=sys.stderr)
+        print(f"loadtests: the output can't be written: {error.strerror}", file=sys.stderr)
         return Status.USAGE
     return status
 
 
-def _call(command: str, options: Sequence[str]) -> int:
+def _call(arguments: Sequence[str]) -> int:
     """The exit status of a command. What it raises is said in a sentence."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return Status.KEPT if arguments else Status.USAGE
+    command, *options = arguments
+    if command not in COMMANDS:
+        print(f"loadtests: there is no command {command!r}\n\n{_usage()}", file=sys.stderr)
+        return Status.USAGE
     measures = command in MEASUREMENTS and not {"-h", "--help"} & set(options)
     try:
         with alone(command) if measures else contextlib.nullcontext():
