@@ -26,7 +26,7 @@ help:  ## print this list
 # ---- look ------------------------------------------------------------------------------------------------
 
 .PHONY: bench
-bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes to reports/ (5 to 8 minutes)
+bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes to reports/ (8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full

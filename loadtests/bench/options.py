@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m loadtests bench",
         description=(
             "Measure both feed readers with more and more users, until each breaks the\n"
-            "500 ms rule or this machine can do no more. Takes 5 to 8 minutes."
+            "500 ms rule or this machine can do no more. Takes about 8 minutes."
         ),
         epilog=(
             "N,N stands for several numbers. The verdict is on the queued reader, or the\n"
