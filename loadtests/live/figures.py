@@ -166,7 +166,7 @@ class Live:
 
     def advance(self, starts: Sequence[float] = (0.0,)) -> None:
         """Count the requests that every process's news covers; `starts`: when the stages so far began."""
-        known = [told.until + later for told, later in filter(None, self._told.values())]
+        known = [told.until + later for told, later in self._news()]
         if len(known) < len(self._told):
             return
         # Between two times that a file of rows can hold, so that a later judgement counts the same requests.
@@ -188,10 +188,10 @@ class Live:
                 held.append(request)
         self._held = held
         for group, requests in counted.items():
-            judged = [each for each in requests if each.due >= self.start]
-            self._whole[group].add(batch(judged))
-            self._sent_late += [each.late_ms for each in judged if each.late_ms > 0]
             fresh = batch(requests)
+            judged = [each for each in requests if each.due >= self.start]
+            self._whole[group].add(fresh if len(judged) == len(requests) else batch(judged))
+            self._sent_late += [each.late_ms for each in judged if each.late_ms > 0]
             self._recent[group].add(fresh)
             self._expiring.append((until, group, fresh))
         while self._expiring and self._expiring[0][0] <= until - RECENT_SECONDS:
@@ -231,24 +231,28 @@ class Live:
     @property
     def users(self) -> int:
         """How many users all processes run."""
-        return sum(told.users for told, _ in filter(None, self._told.values()))
+        return sum(told.users for told, _ in self._news())
 
     @property
     def lag_ms(self) -> float:
         """The largest lag in the processes' latest news."""
-        return max((lag.ms for told, _ in filter(None, self._told.values()) for lag in told.lag), default=0.0)
+        return max((lag.ms for told, _ in self._news() for lag in told.lag), default=0.0)
 
     def sent_late_ms(self) -> float:
         """How late open load's visits were sent, in ms, as in judging/fitness.py."""
         late = self._sent_late + [each.late_ms for each in self._waiting(self.start) if each.late_ms > 0]
         return nearest_rank(late, 99) if late else 0.0
 
+    def _news(self) -> Iterator[tuple[Told, float]]:
+        """The latest news of each process that has some, and how much later its clock started."""
+        return filter(None, self._told.values())
+
     def _visits(self) -> set[str]:
-        return {group for told, _ in filter(None, self._told.values()) for group in told.visits}
+        return {group for told, _ in self._news() for group in told.visits}
 
     def _waiting(self, start: float) -> Iterator[Request]:
         """The requests due from `start` on that still wait and are over the rule."""
-        for told, later in filter(None, self._told.values()):
+        for told, later in self._news():
             for each in told.late:
                 if start <= each.due + later < self.until:
                     yield each
