@@ -30,7 +30,7 @@ import jobqueue
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
 from jobqueue.retry import backoff
-from jobqueue.schema import jobs, workers
+from jobqueue.schema import tables
 from jobqueue.tools.cli import COMMAND_MODULES
 
 ROOT = NOTEBOOKS.parent
@@ -186,7 +186,7 @@ def test_the_waits_between_attempts_are_those_of_the_code() -> None:
         assert since == str(sum(map(backoff, range(1, int(attempt) + 1)), timedelta()))
 
 
-@pytest.mark.parametrize("table", [jobs, workers], ids=["jobs", "job_workers"])
+@pytest.mark.parametrize("table", [tables().jobs, tables().workers], ids=["jobs", "job_workers"])
 def test_every_column_is_described(table: Any) -> None:
     """The columns come in the order of the table."""
     found = rows(PAGES["table"], f"| column of `{table.name}` | meaning |", r"^\| `(\w+)` \| .+ \|$")
