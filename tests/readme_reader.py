@@ -64,7 +64,7 @@ def shows(expected: str, printed: str) -> bool:
 
 
 class Reader:
-    """Follows blocks one after another, in a folder."""
+    """Follows the blocks of a page, in a folder."""
 
     def __init__(self, folder: Path, database: str):
         self.folder = folder
@@ -75,7 +75,6 @@ class Reader:
             "PYTHONDONTWRITEBYTECODE": "1",  # so that a rewritten file is read anew
             "COLUMNS": "80",
         }
-        self.ending = ""  # put at the end of each file that is written
         self._database = database
         self._console: subprocess.Popen[str] | None = None
 
@@ -88,7 +87,7 @@ class Reader:
         """Write a file."""
         named = re.match(r"# (\w+\.py)\n", text)
         assert named, f"a python block begins with its file's name: {text[:60]!r}"
-        (self.folder / named[1]).write_text(text + self.ending)
+        (self.folder / named[1]).write_text(text)
 
     def type(self, text: str) -> None:
         """Type statements into the Python console, and compare their output."""

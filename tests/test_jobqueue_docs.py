@@ -40,6 +40,7 @@ PAGES = {"README": README} | {path.stem: path.read_text() for path in sorted(DOC
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXECUTED = {"python", "pycon", "console", "ini"}
 ELSEWHERE = {"--one-shot"}  # an option of another program
+ON_BOTH = {"flask", "fastapi", "django", "alembic"}  # and all recipes
 ON_POSTGRESQL = {"several-machines"}
 ON = {False: "SQLite", True: "PostgreSQL"}
 
@@ -55,11 +56,14 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-# What is followed from beginning to end: a page, on one database; each recipe alone, on both.
-WALKS = [(page, page in ON_POSTGRESQL, blocks(text)) for page, text in PAGES.items() if page != "recipes"] + [
-    (f"recipe {number}", postgresql, blocks(text))
-    for number, text in enumerate(re.split(r"(?m)^## ", PAGES["recipes"]))
+# What is followed from beginning to end: each page, and each of the recipes.
+PARTS = {page: blocks(text) for page, text in PAGES.items() if page != "recipes"}
+RECIPES = {text.partition("\n")[0]: blocks(text) for text in re.split(r"(?m)^## ", PAGES["recipes"])}
+WALKS = [
+    (part, postgresql)
+    for part, code in (PARTS | RECIPES).items()
     for postgresql in (False, True)
+    if code and (part in ON_BOTH | set(RECIPES) or (part in ON_POSTGRESQL) == postgresql)
 ]
 
 
@@ -69,28 +73,26 @@ def ends(tmp_path: Path) -> Iterator[dict[str, str]]:
     pipe = tmp_path / "test_runs"
     os.mkfifo(pipe)
     ours = os.open(pipe, os.O_RDWR)
-    yield {PIPE_VARIABLE: str(pipe), "PYTHONPATH": str(Path(__file__).parent)}
+    (tmp_path / "sitecustomize.py").write_text("import ends_with_its_test\n")
+    yield {PIPE_VARIABLE: str(pipe), "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parent}"}
     os.close(ours)
 
 
 @pytest.mark.live
 @pytest.mark.parametrize(
-    ("postgresql", "code"),
-    [pytest.param(on, code, id=f"{name}, {ON[on]}") for name, on, code in WALKS if code],
+    ("part", "postgresql"), WALKS, ids=lambda value: value if isinstance(value, str) else ON[value]
 )
 def test_a_page_does_what_it_says(
-    postgresql: bool, code: list[Block], tmp_path: Path, request: pytest.FixtureRequest, ends: dict[str, str]
+    part: str, postgresql: bool, tmp_path: Path, request: pytest.FixtureRequest, ends: dict[str, str]
 ) -> None:
     """All of its blocks are executed, in order."""
     folder = tmp_path / "reader"
     folder.mkdir()
     url = request.getfixturevalue("durable_database") if postgresql else f"sqlite:///{folder}/jobs.db"
     reader = Reader(folder, url)
-    if any("$ jobqueue start" in block.text for block in code):
-        reader.environment |= ends
-        reader.ending = "\n\nimport ends_with_its_test  # noqa\n"
+    reader.environment |= ends
     try:
-        for block in code:
+        for block in (PARTS | RECIPES)[part]:
             reader.go_through(block)
     finally:
         reader.close()
@@ -125,8 +127,9 @@ def test_the_reference_has_every_public_name() -> None:
 def test_every_block_is_executed(page: str) -> None:
     """Only two kinds are not: install commands, which are tested elsewhere, and another library's Ruby."""
     fences = re.findall(r"^ *```(.*)$", PAGES[page], re.MULTILINE)
-    also = {"README": {"sh"}, "delayed-job": {"ruby"}, "index": {"{include} ../README.md", "{toctree}"}}
-    assert set(fences[::2]) <= EXECUTED | also.get(page, set())
+    also = {"delayed-job": {"ruby"}, "index": {"{include} ../README.md", "{toctree}"}}
+    installing = {"sh"} if page in ON_BOTH | {"README"} else set()
+    assert set(fences[::2]) <= EXECUTED | installing | also.get(page, set())
     assert set(fences[1::2]) <= {""}
 
 
