@@ -95,7 +95,7 @@ def test_every_block_is_of_a_language_that_is_executed() -> None:
 
 
 def test_the_extras_are_those_of_the_project() -> None:
-    """The commands themselves are tested in tests/test_jobqueue_installed.py."""
+    """What is installed is tested in tests/test_jobqueue_installed.py."""
     [block] = SECTIONS["install"]
     commands = [line.partition("  #")[0].strip() for line in block.text.splitlines()]
     assert commands[0] == "pip install ./jobqueue"

@@ -1,5 +1,5 @@
-"""setuptools, building aside: the sources may be read-only, no second copy of them is left in this folder,
-and a file deleted since the last build is not in the wheel.
+"""The build backend: setuptools, but in a temporary folder. So the sources may be read-only, no second copy
+of them is left beside them, and the wheel has no files that were deleted after an earlier build.
 """
 
 import os
