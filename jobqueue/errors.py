@@ -1,5 +1,19 @@
 """The queue's exceptions. They share a base class; each docstring is the default message."""
 
+from datetime import timedelta
+
+LONGEST_WAIT = timedelta(days=36_525)
+
+
+def as_wait(wait: timedelta | float) -> timedelta:
+    """A wait in seconds, or as a timedelta. Raises TypeError or ValueError."""
+    if isinstance(wait, bool) or not isinstance(wait, timedelta | int | float):
+        raise TypeError(f"a wait is a number of seconds or a timedelta, not {wait!r}")
+    seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
+    if not 0 <= seconds <= LONGEST_WAIT.total_seconds():  # false for NaN, too
+        raise ValueError(f"a wait is between 0 seconds and a hundred years, not {wait!r}")
+    return timedelta(seconds=seconds)
+
 
 class JobQueueError(Exception):
     """Something is wrong with the job queue."""

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session, scoped_session
 from jobqueue import inline, inserting
 from jobqueue.database import open_engine, writer
 from jobqueue.direct import Spares, Transaction
-from jobqueue.handlers import Performable, dump, hook
+from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.migrating import migrate
-from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, Job, in_utc
+from jobqueue.options import DEFAULTS, checked, moment
+from jobqueue.schema import Job
 
 LEASE = timedelta(seconds=30)
 Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
@@ -57,10 +57,10 @@ class Queue:
         job: Performable,
         *,
         session: Callers | None = None,
-        priority: int = 0,
+        priority: int | None = None,
         run_at: datetime | timedelta | None = None,
-        queue: str = DEFAULT_QUEUE,
-        max_attempts: int = MAX_ATTEMPTS,
+        queue: str | None = None,
+        max_attempts: int | None = None,
         max_run_time: float | None = None,
         unique_key: str | None = None,
         if_queued: Literal["refuse", "keep"] = "refuse",
@@ -80,9 +80,18 @@ class Queue:
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
-        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        now = moment("now", now or datetime.now(UTC))
+        options = {
+            "priority": priority,
+            "run_at": run_at,
+            "queue": queue,
+            "max_attempts": max_attempts,
+            "max_run_time": max_run_time,
+            "unique_key": unique_key,
+        }
+        given = checked(options, now)
         _flush(session)
-        row = _filled(job, {**row, "unique_key": unique_key})
+        row = _row(job, given, now)
         if self.inline:
             return inline.perform(row, self.writer, session)
         with self._transaction(session) as transaction:
@@ -95,10 +104,10 @@ class Queue:
         jobs: Iterable[Performable],
         *,
         session: Callers | None = None,
-        priority: int = 0,
+        priority: int | None = None,
         run_at: datetime | timedelta | None = None,
-        queue: str = DEFAULT_QUEUE,
-        max_attempts: int = MAX_ATTEMPTS,
+        queue: str | None = None,
+        max_attempts: int | None = None,
         max_run_time: float | None = None,
         now: datetime | None = None,
     ) -> int:
@@ -106,9 +115,17 @@ class Queue:
 
         Jobs of equal priority run in the order given.
         """
-        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        now = moment("now", now or datetime.now(UTC))
+        options = {
+            "priority": priority,
+            "run_at": run_at,
+            "queue": queue,
+            "max_attempts": max_attempts,
+            "max_run_time": max_run_time,
+        }
+        given = checked(options, now)
         _flush(session)
-        rows = [_filled(job, row) for job in jobs]
+        rows = [_row(job, given, now) for job in jobs]
         if self.inline:
             for row in rows:
                 inline.perform(row, self.writer, session)
@@ -149,42 +166,6 @@ class Queue:
         self.engine.dispose()
 
 
-def _row(
-    priority: int,
-    run_at: datetime | timedelta | None,
-    queue: str,
-    max_attempts: int,
-    max_run_time: float | None,
-    now: datetime | None,
-) -> dict[str, Any]:
-    """The columns of a new job, except for its handler. Raises TypeError or ValueError."""
-    for name, value in (("priority", priority), ("max_attempts", max_attempts)):
-        if type(value) is not int:
-            raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if type(queue) is not str:
-        raise TypeError(f"queue must be a queue's name, not {queue!r}")
-    if not isinstance(run_at, datetime | timedelta | None):
-        raise TypeError(
-            f"run_at must be a datetime with a time zone, or a timedelta from now, not {run_at!r}"
-        )
-    if max_attempts < 1:
-        raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
-    if max_run_time is not None and not max_run_time > 0:  # "not >" refuses NaN, too
-        raise ValueError(f"max_run_time must be more than 0 seconds, not {max_run_time}")
-    now = in_utc(now or datetime.now(UTC))
-    return {
-        "priority": priority,
-        "attempts": 0,
-        "run_at": now + run_at if isinstance(run_at, timedelta) else in_utc(run_at or now),
-        "queue": queue,
-        "max_attempts": max_attempts,
-        "max_run_time": max_run_time,
-        "unique_key": None,
-        "created_at": now,
-        "updated_at": now,
-    }
-
-
 def _flush(session: Callers | None) -> None:
     if session is not None and not isinstance(session, Connection):
         session.flush()  # gives a new mapped object its primary key
@@ -194,11 +175,22 @@ def _without_handler(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "handler"}
 
 
-def _filled(job: Performable, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the job's handler, and with the changes made by its enqueue() hook."""
-    row = {**row, "handler": dump(job)}
+def _row(job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns of a new job. enqueue()'s options win over its class's settings, these over the defaults;
+    its enqueue() hook has the last word, and None there means the default. Raises as enqueue() does.
+    """
+    blank = {**DEFAULTS, "attempts": 0, "run_at": now, "created_at": now, "updated_at": now}
+    row = {**blank, **registered(job).settings.columns, **options, "handler": dump(job)}
     if enqueue := hook(job, "enqueue"):
         record = Job(**row)
         enqueue(record)
-        row = {name: getattr(record, name) for name in row}
+        changed = {name: value for name, value in vars(record).items() if row.get(name) != value}
+        del changed["_sa_instance_state"]
+        if unknown := changed.keys() - DEFAULTS.keys():
+            raise ValueError(
+                f"{type(job).__name__}.enqueue() sets {', '.join(sorted(unknown))} of the row,"
+                f" which only has a say in {', '.join(DEFAULTS)}"
+            )
+        row |= {name: blank[name] for name in changed} | checked(changed, now)
+        row["handler"] = dump(job)  # it may have changed the object, too
     return row
