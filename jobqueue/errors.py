@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-LONGEST_WAIT = timedelta(days=36_525)
+A_CENTURY = timedelta(days=36_525)
 
 
 def as_wait(wait: timedelta | float) -> timedelta:
@@ -10,7 +10,7 @@ def as_wait(wait: timedelta | float) -> timedelta:
     if isinstance(wait, bool) or not isinstance(wait, timedelta | int | float):
         raise TypeError(f"a wait is a number of seconds or a timedelta, not {wait!r}")
     seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
-    if not 0 <= seconds <= LONGEST_WAIT.total_seconds():  # false for NaN, too
+    if not 0 <= seconds <= A_CENTURY.total_seconds():  # false for NaN, too
         raise ValueError(f"a wait is between 0 seconds and a hundred years, not {wait!r}")
     return timedelta(seconds=seconds)
 

@@ -9,16 +9,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
-from jobqueue.errors import HandlerError, NotAJob, NotSerializable
-from jobqueue.options import Exceptions, Options, Settings, Waits, checked, settings
-from jobqueue.payloads import arguments_of, as_json, key_of, load_key
+from jobqueue.errors import HandlerError, NotAJob
+from jobqueue.options import Exceptions, Options, RetryOn, Settings, checked, settings
+from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of
 
 T = TypeVar("T")
 # What is raised by a payload that other code, or another program, has written.
@@ -40,7 +39,7 @@ HOOKS = {
     "error": ("job", "exception"),  # after each attempt that failed
     "failure": ("job",),  # after the last attempt, if that failed too
     "after": ("job",),  # after each attempt
-    "reschedule_at": ("attempts", "now"),  # returns when to run again, after an attempt that failed
+    "reschedule_at": ("attempts", "now"),  # when to run again: an aware datetime
 }
 
 
@@ -59,17 +58,20 @@ class JobClass:
 
     name: str
     cls: type[Any]
-    mapped: bool  # stored as its primary key, and loaded from the database
     takes_session: bool
     hooks: frozenset[str]  # those of HOOKS that it has
     settings: Settings
 
+    # Read only when the first job is queued, since @dataclass or SQLAlchemy's @mapped may stand above @job.
+    @cached_property
+    def mapped(self) -> bool:
+        """Whether it is stored as its primary key, and loaded from the database."""
+        return isinstance(sa.inspect(self.cls, raiseerr=False), Mapper)
+
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the constructor's arguments. Read only when the first job is queued, since @dataclass
-        may stand above @job. Raises NotSerializable.
-        """
-        return _parameters(self.cls)
+        """The names of the constructor's arguments. Raises NotSerializable."""
+        return parameters_of(self.cls)
 
     def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
         """The object that the row's body describes. Raises HandlerError if the body doesn't fit the class, or
@@ -111,7 +113,7 @@ def job(
     priority: int | None = None,
     max_attempts: int | None = None,
     max_run_time: float | None = None,
-    retry_on: Waits = MappingProxyType({}),
+    retry_on: RetryOn | None = None,
     discard_on: Exceptions = (),
     destroy_failed: bool = False,
 ) -> Any:
@@ -132,9 +134,9 @@ def job(
     """
     if cls is not None and not isinstance(cls, type):
         raise NotAJob(f'@job takes a class, not {cls!r}: write @job, @job(name="...") or job(Feed)')
-    checked({"name": name})
+    checked(name=name)
     said = settings(
-        retry_on,
+        retry_on or {},
         discard_on,
         destroy_failed,
         queue=queue,
@@ -144,7 +146,7 @@ def job(
     )
 
     def register(cls: type[T]) -> type[T]:
-        return _register(cls, name or cls.__name__, said)
+        return _register(cls, cls.__name__ if name is None else name, said)
 
     return register if cls is None else register(cls)
 
@@ -212,7 +214,6 @@ def _described(cls: type[Any], name: str, said: Settings) -> JobClass:
     return JobClass(
         name=name,
         cls=cls,
-        mapped=isinstance(sa.inspect(cls, raiseerr=False), Mapper),
         takes_session="session" in inspect.signature(cls.perform).parameters,
         hooks=_hooks(cls),
         settings=said,
@@ -231,19 +232,6 @@ def _inherited(cls: type[Any]) -> JobClass | None:
             _by_class[cls] = replace(_described(cls, known.name, known.settings), cls=known.cls)
             return _by_class[cls]
     return None
-
-
-def _parameters(cls: type[Any]) -> tuple[str, ...]:
-    """The names of the constructor's arguments, which are also the object's attributes."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = inspect.signature(cls).parameters.values()
-    for parameter in parameters:
-        if parameter.kind not in named:
-            raise NotSerializable(
-                f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which is not a named"
-                " argument; let it take each argument by name"
-            )
-    return tuple(parameter.name for parameter in parameters)
 
 
 def _hooks(cls: type[Any]) -> frozenset[str]:

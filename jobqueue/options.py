@@ -11,7 +11,7 @@ from jobqueue.retry import MAX_ATTEMPTS
 from jobqueue.schema import DEFAULT_QUEUE, in_utc
 
 Exceptions = Sequence[type[BaseException]]
-Waits = Mapping[type[BaseException], timedelta | float | None]
+RetryOn = Mapping[type[BaseException], timedelta | float | None]
 
 DEFAULTS = {
     "priority": 0,
@@ -27,12 +27,12 @@ MOST_BYTES = 2_000  # PostgreSQL can't index texts much longer than this
 
 def _is_storable(text: str) -> bool:
     try:
-        return "\0" not in text and 0 < len(text.encode()) <= MOST_BYTES
+        return "\0" not in text and len(text.encode()) <= MOST_BYTES
     except UnicodeEncodeError:  # a lone surrogate
         return False
 
 
-STORABLE = (_is_storable, f"1 to {MOST_BYTES} bytes of text, without NUL or lone surrogates")
+STORABLE = (_is_storable, f"at most {MOST_BYTES} bytes of text, without NUL or lone surrogates")
 # For each option: its types, in words; which values can be stored, in words.
 RULES: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool], str]] = {
     "name": ((str,), "a string", *STORABLE),
@@ -58,7 +58,7 @@ class Options(TypedDict, total=False):
     priority: int
     max_attempts: int
     max_run_time: float
-    retry_on: Waits
+    retry_on: RetryOn
     discard_on: Exceptions
     destroy_failed: bool
 
@@ -73,7 +73,7 @@ class Settings:
     destroy_failed: bool  # a job that failed for good is deleted
 
 
-def settings(retry_on: Waits, discard_on: Exceptions, destroy_failed: bool, **columns: Any) -> Settings:
+def settings(retry_on: RetryOn, discard_on: Exceptions, destroy_failed: bool, **columns: Any) -> Settings:
     """The arguments of @job, checked. Raises TypeError or ValueError."""
     if not isinstance(retry_on, Mapping):
         raise TypeError(f"retry_on must be like {{TimeoutError: timedelta(minutes=5)}}, not {retry_on!r}")
@@ -85,12 +85,12 @@ def settings(retry_on: Waits, discard_on: Exceptions, destroy_failed: bool, **co
                 raise TypeError(f"{name} must name classes of exceptions, not {kind!r}")
             if kind in retry_on and kind in discard_on:
                 raise ValueError(f"retry_on and discard_on both name {kind.__name__}: choose one")
-    checked({"destroy_failed": destroy_failed})
+    checked(destroy_failed=destroy_failed)
     waits = {kind: None if wait is None else as_wait(wait) for kind, wait in retry_on.items()}
-    return Settings(checked(columns), waits, tuple(discard_on), destroy_failed)
+    return Settings(checked(**columns), waits, tuple(discard_on), destroy_failed)
 
 
-def checked(options: Mapping[str, Any], now: datetime | None = None) -> dict[str, Any]:
+def checked(now: datetime | None = None, /, **options: Any) -> dict[str, Any]:
     """Those of the options that are given (not None), as a row has them. Raises TypeError or ValueError."""
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():

@@ -2,6 +2,7 @@
 too, or is refused when it is enqueued.
 """
 
+import inspect
 import json
 import reprlib
 from collections.abc import Callable, Sequence
@@ -30,7 +31,26 @@ FORMS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     UUID: (str, UUID),
     bytes: (bytes.hex, bytes.fromhex),
 }
+PLAIN = {str, int, bool, type(None)}
 FROM_TEXT = {kind.__name__: from_text for kind, (_, from_text) in FORMS.items()}
+
+
+def parameters_of(cls: type[Any]) -> tuple[str, ...]:
+    """The names of the constructor's arguments, which are also the object's attributes. Raises
+    NotSerializable.
+    """
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except ValueError as error:  # a class written in C
+        raise NotSerializable(f"{cls.__name__} can't be queued: {error}") from error
+    for parameter in parameters:
+        if parameter.kind not in named:
+            raise NotSerializable(
+                f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which is not a named"
+                " argument; let it take each argument by name"
+            )
+    return tuple(parameter.name for parameter in parameters)
 
 
 def arguments_of(performable: object, names: Sequence[str]) -> str:
@@ -153,6 +173,8 @@ def _change(given: Any, again: Any) -> str | None:
     """Where and how a value differs from what would come back, in type or value; None if it does not."""
     inside: Any = None
     if type(given) is type(again):
+        if type(given) in PLAIN and given == again:  # nearly always
+            return None
         if isinstance(given, dict):
             if _change([*given], [*again]) is None:
                 inside = ((key, value, again[key]) for key, value in given.items())

@@ -6,16 +6,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, delete, select
+from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inline, inserting
 from jobqueue.database import open_engine, writer
-from jobqueue.direct import Spares, Transaction
 from jobqueue.handlers import Performable, dump, hook, registered
-from jobqueue.migrating import migrate
 from jobqueue.options import DEFAULTS, checked, moment
-from jobqueue.schema import Job
+from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
 
 LEASE = timedelta(seconds=30)
 Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
@@ -25,8 +23,10 @@ class Queue:
     """A job queue in a table of a database.
 
     `database` is a URL or an SQLAlchemy Engine, for SQLite or PostgreSQL. `lease` is how long a worker may be
-    silent before its jobs go to others. With `inline`, for tests of code that enqueues, enqueueing a job
-    performs it at once. Raises DatabaseError for a database that can't hold a queue.
+    silent before its jobs go to others. The jobs are in the table `table`, on PostgreSQL in `schema`: so one
+    database may hold several queues, or a table `jobs` of your own. With `inline`, for tests of code that
+    enqueues, enqueueing a job performs it at once. Raises DatabaseError for a database that can't hold a
+    queue, and for a table's name that is not a plain one.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
     >>> queue.create_tables()                     # doctest: +SKIP
@@ -34,23 +34,35 @@ class Queue:
     1
     """
 
-    def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE, inline: bool = False):
+    def __init__(
+        self,
+        database: str | URL | Engine,
+        *,
+        table: str = DEFAULT_TABLE,
+        schema: str | None = None,
+        lease: timedelta = LEASE,
+        inline: bool = False,
+    ):
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
-        # A caller's engine has the caller's pool: none of its connections are kept.
-        self._writing = self.writer if self.engine is database else Spares(self.writer)
+        self.tables = tables(table, schema)
         self.lease = lease
         self.inline = inline
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
 
+    @property
+    def metadata(self) -> MetaData:
+        """The queue's tables and their indexes, for Alembic's `target_metadata`."""
+        return self.tables.metadata
+
     def create_tables(self) -> None:
         """Create the queue's tables, or bring older ones up to date. Any number of processes may call it at
-        once.
+        once. Raises DatabaseError if a table of this name is not a queue's.
         """
         with self.writer.begin() as connection:
-            migrate(connection)
+            migrate(connection, self.tables)
 
     def enqueue(
         self,
@@ -69,35 +81,38 @@ class Queue:
         """Add a job; returns its id.
 
         Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
-        session's transaction: job and data commit together or not at all. Lower `priority` runs first.
-        `run_at` is an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
+        session's transaction: job and data commit together or not at all.
+
+        What is None is as @job says of the class, and otherwise priority 0, due at once, in the queue
+        "default", for 25 attempts, with the worker's limit for each. Lower `priority` runs first. `run_at` is
+        an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
 
         While a job with a `unique_key` is waiting or running, enqueueing another one with the same key raises
         AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there.
 
-        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime or a limit that is not
-        positive.
+        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime, or for a value that no
+        job can have, also if the job's enqueue() hook sets it.
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
         now = moment("now", now or datetime.now(UTC))
-        options = {
-            "priority": priority,
-            "run_at": run_at,
-            "queue": queue,
-            "max_attempts": max_attempts,
-            "max_run_time": max_run_time,
-            "unique_key": unique_key,
-        }
-        given = checked(options, now)
+        given = checked(
+            now,
+            priority=priority,
+            run_at=run_at,
+            queue=queue,
+            max_attempts=max_attempts,
+            max_run_time=max_run_time,
+            unique_key=unique_key,
+        )
         _flush(session)
-        row = _row(job, given, now)
+        row = _row(self.tables, job, given, now)
         if self.inline:
             return inline.perform(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
-                return inserting.add(transaction, row)
-            return inserting.add_unique(transaction, row, keep=if_queued == "keep")
+                return inserting.add(transaction, self.tables, row)
+            return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -111,42 +126,44 @@ class Queue:
         max_run_time: float | None = None,
         now: datetime | None = None,
     ) -> int:
-        """Add many jobs, all or none; returns how many. The options are those of enqueue().
+        """Add many jobs, all or none; returns how many. The options are those of enqueue(), and so is what
+        it raises.
 
         Jobs of equal priority run in the order given.
         """
         now = moment("now", now or datetime.now(UTC))
-        options = {
-            "priority": priority,
-            "run_at": run_at,
-            "queue": queue,
-            "max_attempts": max_attempts,
-            "max_run_time": max_run_time,
-        }
-        given = checked(options, now)
+        given = checked(
+            now,
+            priority=priority,
+            run_at=run_at,
+            queue=queue,
+            max_attempts=max_attempts,
+            max_run_time=max_run_time,
+        )
         _flush(session)
-        rows = [_row(job, given, now) for job in jobs]
+        rows = [_row(self.tables, job, given, now) for job in jobs]
         if self.inline:
             for row in rows:
                 inline.perform(row, self.writer, session)
             return len(rows)
         with self._transaction(session) as transaction:
-            for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some
-                if common["unique_key"] is None:
-                    inserting.add_many(transaction, common, [row["handler"] for row in alike])
-                else:
-                    for row in alike:
-                        inserting.add_unique(transaction, row, keep=False)
+            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
+                if keyless:
+                    inserting.add_many(transaction, self.tables, list(some))
+                else:  # a hook gave them keys
+                    for row in some:
+                        inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
-    def _transaction(self, session: Callers | None) -> AbstractContextManager[Transaction]:
+    def _transaction(self, session: Callers | None) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         if session is None:
-            return self._writing.begin()
+            return self.writer.begin()
         return nullcontext(session if isinstance(session, Connection) else session.connection())
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
+        Job = self.tables.Job
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
 
@@ -155,14 +172,13 @@ class Queue:
 
         A running job goes on to its end, but its writes in the transaction that finishes it are rolled back.
         """
-        which = [] if queue is None else [Job.queue == queue]
+        jobs = self.tables.jobs
+        which = [] if queue is None else [jobs.c.queue == queue]
         with self.writer.begin() as connection:
-            return connection.execute(delete(Job).where(*which)).rowcount
+            return connection.execute(delete(jobs).where(*which)).rowcount
 
     def close(self) -> None:
         """Close the queue's connections. The queue opens new ones if it is used again."""
-        if isinstance(self._writing, Spares):
-            self._writing.close()
         self.engine.dispose()
 
 
@@ -171,18 +187,14 @@ def _flush(session: Callers | None) -> None:
         session.flush()  # gives a new mapped object its primary key
 
 
-def _without_handler(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "handler"}
-
-
-def _row(job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _row(tables: Tables, job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The columns of a new job. enqueue()'s options win over its class's settings, these over the defaults;
     its enqueue() hook has the last word, and None there means the default. Raises as enqueue() does.
     """
     blank = {**DEFAULTS, "attempts": 0, "run_at": now, "created_at": now, "updated_at": now}
     row = {**blank, **registered(job).settings.columns, **options, "handler": dump(job)}
     if enqueue := hook(job, "enqueue"):
-        record = Job(**row)
+        record = tables.Job(**row)
         enqueue(record)
         changed = {name: value for name, value in vars(record).items() if row.get(name) != value}
         del changed["_sa_instance_state"]
@@ -191,6 +203,6 @@ def _row(job: Performable, options: dict[str, Any], now: datetime) -> dict[str, 
                 f"{type(job).__name__}.enqueue() sets {', '.join(sorted(unknown))} of the row,"
                 f" which only has a say in {', '.join(DEFAULTS)}"
             )
-        row |= {name: blank[name] for name in changed} | checked(changed, now)
+        row |= {name: blank[name] for name in changed} | checked(now, **changed)
         row["handler"] = dump(job)  # it may have changed the object, too
     return row

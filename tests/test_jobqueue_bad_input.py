@@ -21,7 +21,7 @@ pytest_plugins = ["queue_fixtures"]
         ({"priority": "high"}, "priority must be a whole number"),
         ({"priority": True}, "priority must be a whole number"),
         ({"max_attempts": 2.5}, "max_attempts must be a whole number"),
-        ({"queue": None}, "queue must be a queue's name"),
+        ({"queue": 5}, "queue must be a queue's name"),
         ({"run_at": 60}, "run_at must be a datetime"),
     ],
 )

@@ -82,7 +82,7 @@ def test_limits_that_no_job_can_keep_are_refused(queue: Queue) -> None:
     for limit in (0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="max_run_time must be more than 0 seconds"):
             queue.enqueue(Say("hello"), max_run_time=limit)
-    with pytest.raises(ValueError, match="max_attempts must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="max_attempts must be at least 1 .*, not 0"):
         queue.enqueue(Say("hello"), max_attempts=0)
     assert queue.jobs() == []
 

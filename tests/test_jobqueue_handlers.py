@@ -162,7 +162,7 @@ def test_arguments_that_are_not_json_are_refused(argument: Any) -> None:
 @pytest.mark.parametrize("argument", [(1, 2), {1: "a"}, [{"a": (1,)}]], ids=repr)
 def test_arguments_that_json_would_change_are_refused(argument: Any) -> None:
     """A tuple would come back as a list, and a numeric key as a string."""
-    with pytest.raises(NotSerializable, match="round trip"):
+    with pytest.raises(NotSerializable, match="text.* would come back as .* arguments must be JSON"):
         dump(Say(argument))
 
 
