@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from jobqueue.errors import HandlerError, NotAJob
-from jobqueue.options import Exceptions, Options, RetryOn, Settings, checked, settings
+from jobqueue.options import Exceptions, JobSettings, Options, RetryOn, checked, settings
 from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class JobClass:
     cls: type[Any]
     takes_session: bool
     hooks: frozenset[str]  # those of HOOKS that it has
-    settings: Settings
+    settings: JobSettings
 
     # Read only when the first job is queued, since @dataclass or SQLAlchemy's @mapped may stand above @job.
     @cached_property
@@ -136,7 +136,7 @@ def job(
         raise NotAJob(f'@job takes a class, not {cls!r}: write @job, @job(name="...") or job(Feed)')
     checked(name=name)
     said = settings(
-        retry_on or {},
+        {} if retry_on is None else retry_on,
         discard_on,
         destroy_failed,
         queue=queue,
@@ -194,7 +194,7 @@ def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
     return known, body
 
 
-def _register(cls: type[T], name: str, said: Settings) -> type[T]:
+def _register(cls: type[T], name: str, said: JobSettings) -> type[T]:
     other = registry.get(name)
     # The same class registered again (a notebook cell rerun, a module reloaded) replaces the earlier one.
     if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -205,7 +205,7 @@ def _register(cls: type[T], name: str, said: Settings) -> type[T]:
     return cls
 
 
-def _described(cls: type[Any], name: str, said: Settings) -> JobClass:
+def _described(cls: type[Any], name: str, said: JobSettings) -> JobClass:
     if not callable(getattr(cls, "perform", None)):
         raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)

@@ -64,7 +64,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """What @job says about all jobs of a class."""
 
     columns: Mapping[str, Any]  # of their rows, where enqueue() says nothing else
@@ -73,7 +73,7 @@ class Settings:
     destroy_failed: bool  # a job that failed for good is deleted
 
 
-def settings(retry_on: RetryOn, discard_on: Exceptions, destroy_failed: bool, **columns: Any) -> Settings:
+def settings(retry_on: RetryOn, discard_on: Exceptions, destroy_failed: bool, **columns: Any) -> JobSettings:
     """The arguments of @job, checked. Raises TypeError or ValueError."""
     if not isinstance(retry_on, Mapping):
         raise TypeError(f"retry_on must be like {{TimeoutError: timedelta(minutes=5)}}, not {retry_on!r}")
@@ -87,7 +87,7 @@ def settings(retry_on: RetryOn, discard_on: Exceptions, destroy_failed: bool, **
                 raise ValueError(f"retry_on and discard_on both name {kind.__name__}: choose one")
     checked(destroy_failed=destroy_failed)
     waits = {kind: None if wait is None else as_wait(wait) for kind, wait in retry_on.items()}
-    return Settings(checked(**columns), waits, tuple(discard_on), destroy_failed)
+    return JobSettings(checked(**columns), waits, tuple(discard_on), destroy_failed)
 
 
 def checked(now: datetime | None = None, /, **options: Any) -> dict[str, Any]:

@@ -176,8 +176,9 @@ def _change(given: Any, again: Any) -> str | None:
         if type(given) in PLAIN and given == again:  # nearly always
             return None
         if isinstance(given, dict):
-            if _change([*given], [*again]) is None:
-                inside = ((key, value, again[key]) for key, value in given.items())
+            if change := _change([*given], [*again]):
+                return f".keys(){change}"
+            inside = ((key, value, again[key]) for key, value in given.items())
         elif isinstance(given, list | tuple):
             if len(given) == len(again):
                 inside = zip(range(len(given)), given, again, strict=True)
