@@ -9,13 +9,13 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inline, inserting
+from jobqueue import inserting
 from jobqueue.database import open_engine, writer
 from jobqueue.direct import Spares, Transaction
 from jobqueue.handlers import Performable, dump, hook
 from jobqueue.migrating import migrate
-from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, Job, in_utc
+from jobqueue.performing import perform_inline
+from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS, Job, in_utc
 
 LEASE = timedelta(seconds=30)
 Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
@@ -35,6 +35,10 @@ class Queue:
     """
 
     def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE, inline: bool = False):
+        if not isinstance(lease, timedelta) or not lease > timedelta(0):
+            raise TypeError(
+                f"lease must be a timedelta of more than 0, such as timedelta(seconds=30), not {lease!r}"
+            )
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         # A caller's engine has the caller's pool: none of its connections are kept.
@@ -84,7 +88,7 @@ class Queue:
         _flush(session)
         row = _filled(job, {**row, "unique_key": unique_key})
         if self.inline:
-            return inline.perform(row, self.writer, session)
+            return perform_inline(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, row)
@@ -111,7 +115,7 @@ class Queue:
         rows = [_filled(job, row) for job in jobs]
         if self.inline:
             for row in rows:
-                inline.perform(row, self.writer, session)
+                perform_inline(row, self.writer, session)
             return len(rows)
         with self._transaction(session) as transaction:
             for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some

@@ -13,9 +13,8 @@ from sqlalchemy import BigInteger, Column, ColumnElement, DateTime, Dialect, Int
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from jobqueue.retry import MAX_ATTEMPTS
-
 DEFAULT_QUEUE = "default"
+MAX_ATTEMPTS = 25
 GONE = "(gone)"
 UNREADABLE = datetime.min.replace(tzinfo=UTC)  # long due, so that a worker claims it
 CHANNEL = "jobqueue"  # on which PostgreSQL notifies idle workers of new jobs
