@@ -88,7 +88,7 @@ def _perform_in_session(
     def settle() -> bool:
         if not session.in_transaction():
             return False
-        if not finish(session.connection(), worker, [job]):
+        if not finish(session.connection(), queue.tables, worker, [job]):
             raise LeaseLost  # which rolls back what the job has written
         session.commit()
         return True

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Text,
     Update,
     and_,
@@ -26,12 +27,8 @@ from sqlalchemy import (
 
 from jobqueue.claiming import NOW, RELEASED, WORKER, Claimed
 from jobqueue.database import among, as_list, is_postgresql
-from jobqueue.direct import Transaction, count, rows
 from jobqueue.inserting import notify
-from jobqueue.schema import jobs, running
-
-J = jobs.c
-
+from jobqueue.schema import Tables
 
 LOST = "was not settled: this worker had lost its lease"
 DELETED = "was deleted while it ran"
@@ -72,30 +69,31 @@ def backoff(attempts: int, chance: Callable[[], float] = random.random) -> timed
 
 
 def settle(
-    connection: Transaction, worker: str, outcomes: Sequence[Outcome], now: datetime
+    connection: Connection, tables: Tables, worker: str, outcomes: Sequence[Outcome], now: datetime
 ) -> dict[int, str]:
     """Settle jobs; returns, by their ids, why some were not settled."""
     unsettled = [outcome for outcome in outcomes if not outcome.settled]
     done = [outcome.job for outcome in unsettled if outcome.error is None or outcome.destroy]
-    settled = finish(connection, worker, done) if done else set()
+    settled = finish(connection, tables, worker, done) if done else set()
     for outcome in unsettled:
-        if outcome.error is not None and not outcome.destroy and put_back(connection, worker, outcome, now):
+        kept = outcome.error is not None and not outcome.destroy
+        if kept and put_back(connection, tables, worker, outcome, now):
             settled.add(outcome.job.id)
     lost = [outcome.job.id for outcome in unsettled if outcome.job.id not in settled]
-    there = _still_there(connection, lost) if lost else set()
+    there = _still_there(connection, tables, lost) if lost else set()
     return {id: LOST if id in there else DELETED for id in lost}
 
 
-def finish(connection: Transaction, worker: str, done: Sequence[Claimed]) -> set[int]:
+def finish(connection: Connection, tables: Tables, worker: str, done: Sequence[Claimed]) -> set[int]:
     """Delete jobs that succeeded; returns the ids of those that were still this worker's."""
-    statement = _finish(is_postgresql(connection))
+    statement = _finish(tables, is_postgresql(connection))
     gone: set[int] = set()
     for values in _fences(connection, worker, done):
-        gone.update(id for (id,) in rows(connection, statement, values))
+        gone.update(connection.scalars(statement, values))
     return gone
 
 
-def put_back(connection: Transaction, worker: str, outcome: Outcome, now: datetime) -> bool:
+def put_back(connection: Connection, tables: Tables, worker: str, outcome: Outcome, now: datetime) -> bool:
     """Give back a job that has not succeeded, to run again, or as failed for good; returns whether it was
     still this worker's.
     """
@@ -107,26 +105,30 @@ def put_back(connection: Transaction, worker: str, outcome: Outcome, now: dateti
         "failed_at": None if outcome.run_at else now,
         "now": now,
     }
-    return count(connection, _put_back(is_postgresql(connection)), values) == 1
+    return connection.execute(_put_back(tables, is_postgresql(connection)), values).rowcount == 1
 
 
-def release(connection: Transaction, worker: str, unfinished: Sequence[Claimed], now: datetime) -> None:
+def release(
+    connection: Connection, tables: Tables, worker: str, unfinished: Sequence[Claimed], now: datetime
+) -> None:
     """Give back jobs that this worker will not finish, as if it had never claimed them."""
-    statement = _release(is_postgresql(connection))
+    statement = _release(tables, is_postgresql(connection))
     for values in _fences(connection, worker, unfinished):
-        count(connection, statement, {**values, "now": now})
+        connection.execute(statement, {**values, "now": now})
     if unfinished:
-        notify(connection)
+        notify(connection, tables)
 
 
-def renew(connection: Transaction, worker: str, held: Sequence[Claimed], now: datetime) -> None:
+def renew(
+    connection: Connection, tables: Tables, worker: str, held: Sequence[Claimed], now: datetime
+) -> None:
     """Heartbeat: renew the leases that this worker still has. A lost lease stays lost."""
-    statement = _renew(is_postgresql(connection))
+    statement = _renew(tables, is_postgresql(connection))
     for values in _fences(connection, worker, held):
-        count(connection, statement, {**values, "now": now})
+        connection.execute(statement, {**values, "now": now})
 
 
-def reap(connection: Transaction, lease: timedelta, now: datetime) -> int:
+def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> int:
     """Free the jobs of workers that have been silent for `lease`; returns how many.
 
     Their attempts stay counted. They run again at once, or after backoff() if two or more attempts were
@@ -134,79 +136,72 @@ def reap(connection: Transaction, lease: timedelta, now: datetime) -> int:
     given up by the worker that claims it next.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
-    return _free(connection, J.locked_at < bindparam("before", now - lease, J.locked_at.type), how, now)
+    return _free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
 
 
-def free(connection: Transaction, worker: str, how: str, now: datetime) -> int:
+def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> int:
     """Free the jobs of a worker known to have died, as reap() does; returns how many."""
-    return _free(connection, J.locked_by == bindparam("dead", worker), how, now)
+    return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now)
 
 
-def _free(connection: Transaction, which: ColumnElement[bool], how: str, now: datetime) -> int:
+def _free(connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime) -> int:
+    J, postgresql = tables.jobs.c, is_postgresql(connection)
     waits = case((and_(J.attempts >= 2, J.attempts < J.max_attempts), J.attempts), else_=0)
-    held = select(J.id, waits).where(running, which).with_for_update(skip_locked=True)
+    held = select(J.id, waits).where(tables.running, which).with_for_update(skip_locked=True)
     ids: defaultdict[int, list[int]] = defaultdict(list)
-    for id, attempts in rows(connection, held, {}):
+    for id, attempts in connection.execute(held):
         ids[attempts].append(id)
-    postgresql = is_postgresql(connection)
+    values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
     for attempts, some in ids.items():
-        run_at = now + backoff(attempts) if attempts else None
-        values = {"ids": as_list(some, postgresql), "run_at": run_at, "how": how, "now": now}
-        count(connection, _freed(postgresql), values)
+        later = {"run_at": now + backoff(attempts)} if attempts else {}
+        statement = update(tables.jobs).where(among(J.id, "ids", postgresql)).values({**values, **later})
+        connection.execute(statement, {"ids": as_list(some, postgresql), "now": now})
     if ids:
-        notify(connection)
+        notify(connection, tables)
     return sum(map(len, ids.values()))
 
 
-@cache
-def _freed(postgresql: bool) -> Update:
-    values = {
-        **RELEASED,
-        J.last_error: "The worker " + J.locked_by + " " + bindparam("how", type_=Text()),
-        J.run_at: func.coalesce(bindparam("run_at", type_=J.run_at.type), J.run_at),
-    }
-    return update(jobs).where(among(J.id, "ids", postgresql)).values(values)
-
-
-def _still_there(connection: Transaction, ids: Sequence[int]) -> set[int]:
-    postgresql = is_postgresql(connection)
+def _still_there(connection: Connection, tables: Tables, ids: Sequence[int]) -> set[int]:
+    J, postgresql = tables.jobs.c, is_postgresql(connection)
     there = select(J.id).where(among(J.id, "ids", postgresql))
-    return {id for (id,) in rows(connection, there, {"ids": as_list(ids, postgresql)})}
+    return set(connection.scalars(there, {"ids": as_list(ids, postgresql)}))
 
 
 @cache
-def _finish(postgresql: bool) -> Any:
-    return delete(jobs).where(_still_ours(postgresql)).returning(J.id)
+def _finish(tables: Tables, postgresql: bool) -> Any:
+    return delete(tables.jobs).where(_still_ours(tables, postgresql)).returning(tables.jobs.c.id)
 
 
 @cache
-def _put_back(postgresql: bool) -> Update:
+def _put_back(tables: Tables, postgresql: bool) -> Update:
     values = {
         **RELEASED,
-        J.attempts: bindparam("counted"),
-        J.last_error: func.coalesce(bindparam("error", type_=Text()), J.last_error),
-        J.run_at: bindparam("run_at"),
-        J.failed_at: bindparam("failed_at"),
+        "attempts": bindparam("counted"),
+        "last_error": func.coalesce(bindparam("error", type_=Text()), tables.jobs.c.last_error),
+        "run_at": bindparam("run_at"),
+        "failed_at": bindparam("failed_at"),
     }
-    return update(jobs).where(_still_ours(postgresql)).values(values)
+    return update(tables.jobs).where(_still_ours(tables, postgresql)).values(values)
 
 
 @cache
-def _release(postgresql: bool) -> Update:
-    return update(jobs).where(_still_ours(postgresql)).values({**RELEASED, J.attempts: J.attempts - 1})
+def _release(tables: Tables, postgresql: bool) -> Update:
+    values = {**RELEASED, "attempts": tables.jobs.c.attempts - 1}
+    return update(tables.jobs).where(_still_ours(tables, postgresql)).values(values)
 
 
 @cache
-def _renew(postgresql: bool) -> Update:
-    return update(jobs).where(_still_ours(postgresql)).values(locked_at=NOW)
+def _renew(tables: Tables, postgresql: bool) -> Update:
+    return update(tables.jobs).where(_still_ours(tables, postgresql)).values(locked_at=NOW)
 
 
-def _still_ours(postgresql: bool) -> ColumnElement[bool]:
+def _still_ours(tables: Tables, postgresql: bool) -> ColumnElement[bool]:
     """The fence: the row has this worker's name, and no attempt has begun since."""
+    J = tables.jobs.c
     return and_(among(J.id, "ids", postgresql), J.attempts == bindparam("attempt"), J.locked_by == WORKER)
 
 
-def _fences(connection: Transaction, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
+def _fences(connection: Connection, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
     """The parameters of _still_ours(), one set for each number of attempts: nearly always one."""
     ids: defaultdict[int, list[int]] = defaultdict(list)
     for job in claimed:

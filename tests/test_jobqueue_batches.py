@@ -66,7 +66,7 @@ def claim(
     queue: Queue, name: str, limit: int = 10, now: datetime = NOON, slots: int | None = None
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, name, limit, now, slots=slots)
+        return claiming.claim(connection, queue.tables, name, limit, now, slots=slots)
 
 
 # -- batch sizes, and dealing jobs to slots
@@ -166,7 +166,7 @@ def test_only_first_attempts_of_jobs_with_more_than_one_share_a_slot(queue: Queu
     ]
     assert [job.attempts for job in by_id(queue).values()] == [job.attempts for job in claimed]
     with queue.writer.begin() as connection:
-        settling.release(connection, "a", claimed, NOON)
+        settling.release(connection, queue.tables, "a", claimed, NOON)
     assert [job.attempts for job in by_id(queue).values()] == [0, 0, 0, 3, -10_000]
 
 
@@ -267,7 +267,9 @@ def test_a_hung_job_in_the_middle_of_a_batch_is_ended(
     wait_until(lambda: len(queue.jobs()) == 1 and not only_locked(queue), "the end of the others")
     job = only_job(queue)
     assert said == ["before", "at hung", "behind", "last"]
-    assert "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)" in (job.last_error or "")
+    assert "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)" in (
+        job.last_error or ""
+    )
     assert job.attempts == 1
     gates["hung"].set()
     wait_until(lambda: "through hung" in said, "the hung job's end")
@@ -436,7 +438,7 @@ def test_work_off_claims_one_by_one_whatever_its_worker_has_learned(
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return settling.reap(connection, LEASE, now)
+        return settling.reap(connection, queue.tables, LEASE, now)
 
 
 def test_a_crash_costs_the_jobs_of_a_batch_one_attempt_once(queue: Queue) -> None:
@@ -452,8 +454,8 @@ def test_a_crash_costs_the_jobs_of_a_batch_one_attempt_once(queue: Queue) -> Non
     assert all("The worker dead was silent" in (job.last_error or "") for job in jobs.values())
     assert [(job.id, job.attempts) for job in claim(queue, "b", now=now, slots=1)] == [(ids[0], 2)]
     with queue.writer.begin() as connection:
-        assert settling.free(connection, "b", "was killed.", now) == 1
-        assert settling.free(connection, "b", "was killed.", now) == 0
+        assert settling.free(connection, queue.tables, "b", "was killed.", now) == 1
+        assert settling.free(connection, queue.tables, "b", "was killed.", now) == 0
     jobs = by_id(queue)
     assert [(job.attempts, job.failed_at) for job in jobs.values()] == [(2, None), (1, None)]
     assert jobs[ids[0]].last_error == "The worker b was killed."
@@ -464,13 +466,13 @@ def test_a_crash_costs_the_jobs_of_a_batch_one_attempt_once(queue: Queue) -> Non
 def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle workers are notified only when a job is released."""
     told: list[object] = []
-    monkeypatch.setattr(settling, "notify", told.append)
+    monkeypatch.setattr(settling, "notify", lambda connection, _: told.append(connection))
     add_all(queue, "one", now=NOON)
     claimed = claim(queue, "a")
     with queue.writer.begin() as connection:
-        settling.release(connection, "a", [], NOON)
+        settling.release(connection, queue.tables, "a", [], NOON)
         assert told == []
-        settling.release(connection, "a", claimed, NOON)
+        settling.release(connection, queue.tables, "a", claimed, NOON)
         assert told == [connection]
 
 
@@ -487,9 +489,11 @@ def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | 
         assert len(claim(queue, next_worker, now=now)) == 3
     before = [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()]
     with queue.writer.begin() as connection:
-        assert settling.finish(connection, "stale", lost) == set()
-        assert not settling.put_back(connection, "stale", failed(lost[0], "a stale error", now), now)
-        assert not settling.put_back(connection, "stale", failed(lost[1], "a stale error"), now)
-        settling.release(connection, "stale", lost, now)
-        settling.renew(connection, "stale", lost, now + LEASE)
+        assert settling.finish(connection, queue.tables, "stale", lost) == set()
+        assert not settling.put_back(
+            connection, queue.tables, "stale", failed(lost[0], "a stale error", now), now
+        )
+        assert not settling.put_back(connection, queue.tables, "stale", failed(lost[1], "a stale error"), now)
+        settling.release(connection, queue.tables, "stale", lost, now)
+        settling.renew(connection, queue.tables, "stale", lost, now + LEASE)
     assert [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()] == before

@@ -22,9 +22,12 @@ from readme_reader import Block, Reader
 
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
-from jobqueue.schema import jobs, workers
+from jobqueue.schema import tables
 from jobqueue.settling import backoff
 from jobqueue.tools.cli import COMMAND_MODULES
+
+jobs = tables().jobs
+workers = tables().workers
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "jobqueue" / "README.md").read_text()

@@ -25,9 +25,11 @@ from sqlalchemy import Connection, select
 
 from jobqueue import Queue, claiming, settling
 from jobqueue.claiming import Claimed
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.settling import backoff
 from jobqueue.slots import deal
+
+jobs = tables().jobs
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -85,7 +87,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
     def do(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with self.queue.writer.begin() as connection:
-            return function(connection, *arguments, **options)
+            return function(connection, self.queue.tables, *arguments, **options)
 
     def has(self, worker: str, claim: Claimed) -> bool:
         """Whether this claim still holds."""
@@ -234,7 +236,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def the_next_job_is_due_when_the_model_says(self) -> None:
         waiting = [row.run_at for row in self.table.values() if not (row.holder or row.failed)]
         with self.queue.engine.connect() as connection:
-            assert claiming.next_run_at(connection) == min(waiting, default=None)
+            assert claiming.next_run_at(connection, self.queue.tables) == min(waiting, default=None)
 
     @staticmethod
     def rows(connection: Connection) -> dict[int, tuple[object, ...]]:
