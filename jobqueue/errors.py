@@ -50,9 +50,37 @@ class HandlerError(JobQueueError):
     """The job's handler can't be loaded with the code that this worker runs."""
 
 
+class UnknownJob(HandlerError):
+    """No job is registered under this name in this worker."""
+
+
 class LeaseLost(JobQueueError):
     """The lease was lost: another worker may run this job now, so nothing is written."""
 
 
 class RunTimeExceeded(JobQueueError):
     """The job ran longer than its max_run_time."""
+
+
+class Retry(JobQueueError):
+    """The job asked to run again."""
+
+    def __init__(
+        self,
+        wait: timedelta | float | None = None,
+        *,
+        reason: str | None = None,
+        counted: bool = True,
+    ):
+        """Raise it in a job to have it run again after `wait`: a timedelta, or seconds; None: as after any
+        failure. With `counted=False` this attempt is not counted. Raises TypeError or ValueError.
+        """
+        super().__init__(reason)
+        self.wait = None if wait is None else as_wait(wait)
+        self.counted = counted
+        if self.wait == timedelta(0) and not counted:
+            raise ValueError("an attempt that is not counted needs a wait, or the job would never end")
+
+
+class Discard(JobQueueError):
+    """The job asked to be given up."""

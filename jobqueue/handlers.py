@@ -15,21 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
-from jobqueue.errors import HandlerError, NotAJob
+from jobqueue.errors import HandlerError, NotAJob, UnknownJob
 from jobqueue.options import Exceptions, JobSettings, Options, RetryOn, checked, settings
 from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of
 
 T = TypeVar("T")
 # What is raised by a payload that other code, or another program, has written.
-UNFIT = (
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    InvalidRequestError,
-)
+UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, InvalidRequestError)
 
 # The optional methods of a job, as in Delayed Job, and the arguments they are called with.
 HOOKS = {
@@ -41,6 +33,7 @@ HOOKS = {
     "after": ("job",),  # after each attempt
     "reschedule_at": ("attempts", "now"),  # when to run again: an aware datetime
 }
+NOBODY_KNOWS = "No job is registered as "
 
 
 class Performable(Protocol):
@@ -179,16 +172,19 @@ def hook(performable: Performable, name: str) -> Callable[..., object] | None:
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
-    """The registered class that a row's text names, and its body. Raises HandlerError."""
+    """The registered class that a row's text names, and its body. Raises HandlerError, or UnknownJob if
+    this program has not registered it.
+    """
     try:
         body = json.loads(handler)
-        name = body["job"]
+        if not isinstance(name := body["job"], str):
+            raise TypeError
     except (ValueError, TypeError, KeyError) as error:
         raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error
-    known = registry.get(name) if isinstance(name, str) else None
+    known = registry.get(name)
     if known is None:
-        raise HandlerError(
-            f"No job is registered as {name!r} in this worker. Import the module that defines it"
+        raise UnknownJob(
+            f"{NOBODY_KNOWS}{name!r} in this worker. Import the module that defines it"
             " (python -m jobqueue work --import your.module), or delete the job if its class is gone."
         )
     return known, body

@@ -2,13 +2,12 @@
 
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 from jobqueue.errors import as_wait
-from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, in_utc
+from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS, in_utc
 
 Exceptions = Sequence[type[BaseException]]
 RetryOn = Mapping[type[BaseException], timedelta | float | None]
@@ -67,10 +66,13 @@ class Options(TypedDict, total=False):
 class JobSettings:
     """What @job says about all jobs of a class."""
 
-    columns: Mapping[str, Any]  # of their rows, where enqueue() says nothing else
-    retry_on: Mapping[type[BaseException], timedelta | None]  # after these: how long to wait; None: as usual
-    discard_on: tuple[type[BaseException], ...]  # a job that raises one of these is not tried again
-    destroy_failed: bool  # a job that failed for good is deleted
+    columns: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # of their rows, where enqueue() says nothing else
+    # After these exceptions: how long to wait; None: as usual.
+    retry_on: Mapping[type[BaseException], timedelta | None] = field(default_factory=dict)
+    discard_on: tuple[type[BaseException], ...] = ()  # a job that raises one of these is not tried again
+    destroy_failed: bool = False  # a job that failed for good is deleted
 
 
 def settings(retry_on: RetryOn, discard_on: Exceptions, destroy_failed: bool, **columns: Any) -> JobSettings:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inline, inserting
+from jobqueue import inserting
 from jobqueue.database import open_engine, writer
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
+from jobqueue.performing import perform_inline
 from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
 
 LEASE = timedelta(seconds=30)
@@ -43,6 +44,9 @@ class Queue:
         lease: timedelta = LEASE,
         inline: bool = False,
     ):
+        if not (is_timedelta := isinstance(lease, timedelta)) or lease <= timedelta(0):
+            kind = ValueError if is_timedelta else TypeError
+            raise kind(f"lease must be a timedelta of more than 0, such as {LEASE!r}, not {lease!r}")
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         self.tables = tables(table, schema)
@@ -108,7 +112,7 @@ class Queue:
         _flush(session)
         row = _row(self.tables, job, given, now)
         if self.inline:
-            return inline.perform(row, self.writer, session)
+            return perform_inline(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
@@ -144,7 +148,7 @@ class Queue:
         rows = [_row(self.tables, job, given, now) for job in jobs]
         if self.inline:
             for row in rows:
-                inline.perform(row, self.writer, session)
+                perform_inline(row, self.writer, session)
             return len(rows)
         with self._transaction(session) as transaction:
             for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
