@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 
 from jobqueue.claiming import Claimed
 from jobqueue.database import complaint
-from jobqueue.errors import RunTimeExceeded
 from jobqueue.ledger import Ledger
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome, perform
+from jobqueue.performing import ended, perform
 from jobqueue.presence import Self
 from jobqueue.queue import Queue
+from jobqueue.settling import Outcome
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
@@ -35,6 +35,16 @@ MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
+MOMENT = 1e-6
+
+
+def _check(name: str, value: float, least: float, kind: type[float] = float) -> None:
+    """Raise TypeError or ValueError unless it is a number of this kind, and at least `least`."""
+    said = f"{name} must be a {'whole number' if kind is int else 'number of seconds'}, at least {least:g}"
+    if type(value) not in (int, kind):
+        raise TypeError(f"{said}, not {value!r}")
+    if not value >= least:  # true for NaN, too
+        raise ValueError(f"{said}, not {value!r}")
 
 
 class Worker:
@@ -58,10 +68,13 @@ class Worker:
         max_batch: int = MOST_AT_ONCE,
         say: Callable[[str], None] = logger.info,
     ):
-        if threads < 1:
-            raise ValueError(f"a worker needs at least one thread, not {threads}")
-        if max_batch < 1:
-            raise ValueError(f"a batch is at least one job, not {max_batch}")
+        if isinstance(queues, str) or not all(isinstance(name, str) for name in queues):
+            raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
+        _check("threads", threads, 1, int)
+        _check("max_batch", max_batch, 1, int)
+        _check("poll_interval", poll_interval, MOMENT)
+        _check("max_run_time", max_run_time, MOMENT)
+        _check("stop_timeout", stop_timeout, 0)
         self.queue = queue
         self.threads = threads
         self.queues = tuple(queues)
@@ -106,14 +119,12 @@ class Worker:
                 if not hands:
                     return succeeded, failed
                 try:
-                    outcomes = [self._perform(hands[0][0])]
+                    outcomes = [self._perform(hands[0][0], moment)]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
                     raise
-                if outcomes[0].error is None:
-                    succeeded += 1
-                else:
-                    failed += 1
+                succeeded += outcomes[0].error is None
+                failed += outcomes[0].failed
         finally:
             with suppress(DBAPIError):
                 self._ledger.leave(now or datetime.now(UTC))
@@ -201,9 +212,8 @@ class Worker:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
-                limit = hung.max_run_time or self.max_run_time
-                error = f"{RunTimeExceeded.__name__}: {RunTimeExceeded.__doc__} ({limit:g} seconds)"
-                self._outcomes += [*slot.take_outcomes(self._batch), Outcome(hung, error)]
+                outcome = ended(hung, hung.max_run_time or self.max_run_time)
+                self._outcomes += [*slot.take_outcomes(self._batch), outcome]
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))
