@@ -11,7 +11,7 @@ logger = logging.getLogger("jobqueue")
 
 
 @contextmanager
-def around(target: Performable, job: Claimed) -> Iterator[None]:
+def called(target: Performable, job: Claimed) -> Iterator[None]:
     """Call before() and run the block; call error() if either raises, failure() too if no attempt is left,
     and after() in any case.
 
@@ -31,7 +31,7 @@ def around(target: Performable, job: Claimed) -> Iterator[None]:
 
 
 def success(target: Performable, job: Claimed) -> None:
-    """Call success(), inside around() once the work is done; an exception in it fails the attempt."""
+    """Call success(), inside called() once the work is done; an exception in it fails the attempt."""
     if succeed := hook(target, "success"):
         succeed(job)
 

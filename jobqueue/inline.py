@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, scoped_session
 from jobqueue import hooks
 from jobqueue.claiming import Claimed
 from jobqueue.handlers import parse
+from jobqueue.observing import surroundings
 
 
 def perform(
@@ -32,8 +33,9 @@ def perform(
 
 def _perform(row: dict[str, Any], session: Session | scoped_session[Any]) -> None:
     known, body = parse(row["handler"])
-    target = known.load(body, session)
     job = Claimed(id=0, counted=1, alone=True, **{name: row[name] for name in Claimed._fields if name in row})
-    with hooks.around(target, job):
-        known.call(target, session)
-        hooks.success(target, job)
+    with surroundings(job):
+        target = known.load(body, session)
+        with hooks.called(target, job):
+            known.call(target, session)
+            hooks.success(target, job)

@@ -1,5 +1,6 @@
 """Performs a claimed job, and settles the outcomes of jobs."""
 
+import time
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from jobqueue.claiming import Claimed
 from jobqueue.direct import Transaction
 from jobqueue.errors import LeaseLost
 from jobqueue.handlers import JobClass, parse
+from jobqueue.observing import surroundings
 from jobqueue.queue import Queue
 from jobqueue.retry import backoff
 
@@ -19,34 +21,45 @@ MAX_ERROR_CHARACTERS = 50_000
 
 
 class Outcome(NamedTuple):
-    """How a job went: `error` is the traceback, or None; `settled` is whether the job's own transaction has
-    already finished it.
+    """How a job went: `exception` is what it raised, and `error` its traceback, or None; `settled` is whether
+    the job's own transaction has already finished it.
     """
 
     job: Claimed
     error: str | None = None
     settled: bool = False
+    seconds: float = 0.0
+    exception: BaseException | None = None
 
 
 def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
     """Run the job; returns its outcome, whatever the job raises. (KeyboardInterrupt is not the job's, and
     propagates.)
     """
+    began = time.perf_counter()
+    settled, raised = False, None
     try:
-        known, body = parse(job.handler)
-        if known.mapped or known.takes_session:
-            settled = _perform_in_session(queue, worker, job, known, body)
-            return Outcome(job, settled=settled)
-        target = known.load(body, None)
-        if not known.hooks:
-            target.perform()
-        else:
-            with hooks.around(target, job):
-                target.perform()
-                hooks.success(target, job)
+        with surroundings(job):
+            settled = _perform(queue, worker, job)
     except (Exception, SystemExit) as error:  # a job that calls sys.exit() has failed; the worker goes on
-        return Outcome(job, error=error_text(error))
-    return Outcome(job)
+        raised = error
+    seconds = time.perf_counter() - began
+    return Outcome(job, error_text(raised) if raised else None, settled, seconds, raised)
+
+
+def _perform(queue: Queue, worker: str, job: Claimed) -> bool:
+    """Run the job; returns whether that has settled it, too."""
+    known, body = parse(job.handler)
+    if known.mapped or known.takes_session:
+        return _perform_in_session(queue, worker, job, known, body)
+    target = known.load(body, None)
+    if not known.hooks:
+        target.perform()
+        return False
+    with hooks.called(target, job):
+        target.perform()
+        hooks.success(target, job)
+    return False
 
 
 def settle(connection: Transaction, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
@@ -93,7 +106,7 @@ def _perform_in_session(
                 target = known.load(body, reading)
                 reading.expunge(target)
             session.add(target)
-        with hooks.around(target, job):
+        with hooks.called(target, job):
             known.call(target, session)
             hooks.success(target, job)
             if not session.in_transaction():

@@ -133,7 +133,7 @@ class Slot:
                 try:
                     outcome = self._work(job)
                 except BaseException as error:
-                    outcome = Outcome(job, error=error_text(error))
+                    outcome = Outcome(job, error_text(error), exception=error)
                 if not self._end(outcome):
                     return  # it was abandoned
             self._done()

@@ -21,9 +21,8 @@ from jobqueue.claiming import Claimed
 from jobqueue.database import complaint
 from jobqueue.errors import RunTimeExceeded
 from jobqueue.ledger import Ledger
-from jobqueue.meter import Meter
+from jobqueue.observing import News, Observer
 from jobqueue.performing import Outcome, perform
-from jobqueue.presence import Self
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
@@ -43,7 +42,7 @@ class Worker:
     `queues` limits it to the queues with these names. `poll_interval` is how often an idle worker looks for
     jobs that it was not notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long
     running jobs may go on after stop(): all in seconds. `max_batch` is the most short jobs that it claims at
-    once for a thread. `say` is called with the lines that Delayed Job's worker prints.
+    once for a thread. `observers` are told what it does, as those of observe() are: see Event.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Worker:
         max_run_time: float = MAX_RUN_TIME,
         stop_timeout: float = STOP_TIMEOUT,
         max_batch: int = MOST_AT_ONCE,
-        say: Callable[[str], None] = logger.info,
+        observers: Sequence[Observer] = (),
     ):
         if threads < 1:
             raise ValueError(f"a worker needs at least one thread, not {threads}")
@@ -70,15 +69,6 @@ class Worker:
         self.stop_timeout = stop_timeout
         self.host = f"host:{socket.gethostname()} pid:{os.getpid()}"
         self.name = f"{self.host} {secrets.token_hex(4)}"  # containers share host names and pids
-        me = Self(
-            self.name,
-            threads=self.threads,
-            queues=",".join(self.queues),
-            lease=self.queue.lease.total_seconds(),
-            max_run_time=self.max_run_time,
-            started_at=datetime.now(UTC),
-        )
-        self._say = say
         self._perform = partial(perform, queue, self.name)
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
@@ -86,8 +76,8 @@ class Worker:
         self._batch = BatchSize(max_batch)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
-        self._meter = Meter(say)
-        self._ledger = Ledger(queue, me, self.queues, self._batch, self._meter)
+        self._news = News(self, observers)
+        self._ledger = Ledger(queue, self.name, self.queues, self._batch, self._news)
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
@@ -98,14 +88,16 @@ class Worker:
         self._batch.reset()  # an earlier run() may have changed it
         succeeded = failed = 0
         outcomes: list[Outcome] = []
-        self._ledger.reap(now or datetime.now(UTC))
+        self._news.add("started", now or datetime.now(UTC))
         try:
+            self._ledger.reap(now or datetime.now(UTC))
             while True:
                 moment = now or datetime.now(UTC)
                 hands = self._ledger.exchange(outcomes, min(1, limit - succeeded - failed), moment)
                 if not hands:
                     return succeeded, failed
                 try:
+                    self._news.tell()
                     outcomes = [self._perform(hands[0][0])]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
@@ -115,9 +107,7 @@ class Worker:
                 else:
                     failed += 1
         finally:
-            with suppress(DBAPIError):
-                self._ledger.leave(now or datetime.now(UTC))
-            self._ledger.close()
+            self._leave(now or datetime.now(UTC))
 
     def run(self) -> None:
         """Perform jobs until stop() is called, from another thread or a signal handler.
@@ -126,7 +116,7 @@ class Worker:
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
         run() waits for it.
         """
-        self._say(f"*** Starting job worker {self.host}")
+        self._news.add("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
         self._watcher = Watcher(self.queue, self._ring)
         wait = 0.0
@@ -137,8 +127,7 @@ class Worker:
         finally:
             self._watcher.end()
             self._finish_running()
-            self._ledger.close()
-            self._say(f"*** Exiting job worker {self.host}")
+            self._leave(datetime.now(UTC))
 
     def stop(self) -> None:
         """Ask run() to return; a second call means at once. May be called from a signal handler."""
@@ -168,7 +157,8 @@ class Worker:
             self._outcomes = []
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
-        self._meter.report(idle=not hands and len(free) == self.threads)
+        self._news.add("busy" if hands or len(free) < self.threads else "idle", now)
+        self._news.tell()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
             return 0.0  # nothing due is left: look when the next job is due
@@ -202,8 +192,9 @@ class Worker:
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
                 limit = hung.max_run_time or self.max_run_time
-                error = f"{RunTimeExceeded.__name__}: {RunTimeExceeded.__doc__} ({limit:g} seconds)"
-                self._outcomes += [*slot.take_outcomes(self._batch), Outcome(hung, error)]
+                error = RunTimeExceeded(f"{RunTimeExceeded.__doc__} ({limit:g} seconds)")
+                outcome = Outcome(hung, f"{type(error).__name__}: {error}", False, limit, error)
+                self._outcomes += [*slot.take_outcomes(self._batch), outcome]
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))
@@ -236,11 +227,13 @@ class Worker:
         try:
             self._ledger.exchange(self._outcomes, 0, now)
             if unfinished:
-                self._ledger.release(unfinished, now)
-                self._say(f"gave back {len(unfinished)} jobs that had not finished")
-            self._ledger.leave(now)
+                self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
         except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
         for slot in self._slots:
             slot.end()
-        self._meter.report(idle=True)
+
+    def _leave(self, now: datetime) -> None:
+        self._ledger.close()
+        self._news.add("stopped", now)
+        self._news.tell()

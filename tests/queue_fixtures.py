@@ -18,6 +18,8 @@ from jobs_for_tests import Base, gates, said, scripts
 from sqlalchemy import event
 
 from jobqueue import Queue, Worker
+from jobqueue.tools.meter import Meter
+from jobqueue.tools.presence import Presence
 from loadtests.servers.processes import Process
 
 # Worker processes find the sample jobs here.
@@ -72,7 +74,8 @@ class RunningWorker:
 
     def __init__(self, queue: Queue, **options: Any):
         self.lines: list[str] = []
-        self.worker = Worker(queue, say=self.lines.append, **options)
+        observers = [Presence(queue), Meter(self.lines.append)]
+        self.worker = Worker(queue, observers=observers, **options)
         self._thread = threading.Thread(target=self.worker.run)
         self._thread.start()
 

@@ -403,9 +403,10 @@ def test_retries_neither_starve_nor_block_others(
 
 @pytest.mark.usefixtures("patient")
 def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
-    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf
+    queue: Queue, run_worker: RunWorker, batches_of: BatchesOf, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Jobs that have ended are finished; running and waiting ones look as if never claimed."""
+    caplog.set_level("INFO", "jobqueue")
     batches_of(5)
     add_all(queue, "before")
     rest = [queue.enqueue(WaitAtGate("stop")), *add_all(queue, "one", "two")]
@@ -414,7 +415,7 @@ def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
     assert set(rest) <= set(only_locked(queue))
     running.stop()
     running.wait()
-    assert "gave back 3 jobs that had not finished" in running.lines
+    assert "gave back 3 jobs: they had not finished when the worker was stopped" in caplog.messages
     left = by_id(queue)
     assert list(left) == rest
     assert {(job.attempts, job.locked_by, job.last_error) for job in left.values()} == {(0, None, None)}

@@ -16,10 +16,11 @@ from jobs_for_tests import Fail, Line, Say
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from jobqueue import Job, Queue, Worker, claiming, direct, inserting, presence, settling
+from jobqueue import Job, Queue, Worker, claiming, direct, inserting, settling
 from jobqueue.direct import Kept, Spares, Transaction, count
-from jobqueue.presence import Self, Tally
 from jobqueue.schema import WorkerRow, jobs, workers
+from jobqueue.tools import presence
+from jobqueue.tools.presence import Self, Tally
 
 pytest_plugins = ["queue_fixtures"]
 

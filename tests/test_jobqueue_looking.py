@@ -10,10 +10,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from jobqueue import NoSuchJob, Queue, Worker
-from jobqueue.presence import Tally
 from jobqueue.schema import jobs
 from jobqueue.tools import inspecting, looking
 from jobqueue.tools.inspecting import overdue
+from jobqueue.tools.presence import Tally
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue, inserting
 from jobqueue.errors import AlreadyQueued, NoSuchJob
-from jobqueue.presence import WAIT_BOUNDS, Tally, tallies
 from jobqueue.schema import GONE, WorkerRow, jobs, running, waiting
+from jobqueue.tools.presence import WAIT_BOUNDS, Tally, tallies
 
 J = jobs.c
 State = Literal["waiting", "due", "running", "failed"]

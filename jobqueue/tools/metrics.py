@@ -22,8 +22,8 @@ except ImportError as error:
     raise ImportError("metrics need prometheus_client: pip install 'jobqueue-500ms[dashboard]'") from error
 
 from jobqueue import Queue
-from jobqueue.presence import WAIT_BOUNDS, Tally
 from jobqueue.tools import looking
+from jobqueue.tools.presence import WAIT_BOUNDS, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST  # of the response to Prometheus
 

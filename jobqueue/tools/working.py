@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from jobqueue import presence, settling
+from jobqueue import settling
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
 from jobqueue.queue import LEASE
+from jobqueue.tools import presence
+from jobqueue.tools.meter import Meter
 from jobqueue.tools.options import Commands, add_database, add_imports, add_number, import_jobs, open_queue
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, without_password
@@ -121,7 +123,7 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,
-        say=say,
+        observers=[presence.Presence(queue), Meter(say)],
     )
 
 
