@@ -4,12 +4,15 @@ For the one thread that runs the worker. Methods that use the database raise DBA
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
 
 from jobqueue import claiming, settling
 from jobqueue.claiming import Claimed
-from jobqueue.direct import Kept
 from jobqueue.observing import News
 from jobqueue.performing import Outcome, settle
 from jobqueue.queue import Queue
@@ -33,21 +36,23 @@ class Ledger:
         self._name = name
         self._queues = queues
         self._news = news
-        self._writing = Kept(queue.writer)
-        self._reading = Kept(queue.engine)
+        self._tables = queue.tables
+        self._connections: dict[Engine, Connection] = {}
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         limit = slots * self.batch.size
         claimed: list[Claimed] = []
-        with self._writing.begin() as transaction:
-            lost = settle(transaction, self._name, outcomes, now)
+        with self._transaction(self._queue.writer) as transaction:
+            lost = settle(transaction, self._tables, self._name, outcomes, now)
             if slots:
                 together = self.batch.size > 1
-                claimed = claiming.claim(transaction, self._name, limit, now, self._queues, batch=together)
+                claimed = claiming.claim(
+                    transaction, self._tables, self._name, limit, now, self._queues, batch=together
+                )
             hands, rest = deal(claimed, slots)
             if rest:
-                settling.release(transaction, self._name, rest, now)
+                settling.release(transaction, self._tables, self._name, rest, now)
         if slots:
             self.more = len(claimed) == limit
         if rest:
@@ -59,31 +64,51 @@ class Ledger:
 
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
-        with self._reading.begin() as transaction:
-            due = claiming.next_run_at(transaction, self._queues)
+        with self._transaction(self._queue.engine) as transaction:
+            due = claiming.next_run_at(transaction, self._tables, self._queues)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed."""
-        with self._writing.begin() as transaction:
-            settling.release(transaction, self._name, unfinished, now)
+        with self._transaction(self._queue.writer) as transaction:
+            settling.release(transaction, self._tables, self._name, unfinished, now)
         self._news.add("given back", now, unfinished, why)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
-        with self._writing.begin() as transaction:
-            settling.renew(transaction, self._name, held, now)
+        with self._transaction(self._queue.writer) as transaction:
+            settling.renew(transaction, self._tables, self._name, held, now)
         self.reap(now)
         self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
         """Free the jobs of dead workers."""
-        with self._writing.begin() as transaction:
-            freed = settling.reap(transaction, self._queue.lease * SILENCE, now)
+        with self._transaction(self._queue.writer) as transaction:
+            freed = settling.reap(transaction, self._tables, self._queue.lease * SILENCE, now)
         if freed:
-            why = f"their workers were silent for {self._queue.lease}"
-            self._news.add("freed", now, [], why)
+            self._news.add("freed", now, freed, f"their workers were silent for {self._queue.lease}")
 
     def close(self) -> None:
-        self._writing.close()
-        self._reading.close()
+        """Close the worker's connections."""
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction on one of the worker's own connections, taken out of the pool, which may be small. A
+        connection whose transaction fails is replaced.
+        """
+        if engine not in self._connections:
+            self._connections[engine] = engine.connect()
+            self._connections[engine].detach()
+        connection = self._connections[engine]
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            del self._connections[engine]
+            connection.invalidate()
+            with suppress(Exception):  # SQLAlchemy leaves a detached connection open
+                driver.close()
+            raise

@@ -22,7 +22,7 @@ class Event(NamedTuple):
 
     claimed             `jobs` are this worker's now
     performed           a job has succeeded; it took `seconds`
-    failed, given up    a job has raised `error` after `seconds`; it runs again, or never
+    failed, given up    a job has raised `error` after `seconds`; it runs again or never; `why`: the traceback
     lost                a job has ended, but this worker had lost its lease: what came of it was not written
     given back          `jobs` wait as if they had not been claimed; `why` says why, if it is worth saying
     freed               `jobs` wait again, for their worker is dead
@@ -51,7 +51,6 @@ Factory = TypeVar("Factory", bound=Callable[..., Context])
 
 observers: list[Observer] = []  # of all workers of this program
 contexts: list[Callable[[Claimed], Context]] = []
-NOTHING = nullcontext()
 
 
 def observe(observer: AnyObserver) -> AnyObserver:
@@ -81,7 +80,7 @@ def around(factory: Factory) -> Factory:
 def surroundings(job: Claimed) -> Context:
     """The contexts of around(), entered, to be left at the end of a `with`."""
     if not contexts:
-        return NOTHING
+        return nullcontext()
     with ExitStack() as stack:
         for factory in contexts:
             context = factory(job)
@@ -121,7 +120,9 @@ class News:
             else:
                 kind = "failed" if job.attempts < job.max_attempts else "given up"
             if watched or kind != "performed":
-                self._events.append(Event(kind, self._worker, at, (job,), outcome.seconds, error))
+                self._events.append(
+                    Event(kind, self._worker, at, (job,), outcome.seconds, error, outcome.error or "")
+                )
 
     def tell(self) -> None:
         """Tell the log and the observers."""
@@ -137,8 +138,7 @@ class News:
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
     if event.kind in ("failed", "given up"):
-        level = logging.WARNING if event.kind == "failed" else logging.ERROR
-        _log_error(level, event, f"attempt {event.job.attempts} of {event.job.max_attempts}")
+        _log_error(event, logging.WARNING if event.kind == "failed" else logging.ERROR)
     elif event.kind == "lost":
         logger.warning("job %d was not settled: this worker had lost its lease", event.job.id)
     elif event.kind == "given back" and event.why:
@@ -147,3 +147,19 @@ def log(event: Event) -> None:
         logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
 
 
+def _log_error(event: Event, level: int) -> None:
+    """Log a failure with its exception, for handlers that want it. Those that write a text get the traceback
+    as it was stored, since some exceptions can't be printed.
+    """
+    if logger.isEnabledFor(level):
+        job, error = event.job, event.error
+        try:
+            reason = str(error).strip().partition("\n")[0].encode(errors="backslashreplace").decode()
+        except Exception:
+            reason = "?"
+        values = (job.id, type(error).__name__, reason, job.attempts, job.max_attempts)
+        exc_info = (type(error), error, error.__traceback__) if error else None
+        text = "job %d failed: %s: %s (attempt %d of %d)"
+        record = logger.makeRecord(logger.name, level, __file__, 0, text, values, exc_info)
+        record.exc_text = event.why
+        logger.handle(record)

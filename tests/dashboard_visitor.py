@@ -11,9 +11,11 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from jobqueue import Queue
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools.dashboard import dashboard
 from jobqueue.tools.presence import Self
+
+jobs = tables().jobs
 
 NOW = datetime.now(UTC)
 TRACEBACK = (

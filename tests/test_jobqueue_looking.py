@@ -10,10 +10,12 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from jobqueue import NoSuchJob, Queue, Worker
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools import inspecting, looking
 from jobqueue.tools.inspecting import overdue
 from jobqueue.tools.presence import Tally
+
+jobs = tables().jobs
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 

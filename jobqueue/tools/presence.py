@@ -9,18 +9,16 @@ import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Column, Connection, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint, insert_unless_there, is_postgresql
-from jobqueue.direct import Transaction, count, rows
 from jobqueue.ledger import BEATS
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
-from jobqueue.schema import GONE, workers
-
-W = workers.c
+from jobqueue.schema import GONE, Tables
 
 logger = logging.getLogger("jobqueue")
 
@@ -104,7 +102,7 @@ class Presence:
     def _write(self, event: Event) -> None:
         now = time.monotonic()
         self._write_at = now + min(TELL_SECONDS, self._beat)
-        worker = event.worker
+        worker, tables = event.worker, self._queue.tables
         me = Self(
             worker.name,
             threads=worker.threads,
@@ -115,11 +113,11 @@ class Presence:
         )
         try:
             with self._queue.writer.begin() as connection:
-                be_seen(connection, me, self._more, event.at)
+                be_seen(connection, tables, me, self._more, event.at)
                 if event.kind == "stopped":
-                    leave(connection, me.name, event.at)
+                    leave(connection, tables, me.name, event.at)
                 if now >= self._beat_at:
-                    forget_the_silent(connection, self._queue.lease, event.at)
+                    forget_the_silent(connection, tables, self._queue.lease, event.at)
         except DBAPIError as error:
             logger.warning("the worker's row was not written, trying again: %s", complaint(error))
             return
@@ -128,44 +126,43 @@ class Presence:
             self._beat_at = now + self._beat
 
 
-def be_seen(connection: Transaction, me: Self, more: Tally, now: datetime) -> None:
+def be_seen(connection: Connection, tables: Tables, me: Self, more: Tally, now: datetime) -> None:
     """Update the worker's row: it is alive at `now`, and has done `more` since the last update."""
     # There is no row at first, nor after others have taken this worker for dead and moved its counts to GONE.
     new = {**vars(me), "seen_at": now, **_columns(Tally())}
-    count(connection, insert_unless_there(workers, is_postgresql(connection)), new)
-    [done] = rows(connection, DONE, {"name": me.name})
-    count(connection, SEEN, {"name_": me.name, "now": now, **_columns(_tally(*done) + more)})
+    connection.execute(insert_unless_there(tables.workers, is_postgresql(connection)), new)
+    its = tables.workers.c.name == me.name
+    done = connection.execute(select(*_what_it_did(tables)).where(its).with_for_update()).one()
+    values = {"seen_at": now, **_columns(_tally(*done) + more)}
+    connection.execute(update(tables.workers).where(its), values)
 
 
-def leave(connection: Transaction, name: str, now: datetime) -> None:
+def leave(connection: Connection, tables: Tables, name: str, now: datetime) -> None:
     """Delete a worker's row, and add its counts to the row GONE."""
-    for done in rows(connection, LEAVE, {"name": name}):
+    row = delete(tables.workers).where(tables.workers.c.name == name).returning(*_what_it_did(tables))
+    for done in connection.execute(row).all():
         gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=now)
-        be_seen(connection, gone, _tally(*done), now)
+        be_seen(connection, tables, gone, _tally(*done), now)
 
 
-def forget_the_silent(connection: Transaction, lease: timedelta, now: datetime) -> None:
+def forget_the_silent(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> None:
     """Delete the rows of workers that have been silent for `lease`, as leave() does."""
-    for (name,) in rows(connection, SILENT, {"before": now - lease}):
-        leave(connection, name, now)
+    W = tables.workers.c
+    silent = select(W.name).where(W.name != GONE, W.seen_at < now - lease)
+    # In a fixed order, so that two workers that delete rows at the same time can't deadlock.
+    for name in connection.scalars(silent.order_by(W.name)).all():
+        leave(connection, tables, name, now)
 
 
-def tallies(connection: Transaction) -> dict[str, Tally]:
+def tallies(connection: Connection, tables: Tables) -> dict[str, Tally]:
     """What each worker has done, by name; under GONE, the total of those that have ended."""
-    return {name: _tally(*done) for name, *done in rows(connection, ALL, {})}
+    rows = connection.execute(select(tables.workers.c.name, *_what_it_did(tables))).all()
+    return {name: _tally(*done) for name, *done in rows}
 
 
-WHAT_IT_DID = (W.succeeded, W.failed, W.waits)
-ALL = select(W.name, *WHAT_IT_DID)
-DONE = select(*WHAT_IT_DID).where(W.name == bindparam("name")).with_for_update()
-LEAVE = delete(workers).where(W.name == bindparam("name")).returning(*WHAT_IT_DID)
-SEEN = (
-    update(workers)
-    .where(W.name == bindparam("name_"))  # SQLAlchemy reserves the columns' own names for values()
-    .values({W.seen_at: bindparam("now"), **{column: bindparam(column.name) for column in WHAT_IT_DID}})
-)
-# In a fixed order, so that two workers that delete rows at the same time can't deadlock.
-SILENT = select(W.name).where(W.name != GONE, W.seen_at < bindparam("before")).order_by(W.name)
+def _what_it_did(tables: Tables) -> tuple[Column[Any], ...]:
+    W = tables.workers.c
+    return W.succeeded, W.failed, W.waits
 
 
 def _columns(tally: Tally) -> dict[str, object]:

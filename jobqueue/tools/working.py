@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from jobqueue import settling
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
+from jobqueue.observing import News
 from jobqueue.queue import LEASE
 from jobqueue.tools import presence
 from jobqueue.tools.meter import Meter
@@ -112,7 +114,11 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         raise JobQueueError(
             "no job is registered: name the module that defines your jobs with --import your.module"
         )
-    queue.create_tables()
+    try:
+        queue.create_tables()
+    except BaseException:
+        queue.close()
+        raise
     # Between two statements a thread may hold the database's lock while it waits for the GIL, by default 5 ms
     # each time; other processes wait for the lock as long.
     sys.setswitchinterval(0.0005)
@@ -177,9 +183,13 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     """Free the jobs of these workers, in a separate process; `dead` maps their names to how they ended."""
     queue = open_queue(options)
     now = datetime.now(UTC)
+    news = News(Worker(queue), ())
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            if freed := settling.free(connection, name, f"{how}.", now):
-                logger.info("freed %d jobs of %s", freed, name)
-            presence.leave(connection, name, now)
+            if freed := settling.free(connection, queue.tables, name, f"{how}.", now):
+                news.add("freed", now, freed, f"{name} {how}")
+            presence.leave(connection, queue.tables, name, now)
+    with suppress(Exception):  # the workers complain of it
+        import_jobs(options)  # and their observers
+    news.tell()
     return 0
