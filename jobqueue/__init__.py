@@ -16,6 +16,7 @@ from jobqueue.errors import (
     RunTimeExceeded,
 )
 from jobqueue.handlers import job
+from jobqueue.observing import Event, around, observe
 from jobqueue.queue import Queue
 from jobqueue.schema import Job
 from jobqueue.worker import Worker
@@ -24,6 +25,7 @@ __all__ = [
     "AlreadyQueued",
     "Claimed",
     "DatabaseError",
+    "Event",
     "HandlerError",
     "Job",
     "JobQueueError",
@@ -34,5 +36,7 @@ __all__ = [
     "Queue",
     "RunTimeExceeded",
     "Worker",
+    "around",
     "job",
+    "observe",
 ]
