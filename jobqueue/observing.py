@@ -124,8 +124,9 @@ class News:
                     Event(kind, self._worker, at, (job,), outcome.seconds, error, outcome.error or "")
                 )
 
-    def tell(self) -> None:
-        """Tell the log and the observers."""
+    def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
+        """Tell the log and the observers what has been added, and this."""
+        self.add(kind, at, jobs, why)
         events, self._events = self._events, []
         for observer in (log, *observers, *self._own):
             for event in events:

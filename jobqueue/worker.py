@@ -88,7 +88,7 @@ class Worker:
         self._batch.reset()  # an earlier run() may have changed it
         succeeded = failed = 0
         outcomes: list[Outcome] = []
-        self._news.add("started", now or datetime.now(UTC))
+        self._news.tell("started", now or datetime.now(UTC))
         try:
             self._ledger.reap(now or datetime.now(UTC))
             while True:
@@ -97,7 +97,7 @@ class Worker:
                 if not hands:
                     return succeeded, failed
                 try:
-                    self._news.tell()
+                    self._news.tell("busy", moment)
                     outcomes = [self._perform(hands[0][0])]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
@@ -107,7 +107,8 @@ class Worker:
                 else:
                     failed += 1
         finally:
-            self._leave(now or datetime.now(UTC))
+            self._ledger.close()
+            self._news.tell("stopped", now or datetime.now(UTC))
 
     def run(self) -> None:
         """Perform jobs until stop() is called, from another thread or a signal handler.
@@ -116,7 +117,7 @@ class Worker:
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
         run() waits for it.
         """
-        self._news.add("started", datetime.now(UTC))
+        self._news.tell("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
         self._watcher = Watcher(self.queue, self._ring)
         wait = 0.0
@@ -127,7 +128,8 @@ class Worker:
         finally:
             self._watcher.end()
             self._finish_running()
-            self._leave(datetime.now(UTC))
+            self._ledger.close()
+            self._news.tell("stopped", datetime.now(UTC))
 
     def stop(self) -> None:
         """Ask run() to return; a second call means at once. May be called from a signal handler."""
@@ -157,8 +159,7 @@ class Worker:
             self._outcomes = []
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
-        self._news.add("busy" if hands or len(free) < self.threads else "idle", now)
-        self._news.tell()
+        self._news.tell("busy" if hands or len(free) < self.threads else "idle", now)
         idle = len(hands) < len(free)
         if idle and (hands or not look):
             return 0.0  # nothing due is left: look when the next job is due
@@ -232,8 +233,3 @@ class Worker:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
         for slot in self._slots:
             slot.end()
-
-    def _leave(self, now: datetime) -> None:
-        self._ledger.close()
-        self._news.add("stopped", now)
-        self._news.tell()

@@ -12,6 +12,7 @@ from conftest import wait_until
 from flask import current_app, has_app_context
 from jobs_for_tests import (
     Fail,
+    KillItsWorker,
     Line,
     Say,
     WaitAtGate,
@@ -28,7 +29,7 @@ from sqlalchemy.orm import Session
 from jobqueue import Claimed, Event, Queue, Worker, around, job, observe, observing
 from jobqueue.tools import presence
 
-pytest_plugins = ["queue_fixtures"]
+pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 
 ROOT = Path(__file__).parent.parent
 RunWorker = Callable[..., Any]
@@ -432,3 +433,14 @@ def test_a_worker_process_needs_no_more_than_the_import(
     process = start_worker("--import", "observers_for_tests")
     process.wait_for(rf"tells: job {done} performed\n")
     process.wait_for(rf"tells: job {failed} failed\n")
+
+
+@pytest.mark.live
+def test_under_a_supervisor_observers_are_told_of_the_jobs_of_a_killed_worker(
+    queue: Queue, start_supervisor: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Nobody else knows of them."""
+    id = queue.enqueue(KillItsWorker(str(tmp_path / "begun")), max_attempts=1)
+    supervisor = start_supervisor(1, "--lease", "3600", "--import", "observers_for_tests", wait=False)
+    supervisor.wait_for(rf"tells: job {id} freed\n")
+    supervisor.wait_for(r"freed 1 jobs: host:\S+ pid:\d+ \S+ was killed by signal 9 \(SIGKILL\)\n")

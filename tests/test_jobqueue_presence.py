@@ -130,8 +130,7 @@ def test_a_job_that_is_given_back_unbegun_has_not_been_picked_up(queue: Queue) -
     ledger = Ledger(queue, "teller", (), batch, news)
     hands = ledger.exchange([], 1, NOON)
     assert [[job.id for job in jobs] for jobs in hands] == [[1]]
-    news.add("stopped", NOON)
-    news.tell()
+    news.tell("stopped", NOON)
     ledger.close()
     assert tallies(queue) == {GONE: tally(0, 0, 0.0)}
 

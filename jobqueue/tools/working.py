@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from jobqueue import settling
+from jobqueue.claiming import Claimed
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
 from jobqueue.observing import News
@@ -183,13 +184,15 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     """Free the jobs of these workers, in a separate process; `dead` maps their names to how they ended."""
     queue = open_queue(options)
     now = datetime.now(UTC)
-    news = News(Worker(queue), ())
+    freed: dict[str, list[Claimed]] = {}
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            if freed := settling.free(connection, queue.tables, name, f"{how}.", now):
-                news.add("freed", now, freed, f"{name} {how}")
+            freed[name] = settling.free(connection, queue.tables, name, f"{how}.", now)
             presence.leave(connection, queue.tables, name, now)
-    with suppress(Exception):  # the workers complain of it
-        import_jobs(options)  # and their observers
-    news.tell()
+    if any(freed.values()):
+        with suppress(Exception, SystemExit):  # the workers, which do the same, say what is wrong
+            import_jobs(options)  # and with them the observers
+    for name, jobs in freed.items():
+        if jobs:
+            News(Worker(queue), ()).tell("freed", now, jobs, f"{name} {dead[name]}")
     return 0
