@@ -6,15 +6,16 @@ make a worker import, unpickle or evaluate anything, and so can't attack it.
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, overload
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
-from jobqueue.errors import HandlerError, NotAJob, NotSerializable
+from jobqueue.errors import HandlerError, NotAJob, NotSerializable, UnknownJob
 
 T = TypeVar("T")
 
@@ -26,7 +27,9 @@ HOOKS = {
     "error": ("job", "exception"),  # after each attempt that failed
     "failure": ("job",),  # after the last attempt, if that failed too
     "after": ("job",),  # after each attempt
+    "reschedule_at": ("attempts", "now"),  # when to run again: an aware datetime
 }
+NOBODY_KNOWS = "No job is registered as "
 as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -48,6 +51,9 @@ class JobClass:
     mapped: bool  # stored as its primary key, and loaded from the database
     takes_session: bool
     hooks: frozenset[str]  # those of HOOKS that it has
+    retry_on: Mapping[type[BaseException], timedelta | float | None]  # how long to wait after these
+    discard_on: tuple[type[BaseException], ...]  # these are not retried
+    destroy_failed: bool  # jobs that failed for good are deleted
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -86,8 +92,14 @@ _by_class: dict[type[Any], JobClass] = {}
 @overload
 def job(cls: type[T], /) -> type[T]: ...
 @overload
-def job(*, name: str) -> Callable[[type[T]], type[T]]: ...
-def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
+def job(
+    *,
+    name: str | None = None,
+    retry_on: Mapping[type[BaseException], timedelta | float | None] = {},
+    discard_on: Sequence[type[BaseException]] = (),
+    destroy_failed: bool = False,
+) -> Callable[[type[T]], type[T]]: ...
+def job(cls: type[Any] | None = None, /, *, name: str | None = None, **settings: Any) -> Any:
     """Register a class with a perform() method, under its own name or another; returns the class.
 
     Use it as a decorator, `@job` or `@job(name="images.resize")`, or as a function for a class that you did
@@ -97,7 +109,7 @@ def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
     class has the name.
     """
     if cls is None:
-        return lambda decorated: _register(decorated, name or decorated.__name__)
+        return lambda decorated: _register(decorated, name or decorated.__name__, **settings)
     return _register(cls, name or cls.__name__)
 
 
@@ -133,22 +145,31 @@ def hook(performable: Performable, name: str) -> Callable[..., object] | None:
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
-    """The registered class that a row's text names, and its body. Raises HandlerError."""
+    """The registered class that a row's text names, and its body. Raises HandlerError, or UnknownJob if
+    this program has not registered it.
+    """
     try:
         body = json.loads(handler)
-        name = body["job"]
+        if not isinstance(name := body["job"], str):
+            raise TypeError
     except (ValueError, TypeError, KeyError) as error:
         raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error
-    known = registry.get(name) if isinstance(name, str) else None
+    known = registry.get(name)
     if known is None:
-        raise HandlerError(
-            f"No job is registered as {name!r} in this worker. Import the module that defines it"
+        raise UnknownJob(
+            f"{NOBODY_KNOWS}{name!r} in this worker. Import the module that defines it"
             " (python -m jobqueue work --import your.module), or delete the job if its class is gone."
         )
     return known, body
 
 
-def _register(cls: type[Any], name: str) -> type[Any]:
+def _register(
+    cls: type[Any],
+    name: str,
+    retry_on: Mapping[type[BaseException], timedelta | float | None] = {},
+    discard_on: Sequence[type[BaseException]] = (),
+    destroy_failed: bool = False,
+) -> type[Any]:
     if not callable(getattr(cls, "perform", None)):
         raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
@@ -167,6 +188,9 @@ def _register(cls: type[Any], name: str) -> type[Any]:
         mapped=mapped,
         takes_session="session" in inspect.signature(cls.perform).parameters,
         hooks=_hooks(cls),
+        retry_on=retry_on,
+        discard_on=tuple(discard_on),
+        destroy_failed=destroy_failed,
     )
     registry[name] = _by_class[cls] = known
     return cls

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine
 from jobqueue import claiming, settling
 from jobqueue.claiming import Claimed
 from jobqueue.observing import News
-from jobqueue.performing import Outcome, settle
 from jobqueue.queue import Queue
+from jobqueue.settling import Outcome, settle
 from jobqueue.slots import BatchSize, deal
 
 BEATS = 10  # heartbeats in a lease
@@ -46,20 +46,16 @@ class Ledger:
         with self._transaction(self._queue.writer) as transaction:
             lost = settle(transaction, self._tables, self._name, outcomes, now)
             if slots:
-                together = self.batch.size > 1
+                dealt = slots if slots < limit else None
                 claimed = claiming.claim(
-                    transaction, self._tables, self._name, limit, now, self._queues, batch=together
+                    transaction, self._tables, self._name, limit, now, self._queues, slots=dealt
                 )
-            hands, rest = deal(claimed, slots)
-            if rest:
-                settling.release(transaction, self._tables, self._name, rest, now)
+        hands = deal(claimed, slots)
         if slots:
-            self.more = len(claimed) == limit
-        if rest:
-            self.batch.reset()
+            self.more = len(hands) == slots
         self._news.add_ended(outcomes, lost, now)
         if hands:
-            self._news.add("claimed", now, [job for jobs in hands for job in jobs])
+            self._news.add("claimed", now, claimed)
         return hands
 
     def due_in(self, now: datetime) -> float:
@@ -72,7 +68,7 @@ class Ledger:
         """Give back jobs that were claimed but not finished, as if they had never been claimed."""
         with self._transaction(self._queue.writer) as transaction:
             settling.release(transaction, self._tables, self._name, unfinished, now)
-        self._news.add("given back", now, unfinished, why)
+        self._news.add("given back", now, unfinished, why=why)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
@@ -86,7 +82,8 @@ class Ledger:
         with self._transaction(self._queue.writer) as transaction:
             freed = settling.reap(transaction, self._tables, self._queue.lease * SILENCE, now)
         if freed:
-            self._news.add("freed", now, freed, f"their workers were silent for {self._queue.lease}")
+            why = f"their workers were silent for {self._queue.lease}"
+            self._news.add("freed", now, freed, why=why)
 
     def close(self) -> None:
         """Close the worker's connections."""

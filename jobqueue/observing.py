@@ -2,16 +2,18 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jobqueue.claiming import Claimed
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob
+from jobqueue.settling import Outcome
 
 if TYPE_CHECKING:
-    from jobqueue.performing import Outcome
     from jobqueue.worker import Worker
 
 logger = logging.getLogger("jobqueue")
@@ -22,10 +24,11 @@ class Event(NamedTuple):
 
     claimed             `jobs` are this worker's now
     performed           a job has succeeded; it took `seconds`
-    failed, given up    a job has raised `error` after `seconds`; it runs again or never; `why`: the traceback
-    lost                a job has ended, but this worker had lost its lease: what came of it was not written
-    given back          `jobs` wait as if they had not been claimed; `why` says why, if it is worth saying
-    freed               `jobs` wait again, for their worker is dead
+    failed              an attempt has raised `error`, after `seconds`
+    given up            a job has failed for good: told after its last `failed`, if it could be told that
+    lost                a job has ended, but was no longer this worker's: nothing was written; `why`
+    given back          `jobs` wait as if they had not been claimed; `why`, or `error`
+    freed               `jobs` wait again, for their worker is dead; `why`
     started, stopped    the worker
     busy, idle          the worker, in each turn of its loop: at least twice a second
     """
@@ -34,14 +37,21 @@ class Event(NamedTuple):
     worker: "Worker"
     at: datetime
     jobs: Sequence[Claimed] = ()
-    seconds: float = 0.0
-    error: BaseException | None = None
+    outcome: Outcome | None = None
     why: str = ""
 
     @property
     def job(self) -> Claimed:
         """The only job, or the first."""
         return self.jobs[0]
+
+    @property
+    def seconds(self) -> float:
+        return self.outcome.seconds if self.outcome else 0.0
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.outcome.error if self.outcome else None
 
 
 Context = AbstractContextManager[Any]
@@ -93,12 +103,12 @@ def _leave(context: Context, *raised: Any) -> None:
     try:
         context.__exit__(*raised)
     except (Exception, SystemExit):
-        logger.exception("%r failed", context)
+        logger.exception("a context around a job could not be left: %r", context)
 
 
 class News:
     """What a worker has yet to tell its observers and those of all workers. What the log does not write is
-    told only if there are others.
+    noted only if there are others.
     """
 
     def __init__(self, worker: "Worker", own: Sequence[Observer]):
@@ -106,27 +116,35 @@ class News:
         self._own = own
         self._events: list[Event] = []
 
-    def add(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
-        self._events.append(Event(kind, self._worker, at, jobs, why=why))
+    def add(
+        self,
+        kind: str,
+        at: datetime,
+        jobs: Sequence[Claimed] = (),
+        outcome: Outcome | None = None,
+        why: str = "",
+    ) -> None:
+        self._events.append(Event(kind, self._worker, at, jobs, outcome, why))
 
-    def add_ended(self, outcomes: Sequence["Outcome"], lost: Sequence["Outcome"], at: datetime) -> None:
+    def add_ended(self, outcomes: Sequence[Outcome], lost: Mapping[int, str], at: datetime) -> None:
         watched = observers or self._own
         for outcome in outcomes:
-            job, error = outcome.job, outcome.exception
-            if outcome in lost:
-                kind = "lost"
-            elif error is None:
-                kind = "performed"
+            if outcome.job.id in lost:
+                self.add("lost", at, (outcome.job,), outcome, lost[outcome.job.id])
+            elif outcome.error is None:
+                if watched:
+                    self.add("performed", at, (outcome.job,), outcome)
             else:
-                kind = "failed" if job.attempts < job.max_attempts else "given up"
-            if watched or kind != "performed":
-                self._events.append(
-                    Event(kind, self._worker, at, (job,), outcome.seconds, error, outcome.error or "")
-                )
+                if outcome.failed:
+                    self.add("failed", at, (outcome.job,), outcome)
+                if outcome.run_at is None:
+                    self.add("given up", at, (outcome.job,), outcome)
+                elif not outcome.failed:
+                    self.add("given back", at, (outcome.job,), outcome)
 
     def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
         """Tell the log and the observers what has been added, and this."""
-        self.add(kind, at, jobs, why)
+        self.add(kind, at, jobs, why=why)
         events, self._events = self._events, []
         for observer in (log, *observers, *self._own):
             for event in events:
@@ -138,29 +156,31 @@ class News:
 
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
-    if event.kind in ("failed", "given up"):
-        _log_error(event, logging.WARNING if event.kind == "failed" else logging.ERROR)
-    elif event.kind == "lost":
-        logger.warning("job %d was not settled: this worker had lost its lease", event.job.id)
-    elif event.kind == "given back" and event.why:
-        logger.info("gave back %d jobs: %s", len(event.jobs), event.why)
-    elif event.kind == "freed":
-        logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
+    kind, outcome = event.kind, event.outcome
+    if kind == "lost":
+        trace = None if isinstance(event.error, LeaseLost) else event.error
+        logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)
+    elif kind == "freed" or (kind == "given back" and event.why):
+        level = logging.WARNING if kind == "freed" else logging.INFO
+        logger.log(level, "%s %d jobs: %s", kind.replace("given", "gave"), len(event.jobs), event.why)
+    elif outcome and outcome.error and not (kind == "failed" and outcome.run_at is None):
+        _log_failure(outcome, outcome.error)
 
 
-def _log_error(event: Event, level: int) -> None:
-    """Log a failure with its exception, for handlers that want it. Those that write a text get the traceback
-    as it was stored, since some exceptions can't be printed.
-    """
-    if logger.isEnabledFor(level):
-        job, error = event.job, event.error
-        try:
-            reason = str(error).strip().partition("\n")[0].encode(errors="backslashreplace").decode()
-        except Exception:
-            reason = "?"
-        values = (job.id, type(error).__name__, reason, job.attempts, job.max_attempts)
-        exc_info = (type(error), error, error.__traceback__) if error else None
-        text = "job %d failed: %s: %s (attempt %d of %d)"
-        record = logger.makeRecord(logger.name, level, __file__, 0, text, values, exc_info)
-        record.exc_text = event.why
-        logger.handle(record)
+def _log_failure(outcome: Outcome, error: BaseException) -> None:
+    job = outcome.job
+    lines = traceback.format_exception_only(error)
+    reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
+    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
+    level, what = logging.ERROR, "failed"
+    if isinstance(error, UnknownJob):
+        level, what = logging.WARNING, "was given back"
+    elif outcome.run_at is not None and isinstance(error, Retry):
+        level, what = logging.INFO, "is to run again"
+    elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
+        level, what = logging.WARNING, "was discarded"
+    elif job.attempts > job.max_attempts:
+        what, of = "has failed for good", "no attempt left"
+    what += " and was deleted" * outcome.destroy
+    trace = None if isinstance(error, UnknownJob | Retry | Discard) else error
+    logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

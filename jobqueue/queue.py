@@ -9,11 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inline, inserting
+from jobqueue import inserting
 from jobqueue.database import open_engine, writer
 from jobqueue.handlers import Performable, dump, hook
-from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, DEFAULT_TABLE, Job, in_utc, migrate, tables
+from jobqueue.performing import perform_inline
+from jobqueue.schema import DEFAULT_QUEUE, DEFAULT_TABLE, MAX_ATTEMPTS, Job, in_utc, migrate, tables
 
 LEASE = timedelta(seconds=30)
 Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
@@ -43,6 +43,8 @@ class Queue:
         lease: timedelta = LEASE,
         inline: bool = False,
     ):
+        if not isinstance(lease, timedelta) or lease <= timedelta(0):
+            raise TypeError(f"lease must be a timedelta, such as timedelta(seconds=30), not {lease!r}")
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         self.tables = tables(table, schema)
@@ -96,7 +98,7 @@ class Queue:
         _flush(session)
         row = _filled(job, {**row, "unique_key": unique_key})
         if self.inline:
-            return inline.perform(row, self.writer, session)
+            return perform_inline(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
@@ -123,7 +125,7 @@ class Queue:
         rows = [_filled(job, row) for job in jobs]
         if self.inline:
             for row in rows:
-                inline.perform(row, self.writer, session)
+                perform_inline(row, self.writer, session)
             return len(rows)
         with self._transaction(session) as transaction:
             for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some

@@ -19,11 +19,11 @@ from sqlalchemy.exc import DBAPIError
 
 from jobqueue.claiming import Claimed
 from jobqueue.database import complaint
-from jobqueue.errors import RunTimeExceeded
 from jobqueue.ledger import Ledger
 from jobqueue.observing import News, Observer
-from jobqueue.performing import Outcome, perform
+from jobqueue.performing import ended, perform
 from jobqueue.queue import Queue
+from jobqueue.settling import Outcome
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
@@ -57,10 +57,19 @@ class Worker:
         max_batch: int = MOST_AT_ONCE,
         observers: Sequence[Observer] = (),
     ):
-        if threads < 1:
-            raise ValueError(f"a worker needs at least one thread, not {threads}")
-        if max_batch < 1:
-            raise ValueError(f"a batch is at least one job, not {max_batch}")
+        if isinstance(queues, str) or not all(isinstance(name, str) for name in queues):
+            raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
+        for what, value, kind, least in (
+            ("a worker needs at least one thread", threads, int, 1),
+            ("a batch is at least one job", max_batch, int, 1),
+            ("poll_interval must be more than 0 seconds", poll_interval, float, 1e-9),
+            ("max_run_time must be more than 0 seconds", max_run_time, float, 1e-9),
+            ("stop_timeout must be 0 seconds or more", stop_timeout, float, 0.0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+                raise TypeError(f"{what}, not {value!r}")
+            if not value >= least:  # true for NaN, too
+                raise ValueError(f"{what}, not {value!r}")
         self.queue = queue
         self.threads = threads
         self.queues = tuple(queues)
@@ -98,14 +107,12 @@ class Worker:
                     return succeeded, failed
                 try:
                     self._news.tell("busy", moment)
-                    outcomes = [self._perform(hands[0][0])]
+                    outcomes = [self._perform(hands[0][0], moment)]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
                     raise
-                if outcomes[0].error is None:
-                    succeeded += 1
-                else:
-                    failed += 1
+                succeeded += outcomes[0].error is None
+                failed += outcomes[0].failed
         finally:
             self._ledger.close()
             self._news.tell("stopped", now or datetime.now(UTC))
@@ -192,9 +199,7 @@ class Worker:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
-                limit = hung.max_run_time or self.max_run_time
-                error = RunTimeExceeded(f"{RunTimeExceeded.__doc__} ({limit:g} seconds)")
-                outcome = Outcome(hung, f"{type(error).__name__}: {error}", False, limit, error)
+                outcome = ended(hung, hung.max_run_time or self.max_run_time)
                 self._outcomes += [*slot.take_outcomes(self._batch), outcome]
                 slot.end()
                 self._slots[index] = self._new_slot()

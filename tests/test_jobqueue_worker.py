@@ -143,7 +143,9 @@ def test_a_hung_job_is_ended_and_its_slot_is_used_by_others(queue: Queue, run_wo
     run_worker(queue)
     wait_until(lambda: said == ["at hung", "next"] and len(queue.jobs()) == 1, "the next job's end")
     job = only_job(queue)
-    assert job.last_error == "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)"
+    assert "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)" in (
+        job.last_error or ""
+    )
     assert (job.attempts, job.locked_by) == (1, None)
     gates["hung"].set()
     wait_until(lambda: "through hung" in said, "the hung job's end")

@@ -22,7 +22,7 @@ class Meter:
     def __call__(self, event: Event) -> None:
         if event.kind == "performed":
             self._done += 1
-        elif event.kind in ("failed", "given up"):
+        elif event.kind == "failed":
             self._done += 1
             self._failed += 1
         elif event.kind == "started":

@@ -85,7 +85,7 @@ class Presence:
     def __call__(self, event: Event) -> None:
         if event.kind == "performed":
             self._more.succeeded += 1
-        elif event.kind in ("failed", "given up"):
+        elif event.kind == "failed":
             self._more.failed += 1
         elif event.kind == "claimed":
             for job in event.jobs:
