@@ -87,10 +87,13 @@ def around(factory: Factory) -> Factory:
     return factory
 
 
+NOTHING = nullcontext()
+
+
 def surroundings(job: Claimed) -> Context:
     """The contexts of around(), entered, to be left at the end of a `with`."""
     if not contexts:
-        return nullcontext()
+        return NOTHING
     with ExitStack() as stack:
         for factory in contexts:
             context = factory(job)
@@ -129,18 +132,19 @@ class News:
     def add_ended(self, outcomes: Sequence[Outcome], lost: Mapping[int, str], at: datetime) -> None:
         watched = observers or self._own
         for outcome in outcomes:
-            if outcome.job.id in lost:
-                self.add("lost", at, (outcome.job,), outcome, lost[outcome.job.id])
+            jobs = (outcome.job,)
+            if lost and outcome.job.id in lost:
+                self.add("lost", at, jobs, outcome, lost[outcome.job.id])
             elif outcome.error is None:
                 if watched:
-                    self.add("performed", at, (outcome.job,), outcome)
+                    self._events.append(Event("performed", self._worker, at, jobs, outcome))
             else:
                 if outcome.failed:
-                    self.add("failed", at, (outcome.job,), outcome)
+                    self.add("failed", at, jobs, outcome)
                 if outcome.run_at is None:
-                    self.add("given up", at, (outcome.job,), outcome)
+                    self.add("given up", at, jobs, outcome)
                 elif not outcome.failed:
-                    self.add("given back", at, (outcome.job,), outcome)
+                    self.add("given back", at, jobs, outcome)
 
     def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
         """Tell the log and the observers what has been added, and this."""
@@ -157,6 +161,8 @@ class News:
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
     kind, outcome = event.kind, event.outcome
+    if kind == "performed":
+        return
     if kind == "lost":
         trace = None if isinstance(event.error, LeaseLost) else event.error
         logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)

@@ -45,7 +45,6 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
     `now` replaces the current time. A job without an attempt left is given up instead: the worker that had it
     died, or ended it because of its max_run_time.
     """
-    began = time.perf_counter()
     known = outcome = None
     try:
         with surroundings(job):
@@ -59,8 +58,8 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
     except BaseException as error:
         if _is_ctrl_c(error):
             raise
-        outcome = outcome or _failed(known, None, job, error, now)
-    return Outcome(*outcome[:-1], time.perf_counter() - began)  # _replace() takes a microsecond
+        return outcome or _failed(known, None, job, error, now)
+    return outcome
 
 
 def perform_inline(row: dict[str, Any], engine: Engine, transaction: AnySession | Connection | None) -> int:
@@ -125,6 +124,7 @@ def _attempt(
     """Call perform() and the hooks around it, then `settle`, which returns whether it has finished the job;
     returns the outcome. What before() and success() raise fails the attempt.
     """
+    began = time.perf_counter()
     if job.attempts > job.max_attempts:
         spent = JobQueueError("it had no attempt left, after its worker had died, or had ended it")
         return _failed(known, target, job, spent, now)
@@ -134,11 +134,11 @@ def _attempt(
         known.call(target, session)
         if success := hook(target, "success"):
             success(job)
-        return Outcome(job, settled=settle())
+        return Outcome(job, settled=settle(), seconds=time.perf_counter() - began)
     except BaseException as error:
         if _is_ctrl_c(error):
             raise
-        return _failed(known, target, job, error, now)
+        return _failed(known, target, job, error, now)._replace(seconds=time.perf_counter() - began)
     finally:
         _call(target, "after", job)
 

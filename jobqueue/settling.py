@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
     attempts: int = 0
     destroy: bool = False
     settled: bool = False
-    seconds: float = 0.0  # that the attempt took; the last field
+    seconds: float = 0.0  # that the attempt took
 
     @property
     def failed(self) -> bool:
