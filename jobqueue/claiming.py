@@ -143,8 +143,8 @@ def _that_get_a_slot(due: Select[Any], J: Any) -> Select[Any]:
     """
     alone = case((and_(J.attempts == 0, J.max_attempts > 1), 0), else_=1).label("alone")
     each = due.add_columns(J.priority, J.run_at, alone).subquery()
-    order = (each.c.priority, each.c.run_at, each.c.id)
-    needed = func.sum(each.c.alone).over(order_by=order) + func.max(1 - each.c.alone).over(order_by=order)
+    until: Any = {"order_by": (each.c.priority, each.c.run_at, each.c.id), "rows": (None, 0)}
+    needed = func.sum(each.c.alone).over(**until) + func.max(1 - each.c.alone).over(**until)
     so_far = select(each.c.id, needed.label("needed")).subquery()
     return select(so_far.c.id).where(so_far.c.needed <= bindparam("slots"))
 

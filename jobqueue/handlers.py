@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, overload
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
-from jobqueue.errors import HandlerError, NotAJob, NotSerializable, UnknownJob
+from jobqueue.errors import HandlerError, NotAJob, NotSerializable, UnknownJob, as_wait
 
 T = TypeVar("T")
 
@@ -43,6 +43,15 @@ class Performable(Protocol):
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What @job says about all jobs of a class."""
+
+    retry_on: Mapping[type[BaseException], timedelta | None]  # after these: how long to wait; None: as usual
+    discard_on: tuple[type[BaseException], ...]  # a job that raises one of these is not tried again
+    destroy_failed: bool  # a job that failed for good is deleted
+
+
+@dataclass(frozen=True)
 class JobClass:
     """A registered class, and what is known about it before any of its jobs runs."""
 
@@ -51,9 +60,7 @@ class JobClass:
     mapped: bool  # stored as its primary key, and loaded from the database
     takes_session: bool
     hooks: frozenset[str]  # those of HOOKS that it has
-    retry_on: Mapping[type[BaseException], timedelta | float | None]  # how long to wait after these
-    discard_on: tuple[type[BaseException], ...]  # these are not retried
-    destroy_failed: bool  # jobs that failed for good are deleted
+    settings: Settings
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -181,6 +188,7 @@ def _register(
         raise NotAJob(
             f'Another job is registered as {name!r}: {other.cls!r}. Choose another name: @job(name="...")'
         )
+    waits = {kind: None if wait is None else as_wait(wait) for kind, wait in retry_on.items()}
     mapped = isinstance(sa.inspect(cls, raiseerr=False), Mapper)
     known = JobClass(
         name=name,
@@ -188,9 +196,7 @@ def _register(
         mapped=mapped,
         takes_session="session" in inspect.signature(cls.perform).parameters,
         hooks=_hooks(cls),
-        retry_on=retry_on,
-        discard_on=tuple(discard_on),
-        destroy_failed=destroy_failed,
+        settings=Settings(waits, tuple(discard_on), destroy_failed),
     )
     registry[name] = _by_class[cls] = known
     return cls

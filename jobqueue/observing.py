@@ -110,41 +110,31 @@ def _leave(context: Context, *raised: Any) -> None:
 
 
 class News:
-    """What a worker has yet to tell its observers and those of all workers. What the log does not write is
-    noted only if there are others.
-    """
+    """What a worker has yet to tell its observers, and those of all workers."""
 
     def __init__(self, worker: "Worker", own: Sequence[Observer]):
         self._worker = worker
         self._own = own
         self._events: list[Event] = []
 
-    def add(
-        self,
-        kind: str,
-        at: datetime,
-        jobs: Sequence[Claimed] = (),
-        outcome: Outcome | None = None,
-        why: str = "",
-    ) -> None:
-        self._events.append(Event(kind, self._worker, at, jobs, outcome, why))
+    def add(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), **more: Any) -> None:
+        self._events.append(Event(kind, self._worker, at, jobs, **more))
 
     def add_ended(self, outcomes: Sequence[Outcome], lost: Mapping[int, str], at: datetime) -> None:
-        watched = observers or self._own
+        """Add how these jobs went; `lost` says by their ids why some were not settled."""
+        watched = observers or self._own  # the log is not interested in success
         for outcome in outcomes:
             jobs = (outcome.job,)
             if lost and outcome.job.id in lost:
-                self.add("lost", at, jobs, outcome, lost[outcome.job.id])
+                self.add("lost", at, jobs, outcome=outcome, why=lost[outcome.job.id])
             elif outcome.error is None:
                 if watched:
                     self._events.append(Event("performed", self._worker, at, jobs, outcome))
             else:
-                if outcome.failed:
-                    self.add("failed", at, jobs, outcome)
-                if outcome.run_at is None:
-                    self.add("given up", at, jobs, outcome)
-                elif not outcome.failed:
-                    self.add("given back", at, jobs, outcome)
+                kept = "given up" if outcome.run_at is None else "given back"
+                kinds = ["failed"] * outcome.failed + [kept] * (not outcome.failed or outcome.run_at is None)
+                for kind in kinds:
+                    self.add(kind, at, jobs, outcome=outcome)
 
     def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
         """Tell the log and the observers what has been added, and this."""
@@ -160,17 +150,16 @@ class News:
 
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
-    kind, outcome = event.kind, event.outcome
-    if kind == "performed":
-        return
+    kind, outcome, error = event.kind, event.outcome, event.error
     if kind == "lost":
-        trace = None if isinstance(event.error, LeaseLost) else event.error
+        trace = None if isinstance(error, LeaseLost) else error
         logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)
-    elif kind == "freed" or (kind == "given back" and event.why):
-        level = logging.WARNING if kind == "freed" else logging.INFO
-        logger.log(level, "%s %d jobs: %s", kind.replace("given", "gave"), len(event.jobs), event.why)
-    elif outcome and outcome.error and not (kind == "failed" and outcome.run_at is None):
-        _log_failure(outcome, outcome.error)
+    elif kind == "freed":
+        logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
+    elif kind == "given back" and event.why:
+        logger.info("gave back %d jobs: %s", len(event.jobs), event.why)
+    elif outcome and error and not (kind == "failed" and outcome.run_at is None):
+        _log_failure(outcome, error)
 
 
 def _log_failure(outcome: Outcome, error: BaseException) -> None:
@@ -182,7 +171,7 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     if isinstance(error, UnknownJob):
         level, what = logging.WARNING, "was given back"
     elif outcome.run_at is not None and isinstance(error, Retry):
-        level, what = logging.INFO, "is to run again"
+        level, what = logging.INFO, "runs again"
     elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
         level, what = logging.WARNING, "was discarded"
     elif job.attempts > job.max_attempts:

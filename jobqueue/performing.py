@@ -14,20 +14,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
+from jobqueue import settling
 from jobqueue.claiming import Claimed
-from jobqueue.errors import (
-    Discard,
-    JobQueueError,
-    LeaseLost,
-    Retry,
-    RunTimeExceeded,
-    UnknownJob,
-    as_wait,
-)
-from jobqueue.handlers import JobClass, Performable, hook, parse
+from jobqueue.errors import Discard, JobQueueError, LeaseLost, Retry, RunTimeExceeded, UnknownJob
+from jobqueue.handlers import JobClass, Performable, Settings, hook, parse
 from jobqueue.observing import surroundings
 from jobqueue.schema import in_utc
-from jobqueue.settling import Outcome, backoff, finish
+from jobqueue.settling import Outcome, backoff
 
 if TYPE_CHECKING:
     from jobqueue.queue import Queue
@@ -96,7 +89,7 @@ def _perform_in_session(
     def settle() -> bool:
         if not session.in_transaction():
             return False
-        if not finish(session.connection(), queue.tables, worker, [job]):
+        if not settling.finish(session.connection(), queue.tables, worker, [job]):
             raise LeaseLost  # which rolls back what the job has written
         session.commit()
         return True
@@ -195,16 +188,17 @@ def _decide(
         return Outcome(job, error, text, now + UNKNOWN_WAIT, job.attempts - 1)
     if isinstance(error, LeaseLost):  # it is not ours to settle
         return Outcome(job, error, text, now, job.attempts)
-    retry_on, discard_on = (known.retry_on, known.discard_on) if known else ({}, ())
-    rule = next((cls for cls in type(error).__mro__ if cls in retry_on or cls in discard_on), None)
+    said = known.settings if known else Settings({}, (), False)
+    kinds = type(error).__mro__  # the most specific first
+    rule = next((kind for kind in kinds if kind in said.retry_on or kind in said.discard_on), None)
     uncounted = isinstance(error, Retry) and not error.counted
     last = job.attempts >= job.max_attempts and not uncounted
-    if spent or last or isinstance(error, Discard) or rule in discard_on:
-        destroy = known is not None and known.destroy_failed
-        return Outcome(job, error, text, None, min(job.attempts, job.max_attempts), destroy)
-    wait = error.wait if isinstance(error, Retry) else retry_on[rule] if rule else None
+    if spent or last or isinstance(error, Discard) or rule in said.discard_on:
+        attempts = min(job.attempts, job.max_attempts)
+        return Outcome(job, error, text, None, attempts, said.destroy_failed)
+    wait = error.wait if isinstance(error, Retry) else said.retry_on[rule] if rule else None
     if wait is not None:
-        run_at = now + as_wait(wait)
+        run_at = now + wait
     else:
         chosen = _call(target, "reschedule_at", job.attempts, now) if target is not None else None
         run_at = chosen or now + backoff(job.attempts)

@@ -43,8 +43,9 @@ class Queue:
         lease: timedelta = LEASE,
         inline: bool = False,
     ):
-        if not isinstance(lease, timedelta) or lease <= timedelta(0):
-            raise TypeError(f"lease must be a timedelta, such as timedelta(seconds=30), not {lease!r}")
+        if not (is_timedelta := isinstance(lease, timedelta)) or lease <= timedelta(0):
+            kind = ValueError if is_timedelta else TypeError
+            raise kind(f"lease must be a timedelta of more than 0, such as {LEASE!r}, not {lease!r}")
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         self.tables = tables(table, schema)

@@ -34,6 +34,16 @@ MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
+MOMENT = 1e-6
+
+
+def _check(name: str, value: float, least: float, kind: type[float] = float) -> None:
+    """Raise TypeError or ValueError unless it is a number of this kind, and at least `least`."""
+    said = f"{name} must be a {'whole number' if kind is int else 'number of seconds'}, at least {least:g}"
+    if type(value) not in (int, kind):
+        raise TypeError(f"{said}, not {value!r}")
+    if not value >= least:  # true for NaN, too
+        raise ValueError(f"{said}, not {value!r}")
 
 
 class Worker:
@@ -59,17 +69,11 @@ class Worker:
     ):
         if isinstance(queues, str) or not all(isinstance(name, str) for name in queues):
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
-        for what, value, kind, least in (
-            ("a worker needs at least one thread", threads, int, 1),
-            ("a batch is at least one job", max_batch, int, 1),
-            ("poll_interval must be more than 0 seconds", poll_interval, float, 1e-9),
-            ("max_run_time must be more than 0 seconds", max_run_time, float, 1e-9),
-            ("stop_timeout must be 0 seconds or more", stop_timeout, float, 0.0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
-                raise TypeError(f"{what}, not {value!r}")
-            if not value >= least:  # true for NaN, too
-                raise ValueError(f"{what}, not {value!r}")
+        _check("threads", threads, 1, int)
+        _check("max_batch", max_batch, 1, int)
+        _check("poll_interval", poll_interval, MOMENT)
+        _check("max_run_time", max_run_time, MOMENT)
+        _check("stop_timeout", stop_timeout, 0)
         self.queue = queue
         self.threads = threads
         self.queues = tuple(queues)

@@ -105,7 +105,7 @@ def test_a_worker_may_be_told_the_largest_batch(queue: Queue) -> None:
     batch = BatchSize(most=1)
     batch.learn(1, 0.0)
     assert batch.size == 1
-    with pytest.raises(ValueError, match="a batch is at least one job, not 0"):
+    with pytest.raises(ValueError, match="max_batch must be"):
         Worker(queue, max_batch=0)
 
 
