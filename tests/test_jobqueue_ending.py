@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from jobqueue.presence import tallies
+from jobqueue.tools.presence import tallies
 from jobs_for_tests import GATE_SECONDS, Line, Say, call, call_with_session, gates, only_job, said, scripts
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
