@@ -40,8 +40,8 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
     """
     known = outcome = None
     try:
+        known, body = parse(job.handler)
         with surroundings(job):
-            known, body = parse(job.handler)
             if known.mapped or known.takes_session:
                 outcome = _perform_in_session(queue, worker, job, known, body, now)
             else:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     delete,
     func,
     select,
@@ -148,12 +149,14 @@ def _free(
     connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime
 ) -> list[Claimed]:
     J, postgresql = tables.jobs.c, is_postgresql(connection)
-    held = select(*described(tables)).where(tables.running, which).with_for_update(skip_locked=True)
-    freed = [Claimed._make(row) for row in connection.execute(held)]
-    values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
+    waits = case((and_(J.attempts >= 2, J.attempts < J.max_attempts), J.attempts), else_=0)
+    held = select(waits, *described(tables)).where(tables.running, which).with_for_update(skip_locked=True)
+    freed: list[Claimed] = []
     ids: defaultdict[int, list[int]] = defaultdict(list)
-    for job in freed:
-        ids[job.attempts if 2 <= job.attempts < job.max_attempts else 0].append(job.id)
+    for attempts, *job in connection.execute(held):
+        freed.append(Claimed._make(job))
+        ids[attempts].append(freed[-1].id)
+    values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
     for attempts, some in ids.items():
         later = {"run_at": now + backoff(attempts)} if attempts else {}
         statement = update(tables.jobs).where(among(J.id, "ids", postgresql)).values({**values, **later})
