@@ -1,8 +1,8 @@
 """Follows a document as a reader would, and compares what happens with what is shown.
 
-A `python` block is a file, named by its first line, and a `diff` block a change to such a file; a `pycon` block
-is typed into a Python console; a `console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini` block
-is a systemd unit. In the output shown, "..." matches anything.
+A `python` block is a file, named by its first line, and a `diff` block a change to a file; a `pycon` block
+is typed into a Python console; a `console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini`
+block is a systemd unit. In the output shown, "..." matches anything.
 """
 
 import configparser
@@ -189,7 +189,7 @@ class Reader:
 
     def _run(self, command: str) -> str:
         return subprocess.run(
-            shlex.split(command),
+            ["bash", "-c", command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
