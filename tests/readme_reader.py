@@ -74,7 +74,7 @@ def shows(expected: str, printed: str) -> bool:
 
 
 class Reader:
-    """Follows the blocks of a section, in its folder."""
+    """Follows the blocks of a page, in a folder."""
 
     def __init__(self, folder: Path, database: str):
         self.folder = folder
