@@ -100,6 +100,7 @@ def test_a_page_does_what_it_says(
         reader.close()
 
 
+@pytest.mark.live
 @pytest.mark.slow
 def test_the_site_is_whole(tmp_path: Path) -> None:
     """It is built without a warning, has every page and public name, and can be read offline."""
