@@ -170,7 +170,7 @@ def _log(outcome: Outcome) -> None:
     if isinstance(error, UnknownJob):
         level, what = logging.WARNING, "was given back"
     elif outcome.run_at is not None and isinstance(error, Retry):
-        level, what = logging.INFO, "is to run again"
+        level, what = logging.INFO, "runs again"
     elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
         level, what = logging.WARNING, "was discarded"
     elif job.attempts > job.max_attempts:

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -35,16 +35,12 @@ MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
-MOMENT = 1e-6
 
 
 def _check(name: str, value: float, least: float, kind: type[float] = float) -> None:
-    """Raise TypeError or ValueError unless it is a number of this kind, and at least `least`."""
     said = f"{name} must be a {'whole number' if kind is int else 'number of seconds'}, at least {least:g}"
-    if type(value) not in (int, kind):
-        raise TypeError(f"{said}, not {value!r}")
-    if not value >= least:  # true for NaN, too
-        raise ValueError(f"{said}, not {value!r}")
+    if (wrong := type(value) not in (int, kind)) or not value >= least:  # true for NaN, too
+        raise (TypeError if wrong else ValueError)(f"{said}, not {value!r}")
 
 
 class Worker:
@@ -68,12 +64,12 @@ class Worker:
         max_batch: int = MOST_AT_ONCE,
         say: Callable[[str], None] = logger.info,
     ):
-        if isinstance(queues, str) or not all(isinstance(name, str) for name in queues):
+        if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
         _check("threads", threads, 1, int)
         _check("max_batch", max_batch, 1, int)
-        _check("poll_interval", poll_interval, MOMENT)
-        _check("max_run_time", max_run_time, MOMENT)
+        _check("poll_interval", poll_interval, 1e-6)
+        _check("max_run_time", max_run_time, 1e-6)
         _check("stop_timeout", stop_timeout, 0)
         self.queue = queue
         self.threads = threads
@@ -96,6 +92,7 @@ class Worker:
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self._slots: list[Slot] = []
+        self._new_slot = partial(Slot, self._perform, self._ring)
         self._batch = BatchSize(max_batch)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
@@ -212,14 +209,11 @@ class Worker:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
-                outcome = ended(hung, hung.max_run_time or self.max_run_time)
-                self._outcomes += [*slot.take_outcomes(self._batch), outcome]
+                self._outcomes += slot.take_outcomes(self._batch)
+                self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))
-
-    def _new_slot(self) -> Slot:
-        return Slot(self._perform, done=self._ring)
 
     # -- around the loop
 

@@ -50,12 +50,6 @@ def test_work_off_performs_jobs_that_jobs_enqueue(queue: Queue) -> None:
     assert said == ["another"]
 
 
-def test_a_worker_has_at_least_one_thread(queue: Queue) -> None:
-    """With none, it would silently claim no job."""
-    with pytest.raises(ValueError, match="at least one thread, not 0"):
-        Worker(queue, threads=0)
-
-
 def test_two_workers_never_have_one_name(queue: Queue) -> None:
     """Names differ even in one process, or in containers with the same host name and process id."""
     names = {Worker(queue).name for _ in range(100)}
