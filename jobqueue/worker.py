@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -63,7 +63,7 @@ class Worker:
         max_batch: int = MOST_AT_ONCE,
         observers: Sequence[Observer] = (),
     ):
-        if isinstance(queues, str) or not all(isinstance(name, str) for name in queues):
+        if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
         _check("threads", threads, 1, int)
         _check("max_batch", max_batch, 1, int)

@@ -154,6 +154,16 @@ def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
     assert "Sort" not in plan and "TEMP B-TREE" not in plan
 
 
+def test_a_claim_for_fewer_slots_reads_no_more(queue: Queue, explain: Callable[[], list[str]]) -> None:
+    """It finds out how many can be dealt out from the jobs that it may take, not from the backlog."""
+    fill(queue, 2_000)
+    with queue.writer.begin() as connection:
+        assert len(claiming.claim(connection, queue.tables, "a", 300, NOON, slots=2)) == 300
+    plan = explain()[-1]
+    assert "jobs_waiting" in plan and "Seq Scan" not in plan
+    assert "Sort" not in plan.partition("Limit")[2]  # below the LIMIT
+
+
 def test_settling_and_heartbeat_touch_their_own_rows_only(
     queue: Queue, explain: Callable[[], list[str]]
 ) -> None:

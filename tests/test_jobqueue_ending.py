@@ -313,6 +313,8 @@ def test_even_one_without_an_attempt_left_waits_for_those_who_know_it(queue: Que
     [
         ({"queues": "mail"}, TypeError, 'queues must be a list of names, such as ["mail"], not "mail"'),
         ({"queues": [b"mail"]}, TypeError, "queues must be"),
+        ({"queues": None}, TypeError, "queues must be"),
+        ({"queues": (name for name in ["mail"])}, TypeError, "queues must be"),
         ({"threads": "2"}, TypeError, "threads must be"),
         ({"threads": True}, TypeError, "threads must be"),
         ({"threads": 0}, ValueError, "threads must be"),
