@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session, scoped_session
 from jobqueue import settling
 from jobqueue.claiming import Claimed
 from jobqueue.errors import Discard, JobQueueError, LeaseLost, Retry, RunTimeExceeded, UnknownJob
-from jobqueue.handlers import JobClass, Performable, Settings, hook, parse
+from jobqueue.handlers import JobClass, Performable, hook, parse
 from jobqueue.observing import surroundings
+from jobqueue.options import JobSettings
 from jobqueue.schema import in_utc
 from jobqueue.settling import Outcome, backoff
 
@@ -188,7 +189,7 @@ def _decide(
         return Outcome(job, error, text, now + UNKNOWN_WAIT, job.attempts - 1)
     if isinstance(error, LeaseLost):  # it is not ours to settle
         return Outcome(job, error, text, now, job.attempts)
-    said = known.settings if known else Settings({}, (), False)
+    said = known.settings if known else JobSettings()
     kinds = type(error).__mro__  # the most specific first
     rule = next((kind for kind in kinds if kind in said.retry_on or kind in said.discard_on), None)
     uncounted = isinstance(error, Retry) and not error.counted
