@@ -114,7 +114,7 @@ class News:
 
     def __init__(self, worker: "Worker", own: Sequence[Observer]):
         self._worker = worker
-        self._own = own
+        self._own = tuple(own)
         self._events: list[Event] = []
 
     def add(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), **more: Any) -> None:
@@ -131,10 +131,12 @@ class News:
                 if watched:
                     self._events.append(Event("performed", self._worker, at, jobs, outcome))
             else:
-                kept = "given up" if outcome.run_at is None else "given back"
-                kinds = ["failed"] * outcome.failed + [kept] * (not outcome.failed or outcome.run_at is None)
-                for kind in kinds:
-                    self.add(kind, at, jobs, outcome=outcome)
+                if outcome.failed:
+                    self.add("failed", at, jobs, outcome=outcome)
+                if outcome.run_at is None:
+                    self.add("given up", at, jobs, outcome=outcome)
+                elif not outcome.failed:
+                    self.add("given back", at, jobs, outcome=outcome)
 
     def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
         """Tell the log and the observers what has been added, and this."""
