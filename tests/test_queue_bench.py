@@ -252,12 +252,8 @@ def twice_as_slow(*arguments, **options):
 Queue.enqueue = twice_as_slow
 """,
     "idle": """
-import time
-from sqlalchemy import Engine, event
-@event.listens_for(Engine, "before_cursor_execute")
-def delay(_connection, _cursor, statement, *_):
-    if "locked_by" in statement and "UPDATE" in statement:  # which claims a job
-        time.sleep(0.05)
+from jobqueue import wakeup
+wakeup.LOOK_SECONDS = 0.2
 """,
 }
 
@@ -265,7 +261,7 @@ def delay(_connection, _cursor, statement, *_):
 @pytest.mark.live
 @pytest.mark.parametrize("measure", SLOW)
 def test_a_slower_queue_is_caught(measure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An enqueue that takes twice as long, a claim that takes 50 ms more: missed, which is status 1."""
+    """Enqueueing takes twice as long, a worker looks five times a second: missed, which is status 1."""
     (tmp_path / "sitecustomize.py").write_text(SLOW[measure])  # Python imports it in the processes we start
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     sizes = replace(QUICK_SIZES, rounds=6, enqueue=300, stamps=6)
