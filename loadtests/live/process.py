@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 import locust.argument_parser
 import msgspec
+from gevent.event import Event
 from locust.exception import StopTest
 from locust.runners import MasterRunner, WorkerRunner
 
@@ -51,6 +52,7 @@ from loadtests.status import Status
 Ready = Callable[[Any], None]
 Doubt = Callable[[Recording, Any], Sequence[str]]
 
+ENDING_SECONDS = 60.0  # beyond --stop-timeout
 INTERRUPTED = "Interrupted: this is what was measured until then."
 
 
@@ -72,6 +74,8 @@ class LocustProcess:
         self.text = "No test has ended yet."  # the last verdict, or why there is none
         self.watching: Watching | None = None  # while a test runs
         self.interrupted = False  # by Ctrl-C, or TERM
+        self.finished = Event()  # cleared while a test runs, until its recording is sent or judged
+        self.finished.set()
         self.started_at = 0.0  # Unix time
         self.ending = Ending(self.load)
         self.metrics: Metrics | None = None
@@ -137,6 +141,7 @@ class LocustProcess:
         self.ending = Ending(self.load)
         if self.metrics:
             self.metrics.begin(self.load.rule_ms)
+        self.finished.clear()
         watched = environment.web_ui or self.load.may_end or self.metrics
         if isinstance(self.runner, MasterRunner):
             self.gathering = Gathering(self.runner)
@@ -224,6 +229,13 @@ class LocustProcess:
 
     def finish(self, **_: Any) -> None:
         """A test is over. (Locust also ends tests that never began.)"""
+        try:
+            self.report_or_judge()
+        finally:
+            self.finished.set()
+
+    def report_or_judge(self) -> None:
+        """Send this worker's recording, or gather those of all and conclude."""
         generator, self.generator = self.generator, None
         if self.watching:
             self.watching.stop()
@@ -293,10 +305,14 @@ class LocustProcess:
         )
 
     def quit_early(self, **_: Any) -> None:
-        """Locust quits. If a test is running, that was an interruption."""
+        """Locust quits. If a test is running, that was an interruption.
+
+        Waits for the end of one that another greenlet is ending: its recording would be lost.
+        """
         if self.is_running():
             self.interrupted = True
             self.end_early()
+        self.finished.wait(self.environment.stop_timeout + ENDING_SECONDS)
 
     def end_early(self) -> None:
         """End the test before Locust quits, which then takes the exit status from its verdict."""
