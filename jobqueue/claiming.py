@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Connection,
     Text,
     Update,
     any_,
@@ -24,15 +25,12 @@ from sqlalchemy import (
     update,
 )
 
-from jobqueue.database import among, as_list, is_postgresql
-from jobqueue.direct import Transaction, count, rows
-from jobqueue.schema import UNREADABLE, jobs, waiting
+from jobqueue.database import among, as_list, is_postgresql, plan_steadily
+from jobqueue.schema import UNREADABLE, Tables, UTCDateTime
 
-J = jobs.c
-
-NOW: BindParameter[datetime] = bindparam("now", type_=J.run_at.type)
+NOW: BindParameter[datetime] = bindparam("now", type_=UTCDateTime())
 WORKER: BindParameter[str] = bindparam("worker", type_=Text())
-RELEASED = {J.locked_at: null(), J.locked_by: null(), J.updated_at: NOW}
+RELEASED = {"locked_at": null(), "locked_by": null(), "updated_at": NOW}
 
 
 class Claimed(NamedTuple):
@@ -55,7 +53,8 @@ class Claimed(NamedTuple):
 
 
 def claim(
-    connection: Transaction,
+    connection: Connection,
+    tables: Tables,
     worker: str,
     limit: int,
     now: datetime,
@@ -73,12 +72,13 @@ def claim(
     postgresql = is_postgresql(connection)
     values = {"now": now, "limit": limit, "worker": worker, **_names(queues, postgresql)}
     # Read all rows before the COMMIT (SQLite requires it), and sort them: RETURNING guarantees no order.
-    taken = rows(connection, _claim(postgresql, bool(queues), batch), values)
+    plan_steadily(connection)
+    taken = connection.execute(_claim(tables, postgresql, bool(queues), batch), values).all()
     claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in taken if _is_sound(row)]
     if len(claimed) < len(taken):
         unsound = [row[0] for row in taken if not _is_sound(row)]
         values = {"ids": as_list(unsound, postgresql), "error": UNSOUND, "worker": worker, "now": now}
-        count(connection, _bury_unsound(postgresql), values)
+        connection.execute(_bury_unsound(tables, postgresql), values)
     return sorted(claimed, key=lambda job: (job.priority, job.run_at, job.id))
 
 
@@ -99,9 +99,10 @@ def _is_sound(row: Sequence[Any]) -> bool:
 
 
 @cache
-def _bury_unsound(postgresql: bool) -> Update:
-    values = {**RELEASED, J.last_error: bindparam("error"), J.failed_at: NOW}
-    return update(jobs).where(among(J.id, "ids", postgresql), J.locked_by == WORKER).values(values)
+def _bury_unsound(tables: Tables, postgresql: bool) -> Update:
+    J = tables.jobs.c
+    values = {**RELEASED, "last_error": bindparam("error"), "failed_at": NOW}
+    return update(tables.jobs).where(among(J.id, "ids", postgresql), J.locked_by == WORKER).values(values)
 
 
 def _goes_alone(row: Sequence[Any]) -> bool:
@@ -109,10 +110,11 @@ def _goes_alone(row: Sequence[Any]) -> bool:
 
 
 @cache
-def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
+def _claim(tables: Tables, postgresql: bool, by_queue: bool, batch: bool) -> Any:
+    J = tables.jobs.c
     pick = (
         select(J.id)
-        .where(waiting, J.run_at <= NOW, *_in_queues(postgresql, by_queue))
+        .where(tables.waiting, J.run_at <= NOW, *_in_queues(tables, postgresql, by_queue))
         .order_by(J.priority, J.run_at, J.id)
         .limit(bindparam("limit"))
         # PostgreSQL: two workers never wait for each other. SQLAlchemy omits it for SQLite.
@@ -126,7 +128,7 @@ def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
     alone = or_(J.last_error.is_not(None), J.max_attempts == 1) if batch else true()
     returned = (J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue)
     return (
-        update(jobs)
+        update(tables.jobs)
         .where(picked)
         .values(
             locked_at=NOW, locked_by=WORKER, attempts=J.attempts + case((alone, 1), else_=0), updated_at=NOW
@@ -136,29 +138,32 @@ def _claim(postgresql: bool, by_queue: bool, batch: bool) -> Any:
     )
 
 
-def next_run_at(connection: Transaction, queues: Sequence[str] = ()) -> datetime | None:
+def next_run_at(connection: Connection, tables: Tables, queues: Sequence[str] = ()) -> datetime | None:
     """When the next waiting job is due, possibly in the past; None if no job waits."""
     postgresql = is_postgresql(connection)
-    [(moment,)] = rows(connection, _next_run_at(postgresql, bool(queues)), _names(queues, postgresql))
-    return cast(datetime | None, moment)
+    plan_steadily(connection)
+    statement = _next_run_at(tables, postgresql, bool(queues))
+    return cast(datetime | None, connection.scalar(statement, _names(queues, postgresql)))
 
 
 @cache
-def _next_run_at(postgresql: bool, by_queue: bool) -> Any:
+def _next_run_at(tables: Tables, postgresql: bool, by_queue: bool) -> Any:
+    J = tables.jobs.c
     earliest = func.min(J.run_at, type_=J.run_at.type)
     if by_queue:
-        return select(earliest).where(waiting, *_in_queues(postgresql, by_queue))
+        return select(earliest).where(tables.waiting, *_in_queues(tables, postgresql, by_queue))
     # The index orders jobs by priority, then run_at, so this reads only the first job of each priority,
     # however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
-    first = select(func.min(J.priority).label("priority")).where(waiting).cte("priorities", recursive=True)
-    after = select(func.min(J.priority)).where(waiting, J.priority > first.c.priority).scalar_subquery()
+    lowest = select(func.min(J.priority).label("priority")).where(tables.waiting)
+    first = lowest.cte("priorities", recursive=True)
+    after = lowest.where(J.priority > first.c.priority).scalar_subquery()
     priorities = first.union_all(select(after).where(first.c.priority.is_not(None)))
-    of_one = select(earliest).where(waiting, J.priority == priorities.c.priority).scalar_subquery()
+    of_one = select(earliest).where(tables.waiting, J.priority == priorities.c.priority).scalar_subquery()
     return select(func.min(of_one, type_=J.run_at.type)).select_from(priorities)
 
 
-def _in_queues(postgresql: bool, by_queue: bool) -> list[ColumnElement[bool]]:
-    return [among(J.queue, "queues", postgresql)] if by_queue else []
+def _in_queues(tables: Tables, postgresql: bool, by_queue: bool) -> list[ColumnElement[bool]]:
+    return [among(tables.jobs.c.queue, "queues", postgresql)] if by_queue else []
 
 
 def _names(queues: Sequence[str], postgresql: bool) -> dict[str, Any]:

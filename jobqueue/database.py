@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -16,7 +16,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Dialect,
     Engine,
     Table,
     TableValuedAlias,
@@ -37,13 +36,15 @@ from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
-
-
-class HasDialect(Protocol):
-    """An SQLAlchemy Connection, or one of the queue's own."""
-
-    @property
-    def dialect(self) -> Dialect: ...
+# PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
+# table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
+STEADY_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+}
+PLAN_STEADILY = select(*(func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
 
 
 def open_engine(database: str | URL | Engine) -> Engine:
@@ -105,14 +106,15 @@ def writer(engine: Engine) -> Engine:
     return engine.execution_options(sqlite_begin="IMMEDIATE")
 
 
-def is_writer(connection: Connection | Engine) -> bool:
-    """Whether its transactions begin as those of writer() do."""
-    return connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE"
-
-
-def is_postgresql(connection: HasDialect) -> bool:
+def is_postgresql(connection: Connection | Engine) -> bool:
     """Whether this is PostgreSQL; otherwise it is SQLite."""
     return connection.dialect.name == "postgresql"
+
+
+def plan_steadily(connection: Connection) -> None:
+    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions."""
+    if is_postgresql(connection):
+        connection.execute(PLAN_STEADILY)
 
 
 @cache
@@ -177,31 +179,18 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def begin_sqlite(cursor: Any, *, write: bool) -> None:
-    """Begin a transaction. One that writes waits for the write lock here, and needs be_impatient() first."""
-    if write:
-        _execute_when_free(cursor, "BEGIN IMMEDIATE")
-    else:
-        cursor.execute("BEGIN")
-
-
-def be_impatient(cursor: Any, impatient: bool) -> None:
-    """Turn SQLite's own waiting for locks off, or on again."""
-    cursor.execute(f"PRAGMA busy_timeout = {0 if impatient else BUSY_TIMEOUT_MS}")
-
-
 def _begin(connection: Connection) -> None:
     cursor = connection.connection.cursor()
-    write = is_writer(connection)
+    if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
+        cursor.execute("BEGIN")
+        return
+    cursor.execute("PRAGMA busy_timeout = 0")
     try:
-        if write:
-            be_impatient(cursor, True)
-        begin_sqlite(cursor, write=write)
+        _execute_when_free(cursor, "BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
-        raise OperationalError("BEGIN", None, error) from error
+        raise OperationalError("BEGIN IMMEDIATE", None, error) from error
     finally:
-        if write:
-            be_impatient(cursor, False)
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         cursor.close()
 
 

@@ -5,12 +5,15 @@ For the one thread that runs the worker. Methods that use the database raise DBA
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
 
 from jobqueue import claiming, presence, settling
 from jobqueue.claiming import Claimed
-from jobqueue.direct import Kept
 from jobqueue.meter import Meter
 from jobqueue.performing import Outcome, settle
 from jobqueue.queue import Queue
@@ -37,8 +40,8 @@ class Ledger:
         self._me = me
         self._queues = queues
         self._meter = meter
-        self._writing = Kept(queue.writer)
-        self._reading = Kept(queue.engine)
+        self._tables = queue.tables
+        self._connections: dict[Engine, Connection] = {}
         self._tally = presence.Tally()
         self._next_beat = self._next_tell = 0.0  # on the monotonic clock, in seconds
 
@@ -54,16 +57,18 @@ class Ledger:
         limit = slots * self.batch.size
         tell = bool(self._tally) and time.monotonic() >= self._next_tell
         claimed: list[Claimed] = []
-        with self._writing.begin() as transaction:
-            lost = settle(transaction, self._me.name, outcomes, now)
+        with self._transaction(self._queue.writer) as transaction:
+            lost = settle(transaction, self._tables, self._me.name, outcomes, now)
             if slots:
                 together = self.batch.size > 1
-                claimed = claiming.claim(transaction, self._me.name, limit, now, self._queues, batch=together)
+                claimed = claiming.claim(
+                    transaction, self._tables, self._me.name, limit, now, self._queues, batch=together
+                )
             hands, rest = deal(claimed, slots)
             if rest:
-                settling.release(transaction, self._me.name, rest, now)
+                settling.release(transaction, self._tables, self._me.name, rest, now)
             if tell:
-                presence.be_seen(transaction, self._me, self._tally, now)
+                presence.be_seen(transaction, self._tables, self._me, self._tally, now)
         if tell:
             self._told()
         if slots:
@@ -78,22 +83,22 @@ class Ledger:
 
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
-        with self._reading.begin() as transaction:
-            due = claiming.next_run_at(transaction, self._queues)
+        with self._transaction(self._queue.engine) as transaction:
+            due = claiming.next_run_at(transaction, self._tables, self._queues)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime) -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed."""
-        with self._writing.begin() as transaction:
-            settling.release(transaction, self._me.name, unfinished, now)
+        with self._transaction(self._queue.writer) as transaction:
+            settling.release(transaction, self._tables, self._me.name, unfinished, now)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held` and report what this worker has done; BEATS times per lease, also free
         the jobs of dead workers.
         """
-        with self._writing.begin() as transaction:
-            settling.renew(transaction, self._me.name, held, now)
-            presence.be_seen(transaction, self._me, self._tally, now)
+        with self._transaction(self._queue.writer) as transaction:
+            settling.renew(transaction, self._tables, self._me.name, held, now)
+            presence.be_seen(transaction, self._tables, self._me, self._tally, now)
         self._told()
         if time.monotonic() >= self._next_beat:
             self.reap(now)
@@ -101,22 +106,43 @@ class Ledger:
 
     def reap(self, now: datetime) -> None:
         """Free the jobs of dead workers, and remove their rows."""
-        with self._writing.begin() as transaction:
-            freed = settling.reap(transaction, self._queue.lease * SILENCE, now)
-            presence.forget_the_silent(transaction, self._queue.lease, now)
+        with self._transaction(self._queue.writer) as transaction:
+            freed = settling.reap(transaction, self._tables, self._queue.lease * SILENCE, now)
+            presence.forget_the_silent(transaction, self._tables, self._queue.lease, now)
         if freed:
             logger.warning("freed %d jobs of workers silent for %s", freed, self._queue.lease)
 
     def leave(self, now: datetime) -> None:
         """Report for the last time what this worker has done, and remove its row."""
-        with self._writing.begin() as transaction:
-            presence.be_seen(transaction, self._me, self._tally, now)
-            presence.leave(transaction, self._me.name, now)
+        with self._transaction(self._queue.writer) as transaction:
+            presence.be_seen(transaction, self._tables, self._me, self._tally, now)
+            presence.leave(transaction, self._tables, self._me.name, now)
         self._told()
 
     def close(self) -> None:
-        self._writing.close()
-        self._reading.close()
+        """Close the worker's connections."""
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction on one of the worker's own connections, taken out of the pool, which may be small. A
+        connection whose transaction fails is replaced.
+        """
+        if engine not in self._connections:
+            self._connections[engine] = engine.connect()
+            self._connections[engine].detach()
+        connection = self._connections[engine]
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            del self._connections[engine]
+            connection.invalidate()
+            with suppress(Exception):  # SQLAlchemy leaves a detached connection open
+                driver.close()
+            raise
 
     def _told(self) -> None:
         self._tally = presence.Tally()

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from jobqueue import hooks, settling
 from jobqueue.claiming import Claimed
-from jobqueue.direct import Transaction
 from jobqueue.errors import LeaseLost
 from jobqueue.handlers import JobClass, parse
 from jobqueue.queue import Queue
 from jobqueue.retry import backoff
+from jobqueue.schema import Tables
 
 MAX_ERROR_CHARACTERS = 50_000
 
@@ -49,20 +50,22 @@ def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
     return Outcome(job)
 
 
-def settle(connection: Transaction, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
+def settle(
+    connection: Connection, tables: Tables, worker: str, outcomes: Sequence[Outcome], now: datetime
+) -> list[Outcome]:
     """Settle jobs in the database; returns the outcomes not written because the lease was lost."""
     unsettled = [outcome for outcome in outcomes if not outcome.settled]
     succeeded = [outcome.job for outcome in unsettled if outcome.error is None]
-    finished = settling.finish(connection, worker, succeeded) if succeeded else set()
+    finished = settling.finish(connection, tables, worker, succeeded) if succeeded else set()
     lost = []
     for outcome in unsettled:
         job, error = outcome.job, outcome.error
         if error is None:
             ours = job.id in finished
         elif job.attempts >= job.max_attempts:
-            ours = settling.bury(connection, worker, job, error, now)
+            ours = settling.bury(connection, tables, worker, job, error, now)
         else:
-            ours = settling.retry(connection, worker, job, error, now + backoff(job.attempts), now)
+            ours = settling.retry(connection, tables, worker, job, error, now + backoff(job.attempts), now)
         if not ours:
             lost.append(outcome)
     return lost
@@ -98,7 +101,7 @@ def _perform_in_session(
             hooks.success(target, job)
             if not session.in_transaction():
                 return False
-            if not settling.finish(session.connection(), worker, [job]):
+            if not settling.finish(session.connection(), queue.tables, worker, [job]):
                 raise LeaseLost
             session.commit()
             return True

@@ -7,14 +7,12 @@ import json
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Column, Connection, delete, select, update
 
 from jobqueue.database import insert_unless_there, is_postgresql
-from jobqueue.direct import Transaction, count, rows
-from jobqueue.schema import GONE, workers
-
-W = workers.c
+from jobqueue.schema import GONE, Tables
 
 # Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
 WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -61,44 +59,43 @@ class Self:
     started_at: datetime
 
 
-def be_seen(connection: Transaction, me: Self, more: Tally, now: datetime) -> None:
+def be_seen(connection: Connection, tables: Tables, me: Self, more: Tally, now: datetime) -> None:
     """Update the worker's row: it is alive at `now`, and has done `more` since the last update."""
     # There is no row at first, nor after others have taken this worker for dead and moved its counts to GONE.
     new = {**vars(me), "seen_at": now, **_columns(Tally())}
-    count(connection, insert_unless_there(workers, is_postgresql(connection)), new)
-    [done] = rows(connection, DONE, {"name": me.name})
-    count(connection, SEEN, {"name_": me.name, "now": now, **_columns(_tally(*done) + more)})
+    connection.execute(insert_unless_there(tables.workers, is_postgresql(connection)), new)
+    its = tables.workers.c.name == me.name
+    done = connection.execute(select(*_what_it_did(tables)).where(its).with_for_update()).one()
+    values = {"seen_at": now, **_columns(_tally(*done) + more)}
+    connection.execute(update(tables.workers).where(its), values)
 
 
-def leave(connection: Transaction, name: str, now: datetime) -> None:
+def leave(connection: Connection, tables: Tables, name: str, now: datetime) -> None:
     """Delete a worker's row, and add its counts to the row GONE."""
-    for done in rows(connection, LEAVE, {"name": name}):
+    row = delete(tables.workers).where(tables.workers.c.name == name).returning(*_what_it_did(tables))
+    for done in connection.execute(row).all():
         gone = Self(GONE, threads=0, queues="", lease=0.0, max_run_time=0.0, started_at=now)
-        be_seen(connection, gone, _tally(*done), now)
+        be_seen(connection, tables, gone, _tally(*done), now)
 
 
-def forget_the_silent(connection: Transaction, lease: timedelta, now: datetime) -> None:
+def forget_the_silent(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> None:
     """Delete the rows of workers that have been silent for `lease`, as leave() does."""
-    for (name,) in rows(connection, SILENT, {"before": now - lease}):
-        leave(connection, name, now)
+    W = tables.workers.c
+    silent = select(W.name).where(W.name != GONE, W.seen_at < now - lease)
+    # In a fixed order, so that two workers that delete rows at the same time can't deadlock.
+    for name in connection.scalars(silent.order_by(W.name)).all():
+        leave(connection, tables, name, now)
 
 
-def tallies(connection: Transaction) -> dict[str, Tally]:
+def tallies(connection: Connection, tables: Tables) -> dict[str, Tally]:
     """What each worker has done, by name; under GONE, the total of those that have ended."""
-    return {name: _tally(*done) for name, *done in rows(connection, ALL, {})}
+    rows = connection.execute(select(tables.workers.c.name, *_what_it_did(tables))).all()
+    return {name: _tally(*done) for name, *done in rows}
 
 
-WHAT_IT_DID = (W.succeeded, W.failed, W.waits)
-ALL = select(W.name, *WHAT_IT_DID)
-DONE = select(*WHAT_IT_DID).where(W.name == bindparam("name")).with_for_update()
-LEAVE = delete(workers).where(W.name == bindparam("name")).returning(*WHAT_IT_DID)
-SEEN = (
-    update(workers)
-    .where(W.name == bindparam("name_"))  # SQLAlchemy reserves the columns' own names for values()
-    .values({W.seen_at: bindparam("now"), **{column: bindparam(column.name) for column in WHAT_IT_DID}})
-)
-# In a fixed order, so that two workers that delete rows at the same time can't deadlock.
-SILENT = select(W.name).where(W.name != GONE, W.seen_at < bindparam("before")).order_by(W.name)
+def _what_it_did(tables: Tables) -> tuple[Column[Any], ...]:
+    W = tables.workers.c
+    return W.succeeded, W.failed, W.waits
 
 
 def _columns(tally: Tally) -> dict[str, object]:

@@ -6,16 +6,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, delete, select
+from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inline, inserting
 from jobqueue.database import open_engine, writer
-from jobqueue.direct import Spares, Transaction
 from jobqueue.handlers import Performable, dump, hook
-from jobqueue.migrating import migrate
 from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, Job, in_utc
+from jobqueue.schema import DEFAULT_QUEUE, DEFAULT_TABLE, Job, in_utc, migrate, tables
 
 LEASE = timedelta(seconds=30)
 Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
@@ -25,8 +23,10 @@ class Queue:
     """A job queue in a table of a database.
 
     `database` is a URL or an SQLAlchemy Engine, for SQLite or PostgreSQL. `lease` is how long a worker may be
-    silent before its jobs go to others. With `inline`, for tests of code that enqueues, enqueueing a job
-    performs it at once. Raises DatabaseError for a database that can't hold a queue.
+    silent before its jobs go to others. The jobs are in the table `table`, on PostgreSQL in `schema`: so one
+    database may hold several queues, or a table `jobs` of your own. With `inline`, for tests of code that
+    enqueues, enqueueing a job performs it at once. Raises DatabaseError for a database that can't hold a
+    queue, and for a table's name that is not a plain one.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
     >>> queue.create_tables()                     # doctest: +SKIP
@@ -34,23 +34,35 @@ class Queue:
     1
     """
 
-    def __init__(self, database: str | URL | Engine, *, lease: timedelta = LEASE, inline: bool = False):
+    def __init__(
+        self,
+        database: str | URL | Engine,
+        *,
+        table: str = DEFAULT_TABLE,
+        schema: str | None = None,
+        lease: timedelta = LEASE,
+        inline: bool = False,
+    ):
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
-        # A caller's engine has the caller's pool: none of its connections are kept.
-        self._writing = self.writer if self.engine is database else Spares(self.writer)
+        self.tables = tables(table, schema)
         self.lease = lease
         self.inline = inline
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
 
+    @property
+    def metadata(self) -> MetaData:
+        """The queue's tables and their indexes, for Alembic's `target_metadata`."""
+        return self.tables.metadata
+
     def create_tables(self) -> None:
         """Create the queue's tables, or bring older ones up to date. Any number of processes may call it at
-        once.
+        once. Raises DatabaseError if a table of this name is not a queue's.
         """
         with self.writer.begin() as connection:
-            migrate(connection)
+            migrate(connection, self.tables)
 
     def enqueue(
         self,
@@ -87,8 +99,8 @@ class Queue:
             return inline.perform(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
-                return inserting.add(transaction, row)
-            return inserting.add_unique(transaction, row, keep=if_queued == "keep")
+                return inserting.add(transaction, self.tables, row)
+            return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -116,20 +128,22 @@ class Queue:
         with self._transaction(session) as transaction:
             for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some
                 if common["unique_key"] is None:
-                    inserting.add_many(transaction, common, [row["handler"] for row in alike])
+                    handlers = [row["handler"] for row in alike]
+                    inserting.add_many(transaction, self.tables, common, handlers)
                 else:
                     for row in alike:
-                        inserting.add_unique(transaction, row, keep=False)
+                        inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
-    def _transaction(self, session: Callers | None) -> AbstractContextManager[Transaction]:
+    def _transaction(self, session: Callers | None) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         if session is None:
-            return self._writing.begin()
+            return self.writer.begin()
         return nullcontext(session if isinstance(session, Connection) else session.connection())
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
+        Job = self.tables.Job
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
 
@@ -138,14 +152,13 @@ class Queue:
 
         A running job goes on to its end, but its writes in the transaction that finishes it are rolled back.
         """
-        which = [] if queue is None else [Job.queue == queue]
+        jobs = self.tables.jobs
+        which = [] if queue is None else [jobs.c.queue == queue]
         with self.writer.begin() as connection:
-            return connection.execute(delete(Job).where(*which)).rowcount
+            return connection.execute(delete(jobs).where(*which)).rowcount
 
     def close(self) -> None:
         """Close the queue's connections. The queue opens new ones if it is used again."""
-        if isinstance(self._writing, Spares):
-            self._writing.close()
         self.engine.dispose()
 
 

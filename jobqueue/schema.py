@@ -1,24 +1,32 @@
 """The tables: the jobs, with Delayed Job's columns under Delayed Job's names, and the workers.
 
-`Job` is the ORM class, for your own queries; the queue itself uses `jobs`, the table behind it. Every column
-added since the first version is nullable or has a server default, so that `migrating.py` can add it to older
-tables.
+`Job` is the ORM class, for your own queries; the queue itself uses the table behind it. A queue may choose
+its tables' names. There are no numbered versions: what a table lacks is read off the table itself. So every
+column added since the first version is nullable or has a server default.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Column, ColumnElement, DateTime, Dialect, Integer, Table, Text, and_
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Connection, Dialect, Index, Integer, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateSchema, CreateTable
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from jobqueue.errors import DatabaseError
 from jobqueue.retry import MAX_ATTEMPTS
 
+DEFAULT_TABLE = "jobs"
 DEFAULT_QUEUE = "default"
 GONE = "(gone)"
 UNREADABLE = datetime.min.replace(tzinfo=UTC)  # long due, so that a worker claims it
-CHANNEL = "jobqueue"  # on which PostgreSQL notifies idle workers of new jobs
+ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
+# A table without these is not the queue's, nor Delayed Job's.
+ORIGINAL_COLUMNS = {"priority", "attempts", "handler", "last_error", "run_at", "locked_at", "locked_by"}
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -35,11 +43,11 @@ class UTCDateTime(TypeDecorator[datetime]):
     converted to UTC before it is stored, and marked as UTC when it is read.
     """
 
-    impl = DateTime(timezone=True)
+    impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -64,16 +72,17 @@ def _moment(text: Any) -> datetime | None:
         return UNREADABLE
 
 
+TYPES_OF_COLUMNS = {datetime: UTCDateTime, str: Text}
+
+
 class Base(DeclarativeBase):
-    """The queue's own metadata, separate from your models'."""
+    """The metadata of the tables with the default names; use `Queue.metadata`, which has the indexes too."""
 
-    type_annotation_map = {datetime: UTCDateTime, str: Text}  # noqa: RUF012 - SQLAlchemy's own idiom
+    type_annotation_map = TYPES_OF_COLUMNS
 
 
-class Job(Base):
-    """One row: a job that is waiting, is running, or has failed for good. A job that succeeded has no row."""
-
-    __tablename__ = "jobs"
+class JobColumns:
+    """The columns of a job, whatever its table is called."""
 
     # Never reused (AUTOINCREMENT): otherwise a late finish could hit another job.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
@@ -106,13 +115,11 @@ class Job(Base):
         return f"<Job {self.id} {self.handler} {state}, {self.attempts} of {self.max_attempts} attempts>"
 
 
-class WorkerRow(Base):
-    """One row: a worker process, as it described itself, and what it has done.
+class WorkerColumns:
+    """The columns of a worker process, as it described itself, and what it has done.
 
     When a worker has ended, its counts are added to the row named GONE, so that totals never shrink.
     """
-
-    __tablename__ = "job_workers"
 
     name: Mapped[str] = mapped_column(primary_key=True)  # As in jobs.locked_by
     threads: Mapped[int]  # Jobs it performs at a time
@@ -126,18 +133,124 @@ class WorkerRow(Base):
     waits: Mapped[str]  # Histogram of pick-up latencies, as JSON: see presence.py
 
 
-jobs = cast(Table, Job.__table__)
-jobs.dialect_options["sqlite"]["autoincrement"] = True
-workers = cast(Table, WorkerRow.__table__)
+class Job(JobColumns, Base):
+    """One row: a job that is waiting, is running, or has failed for good. A job that succeeded has no row."""
 
-waiting = and_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_(None))
-running = and_(jobs.c.locked_by.is_not(None), jobs.c.failed_at.is_(None))
-unique = and_(jobs.c.unique_key.is_not(None), jobs.c.failed_at.is_(None))
+    __tablename__ = DEFAULT_TABLE
 
-# Partial indexes, small and in claiming order: columns, condition, whether unique. Not SQLAlchemy's Index:
-# with a condition, that imports the dialects, which takes longer than all the rest.
-INDEXES: dict[str, tuple[tuple[Column[Any], ...], ColumnElement[bool], bool]] = {
-    "jobs_waiting": ((jobs.c.priority, jobs.c.run_at, jobs.c.id), waiting, False),
-    "jobs_running": ((jobs.c.locked_at,), running, False),
-    "jobs_unique_key": ((jobs.c.unique_key,), unique, True),
-}
+
+class WorkerRow(WorkerColumns, Base):
+    """One row: a worker process."""
+
+    __tablename__ = "job_workers"
+
+
+class Tables:
+    """A queue's tables, and the conditions and names that go with them. tables() makes one for each name."""
+
+    def __init__(self, name: str, schema: str | None):
+        self.Job, self.WorkerRow = _classes(name, schema)
+        self.metadata: MetaData = self.Job.metadata
+        self.jobs = jobs = cast(Table, self.Job.__table__)
+        self.workers = cast(Table, self.WorkerRow.__table__)
+        self.waiting = sa.and_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_(None))
+        self.running = sa.and_(jobs.c.locked_by.is_not(None), jobs.c.failed_at.is_(None))
+        self.unique = sa.and_(jobs.c.unique_key.is_not(None), jobs.c.failed_at.is_(None))
+        # On which PostgreSQL notifies idle workers of new jobs.
+        self.channel = ".".join(filter(None, ("jobqueue", schema, name if name != DEFAULT_TABLE else None)))
+        jobs.dialect_options["sqlite"]["autoincrement"] = True
+        # Small, since partial, and in claiming order.
+        for suffix, columns, condition in (
+            ("waiting", (jobs.c.priority, jobs.c.run_at, jobs.c.id), self.waiting),
+            ("running", (jobs.c.locked_at,), self.running),
+            ("unique_key", (jobs.c.unique_key,), self.unique),
+        ):
+            where: dict[str, Any] = {"sqlite_where": condition, "postgresql_where": condition}
+            Index(f"{name}_{suffix}", *columns, unique=suffix == "unique_key", **where)
+
+
+_tables = cache(Tables)
+
+
+def tables(name: str = DEFAULT_TABLE, schema: str | None = None) -> Tables:
+    """The tables of the queue whose jobs are in the table `name`. Raises DatabaseError for a name that SQL
+    would need in quotes, or that leaves no room for the names of its indexes.
+    """
+    for word in (name, schema):
+        if word is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", word):
+            raise DatabaseError(f"{word!r} can't name a table: use small letters, digits and _, at most 40")
+    return _tables(name, schema)
+
+
+def _classes(name: str, schema: str | None) -> tuple[type[Job], type[WorkerRow]]:
+    if (name, schema) == (DEFAULT_TABLE, None):
+        return Job, WorkerRow
+    base = type("Base", (DeclarativeBase,), {"type_annotation_map": TYPES_OF_COLUMNS})
+    own = {"__table_args__": {"schema": schema}, "__module__": __name__}
+    workers = f"{name.removesuffix('s')}_workers"
+    job = type("Job", (JobColumns, base), {**own, "__tablename__": name})
+    return cast(Any, job), cast(
+        Any, type("WorkerRow", (WorkerColumns, base), {**own, "__tablename__": workers})
+    )
+
+
+def migrate(connection: Connection, tables: Tables) -> list[str]:
+    """Create missing tables, columns and indexes; returns the statements executed.
+
+    Any number of processes may call it at once, each in a transaction that writes. Raises DatabaseError.
+    """
+    if connection.dialect.name == "postgresql":  # on SQLite the write lock does this
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    statements = missing(connection, tables)
+    for statement in statements:
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+    return statements
+
+
+def missing(connection: Connection, tables: Tables) -> list[str]:
+    """The statements that would bring the tables up to date; none if they already are. Raises DatabaseError
+    if a table of this name is not a queue's.
+    """
+    inspector, dialect, schema = sa.inspect(connection), connection.dialect, tables.jobs.schema
+    if schema and dialect.name != "postgresql":
+        raise DatabaseError("SQLite has no schemas: choose a name for the table only")
+    if schema and not inspector.has_schema(schema):
+        return ddl(dialect, tables)
+    statements: list[str] = []
+    for table in tables.metadata.sorted_tables:
+        parts = _parts(table, dialect)
+        if not inspector.has_table(table.name, schema=schema):
+            statements += parts.values()
+            continue
+        there = {column["name"] for column in inspector.get_columns(table.name, schema=schema)}
+        ours = ORIGINAL_COLUMNS if table is tables.jobs else set(table.c.keys())
+        if lacking := ", ".join(sorted(ours - there)):
+            raise DatabaseError(
+                f"The table {table.fullname} is not jobqueue's: it has no {lacking}."
+                ' Choose another name: Queue(..., table="queued_jobs"), or --table'
+            )
+        alter = f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD COLUMN "
+        lacking_columns = [column for column in table.c if column.name not in there]
+        statements += [alter + _text(CreateColumn(column), dialect) for column in lacking_columns]
+        indexed = {index["name"] for index in inspector.get_indexes(table.name, schema=schema)}
+        statements += [parts[name] for name in parts if name not in ("", *indexed)]
+    return statements
+
+
+def ddl(dialect: Dialect, tables: Tables) -> list[str]:
+    """The statements that create the tables in an empty database."""
+    schema = tables.jobs.schema
+    first = [_text(CreateSchema(schema), dialect)] if schema else []
+    return first + [
+        text for table in tables.metadata.sorted_tables for text in _parts(table, dialect).values()
+    ]
+
+
+def _parts(table: Table, dialect: Dialect) -> dict[str, str]:
+    """The statements that create a table, under "", and its indexes, under their names."""
+    indexes = {str(index.name): _text(CreateIndex(index), dialect) for index in table.indexes}
+    return {"": _text(CreateTable(table), dialect), **dict(sorted(indexes.items()))}
+
+
+def _text(element: CreateTable | CreateColumn | CreateIndex | CreateSchema, dialect: Dialect) -> str:
+    return str(element.compile(dialect=dialect)).strip().replace("\t", "    ").replace(" \n", "\n")

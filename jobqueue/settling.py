@@ -12,156 +12,160 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Text,
+    Connection,
     Update,
     and_,
     bindparam,
     case,
     delete,
+    literal,
     null,
     update,
 )
 
 from jobqueue.claiming import NOW, RELEASED, WORKER, Claimed
 from jobqueue.database import among, as_list, is_postgresql
-from jobqueue.direct import Transaction, count, rows
 from jobqueue.inserting import notify
 from jobqueue.retry import MAX_ATTEMPTS, backoff
-from jobqueue.schema import jobs, running
-
-J = jobs.c
+from jobqueue.schema import Tables
 
 
-def finish(connection: Transaction, worker: str, done: Sequence[Claimed]) -> set[int]:
+def finish(connection: Connection, tables: Tables, worker: str, done: Sequence[Claimed]) -> set[int]:
     """Delete jobs that succeeded; returns the ids of those that were still this worker's."""
-    statement = _finish(is_postgresql(connection))
+    statement = _finish(tables, is_postgresql(connection))
     gone: set[int] = set()
     for values in _fences(connection, worker, done):
-        gone.update(id for (id,) in rows(connection, statement, values))
+        gone.update(connection.scalars(statement, values))
     return gone
 
 
 def retry(
-    connection: Transaction, worker: str, job: Claimed, error: str, run_at: datetime, now: datetime
+    connection: Connection,
+    tables: Tables,
+    worker: str,
+    job: Claimed,
+    error: str,
+    run_at: datetime,
+    now: datetime,
 ) -> bool:
     """Give back a job whose attempt failed, to run again at `run_at`; returns whether it was still this
     worker's.
     """
     values = {"error": error, "run_at": run_at, "failed_at": None}
-    return _failed(connection, worker, job, values, now)
+    return _failed(connection, tables, worker, job, values, now)
 
 
-def bury(connection: Transaction, worker: str, job: Claimed, error: str, now: datetime) -> bool:
+def bury(
+    connection: Connection, tables: Tables, worker: str, job: Claimed, error: str, now: datetime
+) -> bool:
     """Keep a job as failed for good; returns whether it was still this worker's."""
-    return _failed(connection, worker, job, {"error": error, "run_at": job.run_at, "failed_at": now}, now)
+    return _failed(
+        connection, tables, worker, job, {"error": error, "run_at": job.run_at, "failed_at": now}, now
+    )
 
 
-def release(connection: Transaction, worker: str, unfinished: Sequence[Claimed], now: datetime) -> None:
+def release(
+    connection: Connection, tables: Tables, worker: str, unfinished: Sequence[Claimed], now: datetime
+) -> None:
     """Give back jobs that this worker will not finish, as if it had never claimed them."""
-    statement = _release(is_postgresql(connection))
+    statement = _release(tables, is_postgresql(connection))
     for alone in (True, False):
         some = [job for job in unfinished if job.alone is alone]
         for values in _fences(connection, worker, some):
-            count(connection, statement, {**values, "now": now, "uncounted": int(alone)})
+            connection.execute(statement, {**values, "now": now, "uncounted": int(alone)})
     if unfinished:
-        notify(connection)
+        notify(connection, tables)
 
 
-def renew(connection: Transaction, worker: str, held: Sequence[Claimed], now: datetime) -> None:
+def renew(
+    connection: Connection, tables: Tables, worker: str, held: Sequence[Claimed], now: datetime
+) -> None:
     """Heartbeat: renew the leases that this worker still has. A lost lease stays lost."""
-    statement = _renew(is_postgresql(connection))
+    statement = _renew(tables, is_postgresql(connection))
     for values in _fences(connection, worker, held):
-        count(connection, statement, {**values, "now": now})
+        connection.execute(statement, {**values, "now": now})
 
 
-def reap(connection: Transaction, lease: timedelta, now: datetime) -> int:
+def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> int:
     """Free the jobs of workers that have been silent for `lease`; returns how many.
 
     They run again at once, or after backoff() if two or more attempts were counted, so that a job that kills
     its workers leaves them time for others. Counted attempts stay counted: such a job runs out of them.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
-    return _free(connection, FREE_THE_SILENT, {"before": now - lease, "how": how, "now": now})
+    silent = tables.jobs.c.locked_at < now - lease
+    return _free(connection, tables, silent, how, now)
 
 
-def free(connection: Transaction, worker: str, how: str, now: datetime) -> int:
+def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> int:
     """Free the jobs of a worker known to have died, as reap() does; returns how many."""
-    return _free(connection, FREE_THOSE_OF, {"worker": worker, "how": how, "now": now})
-
-
-def _free(connection: Transaction, statement: Update, values: dict[str, Any]) -> int:
-    now: datetime = values["now"]
-    freed = count(connection, statement, {**values, **{f"after_{n}": now + backoff(n) for n in BACKED_OFF}})
-    if freed:
-        notify(connection)
-    return freed
+    return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now)
 
 
 BACKED_OFF = range(2, MAX_ATTEMPTS + 1)  # attempts; SQL has no portable way to add seconds to a time
-FREE = (
-    update(jobs)
-    .where(running)
-    .values(
-        {
-            **RELEASED,
-            J.last_error: "The worker " + J.locked_by + " " + bindparam("how", type_=Text()),
-            J.failed_at: case((J.attempts >= J.max_attempts, NOW), else_=null()),
-            J.run_at: case(
-                *(
-                    (J.attempts >= n, bindparam(f"after_{n}", type_=J.run_at.type))
-                    for n in reversed(BACKED_OFF)
-                ),
-                else_=J.run_at,
-            ),
-        }
-    )
-)
-FREE_THE_SILENT = FREE.where(J.locked_at < bindparam("before", type_=J.locked_at.type))
-FREE_THOSE_OF = FREE.where(J.locked_by == WORKER)
+
+
+def _free(connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime) -> int:
+    J = tables.jobs.c
+    later = [(J.attempts >= n, literal(now + backoff(n), J.run_at.type)) for n in reversed(BACKED_OFF)]
+    values = {
+        **RELEASED,
+        "last_error": "The worker " + J.locked_by + f" {how}",
+        "failed_at": case((J.attempts >= J.max_attempts, NOW), else_=null()),
+        "run_at": case(*later, else_=J.run_at),
+    }
+    statement = update(tables.jobs).where(tables.running, which).values(values)
+    freed = connection.execute(statement, {"now": now}).rowcount
+    if freed:
+        notify(connection, tables)
+    return freed
 
 
 def _failed(
-    connection: Transaction, worker: str, job: Claimed, values: dict[str, Any], now: datetime
+    connection: Connection, tables: Tables, worker: str, job: Claimed, values: dict[str, Any], now: datetime
 ) -> bool:
     fence = next(_fences(connection, worker, [job]))
-    statement = _settle_failed(is_postgresql(connection))
-    return count(connection, statement, {**fence, **values, "attempt": job.attempts, "now": now}) == 1
+    statement = _settle_failed(tables, is_postgresql(connection))
+    values = {**fence, **values, "attempt": job.attempts, "now": now}
+    return connection.execute(statement, values).rowcount == 1
 
 
 @cache
-def _finish(postgresql: bool) -> Any:
-    return delete(jobs).where(_still_ours(postgresql)).returning(J.id)
+def _finish(tables: Tables, postgresql: bool) -> Any:
+    return delete(tables.jobs).where(_still_ours(tables, postgresql)).returning(tables.jobs.c.id)
 
 
 @cache
-def _settle_failed(postgresql: bool) -> Update:
+def _settle_failed(tables: Tables, postgresql: bool) -> Update:
     values = {
         **RELEASED,
-        J.attempts: bindparam("attempt"),
-        J.last_error: bindparam("error"),
-        J.run_at: bindparam("run_at"),
-        J.failed_at: bindparam("failed_at"),
+        "attempts": bindparam("attempt"),
+        "last_error": bindparam("error"),
+        "run_at": bindparam("run_at"),
+        "failed_at": bindparam("failed_at"),
     }
-    return update(jobs).where(_still_ours(postgresql)).values(values)
+    return update(tables.jobs).where(_still_ours(tables, postgresql)).values(values)
 
 
 @cache
-def _release(postgresql: bool) -> Update:
-    values = {**RELEASED, J.attempts: J.attempts - bindparam("uncounted", type_=J.attempts.type)}
-    return update(jobs).where(_still_ours(postgresql)).values(values)
+def _release(tables: Tables, postgresql: bool) -> Update:
+    attempts = tables.jobs.c.attempts
+    values = {**RELEASED, "attempts": attempts - bindparam("uncounted", type_=attempts.type)}
+    return update(tables.jobs).where(_still_ours(tables, postgresql)).values(values)
 
 
 @cache
-def _renew(postgresql: bool) -> Update:
-    return update(jobs).where(_still_ours(postgresql)).values(locked_at=NOW)
+def _renew(tables: Tables, postgresql: bool) -> Update:
+    return update(tables.jobs).where(_still_ours(tables, postgresql)).values(locked_at=NOW)
 
 
-def _still_ours(postgresql: bool) -> ColumnElement[bool]:
+def _still_ours(tables: Tables, postgresql: bool) -> ColumnElement[bool]:
     """The fence: the row has this worker's name, and no attempt has begun since."""
+    J = tables.jobs.c
     return and_(among(J.id, "ids", postgresql), J.attempts == bindparam("counted"), J.locked_by == WORKER)
 
 
-def _fences(connection: Transaction, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
+def _fences(connection: Connection, worker: str, claimed: Iterable[Claimed]) -> Iterator[dict[str, Any]]:
     """The parameters of _still_ours(), one set for each number of attempts: nearly always one."""
     ids: defaultdict[int, list[int]] = defaultdict(list)
     for job in claimed:

@@ -12,7 +12,6 @@ from contextlib import closing
 from typing import Any
 
 from jobqueue.queue import Queue
-from jobqueue.schema import CHANNEL
 
 logger = logging.getLogger("jobqueue")
 
@@ -77,7 +76,7 @@ class Watcher:
             return
         driver.rollback()
         driver.autocommit = True
-        driver.execute(f"LISTEN {CHANNEL}")
+        driver.execute(f'LISTEN "{self._queue.tables.channel}"')
         self._ring()  # for notifications sent before LISTEN
         while not self._ended.is_set():
             if time.monotonic() - self._alive_at > CHECK_SECONDS:

@@ -37,7 +37,9 @@ def seen(queue: Queue, name: str, now: datetime, done: Tally | None = None, **op
     """Record a heartbeat at `now` of a worker of this name, with `done` added to its tally."""
     settings = {"threads": 1, "queues": "", "lease": 30.0, "max_run_time": 20.0, "started_at": NOON - HOUR}
     with queue.writer.begin() as connection:
-        presence.be_seen(connection, Self(name, **{**settings, **options}), done or Tally(), now)
+        presence.be_seen(
+            connection, queue.tables, Self(name, **{**settings, **options}), done or Tally(), now
+        )
 
 
 def claimed(
@@ -45,4 +47,4 @@ def claimed(
 ) -> list[Claimed]:
     """Let the worker claim jobs."""
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, name, limit, now, queues, batch=batch)
+        return claiming.claim(connection, queue.tables, name, limit, now, queues, batch=batch)

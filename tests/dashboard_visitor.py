@@ -12,8 +12,10 @@ from werkzeug.test import TestResponse
 
 from jobqueue import Queue
 from jobqueue.presence import Self
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools.dashboard import dashboard
+
+jobs = tables().jobs
 
 NOW = datetime.now(UTC)
 TRACEBACK = (

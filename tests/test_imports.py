@@ -34,7 +34,6 @@ WRITTEN_TWICE = {  # public names that several files define, and why that mislea
     "UTCDateTime": "the same: feedreader and jobqueue may not import each other",
     "Base": "SQLAlchemy's declarative base, one for each set of tables",
     "HERE": "the folder of that very file",
-    "J": "the same: the columns of jobs, in the modules that write SQL",
     "ONCE": "the same: the colour of what ran once",
     "Settings": "the reader's and the bench's, which never meet: neither imports the other",
     "Status": "a feed's and a command's, which never meet: neither imports the other",

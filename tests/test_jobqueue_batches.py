@@ -66,7 +66,7 @@ def claim(
     queue: Queue, name: str, limit: int = 10, now: datetime = NOON, batch: bool = True
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, name, limit, now, batch=batch)
+        return claiming.claim(connection, queue.tables, name, limit, now, batch=batch)
 
 
 # -- batch sizes, and dealing jobs to slots
@@ -437,7 +437,7 @@ def test_work_off_claims_one_by_one_whatever_its_worker_has_learned(
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return settling.reap(connection, LEASE, now)
+        return settling.reap(connection, queue.tables, LEASE, now)
 
 
 def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
@@ -453,8 +453,8 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
         (id, True, 1) for id in ids
     ]
     with queue.writer.begin() as connection:
-        assert settling.free(connection, "b", "was killed.", now) == 2
-        assert settling.free(connection, "b", "was killed.", now) == 0
+        assert settling.free(connection, queue.tables, "b", "was killed.", now) == 2
+        assert settling.free(connection, queue.tables, "b", "was killed.", now) == 0
     jobs = by_id(queue)
     assert {(job.attempts, job.last_error) for job in jobs.values()} == {(1, "The worker b was killed.")}
 
@@ -462,13 +462,13 @@ def test_a_batch_of_a_dead_worker_spends_no_attempts(queue: Queue) -> None:
 def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle workers are notified only when a job is released."""
     told: list[object] = []
-    monkeypatch.setattr(settling, "notify", told.append)
+    monkeypatch.setattr(settling, "notify", lambda connection, _: told.append(connection))
     add_all(queue, "one", now=NOON)
     claimed = claim(queue, "a")
     with queue.writer.begin() as connection:
-        settling.release(connection, "a", [], NOON)
+        settling.release(connection, queue.tables, "a", [], NOON)
         assert told == []
-        settling.release(connection, "a", claimed, NOON)
+        settling.release(connection, queue.tables, "a", claimed, NOON)
         assert told == [connection]
 
 
@@ -485,9 +485,9 @@ def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | 
         assert len(claim(queue, next_worker, now=now)) == 3
     before = [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()]
     with queue.writer.begin() as connection:
-        assert settling.finish(connection, "stale", lost) == set()
-        assert not settling.retry(connection, "stale", lost[0], "a stale error", now, now)
-        assert not settling.bury(connection, "stale", lost[1], "a stale error", now)
-        settling.release(connection, "stale", lost, now)
-        settling.renew(connection, "stale", lost, now + LEASE)
+        assert settling.finish(connection, queue.tables, "stale", lost) == set()
+        assert not settling.retry(connection, queue.tables, "stale", lost[0], "a stale error", now, now)
+        assert not settling.bury(connection, queue.tables, "stale", lost[1], "a stale error", now)
+        settling.release(connection, queue.tables, "stale", lost, now)
+        settling.renew(connection, queue.tables, "stale", lost, now + LEASE)
     assert [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()] == before

@@ -29,7 +29,7 @@ def claim(
     queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **options: Any
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, worker, limit, now, **options)
+        return claiming.claim(connection, queue.tables, worker, limit, now, **options)
 
 
 def claimed_ids(queue: Queue, **options: Any) -> list[int]:
@@ -80,7 +80,7 @@ def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
     (job,) = claim(queue, "a")
     assert claim(queue, "b") == []
     with queue.writer.begin() as connection:
-        assert settling.bury(connection, "a", job, "for good", NOON)
+        assert settling.bury(connection, queue.tables, "a", job, "for good", NOON)
     assert claim(queue, "b", now=NOON + timedelta(days=1)) == []
 
 
@@ -135,10 +135,10 @@ def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str)
     first, second = add(queue), add(queue)
     with queue.writer.begin() as slow:
         slow.exec_driver_sql("SET lock_timeout = '1ms'")
-        assert [job.id for job in claiming.claim(slow, "slow", 1, NOON)] == [first]
+        assert [job.id for job in claiming.claim(slow, queue.tables, "slow", 1, NOON)] == [first]
         with queue.writer.begin() as quick:
             quick.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
-            assert [job.id for job in claiming.claim(quick, "quick", 10, NOON)] == [second]
+            assert [job.id for job in claiming.claim(quick, queue.tables, "quick", 10, NOON)] == [second]
     queue.close()
 
 
@@ -162,11 +162,11 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
     jobs = claim(queue, limit=4)
 
     def settle(connection: Connection) -> None:
-        settling.renew(connection, "a", jobs, NOON)
-        settling.finish(connection, "a", jobs[:2])
-        settling.retry(connection, "a", jobs[2], "error", LATER, NOON)
-        settling.release(connection, "a", jobs[2:], NOON)
-        settling.reap(connection, timedelta(seconds=30), NOON)
+        settling.renew(connection, queue.tables, "a", jobs, NOON)
+        settling.finish(connection, queue.tables, "a", jobs[:2])
+        settling.retry(connection, queue.tables, "a", jobs[2], "error", LATER, NOON)
+        settling.release(connection, queue.tables, "a", jobs[2:], NOON)
+        settling.reap(connection, queue.tables, timedelta(seconds=30), NOON)
 
     with queue.writer.begin() as connection:
         settle(connection)

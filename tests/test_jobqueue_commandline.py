@@ -11,9 +11,11 @@ import pytest
 from jobs_for_tests import Append, Fail, lines_of
 
 from jobqueue import Queue
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools.cli import main
 from jobqueue.tools.options import DATABASE_VARIABLE
+
+jobs = tables().jobs
 
 pytest_plugins = ["queue_fixtures"]
 

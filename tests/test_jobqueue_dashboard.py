@@ -53,10 +53,10 @@ def test_the_overview_shows_who_works_and_what_was_done(queue: Queue, visitor: V
     tally = Tally(1000, 5, [0, 0, 0, 100] + [0] * 11, 4.0)
     now = datetime.now(UTC)
     with queue.writer.begin() as connection:
-        be_seen(connection, worker("host:silver pid:8", queues="mail,images"), tally, now)
-        be_seen(connection, worker("host:gold pid:9"), Tally(), now - timedelta(minutes=3))
-        be_seen(connection, worker("host:tin pid:10"), Tally(200, 2), now)
-        leave(connection, "host:tin pid:10", now)
+        be_seen(connection, queue.tables, worker("host:silver pid:8", queues="mail,images"), tally, now)
+        be_seen(connection, queue.tables, worker("host:gold pid:9"), Tally(), now - timedelta(minutes=3))
+        be_seen(connection, queue.tables, worker("host:tin pid:10"), Tally(200, 2), now)
+        leave(connection, queue.tables, "host:tin pid:10", now)
     enqueue(queue, "running")
     page = visitor.show()
     gold, silver = sorted(rows(page, "workers"))
@@ -71,7 +71,7 @@ def test_the_overview_shows_who_works_and_what_was_done(queue: Queue, visitor: V
 def test_the_overview_has_what_its_script_needs(queue: Queue, visitor: Visitor) -> None:
     """Totals with their timestamp, for rates, and parts of the page that the script can replace."""
     with queue.writer.begin() as connection:
-        be_seen(connection, worker("host:silver pid:8"), Tally(1000, 5), NOW)
+        be_seen(connection, queue.tables, worker("host:silver pid:8"), Tally(1000, 5), NOW)
     page = visitor.show()
     done = page.select_one("#done")
     assert done and (done["data-succeeded"], done["data-failed"]) == ("1000", "5")
@@ -178,7 +178,7 @@ def test_what_is_in_a_job_is_shown_as_text(queue: Queue, visitor: Visitor) -> No
         change(queue, id, last_error=f"{EVIL}\n{EVIL}\n", handler=EVIL)
     change(queue, 2, locked_by=EVIL)
     with queue.writer.begin() as connection:
-        be_seen(connection, worker(EVIL, queues=EVIL), Tally(), NOW)
+        be_seen(connection, queue.tables, worker(EVIL, queues=EVIL), Tally(), NOW)
     shown = 0
     for path in ("/", "/due", "/running", "/failed", "/1", "/2", "/3"):
         page = visitor.show(path)

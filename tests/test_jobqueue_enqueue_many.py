@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from jobs_for_tests import Line, Say, said
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from jobqueue import Job, NotSerializable, Queue, Worker, claiming, handlers, inserting, job
@@ -74,27 +74,24 @@ def test_many_jobs_may_be_part_of_the_callers_transaction(queue: Queue, end: str
     assert len(queue.jobs()) == 2 * (end == "commit")
 
 
-def test_more_than_one_statement_can_take_are_one_transaction(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_than_one_statement_can_take_are_one_transaction(queue: Queue) -> None:
     """12,000 jobs take three statements: all are queued in order, or none if the last statement fails."""
     assert inserting.MOST_ROWS == 5_000
     queue.enqueue_many(Say(str(n)) for n in range(12_000))
     assert count(queue) == 12_000
     with queue.writer.begin() as connection:
-        claimed = claiming.claim(connection, "a", 12_000, datetime.now(UTC))
+        claimed = claiming.claim(connection, queue.tables, "a", 12_000, datetime.now(UTC))
     assert [handlers.parse(job.handler)[1]["arguments"]["text"] for job in claimed] == [
         str(n) for n in range(12_000)
     ]
     queue.clear()
-    insert, statements = inserting.count, itertools.count(1)
+    statements = itertools.count(1)
 
-    def fail_at_the_third(*arguments: Any) -> int:
-        if next(statements) == 3:
+    @event.listens_for(queue.writer, "before_cursor_execute")
+    def fail_at_the_third(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT") and next(statements) == 3:
             raise RuntimeError("the third statement")
-        return insert(*arguments)
 
-    monkeypatch.setattr(inserting, "count", fail_at_the_third)
     with pytest.raises(RuntimeError, match="the third statement"):
         queue.enqueue_many(Say(str(n)) for n in range(12_000))
     assert count(queue) == 0

@@ -11,8 +11,10 @@ from jobs_for_tests import Fail, Say
 from sqlalchemy import update
 
 from jobqueue import Queue, Worker
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools.explaining import explain
+
+jobs = tables().jobs
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 

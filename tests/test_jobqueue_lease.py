@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from jobqueue import Queue, Worker, claiming, settling
 from jobqueue.claiming import Claimed
+from jobqueue.schema import tables
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -24,13 +25,13 @@ TICK = timedelta(microseconds=1)
 def claim(queue: Queue, worker: str, now: datetime = NOON) -> Claimed:
     """Claim one job for this worker."""
     with queue.writer.begin() as connection:
-        (job,) = claiming.claim(connection, worker, 1, now)
+        (job,) = claiming.claim(connection, queue.tables, worker, 1, now)
     return job
 
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return settling.reap(connection, LEASE, now)
+        return settling.reap(connection, queue.tables, LEASE, now)
 
 
 def test_a_job_comes_back_when_its_lease_has_expired(queue: Queue) -> None:
@@ -80,30 +81,30 @@ def test_heartbeats_renew_the_lease(queue: Queue) -> None:
     for _ in range(5):
         now += timedelta(seconds=20)
         with queue.writer.begin() as connection:
-            settling.renew(connection, "a", [job], now)
+            settling.renew(connection, queue.tables, "a", [job], now)
         assert only_job(queue).locked_at == now
         assert reap(queue, now + LEASE) == 0
     assert reap(queue, now + LEASE + TICK) == 1
 
 
 def finish(connection: Connection, job: Claimed) -> None:
-    assert settling.finish(connection, "stale", [job]) == set()
+    assert settling.finish(connection, tables(), "stale", [job]) == set()
 
 
 def retry(connection: Connection, job: Claimed) -> None:
-    assert not settling.retry(connection, "stale", job, "a stale error", NOON, NOON)
+    assert not settling.retry(connection, tables(), "stale", job, "a stale error", NOON, NOON)
 
 
 def bury(connection: Connection, job: Claimed) -> None:
-    assert not settling.bury(connection, "stale", job, "a stale error", NOON)
+    assert not settling.bury(connection, tables(), "stale", job, "a stale error", NOON)
 
 
 def release(connection: Connection, job: Claimed) -> None:
-    settling.release(connection, "stale", [job], NOON)
+    settling.release(connection, tables(), "stale", [job], NOON)
 
 
 def renew(connection: Connection, job: Claimed) -> None:
-    settling.renew(connection, "stale", [job], NOON)
+    settling.renew(connection, tables(), "stale", [job], NOON)
 
 
 @pytest.mark.parametrize("write", [finish, retry, bury, release, renew])
@@ -126,7 +127,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
         assert vars(only_job(queue)) | {"_sa_instance_state": None} == before
         if next_worker:
             with queue.writer.begin() as connection:
-                assert settling.retry(connection, next_worker, claimed, "given back", now, now)
+                assert settling.retry(connection, queue.tables, next_worker, claimed, "given back", now, now)
 
 
 def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -> None:
@@ -136,7 +137,7 @@ def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -
     assert [kept.id, lost.id] == ids
     assert reap(queue, NOON + LEASE + TICK) == 1
     with queue.writer.begin() as connection:
-        assert settling.finish(connection, "a", [kept, lost]) == {kept.id}
+        assert settling.finish(connection, queue.tables, "a", [kept, lost]) == {kept.id}
     assert only_job(queue).id == lost.id
 
 

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from jobqueue import NoSuchJob, Queue, Worker
 from jobqueue.presence import Tally
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools import inspecting, looking
 from jobqueue.tools.inspecting import overdue
+
+jobs = tables().jobs
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 

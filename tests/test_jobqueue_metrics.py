@@ -61,18 +61,18 @@ def test_workers_that_are_silent_do_not_count(queue: Queue) -> None:
     """When all workers have died, their rows stay, since none is left to remove them."""
     with queue.writer.begin() as connection:
         for name, seconds in (("a", 0), ("b", 30), ("c", 31)):
-            be_seen(connection, worker(name), Tally(), NOW - timedelta(seconds=seconds))
+            be_seen(connection, queue.tables, worker(name), Tally(), NOW - timedelta(seconds=seconds))
     assert named(read(metrics(queue, NOW)), "jobqueue_workers") == {(): 2}
 
 
 def test_attempts_are_those_of_all_workers_there_ever_were(queue: Queue) -> None:
     """A counter must not fall when a worker leaves."""
     with queue.writer.begin() as connection:
-        be_seen(connection, worker("stays"), Tally(10, 1), NOW)
-        be_seen(connection, worker("leaves"), Tally(200, 20), NOW)
+        be_seen(connection, queue.tables, worker("stays"), Tally(10, 1), NOW)
+        be_seen(connection, queue.tables, worker("leaves"), Tally(200, 20), NOW)
     before = metrics(queue, NOW)
     with queue.writer.begin() as connection:
-        leave(connection, "leaves", NOW)
+        leave(connection, queue.tables, "leaves", NOW)
     for text in (before, metrics(queue, NOW)):
         assert named(read(text), "jobqueue_attempts_total") == {("succeeded",): 210, ("failed",): 21}
 
@@ -83,8 +83,8 @@ def test_the_pickup_latency_is_a_histogram(queue: Queue) -> None:
     for seconds in (0.001, 0.005, 0.3, 1000.0):
         tally.count_wait(seconds)
     with queue.writer.begin() as connection:
-        be_seen(connection, worker("a"), tally, NOW)
-        be_seen(connection, worker("b"), tally, NOW)
+        be_seen(connection, queue.tables, worker("a"), tally, NOW)
+        be_seen(connection, queue.tables, worker("b"), tally, NOW)
     samples = read(metrics(queue, NOW))
     buckets = {float(le): count for (le,), count in named(samples, "jobqueue_pickup_seconds_bucket").items()}
     assert list(buckets) == [*WAIT_BOUNDS, float("inf")]

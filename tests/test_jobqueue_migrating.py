@@ -9,7 +9,7 @@ from jobs_for_tests import Say, said
 from sqlalchemy import inspect, text
 
 from jobqueue import Queue, Worker
-from jobqueue.migrating import missing, schema
+from jobqueue.schema import ddl, missing
 from jobqueue.tools.cli import main
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
@@ -91,7 +91,7 @@ def test_an_older_table_is_brought_up_to_date(
     assert Worker(queue).work_off() == (1, 0)
     assert said == ["from long ago"]
     with queue.engine.connect() as connection:
-        assert missing(connection) == []
+        assert missing(connection, queue.tables) == []
     queue.close()
 
 
@@ -125,8 +125,8 @@ def test_the_schema_is_printed_and_can_be_executed(database_url: str, command: C
     with queue.writer.begin() as connection:
         for statement in answer.out.split(";")[:-1]:
             connection.execute(text(statement))
-        assert missing(connection) == []
-        assert answer.out == "".join(f"{sql};\n\n" for sql in schema(connection.dialect))
+        assert missing(connection, queue.tables) == []
+        assert answer.out == "".join(f"{sql};\n\n" for sql in ddl(connection.dialect, queue.tables))
     assert sorted(inspect(queue.engine).get_table_names()) == ["job_workers", "jobs"]
     queue.close()
 

@@ -36,7 +36,7 @@ def die_of_poison(
         (name,) = {job.locked_by for job in queue.jobs() if job.locked_by}
         assert re.search(rf"pid:{worker.pid()} ", name)
         with queue.writer.begin() as connection:
-            settling.free(connection, name, "was killed.", datetime.now(UTC))
+            settling.free(connection, queue.tables, name, "was killed.", datetime.now(UTC))
         return {job.id: job for job in sorted(queue.jobs(), key=lambda job: job.id)}
 
     return die

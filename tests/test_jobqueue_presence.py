@@ -33,7 +33,7 @@ def workers(queue: Queue) -> dict[str, WorkerRow]:
 
 def tallies(queue: Queue) -> dict[str, Tally]:
     with queue.engine.connect() as connection:
-        return presence.tallies(connection)
+        return presence.tallies(connection, queue.tables)
 
 
 def total(queue: Queue) -> Tally:
@@ -46,12 +46,12 @@ def me(name: str) -> Self:
 
 def be_seen(queue: Queue, name: str, more: Tally, now: datetime) -> None:
     with queue.writer.begin() as connection:
-        presence.be_seen(connection, me(name), more, now)
+        presence.be_seen(connection, queue.tables, me(name), more, now)
 
 
 def forget(queue: Queue, now: datetime) -> None:
     with queue.writer.begin() as connection:
-        presence.forget_the_silent(connection, LEASE, now)
+        presence.forget_the_silent(connection, queue.tables, LEASE, now)
 
 
 def tally(succeeded: int, failed: int, *waits: float) -> Tally:
@@ -178,9 +178,9 @@ def test_a_worker_that_was_taken_for_dead_comes_back(queue: Queue) -> None:
     assert tallies(queue) == {GONE: tally(3, 1, 0.5), "slow": tally(1, 0, 0.5)}
     assert workers(queue)["slow"].seen_at == NOON + 3 * LEASE
     with queue.writer.begin() as connection:
-        presence.leave(connection, "slow", NOON + 3 * LEASE)
-        presence.leave(connection, "slow", NOON + 3 * LEASE)  # leaving twice changes nothing
-        presence.leave(connection, "never there", NOON)
+        presence.leave(connection, queue.tables, "slow", NOON + 3 * LEASE)
+        presence.leave(connection, queue.tables, "slow", NOON + 3 * LEASE)  # leaving twice changes nothing
+        presence.leave(connection, queue.tables, "never there", NOON)
     assert tallies(queue) == {GONE: tally(4, 1, 0.5, 0.5)}
 
 
@@ -191,7 +191,7 @@ def test_a_running_worker_comes_back_at_its_next_heartbeat(
     running = run_worker(open_queue(lease=timedelta(seconds=0.3)))
     wait_until(lambda: running.worker.name in workers(queue), "the worker's row")
     with queue.writer.begin() as connection:
-        presence.leave(connection, running.worker.name, datetime.now(UTC))
+        presence.leave(connection, queue.tables, running.worker.name, datetime.now(UTC))
     wait_until(lambda: running.worker.name in workers(queue), "the worker's row, once more")
 
 

@@ -22,8 +22,11 @@ from readme_reader import Block, Reader
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
 from jobqueue.retry import backoff
-from jobqueue.schema import jobs, workers
+from jobqueue.schema import tables
 from jobqueue.tools.cli import COMMAND_MODULES
+
+jobs = tables().jobs
+workers = tables().workers
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "jobqueue" / "README.md").read_text()

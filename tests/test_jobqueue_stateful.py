@@ -25,7 +25,9 @@ from sqlalchemy import Connection, select
 from jobqueue import Queue, claiming, settling
 from jobqueue.claiming import Claimed
 from jobqueue.retry import backoff
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
+
+jobs = tables().jobs
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
@@ -80,7 +82,7 @@ class TwoWorkers(RuleBasedStateMachine):
 
     def do(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with self.queue.writer.begin() as connection:
-            return function(connection, *arguments, **options)
+            return function(connection, self.queue.tables, *arguments, **options)
 
     def has(self, worker: str, claim: Claimed) -> bool:
         """Whether this claim still holds."""
@@ -214,7 +216,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def the_next_job_is_due_when_the_model_says(self) -> None:
         waiting = [row.run_at for row in self.table.values() if not (row.holder or row.failed)]
         with self.queue.engine.connect() as connection:
-            assert claiming.next_run_at(connection) == min(waiting, default=None)
+            assert claiming.next_run_at(connection, self.queue.tables) == min(waiting, default=None)
 
     @staticmethod
     def rows(connection: Connection) -> dict[int, tuple[object, ...]]:

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from conftest import wait_until
 from jobs_for_tests import Fail, Line, Say, WaitAtGate, gates, only_job, said
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from jobqueue import AlreadyQueued, Job, Queue, Worker, inserting, job
-from jobqueue.direct import rows
+from jobqueue import AlreadyQueued, Job, Queue, Worker, job
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -132,19 +131,19 @@ def test_a_key_is_taken_within_the_callers_transaction(queue: Queue) -> None:
     assert add(queue) == only_job(queue).id
 
 
-def test_a_job_that_ends_between_two_looks_leaves_its_key_to_the_next(
-    queue: Queue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_ends_between_two_looks_leaves_its_key_to_the_next(queue: Queue) -> None:
     """It blocked the insert, and was gone when its id was looked up: the insert is tried again."""
     first = add(queue)
+    ended: list[int] = []
 
-    def end_it_before_the_second_statement(transaction: Any, statement: Any, values: Any) -> Any:
-        if statement is inserting.WITH_KEY:
-            transaction.execute(Job.__table__.delete())  # type: ignore[attr-defined]
-        return rows(transaction, statement, values)
-
-    monkeypatch.setattr(inserting, "rows", end_it_before_the_second_statement)
     with queue.writer.begin() as connection:
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def end_it_before_the_look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith("SELECT") and not ended:
+                ended.append(first)
+                connection.exec_driver_sql("DELETE FROM jobs")
+
         second = add(queue, "again", session=connection)
     assert only_job(queue).id == second > first
 

@@ -9,9 +9,11 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue, Worker, job
-from jobqueue.schema import jobs
+from jobqueue.schema import tables
 from jobqueue.tools import verifying
 from jobqueue.tools.verifying import verify
+
+jobs = tables().jobs
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 

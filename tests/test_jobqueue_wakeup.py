@@ -117,23 +117,23 @@ def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
 def claim(queue: Queue) -> Claimed:
     """Let another worker claim the job."""
     with queue.writer.begin() as connection:
-        (job,) = claiming.claim(connection, "other", 1, datetime.now(UTC))
+        (job,) = claiming.claim(connection, queue.tables, "other", 1, datetime.now(UTC))
     return job
 
 
 def release(queue: Queue, job: Claimed) -> None:
     with queue.writer.begin() as connection:
-        settling.release(connection, "other", [job], datetime.now(UTC))
+        settling.release(connection, queue.tables, "other", [job], datetime.now(UTC))
 
 
 def free(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.free(connection, "other", "was killed.", datetime.now(UTC)) == 1
+        assert settling.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC)) == 1
 
 
 def reap(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.reap(connection, timedelta(), datetime.now(UTC)) == 1
+        assert settling.reap(connection, queue.tables, timedelta(), datetime.now(UTC)) == 1
 
 
 @pytest.mark.parametrize("give_back", [release, free, reap])

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from jobqueue import Queue
 from jobqueue.database import is_postgresql
 from jobqueue.errors import JobQueueError
-from jobqueue.migrating import missing
+from jobqueue.schema import missing
 from jobqueue.tools.options import open_queue
 
 LARGEST_ID = 2**63 - 1  # the databases' largest integer
@@ -47,7 +47,7 @@ def opened(options: argparse.Namespace, *, with_tables: bool = True) -> Iterator
             raise JobQueueError(f"there is no file {path}: check --database, or create it: jobqueue migrate")
         if with_tables:
             with queue.engine.connect() as connection:
-                lacking = missing(connection)
+                lacking = missing(connection, queue.tables)
             if lacking:
                 raise JobQueueError(
                     f"the tables in {queue.engine.url!r} are missing or out of date: run jobqueue migrate"

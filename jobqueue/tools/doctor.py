@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from jobqueue import Queue
 from jobqueue.database import is_postgresql
-from jobqueue.migrating import missing
+from jobqueue.schema import missing
 from jobqueue.tools import doctor_postgresql, doctor_sqlite, doctor_workers, looking
 from jobqueue.tools.asking import add_json, opened, sqlite_path
 from jobqueue.tools.findings import Finding
@@ -53,13 +53,13 @@ def examine(queue: Queue, deadline: float | None = None, now: datetime | None = 
     """All findings about the database and the workers; `deadline` is the HTTP deadline, in seconds."""
     with queue.engine.connect() as connection:
         findings = list(_database(connection, queue))
-        lacking = missing(connection)
+        lacking = missing(connection, queue.tables)
         findings.append(tables(lacking))
     if not lacking:
         now = now or datetime.now(UTC)
         stats = looking.stats(queue, now)
         with queue.engine.connect() as connection:
-            findings += doctor_workers.examine(connection, stats, queue.lease, deadline, now)
+            findings += doctor_workers.examine(connection, queue.tables, stats, queue.lease, deadline, now)
     return findings
 
 
@@ -73,5 +73,5 @@ def tables(lacking: list[str]) -> Finding:
 
 def _database(connection: Connection, queue: Queue) -> Iterator[Finding]:
     if is_postgresql(connection):
-        return doctor_postgresql.examine(connection, queue.lease.total_seconds())
+        return doctor_postgresql.examine(connection, queue.tables.jobs.fullname, queue.lease.total_seconds())
     return doctor_sqlite.examine(connection, sqlite_path(queue.engine))

@@ -22,15 +22,16 @@ IDLE = """
 SELECT count(*), coalesce(extract(epoch FROM max(clock_timestamp() - state_change)), 0)
 FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'
 """
-DEAD = "SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relid = to_regclass('jobs')"
+DEAD = "SELECT n_live_tup, n_dead_tup FROM pg_stat_user_tables WHERE relid = to_regclass(:jobs)"
 WITHOUT_ZONE = """
 SELECT count(*) FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = 'jobs' AND data_type = 'timestamp without time zone'
+WHERE data_type = 'timestamp without time zone'
+  AND to_regclass(quote_ident(table_schema) || '.' || quote_ident(table_name)) = to_regclass(:jobs)
 """
 
 
-def examine(connection: Connection, lease: float) -> Iterator[Finding]:
-    """Check the server. `lease` is in seconds."""
+def examine(connection: Connection, jobs: str, lease: float) -> Iterator[Finding]:
+    """Check the server. `jobs` is the name of the jobs' table; `lease` is in seconds."""
     yield version(int(_show(connection, "server_version_num")))
     for name, danger in (
         ("fsync", "a crash of the machine may corrupt the whole database"),
@@ -45,9 +46,9 @@ def examine(connection: Connection, lease: float) -> Iterator[Finding]:
     yield connections(int(connection.scalar(text(CLIENTS)) or 0), most - reserved)
     count, longest = connection.execute(text(IDLE)).one()
     yield idle_in_transaction(int(count), float(longest))
-    live, dead = connection.execute(text(DEAD)).one_or_none() or (0, 0)
+    live, dead = connection.execute(text(DEAD), {"jobs": jobs}).one_or_none() or (0, 0)
     yield dead_rows(int(live), int(dead))
-    yield time_zones(int(connection.scalar(text(WITHOUT_ZONE)) or 0))
+    yield time_zones(int(connection.scalar(text(WITHOUT_ZONE), {"jobs": jobs}) or 0))
 
 
 def version(found: int) -> Finding:
@@ -112,7 +113,7 @@ def dead_rows(live: int, dead: int) -> Finding:
 
 
 def time_zones(columns: int) -> Finding:
-    """`columns`: how many columns of the table jobs, which another program may have created, lack one."""
+    """`columns`: how many columns of the jobs' table, which another program may have created, lack one."""
     if columns:
         advice = (
             "convert them: ALTER TABLE jobs ALTER run_at TYPE timestamptz USING run_at AT TIME ZONE 'UTC'"

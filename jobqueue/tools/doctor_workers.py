@@ -23,12 +23,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from jobqueue.ledger import BEATS, SILENCE
-from jobqueue.schema import WorkerRow, jobs, running
+from jobqueue.schema import Tables, WorkerRow
 from jobqueue.tools.findings import Finding, judge
 from jobqueue.tools.looking import Stats, is_silent, serves
 from jobqueue.tools.printing import plural
 
-J = jobs.c
 AHEAD_SECONDS = 2.0  # of this machine's clock: harmless
 
 
@@ -41,19 +40,24 @@ class Limits:
 
 
 def examine(
-    connection: Connection, stats: Stats, lease: timedelta, deadline: float | None, now: datetime
+    connection: Connection,
+    tables: Tables,
+    stats: Stats,
+    lease: timedelta,
+    deadline: float | None,
+    now: datetime,
 ) -> Iterator[Finding]:
     """Check the workers. `lease` is the default one; `deadline` is the HTTP deadline, in seconds."""
     alive = [worker for worker in stats.workers if not is_silent(worker, now)]
     yield there(len(alive), len(stats.workers) - len(alive))
     yield served(stats, alive)
-    yield held_by_the_silent(_late(connection, lease, now), bool(alive))
+    yield held_by_the_silent(_late(connection, tables, lease, now), bool(alive))
     if alive:
         yield hosts([worker.name for worker in alive], connection.dialect.name == "sqlite")
         yield names([worker.name for worker in alive])
         yield clocks(alive, now)
         yield leases(alive)
-        yield from order(alive, _limits(connection), deadline)
+        yield from order(alive, _limits(connection, tables), deadline)
 
 
 def there(alive: int, silent: int) -> Finding:
@@ -175,16 +179,18 @@ def _after(name: str, limits: Limits, lease: float, how: str) -> Finding:
     )
 
 
-def _limits(connection: Connection) -> Limits | None:
+def _limits(connection: Connection, tables: Tables) -> Limits | None:
     """Of waiting and running jobs; None when none has its own max_run_time."""
+    J = tables.jobs.c
     least, most = connection.execute(
         select(func.min(J.max_run_time), func.max(J.max_run_time)).where(J.failed_at.is_(None))
     ).one()
     return None if least is None else Limits(least, most)
 
 
-def _late(connection: Connection, lease: timedelta, now: datetime) -> int:
-    return connection.scalar(select(func.count()).where(running, J.locked_at < now - lease)) or 0
+def _late(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> int:
+    late = tables.jobs.c.locked_at < now - lease
+    return connection.scalar(select(func.count()).where(tables.running, late)) or 0
 
 
 def _place(name: str) -> tuple[str, str]:

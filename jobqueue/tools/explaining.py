@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Job, NoSuchJob, Queue
 from jobqueue.handlers import registry
-from jobqueue.schema import WorkerRow, jobs, waiting
+from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
 from jobqueue.tools.asking import add_json, job_id, opened
 from jobqueue.tools.looking import Stats
@@ -20,7 +20,6 @@ from jobqueue.tools.printing import call, complain, last_line, paragraph, plural
 from jobqueue.tools.spans import ago, span
 from jobqueue.tools.verifying import why_not
 
-J = jobs.c
 STUCK = timedelta(seconds=10)  # enough for any worker with a free thread to claim a due job
 
 
@@ -201,9 +200,10 @@ def _in_line(
 
 def _count_before(queue: Queue, job: Job, serving: Sequence[WorkerRow], now: datetime) -> int:
     """How many due jobs come before it in the queues that its workers serve."""
+    J = queue.tables.jobs.c
     order = tuple_(J.priority, J.run_at, J.id)
     its = tuple_(literal(job.priority), literal(job.run_at, J.run_at.type), literal(job.id, J.id.type))
-    before = select(func.count()).where(waiting, J.run_at <= now, order < its)
+    before = select(func.count()).where(queue.tables.waiting, J.run_at <= now, order < its)
     names = {name for worker in serving for name in worker.queues.split(",")}
     if "" not in names:  # no worker serves all queues
         before = before.where(J.queue.in_(names))

@@ -7,9 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobqueue import Queue, inserting
 from jobqueue.errors import AlreadyQueued
-from jobqueue.schema import jobs
-
-J = jobs.c
+from jobqueue.schema import Tables
 
 
 def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: datetime | None = None) -> int:
@@ -20,7 +18,9 @@ def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: da
     queued. Raises AlreadyQueued when one is enqueued at the same moment.
     """
     now = now or datetime.now(UTC)
-    failed = _failed(until, name)
+    jobs = queue.tables.jobs
+    J = jobs.c
+    failed = _failed(queue.tables, until, name)
     newest = select(func.max(J.id)).where(failed, J.unique_key.is_not(None)).group_by(J.unique_key)
     other = jobs.alias("other").c
     queued = select(other.id).where(other.unique_key == J.unique_key, other.failed_at.is_(None)).exists()
@@ -32,7 +32,7 @@ def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: da
     try:
         with queue.writer.begin() as connection:
             count = connection.execute(again).rowcount
-            inserting.notify(connection)
+            inserting.notify(connection, queue.tables)
     except IntegrityError as error:
         raise AlreadyQueued(
             "a job with the unique key of a failed one was queued just now, so none was retried: try again"
@@ -43,8 +43,11 @@ def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: da
 def delete_all(queue: Queue, *, until: datetime, name: str | None = None) -> int:
     """Delete the jobs that had failed by `until`, in the named queue or in all; returns how many."""
     with queue.writer.begin() as connection:
-        return connection.execute(delete(jobs).where(_failed(until, name))).rowcount
+        return connection.execute(
+            delete(queue.tables.jobs).where(_failed(queue.tables, until, name))
+        ).rowcount
 
 
-def _failed(until: datetime, name: str | None) -> ColumnElement[bool]:
+def _failed(tables: Tables, until: datetime, name: str | None) -> ColumnElement[bool]:
+    J = tables.jobs.c
     return and_(J.failed_at <= until, *([] if name is None else [J.queue == name]))

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from jobqueue import Job, NoSuchJob, Queue, claiming
 from jobqueue.errors import JobQueueError
 from jobqueue.presence import WAIT_BOUNDS
-from jobqueue.schema import WorkerRow, jobs, waiting, workers
+from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
 from jobqueue.tools.asking import add_json, add_name, job_id, opened
 from jobqueue.tools.options import Commands, add_database, add_number
@@ -169,11 +169,12 @@ def check(options: argparse.Namespace) -> int:
 def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
     """For how many seconds the oldest due job has been due, and how many have been for longer than `age`."""
     with queue.engine.connect() as connection:
-        first = claiming.next_run_at(connection, [] if name is None else [name])
+        first = claiming.next_run_at(connection, queue.tables, [] if name is None else [name])
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
         if oldest <= age.total_seconds():  # the usual case, which is cheap however long the queue
             return oldest, 0
-        late = select(func.count()).where(waiting, jobs.c.run_at < now - age)
+        jobs = queue.tables.jobs
+        late = select(func.count()).where(queue.tables.waiting, jobs.c.run_at < now - age)
         which = late if name is None else late.where(jobs.c.queue == name)
         return oldest, int(connection.scalar(which) or 0)
 
@@ -197,7 +198,7 @@ def _workers(found: looking.Stats, now: datetime) -> str:
 
 def _worker(worker: WorkerRow, held: Mapping[str, int], now: datetime) -> dict[str, Any]:
     """A worker, for JSON."""
-    columns = {column.name: getattr(worker, column.name) for column in workers.columns}
+    columns = {column.name: getattr(worker, column.name) for column in WorkerRow.__table__.columns}
     del columns["waits"]
     host, pid = _host_and_pid(worker.name)
     return {

@@ -12,9 +12,8 @@ from sqlalchemy.orm import Session
 from jobqueue import Job, Queue, inserting
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.presence import WAIT_BOUNDS, Tally, tallies
-from jobqueue.schema import GONE, WorkerRow, jobs, running, waiting
+from jobqueue.schema import GONE, Tables, WorkerRow
 
-J = jobs.c
 State = Literal["waiting", "due", "running", "failed"]
 
 
@@ -51,6 +50,12 @@ class Stats:
 def stats(queue: Queue, now: datetime | None = None) -> Stats:
     """The state of the queue. Reads a row for each job, so a backlog of a million takes a moment."""
     now = now or datetime.now(UTC)
+    waiting, running, J, W = (
+        queue.tables.waiting,
+        queue.tables.running,
+        queue.tables.jobs.c,
+        queue.tables.WorkerRow,
+    )
     due = and_(waiting, J.run_at <= now)
 
     def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -69,9 +74,9 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
             QueueStats(name, int(a), int(b), int(c), int(d), _seconds(oldest, now))
             for name, a, b, c, d, oldest in session.execute(counts.order_by(J.queue)).all()
         ]
-        there = select(WorkerRow).where(WorkerRow.name != GONE).order_by(WorkerRow.started_at)
+        there = select(W).where(W.name != GONE).order_by(W.started_at)
         workers = list(session.scalars(there))
-        done = sum(tallies(session.connection()).values(), Tally())
+        done = sum(tallies(session.connection(), queue.tables).values(), Tally())
         holders = select(J.locked_by, func.count()).where(running).group_by(J.locked_by)
         held = {str(name): int(a) for name, a in session.execute(holders).all()}
     return Stats(queues, workers, done, held)
@@ -114,7 +119,8 @@ def find(
     """Jobs in the order in which they would run (with `state` "failed", the latest failure first): at most
     `limit`, after skipping `offset`.
     """
-    wanted = select(Job).where(*_in_state(state, now or datetime.now(UTC)))
+    Job = queue.tables.Job
+    wanted = select(Job).where(*_in_state(queue.tables, state, now or datetime.now(UTC)))
     if name is not None:
         wanted = wanted.where(Job.queue == name)
     order = [Job.failed_at.desc()] if state == "failed" else []
@@ -126,7 +132,7 @@ def find(
 def get(queue: Queue, id: int) -> Job:
     """The job with this id. Raises NoSuchJob."""
     with Session(queue.engine) as session:
-        job = session.get(Job, id)
+        job = session.get(queue.tables.Job, id)
     if job is None:
         raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
     return job
@@ -140,7 +146,7 @@ def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
     """
     now = now or datetime.now(UTC)
     with Session(queue.writer) as session:
-        job = session.get(Job, id, with_for_update=True)
+        job = session.get(queue.tables.Job, id, with_for_update=True)
         if job is None:
             raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
         if job.state == "running":
@@ -155,15 +161,16 @@ def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
             raise AlreadyQueued(
                 f"job {id} can't be retried: another job with its key {key!r} is queued"
             ) from error
-        inserting.notify(session.connection())
+        inserting.notify(session.connection(), queue.tables)
         session.commit()
     return True
 
 
 def delete(queue: Queue, id: int) -> None:
     """Delete a job, whatever its state. A running attempt goes on to its end. Raises NoSuchJob."""
+    jobs = queue.tables.jobs
     with queue.writer.begin() as connection:
-        if not connection.execute(jobs.delete().where(J.id == id)).rowcount:
+        if not connection.execute(jobs.delete().where(jobs.c.id == id)).rowcount:
             raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
 
 
@@ -171,12 +178,13 @@ def _seconds(since: datetime | None, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
-def _in_state(state: State | None, now: datetime) -> list[ColumnElement[bool]]:
+def _in_state(tables: Tables, state: State | None, now: datetime) -> list[ColumnElement[bool]]:
+    J, waiting = tables.jobs.c, tables.waiting
     conditions: dict[State | None, list[ColumnElement[bool]]] = {
         None: [],
         "waiting": [waiting],
         "due": [waiting, J.run_at <= now],
-        "running": [running],
+        "running": [tables.running],
         "failed": [J.failed_at.is_not(None)],
     }
     return conditions[state]

@@ -8,7 +8,6 @@ from sqlalchemy import func, select
 
 from jobqueue import Queue
 from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
-from jobqueue.schema import jobs
 from jobqueue.tools import failures, looking
 from jobqueue.tools.asking import add_name, job_id, opened
 from jobqueue.tools.options import Commands, add_database
@@ -65,6 +64,7 @@ def clear(options: argparse.Namespace) -> int:
         if options.yes:
             say(f"deleted {plural(queue.clear(options.name), 'job')}{where}")
             return 0
+        jobs = queue.tables.jobs
         which = [] if options.name is None else [jobs.c.queue == options.name]
         with queue.engine.connect() as connection:
             count = connection.scalar(select(func.count()).select_from(jobs).where(*which)) or 0

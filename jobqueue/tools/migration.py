@@ -6,7 +6,7 @@ from contextlib import closing
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
-from jobqueue.migrating import migrate, schema
+from jobqueue.schema import ddl, migrate, tables
 from jobqueue.tools.options import Commands, add_database, open_queue
 from jobqueue.tools.printing import plural, say
 
@@ -25,7 +25,7 @@ def add_commands(commands: Commands) -> None:
 
 def print_schema(options: argparse.Namespace) -> int:
     """Print the SQL for this kind of database; returns 0."""
-    for statement in schema(_dialect(options)):
+    for statement in ddl(_dialect(options), tables(options.table, options.schema)):
         say(f"{statement};\n")
     return 0
 
@@ -33,7 +33,7 @@ def print_schema(options: argparse.Namespace) -> int:
 def migrate_tables(options: argparse.Namespace) -> int:
     """Create what the tables lack, and print the SQL; returns 0."""
     with closing(open_queue(options)) as queue, queue.writer.begin() as connection:
-        statements = migrate(connection)
+        statements = migrate(connection, queue.tables)
     for statement in statements:
         say(f"{statement};\n")
     done = f"executed {plural(len(statements), 'statement')}" if statements else "there was nothing to do"

@@ -10,6 +10,7 @@ from typing import Any
 
 from jobqueue import Queue
 from jobqueue.errors import JobQueueError
+from jobqueue.schema import DEFAULT_TABLE
 
 DATABASE_VARIABLE = "JOBQUEUE_DATABASE"
 LONGEST_SECONDS = 1e9  # seconds, 30 years: more is a mistake, and overflows dates and clocks
@@ -25,6 +26,8 @@ def add_database(command: argparse.ArgumentParser) -> None:
         default=os.environ.get(DATABASE_VARIABLE),
         help=f"such as sqlite:///jobs.db (default: the variable {DATABASE_VARIABLE})",
     )
+    command.add_argument("--table", metavar="NAME", default=DEFAULT_TABLE, help="the jobs' table (jobs)")
+    command.add_argument("--schema", metavar="NAME", help="its schema, on PostgreSQL")
 
 
 def add_imports(command: argparse.ArgumentParser) -> None:
@@ -58,7 +61,7 @@ def open_queue(options: argparse.Namespace, **settings: Any) -> Queue:
         raise JobQueueError(
             f"name the database: --database sqlite:///jobs.db, or the variable {DATABASE_VARIABLE}"
         )
-    return Queue(options.database, **settings)
+    return Queue(options.database, table=options.table, schema=options.schema, **settings)
 
 
 def import_jobs(options: argparse.Namespace) -> None:

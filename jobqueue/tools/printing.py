@@ -10,7 +10,7 @@ from datetime import datetime
 from textwrap import fill
 from typing import Any
 
-from jobqueue.schema import Job, jobs
+from jobqueue.schema import Job
 from jobqueue.tools.spans import ago
 
 WIDTH = 80
@@ -128,5 +128,5 @@ def state_of(job: Job, now: datetime) -> str:
 
 def as_dict(job: Job, now: datetime) -> dict[str, Any]:
     """All columns by name, and the state, for JSON."""
-    columns = {column.name: getattr(job, column.name) for column in jobs.columns}
+    columns = {column.name: getattr(job, column.name) for column in Job.__table__.columns}
     return {"id": columns.pop("id"), "state": state_of(job, now), **columns}

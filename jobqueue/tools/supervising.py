@@ -220,7 +220,7 @@ def _done(url: str) -> dict[str, presence.Tally]:
     queue = Queue(url)
     try:
         with queue.engine.connect() as connection:
-            return presence.tallies(connection)
+            return presence.tallies(connection, queue.tables)
     except DBAPIError as error:
         _complain(f"can't read what the workers have done: {complaint(error)}")
         return {}

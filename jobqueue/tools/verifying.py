@@ -17,12 +17,10 @@ from sqlalchemy.orm import Session
 from jobqueue import HandlerError, JobQueueError, Queue
 from jobqueue.database import complaint, is_postgresql
 from jobqueue.handlers import parse
-from jobqueue.schema import jobs
 from jobqueue.tools.asking import add_json, opened
 from jobqueue.tools.options import Commands, add_database, add_imports, import_jobs
 from jobqueue.tools.printing import paragraph, plural, say, say_json
 
-J = jobs.c
 PAGE_JOBS = 500  # jobs in memory at a time
 MOST_REASONS = 50  # that are kept apart, so that memory is bounded whatever the errors say
 MOST_EXAMPLES = 5
@@ -121,6 +119,7 @@ def why_not(handler: str, session: Session) -> str | None:
 
 def _check_page(queue: Queue, last: int, groups: dict[str, SameReason]) -> Sequence[Any]:
     """Check the next page of jobs, those after the id `last`; returns its rows."""
+    J = queue.tables.jobs.c
     page = select(J.id, J.handler).where(J.failed_at.is_(None), J.id > last).order_by(J.id).limit(PAGE_JOBS)
     with Session(queue.engine) as session:
         if is_postgresql(queue.engine):

@@ -110,7 +110,11 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         raise JobQueueError(
             "no job is registered: name the module that defines your jobs with --import your.module"
         )
-    queue.create_tables()
+    try:
+        queue.create_tables()
+    except BaseException:
+        queue.close()
+        raise
     # Between two statements a thread may hold the database's lock while it waits for the GIL, by default 5 ms
     # each time; other processes wait for the lock as long.
     sys.setswitchinterval(0.0005)
@@ -177,7 +181,7 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     now = datetime.now(UTC)
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            if freed := settling.free(connection, name, f"{how}.", now):
+            if freed := settling.free(connection, queue.tables, name, f"{how}.", now):
                 logger.info("freed %d jobs of %s", freed, name)
-            presence.leave(connection, name, now)
+            presence.leave(connection, queue.tables, name, now)
     return 0

@@ -185,7 +185,7 @@ def _claim_as_sql(queue: Queue) -> str:
     sent: list[str] = []
     with queue.writer.connect() as connection:
         event.listen(connection, "before_cursor_execute", lambda *told: sent.append(told[2]))
-        claiming.claim(connection, "A", 1, datetime.now(UTC))
+        claiming.claim(connection, queue.tables, "A", 1, datetime.now(UTC))
         connection.rollback()
     return " ".join(next(each for each in sent if each.startswith("UPDATE")).split())
 
