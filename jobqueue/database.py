@@ -3,12 +3,14 @@
 import json
 import os
 import sqlite3
+import sys
 import time
 import weakref
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
     ARRAY,
@@ -29,12 +31,14 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, TimeoutError
 from sqlalchemy.types import TypeEngine
 
+from jobqueue.connections import AUTOCOMMIT, is_pooled, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
+ASYNCHRONOUS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
@@ -43,44 +47,79 @@ STEADY_PLANS = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
+    "TimeZone": "UTC",
 }
 PLAN_STEADILY = select(*(func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
 
 
-def open_engine(database: str | URL | Engine) -> Engine:
+def open_engine(database: Any) -> Engine:
     """An engine for the queue's own transactions.
 
-    A PostgreSQL engine is used unchanged. For SQLite the queue always opens its own connections to the same
-    file, since they need settings that an application's may not have. Raises DatabaseError for an in-memory
-    database, which only one connection can see, for any other kind of database, and without its driver.
+    On PostgreSQL it shares the pool of a given Engine. On SQLite the queue has its own connections, since
+    they need settings that an application's may not have; they are opened as a given Engine opens its own.
+    The URL of an asynchronous driver, or of an AsyncEngine, is opened with the usual driver.
+
+    Raises DatabaseError for an in-memory database, which only one connection can see, for any other kind of
+    database, without its driver, and for an engine in AUTOCOMMIT mode.
     """
+    database = getattr(database, "sync_engine", database)
+    given = database if isinstance(database, Engine) and not database.dialect.is_async else None
     try:
         url = database.url if isinstance(database, Engine) else make_url(database)
     except ArgumentError as error:
         raise DatabaseError(
             f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
         ) from error
-    backend = url.get_backend_name()
-    if backend == "postgresql":
-        if isinstance(database, Engine):
-            return database
-        if url.drivername == "postgresql" and find_spec("psycopg"):  # psycopg2 would hear of no new jobs
-            url = url.set(drivername="postgresql+psycopg")
-        return _engine(url, max_overflow=-1, pool_pre_ping=True)
-    if backend != "sqlite":
+    backend, _, driver = url.drivername.partition("+")
+    if backend not in ("postgresql", "postgres", "sqlite"):
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
         )
-    if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
+    if given and "AUTOCOMMIT" in _isolation_levels(given):
+        raise DatabaseError(AUTOCOMMIT)
+    name = "sqlite" if backend == "sqlite" else "postgresql"  # which Heroku calls postgres
+    if name == "postgresql" and find_spec("psycopg"):
+        name = "postgresql+psycopg"  # psycopg2 would hear of no new jobs
+    url = url.set(drivername=name if driver in ("", *ASYNCHRONOUS) else f"{name.partition('+')[0]}+{driver}")
+    if backend == "sqlite":
+        return _open_sqlite(url, given)
+    if given:
+        engine: Engine = given.execution_options()  # a copy, with a check of its own
+        event.listen(engine, "begin", refuse_autocommit)
+    else:
+        engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
+        event.listen(engine, "connect", _configure_postgresql)
+    return engine
+
+
+def _open_sqlite(url: URL, given: Engine | None) -> Engine:
+    if given and _is_in_memory(url):  # as far as the URL says
+        with given.connect() as connection:
+            url = url.set(database=sqlite_file(connection))
+    if _is_in_memory(url):
         raise DatabaseError(
             "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    engine = _engine(url, pool_size=0)  # 0: no limit; each thread at work needs one
+    options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
+    engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
+    path = str(url.database)
+    path = unquote(urlsplit(path).path) if "uri" in url.query else path
+    engine.update_execution_options(sqlite_file=os.path.realpath(path))
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine
+
+
+def _is_in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
+
+
+def _isolation_levels(engine: Engine) -> set[str]:
+    """Those that an engine's options ask for. SQLAlchemy keeps create_engine()'s in a private field."""
+    private = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    return {str(level).upper() for level in (private, engine.get_execution_options().get("isolation_level"))}
 
 
 def _engine(url: URL, **options: Any) -> Engine:
@@ -149,9 +188,9 @@ def as_list(values: Sequence[Any], postgresql: bool) -> Any:
     return list(values) if postgresql else json.dumps(list(values))
 
 
-def complaint(error: DBAPIError) -> str:
-    """The database's error message, on one line."""
-    return " ".join(str(error.orig).split())
+def complaint(error: DBAPIError | TimeoutError) -> str:
+    """The database's error message, or that of a pool without a free connection, on one line."""
+    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error.args[0]).split())
 
 
 def _forget_in_children(engine: Engine) -> Engine:
@@ -167,7 +206,18 @@ def _forget_in_children(engine: Engine) -> Engine:
     return engine
 
 
+def _configure_postgresql(driver: Any, _record: object) -> None:
+    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
+    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
+        driver.prepare_threshold = None
+    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
+    driver.cursor().execute("SET TIME ZONE 'UTC'")
+    driver.commit()
+
+
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
+    if sys.version_info >= (3, 12):
+        dbapi_connection.autocommit = sqlite3.LEGACY_TRANSACTION_CONTROL
     dbapi_connection.isolation_level = None  # we send BEGIN ourselves; sqlite3 would send it too late
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

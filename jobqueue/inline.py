@@ -10,23 +10,22 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import hooks
 from jobqueue.claiming import Claimed
+from jobqueue.connections import Callers
 from jobqueue.handlers import parse
 
 
-def perform(
-    row: dict[str, Any], engine: Engine, transaction: Session | scoped_session[Any] | Connection | None
-) -> int:
+def perform(row: dict[str, Any], engine: Engine, session: Callers | None, joined: Connection | None) -> int:
     """Perform the job in the caller's transaction, or in one of its own; returns 0, since there is no row.
     Raises whatever the job raises.
     """
-    if transaction is None or isinstance(transaction, Connection):
-        if transaction is not None and not transaction.in_transaction():
-            transaction.begin()  # for the caller to commit: the session would begin and commit its own
-        with Session(transaction or engine, join_transaction_mode="create_savepoint") as session:
-            _perform(row, session)
-            session.commit()
-    else:
-        _perform(row, transaction)
+    if isinstance(session, Session | scoped_session):
+        _perform(row, session)
+        return 0
+    if joined is not None and not joined.in_transaction():
+        joined.begin()  # for the caller to commit: the session would begin and commit its own
+    with Session(joined or engine, join_transaction_mode="create_savepoint") as own:
+        _perform(row, own)
+        own.commit()
     return 0
 
 

@@ -4,19 +4,23 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inline, inserting
+from jobqueue.connections import Callers, join
 from jobqueue.database import open_engine, writer
 from jobqueue.handlers import Performable, dump, hook
 from jobqueue.retry import MAX_ATTEMPTS
 from jobqueue.schema import DEFAULT_QUEUE, DEFAULT_TABLE, Job, in_utc, migrate, tables
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 LEASE = timedelta(seconds=30)
-Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
 
 
 class Queue:
@@ -36,7 +40,7 @@ class Queue:
 
     def __init__(
         self,
-        database: str | URL | Engine,
+        database: "str | URL | Engine | AsyncEngine",
         *,
         table: str = DEFAULT_TABLE,
         schema: str | None = None,
@@ -48,6 +52,7 @@ class Queue:
         self.tables = tables(table, schema)
         self.lease = lease
         self.inline = inline
+        self._known = WeakSet[Any]([self.engine.pool])  # see join()
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -95,9 +100,10 @@ class Queue:
         row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
         _flush(session)
         row = _filled(job, {**row, "unique_key": unique_key})
+        joined = self._join(session)
         if self.inline:
-            return inline.perform(row, self.writer, session)
-        with self._transaction(session) as transaction:
+            return inline.perform(row, self.writer, session, joined)
+        with self._transaction(joined) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
             return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
@@ -121,11 +127,12 @@ class Queue:
         row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
         _flush(session)
         rows = [_filled(job, row) for job in jobs]
+        joined = self._join(session)
         if self.inline:
             for row in rows:
-                inline.perform(row, self.writer, session)
+                inline.perform(row, self.writer, session, joined)
             return len(rows)
-        with self._transaction(session) as transaction:
+        with self._transaction(joined) as transaction:
             for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some
                 if common["unique_key"] is None:
                     handlers = [row["handler"] for row in alike]
@@ -135,11 +142,12 @@ class Queue:
                         inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
-    def _transaction(self, session: Callers | None) -> AbstractContextManager[Connection]:
+    def _join(self, session: Callers | None) -> Connection | None:
+        return None if session is None else join(session, self.engine, self.tables, self._known)
+
+    def _transaction(self, joined: Connection | None) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
-        if session is None:
-            return self.writer.begin()
-        return nullcontext(session if isinstance(session, Connection) else session.connection())
+        return self.writer.begin() if joined is None else nullcontext(joined)
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
@@ -199,7 +207,7 @@ def _row(
 
 
 def _flush(session: Callers | None) -> None:
-    if session is not None and not isinstance(session, Connection):
+    if isinstance(session, Session | scoped_session):
         session.flush()  # gives a new mapped object its primary key
 
 
