@@ -20,6 +20,8 @@ from jobqueue.queue import Queue
 from jobqueue.schema import Job
 from jobqueue.worker import Worker
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AlreadyQueued",
     "Claimed",

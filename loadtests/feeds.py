@@ -31,7 +31,7 @@ from loadtests.records.steps import READERS
 from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.stack import Stack, StackSettings
 
-FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.3, 5.0, 1.5  # as in the page's own script
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.5, 5.0, 2.0  # as in the page's own script
 GIVE_UP_SECONDS = 60.0
 SPARE_SECONDS = 1.0  # of the deadline, for everything but waiting for the feed
 LIST = b"/feeds"  # on every list of feeds: in the address of its form, and of each feed

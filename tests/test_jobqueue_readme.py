@@ -95,14 +95,14 @@ def test_every_block_is_of_a_language_that_is_executed() -> None:
 
 
 def test_the_extras_are_those_of_the_project() -> None:
-    """`pip install .` itself is tested in tests/test_jobqueue_installed.py."""
+    """What is installed is tested in tests/test_jobqueue_installed.py."""
     [block] = SECTIONS["install"]
     commands = [line.partition("  #")[0].strip() for line in block.text.splitlines()]
-    assert commands[0] == "pip install ."
+    assert commands[0] == "pip install ./jobqueue"
     extras = {
         name for command in commands[1:] for name in command.strip("'").rpartition("[")[2][:-1].split(",")
     }
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "jobqueue" / "pyproject.toml").read_text())["project"]
     assert extras == {"postgresql", "dashboard"} <= set(project["optional-dependencies"])
     assert project["dependencies"] == ["SQLAlchemy>=2.0.30"] and "SQLAlchemy 2.0.30 or newer" in README
 

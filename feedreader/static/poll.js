@@ -1,12 +1,12 @@
 // Polls the feed's status while it is being fetched, then reloads the page.
-// The first poll comes after 300 ms, and each interval is 1.5 times the last, up to 5 s: prompt when the feed is quick,
-// little work for the server when it is slow. Polling makes a visitor wait at most slightly more than 1.5 times as long
-// for a slow feed, and at most a few tenths of a second longer for a quick one.
+// The first poll comes after half a second, and each interval is twice the last, up to 5 s: prompt when the feed is
+// quick, little work for the server when it is slow. Polling makes a visitor wait at most slightly more than twice as
+// long for a slow feed, and at most half a second longer for a quick one.
 "use strict";
 
-const FIRST_MS = 300;
+const FIRST_MS = 500;
 const LONGEST_MS = 5000;
-const GROWTH = 1.5;
+const GROWTH = 2;
 const address = document.querySelector("[data-poll]").dataset.poll;
 
 async function isPending() {

@@ -155,7 +155,7 @@ print_content((synchronous, queued))
 
 # %% [markdown]
 # The queue does not make a fetch faster, and there is a price: the page asks again and again whether the feed has come,
-# at pauses that grow from 0.3 s, so its visitor sees the entries up to one pause late. The synchronous reader's visitor
+# at pauses that grow from 0.5 s, so its visitor sees the entries up to one pause late. The synchronous reader's visitor
 # gets them on the page that follows the answer, and waits for a slot before each of the two. Which takes longer depends
 # on how full the slots are, and on the feed.
 #

@@ -35,7 +35,7 @@ from workbook.chapter05_pictures import answer_and_content_figure, requests_figu
 #
 # The synchronous reader answers when it has the feed, and the page with the entries follows at once. The queued reader
 # answers at once with a page that says "being fetched". How does that page learn that the feed has come? It asks (this
-# is *polling*): a script in the page asks the reader first after 0.3 s, then at intervals each half as long again as
+# is *polling*): a script in the page asks the reader first after half a second, then at intervals each twice as long as
 # the one before, up to 5 s.
 #
 # **Write down what you expect.** A feed's server takes 0.9 s. After how many seconds does the visitor see the entries?
@@ -61,8 +61,8 @@ staircase_figure(seen)
 #   may miss it, and is a step higher.
 #
 # So while nobody waits for a slot, the content comes *later* with the queue: by up to the current pause (or by one
-# more, if it misses a poll). The current pause is 0.45 s long when a feed comes after half a second, and 1.5 s after
-# three. You can poll more often, and pay in requests. Or the server can notify the page (server-sent events, a
+# more, if it misses a poll). The current pause is 1 s long when a feed comes after one second, and 2 s after
+# two. You can poll more often, and pay in requests. Or the server can notify the page (server-sent events, a
 # WebSocket), and pay with a connection held for each waiting page.
 #
 # ## When many wait

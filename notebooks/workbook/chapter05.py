@@ -23,7 +23,7 @@ from loadtests.wording import SHORT
 from workbook.readers import read, rows_of, submit
 from workbook.words import in_words
 
-FIRST_POLL, LONGEST_POLL, GROWTH = 0.3, 5.0, 1.5  # seconds; as in the page's own script
+FIRST_POLL, LONGEST_POLL, GROWTH = 0.5, 5.0, 2.0  # seconds; as in the page's own script
 WORK_OFF_SECONDS = 2.0
 STAGGER = 0.05  # seconds between two visitors
 FEEDS_SEARCHED = 2000  # searched for one with a given delay
