@@ -62,6 +62,8 @@ def join(session: Callers, engine: Engine, tables: Tables, known: WeakSet[Any]) 
     if backend != engine.dialect.name:
         raise DatabaseError(ELSEWHERE.format(engine.url))
     connection = session if isinstance(session, Connection) else _speak_through(holder, engine)
+    if not connection.in_transaction():  # the caller commits it, as one that a statement began
+        connection.begin()
     refuse_autocommit(connection)
     if holder not in known:
         if _place(connection, tables) != _own_place(engine, tables):
@@ -78,7 +80,7 @@ def _driver_of(session: Any) -> Any:
         session = session.connection
     driver = getattr(session, "driver_connection", session)  # of SQLAlchemy's raw_connection()
     commit = getattr(driver, "commit", None)
-    if iscoroutinefunction(commit) or "async" in f"{type(session).__module__}.":
+    if iscoroutinefunction(commit) or "async" in type(session).__module__:
         raise TypeError(ASYNCHRONOUS.format(type(session).__name__))
     psycopg = commit and hasattr(getattr(driver, "info", None), "transaction_status")
     if not (psycopg or isinstance(driver, sqlite3.Connection)):
@@ -109,6 +111,14 @@ def refuse_autocommit(connection: Connection) -> None:
         begun = getattr(getattr(driver, "info", None), "transaction_status", 0) != 0  # 0: idle
     if alone and not begun:
         raise DatabaseError(AUTOCOMMIT)
+
+
+def refuse_autocommit_engine(engine: Engine) -> None:
+    """Raises DatabaseError if the engine's options ask for AUTOCOMMIT; SQLAlchemy hides create_engine()'s."""
+    hidden = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    for level in (hidden, engine.get_execution_options().get("isolation_level")):
+        if str(level).upper() == "AUTOCOMMIT":
+            raise DatabaseError(AUTOCOMMIT)
 
 
 def _place(connection: Connection, tables: Tables) -> object:
@@ -150,4 +160,14 @@ def is_pooled(driver: Any) -> bool:
     """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
     cursor = driver.cursor()
     cursor.execute("SELECT pg_backend_pid()")
-    return bool(cursor.fetchone()[0] != driver.info.backend_pid)
+    [pid] = cursor.fetchone()
+    return bool(pid != getattr(getattr(driver, "info", None), "backend_pid", pid))  # pg8000 does not tell
+
+
+def configure_postgresql(driver: Any, _record: object) -> None:
+    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
+    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
+        driver.prepare_threshold = None
+    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
+    driver.cursor().execute("SET TIME ZONE 'UTC'")
+    driver.commit()

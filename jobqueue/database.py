@@ -31,10 +31,10 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.types import TypeEngine
 
-from jobqueue.connections import AUTOCOMMIT, is_pooled, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue import connections
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
@@ -75,33 +75,33 @@ def open_engine(database: Any) -> Engine:
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
         )
-    if given and "AUTOCOMMIT" in _isolation_levels(given):
-        raise DatabaseError(AUTOCOMMIT)
-    name = "sqlite" if backend == "sqlite" else "postgresql"  # which Heroku calls postgres
-    if name == "postgresql" and find_spec("psycopg"):
-        name = "postgresql+psycopg"  # psycopg2 would hear of no new jobs
-    url = url.set(drivername=name if driver in ("", *ASYNCHRONOUS) else f"{name.partition('+')[0]}+{driver}")
+    if given:
+        connections.refuse_autocommit_engine(given)
+    backend = "sqlite" if backend == "sqlite" else "postgresql"  # Heroku's URLs begin with postgres:
+    if driver in ("", *ASYNCHRONOUS):  # with psycopg2, the queue would hear of no new jobs
+        driver = "psycopg" if backend == "postgresql" and find_spec("psycopg") else ""
+    url = url.set(drivername=f"{backend}+{driver}".rstrip("+"))
     if backend == "sqlite":
         return _open_sqlite(url, given)
     if given:
         engine: Engine = given.execution_options()  # a copy, with a check of its own
-        event.listen(engine, "begin", refuse_autocommit)
+        event.listen(engine, "begin", connections.refuse_autocommit)
     else:
         engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
-        event.listen(engine, "connect", _configure_postgresql)
+        event.listen(engine, "connect", connections.configure_postgresql)
     return engine
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     if given and _is_in_memory(url):  # as far as the URL says
         with given.connect() as connection:
-            url = url.set(database=sqlite_file(connection))
+            url = url.set(database=connections.sqlite_file(connection))
     if _is_in_memory(url):
         raise DatabaseError(
             "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
+    options = {"creator": lambda: connections.outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
     path = str(url.database)
     path = unquote(urlsplit(path).path) if "uri" in url.query else path
@@ -114,12 +114,6 @@ def _open_sqlite(url: URL, given: Engine | None) -> Engine:
 
 def _is_in_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
-
-
-def _isolation_levels(engine: Engine) -> set[str]:
-    """Those that an engine's options ask for. SQLAlchemy keeps create_engine()'s in a private field."""
-    private = getattr(engine.dialect, "_on_connect_isolation_level", None)
-    return {str(level).upper() for level in (private, engine.get_execution_options().get("isolation_level"))}
 
 
 def _engine(url: URL, **options: Any) -> Engine:
@@ -188,9 +182,9 @@ def as_list(values: Sequence[Any], postgresql: bool) -> Any:
     return list(values) if postgresql else json.dumps(list(values))
 
 
-def complaint(error: DBAPIError | TimeoutError) -> str:
-    """The database's error message, or that of a pool without a free connection, on one line."""
-    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error.args[0]).split())
+def complaint(error: DBAPIError) -> str:
+    """The database's error message, on one line."""
+    return " ".join(str(error.orig).split())
 
 
 def _forget_in_children(engine: Engine) -> Engine:
@@ -204,15 +198,6 @@ def _forget_in_children(engine: Engine) -> Engine:
 
     os.register_at_fork(after_in_child=forget)
     return engine
-
-
-def _configure_postgresql(driver: Any, _record: object) -> None:
-    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
-    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
-        driver.prepare_threshold = None
-    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
-    driver.cursor().execute("SET TIME ZONE 'UTC'")
-    driver.commit()
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

@@ -3,6 +3,7 @@
 It is first converted to its row's text and back, so that a job that could not be queued fails here too.
 """
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -21,8 +22,9 @@ def perform(row: dict[str, Any], engine: Engine, session: Callers | None, joined
     if isinstance(session, Session | scoped_session):
         _perform(row, session)
         return 0
-    if joined is not None and not joined.in_transaction():
-        joined.begin()  # for the caller to commit: the session would begin and commit its own
+    driver: Any = joined.connection.dbapi_connection if joined is not None else None
+    if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
+        driver.execute("BEGIN")  # sqlite3 begins none for a savepoint, which would commit at its end
     with Session(joined or engine, join_transaction_mode="create_savepoint") as own:
         _perform(row, own)
         own.commit()

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from sqlalchemy.exc import DBAPIError, TimeoutError
+from sqlalchemy.exc import DBAPIError
 
 from jobqueue.claiming import Claimed
 from jobqueue.database import complaint
@@ -115,7 +115,7 @@ class Worker:
                 else:
                     failed += 1
         finally:
-            with suppress(DBAPIError, TimeoutError):
+            with suppress(DBAPIError):
                 self._ledger.leave(now or datetime.now(UTC))
             self._ledger.close()
 
@@ -219,7 +219,7 @@ class Worker:
         """
         try:
             return turn()
-        except (DBAPIError, TimeoutError) as error:
+        except DBAPIError as error:
             logger.error("the database did not answer, trying again: %s", complaint(error))
             return RECONNECT_SECONDS
 
@@ -239,8 +239,9 @@ class Worker:
                 self._ledger.release(unfinished, now)
                 self._say(f"gave back {len(unfinished)} jobs that had not finished")
             self._ledger.leave(now)
-        except (DBAPIError, TimeoutError) as error:
+        except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
-        for slot in self._slots:
-            slot.end()
+        finally:
+            for slot in self._slots:
+                slot.end()
         self._meter.report(idle=True)

@@ -1,5 +1,6 @@
 """The queue meets drivers and engines that it did not choose: it works with them, or says what to do."""
 
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from jobqueue.tools.cli import main
 
 pytest_plugins = ["queue_fixtures"]
 RunWorker = Callable[..., Any]
-EXTRA = r"pip install 'jobqueue-500ms\[postgresql\]'"
+EXTRA = "(the extra [postgresql])"
 
 
 @pytest.fixture
@@ -93,11 +94,11 @@ def test_a_missing_driver_is_named_with_its_extra_on_every_path(
     """Queue(), and the commands that open one."""
     for driver in ("psycopg", "psycopg2"):
         monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
-    with pytest.raises(DatabaseError, match=EXTRA):
+    with pytest.raises(DatabaseError, match=re.escape(EXTRA)):
         Queue(url)
     for command in (["work"], ["migrate"], ["stats"], ["doctor"]):
         assert main([*command, "--database", url]) == 2
-        assert "pip install 'jobqueue-500ms[postgresql]'" in capsys.readouterr().err
+        assert EXTRA in capsys.readouterr().err
 
 
 # ---- engines

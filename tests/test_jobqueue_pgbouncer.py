@@ -1,4 +1,4 @@
-"""Behind a real PgBouncer in transaction mode: the queue works with a plain URL, and leaves nothing behind."""
+"""Behind a real PgBouncer in transaction mode the queue works with a plain URL, and leaves nothing."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ pytest_plugins = ["queue_fixtures"]
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(
-        not shutil.which("pgbouncer"), reason="there is no pgbouncer (Debian's package has it)"
+        not shutil.which("pgbouncer"), reason="it needs Debian's package pgbouncer"
     ),
 ]
 RunWorker = Callable[..., Any]

@@ -75,10 +75,8 @@ def pooler(stands_between: bool, prepare_threshold: int | None) -> Finding:
         return Finding("ok", "pooler", "none")
     if prepare_threshold is None:
         return Finding("ok", "pooler", "one stands between: nothing is prepared, workers poll for new jobs")
-    advice = 'create_engine(..., connect_args={"prepare_threshold": None})'
-    return Finding(
-        "warn", "pooler", f"prepared statements fail if it shares connections, as PgBouncer does: {advice}"
-    )
+    advice = 'use create_engine(..., connect_args={"prepare_threshold": None})'
+    return Finding("warn", "pooler", f"one stands between, where prepared statements may fail: {advice}")
 
 
 def clock_skew(
