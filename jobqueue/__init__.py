@@ -7,12 +7,14 @@ from jobqueue.claiming import Claimed
 from jobqueue.errors import (
     AlreadyQueued,
     DatabaseError,
+    Discard,
     HandlerError,
     JobQueueError,
     LeaseLost,
     NoSuchJob,
     NotAJob,
     NotSerializable,
+    Retry,
     RunTimeExceeded,
 )
 from jobqueue.handlers import job
@@ -26,6 +28,7 @@ __all__ = [
     "AlreadyQueued",
     "Claimed",
     "DatabaseError",
+    "Discard",
     "HandlerError",
     "Job",
     "JobQueueError",
@@ -34,6 +37,7 @@ __all__ = [
     "NotAJob",
     "NotSerializable",
     "Queue",
+    "Retry",
     "RunTimeExceeded",
     "Worker",
     "job",

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 
 from jobqueue.claiming import Claimed
 from jobqueue.database import complaint
-from jobqueue.errors import RunTimeExceeded
 from jobqueue.ledger import Ledger
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome, perform
+from jobqueue.performing import ended, perform
 from jobqueue.presence import Self
 from jobqueue.queue import Queue
+from jobqueue.settling import Outcome
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
@@ -35,6 +35,12 @@ MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
+
+
+def _check(name: str, value: float, least: float, kind: type[float] = float) -> None:
+    said = f"{name} must be a {'whole number' if kind is int else 'number of seconds'}, at least {least:g}"
+    if (wrong := type(value) not in (int, kind)) or not value >= least:  # true for NaN, too
+        raise (TypeError if wrong else ValueError)(f"{said}, not {value!r}")
 
 
 class Worker:
@@ -58,10 +64,13 @@ class Worker:
         max_batch: int = MOST_AT_ONCE,
         say: Callable[[str], None] = logger.info,
     ):
-        if threads < 1:
-            raise ValueError(f"a worker needs at least one thread, not {threads}")
-        if max_batch < 1:
-            raise ValueError(f"a batch is at least one job, not {max_batch}")
+        if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
+            raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
+        _check("threads", threads, 1, int)
+        _check("max_batch", max_batch, 1, int)
+        _check("poll_interval", poll_interval, 1e-6)
+        _check("max_run_time", max_run_time, 1e-6)
+        _check("stop_timeout", stop_timeout, 0)
         self.queue = queue
         self.threads = threads
         self.queues = tuple(queues)
@@ -83,6 +92,7 @@ class Worker:
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self._slots: list[Slot] = []
+        self._new_slot = partial(Slot, self._perform, self._ring)
         self._batch = BatchSize(max_batch)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
@@ -106,14 +116,12 @@ class Worker:
                 if not hands:
                     return succeeded, failed
                 try:
-                    outcomes = [self._perform(hands[0][0])]
+                    outcomes = [self._perform(hands[0][0], moment)]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
                     raise
-                if outcomes[0].error is None:
-                    succeeded += 1
-                else:
-                    failed += 1
+                succeeded += outcomes[0].error is None
+                failed += outcomes[0].failed
         finally:
             with suppress(DBAPIError):
                 self._ledger.leave(now or datetime.now(UTC))
@@ -201,15 +209,11 @@ class Worker:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
-                limit = hung.max_run_time or self.max_run_time
-                error = f"{RunTimeExceeded.__name__}: {RunTimeExceeded.__doc__} ({limit:g} seconds)"
-                self._outcomes += [*slot.take_outcomes(self._batch), Outcome(hung, error)]
+                self._outcomes += slot.take_outcomes(self._batch)
+                self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))
-
-    def _new_slot(self) -> Slot:
-        return Slot(self._perform, done=self._ring)
 
     # -- around the loop
 
@@ -232,6 +236,8 @@ class Worker:
             self._survive(self._turn)
         self._collect(0.0)
         unfinished = [job for slot in self._slots for job in slot.held()]
+        for slot in self._slots:
+            slot.end()
         now = datetime.now(UTC)
         try:
             self._ledger.exchange(self._outcomes, 0, now)
@@ -241,7 +247,4 @@ class Worker:
             self._ledger.leave(now)
         except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
-        finally:
-            for slot in self._slots:
-                slot.end()
         self._meter.report(idle=True)

@@ -43,8 +43,8 @@ def seen(queue: Queue, name: str, now: datetime, done: Tally | None = None, **op
 
 
 def claimed(
-    queue: Queue, name: str, now: datetime, limit: int = 1, queues: tuple[str, ...] = (), batch: bool = False
+    queue: Queue, name: str, now: datetime, limit: int = 1, queues: tuple[str, ...] = ()
 ) -> list[Claimed]:
     """Let the worker claim jobs."""
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, name, limit, now, queues, batch=batch)
+        return claiming.claim(connection, queue.tables, name, limit, now, queues)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_for_tests import Append, Say, lines_of
+from jobs_for_tests import Append, Say, failed, lines_of
 from sqlalchemy import Connection, insert
 
 from jobqueue import Job, Queue, Worker, claiming, settling
@@ -71,7 +71,7 @@ def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
     (claimed,) = claim(queue, "a", now=LATER)
     (job,) = queue.jobs()
     assert (job.locked_by, job.locked_at, job.attempts, job.updated_at) == ("a", LATER, 1, LATER)
-    assert claimed == Claimed(job.id, 1, job.handler, 3, 1.5, job.priority, job.run_at, job.queue, alone=True)
+    assert claimed == Claimed(job.id, 1, job.handler, 3, 1.5, job.priority, job.run_at, job.queue)
 
 
 def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
@@ -80,7 +80,7 @@ def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
     (job,) = claim(queue, "a")
     assert claim(queue, "b") == []
     with queue.writer.begin() as connection:
-        assert settling.bury(connection, queue.tables, "a", job, "for good", NOON)
+        assert settling.put_back(connection, queue.tables, "a", failed(job, "for good"), NOON)
     assert claim(queue, "b", now=NOON + timedelta(days=1)) == []
 
 
@@ -154,6 +154,16 @@ def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
     assert "Sort" not in plan and "TEMP B-TREE" not in plan
 
 
+def test_a_claim_for_fewer_slots_reads_no_more(queue: Queue, explain: Callable[[], list[str]]) -> None:
+    """It finds out how many can be dealt out from the jobs that it may take, not from the backlog."""
+    fill(queue, 2_000)
+    with queue.writer.begin() as connection:
+        assert len(claiming.claim(connection, queue.tables, "a", 300, NOON, slots=2)) == 300
+    plan = explain()[-1]
+    assert "jobs_waiting" in plan and "Seq Scan" not in plan
+    assert "Sort" not in plan.partition("Limit")[2]  # below the LIMIT
+
+
 def test_settling_and_heartbeat_touch_their_own_rows_only(
     queue: Queue, explain: Callable[[], list[str]]
 ) -> None:
@@ -164,7 +174,7 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
     def settle(connection: Connection) -> None:
         settling.renew(connection, queue.tables, "a", jobs, NOON)
         settling.finish(connection, queue.tables, "a", jobs[:2])
-        settling.retry(connection, queue.tables, "a", jobs[2], "error", LATER, NOON)
+        settling.put_back(connection, queue.tables, "a", failed(jobs[2], "error", LATER), NOON)
         settling.release(connection, queue.tables, "a", jobs[2:], NOON)
         settling.reap(connection, queue.tables, timedelta(seconds=30), NOON)
 

@@ -75,7 +75,15 @@ def test_stats_for_programs(queue: Queue, command: Command) -> None:
     seen(queue, "somebody", NOON - MINUTE)
     said = command("stats", "--json").json()
     assert said["queues"] == [
-        {"name": "default", "waiting": 1, "due": 1, "running": 0, "failed": 0, "oldest_due_seconds": 1.0}
+        {
+            "name": "default",
+            "waiting": 1,
+            "due": 1,
+            "running": 0,
+            "failed": 0,
+            "unknown": 0,
+            "oldest_due_seconds": 1.0,
+        }
     ]
     first, second = sorted(said["workers"], key=lambda worker: worker["host"])
     assert first == {

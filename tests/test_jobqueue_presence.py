@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from jobqueue import Queue, Worker, presence, worker
 from jobqueue.ledger import Ledger
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome
 from jobqueue.presence import WAIT_BOUNDS, Self, Tally
 from jobqueue.schema import GONE, WorkerRow
+from jobqueue.settling import Outcome
 from jobqueue.slots import BatchSize
 
 pytest_plugins = ["queue_fixtures"]

@@ -90,6 +90,8 @@ def stats(options: argparse.Namespace) -> int:
         for q in found.queues
     ]
     say(table(headings, rows, shrink=("queue",)) if rows else "no jobs")
+    if unknown := found.total("unknown"):
+        say(f"{plural(unknown, 'job')} of a class that a worker did not know: see jobqueue explain ID")
     say("")
     say(_workers(found, now) if found.workers else "no workers")
     say(f"\nattempts: {found.done.succeeded:,} succeeded, {found.done.failed:,} failed")
