@@ -22,7 +22,14 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
     ("jobqueue", "setuptools"): {"backend.py"},  # which builds the wheel, and is not in it
     ("feedreader", "flask"): {"web.py"},
     ("loadtests", "prometheus_client"): {"metrics.py"},
-    ("loadtests", "locust"): {"feeds.py", "nullvisits.py", "plugin.py", "process.py"},
+    ("loadtests", "locust"): {
+        "feeds.py",
+        "nullvisits.py",
+        "plugin.py",
+        "process.py",
+        "visiting.py",
+        "watching.py",
+    },
 }
 ROOMS = (  # of loadtests: each may import those before it
     *("status", "errors", "files", "records", "wording", "arguments", "pipelines", "ports"),
