@@ -8,14 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from jobqueue import presence, settling
+from jobqueue import settling
+from jobqueue.claiming import Claimed
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
+from jobqueue.observing import News
 from jobqueue.queue import LEASE
+from jobqueue.tools import presence
+from jobqueue.tools.meter import Meter
 from jobqueue.tools.options import Commands, add_database, add_imports, add_number, import_jobs, open_queue
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, without_password
@@ -125,7 +130,7 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,
-        say=say,
+        observers=[presence.Presence(queue), Meter(say)],
     )
 
 
@@ -179,9 +184,15 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     """Free the jobs of these workers, in a separate process; `dead` maps their names to how they ended."""
     queue = open_queue(options)
     now = datetime.now(UTC)
+    freed: dict[str, list[Claimed]] = {}
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            if freed := settling.free(connection, queue.tables, name, f"{how}.", now):
-                logger.info("freed %d jobs of %s", freed, name)
+            freed[name] = settling.free(connection, queue.tables, name, f"{how}.", now)
             presence.leave(connection, queue.tables, name, now)
+    if any(freed.values()):
+        with suppress(Exception, SystemExit):  # the workers, which do the same, say what is wrong
+            import_jobs(options)  # and with them the observers
+    for name, jobs in freed.items():
+        if jobs:
+            News(Worker(queue), ()).tell("freed", now, jobs, f"{name} {dead[name]}")
     return 0
