@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
+from sqlalchemy import URL, Connection, Engine, MetaData, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inline, inserting
-from jobqueue.database import open_engine, writer
+from jobqueue.database import insert_unless_there, is_postgresql, open_engine, writer
+from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook
 from jobqueue.retry import MAX_ATTEMPTS
 from jobqueue.schema import DEFAULT_QUEUE, DEFAULT_TABLE, Job, in_utc, migrate, tables
@@ -135,10 +137,12 @@ class Queue:
                         inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
-    def _transaction(self, session: Callers | None) -> AbstractContextManager[Connection]:
+    def _transaction(
+        self, session: Callers | None, engine: Engine | None = None
+    ) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         if session is None:
-            return self.writer.begin()
+            return (engine or self.writer).begin()
         return nullcontext(session if isinstance(session, Connection) else session.connection())
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
@@ -146,6 +150,55 @@ class Queue:
         Job = self.tables.Job
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
+
+    def get(self, id: int, *, session: Callers | None = None) -> Job:
+        """The job with this id. Raises NoSuchJob."""
+        with self._transaction(session, self.engine) as connection, Session(connection) as reading:
+            if job := reading.get(self.tables.Job, id):
+                return job
+        raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+
+    def retry(self, id: int, *, session: Callers | None = None, now: datetime | None = None) -> bool:
+        """Make a job due now; one that failed for good gets all its attempts again. Returns whether anything
+        changed: a running job is left alone.
+
+        Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
+        """
+        jobs, now = self.tables.jobs, in_utc(now or datetime.now(UTC))
+        with self._transaction(session) as connection:
+            job = self.get(id, session=connection)
+            again = {"attempts": 0, "failed_at": None} if job.state == "failed" else {}
+            idle = or_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_not(None))
+            values = {"run_at": now, "updated_at": now, **again}
+            try:
+                with connection.begin_nested():
+                    retried = connection.execute(update(jobs).where(jobs.c.id == id, idle).values(values))
+            except IntegrityError as error:
+                text = f"job {id} can't be retried: another job with its key {job.unique_key!r} is queued"
+                raise AlreadyQueued(text) from error
+            inserting.notify(connection, self.tables)
+            return retried.rowcount == 1
+
+    def delete(self, id: int, *, session: Callers | None = None) -> None:
+        """Delete a job, whatever its state; a running attempt goes on to its end. Raises NoSuchJob."""
+        jobs = self.tables.jobs
+        with self._transaction(session) as connection:
+            if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:
+                raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+
+    def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        """Let the jobs of the named queue wait until resume(); those that run go on to their end."""
+        row = {"queue": queue, "paused_at": in_utc(now or datetime.now(UTC))}
+        with self.writer.begin() as connection:
+            insertion = insert_unless_there(self.tables.pauses, is_postgresql(connection))
+            connection.execute(insertion, row)
+
+    def resume(self, queue: str) -> None:
+        """Let workers perform the jobs of a paused queue again."""
+        pauses = self.tables.pauses
+        with self.writer.begin() as connection:
+            connection.execute(delete(pauses).where(pauses.c.queue == queue))
+            inserting.notify(connection, self.tables)
 
     def clear(self, queue: str | None = None) -> int:
         """Delete all jobs, or those of one queue, failed ones included; returns how many.

@@ -75,7 +75,15 @@ def test_stats_for_programs(queue: Queue, command: Command) -> None:
     seen(queue, "somebody", NOON - MINUTE)
     said = command("stats", "--json").json()
     assert said["queues"] == [
-        {"name": "default", "waiting": 1, "due": 1, "running": 0, "failed": 0, "oldest_due_seconds": 1.0}
+        {
+            "name": "default",
+            "waiting": 1,
+            "due": 1,
+            "running": 0,
+            "failed": 0,
+            "oldest_due_seconds": 1.0,
+            "paused": False,
+        }
     ]
     first, second = sorted(said["workers"], key=lambda worker: worker["host"])
     assert first == {
@@ -244,4 +252,4 @@ def test_the_whole_queue_is_summed_up(queue: Queue) -> None:
 def test_deleting_what_is_gone_is_told(queue: Queue) -> None:
     """The error is the same for a job that has only just gone."""
     with pytest.raises(NoSuchJob, match="there is no job 7: it has succeeded, or it was deleted"):
-        looking.delete(queue, 7)
+        queue.delete(7)

@@ -86,7 +86,14 @@ def stats(options: argparse.Namespace) -> int:
         return 0
     headings = ("queue", "waiting", "due", "running", "failed", "oldest due")
     rows = [
-        (q.name, q.waiting, q.due, q.running, q.failed, span(q.oldest_due_seconds) if q.due else "-")
+        (
+            q.name + " (paused)" * q.paused,
+            q.waiting,
+            q.due,
+            q.running,
+            q.failed,
+            span(q.oldest_due_seconds) if q.due else "-",
+        )
         for q in found.queues
     ]
     say(table(headings, rows, shrink=("queue",)) if rows else "no jobs")
@@ -131,7 +138,7 @@ def show(options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     with opened(options) as queue:
         try:
-            job = looking.get(queue, options.id)
+            job = queue.get(options.id)
         except NoSuchJob as error:
             return complain(error)
     if options.json:
@@ -182,6 +189,10 @@ def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tu
 def _when(job: Job) -> datetime:
     """When it failed, was claimed, or is due."""
     return job.failed_at or (job.updated_at if job.locked_by else job.run_at)
+
+
+def _name(queue: looking.QueueStats) -> str:
+    return f"{queue.name} (paused)" if queue.paused else queue.name
 
 
 def _workers(found: looking.Stats, now: datetime) -> str:
