@@ -78,6 +78,15 @@ test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
 test-live: $(VENV)/test.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
 	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
+# jobqueue comes from the wheel, not from this folder, in the tests and in the processes they start (PYTHONSAFEPATH).
+.PHONY: test-wheel
+test-wheel: $(VENV)/test.stamp  ## run jobqueue's tests against its wheel, as pip installs it
+	@rm -rf var/wheel
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index \
+		--target var/wheel ./jobqueue
+	@PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/var/wheel" $(RUN) -m pytest --numprocesses 4 --dist worksteal \
+		tests/test_jobqueue_*.py $(ARGS)
+
 .PHONY: format
 format: $(VENV)/test.stamp  ## format the code
 	@$(RUN) -m ruff check --quiet --fix .
@@ -110,13 +119,14 @@ $(VENV)/pip.stamp: requirements/pip.txt
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.txt
 	@touch $@
 
-# One stamp per set of requirements: a changed file is installed again. (setuptools only warns that the install is
-# editable.)
-$(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/pip.stamp
+# One stamp per set of requirements: a changed file is installed again. The workbook itself is no package: a .pth file
+# adds this folder to where .venv looks for modules. (setuptools only warns that the install is editable.)
+$(VENV)/%.stamp: requirements/%.txt jobqueue/pyproject.toml | $(VENV)/pip.stamp
 	@echo "Installing requirements/$*.txt (once, about a minute) ..."
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps \
-		--no-build-isolation --no-index -e .
+		--no-build-isolation --no-index -e ./jobqueue
+	@echo "$(CURDIR)" > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/workbook.pth"
 	@touch $@
 
 # These build on bench's requirements, which come first: the tests run several makes at once, and those must find

@@ -62,7 +62,7 @@ def make_engine(url: str) -> Engine:
         except (ImportError, NoSuchModuleError) as error:
             raise SettingsError(
                 f"The driver of {parsed.drivername}:// is not installed ({error}). Install psycopg 3,"
-                " pip install 'jobqueue-500ms[postgresql]', and begin the URL with postgresql:"
+                " pip install 'psycopg[binary]', and begin the URL with postgresql:"
             ) from error
     if backend != "sqlite":
         raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")

@@ -92,7 +92,10 @@ class Dialer:
         if (host, port) not in self._allow:
             found = [info for info in found if is_public(info[4][0])]
             if not found:
-                raise FetchFailed("This address is on a private network, and is not fetched.")
+                raise FetchFailed(
+                    "This address is on a private network, and is not fetched. Whoever runs this reader can"
+                    f" allow it: FEEDREADER_ALLOW={f'[{host}]' if ':' in host else host}:{port}"
+                )
         for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
             connection = socket.socket(family, kind, protocol)
             try:

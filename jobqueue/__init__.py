@@ -7,12 +7,14 @@ from jobqueue.claiming import Claimed
 from jobqueue.errors import (
     AlreadyQueued,
     DatabaseError,
+    Discard,
     HandlerError,
     JobQueueError,
     LeaseLost,
     NoSuchJob,
     NotAJob,
     NotSerializable,
+    Retry,
     RunTimeExceeded,
 )
 from jobqueue.handlers import job
@@ -20,10 +22,13 @@ from jobqueue.queue import Queue
 from jobqueue.schema import Job
 from jobqueue.worker import Worker
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AlreadyQueued",
     "Claimed",
     "DatabaseError",
+    "Discard",
     "HandlerError",
     "Job",
     "JobQueueError",
@@ -32,6 +37,7 @@ __all__ = [
     "NotAJob",
     "NotSerializable",
     "Queue",
+    "Retry",
     "RunTimeExceeded",
     "Worker",
     "job",

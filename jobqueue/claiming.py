@@ -12,16 +12,16 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Select,
     Text,
     Update,
+    and_,
     any_,
     bindparam,
     case,
     func,
     null,
-    or_,
     select,
-    true,
     update,
 )
 
@@ -30,6 +30,7 @@ from jobqueue.schema import UNREADABLE, Tables, UTCDateTime
 
 NOW: BindParameter[datetime] = bindparam("now", type_=UTCDateTime())
 WORKER: BindParameter[str] = bindparam("worker", type_=Text())
+MOST_ATTEMPTS = 2**31 - 1  # that PostgreSQL's integer holds
 RELEASED = {"locked_at": null(), "locked_by": null(), "updated_at": NOW}
 
 
@@ -37,19 +38,29 @@ class Claimed(NamedTuple):
     """A claimed job: what its worker needs to run it, and the fence to settle it."""
 
     id: int
-    counted: int  # attempts in the row: with `id` and the worker's name, the fence
+    attempts: int  # which attempt this is, from 1: with `id` and the worker's name, the fence
     handler: str
     max_attempts: int
     max_run_time: float | None
     priority: int
     run_at: datetime
     queue: str
-    alone: bool  # its attempt was counted at the claim; in a batch, attempts are counted when they end
 
     @property
-    def attempts(self) -> int:
-        """Which attempt this is, from 1."""
-        return self.counted if self.alone else self.counted + 1
+    def shares(self) -> bool:
+        """Whether it may wait behind others for a slot: a crash of theirs costs it this attempt."""
+        return self.attempts == 1 < self.max_attempts
+
+
+class Served(NamedTuple):
+    """Which jobs a worker performs: those of these queues, or of all; with priorities in this range."""
+
+    queues: tuple[str, ...] = ()
+    min_priority: int | None = None
+    max_priority: int | None = None
+
+
+ALL = Served()
 
 
 def claim(
@@ -58,23 +69,25 @@ def claim(
     worker: str,
     limit: int,
     now: datetime,
-    queues: Sequence[str] = (),
+    served: Served = ALL,
     *,
-    batch: bool = False,
+    slots: int | None = None,
 ) -> list[Claimed]:
     """Claim up to `limit` jobs that are due; returns them, the most urgent first.
 
-    The attempt is counted at the claim, so that a job that kills its worker runs out of attempts. In a
-    `batch`, jobs wait behind others whose crash must not cost them an attempt: there an attempt is counted
-    when it ends, unless the job has a last_error or max_attempts is 1. If the worker dies first, reap()
-    writes a last_error, and the job is claimed alone from then on.
+    The attempt is counted here, so that a job that kills its worker runs out of attempts. `slots` is among
+    how many threads deal() will deal the jobs out, if there are fewer than jobs: the claim ends before the
+    first job that would get none.
     """
     postgresql = is_postgresql(connection)
-    values = {"now": now, "limit": limit, "worker": worker, **_names(queues, postgresql)}
+    parts, bounds = _parts(served, postgresql)
+    values = {"now": now, "limit": limit, "worker": worker, **bounds}
+    if slots is not None:
+        values["slots"] = slots
     # Read all rows before the COMMIT (SQLite requires it), and sort them: RETURNING guarantees no order.
     plan_steadily(connection)
-    taken = connection.execute(_claim(tables, postgresql, bool(queues), batch), values).all()
-    claimed = [Claimed._make((*row[:-1], not batch or _goes_alone(row))) for row in taken if _is_sound(row)]
+    taken = connection.execute(_claim(tables, postgresql, parts, slots is not None), values).all()
+    claimed = [Claimed._make(row) for row in taken if _is_sound(row)]
     if len(claimed) < len(taken):
         unsound = [row[0] for row in taken if not _is_sound(row)]
         values = {"ids": as_list(unsound, postgresql), "error": UNSOUND, "worker": worker, "now": now}
@@ -87,7 +100,7 @@ UNSOUND = "A value in this row has the wrong type for its column: only jobqueue 
 
 def _is_sound(row: Sequence[Any]) -> bool:
     """Whether the values have the types of their columns, which SQLite does not enforce."""
-    _, attempts, handler, max_attempts, max_run_time, priority, run_at, _, _ = row
+    _, attempts, handler, max_attempts, max_run_time, priority, run_at, _ = row
     return (
         type(priority) is int
         and type(attempts) is int
@@ -105,53 +118,58 @@ def _bury_unsound(tables: Tables, postgresql: bool) -> Update:
     return update(tables.jobs).where(among(J.id, "ids", postgresql), J.locked_by == WORKER).values(values)
 
 
-def _goes_alone(row: Sequence[Any]) -> bool:
-    return row[-1] is not None or row[3] == 1  # last_error's length, max_attempts: see _claim()
-
-
 @cache
-def _claim(tables: Tables, postgresql: bool, by_queue: bool, batch: bool) -> Any:
+def _claim(tables: Tables, postgresql: bool, parts: frozenset[str], dealt: bool) -> Any:
     J = tables.jobs.c
-    pick = (
+    due = (
         select(J.id)
-        .where(tables.waiting, J.run_at <= NOW, *_in_queues(tables, postgresql, by_queue))
+        .where(tables.waiting, J.run_at <= NOW, *_is_served(tables, postgresql, parts))
         .order_by(J.priority, J.run_at, J.id)
         .limit(bindparam("limit"))
         # PostgreSQL: two workers never wait for each other. SQLAlchemy omits it for SQLite.
         .with_for_update(skip_locked=True)
-        .scalar_subquery()
     )
+    pick = (_that_get_a_slot(due, J) if dealt else due).scalar_subquery()
     # PostgreSQL builds an array once, then finds its rows by id. Otherwise its planner may ignore the LIMIT
     # or scan the whole table.
     picked = J.id == any_(func.array(pick)) if postgresql else J.id.in_(pick)
-    # With a single attempt even a crash must count, so such a job never waits behind others.
-    alone = or_(J.last_error.is_not(None), J.max_attempts == 1) if batch else true()
-    returned = (J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue)
+    attempts = case((J.attempts < MOST_ATTEMPTS, J.attempts + 1), else_=J.attempts)
     return (
         update(tables.jobs)
         .where(picked)
-        .values(
-            locked_at=NOW, locked_by=WORKER, attempts=J.attempts + case((alone, 1), else_=0), updated_at=NOW
-        )
-        # Not `last_error IS NOT NULL`: in a RETURNING, SQLite 3.40 always makes that true.
-        .returning(*returned, func.length(J.last_error).label("error_length"))
+        .values(locked_at=NOW, locked_by=WORKER, attempts=attempts, updated_at=NOW)
+        .returning(J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue)
     )
 
 
-def next_run_at(connection: Connection, tables: Tables, queues: Sequence[str] = ()) -> datetime | None:
-    """When the next waiting job is due, possibly in the past; None if no job waits."""
-    postgresql = is_postgresql(connection)
+def _that_get_a_slot(due: Select[Any], J: Any) -> Select[Any]:
+    """The first of the due jobs, as many as can be dealt out: a slot for each that does not share one (see
+    Claimed.shares), and one for all others together.
+    """
+    alone = case((and_(J.attempts == 0, J.max_attempts > 1), 0), else_=1).label("alone")
+    each = due.add_columns(J.priority, J.run_at, alone).subquery()
+    until: Any = {"order_by": (each.c.priority, each.c.run_at, each.c.id), "rows": (None, 0)}
+    needed = func.sum(each.c.alone).over(**until) + func.max(1 - each.c.alone).over(**until)
+    so_far = select(each.c.id, needed.label("needed")).subquery()
+    return select(so_far.c.id).where(so_far.c.needed <= bindparam("slots"))
+
+
+def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) -> datetime | None:
+    """When the next of the waiting jobs is due, possibly in the past; None if no job waits. To a worker that
+    serves all, those of paused queues count as well: to leave them out would mean to read them all.
+    """
+    parts, bounds = _parts(served, is_postgresql(connection))
     plan_steadily(connection)
-    statement = _next_run_at(tables, postgresql, bool(queues))
-    return cast(datetime | None, connection.scalar(statement, _names(queues, postgresql)))
+    statement = _next_run_at(tables, is_postgresql(connection), parts)
+    return cast(datetime | None, connection.scalar(statement, bounds))
 
 
 @cache
-def _next_run_at(tables: Tables, postgresql: bool, by_queue: bool) -> Any:
+def _next_run_at(tables: Tables, postgresql: bool, parts: frozenset[str]) -> Any:
     J = tables.jobs.c
     earliest = func.min(J.run_at, type_=J.run_at.type)
-    if by_queue:
-        return select(earliest).where(tables.waiting, *_in_queues(tables, postgresql, by_queue))
+    if parts:
+        return select(earliest).where(tables.waiting, *_is_served(tables, postgresql, parts))
     # The index orders jobs by priority, then run_at, so this reads only the first job of each priority,
     # however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
     lowest = select(func.min(J.priority).label("priority")).where(tables.waiting)
@@ -162,9 +180,21 @@ def _next_run_at(tables: Tables, postgresql: bool, by_queue: bool) -> Any:
     return select(func.min(of_one, type_=J.run_at.type)).select_from(priorities)
 
 
-def _in_queues(tables: Tables, postgresql: bool, by_queue: bool) -> list[ColumnElement[bool]]:
-    return [among(tables.jobs.c.queue, "queues", postgresql)] if by_queue else []
+def _is_served(tables: Tables, postgresql: bool, parts: frozenset[str]) -> list[ColumnElement[bool]]:
+    """That a job is one of those served, and not of a paused queue."""
+    J = tables.jobs.c
+    conditions = {
+        "queues": among(J.queue, "queues", postgresql),
+        "min_priority": J.priority >= bindparam("min_priority"),
+        "max_priority": J.priority <= bindparam("max_priority"),
+    }
+    served = [condition for part, condition in conditions.items() if part in parts]
+    return [*served, J.queue.not_in(select(tables.pauses.c.queue))]
 
 
-def _names(queues: Sequence[str], postgresql: bool) -> dict[str, Any]:
-    return {"queues": as_list(queues, postgresql)} if queues else {}
+def _parts(served: Served, postgresql: bool) -> tuple[frozenset[str], dict[str, Any]]:
+    """Which limits there are, and their values as parameters."""
+    bounds = {part: value for part, value in served._asdict().items() if value not in ((), None)}
+    if served.queues:
+        bounds["queues"] = as_list(served.queues, postgresql)
+    return frozenset(bounds), bounds

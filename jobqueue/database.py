@@ -89,7 +89,7 @@ def _engine(url: URL, **options: Any) -> Engine:
         return _forget_in_children(create_engine(url, **options))
     except (ImportError, NoSuchModuleError) as error:
         backend = url.get_backend_name()
-        install = "Install psycopg 3, pip install 'jobqueue-500ms[postgresql]', and begin"
+        install = "Install psycopg 3, pip install 'psycopg[binary]' (the extra [postgresql]), and begin"
         begin = install if backend == "postgresql" else "Begin"
         raise DatabaseError(
             f"The driver of {url.drivername}:// is not installed ({error}). {begin} the URL with {backend}:"

@@ -1,5 +1,19 @@
 """The queue's exceptions. They share a base class; each docstring is the default message."""
 
+from datetime import timedelta
+
+A_CENTURY = timedelta(days=36_525)
+
+
+def as_wait(wait: timedelta | float) -> timedelta:
+    """A wait in seconds, or as a timedelta. Raises TypeError or ValueError."""
+    if isinstance(wait, bool) or not isinstance(wait, timedelta | int | float):
+        raise TypeError(f"a wait is a number of seconds or a timedelta, not {wait!r}")
+    seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
+    if not 0 <= seconds <= A_CENTURY.total_seconds():  # false for NaN, too
+        raise ValueError(f"a wait is between 0 seconds and a hundred years, not {wait!r}")
+    return timedelta(seconds=seconds)
+
 
 class JobQueueError(Exception):
     """Something is wrong with the job queue."""
@@ -36,9 +50,37 @@ class HandlerError(JobQueueError):
     """The job's handler can't be loaded with the code that this worker runs."""
 
 
+class UnknownJob(HandlerError):
+    """No job is registered under this name in this worker."""
+
+
 class LeaseLost(JobQueueError):
     """The lease was lost: another worker may run this job now, so nothing is written."""
 
 
 class RunTimeExceeded(JobQueueError):
     """The job ran longer than its max_run_time."""
+
+
+class Retry(JobQueueError):
+    """The job asked to run again."""
+
+    def __init__(
+        self,
+        wait: timedelta | float | None = None,
+        *,
+        reason: str | None = None,
+        counted: bool = True,
+    ):
+        """Raise it in a job to have it run again after `wait`: a timedelta, or seconds; None: as after any
+        failure. With `counted=False` this attempt is not counted. Raises TypeError or ValueError.
+        """
+        super().__init__(reason)
+        self.wait = None if wait is None else as_wait(wait)
+        self.counted = counted
+        if self.wait == timedelta(0) and not counted:
+            raise ValueError("an attempt that is not counted needs a wait, or the job would never end")
+
+
+class Discard(JobQueueError):
+    """The job asked to be given up."""

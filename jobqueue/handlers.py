@@ -7,16 +7,21 @@ make a worker import, unpickle or evaluate anything, and so can't attack it.
 import inspect
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, Unpack, overload
 
 import sqlalchemy as sa
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
-from jobqueue.errors import HandlerError, NotAJob, NotSerializable
+from jobqueue.errors import HandlerError, NotAJob, UnknownJob
+from jobqueue.options import Exceptions, JobSettings, Options, RetryOn, checked, settings
+from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of
 
 T = TypeVar("T")
+# What is raised by a payload that other code, or another program, has written.
+UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, InvalidRequestError)
 
 # The optional methods of a job, as in Delayed Job, and the arguments they are called with.
 HOOKS = {
@@ -26,8 +31,9 @@ HOOKS = {
     "error": ("job", "exception"),  # after each attempt that failed
     "failure": ("job",),  # after the last attempt, if that failed too
     "after": ("job",),  # after each attempt
+    "reschedule_at": ("attempts", "now"),  # when to run again: an aware datetime
 }
-as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+NOBODY_KNOWS = "No job is registered as "
 
 
 class Performable(Protocol):
@@ -45,16 +51,20 @@ class JobClass:
 
     name: str
     cls: type[Any]
-    mapped: bool  # stored as its primary key, and loaded from the database
     takes_session: bool
     hooks: frozenset[str]  # those of HOOKS that it has
+    settings: JobSettings
+
+    # Read only when the first job is queued, since @dataclass or SQLAlchemy's @mapped may stand above @job.
+    @cached_property
+    def mapped(self) -> bool:
+        """Whether it is stored as its primary key, and loaded from the database."""
+        return isinstance(sa.inspect(self.cls, raiseerr=False), Mapper)
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the constructor's arguments. Read only when the first job is queued, since @dataclass
-        may stand above @job. Raises NotSerializable.
-        """
-        return _parameters(self.cls)
+        """The names of the constructor's arguments. Raises NotSerializable."""
+        return parameters_of(self.cls)
 
     def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
         """The object that the row's body describes. Raises HandlerError if the body doesn't fit the class, or
@@ -64,8 +74,8 @@ class JobClass:
             if not self.mapped:
                 return self.cls(**body["arguments"])  # type: ignore[no-any-return]
             assert session is not None
-            found = session.get(self.cls, tuple(body["key"]))
-        except (TypeError, KeyError, ValueError, sa.exc.InvalidRequestError) as error:
+            found = load_key(self.cls, body["key"], session)
+        except UNFIT as error:
             raise HandlerError(f"The payload no longer fits {self.name}: {error}") from error
         if found is None:
             raise HandlerError(f"{self.name} {body['key']} is no longer in the database")
@@ -73,7 +83,7 @@ class JobClass:
 
     def call(self, target: Performable, session: Session | scoped_session[Any] | None) -> None:
         """Call perform(), with the session if it takes one."""
-        if self.takes_session:
+        if registered(target).takes_session:  # a mapped subclass may, even if its base class does not
             target.perform(session=session)
         else:
             target.perform()
@@ -84,105 +94,140 @@ _by_class: dict[type[Any], JobClass] = {}
 
 
 @overload
-def job(cls: type[T], /) -> type[T]: ...
+def job(cls: type[T], /, **options: Unpack[Options]) -> type[T]: ...
 @overload
-def job(*, name: str) -> Callable[[type[T]], type[T]]: ...
-def job(cls: type[Any] | None = None, /, *, name: str | None = None) -> Any:
+def job(**options: Unpack[Options]) -> Callable[[type[T]], type[T]]: ...
+def job(
+    cls: type[Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    max_attempts: int | None = None,
+    max_run_time: float | None = None,
+    retry_on: RetryOn | None = None,
+    discard_on: Exceptions = (),
+    destroy_failed: bool = False,
+) -> Any:
     """Register a class with a perform() method, under its own name or another; returns the class.
 
-    Use it as a decorator, `@job` or `@job(name="images.resize")`, or as a function for a class that you did
-    not write: `job(Feed)`. An object of an SQLAlchemy mapped class is stored as its primary key; one of a
-    dataclass, or of any other class, as the attributes named like the arguments of __init__. Raises NotAJob
-    if perform() is missing or not an ordinary function, if a hook can't take its arguments, or if another
-    class has the name.
+    Use it as a decorator, `@job` or `@job(name="images.resize", priority=5)`, or as a function for a class
+    that you did not write: `job(Feed, queue="feeds")`. An object of an SQLAlchemy mapped class is stored as
+    its primary key; one of a dataclass, or of any other class, as the attributes named like the arguments of
+    __init__.
+
+    `queue`, `priority`, `max_attempts` and `max_run_time` (seconds) hold for all jobs of the class, unless
+    enqueue() is given others. After an exception of a class in `retry_on` the job runs again once the time
+    given there has passed (a timedelta, or seconds); after one in `discard_on` it is given up at once. With
+    `destroy_failed` a job that failed for good is deleted, not kept.
+
+    Raises NotAJob if perform() is missing or not an ordinary function, if a hook can't take its arguments, or
+    if another class has the name; TypeError or ValueError for a setting that no job can have.
     """
-    if cls is None:
-        return lambda decorated: _register(decorated, name or decorated.__name__)
-    return _register(cls, name or cls.__name__)
+    if cls is not None and not isinstance(cls, type):
+        raise NotAJob(f'@job takes a class, not {cls!r}: write @job, @job(name="...") or job(Feed)')
+    checked(name=name)
+    said = settings(
+        {} if retry_on is None else retry_on,
+        discard_on,
+        destroy_failed,
+        queue=queue,
+        priority=priority,
+        max_attempts=max_attempts,
+        max_run_time=max_run_time,
+    )
+
+    def register(cls: type[T]) -> type[T]:
+        return _register(cls, cls.__name__ if name is None else name, said)
+
+    return register if cls is None else register(cls)
+
+
+def registered(performable: Performable) -> JobClass:
+    """What is known about the object's class. Raises NotAJob."""
+    cls = type(performable)
+    if isinstance(performable, type):
+        raise NotAJob(f"{performable!r} is a class: enqueue an instance of it, with its arguments")
+    if known := _by_class.get(cls) or _inherited(cls):
+        return known
+    raise NotAJob(
+        f"{cls.__name__} is not registered: put @job above the class (from jobqueue import job);"
+        " above its base class is not enough"
+    )
 
 
 def dump(performable: Performable) -> str:
     """The text for the row. Raises NotAJob or NotSerializable."""
-    cls = type(performable)
-    if isinstance(performable, type):
-        raise NotAJob(f"{performable!r} is a class: enqueue an instance of it, with its arguments")
-    known = _by_class.get(cls)
-    if known is None:
-        raise NotAJob(
-            f"{cls.__name__} is not registered: put @job above the class (from jobqueue import job)"
-        )
+    known = registered(performable)
     if known.mapped:
-        body: dict[str, Any] = {"job": known.name, "key": _key_of(performable, known)}
-    else:
-        body = {"job": known.name, "arguments": _arguments_of(performable, known)}
-    try:
-        text = as_json(body)
-        text.encode()  # a lone surrogate raises ValueError here, rather than in the database driver
-        if json.loads(text) != body:
-            raise ValueError("tuples, and keys that are not strings, don't survive a round trip through JSON")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NotSerializable(
-            f"{cls.__name__} can't be queued: {error}. {NotSerializable.__doc__}"
-        ) from error
-    return text
+        return as_json({"job": known.name, "key": key_of(performable)})
+    arguments = arguments_of(performable, known.parameters)
+    return f'{{"job":{as_json(known.name)},"arguments":{arguments}}}'
 
 
 def hook(performable: Performable, name: str) -> Callable[..., object] | None:
     """The job's hook of this name, if it has one. The job's class must be registered."""
-    return getattr(performable, name) if name in _by_class[type(performable)].hooks else None
+    return getattr(performable, name) if name in registered(performable).hooks else None
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
-    """The registered class that a row's text names, and its body. Raises HandlerError."""
+    """The registered class that a row's text names, and its body. Raises HandlerError, or UnknownJob if
+    this program has not registered it.
+    """
     try:
         body = json.loads(handler)
-        name = body["job"]
+        if not isinstance(name := body["job"], str):
+            raise TypeError
     except (ValueError, TypeError, KeyError) as error:
         raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error
-    known = registry.get(name) if isinstance(name, str) else None
+    known = registry.get(name)
     if known is None:
-        raise HandlerError(
-            f"No job is registered as {name!r} in this worker. Import the module that defines it"
+        raise UnknownJob(
+            f"{NOBODY_KNOWS}{name!r} in this worker. Import the module that defines it"
             " (python -m jobqueue work --import your.module), or delete the job if its class is gone."
         )
     return known, body
 
 
-def _register(cls: type[Any], name: str) -> type[Any]:
-    if not callable(getattr(cls, "perform", None)):
-        raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
-    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-    if any(is_kind(cls.perform) for is_kind in kinds):  # calling it would do nothing, and "succeed"
-        raise NotAJob(f"{cls.__name__}.perform() must be an ordinary function, not async or a generator")
+def _register(cls: type[T], name: str, said: JobSettings) -> type[T]:
     other = registry.get(name)
     # The same class registered again (a notebook cell rerun, a module reloaded) replaces the earlier one.
     if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
         raise NotAJob(
             f'Another job is registered as {name!r}: {other.cls!r}. Choose another name: @job(name="...")'
         )
-    mapped = isinstance(sa.inspect(cls, raiseerr=False), Mapper)
-    known = JobClass(
-        name=name,
-        cls=cls,
-        mapped=mapped,
-        takes_session="session" in inspect.signature(cls.perform).parameters,
-        hooks=_hooks(cls),
-    )
-    registry[name] = _by_class[cls] = known
+    registry[name] = _by_class[cls] = _described(cls, name, said)
     return cls
 
 
-def _parameters(cls: type[Any]) -> tuple[str, ...]:
-    """The names of the constructor's arguments, which are also the object's attributes."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = inspect.signature(cls).parameters.values()
-    for parameter in parameters:
-        if parameter.kind not in named:
-            raise NotSerializable(
-                f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which is not a named"
-                " argument; let it take each argument by name"
-            )
-    return tuple(parameter.name for parameter in parameters)
+def _described(cls: type[Any], name: str, said: JobSettings) -> JobClass:
+    if not callable(getattr(cls, "perform", None)):
+        raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    if any(is_kind(cls.perform) for is_kind in kinds):  # calling it would do nothing, and "succeed"
+        raise NotAJob(f"{cls.__name__}.perform() must be an ordinary function, not async or a generator")
+    return JobClass(
+        name=name,
+        cls=cls,
+        takes_session="session" in inspect.signature(cls.perform).parameters,
+        hooks=_hooks(cls),
+        settings=said,
+    )
+
+
+def _inherited(cls: type[Any]) -> JobClass | None:
+    """What is known of a mapped class that loads as itself when its registered base class is loaded."""
+    mapper = sa.inspect(cls, raiseerr=False)
+    if not isinstance(mapper, Mapper) or mapper.concrete:
+        return None
+    if mapper.polymorphic_map.get(mapper.polymorphic_identity) is not mapper:
+        return None
+    for base in mapper.iterate_to_root():
+        if known := _by_class.get(base.class_):
+            _by_class[cls] = replace(_described(cls, known.name, known.settings), cls=known.cls)
+            return _by_class[cls]
+    return None
 
 
 def _hooks(cls: type[Any]) -> frozenset[str]:
@@ -196,22 +241,3 @@ def _hooks(cls: type[Any]) -> frozenset[str]:
                 " Give it this signature, or rename it"
             ) from error
     return frozenset(found)
-
-
-def _arguments_of(performable: object, known: JobClass) -> dict[str, Any]:
-    try:
-        return {name: getattr(performable, name) for name in known.parameters}
-    except AttributeError as error:
-        raise NotSerializable(
-            f"{known.name} can't be queued: {error}; store each argument of __init__ under its own name"
-        ) from error
-
-
-def _key_of(performable: object, known: JobClass) -> list[Any]:
-    state = sa.inspect(performable)
-    if state is None or state.identity is None:
-        raise NotAJob(
-            f"This {known.name} has no primary key yet: add it to the session,"
-            " and pass the session to enqueue()"
-        )
-    return list(state.identity)

@@ -38,13 +38,17 @@ def add_unique(connection: Connection, tables: Tables, row: dict[str, Any], *, k
             raise AlreadyQueued(f"job {id} has the unique key {row['unique_key']!r}, not ended yet", id=id)
 
 
-def add_many(connection: Connection, tables: Tables, row: dict[str, Any], handlers: Sequence[str]) -> None:
-    """Insert a job for each handler, in this order, with the other columns from `row`."""
+def add_many(connection: Connection, tables: Tables, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert jobs, in this order."""
     postgresql = is_postgresql(connection)
-    statement = _insert_each(tables, postgresql, tuple(row))
-    for start in range(0, len(handlers), MOST_ROWS):
-        some = handlers[start : start + MOST_ROWS]
-        connection.execute(statement, {**row, "handlers": as_list(some, postgresql)})
+    common, *others = ({name: row[name] for name in row if name != "handler"} for row in rows)
+    if any(other != common for other in others):
+        connection.execute(insert(tables.jobs), rows)
+    else:
+        statement = _insert_each(tables, postgresql, tuple(common))
+        for start in range(0, len(rows), MOST_ROWS):
+            handlers = [row["handler"] for row in rows[start : start + MOST_ROWS]]
+            connection.execute(statement, {**common, "handlers": as_list(handlers, postgresql)})
     notify(connection, tables)
 
 

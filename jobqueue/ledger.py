@@ -5,7 +5,8 @@ For the one thread that runs the worker. Methods that use the database raise DBA
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from jobqueue import claiming, presence, settling
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome, settle
 from jobqueue.queue import Queue
+from jobqueue.settling import Outcome, settle
 from jobqueue.slots import BatchSize, deal
 
 logger = logging.getLogger("jobqueue")
@@ -31,14 +33,12 @@ class Ledger:
     whether the last claim may have left due jobs behind.
     """
 
-    def __init__(
-        self, queue: Queue, me: presence.Self, queues: Sequence[str], batch: BatchSize, meter: Meter
-    ):
+    def __init__(self, queue: Queue, me: presence.Self, served: Served, batch: BatchSize, meter: Meter):
         self.batch = batch
         self.more = True
         self._queue = queue
         self._me = me
-        self._queues = queues
+        self._served = served
         self._meter = meter
         self._tables = queue.tables
         self._connections: dict[Engine, Connection] = {}
@@ -60,21 +60,17 @@ class Ledger:
         with self._transaction(self._queue.writer) as transaction:
             lost = settle(transaction, self._tables, self._me.name, outcomes, now)
             if slots:
-                together = self.batch.size > 1
+                dealt = slots if slots < limit else None
                 claimed = claiming.claim(
-                    transaction, self._tables, self._me.name, limit, now, self._queues, batch=together
+                    transaction, self._tables, self._me.name, limit, now, self._served, slots=dealt
                 )
-            hands, rest = deal(claimed, slots)
-            if rest:
-                settling.release(transaction, self._tables, self._me.name, rest, now)
             if tell:
                 presence.be_seen(transaction, self._tables, self._me, self._tally, now)
         if tell:
             self._told()
+        hands = deal(claimed, slots)
         if slots:
-            self.more = len(claimed) == limit
-        if rest:
-            self.batch.reset()
+            self.more = len(hands) == slots
         for jobs in hands:
             for job in jobs:
                 self._tally.count_wait((now - job.run_at).total_seconds())
@@ -84,7 +80,7 @@ class Ledger:
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
         with self._transaction(self._queue.engine) as transaction:
-            due = claiming.next_run_at(transaction, self._tables, self._queues)
+            due = claiming.next_run_at(transaction, self._tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime) -> None:
@@ -148,15 +144,35 @@ class Ledger:
         self._tally = presence.Tally()
         self._next_tell = time.monotonic() + TELL_SECONDS
 
-    def _count(self, outcomes: Sequence[Outcome], lost: Sequence[Outcome]) -> None:
-        failures = [outcome for outcome in outcomes if outcome.error is not None]
-        self._meter.count(len(outcomes), len(failures))
-        self._tally.failed += len(failures)
-        self._tally.succeeded += len(outcomes) - len(failures)
-        for job, error, _ in failures:
-            reason = str(error).strip().rpartition("\n")[2]
-            of = f"attempt {job.attempts} of {job.max_attempts}"
-            logger.warning("job %d failed: %s (%s)", job.id, reason, of)
-        for outcome in lost:
-            id = outcome.job.id
-            logger.warning("job %d was not settled: this worker had lost its lease", id)
+    def _count(self, outcomes: Sequence[Outcome], lost: Mapping[int, str]) -> None:
+        succeeded = sum(outcome.error is None for outcome in outcomes)
+        failed = sum(outcome.failed for outcome in outcomes)
+        self._meter.count(succeeded + failed, failed)
+        self._tally.succeeded += succeeded
+        self._tally.failed += failed
+        for outcome in outcomes:
+            if outcome.job.id in lost:
+                logger.warning("job %d %s", outcome.job.id, lost[outcome.job.id])
+            if outcome.error is not None and not isinstance(outcome.error, LeaseLost):
+                _log(outcome)
+
+
+def _log(outcome: Outcome) -> None:
+    """Log what an attempt has raised."""
+    job, error = outcome.job, outcome.error
+    assert error is not None
+    lines = traceback.format_exception_only(error)
+    reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
+    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
+    level, what = logging.ERROR, "failed"
+    if isinstance(error, UnknownJob):
+        level, what = logging.WARNING, "was given back"
+    elif outcome.run_at is not None and isinstance(error, Retry):
+        level, what = logging.INFO, "runs again"
+    elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
+        level, what = logging.WARNING, "was discarded"
+    elif job.attempts > job.max_attempts:
+        what, of = "has failed for good", "no attempt left"
+    what += " and was deleted" * outcome.destroy
+    trace = None if isinstance(error, UnknownJob | Retry | Discard) else error
+    logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

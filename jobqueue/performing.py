@@ -1,92 +1,92 @@
-"""Performs a claimed job, and settles the outcomes of jobs."""
+"""Performs a claimed job with its hooks, decides what becomes of it, and settles the outcomes of jobs.
 
+A job's hooks are those of HOOKS in handlers.py that its class has.
+"""
+
+import logging
+import threading
 import traceback
-from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import hooks, settling
+from jobqueue import settling
 from jobqueue.claiming import Claimed
-from jobqueue.errors import LeaseLost
-from jobqueue.handlers import JobClass, parse
-from jobqueue.queue import Queue
-from jobqueue.retry import backoff
-from jobqueue.schema import Tables
+from jobqueue.errors import Discard, JobQueueError, LeaseLost, Retry, RunTimeExceeded, UnknownJob
+from jobqueue.handlers import JobClass, Performable, hook, parse
+from jobqueue.options import JobSettings
+from jobqueue.schema import in_utc
+from jobqueue.settling import Outcome, backoff
+
+if TYPE_CHECKING:
+    from jobqueue.queue import Queue
+
+logger = logging.getLogger("jobqueue")
 
 MAX_ERROR_CHARACTERS = 50_000
+UNKNOWN_WAIT = timedelta(seconds=30)  # before a job whose class a worker does not know is claimed again
+AnySession = Session | scoped_session[Any]
 
 
-class Outcome(NamedTuple):
-    """How a job went: `error` is the traceback, or None; `settled` is whether the job's own transaction has
-    already finished it.
+def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = None) -> Outcome:
+    """Run the job; returns its outcome, whatever the job raises. (Ctrl-C is not the job's, and propagates.)
+
+    `now` replaces the current time. A job without an attempt left is given up instead: the worker that had it
+    died, or ended it because of its max_run_time.
     """
-
-    job: Claimed
-    error: str | None = None
-    settled: bool = False
-
-
-def perform(queue: Queue, worker: str, job: Claimed) -> Outcome:
-    """Run the job; returns its outcome, whatever the job raises. (KeyboardInterrupt is not the job's, and
-    propagates.)
-    """
+    known = None
     try:
         known, body = parse(job.handler)
         if known.mapped or known.takes_session:
-            settled = _perform_in_session(queue, worker, job, known, body)
-            return Outcome(job, settled=settled)
-        target = known.load(body, None)
-        if not known.hooks:
-            target.perform()
-        else:
-            with hooks.around(target, job):
-                target.perform()
-                hooks.success(target, job)
-    except (Exception, SystemExit) as error:  # a job that calls sys.exit() has failed; the worker goes on
-        return Outcome(job, error=error_text(error))
-    return Outcome(job)
+            return _perform_in_session(queue, worker, job, known, body, now)
+        return _attempt(known, known.load(body, None), job, now)
+    except BaseException as error:
+        if _is_ctrl_c(error):
+            raise
+        return _failed(known, None, job, error, now)
 
 
-def settle(
-    connection: Connection, tables: Tables, worker: str, outcomes: Sequence[Outcome], now: datetime
-) -> list[Outcome]:
-    """Settle jobs in the database; returns the outcomes not written because the lease was lost."""
-    unsettled = [outcome for outcome in outcomes if not outcome.settled]
-    succeeded = [outcome.job for outcome in unsettled if outcome.error is None]
-    finished = settling.finish(connection, tables, worker, succeeded) if succeeded else set()
-    lost = []
-    for outcome in unsettled:
-        job, error = outcome.job, outcome.error
-        if error is None:
-            ours = job.id in finished
-        elif job.attempts >= job.max_attempts:
-            ours = settling.bury(connection, tables, worker, job, error, now)
-        else:
-            ours = settling.retry(connection, tables, worker, job, error, now + backoff(job.attempts), now)
-        if not ours:
-            lost.append(outcome)
-    return lost
+def perform_inline(row: dict[str, Any], engine: Engine, transaction: AnySession | Connection | None) -> int:
+    """Inline mode, for tests of code that enqueues: perform the job at once, in the caller's transaction, or
+    in one of its own; returns 0, since there is no row. Raises whatever the job raises.
+
+    It comes as its row's text, so that a job that could not be queued fails here too.
+    """
+    if transaction is None or isinstance(transaction, Connection):
+        if transaction is not None and not transaction.in_transaction():
+            transaction.begin()  # for the caller to commit: the session would begin and commit its own
+        with Session(transaction or engine, join_transaction_mode="create_savepoint") as session:
+            _perform_row(row, session)
+            session.commit()
+    else:
+        _perform_row(row, transaction)
+    return 0
 
 
-def error_text(error: BaseException) -> str:
-    """The error's traceback, or the end of a very long one, as text that every database can store."""
-    try:
-        text = "".join(traceback.format_exception(error))
-    except Exception:  # Python itself can't print it: a SyntaxError with strange attributes
-        text = f"{type(error).__name__}, whose traceback can't be printed"
-    text = text[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _perform_row(row: dict[str, Any], session: AnySession) -> None:
+    known, body = parse(row["handler"])
+    job = Claimed(id=0, **{name: row[name] for name in Claimed._fields if name in row} | {"attempts": 1})
+    outcome = _attempt(known, known.load(body, session), job, session=session)
+    if outcome.error is not None:
+        raise outcome.error
 
 
 def _perform_in_session(
-    queue: Queue, worker: str, job: Claimed, known: JobClass, body: dict[str, object]
-) -> bool:
-    """Run the job, and commit what it has not committed itself together with the job's end. Returns whether
-    it did; False if there was nothing to commit. Raises LeaseLost, which rolls back the job's writes.
-    """
+    queue: "Queue", worker: str, job: Claimed, known: JobClass, body: dict[str, Any], now: datetime | None
+) -> Outcome:
+    """Run the job, and commit what it has not committed itself together with the job's end."""
+
+    def settle() -> bool:
+        if not session.in_transaction():
+            return False
+        if not settling.finish(session.connection(), queue.tables, worker, [job]):
+            raise LeaseLost  # which rolls back what the job has written
+        session.commit()
+        return True
+
     with Session(queue.writer, expire_on_commit=False) as session:
         if known.takes_session:
             target = known.load(body, session)
@@ -96,12 +96,128 @@ def _perform_in_session(
                 target = known.load(body, reading)
                 reading.expunge(target)
             session.add(target)
-        with hooks.around(target, job):
-            known.call(target, session)
-            hooks.success(target, job)
-            if not session.in_transaction():
-                return False
-            if not settling.finish(session.connection(), queue.tables, worker, [job]):
-                raise LeaseLost
-            session.commit()
-            return True
+        return _attempt(known, target, job, now, session, settle)
+
+
+def _attempt(
+    known: JobClass,
+    target: Performable,
+    job: Claimed,
+    now: datetime | None = None,
+    session: AnySession | None = None,
+    settle: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Call perform() and the hooks around it, then `settle`, which returns whether it has finished the job;
+    returns the outcome. What before() and success() raise fails the attempt.
+    """
+    if job.attempts > job.max_attempts:
+        spent = JobQueueError("it had no attempt left, after its worker had died, or had ended it")
+        return _failed(known, target, job, spent, now)
+    try:
+        if before := hook(target, "before"):
+            before(job)
+        known.call(target, session)
+        if success := hook(target, "success"):
+            success(job)
+        return Outcome(job, settled=settle())
+    except BaseException as error:
+        if _is_ctrl_c(error):
+            raise
+        return _failed(known, target, job, error, now)
+    finally:
+        _call(target, "after", job)
+
+
+def _call(target: Performable, name: str, *arguments: object) -> Any:
+    """Call a hook, if the class has it; returns what it returns, or None if it raises, which is logged."""
+    try:
+        if function := hook(target, name):
+            given: Any = function(*arguments)
+            return in_utc(given) if name == "reschedule_at" else given
+    except BaseException as error:
+        if _is_ctrl_c(error):
+            raise
+        logger.exception("%s.%s() failed", type(target).__name__, name)
+    return None
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Whether it is the user's. In other threads, which get no signals, a job has raised it."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+# -- what becomes of a job that has not succeeded
+
+
+def _failed(
+    known: JobClass | None,
+    target: Performable | None,
+    job: Claimed,
+    error: BaseException,
+    now: datetime | None,
+) -> Outcome:
+    """Decide what becomes of a job that raised this, and call error() and failure() accordingly. `known` and
+    `target` are None if it was raised before they were.
+    """
+    outcome = _decide(known, target, job, error, now or datetime.now(UTC))
+    if target is not None:
+        if job.attempts <= job.max_attempts and not isinstance(error, Retry | Discard):
+            _call(target, "error", job, error)
+        # At most once, even if this hook kills its worker each time.
+        if outcome.run_at is None and job.attempts <= job.max_attempts + 1:
+            _call(target, "failure", job)
+    return outcome
+
+
+def _decide(
+    known: JobClass | None, target: Performable | None, job: Claimed, error: BaseException, now: datetime
+) -> Outcome:
+    spent = job.attempts > job.max_attempts
+    error, text = _printable(error)
+    if spent:
+        text = None  # its last_error already says why
+    if isinstance(error, UnknownJob):
+        return Outcome(job, error, text, now + UNKNOWN_WAIT, job.attempts - 1)
+    if isinstance(error, LeaseLost):  # it is not ours to settle
+        return Outcome(job, error, text, now, job.attempts)
+    said = known.settings if known else JobSettings()
+    kinds = type(error).__mro__  # the most specific first
+    rule = next((kind for kind in kinds if kind in said.retry_on or kind in said.discard_on), None)
+    uncounted = isinstance(error, Retry) and not error.counted
+    last = job.attempts >= job.max_attempts and not uncounted
+    if spent or last or isinstance(error, Discard) or rule in said.discard_on:
+        attempts = min(job.attempts, job.max_attempts)
+        return Outcome(job, error, text, None, attempts, said.destroy_failed)
+    wait = error.wait if isinstance(error, Retry) else said.retry_on[rule] if rule else None
+    if wait is not None:
+        run_at = now + wait
+    else:
+        chosen = _call(target, "reschedule_at", job.attempts, now) if target is not None else None
+        run_at = chosen or now + backoff(job.attempts)
+    return Outcome(job, error, text, run_at, job.attempts - uncounted)
+
+
+def ended(job: Claimed, seconds: float) -> Outcome:
+    """The outcome of a job that was ended because it exceeded its max_run_time, of `seconds`. On the last
+    attempt it is due at once, for whoever claims it next to call its failure().
+    """
+    known, _ = parse(job.handler)
+    error = RunTimeExceeded(f"{RunTimeExceeded.__doc__} ({seconds:g} seconds)")
+    outcome = _failed(known, None, job, error, None)
+    if outcome.run_at is None and job.attempts <= job.max_attempts:
+        return outcome._replace(run_at=datetime.now(UTC), attempts=job.max_attempts, destroy=False)
+    return outcome
+
+
+def _printable(error: BaseException) -> tuple[BaseException, str | None]:
+    """The error, or another one if a log could not print it; and its traceback, or the end of a very long
+    one, as text that every database can store.
+    """
+    try:
+        raw = str(error) if isinstance(error, UnknownJob) else "".join(traceback.format_exception(error))
+    except Exception:  # a SyntaxError with strange attributes
+        raw = f"{type(error).__name__}, whose traceback can't be printed"
+        error = JobQueueError(raw)
+    raw = raw[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
+    text = raw.encode("utf-8", "backslashreplace").decode("utf-8")
+    return (error if text == raw else JobQueueError(text.strip().rpartition("\n")[2])), text

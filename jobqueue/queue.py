@@ -10,12 +10,13 @@ from sqlalchemy import URL, Connection, Engine, MetaData, delete, or_, select, u
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inline, inserting
+from jobqueue import inserting
 from jobqueue.database import insert_unless_there, is_postgresql, open_engine, writer
 from jobqueue.errors import AlreadyQueued, NoSuchJob
-from jobqueue.handlers import Performable, dump, hook
-from jobqueue.retry import MAX_ATTEMPTS
-from jobqueue.schema import DEFAULT_QUEUE, DEFAULT_TABLE, Job, in_utc, migrate, tables
+from jobqueue.handlers import Performable, dump, hook, registered
+from jobqueue.options import DEFAULTS, checked, moment
+from jobqueue.performing import perform_inline
+from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
 
 LEASE = timedelta(seconds=30)
 Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
@@ -45,6 +46,9 @@ class Queue:
         lease: timedelta = LEASE,
         inline: bool = False,
     ):
+        if not (is_timedelta := isinstance(lease, timedelta)) or lease <= timedelta(0):
+            kind = ValueError if is_timedelta else TypeError
+            raise kind(f"lease must be a timedelta of more than 0, such as {LEASE!r}, not {lease!r}")
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         self.tables = tables(table, schema)
@@ -71,10 +75,10 @@ class Queue:
         job: Performable,
         *,
         session: Callers | None = None,
-        priority: int = 0,
+        priority: int | None = None,
         run_at: datetime | timedelta | None = None,
-        queue: str = DEFAULT_QUEUE,
-        max_attempts: int = MAX_ATTEMPTS,
+        queue: str | None = None,
+        max_attempts: int | None = None,
         max_run_time: float | None = None,
         unique_key: str | None = None,
         if_queued: Literal["refuse", "keep"] = "refuse",
@@ -83,22 +87,34 @@ class Queue:
         """Add a job; returns its id.
 
         Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
-        session's transaction: job and data commit together or not at all. Lower `priority` runs first.
-        `run_at` is an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
+        session's transaction: job and data commit together or not at all.
+
+        What is None is as @job says of the class, and otherwise priority 0, due at once, in the queue
+        "default", for 25 attempts, with the worker's limit for each. Lower `priority` runs first. `run_at` is
+        an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
 
         While a job with a `unique_key` is waiting or running, enqueueing another one with the same key raises
         AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there.
 
-        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime or a limit that is not
-        positive.
+        Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime, or for a value that no
+        job can have, also if the job's enqueue() hook sets it.
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
-        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        now = moment("now", now or datetime.now(UTC))
+        given = checked(
+            now,
+            priority=priority,
+            run_at=run_at,
+            queue=queue,
+            max_attempts=max_attempts,
+            max_run_time=max_run_time,
+            unique_key=unique_key,
+        )
         _flush(session)
-        row = _filled(job, {**row, "unique_key": unique_key})
+        row = _row(self.tables, job, given, now)
         if self.inline:
-            return inline.perform(row, self.writer, session)
+            return perform_inline(row, self.writer, session)
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
@@ -109,31 +125,39 @@ class Queue:
         jobs: Iterable[Performable],
         *,
         session: Callers | None = None,
-        priority: int = 0,
+        priority: int | None = None,
         run_at: datetime | timedelta | None = None,
-        queue: str = DEFAULT_QUEUE,
-        max_attempts: int = MAX_ATTEMPTS,
+        queue: str | None = None,
+        max_attempts: int | None = None,
         max_run_time: float | None = None,
         now: datetime | None = None,
     ) -> int:
-        """Add many jobs, all or none; returns how many. The options are those of enqueue().
+        """Add many jobs, all or none; returns how many. The options are those of enqueue(), and so is what
+        it raises.
 
         Jobs of equal priority run in the order given.
         """
-        row = _row(priority, run_at, queue, max_attempts, max_run_time, now)
+        now = moment("now", now or datetime.now(UTC))
+        given = checked(
+            now,
+            priority=priority,
+            run_at=run_at,
+            queue=queue,
+            max_attempts=max_attempts,
+            max_run_time=max_run_time,
+        )
         _flush(session)
-        rows = [_filled(job, row) for job in jobs]
+        rows = [_row(self.tables, job, given, now) for job in jobs]
         if self.inline:
             for row in rows:
-                inline.perform(row, self.writer, session)
+                perform_inline(row, self.writer, session)
             return len(rows)
         with self._transaction(session) as transaction:
-            for common, alike in groupby(rows, key=_without_handler):  # a hook may have changed some
-                if common["unique_key"] is None:
-                    handlers = [row["handler"] for row in alike]
-                    inserting.add_many(transaction, self.tables, common, handlers)
-                else:
-                    for row in alike:
+            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
+                if keyless:
+                    inserting.add_many(transaction, self.tables, list(some))
+                else:  # a hook gave them keys
+                    for row in some:
                         inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
@@ -215,56 +239,27 @@ class Queue:
         self.engine.dispose()
 
 
-def _row(
-    priority: int,
-    run_at: datetime | timedelta | None,
-    queue: str,
-    max_attempts: int,
-    max_run_time: float | None,
-    now: datetime | None,
-) -> dict[str, Any]:
-    """The columns of a new job, except for its handler. Raises TypeError or ValueError."""
-    for name, value in (("priority", priority), ("max_attempts", max_attempts)):
-        if type(value) is not int:
-            raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if type(queue) is not str:
-        raise TypeError(f"queue must be a queue's name, not {queue!r}")
-    if not isinstance(run_at, datetime | timedelta | None):
-        raise TypeError(
-            f"run_at must be a datetime with a time zone, or a timedelta from now, not {run_at!r}"
-        )
-    if max_attempts < 1:
-        raise ValueError(f"max_attempts must be at least 1, not {max_attempts}")
-    if max_run_time is not None and not max_run_time > 0:  # "not >" refuses NaN, too
-        raise ValueError(f"max_run_time must be more than 0 seconds, not {max_run_time}")
-    now = in_utc(now or datetime.now(UTC))
-    return {
-        "priority": priority,
-        "attempts": 0,
-        "run_at": now + run_at if isinstance(run_at, timedelta) else in_utc(run_at or now),
-        "queue": queue,
-        "max_attempts": max_attempts,
-        "max_run_time": max_run_time,
-        "unique_key": None,
-        "created_at": now,
-        "updated_at": now,
-    }
-
-
 def _flush(session: Callers | None) -> None:
     if session is not None and not isinstance(session, Connection):
         session.flush()  # gives a new mapped object its primary key
 
 
-def _without_handler(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "handler"}
-
-
-def _filled(job: Performable, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the job's handler, and with the changes made by its enqueue() hook."""
-    row = {**row, "handler": dump(job)}
+def _row(tables: Tables, job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns of a new job. enqueue()'s options win over its class's settings, these over the defaults;
+    its enqueue() hook has the last word, and None there means the default. Raises as enqueue() does.
+    """
+    blank = {**DEFAULTS, "attempts": 0, "run_at": now, "created_at": now, "updated_at": now}
+    row = {**blank, **registered(job).settings.columns, **options, "handler": dump(job)}
     if enqueue := hook(job, "enqueue"):
-        record = Job(**row)
+        record = tables.Job(**row)
         enqueue(record)
-        row = {name: getattr(record, name) for name in row}
+        changed = {name: value for name, value in vars(record).items() if row.get(name) != value}
+        del changed["_sa_instance_state"]
+        if unknown := changed.keys() - DEFAULTS.keys():
+            raise ValueError(
+                f"{type(job).__name__}.enqueue() sets {', '.join(sorted(unknown))} of the row,"
+                f" which only has a say in {', '.join(DEFAULTS)}"
+            )
+        row |= {name: blank[name] for name in changed} | checked(now, **changed)
+        row["handler"] = dump(job)  # it may have changed the object, too
     return row

@@ -18,10 +18,10 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateSchema, CreateTab
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from jobqueue.errors import DatabaseError
-from jobqueue.retry import MAX_ATTEMPTS
 
 DEFAULT_TABLE = "jobs"
 DEFAULT_QUEUE = "default"
+MAX_ATTEMPTS = 25
 GONE = "(gone)"
 UNREADABLE = datetime.min.replace(tzinfo=UTC)  # long due, so that a worker claims it
 ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use

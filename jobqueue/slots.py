@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from jobqueue.claiming import Claimed
-from jobqueue.performing import Outcome, error_text
+from jobqueue.settling import Outcome
 
 MOST_AT_ONCE = 500
 BATCH_SECONDS = 0.02  # a batch is as many jobs as take about this long
@@ -30,19 +30,15 @@ class BatchSize:
         self.size = 1
 
 
-def deal(claimed: Sequence[Claimed], slots: int) -> tuple[list[list[Claimed]], list[Claimed]]:
-    """Deal jobs out to `slots` slots; returns each slot's jobs, and the jobs for which there is no room.
+def deal(claimed: Sequence[Claimed], slots: int) -> list[list[Claimed]]:
+    """Deal jobs out to `slots` slots; returns each slot's jobs.
 
-    An `alone` job gets a slot to itself; the others share the remaining slots.
+    A job that shares no slot gets one to itself; the others share the rest. claim() takes no more than fit.
     """
-    together = [job for job in claimed if not job.alone]
-    alone = [job for job in claimed if job.alone]
-    room = slots if not together or (slots == 1 and claimed[0].alone) else slots - 1
-    hands = [[job] for job in alone[:room]]
+    hands = [[job] for job in claimed if not job.shares]
+    sharing = [job for job in claimed if job.shares]
     left = slots - len(hands)
-    if not left:
-        return hands, together + alone[room:]
-    return hands + [hand for n in range(left) if (hand := together[n::left])], alone[room:]
+    return hands + [hand for n in range(left) if (hand := sharing[n::left])]
 
 
 class Slot:
@@ -130,11 +126,7 @@ class Slot:
     def _loop(self) -> None:
         while self._wake.get():
             while job := self._begin():
-                try:
-                    outcome = self._work(job)
-                except BaseException as error:
-                    outcome = Outcome(job, error=error_text(error))
-                if not self._end(outcome):
+                if not self._end(self._work(job)):
                     return  # it was abandoned
             self._done()
 

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -17,14 +17,14 @@ from queue import Empty, SimpleQueue
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 from jobqueue.database import complaint
-from jobqueue.errors import RunTimeExceeded
 from jobqueue.ledger import Ledger
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome, perform
+from jobqueue.performing import ended, perform
 from jobqueue.presence import Self
 from jobqueue.queue import Queue
+from jobqueue.settling import Outcome
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
@@ -37,13 +37,20 @@ LONGEST_WAIT = 0.5
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
 
 
+def _check(name: str, value: float, least: float, kind: type[float] = float) -> None:
+    said = f"{name} must be a {'whole number' if kind is int else 'number of seconds'}, at least {least:g}"
+    if (wrong := type(value) not in (int, kind)) or not value >= least:  # true for NaN, too
+        raise (TypeError if wrong else ValueError)(f"{said}, not {value!r}")
+
+
 class Worker:
     """Performs the jobs of a queue, `threads` of them at a time.
 
-    `queues` limits it to the queues with these names. `poll_interval` is how often an idle worker looks for
-    jobs that it was not notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long
-    running jobs may go on after stop(): all in seconds. `max_batch` is the most short jobs that it claims at
-    once for a thread. `say` is called with the lines that Delayed Job's worker prints.
+    `queues` limits it to the queues with these names, and `min_priority` and `max_priority` to jobs with such
+    priorities (lower runs first). `poll_interval` is how often an idle worker looks for jobs that it was not
+    notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long running jobs may go on
+    after stop(): all in seconds. `max_batch` is the most short jobs that it claims at once for a thread.
+    `say` is called with the lines that Delayed Job's worker prints.
     """
 
     def __init__(
@@ -52,16 +59,24 @@ class Worker:
         *,
         threads: int = 1,
         queues: Sequence[str] = (),
+        min_priority: int | None = None,
+        max_priority: int | None = None,
         poll_interval: float = POLL_INTERVAL,
         max_run_time: float = MAX_RUN_TIME,
         stop_timeout: float = STOP_TIMEOUT,
         max_batch: int = MOST_AT_ONCE,
         say: Callable[[str], None] = logger.info,
     ):
-        if threads < 1:
-            raise ValueError(f"a worker needs at least one thread, not {threads}")
-        if max_batch < 1:
-            raise ValueError(f"a batch is at least one job, not {max_batch}")
+        if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
+            raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
+        _check("threads", threads, 1, int)
+        _check("max_batch", max_batch, 1, int)
+        for name, bound in (("min_priority", min_priority), ("max_priority", max_priority)):
+            if bound is not None:
+                _check(name, bound, -(2**31), int)
+        _check("poll_interval", poll_interval, 1e-6)
+        _check("max_run_time", max_run_time, 1e-6)
+        _check("stop_timeout", stop_timeout, 0)
         self.queue = queue
         self.threads = threads
         self.queues = tuple(queues)
@@ -83,11 +98,14 @@ class Worker:
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self._slots: list[Slot] = []
+        self._new_slot = partial(Slot, self._perform, self._ring)
         self._batch = BatchSize(max_batch)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
         self._meter = Meter(say)
-        self._ledger = Ledger(queue, me, self.queues, self._batch, self._meter)
+        self._ledger = Ledger(
+            queue, me, Served(self.queues, min_priority, max_priority), self._batch, self._meter
+        )
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
@@ -106,14 +124,12 @@ class Worker:
                 if not hands:
                     return succeeded, failed
                 try:
-                    outcomes = [self._perform(hands[0][0])]
+                    outcomes = [self._perform(hands[0][0], moment)]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
                     raise
-                if outcomes[0].error is None:
-                    succeeded += 1
-                else:
-                    failed += 1
+                succeeded += outcomes[0].error is None
+                failed += outcomes[0].failed
         finally:
             with suppress(DBAPIError):
                 self._ledger.leave(now or datetime.now(UTC))
@@ -201,15 +217,11 @@ class Worker:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
-                limit = hung.max_run_time or self.max_run_time
-                error = f"{RunTimeExceeded.__name__}: {RunTimeExceeded.__doc__} ({limit:g} seconds)"
-                self._outcomes += [*slot.take_outcomes(self._batch), Outcome(hung, error)]
+                self._outcomes += slot.take_outcomes(self._batch)
+                self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))
-
-    def _new_slot(self) -> Slot:
-        return Slot(self._perform, done=self._ring)
 
     # -- around the loop
 

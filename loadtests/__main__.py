@@ -31,23 +31,37 @@ COMMANDS = {
 MEASUREMENTS = ("bench", "floor", "queue")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status. A command's modules are imported only when it is called."""
-    status = _call(list(sys.argv[1:] if argv is None else argv))
+def run() -> int:
+    """`main`, with its output written to the end; returns the exit status."""
+    status: int = Status.USAGE
     try:
-        sys.stdout.flush()
+        try:
+            status = main()
+        except SystemExit as ended:  # argparse's, after help or wrong usage
+            status = ended.code if isinstance(ended.code, int) else status
+        for stream in (sys.stderr, sys.stdout):
+            stream.flush()
     except OSError as error:
         # It is not tried again when Python ends, which would change the exit status.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # nobody reads on, as after head
+            os.dup2(nowhere, sys.stderr.fileno())
+            return status
         print(f"loadtests: the output can't be written: {error.strerror}", file=sys.stderr)
         return Status.USAGE
     return status
 
 
-def _call(arguments: Sequence[str]) -> int:
-    """The exit status of a command. What it raises is said in a sentence."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status. What it raises is said in a sentence.
+
+    A command's modules are imported only when it is called.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
+        with contextlib.suppress(BrokenPipeError):  # nobody reads it to its end
+            print(_usage())
         return Status.KEPT if arguments else Status.USAGE
     command, *options = arguments
     if command not in COMMANDS:
@@ -84,4 +98,4 @@ def _usage() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

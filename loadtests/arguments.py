@@ -24,6 +24,11 @@ def seconds(text: str) -> float:
     return above_zero(text, 3600, "a number of seconds")
 
 
+def minutes(text: str) -> float:
+    """An option's time of up to a day."""
+    return above_zero(text, 1440, "a number of minutes")
+
+
 def above_zero(text: str, most: float, what: str) -> float:
     """An option's number above 0, up to `most`; `what` names it in the message."""
     value = number(text)

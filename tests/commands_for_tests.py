@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from jobqueue import Queue, claiming, presence
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 from jobqueue.presence import Self, Tally
 
 NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
@@ -43,8 +43,8 @@ def seen(queue: Queue, name: str, now: datetime, done: Tally | None = None, **op
 
 
 def claimed(
-    queue: Queue, name: str, now: datetime, limit: int = 1, queues: tuple[str, ...] = (), batch: bool = False
+    queue: Queue, name: str, now: datetime, limit: int = 1, queues: tuple[str, ...] = ()
 ) -> list[Claimed]:
     """Let the worker claim jobs."""
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, name, limit, now, queues, batch=batch)
+        return claiming.claim(connection, queue.tables, name, limit, now, Served(tuple(queues)))

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
+import jobqueue
 from loadtests.servers.postgres import running_postgres
 
 # No test cuts the power, so nothing has to reach the disk. All test processes share the connection limit.
@@ -26,6 +27,11 @@ os.environ["LOADTESTS_BESIDE"] = "1"  # the test processes measure side by side
 server_key = pytest.StashKey[str]()
 schema_numbers = itertools.count(1)
 forbidding: list[str] = []  # the running test, if it may not start a process
+
+
+def pytest_report_header() -> str:
+    """Names the jobqueue that is tested: `make test-wheel` tests an installed one."""
+    return f"jobqueue: {Path(jobqueue.__file__).parent}"
 
 
 # ---- a test that starts a process is marked live

@@ -10,13 +10,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from jobqueue import Job, Queue, job
+from jobqueue import Claimed, Job, Queue, job
+from jobqueue.settling import Outcome
 
 GATE_SECONDS = 30.0  # the longest wait at a gate, for threads of a failed test
 
@@ -40,6 +42,11 @@ def only_job(queue: Queue) -> Job:
     """The queue's only job, in its current state."""
     (job,) = queue.jobs()
     return job
+
+
+def failed(job: Claimed, text: str, run_at: datetime | None = None) -> Outcome:
+    """The outcome of an attempt that failed with this last_error: it runs again at `run_at`, or never."""
+    return Outcome(job, RuntimeError(text), text, run_at, job.attempts)
 
 
 class Base(DeclarativeBase):
@@ -138,13 +145,20 @@ class HangAtFirst:
 @job
 @dataclass
 class KillItsWorker:
-    """Poison: kills its process at every attempt, as the system does when it runs out of memory."""
+    """Poison: kills its process at every attempt, as the system does when it runs out of memory. If this is
+    in the environment, so does its failure().
+    """
 
     path: str
 
     def perform(self) -> None:
         append_line(self.path, "begun")
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def failure(self, job: Claimed) -> None:
+        append_line(self.path, "failure")
+        if "TEST_KILLS_IN_FAILURE" in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @job

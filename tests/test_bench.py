@@ -206,10 +206,16 @@ def test_nothing_outlives_a_bench_that_is_killed(number: signal.Signals, tmp_pat
 
 @pytest.mark.live
 def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None:
-    """After Ctrl-C during the second step the first is reported; the exit status is 130."""
+    """After Ctrl-C during the second step the first is reported; the exit status is 130. The command that is
+    printed measures the rest.
+    """
     out = tmp_path / "out"
     with subprocess.Popen(
-        [*BENCH, "--users", "3", *SHORT, "--out", str(out)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [*BENCH, "--users", "3", *SHORT, "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
     ) as process:
         assert process.stdout
         try:
@@ -224,6 +230,13 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
     assert len(results["steps"]) == 1
     assert results["interrupted"]
     assert "report.html" in rest
+    resume = rest.partition("To resume: ")[2].splitlines()[0]
+    done = subprocess.run(
+        resume, shell=True, capture_output=True, text=True, timeout=300, check=False, cwd=ROOT
+    )
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["steps"]) >= 2 and not results["interrupted"], done.stderr
+    assert done.returncode == results["verdict"]["exit_status"]
 
 
 @pytest.mark.parametrize(

@@ -162,17 +162,37 @@ def test_a_worker_that_is_ended_early_makes_the_load_unfit(null_server: str, tmp
     assert "users were there" not in said
 
 
-def test_ctrl_c_ends_a_distributed_load_with_its_verdict(null_server: str, tmp_path: Path) -> None:
-    """As with one process, everything measured until then is written and judged."""
+@pytest.mark.parametrize("load", [(), ("--steps", "4,8", "--step-seconds", "60")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupted_load_says_so_and_keeps_what_it_has(
+    null_server: str, tmp_path: Path, load: tuple[str, ...], number: signal.Signals, processes: int
+) -> None:
+    """Everything measured until then is written and judged; the status is that of an interruption."""
     rows = tmp_path / "rows.csv"
-    options = ("--headless", "--users", "4", "--spawn-rate", "4", *two_processes(), "--stop-timeout", "30")
-    started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows))
-    with Process("locust", started, tmp_path / "log") as process:
+    options = ("--headless", *(load or ("--users", "4", "--spawn-rate", "4")), "--stop-timeout", "30")
+    started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows), "--fail-over", "1")
+    with Process("locust", started + two_processes() * (processes > 1), tmp_path / "log") as process:
         process.wait_for(r"All users spawned", timeout=60)
         process.wait_for(r"Aggregated +[1-9]\d\d", timeout=60)  # Locust's table, every two seconds
-        for each in process.tree():
-            each.send_signal(signal.SIGINT)  # to the whole group, as a terminal does
-        process.wait_with(lambda: None, timeout=60)
+        reached = process.tree() if number == signal.SIGINT else process.tree()[:1]
+        for each in reached:  # as a terminal does, to the whole group; TERM goes to one
+            each.send_signal(number)
+        assert process.wait_with(lambda: None, timeout=60) == 130, process.output()
         said = process.output()
     assert len(re.findall(r"The rule, ", said)) == 1, said
-    assert len(read_rows(rows)) > 100
+    assert "Interrupted: this is what was measured until then." in said and "Traceback" not in said
+    known = read_recording(rows)
+    assert len(known.rows) >= 100 and (len(known.vitals), known.processes_lost) == (processes, 0)
+
+
+def test_a_master_interrupted_before_its_workers_are_there_says_so(tmp_path: Path) -> None:
+    """Nothing was measured: the status is that of an interruption, without a traceback."""
+    port = free_port()
+    bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
+    started = command(USERS, "Fast", "--host", "http://127.0.0.1:1", *bind, "--expect-workers", "2")
+    with Process("master", started, tmp_path / "log") as process:
+        process.wait_for(r"Waiting for workers", timeout=60)
+        process.tree()[-1].send_signal(signal.SIGINT)
+        assert process.wait_with(lambda: None, timeout=60) == 130
+        assert "Traceback" not in process.output()

@@ -251,7 +251,7 @@ def test_eight_processes_may_create_the_tables_at_once(database_url: str) -> Non
 def test_a_missing_driver_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of Python's own words about a module."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(SettingsError, match=r"pip install 'jobqueue-500ms\[postgresql\]'"):
+    with pytest.raises(SettingsError, match=r"pip install 'psycopg\[binary\]'"):
         make_engine("postgresql://h/x")
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import wait_until
@@ -25,9 +26,16 @@ DEADLINE = 0.5  # seconds
 SLACK = 20  # seconds of delay allowed on a busy machine; without its deadline none of these would ever end
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 TOO_LATE = "The server did not answer within 0.5 seconds."
-PRIVATE = "This address is on a private network, and is not fetched."
 
 Answer = Callable[[socket.socket, str], None]
+
+
+def private(url: str) -> str:
+    """Why `url` is not fetched, and the setting that allows it: that host and port, and no others."""
+    refused = (
+        "This address is on a private network, and is not fetched. Whoever runs this reader can allow it:"
+    )
+    return f"{refused} FEEDREADER_ALLOW={urlsplit(url).netloc}"
 
 
 class Server:
@@ -275,7 +283,7 @@ def test_the_body_of_a_redirect_is_not_read(serve: Serve) -> None:
 def test_private_networks_are_not_called(serve: Serve) -> None:
     """Not even a connection is opened."""
     server = serve(hangs)
-    assert fails(Fetcher(DEADLINE), server.url) == PRIVATE
+    assert fails(Fetcher(DEADLINE), server.url) == private(server.url)
     assert server.connections == 0
 
 
@@ -284,7 +292,7 @@ def test_an_allowed_address_is_allowed_with_its_port_only(serve: Serve) -> None:
     allowed, neighbour = serve(sends(OK, b"\r\n<rss/>")), serve(hangs)
     fetcher = fetcher_for(allowed)
     assert fetcher.get(allowed.url).body == b"<rss/>"
-    assert fails(fetcher, neighbour.url) == PRIVATE
+    assert fails(fetcher, neighbour.url) == private(neighbour.url)
     assert neighbour.connections == 0
 
 
@@ -292,7 +300,7 @@ def test_a_redirect_into_a_private_network_is_refused(serve: Serve) -> None:
     """Each hop is checked: a public server must not send us where only we can reach."""
     secret = serve(hangs)
     server = serve(redirects_to(secret.url))
-    assert fails(fetcher_for(server), server.url) == PRIVATE
+    assert fails(fetcher_for(server), server.url) == private(secret.url)
     assert secret.connections == 0
 
 
@@ -302,7 +310,8 @@ def test_a_name_that_leads_into_a_private_network_is_refused(
     """The resolved address is what is checked, and the name is resolved once."""
     server = serve(hangs)
     name_leads_to(monkeypatch, (server.host, server.port))
-    assert fails(fetcher_for(server), f"http://feeds.example:{server.port}/") == PRIVATE
+    url = f"http://feeds.example:{server.port}/"
+    assert fails(fetcher_for(server), url) == private(url)
     assert server.connections == 0
 
 

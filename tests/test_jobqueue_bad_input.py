@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import wait_until
@@ -13,25 +12,6 @@ from sqlalchemy import text
 from jobqueue import NotAJob, NotSerializable, Queue, Worker, job
 
 pytest_plugins = ["queue_fixtures"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"priority": "high"}, "priority must be a whole number"),
-        ({"priority": True}, "priority must be a whole number"),
-        ({"max_attempts": 2.5}, "max_attempts must be a whole number"),
-        ({"queue": None}, "queue must be a queue's name"),
-        ({"run_at": 60}, "run_at must be a datetime"),
-    ],
-)
-def test_a_value_of_the_wrong_kind_is_refused(queue: Queue, options: dict[str, Any], message: str) -> None:
-    """SQLite would store it without complaint."""
-    with pytest.raises(TypeError, match=message):
-        queue.enqueue(Say("hi"), **options)
-    with pytest.raises(TypeError, match=message):
-        queue.enqueue_many([Say("hi")], **options)
-    assert queue.jobs() == []
 
 
 def test_a_misspelt_if_queued_is_refused(queue: Queue) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_for_tests import Append, Say, lines_of
+from jobs_for_tests import Append, Say, failed, lines_of
 from sqlalchemy import Connection, insert
 
 from jobqueue import Job, Queue, Worker, claiming, settling
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -26,10 +26,10 @@ def add(queue: Queue, /, **options: Any) -> int:
 
 
 def claim(
-    queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **options: Any
+    queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **served: Any
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, worker, limit, now, **options)
+        return claiming.claim(connection, queue.tables, worker, limit, now, Served(**served))
 
 
 def claimed_ids(queue: Queue, **options: Any) -> list[int]:
@@ -56,13 +56,29 @@ def test_only_due_jobs_are_claimed(queue: Queue) -> None:
 def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
     """A worker without a list of queues takes jobs from all of them."""
     default, images, mail = add(queue), add(queue, queue="images"), add(queue, queue="mail")
-    assert claimed_ids(queue, queues=["nothing here"]) == []
-    assert claimed_ids(queue, queues=["images", "mail"], limit=1) == [images]
-    assert claimed_ids(queue, queues=["images", "mail"]) == [mail]
+    assert claimed_ids(queue, queues=("nothing here",)) == []
+    assert claimed_ids(queue, queues=("images", "mail"), limit=1) == [images]
+    assert claimed_ids(queue, queues=("images", "mail")) == [mail]
     assert claimed_ids(queue) == [default]
     add(queue, queue="images")
     assert Worker(queue, queues=["mail"]).work_off(now=NOON) == (0, 0)
     assert Worker(queue, queues=["images"]).work_off(now=NOON) == (1, 0)
+
+
+def test_a_worker_may_keep_to_some_priorities(queue: Queue) -> None:
+    """Both bounds are part of the range, and an idle worker sleeps until the next job that it serves."""
+    urgent, normal, lazy = add(queue, priority=-5), add(queue), add(queue, priority=5)
+    assert claimed_ids(queue, max_priority=-6) == []
+    assert claimed_ids(queue, max_priority=-5) == [urgent]
+    assert claimed_ids(queue, min_priority=1) == [lazy]
+    with queue.engine.connect() as connection:
+        assert claiming.next_run_at(connection, queue.tables, Served(min_priority=1)) is None
+        assert claiming.next_run_at(connection, queue.tables, Served(max_priority=0)) == NOON
+    assert Worker(queue, min_priority=1).work_off(now=NOON) == (0, 0)
+    assert Worker(queue, min_priority=0, max_priority=0).work_off(now=NOON) == (1, 0)
+    assert normal not in [job.id for job in queue.jobs()]
+    with pytest.raises(TypeError, match="min_priority must be a whole number"):
+        Worker(queue, min_priority="1")  # type: ignore[arg-type]
 
 
 def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
@@ -71,7 +87,7 @@ def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
     (claimed,) = claim(queue, "a", now=LATER)
     (job,) = queue.jobs()
     assert (job.locked_by, job.locked_at, job.attempts, job.updated_at) == ("a", LATER, 1, LATER)
-    assert claimed == Claimed(job.id, 1, job.handler, 3, 1.5, job.priority, job.run_at, job.queue, alone=True)
+    assert claimed == Claimed(job.id, 1, job.handler, 3, 1.5, job.priority, job.run_at, job.queue)
 
 
 def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
@@ -80,7 +96,7 @@ def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
     (job,) = claim(queue, "a")
     assert claim(queue, "b") == []
     with queue.writer.begin() as connection:
-        assert settling.bury(connection, queue.tables, "a", job, "for good", NOON)
+        assert settling.put_back(connection, queue.tables, "a", failed(job, "for good"), NOON)
     assert claim(queue, "b", now=NOON + timedelta(days=1)) == []
 
 
@@ -148,10 +164,20 @@ def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
 ) -> None:
     """It neither sorts nor reads the whole backlog, even in a table just filled and never analysed."""
     fill(queue, 2_000)
-    claim(queue, limit=3, queues=queues)
+    claim(queue, limit=3, queues=tuple(queues))
     plan = explain()[-1]
     assert "jobs_waiting" in plan
     assert "Sort" not in plan and "TEMP B-TREE" not in plan
+
+
+def test_a_claim_for_fewer_slots_reads_no_more(queue: Queue, explain: Callable[[], list[str]]) -> None:
+    """It finds out how many can be dealt out from the jobs that it may take, not from the backlog."""
+    fill(queue, 2_000)
+    with queue.writer.begin() as connection:
+        assert len(claiming.claim(connection, queue.tables, "a", 300, NOON, slots=2)) == 300
+    plan = explain()[-1]
+    assert "jobs_waiting" in plan and "Seq Scan on jobs " not in plan
+    assert "Sort" not in plan.partition("Limit")[2]  # below the LIMIT
 
 
 def test_settling_and_heartbeat_touch_their_own_rows_only(
@@ -164,7 +190,7 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
     def settle(connection: Connection) -> None:
         settling.renew(connection, queue.tables, "a", jobs, NOON)
         settling.finish(connection, queue.tables, "a", jobs[:2])
-        settling.retry(connection, queue.tables, "a", jobs[2], "error", LATER, NOON)
+        settling.put_back(connection, queue.tables, "a", failed(jobs[2], "error", LATER), NOON)
         settling.release(connection, queue.tables, "a", jobs[2:], NOON)
         settling.reap(connection, queue.tables, timedelta(seconds=30), NOON)
 

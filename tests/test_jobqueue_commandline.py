@@ -50,7 +50,7 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
         ("--database jobs.db", ["'jobs.db' is not a database URL"]),
         ("--database sqlite://", ["one connection sees; name a file"]),
         ("--database mysql://h/x", ["needs SQLite or PostgreSQL, not mysql"]),
-        ("--database postgresql+nosuch://h/x", ["postgresql.nosuch", "jobqueue-500ms[postgresql]"]),
+        ("--database postgresql+nosuch://h/x", ["postgresql.nosuch", "the extra [postgresql]"]),
         ("--database sqlite+nosuch:///x", ["sqlite.nosuch", "Begin the URL with sqlite:"]),
         ("--database sqlite:///jobs.db --import no_such_module", ["import failed", "'no_such_module'"]),
         ("--threads 0", ["argument --threads: '0' is not a number above 0, up to 1e+09"]),

@@ -60,7 +60,7 @@ def test_a_missing_driver_is_named_with_what_installs_it(
     for driver in drivers:
         monkeypatch.setitem(sys.modules, driver, None)  # as if it were not installed
     if "psycopg" in drivers:
-        with pytest.raises(DatabaseError, match=r"pip install 'jobqueue-500ms\[postgresql\]'"):
+        with pytest.raises(DatabaseError, match=r"'psycopg\[binary\]' \(the extra \[postgresql\]\)"):
             Queue("postgresql://h/x")
     else:
         assert Queue("postgresql://h/x").engine.driver == "psycopg"

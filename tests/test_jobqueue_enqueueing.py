@@ -77,16 +77,6 @@ def test_a_datetime_without_an_offset_is_refused(queue: Queue) -> None:
     assert queue.jobs() == []
 
 
-def test_limits_that_no_job_can_keep_are_refused(queue: Queue) -> None:
-    """The error names the argument."""
-    for limit in (0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="max_run_time must be more than 0 seconds"):
-            queue.enqueue(Say("hello"), max_run_time=limit)
-    with pytest.raises(ValueError, match="max_attempts must be at least 1, not 0"):
-        queue.enqueue(Say("hello"), max_attempts=0)
-    assert queue.jobs() == []
-
-
 def test_what_can_not_be_queued_leaves_the_transaction_usable(queue: Queue) -> None:
     """The caller may catch the error and commit the rest."""
     with Session(queue.writer) as session:

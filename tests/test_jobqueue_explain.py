@@ -164,7 +164,7 @@ def test_a_job_in_a_batch(queue: Queue) -> None:
     """The job may be waiting behind others claimed with it."""
     ids = [queue.enqueue(Say(str(n)), now=NOON) for n in range(3)]
     seen(queue, SILVER, NOON)
-    claimed(queue, SILVER, NOON, limit=3, batch=True)
+    claimed(queue, SILVER, NOON, limit=3)
     found = reasons(queue, ids[2])
     assert list(found) == ["running", "batch"]
     assert found["batch"].startswith("its worker holds 3 jobs for 1 thread: it may be waiting behind others")

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jobs_for_tests import Article, Say
 
 from jobqueue import HandlerError, NotAJob, NotSerializable, job
@@ -101,7 +99,7 @@ def test_a_class_that_is_not_registered_is_refused() -> None:
 
     class Loud(Say): ...
 
-    with pytest.raises(NotAJob, match="Loud is not registered: put @job above the class"):
+    with pytest.raises(NotAJob, match=r"Loud is not registered: put @job above .*its base class is not"):
         dump(Loud("hello"))
 
 
@@ -159,13 +157,6 @@ def test_arguments_that_are_not_json_are_refused(argument: Any) -> None:
         dump(Say(argument))
 
 
-@pytest.mark.parametrize("argument", [(1, 2), {1: "a"}, [{"a": (1,)}]], ids=repr)
-def test_arguments_that_json_would_change_are_refused(argument: Any) -> None:
-    """A tuple would come back as a list, and a numeric key as a string."""
-    with pytest.raises(NotSerializable, match="round trip"):
-        dump(Say(argument))
-
-
 def test_an_argument_that_the_object_did_not_keep_is_named() -> None:
     """The queue reads arguments from the object's attributes."""
 
@@ -188,22 +179,6 @@ def test_an_argument_that_the_object_did_not_keep_is_named() -> None:
             dump(forgetful)
 
 
-numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-scalars = st.none() | st.booleans() | numbers | st.text()
-values = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10
-)
-
-
-@given(values)
-@settings(max_examples=50, deadline=None)
-def test_every_json_value_comes_back_as_it_was(value: Any) -> None:
-    """Whatever is accepted is stored as text that every database takes, and comes back equal."""
-    handler = dump(Say(value))
-    assert "\x00" not in handler and handler.encode()
-    assert there_and_back(Say(value)).text == value
-
-
 not_ours = "The handler is not what jobqueue writes"
 unknown = "No job is registered as .*--import your.module"
 unfit = "The payload no longer fits Say"
@@ -215,8 +190,8 @@ BAD_HANDLERS = {
     "null": not_ours,
     "{}": not_ours,
     '{"job":"Vanished","arguments":{}}': unknown,
-    '{"job":null,"arguments":{}}': unknown,
-    '{"job":["Say"],"arguments":{}}': unknown,
+    '{"job":null,"arguments":{}}': not_ours,
+    '{"job":["Say"],"arguments":{}}': not_ours,
     '{"job":"Say"}': unfit,
     '{"job":"Say","arguments":null}': unfit,
     '{"job":"Say","arguments":["hello"]}': unfit,

@@ -9,7 +9,7 @@ from jobs_for_tests import Article, Fail, Line, Say, WriteLine, article, call_wi
 from sqlalchemy import select
 from sqlalchemy.orm import Session, object_session, scoped_session, sessionmaker
 
-from jobqueue import Claimed, HandlerError, NotAJob, NotSerializable, Queue, job
+from jobqueue import Claimed, NotAJob, NotSerializable, Queue, job
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -157,7 +157,7 @@ def test_a_job_that_can_not_be_queued_fails_here_too(inline: Queue) -> None:
         inline.enqueue_many([Say("never"), Say((1, 2))])  # type: ignore[arg-type]
     with pytest.raises(NotAJob):
         inline.enqueue(object())  # type: ignore[arg-type]
-    with pytest.raises(HandlerError, match="no longer fits Converted"):
+    with pytest.raises(NotSerializable, match=r"Converted .* as a worker will, raises TypeError\('8'\)"):
         inline.enqueue(Converted(8))
     with pytest.raises(ValueError, match="max_attempts"):
         inline.enqueue(Say("never"), max_attempts=0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from jobs_for_tests import HangAtFirst, Say, WaitAtGate, call, gates, lines_of, only_job, said
+from jobs_for_tests import HangAtFirst, Say, WaitAtGate, call, failed, gates, lines_of, only_job, said
 from sqlalchemy import Connection
 
 from jobqueue import Queue, Worker, claiming, settling
@@ -57,8 +57,9 @@ def test_work_off_frees_expired_leases_too(queue: Queue) -> None:
 
 
 def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None:
-    """It is then kept as failed, like any other job. After its first attempt it is due at once; after later
-    ones it backs off as after any failure, which leaves the workers time for other jobs.
+    """After its first attempt it is due at once; after later ones it backs off as after any failure, which
+    leaves the workers time for other jobs; after the last one it is due at once, and whoever claims it gives
+    it up. It is then kept as failed, like any other job.
     """
     queue.enqueue(Say("poison"), max_attempts=3, now=NOON)
     now = NOON
@@ -66,10 +67,13 @@ def test_a_job_that_kills_its_workers_runs_out_of_attempts(queue: Queue) -> None
         assert claim(queue, f"victim {attempt}", now).attempts == attempt
         now += LEASE + TICK
         assert reap(queue, now) == 1
-        assert only_job(queue).failed_at == (now if attempt == 3 else None)
-        assert (only_job(queue).run_at > now) == (attempt > 1)
+        assert only_job(queue).failed_at is None
+        assert (only_job(queue).run_at > now) == (attempt == 2)
         now = max(now, only_job(queue).run_at)
-    assert "The worker victim 3 was silent" in (only_job(queue).last_error or "")
+    assert Worker(queue).work_off(now=now) == (0, 0)
+    job = only_job(queue)
+    assert (said, job.attempts, job.failed_at) == ([], 3, now)
+    assert "The worker victim 3 was silent" in (job.last_error or "")
     assert Worker(queue).work_off(now=now + timedelta(days=1)) == (0, 0)
 
 
@@ -92,11 +96,11 @@ def finish(connection: Connection, job: Claimed) -> None:
 
 
 def retry(connection: Connection, job: Claimed) -> None:
-    assert not settling.retry(connection, tables(), "stale", job, "a stale error", NOON, NOON)
+    assert not settling.put_back(connection, tables(), "stale", failed(job, "a stale error", NOON), NOON)
 
 
 def bury(connection: Connection, job: Claimed) -> None:
-    assert not settling.bury(connection, tables(), "stale", job, "a stale error", NOON)
+    assert not settling.put_back(connection, tables(), "stale", failed(job, "a stale error"), NOON)
 
 
 def release(connection: Connection, job: Claimed) -> None:
@@ -127,7 +131,9 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
         assert vars(only_job(queue)) | {"_sa_instance_state": None} == before
         if next_worker:
             with queue.writer.begin() as connection:
-                assert settling.retry(connection, queue.tables, next_worker, claimed, "given back", now, now)
+                assert settling.put_back(
+                    connection, tables(), next_worker, failed(claimed, "given back", now), now
+                )
 
 
 def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -> None:

@@ -81,6 +81,7 @@ def test_stats_for_programs(queue: Queue, command: Command) -> None:
             "due": 1,
             "running": 0,
             "failed": 0,
+            "unknown": 0,
             "oldest_due_seconds": 1.0,
             "paused": False,
         }

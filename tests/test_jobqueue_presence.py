@@ -12,11 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue, Worker, presence, worker
+from jobqueue.claiming import Served
 from jobqueue.ledger import Ledger
 from jobqueue.meter import Meter
-from jobqueue.performing import Outcome
 from jobqueue.presence import WAIT_BOUNDS, Self, Tally
 from jobqueue.schema import GONE, WorkerRow
+from jobqueue.settling import Outcome
 from jobqueue.slots import BatchSize
 
 pytest_plugins = ["queue_fixtures"]
@@ -125,7 +126,7 @@ def test_after_some_jobs_the_counts_are_right(
 @pytest.fixture
 def ledger(queue: Queue) -> Iterator[Ledger]:
     """The ledger of a worker named teller."""
-    ledger = Ledger(queue, me("teller"), (), BatchSize(), Meter(print))
+    ledger = Ledger(queue, me("teller"), Served(), BatchSize(), Meter(print))
     yield ledger
     ledger.close()
 

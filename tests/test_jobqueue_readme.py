@@ -12,6 +12,7 @@ import tomllib
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from readme_reader import Block, Reader
 
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
-from jobqueue.retry import backoff
 from jobqueue.schema import tables
+from jobqueue.settling import backoff
 from jobqueue.tools.cli import COMMAND_MODULES
 
 jobs = tables().jobs
@@ -95,14 +96,14 @@ def test_every_block_is_of_a_language_that_is_executed() -> None:
 
 
 def test_the_extras_are_those_of_the_project() -> None:
-    """`pip install .` itself is tested in tests/test_jobqueue_installed.py."""
+    """What is installed is tested in tests/test_jobqueue_installed.py."""
     [block] = SECTIONS["install"]
     commands = [line.partition("  #")[0].strip() for line in block.text.splitlines()]
-    assert commands[0] == "pip install ."
+    assert commands[0] == "pip install ./jobqueue"
     extras = {
         name for command in commands[1:] for name in command.strip("'").rpartition("[")[2][:-1].split(",")
     }
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "jobqueue" / "pyproject.toml").read_text())["project"]
     assert extras == {"postgresql", "dashboard"} <= set(project["optional-dependencies"])
     assert project["dependencies"] == ["SQLAlchemy>=2.0.30"] and "SQLAlchemy 2.0.30 or newer" in README
 
@@ -137,9 +138,10 @@ def test_the_waits_between_attempts_are_those_of_the_code() -> None:
     _, _, rest = README.partition("| after attempt |")
     rows = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \|$", rest.partition("\n\n")[0], re.MULTILINE)
     assert rows
+    least = partial(backoff, chance=lambda: 0.0)
     for attempt, waits, since in rows:
-        assert waits == str(backoff(int(attempt)))
-        assert since == str(sum(map(backoff, range(1, int(attempt) + 1)), timedelta()))
+        assert waits == str(least(int(attempt)))
+        assert since == str(sum(map(least, range(1, int(attempt) + 1)), timedelta()))
 
 
 @pytest.mark.parametrize("table", [jobs, workers], ids=["jobs", "job_workers"])

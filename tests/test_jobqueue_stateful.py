@@ -7,8 +7,9 @@ leases that expire while their worker goes on, and the passing of time.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -19,13 +20,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from jobs_for_tests import Say
+from jobs_for_tests import Say, failed
 from sqlalchemy import Connection, select
 
 from jobqueue import Queue, claiming, settling
 from jobqueue.claiming import Claimed
-from jobqueue.retry import backoff
 from jobqueue.schema import tables
+from jobqueue.settling import backoff
+from jobqueue.slots import deal
 
 jobs = tables().jobs
 
@@ -59,6 +61,9 @@ class Model:
 
     def let_go(self) -> None:
         self.holder = self.locked_at = self.claim = None
+
+    def shares(self) -> bool:
+        return self.attempts == 0 and self.max_attempts > 1
 
     def row(self) -> tuple[object, ...]:
         return (self.attempts, self.erred, self.failed, self.holder, self.locked_at, self.run_at)
@@ -115,20 +120,25 @@ class TwoWorkers(RuleBasedStateMachine):
             self.enqueued += 1
 
     @precondition(due)
-    @rule(worker=workers, limit=st.integers(1, 4), batch=st.booleans())
-    def claim(self, worker: str, limit: int, batch: bool) -> None:
-        due = [
-            row for row in self.table.values() if not (row.holder or row.failed) and row.run_at <= self.now
-        ]
-        due = sorted(due, key=lambda row: (row.priority, row.run_at, row.id))[:limit]
-        claimed = self.do(claiming.claim, worker, limit, self.now, batch=batch)
+    @rule(worker=workers, limit=st.integers(1, 4), slots=st.integers(1, 3))
+    def claim(self, worker: str, limit: int, slots: int) -> None:
+        due: list[Model] = []
+        for row in self.due()[:limit]:
+            due.append(row)
+            alone = [job for job in due if not job.shares()]
+            if len(alone) + (len(alone) < len(due)) > slots:
+                due.pop()
+                break
+        claimed = self.do(claiming.claim, worker, limit, self.now, slots=slots if slots < limit else None)
         assert [job.id for job in claimed] == [row.id for row in due]
-        for job, row in zip(claimed, due, strict=True):
-            assert row.holder is None
-            assert job.alone == (not batch or row.erred or row.max_attempts == 1)
-            row.attempts += job.alone
+        dealt = deal(claimed, slots)
+        assert len(dealt) <= slots and sorted(chain(*dealt)) == sorted(claimed)
+        for job in claimed:
+            row = self.table[job.id]
+            assert row.holder is None and job.shares == row.shares()
+            row.attempts += 1
             row.holder, row.locked_at, row.claim = worker, self.now, job
-            assert job.counted == row.attempts and 1 <= job.attempts <= row.max_attempts
+            assert 1 <= job.attempts == row.attempts
         self.hands[worker] += claimed
 
     @precondition(busy)
@@ -146,16 +156,25 @@ class TwoWorkers(RuleBasedStateMachine):
     def retry(self, worker: str, delay: int) -> None:
         worker, (job,) = self.take(worker)
         ours = self.has(worker, job)
-        run_at = self.now + timedelta(seconds=delay)
-        if job.attempts >= job.max_attempts:
-            assert self.do(settling.bury, worker, job, "failed", self.now) == ours
-            run_at = job.run_at
-        else:
-            assert self.do(settling.retry, worker, job, "failed", run_at, self.now) == ours
+        last = job.attempts >= job.max_attempts
+        outcome = failed(job, "failed", None if last else self.now + timedelta(seconds=delay))
+        assert self.do(settling.put_back, worker, outcome, self.now) == ours
         if ours:
             row = self.table[job.id]
-            row.attempts, row.erred, row.run_at = job.attempts, True, run_at
-            row.failed = job.attempts >= job.max_attempts
+            row.erred, row.run_at, row.failed = True, outcome.run_at or row.run_at, last
+            row.let_go()
+
+    @precondition(busy)
+    @rule(worker=workers, delay=seconds)
+    def snooze(self, worker: str, delay: int) -> None:
+        worker, (job,) = self.take(worker)
+        ours = self.has(worker, job)
+        again = failed(job, "not yet", self.now + timedelta(seconds=delay))
+        again = again._replace(attempts=job.attempts - 1, text=None)
+        assert self.do(settling.put_back, worker, again, self.now) == ours
+        if ours:
+            row = self.table[job.id]
+            row.attempts, row.run_at = row.attempts - 1, cast(datetime, again.run_at)
             row.let_go()
 
     @precondition(busy)
@@ -165,7 +184,7 @@ class TwoWorkers(RuleBasedStateMachine):
         ours = [job for job in some if self.has(worker, job)]
         self.do(settling.release, worker, some, self.now)
         for job in ours:
-            self.table[job.id].attempts -= job.alone
+            self.table[job.id].attempts -= 1
             self.table[job.id].let_go()
 
     @precondition(busy)
@@ -180,9 +199,11 @@ class TwoWorkers(RuleBasedStateMachine):
         for row in dead:
             row.let_go()
             row.erred = True
-            row.failed = row.attempts >= row.max_attempts
-            if row.attempts >= 2:
-                row.run_at = self.now + backoff(row.attempts)
+            if 2 <= row.attempts < row.max_attempts:
+                with self.queue.engine.connect() as connection:
+                    row.run_at = cast(datetime, self.rows(connection)[row.id][-1])
+                least = backoff(row.attempts, lambda: 0.0)
+                assert least <= row.run_at - self.now <= 1.1 * least
 
     @precondition(busy)
     @rule()
@@ -210,7 +231,6 @@ class TwoWorkers(RuleBasedStateMachine):
             rows = self.rows(connection)
         assert rows == {id: row.row() for id, row in self.table.items()}
         assert self.enqueued == self.finished + len(rows)  # no job is lost or finished twice
-        assert all(row.attempts <= row.max_attempts for row in self.table.values())
 
     @invariant()
     def the_next_job_is_due_when_the_model_says(self) -> None:
@@ -231,8 +251,8 @@ class TwoWorkers(RuleBasedStateMachine):
 
 
 def test_the_table_is_as_a_model_says_whatever_two_workers_do(tmp_path: Path) -> None:
-    """No job is lost, has two holders, or exceeds its attempts; the order is kept; and a worker that has lost
-    its lease writes nothing.
+    """No job is lost or has two holders, each claim counts one attempt, the order is kept, and a worker that
+    has lost its lease writes nothing.
     """
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     queue.create_tables()

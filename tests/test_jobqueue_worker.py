@@ -50,12 +50,6 @@ def test_work_off_performs_jobs_that_jobs_enqueue(queue: Queue) -> None:
     assert said == ["another"]
 
 
-def test_a_worker_has_at_least_one_thread(queue: Queue) -> None:
-    """With none, it would silently claim no job."""
-    with pytest.raises(ValueError, match="at least one thread, not 0"):
-        Worker(queue, threads=0)
-
-
 def test_two_workers_never_have_one_name(queue: Queue) -> None:
     """Names differ even in one process, or in containers with the same host name and process id."""
     names = {Worker(queue).name for _ in range(100)}
@@ -139,7 +133,9 @@ def test_a_hung_job_is_ended_and_its_slot_is_used_by_others(queue: Queue, run_wo
     run_worker(queue)
     wait_until(lambda: said == ["at hung", "next"] and len(queue.jobs()) == 1, "the next job's end")
     job = only_job(queue)
-    assert job.last_error == "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)"
+    assert "RunTimeExceeded: The job ran longer than its max_run_time. (0.1 seconds)" in (
+        job.last_error or ""
+    )
     assert (job.attempts, job.locked_by) == (1, None)
     gates["hung"].set()
     wait_until(lambda: "through hung" in said, "the hung job's end")

@@ -145,3 +145,30 @@ def test_an_output_that_has_no_room_is_no_verdict(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("loadtests compare: its output can't be")
     assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(
+    "options", [["--help"], *([name, "--help"] for name in commands.COMMANDS), ["nonsense"]]
+)
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+def test_a_reader_that_leaves_early_is_no_fault(options: list[str], unbuffered: str) -> None:
+    """As with `| head`: no message, and the same status as without, whichever output nobody reads."""
+    for both in (False, True):
+        read, write = os.pipe()
+        os.close(read)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "loadtests", *options],
+                stdout=write,
+                stderr=write if both else subprocess.PIPE,
+                timeout=60,
+                check=False,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            )
+        finally:
+            os.close(write)
+        assert done.returncode == (0 if "--help" in options else 2)
+        said = (done.stderr or b"").lower()
+        assert b"traceback" not in said and b"broken pipe" not in said and b"brokenpipe" not in said

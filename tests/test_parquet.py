@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from arro3.core import Array, DataType, Table
 from arro3.io import read_parquet, write_parquet
 from compared_runs import about, recorded, rows_of
 from hypothesis import given, settings
@@ -18,6 +19,8 @@ from loadtests.judging.judge import judge
 from loadtests.judging.terminal import verdict_text
 from loadtests.records import parquet
 from loadtests.records.recording import Recording, read_recording, write_recording
+
+pytestmark = pytest.mark.live  # a file is first read by another process, which may end of it
 
 
 @given(recordings())
@@ -66,6 +69,26 @@ def foreign(path: Path) -> None:
     write_parquet(table, path)
 
 
+def damaged(path: Path) -> None:
+    """Parts of its description overwritten."""
+    content = bytearray(path.read_bytes())
+    content[-600:-300:7] = b"\xff" * len(content[-600:-300:7])
+    path.write_bytes(content)
+
+
+def damaged_rows(path: Path) -> None:
+    """The same of its rows."""
+    content = bytearray(path.read_bytes())
+    content[40:200] = bytes(160)
+    path.write_bytes(content)
+
+
+def other_types(path: Path) -> None:
+    """Its columns, with texts for numbers."""
+    texts = Array(["x"], DataType.utf8())
+    write_parquet(Table.from_pydict(dict.fromkeys(parquet.TYPES, texts)), path)
+
+
 def without_the_rest(path: Path) -> None:
     """Its rows alone, as another tool may have written them again."""
     table = read_parquet(path).read_all()
@@ -76,18 +99,25 @@ def without_the_rest(path: Path) -> None:
     ("break_it", "said"),
     [
         (lambda path: path.write_bytes(b"PAR1"), "is not a Parquet file of requests"),
+        (lambda path: path.write_bytes(b""), "is not a Parquet file of requests"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is not a Parquet file of requests"),
+        (damaged, "is not a Parquet file of requests"),
+        (damaged_rows, "is not a Parquet file of requests"),
+        (other_types, "is not a Parquet file of requests"),
         (foreign, "is not a Parquet file of requests"),
         (without_the_rest, "is not a recording"),
     ],
 )
 def test_what_can_not_be_used_gets_a_plain_answer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], break_it: Callable[[Path], object], said: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], break_it: Callable[[Path], object], said: str
 ) -> None:
-    """Status 2, and which file."""
+    """Status 2, and one line with the file's name: none of the package's own."""
     path = recorded(tmp_path / "a.parquet", rows_of(about(200), 1))
     break_it(path)
-    assert command(["report", str(path)]) == 2
-    assert said in (err := capsys.readouterr().err) and str(path) in err
+    for arguments in (["report", str(path)], ["compare", str(path), str(path)]):
+        assert command(arguments) == 2
+        err = capfd.readouterr().err
+        assert said in err and str(path) in err and len(err.splitlines()) == 1
 
 
 def test_without_the_package_it_says_what_to_install(

@@ -1,6 +1,7 @@
 """`python -m loadtests queue`: its arithmetic, and short end-to-end runs on both databases."""
 
 import json
+import math
 import re
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from conftest import still_running, wait_until
 from loadtests.__main__ import main
 from loadtests.errors import UsageError
 from loadtests.queuebench import bench, report
-from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, Run
+from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WEIGHTS, Run
 from loadtests.queuebench.stats import (
     Answer,
     Result,
@@ -29,6 +30,7 @@ from loadtests.queuebench.stats import (
     answers,
     paired_ratio,
     result,
+    share,
     spread_of,
 )
 from loadtests.queuebench.workbench import Workbench
@@ -162,11 +164,16 @@ def test_numbers_keep_three_digits() -> None:
 class Sampled:
     """Stands for the measuring: notes whose turn it is, and gives each system a fixed figure."""
 
-    def __init__(self, folder: Path, **figures: float):
+    def __init__(self, folder: Path, rounds: float = math.inf, **figures: float):
+        """`rounds`: for how many there is time."""
         self.order: list[str] = []
         self.figures = figures
         self.run = Run(
-            "sqlite", Workbench("sqlite", folder), replace(QUICK_SIZES, rounds=3, series=3), seed=1
+            "sqlite",
+            Workbench("sqlite", folder),
+            replace(QUICK_SIZES, rounds=3, series=3),
+            seed=1,
+            is_late=lambda: len(self.order) >= rounds * len(figures),
         )
 
     def measure(self, target: Target) -> list[Result]:
@@ -200,7 +207,67 @@ def test_rounds_are_added_until_every_target_is_decided(
     assert len(line.figure.samples) == 3 * series == len(sampled.order) / 2
 
 
+@pytest.mark.parametrize(("rounds", "taken"), [(0, 1), (1, 1), (4, 4), (8, 8), (20, 9)])
+@pytest.mark.parametrize("limit", [1.0, 2.0, 3.0])
+def test_a_measure_that_is_out_of_time_says_only_what_its_rounds_prove(
+    rounds: int, taken: int, limit: float, tmp_path: Path
+) -> None:
+    """At least one round is taken. Too few of them leave the target undecided, however clear they look."""
+    sampled = Sampled(tmp_path, rounds, ours=8.0, plain=4.0)
+    (line,) = sampled.measure(Target("at least", limit))
+    decided = limit != 2.0 and taken >= 6
+    assert len(line.figure.samples) == (6 if decided else taken)
+    assert bench.Findings([line]).exit_status == ((0 if limit < 2 else 1) if decided else 4)
+
+
+def test_the_measures_share_the_time_that_is_left() -> None:
+    """Whatever each takes of its share, no later one is given more than what is left of the whole."""
+    weights = [WEIGHTS.get(name, 1.0) for _, name in bench.QueuePlan().steps()]
+    for used in (0.3, 1.0):
+        left = 60 * bench.QueuePlan().minutes
+        for number in range(len(weights)):
+            given = share(left, weights[number:])
+            assert 0 < given <= left
+            left -= used * given
+        assert left >= -1e-6
+    assert share(-5.0, [1.0, 1.0]) == 0.0  # out of time: a round each, and no more
+    assert bench.QueuePlan().minutes < 12
+
+
 # -- from end to end
+
+
+SLOW = {
+    "enqueue": """
+import time
+from jobqueue import Queue
+enqueue = Queue.enqueue
+def twice_as_slow(*arguments, **options):
+    start = time.perf_counter()
+    id = enqueue(*arguments, **options)
+    end = 2 * time.perf_counter() - start
+    while time.perf_counter() < end:
+        pass
+    return id
+Queue.enqueue = twice_as_slow
+""",
+    "idle": """
+from jobqueue import wakeup
+wakeup.LOOK_SECONDS = 0.2
+""",
+}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("measure", SLOW)
+def test_a_slower_queue_is_caught(measure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enqueueing takes twice as long, a worker looks five times a second: missed, which is status 1."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW[measure])  # Python imports it in the processes we start
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    sizes = replace(QUICK_SIZES, rounds=6, enqueue=300, stamps=6)
+    found = MEASURES[measure](Run("sqlite", Workbench("sqlite", tmp_path), sizes, seed=1))
+    assert answers(found[:1]) == ["missed"], report.target_table(found)
+    assert bench.Findings(found).exit_status == 1
 
 
 @pytest.mark.live
@@ -225,7 +292,7 @@ def test_a_quick_run_measures_and_writes_it_all_down(
     assert list(results["databases"]) == [database]
     assert all(line["figure"]["value"] >= 0 for line in results["results"])
     assert all(len(line["figure"]["samples"]) == 1 for line in results["results"])
-    assert f"--rounds 3 --only {','.join(measures)}" in " ".join(done.stdout.split())
+    assert f"--rounds 3 --minutes 33 --only {','.join(measures)}" in " ".join(done.stdout.split())
     assert max(map(len, (line for line in done.stdout.splitlines() if "/" not in line))) <= 80
     assert len(done.stderr.splitlines()) == len(measures)
     assert (out / "figures" / "queue.png").stat().st_size > 10_000

@@ -16,6 +16,7 @@ from conftest import still_running, wait_until
 
 from loadtests.__main__ import main
 from loadtests.errors import ProcessError, UsageError
+from loadtests.feedserver.server import running_feedserver
 from loadtests.records.steps import READERS
 from loadtests.servers.slotmeter import read_slots
 from loadtests.servers.stack import PORTS, Stack, StackSettings, check_database
@@ -124,6 +125,37 @@ def test_a_reader_fetches_from_this_projects_feed_servers_and_nothing_else_here(
         for _, port in PORTS.values():  # which may be running, or not
             assert "private network" not in outcome(stack, f"http://127.0.0.1:{port}/feeds/error/1.xml")
         assert "private network" in outcome(stack, f"http://127.0.0.1:{private.getsockname()[1]}/")
+
+
+@pytest.mark.live
+def test_a_feed_server_of_ones_own_is_fetched_from_once_its_address_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the setting that the refusal names: this host and port, not the next."""
+    with running_feedserver() as own, running_feedserver() as other:
+        with Stack(StackSettings(app="sync", slots=1, folder=tmp_path / "before")) as stack:
+            refused = outcome(stack, own.feed_url("fast", 1))
+        name, _, value = refused.split()[-1].partition("=")
+        assert (name, value) == ("FEEDREADER_ALLOW", own.url.removeprefix("http://"))
+        monkeypatch.setenv(name, value)
+        with Stack(StackSettings(app="sync", slots=1, folder=tmp_path / "after")) as stack:
+            assert outcome(stack, own.feed_url("fast", 1)) == ""
+            assert outcome(stack, f"{stack.feeds_url}/feeds/fast/1.xml") == ""
+            assert "private network" in outcome(stack, other.feed_url("fast", 1))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "*:80", "127.0.0.1:0", "http://127.0.0.1:9123", ":9123"])
+def test_an_allowed_address_that_is_none_is_refused_before_anything_starts(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a sentence. All ports of a machine, or all machines, can't be allowed."""
+    monkeypatch.setenv("FEEDREADER_ALLOW", f"127.0.0.1:9123, {address}")
+    assert main(["stack", "sync", "--port", "0", "--feeds-port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        f"FEEDREADER_ALLOW holds {address!r}: write host:port, such as" in said
+        and len(said.splitlines()) == 1
+    )
 
 
 def outcome(stack: Stack, feed: str) -> str:

@@ -8,11 +8,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
+from jobqueue import __version__
 from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
 from jobqueue.tools import (
@@ -27,24 +27,6 @@ from jobqueue.tools import (
 )
 
 COMMAND_MODULES = (working, supervising, inspecting, mending, explaining, doctor, verifying, migration)
-DISTRIBUTION = "jobqueue-500ms"
-
-
-class Version(argparse.Action):
-    """Prints the version; a copy that was not installed has none."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
-        super().__init__(option_strings, dest, nargs=0, **options)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version  # slow to import, rarely needed
-
-        try:
-            said = f"{DISTRIBUTION} {version(DISTRIBUTION)}"
-        except PackageNotFoundError:
-            said = "unknown: this copy was not installed with pip"
-        print(f"jobqueue: {said}")
-        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     usage, 130 interrupted.
     """
     parser = argparse.ArgumentParser(prog="jobqueue", description="A job queue in a database table.")
-    parser.add_argument("--version", action=Version, help="show the version")
+    parser.add_argument("--version", action="version", version=f"jobqueue {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMAND_MODULES:
         module.add_commands(commands)

@@ -23,7 +23,7 @@ try:
     from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
     from flask.typing import ResponseReturnValue
 except ImportError as error:
-    raise ImportError("the dashboard needs Flask: pip install 'jobqueue-500ms[dashboard]'") from error
+    raise ImportError("the dashboard needs Flask: pip install Flask (the extra [dashboard])") from error
 
 from jobqueue import Job, Queue
 from jobqueue.database import complaint

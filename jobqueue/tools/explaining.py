@@ -10,7 +10,7 @@ from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from jobqueue import Job, NoSuchJob, Queue
-from jobqueue.handlers import registry
+from jobqueue.handlers import NOBODY_KNOWS, registry
 from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
 from jobqueue.tools.asking import add_json, job_id, opened
@@ -118,7 +118,13 @@ def _not_yet(job: Job, now: datetime) -> list[Reason]:
     if job.run_at > now:
         text = f"it is due {_moment(job.run_at, now)}; jobqueue retry {job.id} lets it run now"
         reasons.append(Reason("not_due", text))
-    if job.last_error:
+    if (job.last_error or "").startswith(NOBODY_KNOWS):
+        text = (
+            "a worker gave it back because it does not know its class; start one that does:"
+            f" jobqueue work --import MODULE. It said: {last_line(job.last_error)}"
+        )
+        reasons.append(Reason("unknown_job", text))
+    elif job.last_error:
         text = f"it has used {_attempts(job)}, and will be retried. Last error: {last_line(job.last_error)}"
         reasons.append(Reason("retry", text))
     return reasons

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from sqlalchemy import func, select
 
 from jobqueue import Job, NoSuchJob, Queue, claiming
+from jobqueue.claiming import Served
 from jobqueue.errors import JobQueueError
 from jobqueue.presence import WAIT_BOUNDS
 from jobqueue.schema import WorkerRow
@@ -97,6 +98,8 @@ def stats(options: argparse.Namespace) -> int:
         for q in found.queues
     ]
     say(table(headings, rows, shrink=("queue",)) if rows else "no jobs")
+    if unknown := found.total("unknown"):
+        say(f"{plural(unknown, 'job')} of a class that a worker did not know: see jobqueue explain ID")
     say("")
     say(_workers(found, now) if found.workers else "no workers")
     say(f"\nattempts: {found.done.succeeded:,} succeeded, {found.done.failed:,} failed")
@@ -176,7 +179,7 @@ def check(options: argparse.Namespace) -> int:
 def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
     """For how many seconds the oldest due job has been due, and how many have been for longer than `age`."""
     with queue.engine.connect() as connection:
-        first = claiming.next_run_at(connection, queue.tables, [] if name is None else [name])
+        first = claiming.next_run_at(connection, queue.tables, Served() if name is None else Served((name,)))
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
         if oldest <= age.total_seconds():  # the usual case, which is cheap however long the queue
             return oldest, 0

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue
+from jobqueue.handlers import NOBODY_KNOWS
 from jobqueue.presence import WAIT_BOUNDS, Tally, tallies
 from jobqueue.schema import GONE, Tables, WorkerRow
 
@@ -17,13 +18,16 @@ State = Literal["waiting", "due", "running", "failed"]
 
 @dataclass(frozen=True)
 class QueueStats:
-    """One named queue at one moment. `waiting` includes the jobs that are due."""
+    """One named queue at one moment. `waiting` includes the jobs that are due, and those (`unknown`) whose
+    class a worker did not know.
+    """
 
     name: str
     waiting: int
     due: int
     running: int
     failed: int
+    unknown: int
     oldest_due_seconds: float  # how long the oldest due job has been due; 0 when none is
     paused: bool = False
 
@@ -66,13 +70,14 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         count(due),
         count(running),
         count(J.failed_at.is_not(None)),
+        count(and_(waiting, func.substr(J.last_error, 1, len(NOBODY_KNOWS)) == NOBODY_KNOWS)),
         func.min(case((due, J.run_at)), type_=J.run_at.type),
     ).group_by(J.queue)
     with Session(queue.engine, expire_on_commit=False) as session:
         paused = set(session.scalars(select(queue.tables.pauses.c.queue)))
         queues = [
-            QueueStats(name, int(a), int(b), int(c), int(d), _seconds(oldest, now), name in paused)
-            for name, a, b, c, d, oldest in session.execute(counts.order_by(J.queue)).all()
+            QueueStats(name, int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now), name in paused)
+            for name, a, b, c, d, e, oldest in session.execute(counts.order_by(J.queue)).all()
         ]
         there = select(W).where(W.name != GONE).order_by(W.started_at)
         workers = list(session.scalars(there))

@@ -19,7 +19,9 @@ try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
     from prometheus_client.registry import Collector
 except ImportError as error:
-    raise ImportError("metrics need prometheus_client: pip install 'jobqueue-500ms[dashboard]'") from error
+    raise ImportError(
+        "metrics need prometheus_client: pip install prometheus-client (the extra [dashboard])"
+    ) from error
 
 from jobqueue import Queue
 from jobqueue.presence import WAIT_BOUNDS, Tally

@@ -10,8 +10,6 @@ far are kept, and `--resume` continues.
 
 import argparse
 import json
-import os
-import shlex
 import signal
 import sys
 import textwrap
@@ -23,6 +21,7 @@ from typing import NoReturn, TypeVar
 
 import msgspec
 
+from loadtests.bench.advice import REPORTS, cut_off, to_decide, to_resume
 from loadtests.bench.floor import measure_floor
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.options import parse_options, plan_of
@@ -69,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it first.")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    if not (options.resume or options.out) and (lost := cut_off()):
+        print(f"The run before was cut off. {to_resume(lost)}", flush=True)
     folder = options.resume or _begin(options)
     plan, floor, full = _read_run(folder)
     results: Results | None = None
@@ -81,13 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell(results, folder, options.junit, options.github)
     except Stopped as stopped:
         tell(stopped.results, folder, options.junit, options.github)
-        print(f"loadtests bench: {stopped}\n{_to_resume(folder)}", file=sys.stderr)
+        print(f"loadtests bench: {stopped}\n{to_resume(folder)}", file=sys.stderr)
         return stopped.exit_status
     except KeyboardInterrupt:
         results = None
     if results is None or results["interrupted"]:
-        print(f"Interrupted. {_to_resume(folder)}", file=sys.stderr)
+        print(f"Interrupted. {to_resume(folder)}", file=sys.stderr)
         return Status.INTERRUPTED
+    if words := to_decide(results):
+        print(words)
     return results["verdict"]["exit_status"]
 
 
@@ -103,7 +106,7 @@ def _begin(options: argparse.Namespace) -> Path:
     if plan.host:
         check_reader(plan.host)
         feed_state(plan.feeds or "")
-    folder = folder or new_folder(Path("reports") / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+    folder = folder or new_folder(REPORTS / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
     _write_run(folder, plan, options.floor, options.full)
     return Path(folder)
 
@@ -133,13 +136,6 @@ def tell(results: Results, folder: Path, xml: Path | None = None, summary: Path 
         (summary, put(github_summary(results), "a")),
         (folder / "report.html", lambda _: print(f"The report: {write_report(results, folder)}")),
     )
-
-
-def _to_resume(folder: Path) -> str:
-    """What to type in the shell that started this run, where `python` may be another one, or none."""
-    if "MAKELEVEL" in os.environ:
-        return f'To resume: make bench ARGS="--resume {shlex.quote(str(folder))}"'
-    return f"To resume: {shlex.join([sys.executable, '-m', 'loadtests', 'bench', '--resume', str(folder)])}"
 
 
 def run(plan: Plan, folder: Path, floor: bool = False) -> Results:

@@ -38,14 +38,13 @@ WHAT = (
 def measure_floor(
     rates: Sequence[float] = RATES,
     seconds: float = 5.0,
-    tick: Callable[[], object] = lambda: None,
     done: Callable[[FloorRate], object] = lambda _: None,
 ) -> Floor:
     """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
 
-    An unfit rate is measured a second time, since other work may have been in the way. Calls `tick` several
-    times a second, and `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises
-    ProcessError if the null server or the generator fails.
+    An unfit rate is measured a second time, since other work may have been in the way. Calls
+    `done` with each rate's result. Takes about `seconds` + 4 for each rate. Raises ProcessError if the null
+    server or the generator fails.
     """
     seen: list[FloorRate] = []
     with tempfile.TemporaryDirectory(prefix="floor-") as name:
@@ -54,9 +53,9 @@ def measure_floor(
         with Process("null server", command, folder / "server.log") as server:
             host = server.wait_for_address()
             for rate in sorted(rates):
-                result = measure_rate(host, rate, seconds, folder, tick)
+                result = measure_rate(host, rate, seconds, folder)
                 if not result["fit"]:
-                    result = measure_rate(host, rate, seconds, folder, tick)
+                    result = measure_rate(host, rate, seconds, folder)
                 seen.append(result)
                 done(result)
                 if not result["fit"]:
@@ -65,14 +64,12 @@ def measure_floor(
     return Floor(rates=seen, highest_fit_per_s=max(fit, default=None), what=WHAT)
 
 
-def measure_rate(
-    host: str, rate: float, seconds: float, folder: Path, tick: Callable[[], object]
-) -> FloorRate:
+def measure_rate(host: str, rate: float, seconds: float, folder: Path) -> FloorRate:
     """Measure one rate. Raises ProcessError if the generator fails."""
     rows_file = folder / "rows.csv"
     rows_file.unlink(missing_ok=True)
     with Process("load generator", _command(host, rate, seconds, rows_file), folder / "locust.log") as locust:
-        status = locust.wait_with(tick, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
+        status = locust.wait_with(lambda: None, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
         if status != 0 or not rows_file.exists():
             said = locust.output()[-1500:]
             raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")

@@ -136,8 +136,7 @@ def judge(recording: Recording) -> Judgement:
 def _judge_stage(recording: Recording, number: int) -> StageVerdict:
     stage = recording.stages[number]
     asked = None if recording.open else round(stage.load)
-    start = stage.start_s + recording.warm_up_s
-    return judge_window(recording, start, stage.end_s, asked, stage, number)
+    return judge_window(recording, stage.start_s + recording.warm_up_s, stage.end_s, asked, number)
 
 
 def judge_window(
@@ -145,14 +144,14 @@ def judge_window(
     start: float,
     end: float,
     users: int | None,
-    stage: Stage | None = None,
-    number: int = 0,
+    stage: int | None = None,
 ) -> StageVerdict:
     """Judge the requests that should have started in [start, end), in seconds.
 
-    `users`: how many there should have been in closed load, if that is known. `number`: of the stage.
+    `users`: how many there should have been in closed load, if that is known. `stage`: its number.
     """
-    confidence = confidence_at(recording.looks[number] if number < len(recording.looks) else 0)
+    looks = recording.looks[stage or 0 :]
+    confidence = confidence_at(looks[0] if looks else 0)
     if recording.decided_s is not None:
         end = min(end, recording.decided_s)
     until = recording.judged_until(start, end)
@@ -164,7 +163,7 @@ def judge_window(
     if slowed and not recording.open:
         late = not_sent(_requests(recording, rows), _lags(recording, start, until), until - start)
     return StageVerdict(
-        stage=stage,
+        stage=None if stage is None else recording.stages[stage],
         start=start,
         end=until,
         rows=rows,

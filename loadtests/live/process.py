@@ -3,11 +3,9 @@
 Imports Locust, which monkey-patches the process.
 """
 
-import logging
-import math
+import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -15,15 +13,9 @@ from typing import Any
 import gevent
 import locust.argument_parser
 import msgspec
-from locust.exception import (
-    InterruptTaskSet,
-    RescheduleTask,
-    RescheduleTaskImmediately,
-    StopTest,
-    StopUser,
-)
+from gevent.event import Event
+from locust.exception import StopTest
 from locust.runners import MasterRunner, WorkerRunner
-from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet
 
 from loadtests.errors import LoadTestError, UsageError, WriteError
 from loadtests.generator.arrivals import Share
@@ -43,8 +35,7 @@ from loadtests.generator.loadoptions import MOST_RUN_SECONDS, Load, load_from
 from loadtests.generator.openload import choices_of
 from loadtests.generator.recordings import merged, with_plan
 from loadtests.generator.steps import Steps
-from loadtests.generator.tasks import perform_once
-from loadtests.generator.telling import Teller, Told, unpacked
+from loadtests.generator.telling import Teller, unpacked
 from loadtests.judging.judge import judge
 from loadtests.judging.terminal import verdict_text
 from loadtests.live.ending import Ending
@@ -52,6 +43,8 @@ from loadtests.live.figures import Live
 from loadtests.live.livetable import live_table
 from loadtests.live.locustpage import extend_page, with_form
 from loadtests.live.metrics import Metrics
+from loadtests.live.visiting import Visiting
+from loadtests.live.watching import Watching
 from loadtests.ports import listen
 from loadtests.records.recording import Recording, write_recording
 from loadtests.status import Status
@@ -59,9 +52,8 @@ from loadtests.status import Status
 Ready = Callable[[Any], None]
 Doubt = Callable[[Recording, Any], Sequence[str]]
 
-TELLING_SECONDS = 0.25  # little at a time, so that telling does not delay requests
-
-log = logging.getLogger(__name__)
+ENDING_SECONDS = 60.0  # beyond --stop-timeout
+INTERRUPTED = "Interrupted: this is what was measured until then."
 
 
 class LocustProcess:
@@ -80,9 +72,10 @@ class LocustProcess:
         self.faults: tuple[str, ...] = ()  # of the whole load, in addition to each process's
         self.tests = 0
         self.text = "No test has ended yet."  # the last verdict, or why there is none
-        self.teller: Teller | None = None  # while a test runs, and this process sends
-        self.live: Live | None = None  # while a test runs, and this process judges
-        self.watching: Any = None  # the greenlet that tells and looks while a test runs
+        self.watching: Watching | None = None  # while a test runs
+        self.interrupted = False  # by Ctrl-C, or TERM
+        self.finished = Event()  # cleared while a test runs, until its recording is sent or judged
+        self.finished.set()
         self.started_at = 0.0  # Unix time
         self.ending = Ending(self.load)
         self.metrics: Metrics | None = None
@@ -101,7 +94,9 @@ class LocustProcess:
             return
         # Locust times --run-time by its loop's clock, which stands still during imports: up to 2 s short.
         gevent.get_hub().loop.update_now()
-        environment.events.quitting.add_listener(self.end_early)
+        environment.events.quitting.add_listener(self.quit_early)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            gevent.signal_handler(signal.SIGINT, self.interrupt)
         if isinstance(self.runner, WorkerRunner):
             self.runner.register_message(SHARE, self.take_share)
             self.runner.register_message(CLOCK, lambda msg, **_: tell_time(self.runner, msg))
@@ -125,6 +120,8 @@ class LocustProcess:
             options.run_time = MOST_RUN_SECONDS
         if self.load.steps:
             self.steps = environment.shape_class = Steps(self.load)
+            if options.headless:  # Locust minds TERM only when the steps are over
+                gevent.signal_handler(signal.SIGTERM, self.interrupt)
         if environment.web_ui:
             extend_page(environment.web_ui, options.web_base_path, self.page, self.refusal)
         environment.events.quit.add_listener(lambda **_: self.say())
@@ -144,48 +141,24 @@ class LocustProcess:
         self.ending = Ending(self.load)
         if self.metrics:
             self.metrics.begin(self.load.rule_ms)
+        self.finished.clear()
         watched = environment.web_ui or self.load.may_end or self.metrics
         if isinstance(self.runner, MasterRunner):
             self.gathering = Gathering(self.runner)
             self.started_at = self.gathering.started_at
-            if watched:
-                self.live = Live(self.load.warm_up, self.gathering.processes())
-                self.watching = gevent.spawn(self.watch)
+            live = Live(self.load.warm_up, self.gathering.processes()) if watched else None
+            self.watching = Watching(self.runner, None, live, self.metrics, self.look)
             return
         generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
         self.generator = generator  # set before its users get ready, which may never end
         share = self.share if isinstance(self.runner, WorkerRunner) else Share()
         if self.load.open and share:  # a worker that joined too late has none
-            generator.send(choices_of(environment.user_classes), share, self.make, self.perform)
+            visiting = Visiting(environment, generator, self.end_early)
+            generator.send(choices_of(environment.user_classes), share, visiting.make, visiting.perform)
         generator.start()
-        self.share, self.teller, self.started_at = None, Teller(generator), generator.recorder.started_at
-        if watched and not isinstance(self.runner, WorkerRunner):
-            self.live = Live(self.load.warm_up)
-        if watched or isinstance(self.runner, WorkerRunner):  # which does not know whether the master watches
-            self.watching = gevent.spawn(self.watch)
-
-    def watch(self) -> None:
-        """While a test runs, report this process's requests, and look at those of all."""
-        while True:
-            gevent.sleep(TELLING_SECONDS)
-            if self.teller:
-                self.tell(self.teller.tell())
-            if self.live:
-                self.look(self.live)
-
-    def tell(self, told: Told) -> None:
-        """Send the news to the master, or take it in if this process judges."""
-        if isinstance(self.runner, WorkerRunner):
-            self.runner.send_message(NEWS, {"told": told})
-        else:
-            self.take(told)
-
-    def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
-        """Take in the news of a process whose clock started `later` seconds after the load's."""
-        if self.metrics:
-            self.metrics.take(told)
-        if self.live and told.until < math.inf:
-            self.live.take(told, process, later)
+        self.share, self.started_at = None, generator.recorder.started_at
+        live = Live(self.load.warm_up) if watched and not isinstance(self.runner, WorkerRunner) else None
+        self.watching = Watching(self.runner, Teller(generator), live, self.metrics, self.look)
 
     def look(self, live: Live) -> None:
         """Look at the figures of all processes; end the load or its step if that is due."""
@@ -214,38 +187,9 @@ class LocustProcess:
 
     def page(self) -> str:
         """What Locust's page shows: live figures while a test runs, otherwise its verdict."""
-        if self.live and not self.stopping:
-            return live_table(self.live.view(), self.load.rule_ms, self.load.most_over)
+        if self.watching and self.watching.live and not self.stopping:
+            return live_table(self.watching.live.view(), self.load.rule_ms, self.load.most_over)
         return f'<pre role="status">{escape(self.text.strip())}</pre>'
-
-    def make(self, user_class: Any) -> Any:
-        """Create a user for visits and run its on_start(). Raises what that raises."""
-        environment = self.environment
-        user_class.host = environment.host or user_class.host  # Locust sets it only after a test has started
-        user = user_class(environment)
-        user._state, user._taskset_instance = LOCUST_STATE_RUNNING, DefaultTaskSet(user)
-        try:
-            user.on_start()
-        except StopTest:
-            gevent.spawn(self.end_early)
-            raise
-        except Exception as error:
-            _failed(user, error)
-            raise
-        return user
-
-    def perform(self, user: Any, task: Any) -> None:
-        """Let `user` perform `task`, as one visit."""
-        try:
-            perform_once(user, task)
-        except (InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser):
-            pass  # the ways to end a task early
-        except StopTest:
-            gevent.spawn(self.end_early)
-        except Exception as error:
-            _failed(user, error)
-            if self.generator:
-                self.generator.failed_to_begin(user, str(error) or type(error).__name__)
 
     def all_there(self, user_count: int, **_: Any) -> None:
         """All users have been spawned; called again if their number is changed in Locust's page."""
@@ -285,10 +229,16 @@ class LocustProcess:
 
     def finish(self, **_: Any) -> None:
         """A test is over. (Locust also ends tests that never began.)"""
+        try:
+            self.report_or_judge()
+        finally:
+            self.finished.set()
+
+    def report_or_judge(self) -> None:
+        """Send this worker's recording, or gather those of all and conclude."""
         generator, self.generator = self.generator, None
-        teller, self.teller = self.teller, None
         if self.watching:
-            self.watching.kill()
+            self.watching.stop()
         if self.gathering:
             parts, lost = self.gathering.wait(self.environment.stop_timeout)
             whole = merged(parts, self.gathering.started_at)
@@ -296,8 +246,8 @@ class LocustProcess:
             self.conclude(whole, lost)
         elif generator:
             recording = generator.close()
-            if teller:
-                self.tell(teller.rest())
+            if self.watching:
+                self.watching.tell_the_rest()
             if isinstance(self.runner, WorkerRunner):
                 report(self.runner, recording)
             else:
@@ -305,7 +255,7 @@ class LocustProcess:
 
     def conclude(self, recording: Recording, lost: int = 0) -> None:
         """Judge the recording, then write its rows: a full disk must not cost the verdict."""
-        load, self.tests, self.live = self.load, self.tests + 1, None
+        load, self.tests, self.watching = self.load, self.tests + 1, None
         if self.metrics:
             self.metrics.end()
         stages = self.steps.stages(recording.started_at, recording.stopped_s) if self.steps else []
@@ -320,6 +270,8 @@ class LocustProcess:
         nothing = not recording.rows or judgement.absent  # nothing tested is never a success
         asked = load.sets_status or nothing
         status = judgement.status if asked else Status.KEPT
+        if self.interrupted:
+            status, self.to_say = Status.INTERRUPTED, f"{self.text}\n{INTERRUPTED}"
         if load.rows:  # a second test in the same process does not overwrite the first
             path = load.rows if self.tests == 1 else load.rows.with_stem(f"{load.rows.stem}-{self.tests}")
             try:
@@ -338,9 +290,33 @@ class LocustProcess:
         if text:
             print(text, flush=True)
 
-    def end_early(self, **_: Any) -> None:
-        """Locust quits during a test (Ctrl-C): end the test first, so its verdict sets the exit status."""
-        if self.generator and not self.stopping:
+    def is_running(self) -> bool:
+        """Whether a test is, in this process or its workers."""
+        return bool(self.generator or self.gathering) and not self.stopping
+
+    def interrupt(self) -> None:
+        """Ctrl-C. Python itself would end whichever greenlet runs, such as the one that takes in messages."""
+        idle = not (self.is_running() or self.tests or isinstance(self.runner, WorkerRunner))
+        waits = idle and self.environment.parsed_options.headless  # for its workers
+        self.interrupted = True
+        hub = gevent.get_hub()
+        hub.loop.run_callback(
+            hub.parent.throw, SystemExit(Status.INTERRUPTED) if waits else KeyboardInterrupt()
+        )
+
+    def quit_early(self, **_: Any) -> None:
+        """Locust quits. If a test is running, that was an interruption.
+
+        Waits for the end of one that another greenlet is ending: its recording would be lost.
+        """
+        if self.is_running():
+            self.interrupted = True
+            self.end_early()
+        self.finished.wait(self.environment.stop_timeout + ENDING_SECONDS)
+
+    def end_early(self) -> None:
+        """End the test before Locust quits, which then takes the exit status from its verdict."""
+        if self.is_running():
             self.runner.stop()
 
     # ---- messages
@@ -356,15 +332,10 @@ class LocustProcess:
             self.gathering.add_clock(msg.node_id, msg.data)
 
     def take_news(self, msg: Any, **_: Any) -> None:
-        if self.gathering:
+        if self.gathering and self.watching:
             told = unpacked(msg.data["told"])
-            self.take(told, msg.node_id, self.gathering.later(msg.node_id, told.started_at))
+            self.watching.take(told, msg.node_id, self.gathering.later(msg.node_id, told.started_at))
 
     def take_recording(self, msg: Any, **_: Any) -> None:
         if self.gathering:
             self.gathering.add(msg.node_id, msg.data)
-
-
-def _failed(user: Any, error: Exception) -> None:
-    log.error("%s\n%s", error, traceback.format_exc())
-    user.environment.events.user_error.fire(user_instance=user, exception=error, tb=error.__traceback__)

@@ -8,6 +8,7 @@ The exit statuses are in loadtests/status.py. What was measured before an interr
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import json
 import signal
 import sqlite3
@@ -18,19 +19,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import psycopg
 
-from loadtests.arguments import count
+from loadtests.arguments import count, minutes
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
-from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WITHOUT_DATABASE, Run, Sizes
+from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WEIGHTS, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
 from loadtests.queuebench.report import DATABASES, chart, finding, number, target_table
-from loadtests.queuebench.stats import Result, answers, status
+from loadtests.queuebench.stats import Result, answers, share, status
 from loadtests.queuebench.workbench import Workbench
 from loadtests.report.charts import save as save_figure
 from loadtests.servers.databases import check_database, database_server
@@ -50,6 +52,16 @@ class QueuePlan:
     sizes: Sizes = field(default_factory=Sizes)
     peers: bool = False
     seed: int = 1
+    minutes: float = 11.0
+
+    def steps(self) -> list[tuple[str, str]]:
+        """Every measure to take, after the database."""
+        return [
+            (database, name)
+            for number, database in enumerate(self.databases)
+            for name in self.measures
+            if name not in WITHOUT_DATABASE or number == 0
+        ]
 
 
 @dataclass
@@ -102,24 +114,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(plan: QueuePlan, folder: Path) -> Findings:
-    """Take all measures. After Ctrl-C, or if it can't continue, returns what was measured until then."""
+    """Take all measures. After Ctrl-C, or if it can't continue, returns what was measured until then.
+
+    Each has its share of the plan's time, and what those before it left; it takes at least one round.
+    """
     findings = Findings()
+    end = time.monotonic() + 60 * plan.minutes
+    weights = [WEIGHTS.get(name, 1.0) for _, name in plan.steps()]
     try:
         with (
             room(folder),
             tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work,
             room(Path(work)),  # while its databases are still there
         ):
-            for number, database in enumerate(plan.databases):
+            for database, steps in itertools.groupby(plan.steps(), key=lambda step: step[0]):
                 kind = database if database == "sqlite" else "postgresql"
                 with database_server(database) as server:
                     findings.versions[kind] = _database_version(server)
                     place = Path(work) / kind
                     place.mkdir()
                     each = Run(kind, Workbench(server, place), plan.sizes, plan.seed, plan.peers)
-                    for name in plan.measures:
-                        if name not in WITHOUT_DATABASE or number == 0:
-                            _measure(name, each, findings)
+                    for _, name in steps:
+                        until = time.monotonic() + share(end - time.monotonic(), weights)
+                        weights = weights[1:]
+                        _measure(name, replace(each, is_late=partial(_has_passed, until)), findings)
     except KeyboardInterrupt:
         findings.interrupted = True
     except (ProcessError, WriteError) as error:
@@ -130,8 +148,10 @@ def run(plan: QueuePlan, folder: Path) -> Findings:
 def _summary(results: Sequence[Result], plan: QueuePlan) -> str:
     """The verdict in a sentence, and what decides where it is in doubt."""
     measures = dict.fromkeys(each.measure for each in results if "undecided" in answers([each]))
-    rounds = 3 * plan.sizes.rounds
-    more = f" More rounds may decide: --rounds {rounds} --only {','.join(measures)}"
+    more = (
+        f" More rounds may decide: --rounds {3 * plan.sizes.rounds} --minutes {3 * plan.minutes:g}"
+        f" --only {','.join(measures)}"
+    )
     return textwrap.fill(f"{finding(results)}.{more if measures else ''}", 80)
 
 
@@ -145,7 +165,12 @@ def results_of(plan: QueuePlan, findings: Findings, started: datetime) -> dict[s
         "machine": describe_machine(),
         "packages": dict(_versions()),
         "databases": findings.versions,
-        "settings": {"measures": list(plan.measures), "peers": plan.peers, **asdict(plan.sizes)},
+        "settings": {
+            "measures": list(plan.measures),
+            "peers": plan.peers,
+            "minutes": plan.minutes,
+            **asdict(plan.sizes),
+        },
         "seed": plan.seed,
         "interrupted": findings.interrupted,
         "error": None if findings.error is None else str(findings.error),
@@ -187,6 +212,10 @@ def _measure(name: str, run: Run, findings: Findings) -> None:
     print(f"{first.title}: {figure} ({time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
 
 
+def _has_passed(moment: float) -> bool:
+    return time.monotonic() >= moment
+
+
 def _versions() -> Iterator[tuple[str, str]]:
     for name in MEASURED_PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -218,7 +247,7 @@ def _plan(options: argparse.Namespace) -> QueuePlan:
     sizes = QUICK_SIZES if options.quick else Sizes()
     if options.rounds is not None:
         sizes = replace(sizes, rounds=options.rounds)
-    return QueuePlan(databases, options.only, sizes, options.peers, options.seed)
+    return QueuePlan(databases, options.only, sizes, options.peers, options.seed, options.minutes)
 
 
 def _measures(text: str) -> tuple[str, ...]:
@@ -239,8 +268,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests queue",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes,\n"
-        "and longer on a busy machine: rounds are added while a target is undecided.",
+        description="Measure jobqueue against the plain drivers in one run. Takes about 10 minutes:\n"
+        "rounds are added while a target is undecided, and left out when time runs short.",
         epilog=f"measures:\n{about}\n\n{EXIT_STATUSES}",
     )
     option = parser.add_argument
@@ -264,6 +293,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"how often each sample is taken (default: {Sizes.rounds}), up to {Sizes.series} times as often"
         " where that leaves a target undecided",
+    )
+    option(
+        "--minutes",
+        type=minutes,
+        default=QueuePlan.minutes,
+        metavar="N",
+        help="begin no round after this time but the first of each measure; what is undecided then stays so"
+        f" (default: {QueuePlan.minutes:g})",
     )
     option("--quick", action="store_true", help="a single small round, which decides nothing")
     option("--seed", type=int, default=1, metavar="N", help="seed of the random waits (default: 1)")

@@ -75,24 +75,23 @@ class Run:
     sizes: Sizes
     seed: int
     peers: bool = False
+    is_late: Callable[[], bool] = lambda: False  # whether the measure has had its share of the run's time
 
     def measure(
         self, samples: Mapping[str, Callable[[], T]], lines: Callable[[Mapping[str, list[T]]], list[Result]]
     ) -> list[Result]:
         """Take a sample of each in turn, every other round in reverse order; returns `lines` of all samples
-        by name. Where these leave a target undecided, takes as many rounds again.
+        by name. Where these leave a target undecided, takes as many rounds again, while there is time.
         """
         taken: dict[str, list[T]] = {name: [] for name in samples}
-        results: list[Result] = []
-        for _ in range(self.sizes.series):
-            for number in range(self.sizes.rounds):
-                names = list(samples)
-                for name in names if number % 2 == 0 else reversed(names):
-                    taken[name].append(samples[name]())
-            results = lines(taken)
-            if "undecided" not in answers(results):
+        for number in range(self.sizes.series * self.sizes.rounds):
+            names = list(samples)
+            for name in names if number % 2 == 0 else reversed(names):
+                taken[name].append(samples[name]())
+            ends_series = (number + 1) % self.sizes.rounds == 0
+            if self.is_late() or (ends_series and "undecided" not in answers(lines(taken))):
                 break
-        return results
+        return lines(taken)
 
     def timed(self, system: str, work: str, count: int) -> Timing:
         return partial(self.workbench.timed, system, work, count)
@@ -254,6 +253,11 @@ MEASURES: dict[str, Callable[[Run], list[Result]]] = {
     "import": imports,
 }
 WITHOUT_DATABASE = ("import",)
+WEIGHTS = {
+    "drain": 4.0,
+    "idle": 1.5,
+    "import": 0.5,
+}  # their shares of a run's time; those of the others are 1
 
 
 def _drained(

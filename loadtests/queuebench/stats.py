@@ -115,6 +115,15 @@ def result(
     return Result(measure, database, title, unit, spread_of(ours), others)
 
 
+def share(seconds: float, weights: Sequence[float]) -> float:
+    """How many of a run's last `seconds` the next measure may take; `weights` are those of all that are left.
+
+    >>> share(600.0, [2.0, 1.0, 1.0])
+    300.0
+    """
+    return max(0.0, seconds) * weights[0] / sum(weights)
+
+
 def answers(results: Sequence[Result]) -> list[Answer]:
     """The answers to all targets of all results."""
     return [other.answer for each in results for other in each.others if other.answer]

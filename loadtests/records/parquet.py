@@ -3,8 +3,9 @@
 Only this file needs arro3-io, a small package that is not installed by default.
 """
 
-import io
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,13 +15,15 @@ from loadtests.errors import LoadTestError
 from loadtests.records.rows import HEADER, Row
 
 ENDING = ".parquet"
-MAGIC = b"PAR1"  # at a file's beginning and end
 ABOUT = "500ms/recording"  # the key of the metadata
 TYPES = {
     **dict.fromkeys(("user", "status"), "int64"),
     **dict.fromkeys(("group", "name", "error"), "utf8"),
     **dict.fromkeys(("intended_s", "sent_s", "done_s"), "float64"),
 }
+PYTHON_TYPES = {"int64": int, "utf8": str, "float64": float}
+MAY_BE_MISSING = ("sent_s", "done_s")
+READ = "import sys, arro3.io; arro3.io.read_parquet(sys.argv[1]).read_all()"
 MISSING = "Parquet files need a package that is not installed: python -m pip install arro3-io. Or use CSV"
 
 
@@ -51,18 +54,24 @@ def read_parquet_file(path: Path) -> tuple[list[Row], bytes]:
     _check()
     from arro3.io import read_parquet
 
-    content = path.read_bytes()
-    try:
-        if not (content.startswith(MAGIC) and content.endswith(MAGIC) and len(content) > 3 * len(MAGIC)):
-            raise ValueError("it is cut short, or of another kind")
-        table = read_parquet(io.BytesIO(content)).read_all()
-        columns = [table.column(name).to_pylist() for name in HEADER]
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # a panic in its Rust code is no Exception
-        raise LoadTestError(f"{path} is not a Parquet file of requests: {error}") from error
+    with path.open("rb"):  # raises OSError, which says why
+        # A damaged file may end the process, and prints a stack of its own: so another process tries first.
+        tried = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, check=False)
+    if tried.returncode:
+        raise LoadTestError(f"{path} is not a Parquet file of requests: it is damaged, or of another kind")
+    table = read_parquet(path).read_all()
+    columns = [table.column(name).to_pylist() for name in HEADER if name in table.column_names]
+    if len(columns) < len(HEADER) or not all(map(_is_sound, HEADER, columns)):
+        raise LoadTestError(
+            f"{path} is not a Parquet file of requests: its columns are not {', '.join(HEADER)}"
+        )
     about = table.schema.metadata.get(ABOUT.encode(), b"")
     return [Row(*cells) for cells in zip(*columns, strict=True)], about
+
+
+def _is_sound(name: str, cells: Iterable[object]) -> bool:
+    kind, missing = PYTHON_TYPES[TYPES[name]], name in MAY_BE_MISSING
+    return all(isinstance(cell, kind) or (missing and cell is None) for cell in cells)
 
 
 def _check() -> None:

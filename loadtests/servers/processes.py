@@ -81,9 +81,9 @@ class Process:
                 raise ProcessError(f"The {self.name} was not ready after {timeout:g} seconds. {self._tail()}")
             time.sleep(0.01)
 
-    def wait_for_address(self, timeout: float = PROCESS_START_SECONDS) -> str:
+    def wait_for_address(self) -> str:
         """Wait until the output names an address, such as "http://127.0.0.1:9000"; returns it."""
-        return self.wait_for(ADDRESS, timeout).group()
+        return self.wait_for(ADDRESS).group()
 
     def wait_with(self, tick: Callable[[], object], timeout: float) -> int:
         """Wait for the command to end, calling `tick` several times a second; returns the exit status.
@@ -133,6 +133,6 @@ class Process:
     ) -> None:
         self.stop()
 
-    def _tail(self, lines: int = 15) -> str:
-        said = self.output().strip().splitlines()[-lines:]
+    def _tail(self) -> str:
+        said = self.output().strip().splitlines()[-15:]
         return "It said:\n  " + "\n  ".join(said) if said else f"It said nothing (log: {self.log})."

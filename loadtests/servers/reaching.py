@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 REACH_SECONDS = 10.0
 
 
-def silence(url: str, patience: float = REACH_SECONDS) -> str | None:
+def silence(url: str) -> str | None:
     """Why nothing answers at `url`, in a few words; None if something does, whatever it says.
 
-    Waits up to `patience` seconds.
+    Waits up to REACH_SECONDS.
     """
     try:
         parts = urlsplit(url)
@@ -18,7 +18,7 @@ def silence(url: str, patience: float = REACH_SECONDS) -> str | None:
         if not parts.hostname or parts.scheme not in ("http", "https"):
             return "it is not an address such as http://127.0.0.1:8000"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=patience)
+        connection = kind(parts.hostname, parts.port, timeout=REACH_SECONDS)
     except ValueError as error:
         return str(error)
     try:

@@ -11,6 +11,8 @@ or when the process that started it dies.
 
 import argparse
 import contextlib
+import os
+import re
 import secrets
 import signal
 import sys
@@ -26,7 +28,7 @@ from types import TracebackType
 from typing import Self
 
 from loadtests.arguments import count, seconds
-from loadtests.errors import ProcessError
+from loadtests.errors import ProcessError, UsageError
 from loadtests.ports import listen
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database, database_server, fresh_database
@@ -36,6 +38,7 @@ from loadtests.servers.slotmeter import FOLDER
 HOST = "127.0.0.1"
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
 FEED_PORTS = (9000, *(feeds for _, feeds in PORTS.values()))  # 9000: `python -m loadtests feedserver` alone
+HOST_AND_PORT = re.compile(r"([^\s:\[\]/*]+|\[[0-9a-fA-F:.]+\]):[1-9]\d{0,4}")
 WORKING = "Starting job worker"  # printed by a worker when it starts
 
 
@@ -126,6 +129,7 @@ class Stack:
         # Asked here, since gunicorn says in eleven lines what fits in one. Both at once: they must differ.
         with listen(HOST, settings.port), listen(HOST, settings.feeds_port, "--feeds-port"):
             pass
+        _allowed()
         self.folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
         self.folder.mkdir(parents=True, exist_ok=True)
         server = enter(database_server(settings.database))
@@ -148,13 +152,15 @@ class Stack:
     def _environment(self) -> dict[str, str]:
         """The settings of the reader and its workers: see feedreader/settings.py.
 
-        Of this machine's ports they fetch from those of this project's feed servers, and from no others.
+        Of this machine's ports they fetch from those of this project's feed servers, and from those that our
+        own FEEDREADER_ALLOW names.
         """
         ports = sorted({*FEED_PORTS, int(self.feeds_url.rpartition(":")[2])})
+        ours = [f"{host}:{port}" for host in (HOST, "localhost") for port in ports]
         return {
             "FEEDREADER_DATABASE": self.database_url,
             "FEEDREADER_DEADLINE": str(self.settings.deadline),
-            "FEEDREADER_ALLOW": ",".join(f"{host}:{port}" for host in (HOST, "localhost") for port in ports),
+            "FEEDREADER_ALLOW": ",".join([*ours, *_allowed()]),
             "FEEDREADER_JOBS_PASSWORD": self.settings.jobs_password,
         }
 
@@ -163,6 +169,15 @@ class Stack:
         process = self._exits.enter_context(Process(name, command, log, environment, self.settings.cpus))
         self.processes[name] = process
         return process
+
+
+def _allowed() -> list[str]:
+    """The addresses in our own FEEDREADER_ALLOW. Raises UsageError, where a server would show a traceback."""
+    addresses = [each.strip() for each in os.environ.get("FEEDREADER_ALLOW", "").split(",") if each.strip()]
+    for address in addresses:
+        if not HOST_AND_PORT.fullmatch(address):
+            raise UsageError(f"FEEDREADER_ALLOW holds {address!r}: write host:port, such as 127.0.0.1:9123")
+    return addresses
 
 
 def _feedserver_command(settings: StackSettings) -> list[str]:

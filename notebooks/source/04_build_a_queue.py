@@ -235,11 +235,10 @@ lab.show_sql(statements["postgresql"])
 # | `ORDER BY priority, run_at, id` | urgent ones first; then those that have been due longest |
 # | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (another statement gives it back, chapter 7) |
 # | `attempts + 1` | an attempt is counted before it begins, so one that kills its worker counts too |
-# | `CASE WHEN true` | this claims one job; in a batch only jobs that failed before are counted when claimed |
+# | `CASE WHEN` | the count stops at the largest number that the column holds, rather than the worker |
 # | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
 # | `LIMIT` as a parameter | a worker may claim several short jobs at once, with one commit |
 # | `ANY (array(...))` | the inner `SELECT` runs once, so that its `LIMIT` holds |
-# | `length(last_error)` | whether the job has failed before, without reading the whole text |
 #
 # An index of the waiting rows in that order serves the claim. The claim does not read the backlog of due jobs, only
 # what it skips: more urgent jobs that are not due yet, rows that others have locked, and on PostgreSQL the dead

@@ -168,9 +168,9 @@ retries_figure(moments)
 # After $n$ failed attempts a job waits $5 + n^4$ seconds (Delayed Job's formula). The first retries come within a
 # minute, for a server that is restarting; the later ones are for an outage over a weekend. A fixed pause can't do both:
 # with a short one the job gives up too early, and a long one makes jobs wait that could have succeeded in a minute.
-# `jobqueue` adds no randomness to it (no *jitter*): a thousand jobs that failed together come back together. After the
-# last attempt the job is not thrown away: it stays, with its traceback, until somebody runs `jobqueue retry`, or
-# `delete`.
+# `jobqueue` adds up to a tenth at random (*jitter*), so that a thousand jobs that failed together don't come back
+# together. After the last attempt the job is not thrown away: it stays, with its traceback, until somebody runs
+# `jobqueue retry`, or `delete`.
 #
 # ## A poison job
 #
@@ -185,8 +185,9 @@ for what, value in after.items():
 
 # %% [markdown]
 # It killed two workers, and then it was over. The attempt is counted when a job is *claimed*, in the same statement,
-# before anything can go wrong; the worker that finds it abandoned for the second time sees that no attempt is left, and
-# keeps it as failed. (In a batch of short jobs it is counted at the end: at most one more attempt.)
+# before anything can go wrong; the worker that claims it for the third time sees that no attempt is left, and keeps it
+# as failed without performing it. (Short jobs are claimed in batches. A crash costs those behind it one attempt, once:
+# only first attempts share a batch.)
 #
 # The mails went out, each of them once. After the first death the job ran again at once; from the second on it waits as
 # after any failure, if there are attempts left, and leaves the workers time for others. If a worker had more threads,

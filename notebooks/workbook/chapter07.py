@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import re
 import signal
 import sys
@@ -53,7 +54,8 @@ class Lab:
         self.close()
         # Failures and dead workers are expected here: keep jobqueue's log of them out of the notebook.
         self._exits.callback(QUEUE_LOG.setLevel, QUEUE_LOG.level)
-        QUEUE_LOG.setLevel(logging.ERROR)
+        QUEUE_LOG.setLevel(logging.CRITICAL)
+        random.seed(7)  # a tenth of each wait is random: here the same in each run
         try:
             self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
             self.url = f"sqlite:///{self.folder}/jobs.db"
