@@ -18,6 +18,7 @@ from jobqueue.errors import (
     RunTimeExceeded,
 )
 from jobqueue.handlers import job
+from jobqueue.observing import Event, around, observe
 from jobqueue.queue import Queue
 from jobqueue.schema import Job
 from jobqueue.worker import Worker
@@ -29,6 +30,7 @@ __all__ = [
     "Claimed",
     "DatabaseError",
     "Discard",
+    "Event",
     "HandlerError",
     "Job",
     "JobQueueError",
@@ -40,5 +42,7 @@ __all__ = [
     "Retry",
     "RunTimeExceeded",
     "Worker",
+    "around",
     "job",
+    "observe",
 ]

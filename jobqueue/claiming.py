@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -112,6 +113,12 @@ def _is_sound(row: Sequence[Any]) -> bool:
     )
 
 
+def described(tables: Tables) -> tuple[Column[Any], ...]:
+    """The columns that a Claimed is made of."""
+    J = tables.jobs.c
+    return J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue
+
+
 @cache
 def _bury_unsound(tables: Tables, postgresql: bool) -> Update:
     J = tables.jobs.c
@@ -139,7 +146,7 @@ def _claim(tables: Tables, postgresql: bool, parts: frozenset[str], dealt: bool)
         update(tables.jobs)
         .where(picked)
         .values(locked_at=NOW, locked_by=WORKER, attempts=attempts, updated_at=NOW)
-        .returning(J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue)
+        .returning(*described(tables))
     )
 
 

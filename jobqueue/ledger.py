@@ -1,80 +1,61 @@
-"""A worker's transactions: settle, claim, send heartbeats, and report what it has done.
+"""A worker's transactions: settle, claim, and send heartbeats.
 
 For the one thread that runs the worker. Methods that use the database raise DBAPIError.
 """
 
-import logging
 import time
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from jobqueue import claiming, presence, settling
+from jobqueue import claiming, settling
 from jobqueue.claiming import Claimed, Served
-from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob
-from jobqueue.meter import Meter
+from jobqueue.observing import News
 from jobqueue.queue import Queue
 from jobqueue.settling import Outcome, settle
 from jobqueue.slots import BatchSize, deal
 
-logger = logging.getLogger("jobqueue")
-
 BEATS = 10  # heartbeats in a lease
 SILENCE = 1 - 1 / BEATS  # of a lease: one beat early, so that a dead worker's jobs are back within the lease
-TELL_SECONDS = 1.0  # how often a busy worker reports what it has done
 
 
 class Ledger:
     """A worker's transactions with the queue. `batch` is how many jobs it claims for a slot; `more` is
-    whether the last claim may have left due jobs behind.
+    whether the last claim may have left due jobs behind; `next_beat` is when beat() is due, on the monotonic
+    clock in seconds.
     """
 
-    def __init__(self, queue: Queue, me: presence.Self, served: Served, batch: BatchSize, meter: Meter):
+    def __init__(self, queue: Queue, name: str, served: Served, batch: BatchSize, news: News):
         self.batch = batch
         self.more = True
+        self.next_beat = 0.0
         self._queue = queue
-        self._me = me
+        self._name = name
         self._served = served
-        self._meter = meter
+        self._news = news
         self._tables = queue.tables
         self._connections: dict[Engine, Connection] = {}
-        self._tally = presence.Tally()
-        self._next_beat = self._next_tell = 0.0  # on the monotonic clock, in seconds
-
-    @property
-    def next_beat(self) -> float:
-        """When beat() is due, on the monotonic clock in seconds: BEATS times per lease, and sooner if there
-        is something to report.
-        """
-        return min(self._next_beat, self._next_tell) if self._tally else self._next_beat
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         limit = slots * self.batch.size
-        tell = bool(self._tally) and time.monotonic() >= self._next_tell
         claimed: list[Claimed] = []
         with self._transaction(self._queue.writer) as transaction:
-            lost = settle(transaction, self._tables, self._me.name, outcomes, now)
+            lost = settle(transaction, self._tables, self._name, outcomes, now)
             if slots:
                 dealt = slots if slots < limit else None
                 claimed = claiming.claim(
-                    transaction, self._tables, self._me.name, limit, now, self._served, slots=dealt
+                    transaction, self._tables, self._name, limit, now, self._served, slots=dealt
                 )
-            if tell:
-                presence.be_seen(transaction, self._tables, self._me, self._tally, now)
-        if tell:
-            self._told()
         hands = deal(claimed, slots)
         if slots:
             self.more = len(hands) == slots
-        for jobs in hands:
-            for job in jobs:
-                self._tally.count_wait((now - job.run_at).total_seconds())
-        self._count(outcomes, lost)
+        self._news.add_ended(outcomes, lost, now)
+        if hands:
+            self._news.add("claimed", now, claimed)
         return hands
 
     def due_in(self, now: datetime) -> float:
@@ -83,37 +64,26 @@ class Ledger:
             due = claiming.next_run_at(transaction, self._tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
-    def release(self, unfinished: Sequence[Claimed], now: datetime) -> None:
+    def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed."""
         with self._transaction(self._queue.writer) as transaction:
-            settling.release(transaction, self._tables, self._me.name, unfinished, now)
+            settling.release(transaction, self._tables, self._name, unfinished, now)
+        self._news.add("given back", now, unfinished, why=why)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
-        """Renew the leases of `held` and report what this worker has done; BEATS times per lease, also free
-        the jobs of dead workers.
-        """
+        """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
         with self._transaction(self._queue.writer) as transaction:
-            settling.renew(transaction, self._tables, self._me.name, held, now)
-            presence.be_seen(transaction, self._tables, self._me, self._tally, now)
-        self._told()
-        if time.monotonic() >= self._next_beat:
-            self.reap(now)
-            self._next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
+            settling.renew(transaction, self._tables, self._name, held, now)
+        self.reap(now)
+        self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
-        """Free the jobs of dead workers, and remove their rows."""
+        """Free the jobs of dead workers."""
         with self._transaction(self._queue.writer) as transaction:
             freed = settling.reap(transaction, self._tables, self._queue.lease * SILENCE, now)
-            presence.forget_the_silent(transaction, self._tables, self._queue.lease, now)
         if freed:
-            logger.warning("freed %d jobs of workers silent for %s", freed, self._queue.lease)
-
-    def leave(self, now: datetime) -> None:
-        """Report for the last time what this worker has done, and remove its row."""
-        with self._transaction(self._queue.writer) as transaction:
-            presence.be_seen(transaction, self._tables, self._me, self._tally, now)
-            presence.leave(transaction, self._tables, self._me.name, now)
-        self._told()
+            why = f"their workers were silent for {self._queue.lease}"
+            self._news.add("freed", now, freed, why=why)
 
     def close(self) -> None:
         """Close the worker's connections."""
@@ -139,40 +109,3 @@ class Ledger:
             with suppress(Exception):  # SQLAlchemy leaves a detached connection open
                 driver.close()
             raise
-
-    def _told(self) -> None:
-        self._tally = presence.Tally()
-        self._next_tell = time.monotonic() + TELL_SECONDS
-
-    def _count(self, outcomes: Sequence[Outcome], lost: Mapping[int, str]) -> None:
-        succeeded = sum(outcome.error is None for outcome in outcomes)
-        failed = sum(outcome.failed for outcome in outcomes)
-        self._meter.count(succeeded + failed, failed)
-        self._tally.succeeded += succeeded
-        self._tally.failed += failed
-        for outcome in outcomes:
-            if outcome.job.id in lost:
-                logger.warning("job %d %s", outcome.job.id, lost[outcome.job.id])
-            if outcome.error is not None and not isinstance(outcome.error, LeaseLost):
-                _log(outcome)
-
-
-def _log(outcome: Outcome) -> None:
-    """Log what an attempt has raised."""
-    job, error = outcome.job, outcome.error
-    assert error is not None
-    lines = traceback.format_exception_only(error)
-    reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
-    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
-    level, what = logging.ERROR, "failed"
-    if isinstance(error, UnknownJob):
-        level, what = logging.WARNING, "was given back"
-    elif outcome.run_at is not None and isinstance(error, Retry):
-        level, what = logging.INFO, "runs again"
-    elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
-        level, what = logging.WARNING, "was discarded"
-    elif job.attempts > job.max_attempts:
-        what, of = "has failed for good", "no attempt left"
-    what += " and was deleted" * outcome.destroy
-    trace = None if isinstance(error, UnknownJob | Retry | Discard) else error
-    logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

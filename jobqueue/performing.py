@@ -5,6 +5,7 @@ A job's hooks are those of HOOKS in handlers.py that its class has.
 
 import logging
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from jobqueue import settling
 from jobqueue.claiming import Claimed
 from jobqueue.errors import Discard, JobQueueError, LeaseLost, Retry, RunTimeExceeded, UnknownJob
 from jobqueue.handlers import JobClass, Performable, hook, parse
+from jobqueue.observing import surroundings
 from jobqueue.options import JobSettings
 from jobqueue.schema import in_utc
 from jobqueue.settling import Outcome, backoff
@@ -37,16 +39,21 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
     `now` replaces the current time. A job without an attempt left is given up instead: the worker that had it
     died, or ended it because of its max_run_time.
     """
-    known = None
+    known = outcome = None
     try:
         known, body = parse(job.handler)
-        if known.mapped or known.takes_session:
-            return _perform_in_session(queue, worker, job, known, body, now)
-        return _attempt(known, known.load(body, None), job, now)
+        with surroundings(job):
+            if known.mapped or known.takes_session:
+                outcome = _perform_in_session(queue, worker, job, known, body, now)
+            else:
+                outcome = _attempt(known, known.load(body, None), job, now)
+            if outcome.error is not None:
+                raise outcome.error  # for the contexts to see
     except BaseException as error:
         if _is_ctrl_c(error):
             raise
-        return _failed(known, None, job, error, now)
+        return outcome or _failed(known, None, job, error, now)
+    return outcome
 
 
 def perform_inline(row: dict[str, Any], engine: Engine, transaction: AnySession | Connection | None) -> int:
@@ -69,9 +76,10 @@ def perform_inline(row: dict[str, Any], engine: Engine, transaction: AnySession 
 def _perform_row(row: dict[str, Any], session: AnySession) -> None:
     known, body = parse(row["handler"])
     job = Claimed(id=0, **{name: row[name] for name in Claimed._fields if name in row} | {"attempts": 1})
-    outcome = _attempt(known, known.load(body, session), job, session=session)
-    if outcome.error is not None:
-        raise outcome.error
+    with surroundings(job):
+        outcome = _attempt(known, known.load(body, session), job, session=session)
+        if outcome.error is not None:
+            raise outcome.error
 
 
 def _perform_in_session(
@@ -110,6 +118,7 @@ def _attempt(
     """Call perform() and the hooks around it, then `settle`, which returns whether it has finished the job;
     returns the outcome. What before() and success() raise fails the attempt.
     """
+    began = time.perf_counter()
     if job.attempts > job.max_attempts:
         spent = JobQueueError("it had no attempt left, after its worker had died, or had ended it")
         return _failed(known, target, job, spent, now)
@@ -119,11 +128,11 @@ def _attempt(
         known.call(target, session)
         if success := hook(target, "success"):
             success(job)
-        return Outcome(job, settled=settle())
+        return Outcome(job, settled=settle(), seconds=time.perf_counter() - began)
     except BaseException as error:
         if _is_ctrl_c(error):
             raise
-        return _failed(known, target, job, error, now)
+        return _failed(known, target, job, error, now)._replace(seconds=time.perf_counter() - began)
     finally:
         _call(target, "after", job)
 
@@ -203,7 +212,7 @@ def ended(job: Claimed, seconds: float) -> Outcome:
     """
     known, _ = parse(job.handler)
     error = RunTimeExceeded(f"{RunTimeExceeded.__doc__} ({seconds:g} seconds)")
-    outcome = _failed(known, None, job, error, None)
+    outcome = _failed(known, None, job, error, None)._replace(seconds=seconds)
     if outcome.run_at is None and job.attempts <= job.max_attempts:
         return outcome._replace(run_at=datetime.now(UTC), attempts=job.max_attempts, destroy=False)
     return outcome

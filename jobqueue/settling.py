@@ -25,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from jobqueue.claiming import NOW, RELEASED, WORKER, Claimed
+from jobqueue.claiming import NOW, RELEASED, WORKER, Claimed, described
 from jobqueue.database import among, as_list, is_postgresql
 from jobqueue.inserting import notify
 from jobqueue.schema import Tables
@@ -49,6 +49,7 @@ class Outcome(NamedTuple):
     attempts: int = 0
     destroy: bool = False
     settled: bool = False
+    seconds: float = 0.0  # that the attempt took
 
     @property
     def failed(self) -> bool:
@@ -128,8 +129,8 @@ def renew(
         connection.execute(statement, {**values, "now": now})
 
 
-def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> int:
-    """Free the jobs of workers that have been silent for `lease`; returns how many.
+def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> list[Claimed]:
+    """Free the jobs of workers that have been silent for `lease`; returns them.
 
     Their attempts stay counted. They run again at once, or after backoff() if two or more attempts were
     counted, so that a job that kills its workers leaves them time for others. One that has no attempt left is
@@ -139,26 +140,30 @@ def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime
     return _free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
 
 
-def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> int:
-    """Free the jobs of a worker known to have died, as reap() does; returns how many."""
+def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> list[Claimed]:
+    """Free the jobs of a worker known to have died, as reap() does; returns them."""
     return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now)
 
 
-def _free(connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime) -> int:
+def _free(
+    connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime
+) -> list[Claimed]:
     J, postgresql = tables.jobs.c, is_postgresql(connection)
     waits = case((and_(J.attempts >= 2, J.attempts < J.max_attempts), J.attempts), else_=0)
-    held = select(J.id, waits).where(tables.running, which).with_for_update(skip_locked=True)
+    held = select(waits, *described(tables)).where(tables.running, which).with_for_update(skip_locked=True)
+    freed: list[Claimed] = []
     ids: defaultdict[int, list[int]] = defaultdict(list)
-    for id, attempts in connection.execute(held):
-        ids[attempts].append(id)
+    for attempts, *job in connection.execute(held):
+        freed.append(Claimed._make(job))
+        ids[attempts].append(freed[-1].id)
     values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
     for attempts, some in ids.items():
         later = {"run_at": now + backoff(attempts)} if attempts else {}
         statement = update(tables.jobs).where(among(J.id, "ids", postgresql)).values({**values, **later})
         connection.execute(statement, {"ids": as_list(some, postgresql), "now": now})
-    if ids:
+    if freed:
         notify(connection, tables)
-    return sum(map(len, ids.values()))
+    return freed
 
 
 def _still_there(connection: Connection, tables: Tables, ids: Sequence[int]) -> set[int]:

@@ -14,15 +14,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue.claiming import Claimed, Served
 from jobqueue.database import complaint
 from jobqueue.ledger import Ledger
-from jobqueue.meter import Meter
+from jobqueue.observing import News, Observer
 from jobqueue.performing import ended, perform
-from jobqueue.presence import Self
 from jobqueue.queue import Queue
 from jobqueue.settling import Outcome
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
@@ -34,6 +34,7 @@ POLL_INTERVAL = 1.0  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
+FOREVER = float("inf")
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
 
 
@@ -50,7 +51,7 @@ class Worker:
     priorities (lower runs first). `poll_interval` is how often an idle worker looks for jobs that it was not
     notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long running jobs may go on
     after stop(): all in seconds. `max_batch` is the most short jobs that it claims at once for a thread.
-    `say` is called with the lines that Delayed Job's worker prints.
+    `observers` are told what it does, as those of observe() are: see Event.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Worker:
         max_run_time: float = MAX_RUN_TIME,
         stop_timeout: float = STOP_TIMEOUT,
         max_batch: int = MOST_AT_ONCE,
-        say: Callable[[str], None] = logger.info,
+        observers: Sequence[Observer] = (),
     ):
         if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
@@ -85,15 +86,6 @@ class Worker:
         self.stop_timeout = stop_timeout
         self.host = f"host:{socket.gethostname()} pid:{os.getpid()}"
         self.name = f"{self.host} {secrets.token_hex(4)}"  # containers share host names and pids
-        me = Self(
-            self.name,
-            threads=self.threads,
-            queues=",".join(self.queues),
-            lease=self.queue.lease.total_seconds(),
-            max_run_time=self.max_run_time,
-            started_at=datetime.now(UTC),
-        )
-        self._say = say
         self._perform = partial(perform, queue, self.name)
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
@@ -102,10 +94,9 @@ class Worker:
         self._batch = BatchSize(max_batch)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
-        self._meter = Meter(say)
-        self._ledger = Ledger(
-            queue, me, Served(self.queues, min_priority, max_priority), self._batch, self._meter
-        )
+        self._news = News(self, observers)
+        served = Served(self.queues, min_priority, max_priority)
+        self._ledger = Ledger(queue, self.name, served, self._batch, self._news)
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
@@ -116,14 +107,16 @@ class Worker:
         self._batch.reset()  # an earlier run() may have changed it
         succeeded = failed = 0
         outcomes: list[Outcome] = []
-        self._ledger.reap(now or datetime.now(UTC))
+        self._news.tell("started", now or datetime.now(UTC))
         try:
+            self._ledger.reap(now or datetime.now(UTC))
             while True:
                 moment = now or datetime.now(UTC)
                 hands = self._ledger.exchange(outcomes, min(1, limit - succeeded - failed), moment)
                 if not hands:
                     return succeeded, failed
                 try:
+                    self._news.tell("busy", moment)
                     outcomes = [self._perform(hands[0][0], moment)]
                 except BaseException:  # Ctrl-C: not the job's fault
                     self._ledger.release(hands[0], moment)
@@ -131,18 +124,21 @@ class Worker:
                 succeeded += outcomes[0].error is None
                 failed += outcomes[0].failed
         finally:
-            with suppress(DBAPIError):
-                self._ledger.leave(now or datetime.now(UTC))
             self._ledger.close()
+            self._news.tell("stopped", now or datetime.now(UTC))
 
-    def run(self) -> None:
-        """Perform jobs until stop() is called, from another thread or a signal handler.
+    def run(self, until: Literal["stopped", "idle", "empty"] = "stopped") -> None:
+        """Perform jobs until stop() is called, from another thread or a signal handler; with "idle", at most
+        until no job is due that it could claim, and with "empty", until none is scheduled for later either.
 
         Then it claims no more, lets running jobs go on for `stop_timeout` seconds, and gives back the rest
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
         run() waits for it.
         """
-        self._say(f"*** Starting job worker {self.host}")
+        if until not in ("stopped", "idle", "empty"):
+            raise ValueError(f'until must be "stopped", "idle" or "empty", not {until!r}')
+        self._until = until
+        self._news.tell("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
         self._watcher = Watcher(self.queue, self._ring)
         wait = 0.0
@@ -154,7 +150,7 @@ class Worker:
             self._watcher.end()
             self._finish_running()
             self._ledger.close()
-            self._say(f"*** Exiting job worker {self.host}")
+            self._news.tell("stopped", datetime.now(UTC))
 
     def stop(self) -> None:
         """Ask run() to return; a second call means at once. May be called from a signal handler."""
@@ -184,7 +180,13 @@ class Worker:
             self._outcomes = []
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
-        self._meter.report(idle=not hands and len(free) == self.threads)
+        nothing = not hands and len(free) == self.threads
+        self._news.tell("idle" if nothing else "busy", now)
+        # A job that is due, but can't be claimed, is being claimed by another worker, or its queue is paused.
+        if nothing and (
+            self._until == "idle" or (self._until == "empty" and look and not 0 < due_in < FOREVER)
+        ):
+            self.stop()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
             return 0.0  # nothing due is left: look when the next job is due
@@ -192,7 +194,6 @@ class Worker:
         until += [slot.deadline(self.max_run_time, PATIENCE) for slot in self._slots]
         wait = min(until) - time.monotonic()
         if idle:
-            # A job that is due but could not be claimed is being claimed by another worker.
             wait = min(wait, due_in if due_in > 0 else self.poll_interval, self.poll_interval)
         return max(0.0, wait)
 
@@ -248,11 +249,8 @@ class Worker:
         try:
             self._ledger.exchange(self._outcomes, 0, now)
             if unfinished:
-                self._ledger.release(unfinished, now)
-                self._say(f"gave back {len(unfinished)} jobs that had not finished")
-            self._ledger.leave(now)
+                self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
         except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
         for slot in self._slots:
             slot.end()
-        self._meter.report(idle=True)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from jobqueue import Queue, claiming, presence
+from jobqueue import Queue, claiming
 from jobqueue.claiming import Claimed, Served
-from jobqueue.presence import Self, Tally
+from jobqueue.tools import presence
+from jobqueue.tools.presence import Self, Tally
 
 NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

@@ -11,9 +11,9 @@ from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from jobqueue import Queue
-from jobqueue.presence import Self
 from jobqueue.schema import tables
 from jobqueue.tools.dashboard import dashboard
+from jobqueue.tools.presence import Self
 
 jobs = tables().jobs
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from jobs_for_tests import Base, gates, said, scripts
 from sqlalchemy import event
 
 from jobqueue import Queue, Worker
+from jobqueue.observing import Observer
+from jobqueue.tools.meter import Meter
+from jobqueue.tools.presence import Presence
 from loadtests.servers.processes import Process
 
 # Worker processes find the sample jobs here.
@@ -70,9 +73,10 @@ def queue_threads() -> list[threading.Thread]:
 class RunningWorker:
     """A worker that runs in a thread of this process; `lines` is its output."""
 
-    def __init__(self, queue: Queue, **options: Any):
+    def __init__(self, queue: Queue, observers: Sequence[Observer] = (), **options: Any):
         self.lines: list[str] = []
-        self.worker = Worker(queue, say=self.lines.append, **options)
+        usual = (Presence(queue), Meter(self.lines.append))  # those of `jobqueue work`
+        self.worker = Worker(queue, observers=[*usual, *observers], **options)
         self._thread = threading.Thread(target=self.worker.run)
         self._thread.start()
 

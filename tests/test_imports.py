@@ -41,6 +41,7 @@ WRITTEN_TWICE = {  # public names that several files define, and why that mislea
     "BUSY_TIMEOUT_MS": "the same: feedreader and jobqueue may not import each other",
     "UTCDateTime": "the same: feedreader and jobqueue may not import each other",
     "Base": "SQLAlchemy's declarative base, one for each set of tables",
+    "Event": "the queue's, which observers get, and the simulation's, which never meet",
     "HERE": "the folder of that very file",
     "ONCE": "the same: the colour of what ran once",
     "Settings": "the reader's and the bench's, which never meet: neither imports the other",

@@ -9,8 +9,8 @@ from dashboard_visitor import NOW, TRACEBACK, Visitor, change, enqueue, rows, wo
 from sqlalchemy import text
 
 from jobqueue import Queue
-from jobqueue.presence import Tally, be_seen, leave
 from jobqueue.tools import spans
+from jobqueue.tools.presence import Tally, be_seen, leave
 
 pytest_plugins = ["queue_fixtures"]
 

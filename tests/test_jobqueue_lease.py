@@ -31,7 +31,7 @@ def claim(queue: Queue, worker: str, now: datetime = NOON) -> Claimed:
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return settling.reap(connection, queue.tables, LEASE, now)
+        return len(settling.reap(connection, queue.tables, LEASE, now))
 
 
 def test_a_job_comes_back_when_its_lease_has_expired(queue: Queue) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from jobqueue import NoSuchJob, Queue, Worker
-from jobqueue.presence import Tally
 from jobqueue.schema import tables
 from jobqueue.tools import inspecting, looking
 from jobqueue.tools.inspecting import overdue
+from jobqueue.tools.presence import Presence, Tally
 
 jobs = tables().jobs
 
@@ -29,7 +29,8 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 def failed(queue: Queue, message: str, name: str = "default", now: datetime = NOON) -> int:
     """Add a job and let it fail for good; returns its id."""
     id = queue.enqueue(Fail(message), queue=name, max_attempts=1, priority=-100, now=now)
-    assert Worker(queue, queues=[name]).work_off(1, now=now) == (0, 1)
+    worker = Worker(queue, queues=[name], observers=[Presence(queue)])
+    assert worker.work_off(1, now=now) == (0, 1)
     return id
 
 

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobqueue import Queue
-from jobqueue.presence import WAIT_BOUNDS, Tally, be_seen, leave
 from jobqueue.tools.metrics import CONTENT_TYPE, QueueCollector, metrics
+from jobqueue.tools.presence import WAIT_BOUNDS, Tally, be_seen, leave
 
 pytest_plugins = ["queue_fixtures"]
 

@@ -1,24 +1,23 @@
 """The workers' rows and tallies: one row for each worker, and sums that never shrink."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from conftest import wait_until
-from jobs_for_tests import Fail, Say, WaitAtGate, gates, said
+from jobs_for_tests import Fail, Say, WaitAtGate, gates, only_job, said
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, Worker, presence, worker
+from jobqueue import Queue, Worker, worker
 from jobqueue.claiming import Served
 from jobqueue.ledger import Ledger
-from jobqueue.meter import Meter
-from jobqueue.presence import WAIT_BOUNDS, Self, Tally
+from jobqueue.observing import News
 from jobqueue.schema import GONE, WorkerRow
-from jobqueue.settling import Outcome
 from jobqueue.slots import BatchSize
+from jobqueue.tools import presence
+from jobqueue.tools.presence import WAIT_BOUNDS, Presence, Self, Tally
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -80,6 +79,13 @@ def test_an_empty_tally_is_nothing_to_tell() -> None:
     assert all([tally(1, 0), tally(0, 1), tally(0, 0, 1.0)])
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a job may be given back before it begins; claimed again, it would wait twice."""
+    monkeypatch.setattr(worker, "PATIENCE", 3600.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_worker_that_runs_has_a_row(queue: Queue, run_worker: RunWorker) -> None:
     """The row holds the worker's settings and is removed when it ends; its tally is kept."""
     queue.enqueue(WaitAtGate("seen"))
@@ -96,11 +102,9 @@ def test_a_worker_that_runs_has_a_row(queue: Queue, run_worker: RunWorker) -> No
     assert (total(queue).succeeded, total(queue).failed, sum(total(queue).waits)) == (1, 0, 1)
 
 
-def test_after_some_jobs_the_counts_are_right(
-    queue: Queue, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("patient")
+def test_after_some_jobs_the_counts_are_right(queue: Queue, run_worker: RunWorker) -> None:
     """Successes, failures and one pick-up latency for each job: in run() with batches, and in work_off()."""
-    monkeypatch.setattr(worker, "PATIENCE", 3600.0)  # a job given back and claimed again would wait twice
     now = datetime.now(UTC)
     for n in range(30):
         queue.enqueue(Say("hello"), run_at=now - timedelta(seconds=n))
@@ -116,30 +120,25 @@ def test_after_some_jobs_the_counts_are_right(
     assert sum(done.waits[: WAIT_BOUNDS.index(10.0)]) < 60  # waits over ten seconds are in other buckets
     queue.enqueue(Say("hello"), now=NOON, run_at=NOON - timedelta(seconds=4))
     queue.enqueue(Fail("no"), now=NOON, run_at=NOON - timedelta(seconds=4))
-    assert Worker(queue).work_off(now=NOON) == (1, 1)
+    assert Worker(queue, observers=[Presence(queue)]).work_off(now=NOON) == (1, 1)
     more = tallies(queue)[GONE]
     assert (more.succeeded, more.failed, sum(more.waits)) == (31, 31, 62)
     assert more.waits[WAIT_BOUNDS.index(5.0)] == done.waits[WAIT_BOUNDS.index(5.0)] + 2
     assert more.waited == pytest.approx(done.waited + 8)
 
 
-@pytest.fixture
-def ledger(queue: Queue) -> Iterator[Ledger]:
-    """The ledger of a worker named teller."""
-    ledger = Ledger(queue, me("teller"), Served(), BatchSize(), Meter(print))
-    yield ledger
-    ledger.close()
-
-
-def test_a_job_that_is_given_back_unbegun_has_not_been_picked_up(queue: Queue, ledger: Ledger) -> None:
+def test_a_job_that_is_given_back_unbegun_has_not_been_picked_up(queue: Queue) -> None:
     """A job that must run alone was claimed with another: its latency is counted only when it begins."""
     queue.enqueue(Say("one"), now=NOON)
     queue.enqueue(Fail("two"), now=NOON, max_attempts=1)  # such a job is claimed alone
-    ledger.batch.size = 5
+    batch, news = BatchSize(), News(Worker(queue), [Presence(queue)])
+    batch.size = 5
+    ledger = Ledger(queue, "teller", Served(), batch, news)
     hands = ledger.exchange([], 1, NOON)
     assert [[job.id for job in jobs] for jobs in hands] == [[1]]
-    ledger.beat([], NOON)
-    assert tallies(queue) == {"teller": tally(0, 0, 0.0)}
+    news.tell("stopped", NOON)
+    ledger.close()
+    assert tallies(queue) == {GONE: tally(0, 0, 0.0)}
 
 
 def test_a_busy_worker_tells_how_far_it_is(
@@ -196,18 +195,23 @@ def test_a_running_worker_comes_back_at_its_next_heartbeat(
     wait_until(lambda: running.worker.name in workers(queue), "the worker's row, once more")
 
 
-def test_what_could_not_be_told_is_told_later(queue: Queue, ledger: Ledger) -> None:
-    """A failed transaction, here for lack of the workers' table, loses nothing from the tally."""
-    queue.enqueue(Say("hello"), now=NOON, run_at=NOON - timedelta(seconds=0.5))
-    [[claimed]] = ledger.exchange([], 1, NOON)
+@pytest.mark.usefixtures("patient")
+def test_what_could_not_be_told_is_told_later(
+    queue: Queue, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failed transaction, here for lack of the workers' table, ends no worker, is tried again, and loses
+    nothing from the tally.
+    """
     WorkerRow.__table__.drop(queue.engine)
-    with pytest.raises(DBAPIError):
-        ledger.beat([claimed], NOON)
-    with pytest.raises(DBAPIError):
-        ledger.exchange([Outcome(claimed)], 0, NOON)
+    running = run_worker(queue)
+    queue.enqueue(Say("hello"))
+    wait_until(lambda: "the worker's row was not written, trying again" in caplog.text, "the complaint")
+    wait_until(lambda: not queue.jobs(), "the job's end")
     WorkerRow.__table__.create(queue.engine)
-    ledger.exchange([Outcome(claimed)], 0, NOON)
-    assert tallies(queue) == {"teller": tally(0, 0, 0.5)}
-    for _ in range(2):  # nothing is counted twice
-        ledger.beat([], NOON)
-        assert tallies(queue) == {"teller": tally(1, 0, 0.5)}
+    wait_until(lambda: total(queue).succeeded == 1, "the count")
+    queue.enqueue(Fail("no"), max_attempts=1)
+    wait_until(lambda: only_job(queue).failed_at, "the failure")
+    running.stop()
+    running.wait()
+    done = tallies(queue)[GONE]
+    assert (done.succeeded, done.failed, sum(done.waits)) == (1, 1, 2)

@@ -209,7 +209,7 @@ class TwoWorkers(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         silent = [row for row in self.table.values() if row.locked_at and row.locked_at < self.now - LEASE]
-        assert self.do(settling.reap, LEASE, self.now) == len(silent)
+        assert len(self.do(settling.reap, LEASE, self.now)) == len(silent)
         self.free(silent)
 
     @precondition(busy)
@@ -217,7 +217,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def take_for_dead(self, worker: str) -> None:
         """Free a live worker's jobs by mistake: it goes on with what it has in its hands."""
         held = [row for row in self.table.values() if row.holder == worker]
-        assert self.do(settling.free, worker, "was taken for dead.", self.now) == len(held)
+        assert len(self.do(settling.free, worker, "was taken for dead.", self.now)) == len(held)
         self.free(held)
 
     @precondition(lambda self: self.table)

@@ -38,12 +38,15 @@ def test_a_worker_that_is_stopped_finishes_what_runs(queue: Queue, run_worker: R
     assert running.lines[-1].startswith("*** Exiting job worker")
 
 
-def test_what_does_not_end_in_time_is_given_back(queue: Queue, run_worker: RunWorker) -> None:
+def test_what_does_not_end_in_time_is_given_back(
+    queue: Queue, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
+) -> None:
     """The attempt is not counted, since the job is not to blame. Another worker may claim it at once."""
+    caplog.set_level("INFO", "jobqueue")
     running = start_job(queue, run_worker, stop_timeout=0.1)
     running.stop()
     running.wait()
-    assert "gave back 1 jobs that had not finished" in running.lines
+    assert "gave back 1 jobs: they had not finished when the worker was stopped" in caplog.messages
     assert [(job.attempts, job.locked_by, job.last_error) for job in queue.jobs()] == [(0, None, None)] * 2
     gates["stop"].set()
     assert Worker(queue).work_off() == (2, 0)
@@ -105,5 +108,5 @@ def test_a_worker_process_gives_back_its_job_and_exits(
     process.signal(signal.SIGTERM)
     process.signal(signal.SIGINT)
     assert process.exit_status() == 0
-    assert "gave back 1 jobs that had not finished" in process.output()
+    assert "gave back 1 jobs: they had not finished when the worker was stopped" in process.output()
     assert (only_job(queue).attempts, only_job(queue).locked_by) == (0, None)

@@ -13,8 +13,9 @@ from jobs_for_tests import Line, Say, said
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, claiming, ledger, settling, wakeup, worker
+from jobqueue import Queue, claiming, settling, wakeup, worker
 from jobqueue.claiming import Claimed
+from jobqueue.tools import presence
 from jobqueue.wakeup import Watcher
 
 pytest_plugins = ["queue_fixtures"]
@@ -40,7 +41,7 @@ def instead_of_listening(queue: Queue, act: Callable[[], object]) -> None:
 def sleepy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers sleep for an hour unless they are notified: they do not write their tallies, either."""
     monkeypatch.setattr(worker, "LONGEST_WAIT", AN_HOUR)
-    monkeypatch.setattr(ledger, "TELL_SECONDS", AN_HOUR)
+    monkeypatch.setattr(presence, "TELL_SECONDS", AN_HOUR)
 
 
 @pytest.fixture
@@ -128,12 +129,12 @@ def release(queue: Queue, job: Claimed) -> None:
 
 def free(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC)) == 1
+        assert settling.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC))
 
 
 def reap(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.reap(connection, queue.tables, timedelta(), datetime.now(UTC)) == 1
+        assert settling.reap(connection, queue.tables, timedelta(), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("give_back", [release, free, reap])

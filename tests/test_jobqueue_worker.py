@@ -4,7 +4,8 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from jobs_for_tests import Fail, Line, Say, WaitAtGate, call, call_with_session,
 from sqlalchemy import make_url, select
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, Worker, database, meter, worker
+from jobqueue import Queue, Worker, database, worker
+from jobqueue.observing import Event
+from jobqueue.tools import meter
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -110,17 +113,18 @@ def test_a_worker_says_what_delayed_jobs_worker_says(queue: Queue, run_worker: R
     assert [sum(int(match[n]) for match in figures if match) for n in (1, 2)] == [2, 1]
 
 
-def test_a_busy_worker_reports_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_worker_reports_every_few_seconds(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not report at every poll, and each report counts only the jobs since the last."""
     lines: list[str] = []
     counter = meter.Meter(lines.append)
-    counter.count(1, 0)
-    counter.report(idle=False)
+    told = partial(Event, worker=Worker(queue), at=datetime.now(UTC))
+    counter(told("performed"))
+    counter(told("busy"))
     assert lines == []
-    counter.count(1, 1)
+    counter(told("failed"))
     monkeypatch.setattr(meter, "REPORT_SECONDS", 0.0)
-    counter.report(idle=False)
-    counter.report(idle=False)
+    counter(told("busy"))
+    counter(told("busy"))
     assert [re.sub(r"at \S+", "at R", line) for line in lines] == ["2 jobs processed at R j/s, 1 failed ..."]
 
 

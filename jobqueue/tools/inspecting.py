@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from jobqueue import Job, NoSuchJob, Queue, claiming
 from jobqueue.claiming import Served
 from jobqueue.errors import JobQueueError
-from jobqueue.presence import WAIT_BOUNDS
 from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
 from jobqueue.tools.asking import add_json, add_name, job_id, opened
 from jobqueue.tools.options import Commands, add_database, add_number
+from jobqueue.tools.presence import WAIT_BOUNDS
 from jobqueue.tools.printing import (
     as_dict,
     call,

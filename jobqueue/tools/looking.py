@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue
 from jobqueue.handlers import NOBODY_KNOWS
-from jobqueue.presence import WAIT_BOUNDS, Tally, tallies
 from jobqueue.schema import GONE, Tables, WorkerRow
+from jobqueue.tools.presence import WAIT_BOUNDS, Tally, tallies
 
 State = Literal["waiting", "due", "running", "failed"]
 

@@ -24,8 +24,8 @@ except ImportError as error:
     ) from error
 
 from jobqueue import Queue
-from jobqueue.presence import WAIT_BOUNDS, Tally
 from jobqueue.tools import looking
+from jobqueue.tools.presence import WAIT_BOUNDS, Tally
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST  # of the response to Prometheus
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue import Queue, presence
+from jobqueue import Queue
 from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
+from jobqueue.tools import presence
 from jobqueue.tools.options import DATABASE_VARIABLE, Commands, add_database
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, SupervisorState

@@ -8,14 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from jobqueue import presence, settling
+from jobqueue import settling
+from jobqueue.claiming import Claimed
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
+from jobqueue.observing import News
 from jobqueue.queue import LEASE
+from jobqueue.tools import presence
+from jobqueue.tools.meter import Meter
 from jobqueue.tools.options import Commands, add_database, add_imports, add_number, import_jobs, open_queue
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, without_password
@@ -48,6 +53,18 @@ def add_commands(commands: Commands) -> None:
         type=Path,
         help="supervise even one worker; jobqueue status, scale and stop use this file",
     )
+    ending = command.add_mutually_exclusive_group()
+    for flag, until, text in (
+        ("--once", "idle", "perform what is due, and exit"),
+        (
+            "--exit-when-empty",
+            "empty",
+            "exit when no job waits any more, neither due nor scheduled for later",
+        ),
+    ):
+        ending.add_argument(
+            flag, dest="until", action="store_const", const=until, default="stopped", help=text
+        )
     add_options(command)
     command.set_defaults(run=work)
 
@@ -63,6 +80,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         default=[],
         help="only jobs of this queue; repeat for more (all)",
     )
+    for flag, which in (("--min-priority", "at least"), ("--max-priority", "at most")):
+        command.add_argument(flag, metavar="N", type=int, help=f"only jobs of {which} this priority (all)")
     add_number(command, "--threads", "N", "jobs performed at a time", 1, int)
     add_number(command, "--poll-interval", "S", "seconds between an idle worker's polls", POLL_INTERVAL)
     add_number(command, "--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
@@ -72,15 +91,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def arguments_for(options: argparse.Namespace) -> list[str]:
-    """The options of add_options(), as command-line arguments."""
+    """The options of add_options(), and which tables, as command-line arguments."""
     parser = argparse.ArgumentParser()
     add_options(parser)
     flags = {"imports": "--import", "queues": "--queue"}
     arguments = []
-    for name in vars(parser.parse_args([])):
+    for name in ("table", "schema", *vars(parser.parse_args([]))):
         flag = flags.get(name, "--" + name.replace("_", "-"))
         value = getattr(options, name)
-        arguments += [f"{flag}={each}" for each in (value if isinstance(value, list) else [value])]
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        arguments += [f"{flag}={each}" for each in values]
     return arguments
 
 
@@ -92,13 +112,20 @@ def processes(text: str) -> int:
 
 
 def work(options: argparse.Namespace) -> int:
-    """Work until a signal; returns 0."""
+    """Work until a signal, or as long as there is work; returns 0. Raises JobQueueError."""
     if options.processes > 1 or options.state:
+        if options.until != "stopped":
+            raise JobQueueError(
+                "--once and --exit-when-empty are for one worker, not for --processes or --state"
+            )
         return _supervise(options)
     worker = prepare(options, partial(print, flush=True))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
-    worker.run()
+    try:
+        worker.run(options.until)
+    finally:
+        worker.queue.close()
     return 0
 
 
@@ -122,10 +149,12 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         queue,
         threads=options.threads,
         queues=options.queues,
+        min_priority=options.min_priority,
+        max_priority=options.max_priority,
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,
-        say=say,
+        observers=[presence.Presence(queue), Meter(say)],
     )
 
 
@@ -179,9 +208,15 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     """Free the jobs of these workers, in a separate process; `dead` maps their names to how they ended."""
     queue = open_queue(options)
     now = datetime.now(UTC)
+    freed: dict[str, list[Claimed]] = {}
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            if freed := settling.free(connection, queue.tables, name, f"{how}.", now):
-                logger.info("freed %d jobs of %s", freed, name)
+            freed[name] = settling.free(connection, queue.tables, name, f"{how}.", now)
             presence.leave(connection, queue.tables, name, now)
+    if any(freed.values()):
+        with suppress(Exception, SystemExit):  # the workers, which do the same, say what is wrong
+            import_jobs(options)  # and with them the observers
+    for name, jobs in freed.items():
+        if jobs:
+            News(Worker(queue), ()).tell("freed", now, jobs, f"{name} {dead[name]}")
     return 0

@@ -18,6 +18,8 @@ from dataclasses import asdict
 from functools import partial
 
 from jobqueue import Queue, Worker
+from jobqueue.tools.meter import Meter
+from jobqueue.tools.presence import Presence
 from loadtests.queuebench import peers, plain
 from loadtests.queuebench.jobs import THREADS, NoOp, Pause, Stamp
 
@@ -90,7 +92,9 @@ def work_off(url: str, count: int) -> float:
 
 def work_singly(url: str) -> None:
     """A worker that takes one job at a time, until TERM. Otherwise as `python -m jobqueue work`."""
-    worker = Worker(Queue(url), max_batch=1, say=partial(print, flush=True))
+    queue = Queue(url)
+    say = partial(print, flush=True)
+    worker = Worker(queue, max_batch=1, observers=[Presence(queue), Meter(say)])
     signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stop())
     sys.setswitchinterval(0.0005)
     worker.run()

@@ -1,19 +1,28 @@
-"""The queue's workers: each keeps one row up to date, with what it has done so far.
+"""The queue's workers: an observer keeps a row for each of them, with what it has done so far.
 
 The queue itself does not need these rows; `jobqueue status`, the dashboard and the metrics do.
 """
 
 import json
+import logging
+import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, Connection, delete, select, update
+from sqlalchemy.exc import DBAPIError
 
-from jobqueue.database import insert_unless_there, is_postgresql
+from jobqueue.database import complaint, insert_unless_there, is_postgresql
+from jobqueue.ledger import BEATS
+from jobqueue.observing import Event
+from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
 
+logger = logging.getLogger("jobqueue")
+
+TELL_SECONDS = 1.0  # how often the row of a busy worker is written
 # Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
 WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -57,6 +66,64 @@ class Self:
     lease: float
     max_run_time: float
     started_at: datetime
+
+
+class Presence:
+    """An observer that keeps a worker's row: Worker(queue, observers=[Presence(queue)]). For one worker.
+
+    It writes the row BEATS times per lease, and every TELL_SECONDS while there is something to report, in
+    transactions of its own. When one fails, it logs that and tries again.
+    """
+
+    def __init__(self, queue: Queue):
+        self._queue = queue
+        self._beat = queue.lease.total_seconds() / BEATS
+        self._more = Tally()  # since the row was written
+        self._started_at: datetime | None = None
+        self._beat_at = self._write_at = 0.0  # on the monotonic clock, in seconds
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "performed":
+            self._more.succeeded += 1
+        elif event.kind == "failed":
+            self._more.failed += 1
+        elif event.kind == "claimed":
+            for job in event.jobs:
+                self._more.count_wait((event.at - job.run_at).total_seconds())
+        elif event.kind == "started":
+            self._started_at = event.at
+        elif event.kind == "stopped":
+            self._write(event)
+        elif event.kind in ("busy", "idle"):
+            now = time.monotonic()
+            if now >= self._write_at and (self._more or now >= self._beat_at):
+                self._write(event)
+
+    def _write(self, event: Event) -> None:
+        now = time.monotonic()
+        self._write_at = now + min(TELL_SECONDS, self._beat)
+        worker, tables = event.worker, self._queue.tables
+        me = Self(
+            worker.name,
+            threads=worker.threads,
+            queues=",".join(worker.queues),
+            lease=self._queue.lease.total_seconds(),
+            max_run_time=worker.max_run_time,
+            started_at=self._started_at or event.at,
+        )
+        try:
+            with self._queue.writer.begin() as connection:
+                be_seen(connection, tables, me, self._more, event.at)
+                if event.kind == "stopped":
+                    leave(connection, tables, me.name, event.at)
+                if now >= self._beat_at:
+                    forget_the_silent(connection, tables, self._queue.lease, event.at)
+        except DBAPIError as error:
+            logger.warning("the worker's row was not written, trying again: %s", complaint(error))
+            return
+        self._more = Tally()
+        if now >= self._beat_at:
+            self._beat_at = now + self._beat
 
 
 def be_seen(connection: Connection, tables: Tables, me: Self, more: Tally, now: datetime) -> None:

@@ -1,0 +1,183 @@
+"""One seam for all who watch: what workers tell their observers, and the contexts around their jobs."""
+
+import inspect
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from jobqueue.claiming import Claimed
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob
+from jobqueue.settling import Outcome
+
+if TYPE_CHECKING:
+    from jobqueue.worker import Worker
+
+logger = logging.getLogger("jobqueue")
+
+
+class Event(NamedTuple):
+    """Something that has happened, and is committed. Its `kind` is one of these:
+
+    claimed             `jobs` are this worker's now
+    performed           a job has succeeded; it took `seconds`
+    failed              an attempt has raised `error`, after `seconds`
+    given up            a job has failed for good: told after its last `failed`, if it could be told that
+    lost                a job has ended, but was no longer this worker's: nothing was written; `why`
+    given back          `jobs` wait as if they had not been claimed; `why`, or `error`
+    freed               `jobs` wait again, for their worker is dead; `why`
+    started, stopped    the worker
+    busy, idle          the worker, in each turn of its loop: at least twice a second
+    """
+
+    kind: str
+    worker: "Worker"
+    at: datetime
+    jobs: Sequence[Claimed] = ()
+    outcome: Outcome | None = None
+    why: str = ""
+
+    @property
+    def job(self) -> Claimed:
+        """The only job, or the first."""
+        return self.jobs[0]
+
+    @property
+    def seconds(self) -> float:
+        return self.outcome.seconds if self.outcome else 0.0
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.outcome.error if self.outcome else None
+
+
+Context = AbstractContextManager[Any]
+Observer = Callable[[Event], object]
+AnyObserver = TypeVar("AnyObserver", bound=Observer)
+Factory = TypeVar("Factory", bound=Callable[..., Context])
+
+observers: list[Observer] = []  # of all workers of this program
+contexts: list[Callable[[Claimed], Context]] = []
+
+
+def observe(observer: AnyObserver) -> AnyObserver:
+    """Have all workers of this program call observer(event), each in the thread that called its run(): so it
+    must not take long. What it raises is logged. Returns it, to be a decorator.
+    """
+    observers.append(observer)
+    return observer
+
+
+def around(factory: Factory) -> Factory:
+    """Perform all jobs of this program within a context manager: factory(), or factory(job) if it needs that.
+    Returns the factory, to be a decorator. Raises TypeError if it needs more.
+
+    What the context raises on entering fails the attempt. On leaving, it is logged, and changes nothing.
+    """
+    signature = inspect.signature(factory)
+    try:
+        signature.bind()
+        contexts.append(lambda _job: factory())
+    except TypeError:
+        signature.bind("job")
+        contexts.append(factory)
+    return factory
+
+
+NO_CONTEXT = nullcontext()
+
+
+def surroundings(job: Claimed) -> Context:
+    """The contexts of around(), entered, to be left at the end of a `with`."""
+    if not contexts:
+        return NO_CONTEXT
+    with ExitStack() as stack:
+        for factory in contexts:
+            context = factory(job)
+            context.__enter__()
+            stack.push(partial(_leave, context))
+        return stack.pop_all()
+
+
+def _leave(context: Context, *raised: Any) -> None:
+    try:
+        context.__exit__(*raised)
+    except (Exception, SystemExit):
+        logger.exception("a context around a job could not be left: %r", context)
+
+
+class News:
+    """What a worker has yet to tell its observers, and those of all workers."""
+
+    def __init__(self, worker: "Worker", own: Sequence[Observer]):
+        self._worker = worker
+        self._own = tuple(own)
+        self._events: list[Event] = []
+
+    def add(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), **more: Any) -> None:
+        self._events.append(Event(kind, self._worker, at, jobs, **more))
+
+    def add_ended(self, outcomes: Sequence[Outcome], lost: Mapping[int, str], at: datetime) -> None:
+        """Add how these jobs went; `lost` says by their ids why some were not settled."""
+        watched = observers or self._own  # the log is not interested in success
+        for outcome in outcomes:
+            jobs = (outcome.job,)
+            if lost and outcome.job.id in lost:
+                self.add("lost", at, jobs, outcome=outcome, why=lost[outcome.job.id])
+            elif outcome.error is None:
+                if watched:
+                    self._events.append(Event("performed", self._worker, at, jobs, outcome))
+            else:
+                if outcome.failed:
+                    self.add("failed", at, jobs, outcome=outcome)
+                if outcome.run_at is None:
+                    self.add("given up", at, jobs, outcome=outcome)
+                elif not outcome.failed:
+                    self.add("given back", at, jobs, outcome=outcome)
+
+    def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
+        """Tell the log and the observers what has been added, and this."""
+        self.add(kind, at, jobs, why=why)
+        events, self._events = self._events, []
+        for observer in (log, *observers, *self._own):
+            for event in events:
+                try:
+                    observer(event)
+                except (Exception, SystemExit):
+                    logger.exception("the observer %r failed", observer)
+
+
+def log(event: Event) -> None:
+    """The first observer: writes what others should know to the logger `jobqueue`."""
+    kind, outcome, error = event.kind, event.outcome, event.error
+    if kind == "lost":
+        trace = None if isinstance(error, LeaseLost) else error
+        logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)
+    elif kind == "freed":
+        logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
+    elif kind == "given back" and event.why:
+        logger.info("gave back %d jobs: %s", len(event.jobs), event.why)
+    elif outcome and error and not (kind == "failed" and outcome.run_at is None):
+        _log_failure(outcome, error)
+
+
+def _log_failure(outcome: Outcome, error: BaseException) -> None:
+    job = outcome.job
+    lines = traceback.format_exception_only(error)
+    reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
+    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
+    level, what = logging.ERROR, "failed"
+    if isinstance(error, UnknownJob):
+        level, what = logging.WARNING, "was given back"
+    elif outcome.run_at is not None and isinstance(error, Retry):
+        level, what = logging.INFO, "runs again"
+    elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
+        level, what = logging.WARNING, "was discarded"
+    elif job.attempts > job.max_attempts:
+        what, of = "has failed for good", "no attempt left"
+    what += " and was deleted" * outcome.destroy
+    trace = None if isinstance(error, UnknownJob | Retry | Discard) else error
+    logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)
