@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Column,
     ColumnElement,
@@ -138,15 +139,17 @@ def _claim(tables: Tables, postgresql: bool, by_queue: bool, dealt: bool) -> Any
 
 
 def _that_get_a_slot(due: Select[Any], J: Any) -> Select[Any]:
-    """The first of the due jobs, as many as can be dealt out: a slot for each that does not share one (see
-    Claimed.shares), and one for all others together.
+    """The first of the due jobs, as many as can be dealt out. One that shares no slot (see Claimed.shares)
+    weighs as much as `limit` others, which share one.
     """
-    alone = case((and_(J.attempts == 0, J.max_attempts > 1), 0), else_=1).label("alone")
-    each = due.add_columns(J.priority, J.run_at, alone).subquery()
-    until: Any = {"order_by": (each.c.priority, each.c.run_at, each.c.id), "rows": (None, 0)}
-    needed = func.sum(each.c.alone).over(**until) + func.max(1 - each.c.alone).over(**until)
-    so_far = select(each.c.id, needed.label("needed")).subquery()
-    return select(so_far.c.id).where(so_far.c.needed <= bindparam("slots"))
+    limit: BindParameter[int] = bindparam("limit", type_=BigInteger())
+    weight = case((and_(J.attempts == 0, J.max_attempts > 1), 1), else_=limit).label("weight")
+    each = due.add_columns(J.priority, J.run_at, weight).subquery()
+    order = (each.c.priority, each.c.run_at, each.c.id)
+    so_far = select(
+        each.c.id, func.sum(each.c.weight).over(order_by=order, rows=(None, 0)).label("sum")
+    ).subquery()
+    return select(so_far.c.id).where(so_far.c.sum <= bindparam("slots", type_=BigInteger()) * limit)
 
 
 def next_run_at(connection: Connection, tables: Tables, queues: Sequence[str] = ()) -> datetime | None:

@@ -87,13 +87,13 @@ def around(factory: Factory) -> Factory:
     return factory
 
 
-NOTHING = nullcontext()
+NO_CONTEXT = nullcontext()
 
 
 def surroundings(job: Claimed) -> Context:
     """The contexts of around(), entered, to be left at the end of a `with`."""
     if not contexts:
-        return NOTHING
+        return NO_CONTEXT
     with ExitStack() as stack:
         for factory in contexts:
             context = factory(job)

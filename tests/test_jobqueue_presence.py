@@ -78,6 +78,13 @@ def test_an_empty_tally_is_nothing_to_tell() -> None:
     assert all([tally(1, 0), tally(0, 1), tally(0, 0, 1.0)])
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a job may be given back before it begins; claimed again, it would wait twice."""
+    monkeypatch.setattr(worker, "PATIENCE", 3600.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_worker_that_runs_has_a_row(queue: Queue, run_worker: RunWorker) -> None:
     """The row holds the worker's settings and is removed when it ends; its tally is kept."""
     queue.enqueue(WaitAtGate("seen"))
@@ -94,11 +101,9 @@ def test_a_worker_that_runs_has_a_row(queue: Queue, run_worker: RunWorker) -> No
     assert (total(queue).succeeded, total(queue).failed, sum(total(queue).waits)) == (1, 0, 1)
 
 
-def test_after_some_jobs_the_counts_are_right(
-    queue: Queue, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("patient")
+def test_after_some_jobs_the_counts_are_right(queue: Queue, run_worker: RunWorker) -> None:
     """Successes, failures and one pick-up latency for each job: in run() with batches, and in work_off()."""
-    monkeypatch.setattr(worker, "PATIENCE", 3600.0)  # a job given back and claimed again would wait twice
     now = datetime.now(UTC)
     for n in range(30):
         queue.enqueue(Say("hello"), run_at=now - timedelta(seconds=n))
@@ -189,6 +194,7 @@ def test_a_running_worker_comes_back_at_its_next_heartbeat(
     wait_until(lambda: running.worker.name in workers(queue), "the worker's row, once more")
 
 
+@pytest.mark.usefixtures("patient")
 def test_what_could_not_be_told_is_told_later(
     queue: Queue, run_worker: RunWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
