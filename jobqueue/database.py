@@ -3,12 +3,14 @@
 import json
 import os
 import sqlite3
+import sys
 import time
 import weakref
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import (
     ARRAY,
@@ -32,9 +34,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.types import TypeEngine
 
+from jobqueue import connections
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
+ASYNCHRONOUS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
@@ -43,44 +47,73 @@ STEADY_PLANS = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
+    "TimeZone": "UTC",
 }
 PLAN_STEADILY = select(*(func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
 
 
-def open_engine(database: str | URL | Engine) -> Engine:
+def open_engine(database: Any) -> Engine:
     """An engine for the queue's own transactions.
 
-    A PostgreSQL engine is used unchanged. For SQLite the queue always opens its own connections to the same
-    file, since they need settings that an application's may not have. Raises DatabaseError for an in-memory
-    database, which only one connection can see, for any other kind of database, and without its driver.
+    On PostgreSQL it shares the pool of a given Engine. On SQLite the queue has its own connections, since
+    they need settings that an application's may not have; they are opened as a given Engine opens its own.
+    The URL of an asynchronous driver, or of an AsyncEngine, is opened with the usual driver.
+
+    Raises DatabaseError for an in-memory database, which only one connection can see, for any other kind of
+    database, without its driver, and for an engine in AUTOCOMMIT mode.
     """
+    database = getattr(database, "sync_engine", database)
+    given = database if isinstance(database, Engine) and not database.dialect.is_async else None
     try:
         url = database.url if isinstance(database, Engine) else make_url(database)
     except ArgumentError as error:
         raise DatabaseError(
             f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
         ) from error
-    backend = url.get_backend_name()
-    if backend == "postgresql":
-        if isinstance(database, Engine):
-            return database
-        if url.drivername == "postgresql" and find_spec("psycopg"):  # psycopg2 would hear of no new jobs
-            url = url.set(drivername="postgresql+psycopg")
-        return _engine(url, max_overflow=-1, pool_pre_ping=True)
-    if backend != "sqlite":
+    backend, _, driver = url.drivername.partition("+")
+    if backend not in ("postgresql", "postgres", "sqlite"):
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
         )
-    if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
+    if given:
+        connections.refuse_autocommit_engine(given)
+    backend = "sqlite" if backend == "sqlite" else "postgresql"  # Heroku's URLs begin with postgres:
+    if driver in ("", *ASYNCHRONOUS):  # with psycopg2, the queue would hear of no new jobs
+        driver = "psycopg" if backend == "postgresql" and find_spec("psycopg") else ""
+    url = url.set(drivername=f"{backend}+{driver}".rstrip("+"))
+    if backend == "sqlite":
+        return _open_sqlite(url, given)
+    if given:
+        engine: Engine = given.execution_options()  # a copy, with a check of its own
+        event.listen(engine, "begin", connections.refuse_autocommit)
+    else:
+        engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
+        event.listen(engine, "connect", connections.configure_postgresql)
+    return engine
+
+
+def _open_sqlite(url: URL, given: Engine | None) -> Engine:
+    if given and _is_in_memory(url):  # as far as the URL says
+        with given.connect() as connection:
+            url = url.set(database=connections.sqlite_file(connection))
+    if _is_in_memory(url):
         raise DatabaseError(
             "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    engine = _engine(url, pool_size=0)  # 0: no limit; each thread at work needs one
+    options = {"creator": lambda: connections.outside_pool(given).dbapi_connection} if given else {}
+    engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
+    path = str(url.database)
+    path = unquote(urlsplit(path).path) if "uri" in url.query else path
+    engine.update_execution_options(sqlite_file=os.path.realpath(path))
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine
+
+
+def _is_in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:", "file::memory:") or url.query.get("mode") == "memory"
 
 
 def _engine(url: URL, **options: Any) -> Engine:
@@ -168,6 +201,8 @@ def _forget_in_children(engine: Engine) -> Engine:
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
+    if sys.version_info >= (3, 12):
+        dbapi_connection.autocommit = sqlite3.LEGACY_TRANSACTION_CONTROL
     dbapi_connection.isolation_level = None  # we send BEGIN ourselves; sqlite3 would send it too late
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from jobqueue import claiming, settling
 from jobqueue.claiming import Claimed
+from jobqueue.connections import outside_pool
 from jobqueue.observing import News
 from jobqueue.queue import Queue
 from jobqueue.settling import Outcome, settle
@@ -92,12 +93,11 @@ class Ledger:
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        """A transaction on one of the worker's own connections, taken out of the pool, which may be small. A
-        connection whose transaction fails is replaced.
+        """A transaction on one of the worker's own connections, since jobs may use up the pool. A connection
+        whose transaction fails is replaced.
         """
         if engine not in self._connections:
-            self._connections[engine] = engine.connect()
-            self._connections[engine].detach()
+            self._connections[engine] = Connection(engine, outside_pool(engine))
         connection = self._connections[engine]
         driver: Any = connection.connection.dbapi_connection
         try:

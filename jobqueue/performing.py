@@ -4,6 +4,7 @@ A job's hooks are those of HOOKS in handlers.py that its class has.
 """
 
 import logging
+import sqlite3
 import threading
 import time
 import traceback
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import settling
 from jobqueue.claiming import Claimed
+from jobqueue.connections import Callers
 from jobqueue.errors import Discard, JobQueueError, LeaseLost, Retry, RunTimeExceeded, UnknownJob
 from jobqueue.handlers import JobClass, Performable, hook, parse
 from jobqueue.observing import surroundings
@@ -56,20 +58,23 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
     return outcome
 
 
-def perform_inline(row: dict[str, Any], engine: Engine, transaction: AnySession | Connection | None) -> int:
+def perform_inline(
+    row: dict[str, Any], engine: Engine, session: Callers | None, joined: Connection | None
+) -> int:
     """Inline mode, for tests of code that enqueues: perform the job at once, in the caller's transaction, or
     in one of its own; returns 0, since there is no row. Raises whatever the job raises.
 
     It comes as its row's text, so that a job that could not be queued fails here too.
     """
-    if transaction is None or isinstance(transaction, Connection):
-        if transaction is not None and not transaction.in_transaction():
-            transaction.begin()  # for the caller to commit: the session would begin and commit its own
-        with Session(transaction or engine, join_transaction_mode="create_savepoint") as session:
-            _perform_row(row, session)
-            session.commit()
-    else:
-        _perform_row(row, transaction)
+    if isinstance(session, Session | scoped_session):
+        _perform_row(row, session)
+        return 0
+    driver: Any = joined.connection.dbapi_connection if joined is not None else None
+    if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
+        driver.execute("BEGIN")  # sqlite3 begins none for a savepoint, which would commit at its end
+    with Session(joined or engine, join_transaction_mode="create_savepoint") as own:
+        _perform_row(row, own)
+        own.commit()
     return 0
 
 

@@ -4,20 +4,24 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inserting
+from jobqueue.connections import Callers, join
 from jobqueue.database import open_engine, writer
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
 from jobqueue.performing import perform_inline
 from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 LEASE = timedelta(seconds=30)
-Callers = Session | scoped_session[Session] | Connection  # what enqueue() takes as `session`
 
 
 class Queue:
@@ -37,7 +41,7 @@ class Queue:
 
     def __init__(
         self,
-        database: str | URL | Engine,
+        database: "str | URL | Engine | AsyncEngine",
         *,
         table: str = DEFAULT_TABLE,
         schema: str | None = None,
@@ -52,6 +56,7 @@ class Queue:
         self.tables = tables(table, schema)
         self.lease = lease
         self.inline = inline
+        self._known = WeakSet[Any]([self.engine.pool])  # see join()
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -111,9 +116,10 @@ class Queue:
         )
         _flush(session)
         row = _row(self.tables, job, given, now)
+        joined = self._join(session)
         if self.inline:
-            return perform_inline(row, self.writer, session)
-        with self._transaction(session) as transaction:
+            return perform_inline(row, self.writer, session, joined)
+        with self._transaction(joined) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
             return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
@@ -146,11 +152,12 @@ class Queue:
         )
         _flush(session)
         rows = [_row(self.tables, job, given, now) for job in jobs]
+        joined = self._join(session)
         if self.inline:
             for row in rows:
-                perform_inline(row, self.writer, session)
+                perform_inline(row, self.writer, session, joined)
             return len(rows)
-        with self._transaction(session) as transaction:
+        with self._transaction(joined) as transaction:
             for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
                 if keyless:
                     inserting.add_many(transaction, self.tables, list(some))
@@ -159,11 +166,12 @@ class Queue:
                         inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
-    def _transaction(self, session: Callers | None) -> AbstractContextManager[Connection]:
+    def _join(self, session: Callers | None) -> Connection | None:
+        return None if session is None else join(session, self.engine, self.tables, self._known)
+
+    def _transaction(self, joined: Connection | None) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
-        if session is None:
-            return self.writer.begin()
-        return nullcontext(session if isinstance(session, Connection) else session.connection())
+        return self.writer.begin() if joined is None else nullcontext(joined)
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
@@ -187,7 +195,7 @@ class Queue:
 
 
 def _flush(session: Callers | None) -> None:
-    if session is not None and not isinstance(session, Connection):
+    if isinstance(session, Session | scoped_session):
         session.flush()  # gives a new mapped object its primary key
 
 

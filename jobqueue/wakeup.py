@@ -1,7 +1,8 @@
 """Wakes the worker as soon as there are new jobs. Nothing depends on it: the worker also polls slowly.
 
 SQLite: `PRAGMA data_version` tells whether another connection has committed; it costs a few microseconds.
-PostgreSQL: LISTEN, on a connection of its own; enqueueing sends NOTIFY in the same transaction.
+PostgreSQL: LISTEN, on a connection of its own; enqueueing sends NOTIFY in the same transaction. With another
+driver than psycopg 3, or behind a pooler, it rings several times a second instead.
 """
 
 import logging
@@ -11,11 +12,13 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+from jobqueue.connections import is_pooled, outside_pool
 from jobqueue.queue import Queue
 
 logger = logging.getLogger("jobqueue")
 
 LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
+POLL_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
 SILENCE_SECONDS = 3 * CHECK_SECONDS
@@ -46,9 +49,7 @@ class Watcher:
     def _loop(self) -> None:
         while not self._ended.is_set():
             try:
-                pooled = self._queue.engine.raw_connection()
-                driver: Any = pooled.driver_connection
-                pooled.detach()  # it never returns to the pool, whatever its state
+                driver: Any = outside_pool(self._queue.engine).dbapi_connection
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
                     self._watch(driver)
             except Exception as error:  # from SQLAlchemy, or from the driver itself
@@ -68,13 +69,21 @@ class Watcher:
                 seen = version
                 self._ring()
 
+    def _poll(self, reason: str) -> None:
+        logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_SECONDS, reason)
+        while not self._ended.wait(POLL_SECONDS):
+            self._alive_at = time.monotonic()
+            self._ring()
+
     def _listen(self, driver: Any) -> None:
-        if not hasattr(driver, "notifies"):  # not psycopg 3: poll often instead
-            while not self._ended.wait(10 * LOOK_SECONDS):
-                self._alive_at = time.monotonic()
-                self._ring()
+        if not callable(getattr(driver, "notifies", None)):  # psycopg2's is a list
+            self._poll(f"the driver is {self._queue.engine.driver}, and only psycopg 3 notifies")
             return
+        pooled = is_pooled(driver)
         driver.rollback()
+        if pooled:
+            self._poll("a pooler, such as PgBouncer, stands between")
+            return
         driver.autocommit = True
         driver.execute(f'LISTEN "{self._queue.tables.channel}"')
         self._ring()  # for notifications sent before LISTEN

@@ -227,6 +227,8 @@ class Worker:
             self._survive(self._turn)
         self._collect(0.0)
         unfinished = [job for slot in self._slots for job in slot.held()]
+        for slot in self._slots:
+            slot.end()
         now = datetime.now(UTC)
         try:
             self._ledger.exchange(self._outcomes, 0, now)
@@ -234,5 +236,3 @@ class Worker:
                 self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
         except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
-        for slot in self._slots:
-            slot.end()

@@ -90,10 +90,10 @@ def test_an_engine_for_sqlite_is_left_as_it_is(tmp_path: Path) -> None:
     queue.close()
 
 
-def test_an_engine_for_postgresql_is_used_as_it_is(postgres_database: str) -> None:
-    """Its pool is used too."""
+def test_an_engine_for_postgresql_shares_its_pool(postgres_database: str) -> None:
+    """No other pool is opened."""
     engine = create_engine(postgres_database)
-    assert Queue(engine).engine is engine
+    assert Queue(engine).engine.pool is engine.pool
     engine.dispose()
 
 

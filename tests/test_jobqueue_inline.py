@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from jobs_for_tests import Article, Fail, Line, Say, WriteLine, article, call_with_session, said
-from sqlalchemy import select
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session, object_session, scoped_session, sessionmaker
 
 from jobqueue import Claimed, NotAJob, NotSerializable, Queue, job
@@ -198,3 +198,16 @@ def test_hooks_are_called_inline(inline: Queue) -> None:
     with pytest.raises(AssertionError):
         inline.enqueue(Watched(fails=True), max_attempts=1)
     assert said == [*begin, "failure", "after"]
+
+
+def test_what_a_job_writes_first_of_all_is_rolled_back_too(
+    open_queue: Callable[..., Queue], database_url: str
+) -> None:
+    """In a Connection's transaction that has written nothing yet. SQLite's driver begins none by itself."""
+    queue = open_queue(inline=True)
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        queue.enqueue(WriteLine("hi"), session=connection)
+        connection.rollback()
+        assert connection.scalars(select(Line)).all() == []
+    engine.dispose()

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
+from jobqueue.connections import is_pooled
 from jobqueue.tools.findings import Finding, judge
 from jobqueue.tools.printing import plural
 from jobqueue.tools.spans import span
@@ -40,6 +41,8 @@ def examine(connection: Connection, jobs: str, lease: float) -> Iterator[Finding
         ("autovacuum", "finished jobs are never cleaned up, and claims become slower and slower"),
     ):
         yield setting(name, _show(connection, name), danger)
+    driver: Any = connection.connection.dbapi_connection
+    yield pooler(is_pooled(driver), getattr(driver, "prepare_threshold", None))
     skew, trip = clock_skew(lambda: _server_clock(connection))
     yield clock(skew, trip, lease)
     most, reserved = (int(_show(connection, name)) for name in LIMITS)
@@ -64,6 +67,16 @@ def setting(name: str, value: str, danger: str) -> Finding:
     if value == "off":
         return Finding("fail", name, f"off: {danger}; switch it on")
     return Finding("ok", name, value)
+
+
+def pooler(stands_between: bool, prepare_threshold: int | None) -> Finding:
+    """`prepare_threshold` is psycopg's: after how many uses it prepares a statement."""
+    if not stands_between:
+        return Finding("ok", "pooler", "none")
+    if prepare_threshold is None:
+        return Finding("ok", "pooler", "one stands between: nothing is prepared, workers poll for new jobs")
+    advice = 'use create_engine(..., connect_args={"prepare_threshold": None})'
+    return Finding("warn", "pooler", f"one stands between, where prepared statements may fail: {advice}")
 
 
 def clock_skew(
