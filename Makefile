@@ -62,6 +62,12 @@ notebooks: $(VENV)/notebooks.stamp  ## open the workbook's contents in JupyterLa
 book: $(VENV)/book.stamp  ## build the workbook as an offline site: var/book/index.html
 	@$(RUN) notebooks/book.py $(ARGS)
 
+.PHONY: docs
+docs: $(VENV)/book.stamp  ## build jobqueue's documentation as an offline site: var/docs/index.html
+	@rm -rf var/docs
+	@$(RUN) -m sphinx --quiet --fail-on-warning --keep-going jobqueue/docs var/docs $(ARGS)
+	@echo "The site: var/docs/index.html"
+
 # ---- keep in order ---------------------------------------------------------------------------------------
 
 .PHONY: check
@@ -75,7 +81,7 @@ test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-live
-test-live: $(VENV)/test.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
+test-live: $(VENV)/test.stamp $(VENV)/book.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
 	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
 # jobqueue comes from the wheel, not from this folder, in the tests and in the processes they start (PYTHONSAFEPATH).

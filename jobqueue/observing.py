@@ -22,15 +22,15 @@ logger = logging.getLogger("jobqueue")
 class Event(NamedTuple):
     """Something that has happened, and is committed. Its `kind` is one of these:
 
-    claimed             `jobs` are this worker's now
-    performed           a job has succeeded; it took `seconds`
-    failed              an attempt has raised `error`, after `seconds`
-    given up            a job has failed for good: told after its last `failed`, if it could be told that
-    lost                a job has ended, but was no longer this worker's: nothing was written; `why`
-    given back          `jobs` wait as if they had not been claimed; `why`, or `error`
-    freed               `jobs` wait again, for their worker is dead; `why`
-    started, stopped    the worker
-    busy, idle          the worker, in each turn of its loop: at least twice a second
+    * `claimed`: `jobs` are this worker's now
+    * `performed`: a job has succeeded; it took `seconds`
+    * `failed`: an attempt has raised `error`, after `seconds`
+    * `given up`: a job has failed for good: told after its last `failed`, if it could be told that
+    * `lost`: a job has ended, but was no longer this worker's: nothing was written; `why`
+    * `given back`: `jobs` wait as if they had not been claimed; `why`, or `error`
+    * `freed`: `jobs` wait again, for their worker is dead; `why`
+    * `started`, `stopped`: the worker
+    * `busy`, `idle`: the worker, in each turn of its loop: at least twice a second
     """
 
     kind: str

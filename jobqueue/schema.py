@@ -45,6 +45,10 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+    __module__ = "sqlalchemy.types"  # so Alembic writes sa.DateTime(timezone=True), which needs no import
+
+    def __repr__(self) -> str:
+        return repr(self.impl)
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))

@@ -1,8 +1,8 @@
 """Follows a document as a reader would, and compares what happens with what is shown.
 
-A `python` block is a file, named by its first line; a `pycon` block is typed into a Python console; a
-`console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini` block is a systemd unit. In the
-output shown, "..." matches anything.
+A `python` block is a file, named by its first line, and a `diff` block a change to a file; a `pycon` block
+is typed into a Python console; a `console` block holds commands after "$ ", with Ctrl-C as "^C"; an `ini`
+block is a systemd unit. In the output shown, "..." matches anything.
 """
 
 import configparser
@@ -11,8 +11,11 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from doctest import DocTestParser
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +27,13 @@ from loadtests.servers.processes import Process
 
 CONSOLE = Path(__file__).with_name("readme_console.py")
 PLACEHOLDER = "postgresql+psycopg://shop:secret@db.example/shop"  # stands for the test's own server
+PORT = "8000"  # stands for a free port
+
+
+def free_port() -> int:
+    """A port of this machine's that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 class Block(NamedTuple):
@@ -64,7 +74,7 @@ def shows(expected: str, printed: str) -> bool:
 
 
 class Reader:
-    """Follows the blocks of a section, in its folder."""
+    """Follows the blocks of a page, in a folder."""
 
     def __init__(self, folder: Path, database: str):
         self.folder = folder
@@ -75,19 +85,33 @@ class Reader:
             "PYTHONDONTWRITEBYTECODE": "1",  # so that a rewritten file is read anew
             "COLUMNS": "80",
         }
-        self._database = database
+        self._stands_for = {PLACEHOLDER: database, PORT: str(free_port())}
+        self._background = ExitStack()
         self._console: subprocess.Popen[str] | None = None
 
     def go_through(self, block: Block) -> None:
-        {"python": self.write, "pycon": self.type, "console": self.command, "ini": self.unit}[block.language](
-            block.text
-        )
+        {
+            "python": self.write,
+            "diff": self.change,
+            "pycon": self.type,
+            "console": self.command,
+            "ini": self.unit,
+        }[block.language](block.text)
 
     def write(self, text: str) -> None:
         """Write a file."""
-        named = re.match(r"# (\w+\.py)\n", text)
-        assert named, f"a python block begins with its file's name: {text[:60]!r}"
-        (self.folder / named[1]).write_text(text)
+        file = self._file_of(text)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def change(self, text: str) -> None:
+        """Change a file: lines with "+" come in the place of those with "-", or after those with neither."""
+        file = self._file_of(text)
+        lines = [line if line.strip() else f" {line}" for line in text.splitlines(keepends=True)[1:]]
+        before, after = ("".join(line[1:] for line in lines if line[0] in signs) for signs in (" -", " +"))
+        there = file.read_text()
+        assert there.count(before) == 1, f"{file.name} has this {there.count(before)} times:\n{before}"
+        file.write_text(there.replace(before, after))
 
     def type(self, text: str) -> None:
         """Type statements into the Python console, and compare their output."""
@@ -98,10 +122,18 @@ class Reader:
 
     def command(self, text: str) -> None:
         """Run shell commands, and compare their output."""
-        for line in re.split(r"(?m)^\$ ", text.replace(PLACEHOLDER, self._database))[1:]:
+        for name, value in self._stands_for.items():
+            text = text.replace(name, value)
+        for line in re.split(r"(?m)^\$ ", text)[1:]:
             command, _, expected = line.partition("\n")
             if command.startswith("export "):
                 self.environment |= dict([command.removeprefix("export ").split("=", 1)])
+                continue
+            if command == "kill %1":
+                self._background.close()
+                continue
+            if command.endswith(" &"):
+                self._serve(command.removesuffix(" &"))
                 continue
             printed = self._interrupt(command, expected) if "^C\n" in expected else self._run(command)
             expected = expected.replace("^C\n", "")
@@ -129,6 +161,7 @@ class Reader:
 
     def close(self) -> None:
         """End any process that is still running."""
+        self._background.close()
         if self._console:
             try:
                 self._console.communicate(timeout=60)
@@ -156,7 +189,7 @@ class Reader:
 
     def _run(self, command: str) -> str:
         return subprocess.run(
-            shlex.split(command),
+            ["bash", "-c", command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self.folder,
@@ -169,14 +202,40 @@ class Reader:
     def _interrupt(self, command: str, expected: str) -> str:
         before, _, _ = expected.partition("^C\n")
         with self._started(shlex.split(command)) as process:
-            wait_until(lambda: shows(before, process.output()), f"{before}from {command}")
+            self._await(process, lambda: shows(before, process.output()), f"{before}from {command}")
             process.tree()[0].send_signal(signal.SIGINT)
             process.wait_with(lambda: None, timeout=60)
             return process.output()
 
+    def _serve(self, command: str) -> None:
+        """Start a web server in the background, and wait until it answers."""
+        server = self._background.enter_context(self._started(shlex.split(command)))
+        port = int(self._stands_for[PORT])
+
+        def answers() -> bool:
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", port)) == 0
+
+        self._await(server, answers, command)
+
+    @staticmethod
+    def _await(process: Process, condition: Callable[[], bool], what: str) -> None:
+        def met() -> bool:
+            ended = not process.is_running()  # asked first, so that its last words are seen
+            it_is = condition()
+            assert it_is or not ended, f"waited for {what}\nwhich ended, and had printed\n{process.output()}"
+            return it_is
+
+        wait_until(met, what)
+
+    def _file_of(self, text: str) -> Path:
+        named = re.match(r"# ([\w./]+)\n", text)
+        assert named, f"this block begins with its file's name: {text[:60]!r}"
+        return self.folder / named[1]
+
     def _started(self, command: list[str]) -> Process:
         in_folder = ["env", "-C", str(self.folder), *command]
-        return Process(command[0], in_folder, self.folder / "output.log", self.environment)
+        return Process(command[0], in_folder, self.folder / f"{command[0]}.output", self.environment)
 
     @staticmethod
     def _count(process: Process, what: str) -> int:
