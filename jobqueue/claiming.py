@@ -54,13 +54,24 @@ class Claimed(NamedTuple):
         return self.attempts == 1 < self.max_attempts
 
 
+class Served(NamedTuple):
+    """Which jobs a worker performs: those of these queues, or of all; with priorities in this range."""
+
+    queues: tuple[str, ...] = ()
+    min_priority: int | None = None
+    max_priority: int | None = None
+
+
+ALL = Served()
+
+
 def claim(
     connection: Connection,
     tables: Tables,
     worker: str,
     limit: int,
     now: datetime,
-    queues: Sequence[str] = (),
+    served: Served = ALL,
     *,
     slots: int | None = None,
 ) -> list[Claimed]:
@@ -71,12 +82,13 @@ def claim(
     first job that would get none.
     """
     postgresql = is_postgresql(connection)
-    values = {"now": now, "limit": limit, "worker": worker, **_names(queues, postgresql)}
+    parts, bounds = _parts(served, postgresql)
+    values = {"now": now, "limit": limit, "worker": worker, **bounds}
     if slots is not None:
         values["slots"] = slots
     # Read all rows before the COMMIT (SQLite requires it), and sort them: RETURNING guarantees no order.
     plan_steadily(connection)
-    taken = connection.execute(_claim(tables, postgresql, bool(queues), slots is not None), values).all()
+    taken = connection.execute(_claim(tables, postgresql, parts, slots is not None), values).all()
     claimed = [Claimed._make(row) for row in taken if _is_sound(row)]
     if len(claimed) < len(taken):
         unsound = [row[0] for row in taken if not _is_sound(row)]
@@ -115,11 +127,11 @@ def _bury_unsound(tables: Tables, postgresql: bool) -> Update:
 
 
 @cache
-def _claim(tables: Tables, postgresql: bool, by_queue: bool, dealt: bool) -> Any:
+def _claim(tables: Tables, postgresql: bool, parts: frozenset[str], dealt: bool) -> Any:
     J = tables.jobs.c
     due = (
         select(J.id)
-        .where(tables.waiting, J.run_at <= NOW, *_in_queues(tables, postgresql, by_queue))
+        .where(tables.waiting, J.run_at <= NOW, *_is_served(tables, postgresql, parts))
         .order_by(J.priority, J.run_at, J.id)
         .limit(bindparam("limit"))
         # PostgreSQL: two workers never wait for each other. SQLAlchemy omits it for SQLite.
@@ -152,20 +164,22 @@ def _that_get_a_slot(due: Select[Any], J: Any) -> Select[Any]:
     return select(so_far.c.id).where(so_far.c.sum <= bindparam("slots", type_=BigInteger()) * limit)
 
 
-def next_run_at(connection: Connection, tables: Tables, queues: Sequence[str] = ()) -> datetime | None:
-    """When the next waiting job is due, possibly in the past; None if no job waits."""
-    postgresql = is_postgresql(connection)
+def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) -> datetime | None:
+    """When the next of the waiting jobs is due, possibly in the past; None if no job waits. To a worker that
+    serves all, those of paused queues count as well: to leave them out would mean to read them all.
+    """
+    parts, bounds = _parts(served, is_postgresql(connection))
     plan_steadily(connection)
-    statement = _next_run_at(tables, postgresql, bool(queues))
-    return cast(datetime | None, connection.scalar(statement, _names(queues, postgresql)))
+    statement = _next_run_at(tables, is_postgresql(connection), parts)
+    return cast(datetime | None, connection.scalar(statement, bounds))
 
 
 @cache
-def _next_run_at(tables: Tables, postgresql: bool, by_queue: bool) -> Any:
+def _next_run_at(tables: Tables, postgresql: bool, parts: frozenset[str]) -> Any:
     J = tables.jobs.c
     earliest = func.min(J.run_at, type_=J.run_at.type)
-    if by_queue:
-        return select(earliest).where(tables.waiting, *_in_queues(tables, postgresql, by_queue))
+    if parts:
+        return select(earliest).where(tables.waiting, *_is_served(tables, postgresql, parts))
     # The index orders jobs by priority, then run_at, so this reads only the first job of each priority,
     # however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
     lowest = select(func.min(J.priority).label("priority")).where(tables.waiting)
@@ -176,9 +190,21 @@ def _next_run_at(tables: Tables, postgresql: bool, by_queue: bool) -> Any:
     return select(func.min(of_one, type_=J.run_at.type)).select_from(priorities)
 
 
-def _in_queues(tables: Tables, postgresql: bool, by_queue: bool) -> list[ColumnElement[bool]]:
-    return [among(tables.jobs.c.queue, "queues", postgresql)] if by_queue else []
+def _is_served(tables: Tables, postgresql: bool, parts: frozenset[str]) -> list[ColumnElement[bool]]:
+    """That a job is one of those served, and not of a paused queue."""
+    J = tables.jobs.c
+    conditions = {
+        "queues": among(J.queue, "queues", postgresql),
+        "min_priority": J.priority >= bindparam("min_priority"),
+        "max_priority": J.priority <= bindparam("max_priority"),
+    }
+    served = [condition for part, condition in conditions.items() if part in parts]
+    return [*served, J.queue.not_in(select(tables.pauses.c.queue))]
 
 
-def _names(queues: Sequence[str], postgresql: bool) -> dict[str, Any]:
-    return {"queues": as_list(queues, postgresql)} if queues else {}
+def _parts(served: Served, postgresql: bool) -> tuple[frozenset[str], dict[str, Any]]:
+    """Which limits there are, and their values as parameters."""
+    bounds = {part: value for part, value in served._asdict().items() if value not in ((), None)}
+    if served.queues:
+        bounds["queues"] = as_list(served.queues, postgresql)
+    return frozenset(bounds), bounds

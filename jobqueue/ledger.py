@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from jobqueue import claiming, settling
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 from jobqueue.connections import outside_pool
 from jobqueue.observing import News
 from jobqueue.queue import Queue
@@ -29,13 +29,13 @@ class Ledger:
     clock in seconds.
     """
 
-    def __init__(self, queue: Queue, name: str, queues: Sequence[str], batch: BatchSize, news: News):
+    def __init__(self, queue: Queue, name: str, served: Served, batch: BatchSize, news: News):
         self.batch = batch
         self.more = True
         self.next_beat = 0.0
         self._queue = queue
         self._name = name
-        self._queues = queues
+        self._served = served
         self._news = news
         self._tables = queue.tables
         self._connections: dict[Engine, Connection] = {}
@@ -49,7 +49,7 @@ class Ledger:
             if slots:
                 dealt = slots if slots < limit else None
                 claimed = claiming.claim(
-                    transaction, self._tables, self._name, limit, now, self._queues, slots=dealt
+                    transaction, self._tables, self._name, limit, now, self._served, slots=dealt
                 )
         hands = deal(claimed, slots)
         if slots:
@@ -62,7 +62,7 @@ class Ledger:
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
         with self._transaction(self._queue.engine) as transaction:
-            due = claiming.next_run_at(transaction, self._tables, self._queues)
+            due = claiming.next_run_at(transaction, self._tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:

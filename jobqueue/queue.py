@@ -7,16 +7,18 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, Engine, MetaData, delete, select
+from sqlalchemy import URL, Connection, Engine, MetaData, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inserting
 from jobqueue.connections import Callers, join
-from jobqueue.database import open_engine, writer
+from jobqueue.database import insert_unless_there, is_postgresql, open_engine, writer
+from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
 from jobqueue.performing import perform_inline
-from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
+from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -116,10 +118,9 @@ class Queue:
         )
         _flush(session)
         row = _row(self.tables, job, given, now)
-        joined = self._join(session)
         if self.inline:
-            return perform_inline(row, self.writer, session, joined)
-        with self._transaction(joined) as transaction:
+            return perform_inline(row, self.writer, session, self._join(session))
+        with self._transaction(session) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
             return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
@@ -152,12 +153,11 @@ class Queue:
         )
         _flush(session)
         rows = [_row(self.tables, job, given, now) for job in jobs]
-        joined = self._join(session)
         if self.inline:
             for row in rows:
-                perform_inline(row, self.writer, session, joined)
+                perform_inline(row, self.writer, session, self._join(session))
             return len(rows)
-        with self._transaction(joined) as transaction:
+        with self._transaction(session) as transaction:
             for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
                 if keyless:
                     inserting.add_many(transaction, self.tables, list(some))
@@ -169,15 +169,67 @@ class Queue:
     def _join(self, session: Callers | None) -> Connection | None:
         return None if session is None else join(session, self.engine, self.tables, self._known)
 
-    def _transaction(self, joined: Connection | None) -> AbstractContextManager[Connection]:
+    def _transaction(
+        self, session: Callers | None, engine: Engine | None = None
+    ) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
-        return self.writer.begin() if joined is None else nullcontext(joined)
+        joined = self._join(session)
+        return (engine or self.writer).begin() if joined is None else nullcontext(joined)
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
         Job = self.tables.Job
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
+
+    def get(self, id: int, *, session: Callers | None = None) -> Job:
+        """The job with this id. Raises NoSuchJob."""
+        with self._transaction(session, self.engine) as connection, Session(connection) as reading:
+            if job := reading.get(self.tables.Job, id):
+                return job
+        raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+
+    def retry(self, id: int, *, session: Callers | None = None, now: datetime | None = None) -> bool:
+        """Make a job due now; one that failed for good gets all its attempts again. Returns whether anything
+        changed: a running job is left alone.
+
+        Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
+        """
+        jobs, now = self.tables.jobs, in_utc(now or datetime.now(UTC))
+        with self._transaction(session) as connection:
+            job = self.get(id, session=connection)
+            again = {"attempts": 0, "failed_at": None} if job.state == "failed" else {}
+            idle = or_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_not(None))
+            values = {"run_at": now, "updated_at": now, **again}
+            try:
+                with connection.begin_nested():
+                    retried = connection.execute(update(jobs).where(jobs.c.id == id, idle).values(values))
+            except IntegrityError as error:
+                text = f"job {id} can't be retried: another job with its key {job.unique_key!r} is queued"
+                raise AlreadyQueued(text) from error
+            inserting.notify(connection, self.tables)
+            return retried.rowcount == 1
+
+    def delete(self, id: int, *, session: Callers | None = None) -> None:
+        """Delete a job, whatever its state; a running attempt goes on to its end. Raises NoSuchJob."""
+        jobs = self.tables.jobs
+        with self._transaction(session) as connection:
+            if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:
+                raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+
+    def pause(self, queue: str, *, now: datetime | None = None) -> None:
+        """Let the jobs of the named queue wait until resume(); those that run go on to their end."""
+        row = {"queue": queue, "paused_at": in_utc(now or datetime.now(UTC))}
+        with self.writer.begin() as connection:
+            insertion = insert_unless_there(self.tables.pauses, is_postgresql(connection))
+            connection.execute(insertion, row)
+
+    def resume(self, queue: str) -> None:
+        """Let workers perform the jobs of a paused queue again."""
+        pauses = self.tables.pauses
+        with self.writer.begin() as connection:
+            connection.execute(delete(pauses).where(pauses.c.queue == queue))
+            inserting.notify(connection, self.tables)
 
     def clear(self, queue: str | None = None) -> int:
         """Delete all jobs, or those of one queue, failed ones included; returns how many.

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Connection, Dialect, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Dialect, Index, Integer, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateSchema, CreateTable
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -157,6 +157,13 @@ class Tables:
         self.metadata: MetaData = self.Job.metadata
         self.jobs = jobs = cast(Table, self.Job.__table__)
         self.workers = cast(Table, self.WorkerRow.__table__)
+        self.pauses = Table(  # one row: a queue whose jobs wait until it is resumed
+            f"{name.removesuffix('s')}_pauses",
+            self.metadata,
+            Column("queue", Text, primary_key=True),
+            Column("paused_at", UTCDateTime(), nullable=False),
+            schema=schema,
+        )
         self.waiting = sa.and_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_(None))
         self.running = sa.and_(jobs.c.locked_by.is_not(None), jobs.c.failed_at.is_(None))
         self.unique = sa.and_(jobs.c.unique_key.is_not(None), jobs.c.failed_at.is_(None))
@@ -227,7 +234,8 @@ def missing(connection: Connection, tables: Tables) -> list[str]:
             statements += parts.values()
             continue
         there = {column["name"] for column in inspector.get_columns(table.name, schema=schema)}
-        ours = ORIGINAL_COLUMNS if table is tables.jobs else set(table.c.keys())
+        ours = {column.name for column in table.c if not (column.nullable or column.server_default)}
+        ours |= ORIGINAL_COLUMNS if table is tables.jobs else set()
         if lacking := ", ".join(sorted(ours - there)):
             raise DatabaseError(
                 f"The table {table.fullname} is not jobqueue's: it has no {lacking}."

@@ -14,10 +14,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 from jobqueue.database import complaint
 from jobqueue.ledger import Ledger
 from jobqueue.observing import News, Observer
@@ -33,6 +34,7 @@ POLL_INTERVAL = 1.0  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
+FOREVER = float("inf")
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
 
 
@@ -45,10 +47,11 @@ def _check(name: str, value: float, least: float, kind: type[float] = float) -> 
 class Worker:
     """Performs the jobs of a queue, `threads` of them at a time.
 
-    `queues` limits it to the queues with these names. `poll_interval` is how often an idle worker looks for
-    jobs that it was not notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long
-    running jobs may go on after stop(): all in seconds. `max_batch` is the most short jobs that it claims at
-    once for a thread. `observers` are told what it does, as those of observe() are: see Event.
+    `queues` limits it to the queues with these names, and `min_priority` and `max_priority` to jobs with such
+    priorities (lower runs first). `poll_interval` is how often an idle worker looks for jobs that it was not
+    notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long running jobs may go on
+    after stop(): all in seconds. `max_batch` is the most short jobs that it claims at once for a thread.
+    `observers` are told what it does, as those of observe() are: see Event.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Worker:
         *,
         threads: int = 1,
         queues: Sequence[str] = (),
+        min_priority: int | None = None,
+        max_priority: int | None = None,
         poll_interval: float = POLL_INTERVAL,
         max_run_time: float = MAX_RUN_TIME,
         stop_timeout: float = STOP_TIMEOUT,
@@ -67,6 +72,9 @@ class Worker:
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
         _check("threads", threads, 1, int)
         _check("max_batch", max_batch, 1, int)
+        for name, bound in (("min_priority", min_priority), ("max_priority", max_priority)):
+            if bound is not None:
+                _check(name, bound, -(2**31), int)
         _check("poll_interval", poll_interval, 1e-6)
         _check("max_run_time", max_run_time, 1e-6)
         _check("stop_timeout", stop_timeout, 0)
@@ -87,7 +95,8 @@ class Worker:
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
         self._news = News(self, observers)
-        self._ledger = Ledger(queue, self.name, self.queues, self._batch, self._news)
+        served = Served(self.queues, min_priority, max_priority)
+        self._ledger = Ledger(queue, self.name, served, self._batch, self._news)
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
@@ -118,13 +127,17 @@ class Worker:
             self._ledger.close()
             self._news.tell("stopped", now or datetime.now(UTC))
 
-    def run(self) -> None:
-        """Perform jobs until stop() is called, from another thread or a signal handler.
+    def run(self, until: Literal["stopped", "idle", "empty"] = "stopped") -> None:
+        """Perform jobs until stop() is called, from another thread or a signal handler; with "idle", at most
+        until no job is due that it could claim, and with "empty", until none is scheduled for later either.
 
         Then it claims no more, lets running jobs go on for `stop_timeout` seconds, and gives back the rest
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
         run() waits for it.
         """
+        if until not in ("stopped", "idle", "empty"):
+            raise ValueError(f'until must be "stopped", "idle" or "empty", not {until!r}')
+        self._until = until
         self._news.tell("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
         self._watcher = Watcher(self.queue, self._ring)
@@ -167,7 +180,13 @@ class Worker:
             self._outcomes = []
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
-        self._news.tell("busy" if hands or len(free) < self.threads else "idle", now)
+        nothing = not hands and len(free) == self.threads
+        self._news.tell("idle" if nothing else "busy", now)
+        # A job that is due, but can't be claimed, is being claimed by another worker, or its queue is paused.
+        if nothing and (
+            self._until == "idle" or (self._until == "empty" and look and not 0 < due_in < FOREVER)
+        ):
+            self.stop()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
             return 0.0  # nothing due is left: look when the next job is due
@@ -175,7 +194,6 @@ class Worker:
         until += [slot.deadline(self.max_run_time, PATIENCE) for slot in self._slots]
         wait = min(until) - time.monotonic()
         if idle:
-            # A job that is due but could not be claimed is being claimed by another worker.
             wait = min(wait, due_in if due_in > 0 else self.poll_interval, self.poll_interval)
         return max(0.0, wait)
 

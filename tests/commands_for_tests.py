@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from jobqueue import Queue, claiming
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 from jobqueue.tools import presence
 from jobqueue.tools.presence import Self, Tally
 
@@ -48,4 +48,4 @@ def claimed(
 ) -> list[Claimed]:
     """Let the worker claim jobs."""
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, name, limit, now, queues)
+        return claiming.claim(connection, queue.tables, name, limit, now, Served(tuple(queues)))

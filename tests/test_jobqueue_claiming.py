@@ -12,7 +12,7 @@ from jobs_for_tests import Append, Say, failed, lines_of
 from sqlalchemy import Connection, insert
 
 from jobqueue import Job, Queue, Worker, claiming, settling
-from jobqueue.claiming import Claimed
+from jobqueue.claiming import Claimed, Served
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -26,10 +26,10 @@ def add(queue: Queue, /, **options: Any) -> int:
 
 
 def claim(
-    queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **options: Any
+    queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **served: Any
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, worker, limit, now, **options)
+        return claiming.claim(connection, queue.tables, worker, limit, now, Served(**served))
 
 
 def claimed_ids(queue: Queue, **options: Any) -> list[int]:
@@ -56,13 +56,29 @@ def test_only_due_jobs_are_claimed(queue: Queue) -> None:
 def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
     """A worker without a list of queues takes jobs from all of them."""
     default, images, mail = add(queue), add(queue, queue="images"), add(queue, queue="mail")
-    assert claimed_ids(queue, queues=["nothing here"]) == []
-    assert claimed_ids(queue, queues=["images", "mail"], limit=1) == [images]
-    assert claimed_ids(queue, queues=["images", "mail"]) == [mail]
+    assert claimed_ids(queue, queues=("nothing here",)) == []
+    assert claimed_ids(queue, queues=("images", "mail"), limit=1) == [images]
+    assert claimed_ids(queue, queues=("images", "mail")) == [mail]
     assert claimed_ids(queue) == [default]
     add(queue, queue="images")
     assert Worker(queue, queues=["mail"]).work_off(now=NOON) == (0, 0)
     assert Worker(queue, queues=["images"]).work_off(now=NOON) == (1, 0)
+
+
+def test_a_worker_may_keep_to_some_priorities(queue: Queue) -> None:
+    """Both bounds are part of the range, and an idle worker sleeps until the next job that it serves."""
+    urgent, normal, lazy = add(queue, priority=-5), add(queue), add(queue, priority=5)
+    assert claimed_ids(queue, max_priority=-6) == []
+    assert claimed_ids(queue, max_priority=-5) == [urgent]
+    assert claimed_ids(queue, min_priority=1) == [lazy]
+    with queue.engine.connect() as connection:
+        assert claiming.next_run_at(connection, queue.tables, Served(min_priority=1)) is None
+        assert claiming.next_run_at(connection, queue.tables, Served(max_priority=0)) == NOON
+    assert Worker(queue, min_priority=1).work_off(now=NOON) == (0, 0)
+    assert Worker(queue, min_priority=0, max_priority=0).work_off(now=NOON) == (1, 0)
+    assert normal not in [job.id for job in queue.jobs()]
+    with pytest.raises(TypeError, match="min_priority must be a whole number"):
+        Worker(queue, min_priority="1")  # type: ignore[arg-type]
 
 
 def test_a_claim_takes_the_lease_and_counts_the_attempt(queue: Queue) -> None:
@@ -148,7 +164,7 @@ def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
 ) -> None:
     """It neither sorts nor reads the whole backlog, even in a table just filled and never analysed."""
     fill(queue, 2_000)
-    claim(queue, limit=3, queues=queues)
+    claim(queue, limit=3, queues=tuple(queues))
     plan = explain()[-1]
     assert "jobs_waiting" in plan
     assert "Sort" not in plan and "TEMP B-TREE" not in plan
@@ -160,7 +176,7 @@ def test_a_claim_for_fewer_slots_reads_no_more(queue: Queue, explain: Callable[[
     with queue.writer.begin() as connection:
         assert len(claiming.claim(connection, queue.tables, "a", 300, NOON, slots=2)) == 300
     plan = explain()[-1]
-    assert "jobs_waiting" in plan and "Seq Scan" not in plan
+    assert "jobs_waiting" in plan and "Seq Scan on jobs " not in plan
     assert "Sort" not in plan.partition("Limit")[2]  # below the LIMIT
 
 

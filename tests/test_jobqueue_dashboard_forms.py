@@ -31,7 +31,7 @@ def test_a_failed_job_can_be_retried(queue: Queue, visitor: Visitor) -> None:
     id = enqueue(queue, "failed")
     said = f"Job {id} is now waiting for a worker."
     assert visitor.do("/failed", f"Retry job {id}") == ("/jobs/failed", said)
-    job = looking.get(queue, id)
+    job = queue.get(id)
     assert (job.state, job.attempts, job.run_at >= NOW) == ("waiting", 0, True)
 
 
@@ -75,7 +75,7 @@ def test_a_job_that_has_gone_in_the_meantime_is_said_to_be(
     """Another visitor deleted it first."""
     id = enqueue(queue, "failed")
     action, fields = visitor.form("/failed", button.format(id))
-    looking.delete(queue, id)
+    queue.delete(id)
     answer = visitor.browser.post(action, data=fields)
     assert answer.status_code == 404 and f"There is no job {id}" in answer.text
 
@@ -105,7 +105,7 @@ def test_all_failed_jobs_can_be_retried(queue: Queue, visitor: Visitor) -> None:
     said = "Failed jobs now waiting for a worker: 2."
     assert visitor.do("/failed", "Retry all failed jobs") == ("/jobs/failed", said)
     assert states(queue) == {1: "waiting", 2: "waiting", 3: "waiting", 4: "running"}
-    assert looking.stats(queue).total("due") == 2 and looking.get(queue, 1).attempts == 0
+    assert looking.stats(queue).total("due") == 2 and queue.get(1).attempts == 0
 
 
 def test_all_failed_jobs_can_be_deleted(queue: Queue, visitor: Visitor) -> None:

@@ -84,6 +84,7 @@ def test_stats_for_programs(queue: Queue, command: Command) -> None:
             "failed": 0,
             "unknown": 0,
             "oldest_due_seconds": 1.0,
+            "paused": False,
         }
     ]
     first, second = sorted(said["workers"], key=lambda worker: worker["host"])
@@ -253,4 +254,4 @@ def test_the_whole_queue_is_summed_up(queue: Queue) -> None:
 def test_deleting_what_is_gone_is_told(queue: Queue) -> None:
     """The error is the same for a job that has only just gone."""
     with pytest.raises(NoSuchJob, match="there is no job 7: it has succeeded, or it was deleted"):
-        looking.delete(queue, 7)
+        queue.delete(7)

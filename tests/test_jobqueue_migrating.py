@@ -113,7 +113,7 @@ def test_a_table_of_the_first_version_takes_new_jobs(database_url: str) -> None:
 
 def test_migrate_makes_the_tables_in_an_empty_database(database_url: str, command: Command) -> None:
     """On SQLite it creates the file as well."""
-    assert command("migrate").out.endswith("The tables are up to date: executed 5 statements.\n")
+    assert command("migrate").out.endswith("The tables are up to date: executed 6 statements.\n")
     assert command("list") == (0, "no jobs\n", "")
 
 
@@ -127,7 +127,7 @@ def test_the_schema_is_printed_and_can_be_executed(database_url: str, command: C
             connection.execute(text(statement))
         assert missing(connection, queue.tables) == []
         assert answer.out == "".join(f"{sql};\n\n" for sql in ddl(connection.dialect, queue.tables))
-    assert sorted(inspect(queue.engine).get_table_names()) == ["job_workers", "jobs"]
+    assert sorted(inspect(queue.engine).get_table_names()) == ["job_pauses", "job_workers", "jobs"]
     queue.close()
 
 

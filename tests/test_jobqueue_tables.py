@@ -35,10 +35,14 @@ def test_several_queues_share_a_database(database_url: str) -> None:
         with queue.engine.connect() as connection:
             assert missing(connection, queue.tables) == []
     names = set(sa.inspect(queues[0].engine).get_table_names())
-    assert names == {"jobs", "job_workers", "mail_jobs", "mail_job_workers", "urgent", "urgent_workers"}
+    assert names == {
+        *("jobs", "job_workers", "job_pauses"),
+        *("mail_jobs", "mail_job_workers", "mail_job_pauses"),
+        *("urgent", "urgent_workers", "urgent_pauses"),
+    }
     if database_url.startswith("postgresql"):
         inspector = sa.inspect(queues[0].engine)
-        assert len(inspector.get_table_names(schema="beside")) == 4
+        assert len(inspector.get_table_names(schema="beside")) == 6
         with queues[0].engine.begin() as connection:
             connection.exec_driver_sql("DROP SCHEMA beside CASCADE")
     for queue in queues:
@@ -66,8 +70,8 @@ def test_the_job_class_of_a_queue_is_its_own(database_url: str) -> None:
     (job,) = other.jobs()
     assert type(job) is other.tables.Job and job.state == "waiting"
     assert repr(job).startswith("<Job 1 ")
-    assert set(queue.metadata.tables) == {"jobs", "job_workers"}
-    assert set(other.metadata.tables) == {"mail_jobs", "mail_job_workers"}
+    assert set(queue.metadata.tables) == {"jobs", "job_workers", "job_pauses"}
+    assert set(other.metadata.tables) == {"mail_jobs", "mail_job_workers", "mail_job_pauses"}
     queue.close()
     other.close()
 

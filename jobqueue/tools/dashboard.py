@@ -168,7 +168,7 @@ class _Site:
 
     def job(self, id: int) -> Response:
         """Everything about one job."""
-        job = looking.get(self._queue, id)
+        job = self._queue.get(id)
         columns = {column.name: getattr(job, column.name) for column in Job.__table__.columns}
         return self._page("job", job=job, columns=columns)
 
@@ -184,15 +184,15 @@ class _Site:
 
     def retry(self, id: int) -> ResponseReturnValue:
         """Make a job due now."""
-        state = looking.get(self._queue, id).state
-        if not looking.retry(self._queue, id):
+        state = self._queue.get(id).state
+        if not self._queue.retry(id):
             raise Refused(409, f"job {id} is running")
         return _back(state, "retry", id)
 
     def delete(self, id: int) -> ResponseReturnValue:
         """Delete a job, whatever its state."""
-        state = looking.get(self._queue, id).state
-        looking.delete(self._queue, id)
+        state = self._queue.get(id).state
+        self._queue.delete(id)
         return _back(state, "delete", id)
 
     def all_failed(self, what: str) -> ResponseReturnValue:

@@ -78,7 +78,7 @@ def explain(queue: Queue, id: int, now: datetime | None = None) -> Explanation:
     """
     now = now or datetime.now(UTC)
     try:
-        job = looking.get(queue, id)
+        job = queue.get(id)
     except NoSuchJob as error:
         return Explanation(id, "gone", "", [Reason("no_such_job", str(error))])
     stats = looking.stats(queue, now)
@@ -91,6 +91,9 @@ def explain(queue: Queue, id: int, now: datetime | None = None) -> Explanation:
         reasons += _running(job, stats, alive, queue.lease, now)
     else:
         reasons += _not_yet(job, now)
+        if any(each.paused for each in stats.queues if each.name == job.queue):
+            text = f"its queue is paused; jobqueue resume {job.queue} lets its jobs run"
+            reasons.append(Reason("paused", text))
         serving = [worker for worker in alive if looking.serves(worker, job.queue)]
         if not serving:
             reasons.append(_nobody(job, len(alive), len(stats.workers) - len(alive)))

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from sqlalchemy import func, select
 
 from jobqueue import Job, NoSuchJob, Queue, claiming
+from jobqueue.claiming import Served
 from jobqueue.errors import JobQueueError
 from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
@@ -86,7 +87,14 @@ def stats(options: argparse.Namespace) -> int:
         return 0
     headings = ("queue", "waiting", "due", "running", "failed", "oldest due")
     rows = [
-        (q.name, q.waiting, q.due, q.running, q.failed, span(q.oldest_due_seconds) if q.due else "-")
+        (
+            q.name + " (paused)" * q.paused,
+            q.waiting,
+            q.due,
+            q.running,
+            q.failed,
+            span(q.oldest_due_seconds) if q.due else "-",
+        )
         for q in found.queues
     ]
     say(table(headings, rows, shrink=("queue",)) if rows else "no jobs")
@@ -133,7 +141,7 @@ def show(options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     with opened(options) as queue:
         try:
-            job = looking.get(queue, options.id)
+            job = queue.get(options.id)
         except NoSuchJob as error:
             return complain(error)
     if options.json:
@@ -171,7 +179,7 @@ def check(options: argparse.Namespace) -> int:
 def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
     """For how many seconds the oldest due job has been due, and how many have been for longer than `age`."""
     with queue.engine.connect() as connection:
-        first = claiming.next_run_at(connection, queue.tables, [] if name is None else [name])
+        first = claiming.next_run_at(connection, queue.tables, Served() if name is None else Served((name,)))
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
         if oldest <= age.total_seconds():  # the usual case, which is cheap however long the queue
             return oldest, 0
@@ -184,6 +192,10 @@ def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tu
 def _when(job: Job) -> datetime:
     """When it failed, was claimed, or is due."""
     return job.failed_at or (job.updated_at if job.locked_by else job.run_at)
+
+
+def _name(queue: looking.QueueStats) -> str:
+    return f"{queue.name} (paused)" if queue.paused else queue.name
 
 
 def _workers(found: looking.Stats, now: datetime) -> str:

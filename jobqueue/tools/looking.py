@@ -1,4 +1,4 @@
-"""Inspecting and mending the queue: shared by the commands, the dashboard and the metrics."""
+"""Inspecting the queue: shared by the commands, the dashboard and the metrics."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -6,11 +6,9 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, case, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from jobqueue import Job, Queue, inserting
-from jobqueue.errors import AlreadyQueued, NoSuchJob
+from jobqueue import Job, Queue
 from jobqueue.handlers import NOBODY_KNOWS
 from jobqueue.schema import GONE, Tables, WorkerRow
 from jobqueue.tools.presence import WAIT_BOUNDS, Tally, tallies
@@ -31,6 +29,7 @@ class QueueStats:
     failed: int
     unknown: int
     oldest_due_seconds: float  # how long the oldest due job has been due; 0 when none is
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,9 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         func.min(case((due, J.run_at)), type_=J.run_at.type),
     ).group_by(J.queue)
     with Session(queue.engine, expire_on_commit=False) as session:
+        paused = set(session.scalars(select(queue.tables.pauses.c.queue)))
         queues = [
-            QueueStats(name, int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now))
+            QueueStats(name, int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now), name in paused)
             for name, a, b, c, d, e, oldest in session.execute(counts.order_by(J.queue)).all()
         ]
         there = select(W).where(W.name != GONE).order_by(W.started_at)
@@ -132,51 +132,6 @@ def find(
     ordered = wanted.order_by(*order, Job.priority, Job.run_at, Job.id)
     with Session(queue.engine) as session:
         return list(session.scalars(ordered.limit(limit).offset(offset)))
-
-
-def get(queue: Queue, id: int) -> Job:
-    """The job with this id. Raises NoSuchJob."""
-    with Session(queue.engine) as session:
-        job = session.get(queue.tables.Job, id)
-    if job is None:
-        raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
-    return job
-
-
-def retry(queue: Queue, id: int, now: datetime | None = None) -> bool:
-    """Make a job due now: one that failed for good gets all its attempts again, a running one is left alone;
-    returns whether anything changed.
-
-    Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
-    """
-    now = now or datetime.now(UTC)
-    with Session(queue.writer) as session:
-        job = session.get(queue.tables.Job, id, with_for_update=True)
-        if job is None:
-            raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
-        if job.state == "running":
-            return False
-        if job.state == "failed":
-            job.attempts, job.failed_at = 0, None
-        job.run_at = job.updated_at = now
-        key = job.unique_key
-        try:
-            session.flush()
-        except IntegrityError as error:
-            raise AlreadyQueued(
-                f"job {id} can't be retried: another job with its key {key!r} is queued"
-            ) from error
-        inserting.notify(session.connection(), queue.tables)
-        session.commit()
-    return True
-
-
-def delete(queue: Queue, id: int) -> None:
-    """Delete a job, whatever its state. A running attempt goes on to its end. Raises NoSuchJob."""
-    jobs = queue.tables.jobs
-    with queue.writer.begin() as connection:
-        if not connection.execute(jobs.delete().where(jobs.c.id == id)).rowcount:
-            raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
 
 
 def _seconds(since: datetime | None, now: datetime) -> float:

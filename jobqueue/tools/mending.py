@@ -1,4 +1,4 @@
-"""`jobqueue retry`, `delete` and `clear`: mend the queue."""
+"""`jobqueue retry`, `delete`, `pause`, `resume` and `clear`: mend the queue."""
 
 import argparse
 from collections.abc import Callable
@@ -24,6 +24,15 @@ def add_commands(commands: Commands) -> None:
         command.add_argument("ids", metavar="ID", type=job_id, nargs="*")
         command.add_argument("--failed", action="store_true", help="all jobs that failed for good")
         add_name(command)
+        command.set_defaults(run=run)
+
+    for name, text, run in (
+        ("pause", "let the jobs of a queue wait; those that run go on to their end", pause),
+        ("resume", "let workers perform the jobs of a paused queue again", resume),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_database(command)
+        command.add_argument("queue", metavar="QUEUE", help="its name")
         command.set_defaults(run=run)
 
     command = commands.add_parser("clear", help="delete all jobs, including failed ones")
@@ -54,6 +63,22 @@ def delete(options: argparse.Namespace) -> int:
     with opened(options) as queue:
         count = failures.delete_all(queue, until=datetime.now(UTC), name=options.name)
     say(f"deleted {plural(count, 'failed job')}")
+    return 0
+
+
+def pause(options: argparse.Namespace) -> int:
+    """Pause a queue; returns 0."""
+    with opened(options) as queue:
+        queue.pause(options.queue)
+    say(f"the queue {plain(options.queue)} is paused; resume it with jobqueue resume {plain(options.queue)}")
+    return 0
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Resume a queue; returns 0, also when it was not paused."""
+    with opened(options) as queue:
+        queue.resume(options.queue)
+    say(f"the queue {plain(options.queue)} is not paused")
     return 0
 
 
@@ -94,12 +119,12 @@ def _each(options: argparse.Namespace, act: Callable[[Queue, int], str]) -> int:
 
 
 def _retry(queue: Queue, id: int, now: datetime) -> str:
-    if looking.retry(queue, id, now):
+    if queue.retry(id, now=now):
         return f"job {id} is due now"
     return f"job {id} is already running"
 
 
 def _delete(queue: Queue, id: int) -> str:
-    state = looking.get(queue, id).state
-    looking.delete(queue, id)
+    state = queue.get(id).state
+    queue.delete(id)
     return f"deleted job {id}" + ("; its running attempt goes on to its end" if state == "running" else "")

@@ -53,6 +53,18 @@ def add_commands(commands: Commands) -> None:
         type=Path,
         help="supervise even one worker; jobqueue status, scale and stop use this file",
     )
+    ending = command.add_mutually_exclusive_group()
+    for flag, until, text in (
+        ("--once", "idle", "perform what is due, and exit"),
+        (
+            "--exit-when-empty",
+            "empty",
+            "exit when no job waits any more, neither due nor scheduled for later",
+        ),
+    ):
+        ending.add_argument(
+            flag, dest="until", action="store_const", const=until, default="stopped", help=text
+        )
     add_options(command)
     command.set_defaults(run=work)
 
@@ -68,6 +80,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
         default=[],
         help="only jobs of this queue; repeat for more (all)",
     )
+    for flag, which in (("--min-priority", "at least"), ("--max-priority", "at most")):
+        command.add_argument(flag, metavar="N", type=int, help=f"only jobs of {which} this priority (all)")
     add_number(command, "--threads", "N", "jobs performed at a time", 1, int)
     add_number(command, "--poll-interval", "S", "seconds between an idle worker's polls", POLL_INTERVAL)
     add_number(command, "--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
@@ -77,15 +91,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def arguments_for(options: argparse.Namespace) -> list[str]:
-    """The options of add_options(), as command-line arguments."""
+    """The options of add_options(), and which tables, as command-line arguments."""
     parser = argparse.ArgumentParser()
     add_options(parser)
     flags = {"imports": "--import", "queues": "--queue"}
     arguments = []
-    for name in vars(parser.parse_args([])):
+    for name in ("table", "schema", *vars(parser.parse_args([]))):
         flag = flags.get(name, "--" + name.replace("_", "-"))
         value = getattr(options, name)
-        arguments += [f"{flag}={each}" for each in (value if isinstance(value, list) else [value])]
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        arguments += [f"{flag}={each}" for each in values]
     return arguments
 
 
@@ -97,13 +112,20 @@ def processes(text: str) -> int:
 
 
 def work(options: argparse.Namespace) -> int:
-    """Work until a signal; returns 0."""
+    """Work until a signal, or as long as there is work; returns 0. Raises JobQueueError."""
     if options.processes > 1 or options.state:
+        if options.until != "stopped":
+            raise JobQueueError(
+                "--once and --exit-when-empty are for one worker, not for --processes or --state"
+            )
         return _supervise(options)
     worker = prepare(options, partial(print, flush=True))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
-    worker.run()
+    try:
+        worker.run(options.until)
+    finally:
+        worker.queue.close()
     return 0
 
 
@@ -127,6 +149,8 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         queue,
         threads=options.threads,
         queues=options.queues,
+        min_priority=options.min_priority,
+        max_priority=options.max_priority,
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,

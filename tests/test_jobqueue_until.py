@@ -1,0 +1,109 @@
+"""A worker that ends by itself: when nothing is due (--once), or when no job waits (--exit-when-empty)."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal
+
+import pytest
+from commands_for_tests import Command
+from jobs_for_tests import Fail, Say, said
+
+from jobqueue import Queue, Retry, Worker, job
+
+pytest_plugins = ["queue_fixtures", "command_fixtures"]
+
+DEADLINE = 60.0
+tried: list[str] = []
+
+
+@job
+class TryTwice:
+    """Fails once, and is due again a moment later."""
+
+    def perform(self) -> None:
+        tried.append("once more")
+        if len(tried) == 1:
+            raise Retry(timedelta(seconds=0.3))
+
+
+def run(queue: Queue, until: Literal["idle", "empty"], **options: Any) -> None:
+    """Run a worker in a thread; it must end by itself."""
+    worker = Worker(queue, poll_interval=0.1, **options)
+    thread = threading.Thread(target=worker.run, args=(until,))
+    thread.start()
+    thread.join(DEADLINE)
+    ended = not thread.is_alive()
+    worker.stop()
+    thread.join()
+    assert ended
+
+
+@pytest.mark.parametrize("until", ["idle", "empty"])
+def test_with_nothing_to_do_it_ends_at_once(queue: Queue, until: Literal["idle", "empty"]) -> None:
+    """An empty table is no reason to wait."""
+    run(queue, until)
+
+
+def test_once_leaves_what_is_scheduled_for_later(queue: Queue) -> None:
+    """It performs all that is due, with all its threads, and no more."""
+    said.clear()
+    queue.enqueue_many([Say("due")] * 50)
+    queue.enqueue(Fail("due, and again later"))
+    queue.enqueue(Say("tomorrow"), run_at=timedelta(days=1))
+    run(queue, "idle", threads=3)
+    assert said == ["due"] * 50
+    assert sorted(job.attempts for job in queue.jobs()) == [0, 1]
+
+
+def test_until_empty_waits_for_what_is_scheduled(queue: Queue) -> None:
+    """A job that is retried in a moment is still to be done."""
+    said.clear()
+    tried.clear()
+    queue.enqueue(TryTwice())
+    queue.enqueue(Say("soon"), run_at=timedelta(seconds=0.2))
+    run(queue, "empty")
+    assert (len(tried), said, queue.jobs()) == (2, ["soon"], [])
+
+
+@pytest.mark.parametrize("until", ["idle", "empty"])
+def test_a_paused_queue_keeps_no_worker(queue: Queue, until: Literal["idle", "empty"]) -> None:
+    """Its jobs are due, and nobody may claim them; failed ones are nobody's work either."""
+    queue.enqueue(Say("paused"))
+    queue.enqueue(Fail("for good"), max_attempts=1, queue="other")
+    queue.pause("default")
+    run(queue, until)
+    assert sorted(job.state for job in queue.jobs()) == ["failed", "waiting"]
+
+
+def test_it_waits_for_nothing_else(queue: Queue) -> None:
+    """A misspelt word is refused at once."""
+    with pytest.raises(ValueError, match='until must be "stopped", "idle" or "empty"'):
+        Worker(queue).run("done")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("flag", ["--once", "--exit-when-empty"])
+def test_from_the_command_line(queue: Queue, command: Command, signals_as_before: object, flag: str) -> None:
+    """The status is 0; several processes can't do it, and say so."""
+    said.clear()
+    queue.enqueue(Say("done"))
+    answer = command("work", "--import", "jobs_for_tests", flag)
+    assert (answer.status, answer.err, said) == (0, "", ["done"])
+    assert "1 jobs processed" in answer.out
+    refused = command("work", "--import", "jobs_for_tests", flag, "--processes", "2")
+    assert refused.status == 2 and "are for one worker" in refused.err
+    assert command("work", "--once", "--exit-when-empty").status == 2
+
+
+def test_a_range_of_priorities_from_the_command_line(
+    queue: Queue, command: Command, signals_as_before: object, open_queue: Callable[..., Queue]
+) -> None:
+    """--min-priority and --max-priority, as Delayed Job's."""
+    said.clear()
+    for priority in (-1, 0, 1):
+        queue.enqueue(Say(str(priority)), priority=priority)
+    work = ("work", "--import", "jobs_for_tests", "--once")
+    assert command(*work, "--min-priority", "1").status == 0
+    assert command(*work, "--max-priority", "-1").status == 0
+    assert said == ["1", "-1"]
+    assert command(*work, "--min-priority", "high").status == 2
