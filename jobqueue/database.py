@@ -38,7 +38,7 @@ from jobqueue import connections
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
-ASYNCHRONOUS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
+ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
@@ -78,7 +78,7 @@ def open_engine(database: Any) -> Engine:
     if given:
         connections.refuse_autocommit_engine(given)
     backend = "sqlite" if backend == "sqlite" else "postgresql"  # Heroku's URLs begin with postgres:
-    if driver in ("", *ASYNCHRONOUS):  # with psycopg2, the queue would hear of no new jobs
+    if driver in ("", *ASYNC_DRIVERS):  # with psycopg2, the queue would hear of no new jobs
         driver = "psycopg" if backend == "postgresql" and find_spec("psycopg") else ""
     url = url.set(drivername=f"{backend}+{driver}".rstrip("+"))
     if backend == "sqlite":

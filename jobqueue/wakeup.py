@@ -18,7 +18,7 @@ from jobqueue.queue import Queue
 logger = logging.getLogger("jobqueue")
 
 LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
-POLL_SECONDS = 0.15  # between looks where there are no notifications
+POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
 SILENCE_SECONDS = 3 * CHECK_SECONDS
@@ -70,8 +70,8 @@ class Watcher:
                 self._ring()
 
     def _poll(self, reason: str) -> None:
-        logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_SECONDS, reason)
-        while not self._ended.wait(POLL_SECONDS):
+        logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_OFTEN_SECONDS, reason)
+        while not self._ended.wait(POLL_OFTEN_SECONDS):
             self._alive_at = time.monotonic()
             self._ring()
 

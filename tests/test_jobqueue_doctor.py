@@ -63,7 +63,7 @@ def test_a_real_postgresql_is_examined(postgres_database: str) -> None:
     queue.create_tables()
     with queue.engine.connect() as idle, queue.engine.connect() as connection:
         idle.execute(text("SELECT 1"))
-        checks = {f.check: f for f in doctor_postgresql.examine(connection, 30.0)}
+        checks = {f.check: f for f in doctor_postgresql.examine(connection, "jobs", 30.0)}
         assert {check for check, finding in checks.items() if finding.level == "fail"} == set()
         assert checks["idle in transaction"].text.startswith("1, the longest for ")
         assert checks["fsync"].text == "on"
@@ -71,12 +71,12 @@ def test_a_real_postgresql_is_examined(postgres_database: str) -> None:
         idle.rollback()
         idle.execute(text("ALTER TABLE jobs ALTER run_at TYPE timestamp"))
         idle.commit()
-        checks = {f.check: f for f in doctor_postgresql.examine(connection, 30.0)}
+        checks = {f.check: f for f in doctor_postgresql.examine(connection, "jobs", 30.0)}
         assert checks["time zones"].text.startswith("1 column of jobs without")
         connection.rollback()
         idle.execute(text("DROP TABLE jobs"))
         idle.commit()
-        checks = {f.check: f for f in doctor_postgresql.examine(connection, 30.0)}
+        checks = {f.check: f for f in doctor_postgresql.examine(connection, "jobs", 30.0)}
         assert checks["bloat"].text == "0 dead rows, 0 live ones"
     queue.close()
 

@@ -5,7 +5,6 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -196,22 +195,26 @@ def test_a_worker_works_on_while_a_job_holds_the_only_connection(
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati", "UTC"])
 def test_the_sessions_time_zone_does_not_matter(postgres_database: str, zone: str) -> None:
-    """The first and the last moments are read as they were written, by a queue's own and a given engine."""
+    """The first and the last moments can be read, by a worker on the queue's own or a given engine."""
     name = make_url(postgres_database).database
     administer(postgres_database, f"ALTER DATABASE {name} SET TimeZone = '{zone}'")
+    moments = "0001-01-01 00:00:00+00", "9999-12-31 23:59:59+00"  # only others write such
+    engine = create_engine(postgres_database)
+    queues = [Queue(postgres_database), Queue(engine)]
     try:
-        for database in (postgres_database, create_engine(postgres_database)):
-            queue = Queue(database)
+        for queue in queues:
             queue.create_tables()
-            first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-            queue.enqueue(Say("first"), run_at=first)
+            with queue.writer.begin() as connection:
+                for moment in moments:
+                    id = queue.enqueue(Say(moment), session=connection)
+                    connection.execute(text(f"UPDATE jobs SET run_at = '{moment}' WHERE id = {id}"))
             worker = Worker(queue)
             assert worker.work_off() == (1, 0)
-            queue.enqueue(Say("last"), run_at=last)
             assert worker.work_off() == (0, 0)
-            if isinstance(database, str):
-                assert [job.run_at for job in queue.jobs()] == [last]
+            assert [job.run_at.year for job in queues[0].jobs()] == [9999]
             queue.clear()
-            queue.close()
     finally:
+        for queue in queues:
+            queue.close()
+        engine.dispose()
         administer(postgres_database, f"ALTER DATABASE {name} RESET TimeZone")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from conftest import wait_until
-from flask import current_app, has_app_context
 from jobs_for_tests import (
     Fail,
     KillItsWorker,
@@ -23,7 +22,6 @@ from jobs_for_tests import (
     only_job,
     said,
 )
-from prometheus_client import REGISTRY, generate_latest
 from sqlalchemy.orm import Session
 
 from jobqueue import Claimed, Event, Queue, Worker, around, job, observe, observing
@@ -372,56 +370,6 @@ def test_a_context_is_made_of_the_job_or_of_nothing(factory: Any) -> None:
     with pytest.raises(TypeError):
         around(factory)
     assert observing.contexts == []
-
-
-# -- the recipes
-
-
-def recipe(title: str) -> dict[str, Any]:
-    """What the Python code of this section defines, executed."""
-    text = (ROOT / "jobqueue" / "docs" / "notes-seam.md").read_text()
-    section = text.partition(f"\n## {title}")[2].partition("\n## ")[0]
-    names: dict[str, Any] = {}
-    exec(section.partition("```python\n")[2].partition("```")[0], names)
-    return names
-
-
-def test_the_recipe_for_prometheus(queue: Queue) -> None:
-    """Its counters count, and its histogram has all durations."""
-    names = recipe("Prometheus")
-    queue.enqueue(Say("hello"), queue="mail")
-    queue.enqueue(Fail("no"), queue="mail")
-    Worker(queue).work_off()
-    text = generate_latest().decode()
-    for name in ("ATTEMPTS", "SECONDS"):
-        REGISTRY.unregister(names[name])
-    assert 'myapp_attempts_total{outcome="performed",queue="mail"} 1.0' in text
-    assert 'myapp_attempts_total{outcome="failed",queue="mail"} 1.0' in text
-    assert "myapp_job_seconds_count 2.0" in text
-
-
-def test_the_recipe_for_sentry(queue: Queue) -> None:
-    """It sends the exception itself, and only of jobs that have failed for good."""
-    sent: list[tuple[BaseException, dict[str, Any]]] = []
-    observe(recipe("Sentry")["reporter"](lambda error, **about: sent.append((error, about))))
-    queue.enqueue(Fail("no"))
-    last = queue.enqueue(Fail("never"), max_attempts=1, queue="mail")
-    Worker(queue).work_off()
-    [(error, about)] = sent
-    assert str(error) == "never" and error.__traceback__
-    assert about == {"tags": {"queue": "mail"}, "extras": {"job": last}}
-
-
-def test_the_recipe_for_flask(queue: Queue) -> None:
-    """A job finds the application, as a view does."""
-    app = recipe("Something around each job")["app"]
-
-    def perform() -> None:
-        said.append(current_app.name)
-
-    queue.enqueue(call(perform))
-    assert Worker(queue).work_off() == (1, 0)
-    assert said == [app.name] and not has_app_context()
 
 
 # -- from the command line

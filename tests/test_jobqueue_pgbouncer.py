@@ -23,9 +23,7 @@ from jobqueue.tools.cli import main
 pytest_plugins = ["queue_fixtures"]
 pytestmark = [
     pytest.mark.live,
-    pytest.mark.skipif(
-        not shutil.which("pgbouncer"), reason="it needs Debian's package pgbouncer"
-    ),
+    pytest.mark.skipif(not shutil.which("pgbouncer"), reason="it needs Debian's package pgbouncer"),
 ]
 RunWorker = Callable[..., Any]
 UNPREPARED = {"prepare_threshold": None}
