@@ -184,7 +184,14 @@ def test_workers_in_the_background_are_told_all_options() -> None:
     """Options added after this test was written are covered too."""
     parser = ArgumentParser()
     add_options(parser)
+    parser.add_argument("--table")
+    parser.add_argument("--schema")
+    nothing_said = parser.parse_args([])
+    nothing_said.table = "mail_jobs"
+    assert parser.parse_args(arguments_for(nothing_said)) == nothing_said
     options = parser.parse_args([])
+    values = {"table": "mail_jobs", "schema": "beside", "min_priority": -5, "max_priority": 5}
     for name, value in vars(options).items():
-        setattr(options, name, ["-a", "b c"] if isinstance(value, list) else value * 2)
+        doubled = ["-a", "b c"] if isinstance(value, list) else value and value * 2
+        setattr(options, name, values.get(name, doubled))
     assert parser.parse_args(arguments_for(options)) == options

@@ -31,7 +31,7 @@ def test_tables_are_created_once_by_whoever_is_first(
     queue = Queue(database_url)
     queue.create_tables()  # a second call does nothing
     assert queue.jobs() == []
-    assert sorted(inspect(queue.engine).get_table_names()) == ["job_workers", "jobs"]
+    assert sorted(inspect(queue.engine).get_table_names()) == ["job_pauses", "job_workers", "jobs"]
     assert {index["name"] for index in inspect(queue.engine).get_indexes("jobs")} == {
         "jobs_waiting",
         "jobs_running",
@@ -84,7 +84,7 @@ def test_an_engine_for_sqlite_is_left_as_it_is(tmp_path: Path) -> None:
     queue.create_tables()
     assert queue.engine is not engine
     with engine.connect() as connection:
-        assert sorted(inspect(connection).get_table_names()) == ["job_workers", "jobs"]
+        assert sorted(inspect(connection).get_table_names()) == ["job_pauses", "job_workers", "jobs"]
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5_000
     engine.dispose()
     queue.close()

@@ -69,11 +69,11 @@ def test_jobs_of_many_classes_can_be_enqueued_at_once(queue: Queue) -> None:
 def test_settings_may_be_given_for_a_class_that_others_wrote(queue: Queue) -> None:
     """job() is a function, too; it returns the class."""
 
-    class Feed:
+    class Theirs:
         def perform(self) -> None: ...
 
-    assert job(Feed, queue="feeds") is Feed
-    queue.enqueue(Feed())
+    assert job(Theirs, queue="feeds") is Theirs
+    queue.enqueue(Theirs())
     assert only_job(queue).queue == "feeds"
 
 

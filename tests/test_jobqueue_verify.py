@@ -98,7 +98,7 @@ def test_jobs_that_would_not_load_are_told_by_reason(
         {"reason": "Article is no longer in the database", "count": 3, "ids": [gone, *also_gone]},
         {"reason": "The handler is not what jobqueue writes", "count": 1, "ids": [foreign]},
         {"reason": verdict["reasons"][3]["reason"], "count": 1, "ids": [unknown]},
-        {"reason": "Picky raises ArithmeticError: below zero", "count": 1, "ids": [picky]},
+        {"reason": "The payload no longer fits Picky: below zero", "count": 1, "ids": [picky]},
     ]
     assert verdict["reasons"][3]["reason"].startswith("No job is registered as 'Gone'")
     status, out, _ = command("verify", "--import", "jobs_for_tests")

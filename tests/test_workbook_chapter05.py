@@ -11,7 +11,7 @@ from loadtests.bench.plan import Plan
 
 def test_a_feed_is_seen_at_the_first_poll_from_then_on() -> None:
     """A feed that arrives exactly at a poll is seen by it."""
-    assert [round(seen_at(done), 3) for done in (0.1, 0.3, 0.31, 0.9)] == [0.3, 0.3, 0.75, 1.425]
+    assert [round(seen_at(done), 3) for done in (0.1, 0.5, 0.51, 1.6)] == [0.5, 0.5, 1.5, 3.5]
 
 
 def test_short_steps_lie_about_what_the_formula_says() -> None:
@@ -29,14 +29,14 @@ def test_short_steps_know_the_slots() -> None:
 
 
 def test_a_content_that_missed_a_poll_is_said() -> None:
-    """It came at 0.25 s, but the worker's overhead made it miss the poll at 0.3 s."""
-    on_time, late = ({"delay": 0.25, "answer": 0.01, "content": content} for content in (0.33, 0.77))
+    """It came at 0.45 s, but the worker's overhead made it miss the poll at 0.5 s."""
+    on_time, late = ({"delay": 0.45, "answer": 0.01, "content": content} for content in (0.53, 1.52))
     texts = [
         [text.get_text() for text in staircase_figure({"sync": [on_time], "queued": [visit]}).axes[0].texts]
         for visit in (on_time, late)
     ]
     assert not [text for text in texts[0] if "missed" in text]
-    assert "missed the poll at 0.3 s" in texts[1]
+    assert "missed the poll at 0.5 s" in texts[1]
 
 
 def test_an_arrow_is_explained_where_there_is_one() -> None:
