@@ -196,7 +196,7 @@ def test_the_waits_between_attempts_are_those_of_the_code() -> None:
         assert since == str(sum(map(least, range(1, int(attempt) + 1)), timedelta()))
 
 
-@pytest.mark.parametrize("table", [tables().jobs, tables().workers], ids=["jobs", "job_workers"])
+@pytest.mark.parametrize("table", tables().metadata.sorted_tables, ids=lambda table: table.name)
 def test_every_column_is_described(table: Any) -> None:
     """The columns come in the order of the table."""
     found = rows(PAGES["table"], f"| column of `{table.name}` | meaning |", r"^\| `(\w+)` \| .+ \|$")
