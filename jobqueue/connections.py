@@ -7,7 +7,18 @@ from inspect import iscoroutinefunction
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from sqlalchemy import BigInteger, Connection, Engine, NullPool, PoolProxiedConnection, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    NullPool,
+    PoolProxiedConnection,
+    cast,
+    event,
+    extract,
+    func,
+    select,
+)
 from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
@@ -31,6 +42,10 @@ UNBOUND = (
     " Session(binds={..., queue.tables.jobs: engine})"
 )
 ELSEWHERE = "The session's database, or its schema, is not the queue's, {0!r}: no worker would see the job"
+TRANSLATED = (
+    "schema_translate_map would have the queue's statements use another schema than its workers do:"
+    ' name the schema of its tables, Queue(..., schema="public"), and leave that one out of the map'
+)
 _compiled: dict[Any, Any] = {}  # the queue's few statements, for connections that SQLAlchemy did not open
 
 
@@ -44,33 +59,60 @@ class DriverConnection(Protocol):
 Callers = Session | scoped_session[Session] | Connection | DriverConnection  # enqueue() takes as `session`
 
 
-def join(session: Callers, engine: Engine, tables: Tables, known: WeakSet[Any]) -> Connection:
-    """The connection of the caller's transaction. `known` are the pools and connections already found to lead
-    to the queue's database. Raises TypeError, or DatabaseError if the job would not be safe there.
+class Home:
+    """Where a queue is, and so whose transactions it can join. Raises DatabaseError for an engine that would
+    look for the tables in another schema.
     """
-    if isinstance(session, Session | scoped_session):
-        try:
-            session = session.connection(bind_arguments={"clause": tables.jobs})
-        except UnboundExecutionError as error:
-            raise DatabaseError(UNBOUND) from error
-    holder: Any
-    if isinstance(session, Connection):
-        holder, backend = session.engine.pool, session.dialect.name
-    else:
-        holder = _driver_of(session)
-        backend = "sqlite" if isinstance(holder, sqlite3.Connection) else "postgresql"
-    if backend != engine.dialect.name:
-        raise DatabaseError(ELSEWHERE.format(engine.url))
-    connection = session if isinstance(session, Connection) else _speak_through(holder, engine)
-    if not connection.in_transaction():  # the caller commits it, as one that a statement began
-        connection.begin()
-    refuse_autocommit(connection)
-    if holder not in known:
-        if _place(connection, tables) != _own_place(engine, tables):
-            raise DatabaseError(ELSEWHERE.format(engine.url))
-        with suppress(TypeError):  # one of sqlite3's: asked each time, which takes microseconds
-            known.add(holder)
-    return connection
+
+    def __init__(self, engine: Engine, tables: Tables):
+        _refuse_translation(engine, tables)
+        self._engine = engine
+        self._tables = tables
+        self._known = WeakSet[Any]([engine.pool])  # pools and connections found to lead here
+        self._place: object = engine.get_execution_options().get("sqlite_file")
+
+    def join(self, session: Callers | None) -> Connection | None:
+        """The connection of the caller's transaction, if there is one. Raises TypeError, or DatabaseError if
+        the job would not be safe there.
+        """
+        if session is None:
+            return None
+        if isinstance(session, Session | scoped_session):
+            try:
+                session = session.connection(bind_arguments={"clause": self._tables.jobs})
+            except UnboundExecutionError as error:
+                raise DatabaseError(UNBOUND) from error
+        holder: Any
+        if isinstance(session, Connection):
+            _refuse_translation(session, self._tables)
+            holder, backend = session.engine.pool, session.dialect.name
+        else:
+            holder = _driver_of(session)
+            backend = "sqlite" if isinstance(holder, sqlite3.Connection) else "postgresql"
+        if backend != self._engine.dialect.name:
+            raise DatabaseError(ELSEWHERE.format(self._engine.url))
+        connection = session if isinstance(session, Connection) else _speak_through(holder, self._engine)
+        if not connection.in_transaction():  # the caller commits it, as one that a statement began
+            connection.begin()
+        refuse_autocommit(connection)
+        if backend == "sqlite" and not (driver := _sqlite3_of(connection)).in_transaction:
+            # sqlite3 does so before an INSERT, but not before a SAVEPOINT, whose end would then commit.
+            connection.exec_driver_sql(f"BEGIN {driver.isolation_level}")
+        if holder not in self._known:
+            if not self._is_here(connection):
+                raise DatabaseError(ELSEWHERE.format(self._engine.url))
+            with suppress(TypeError):  # one of sqlite3's: asked each time, which takes microseconds
+                self._known.add(holder)
+        return connection
+
+    def _is_here(self, connection: Connection) -> bool:
+        place = _place(connection, self._tables)
+        if place != self._place and self._engine.dialect.name == "postgresql":
+            # Not asked yet, or the server has been restarted since. The caller may hold the pool's last
+            # connection, so this takes none of the pool's.
+            with Connection(self._engine, outside_pool(self._engine)) as own:
+                self._place = _place(own, self._tables)
+        return place == self._place
 
 
 def _driver_of(session: Any) -> Any:
@@ -94,16 +136,38 @@ def _speak_through(driver: Any, engine: Engine) -> Connection:
     """
     pool = NullPool(lambda: driver, reset_on_return=None)
     options = {"compiled_cache": _compiled}
-    connection = Engine(pool, engine.dialect, engine.url, execution_options=options).connect()
+    connection = _Borrowing(pool, engine.dialect, engine.url, execution_options=options).connect()
     connection.detach()
     return connection
+
+
+class _Borrowing(Engine):
+    """The engine of such a connection."""
+
+
+@event.listens_for(_Borrowing, "before_cursor_execute")
+def _have_tuples(_connection: object, cursor: Any, *_: object) -> None:
+    """SQLAlchemy needs tuples, and the caller's connection may make dicts of its rows."""
+    psycopg3 = hasattr(cursor, "pgresult")
+    cursor.row_factory = (lambda _cursor: tuple) if psycopg3 else None  # None: psycopg2's and sqlite3's way
+
+
+def _refuse_translation(connection: Connection | Engine, tables: Tables) -> None:
+    schemas = connection.get_execution_options().get("schema_translate_map") or {}
+    if schemas.get(tables.jobs.schema, tables.jobs.schema) != tables.jobs.schema:
+        raise DatabaseError(TRANSLATED)
+
+
+def _sqlite3_of(connection: Connection) -> Any:
+    driver: Any = connection.connection.dbapi_connection
+    return getattr(driver, "driver_connection", driver)  # of an asynchronous one
 
 
 def refuse_autocommit(connection: Connection) -> None:
     """Raises DatabaseError if each statement commits by itself, however that was set. Asks no server."""
     driver: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
-        driver = getattr(driver, "driver_connection", driver)  # of an asynchronous one
+        driver = _sqlite3_of(connection)
         alone = driver.isolation_level is None or getattr(driver, "autocommit", None) is True
         begun = driver.in_transaction
     else:
@@ -126,20 +190,14 @@ def _place(connection: Connection, tables: Tables) -> object:
     if connection.dialect.name == "sqlite":
         return sqlite_file(connection)
     table = cast(func.to_regclass(tables.jobs.fullname), BigInteger)
-    place = select(func.pg_postmaster_start_time(), func.current_database(), table)
-    return tuple(connection.execute(place).one())
-
-
-def _own_place(engine: Engine, tables: Tables) -> object:
-    if file := engine.get_execution_options().get("sqlite_file"):
-        return file
-    with engine.connect() as connection:
-        return _place(connection, tables)
+    # As a whole number, since drivers and Django make different things of a moment.
+    started = cast(extract("epoch", func.pg_postmaster_start_time()) * 1_000_000, BigInteger)
+    return tuple(connection.execute(select(started, func.current_database(), table)).one())
 
 
 def sqlite_file(connection: Connection) -> str:
     """The path of the file that is open; empty for a database in memory."""
-    file = str(connection.exec_driver_sql("PRAGMA database_list").all()[0][2])
+    file = os.fsdecode(connection.exec_driver_sql("PRAGMA database_list").all()[0][2])
     return file and os.path.realpath(file)
 
 

@@ -84,7 +84,7 @@ def open_engine(database: Any) -> Engine:
     if backend == "sqlite":
         return _open_sqlite(url, given)
     if given:
-        engine: Engine = given.execution_options()  # a copy, with a check of its own
+        engine: Engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
         event.listen(engine, "begin", connections.refuse_autocommit)
     else:
         engine = _engine(url, max_overflow=-1, pool_pre_ping=True)

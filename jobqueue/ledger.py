@@ -23,6 +23,37 @@ BEATS = 10  # heartbeats in a lease
 SILENCE = 1 - 1 / BEATS  # of a lease: one beat early, so that a dead worker's jobs are back within the lease
 
 
+class OwnConnections:
+    """A thread's own connections, one for each engine, since jobs may use up the pool. Both methods raise
+    DBAPIError.
+    """
+
+    def __init__(self) -> None:
+        self._connections: dict[Engine, Connection] = {}
+
+    @contextmanager
+    def transaction(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction on the engine's connection, which is replaced if the transaction fails."""
+        if engine not in self._connections:
+            self._connections[engine] = Connection(engine, outside_pool(engine))
+        connection = self._connections[engine]
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            del self._connections[engine]
+            connection.invalidate()
+            with suppress(Exception):  # SQLAlchemy leaves a detached connection open
+                driver.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connections."""
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+
 class Ledger:
     """A worker's transactions with the queue. `batch` is how many jobs it claims for a slot; `more` is
     whether the last claim may have left due jobs behind; `next_beat` is when beat() is due, on the monotonic
@@ -38,13 +69,13 @@ class Ledger:
         self._served = served
         self._news = news
         self._tables = queue.tables
-        self._connections: dict[Engine, Connection] = {}
+        self._own = OwnConnections()
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         limit = slots * self.batch.size
         claimed: list[Claimed] = []
-        with self._transaction(self._queue.writer) as transaction:
+        with self._own.transaction(self._queue.writer) as transaction:
             lost = settle(transaction, self._tables, self._name, outcomes, now)
             if slots:
                 dealt = slots if slots < limit else None
@@ -61,26 +92,26 @@ class Ledger:
 
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
-        with self._transaction(self._queue.engine) as transaction:
+        with self._own.transaction(self._queue.engine) as transaction:
             due = claiming.next_run_at(transaction, self._tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed."""
-        with self._transaction(self._queue.writer) as transaction:
+        with self._own.transaction(self._queue.writer) as transaction:
             settling.release(transaction, self._tables, self._name, unfinished, now)
         self._news.add("given back", now, unfinished, why=why)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
-        with self._transaction(self._queue.writer) as transaction:
+        with self._own.transaction(self._queue.writer) as transaction:
             settling.renew(transaction, self._tables, self._name, held, now)
         self.reap(now)
         self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
         """Free the jobs of dead workers."""
-        with self._transaction(self._queue.writer) as transaction:
+        with self._own.transaction(self._queue.writer) as transaction:
             freed = settling.reap(transaction, self._tables, self._queue.lease * SILENCE, now)
         if freed:
             why = f"their workers were silent for {self._queue.lease}"
@@ -88,24 +119,4 @@ class Ledger:
 
     def close(self) -> None:
         """Close the worker's connections."""
-        while self._connections:
-            self._connections.popitem()[1].close()
-
-    @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Connection]:
-        """A transaction on one of the worker's own connections, since jobs may use up the pool. A connection
-        whose transaction fails is replaced.
-        """
-        if engine not in self._connections:
-            self._connections[engine] = Connection(engine, outside_pool(engine))
-        connection = self._connections[engine]
-        driver: Any = connection.connection.dbapi_connection
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            del self._connections[engine]
-            connection.invalidate()
-            with suppress(Exception):  # SQLAlchemy leaves a detached connection open
-                driver.close()
-            raise
+        self._own.close()

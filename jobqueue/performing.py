@@ -4,7 +4,6 @@ A job's hooks are those of HOOKS in handlers.py that its class has.
 """
 
 import logging
-import sqlite3
 import threading
 import time
 import traceback
@@ -69,9 +68,6 @@ def perform_inline(
     if isinstance(session, Session | scoped_session):
         _perform_row(row, session)
         return 0
-    driver: Any = joined.connection.dbapi_connection if joined is not None else None
-    if isinstance(driver, sqlite3.Connection) and not driver.in_transaction:
-        driver.execute("BEGIN")  # sqlite3 begins none for a savepoint, which would commit at its end
     with Session(joined or engine, join_transaction_mode="create_savepoint") as own:
         _perform_row(row, own)
         own.commit()

@@ -5,14 +5,13 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, Engine, MetaData, delete, or_, select, update
+from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import inserting
-from jobqueue.connections import Callers, join
+from jobqueue.connections import Callers, Home
 from jobqueue.database import insert_unless_there, is_postgresql, open_engine, writer
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook, registered
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 LEASE = timedelta(seconds=30)
+NO_JOB = "there is no job {0}: it has succeeded, or it was deleted"
 
 
 class Queue:
@@ -58,7 +58,7 @@ class Queue:
         self.tables = tables(table, schema)
         self.lease = lease
         self.inline = inline
-        self._known = WeakSet[Any]([self.engine.pool])  # see join()
+        self._home = Home(self.engine, self.tables)
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -106,8 +106,9 @@ class Queue:
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
-        now = moment("now", now or datetime.now(UTC))
-        given = checked(
+        [row] = self._rows(
+            [job],
+            session,
             now,
             priority=priority,
             run_at=run_at,
@@ -116,10 +117,8 @@ class Queue:
             max_run_time=max_run_time,
             unique_key=unique_key,
         )
-        _flush(session)
-        row = _row(self.tables, job, given, now)
         if self.inline:
-            return perform_inline(row, self.writer, session, self._join(session))
+            return perform_inline(row, self.writer, session, self._home.join(session))
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
                 return inserting.add(transaction, self.tables, row)
@@ -142,8 +141,9 @@ class Queue:
 
         Jobs of equal priority run in the order given.
         """
-        now = moment("now", now or datetime.now(UTC))
-        given = checked(
+        rows = self._rows(
+            jobs,
+            session,
             now,
             priority=priority,
             run_at=run_at,
@@ -151,11 +151,9 @@ class Queue:
             max_attempts=max_attempts,
             max_run_time=max_run_time,
         )
-        _flush(session)
-        rows = [_row(self.tables, job, given, now) for job in jobs]
         if self.inline:
             for row in rows:
-                perform_inline(row, self.writer, session, self._join(session))
+                perform_inline(row, self.writer, session, self._home.join(session))
             return len(rows)
         with self._transaction(session) as transaction:
             for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
@@ -166,14 +164,20 @@ class Queue:
                         inserting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
-    def _join(self, session: Callers | None) -> Connection | None:
-        return None if session is None else join(session, self.engine, self.tables, self._known)
+    def _rows(
+        self, jobs: Iterable[Performable], session: Callers | None, now: datetime | None, **options: Any
+    ) -> list[dict[str, Any]]:
+        now = moment("now", now or datetime.now(UTC))
+        given = checked(now, **options)
+        if isinstance(session, Session | scoped_session):
+            session.flush()  # gives a new mapped object its primary key
+        return [_row(self.tables, job, given, now) for job in jobs]
 
     def _transaction(
         self, session: Callers | None, engine: Engine | None = None
     ) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
-        joined = self._join(session)
+        joined = self._home.join(session)
         return (engine or self.writer).begin() if joined is None else nullcontext(joined)
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
@@ -184,10 +188,14 @@ class Queue:
 
     def get(self, id: int, *, session: Callers | None = None) -> Job:
         """The job with this id. Raises NoSuchJob."""
-        with self._transaction(session, self.engine) as connection, Session(connection) as reading:
+        with self._transaction(session, self.engine) as connection:
+            return self._get(connection, id)
+
+    def _get(self, connection: Connection, id: int) -> Job:
+        with Session(connection) as reading:
             if job := reading.get(self.tables.Job, id):
                 return job
-        raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+        raise NoSuchJob(NO_JOB.format(id))
 
     def retry(self, id: int, *, session: Callers | None = None, now: datetime | None = None) -> bool:
         """Make a job due now; one that failed for good gets all its attempts again. Returns whether anything
@@ -196,26 +204,31 @@ class Queue:
         Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
         """
         jobs, now = self.tables.jobs, in_utc(now or datetime.now(UTC))
+        failed = jobs.c.failed_at.is_not(None)
+        attempts = case((failed, 0), else_=jobs.c.attempts)
+        values = {"run_at": now, "updated_at": now, "attempts": attempts, "failed_at": None}
+        idle = or_(jobs.c.locked_by.is_(None), failed)
         with self._transaction(session) as connection:
-            job = self.get(id, session=connection)
-            again = {"attempts": 0, "failed_at": None} if job.state == "failed" else {}
-            idle = or_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_not(None))
-            values = {"run_at": now, "updated_at": now, **again}
             try:
+                # No SELECT first: in SQLite others may write in between, and then this can't.
                 with connection.begin_nested():
                     retried = connection.execute(update(jobs).where(jobs.c.id == id, idle).values(values))
             except IntegrityError as error:
-                text = f"job {id} can't be retried: another job with its key {job.unique_key!r} is queued"
+                key = self._get(connection, id).unique_key
+                text = f"job {id} can't be retried: another job with its key {key!r} is queued"
                 raise AlreadyQueued(text) from error
+            if not retried.rowcount:
+                self._get(connection, id)
+                return False
             inserting.notify(connection, self.tables)
-            return retried.rowcount == 1
+            return True
 
     def delete(self, id: int, *, session: Callers | None = None) -> None:
         """Delete a job, whatever its state; a running attempt goes on to its end. Raises NoSuchJob."""
         jobs = self.tables.jobs
         with self._transaction(session) as connection:
             if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:
-                raise NoSuchJob(f"there is no job {id}: it has succeeded, or it was deleted")
+                raise NoSuchJob(NO_JOB.format(id))
 
     def pause(self, queue: str, *, now: datetime | None = None) -> None:
         """Let the jobs of the named queue wait until resume(); those that run go on to their end."""
@@ -242,13 +255,11 @@ class Queue:
             return connection.execute(delete(jobs).where(*which)).rowcount
 
     def close(self) -> None:
-        """Close the queue's connections. The queue opens new ones if it is used again."""
-        self.engine.dispose()
-
-
-def _flush(session: Callers | None) -> None:
-    if isinstance(session, Session | scoped_session):
-        session.flush()  # gives a new mapped object its primary key
+        """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
+        new ones if it is used again.
+        """
+        if not self.engine.get_execution_options().get("shared_pool"):
+            self.engine.dispose()
 
 
 def _row(tables: Tables, job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -6,6 +6,7 @@ column added since the first version is nullable or has a server default.
 """
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -24,6 +25,7 @@ DEFAULT_QUEUE = "default"
 MAX_ATTEMPTS = 25
 GONE = "(gone)"
 UNREADABLE = datetime.min.replace(tzinfo=UTC)  # long due, so that a worker claims it
+MOST_OF_A_NAME = 63  # that PostgreSQL keeps
 ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 # A table without these is not the queue's, nor Delayed Job's.
 ORIGINAL_COLUMNS = {"priority", "attempts", "handler", "last_error", "run_at", "locked_at", "locked_by"}
@@ -111,11 +113,8 @@ class JobColumns:
         return "failed" if self.failed_at else "running" if self.locked_by else "waiting"
 
     def __repr__(self) -> str:
-        state = {
-            "failed": "failed",
-            "running": f"locked by {self.locked_by}",
-            "waiting": f"run at {self.run_at:%F %T}",
-        }[self.state]
+        more = {"running": f"locked by {self.locked_by}", "waiting": f"run at {self.run_at:%F %T}"}
+        state = more.get(self.state, self.state)
         return f"<Job {self.id} {self.handler} {state}, {self.attempts} of {self.max_attempts} attempts>"
 
 
@@ -158,7 +157,7 @@ class Tables:
         self.jobs = jobs = cast(Table, self.Job.__table__)
         self.workers = cast(Table, self.WorkerRow.__table__)
         self.pauses = Table(  # one row: a queue whose jobs wait until it is resumed
-            f"{name.removesuffix('s')}_pauses",
+            _beside(name, "pauses"),
             self.metadata,
             Column("queue", Text, primary_key=True),
             Column("paused_at", UTCDateTime(), nullable=False),
@@ -181,16 +180,27 @@ class Tables:
 
 
 _tables = cache(Tables)
+_one_at_a_time = threading.Lock()  # a table can be defined once
 
 
 def tables(name: str = DEFAULT_TABLE, schema: str | None = None) -> Tables:
     """The tables of the queue whose jobs are in the table `name`. Raises DatabaseError for a name that SQL
-    would need in quotes, or that leaves no room for the names of its indexes.
+    would need in quotes, that is too long for the names made of it, or that ends in "job".
     """
     for word in (name, schema):
         if word is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", word):
             raise DatabaseError(f"{word!r} can't name a table: use small letters, digits and _, at most 40")
-    return _tables(name, schema)
+    if name.endswith("job"):
+        raise DatabaseError(f"{name!r} would share tables with {name}s: choose that, or another name")
+    with _one_at_a_time:
+        made = _tables(name, schema)
+    if len(made.channel) > MOST_OF_A_NAME:
+        raise DatabaseError(f"{schema}.{name} is too long: use 53 characters at most for both names together")
+    return made
+
+
+def _beside(name: str, what: str) -> str:
+    return f"{name[:-1] if name.endswith('jobs') else name}_{what}"
 
 
 def _classes(name: str, schema: str | None) -> tuple[type[Job], type[WorkerRow]]:
@@ -198,11 +208,10 @@ def _classes(name: str, schema: str | None) -> tuple[type[Job], type[WorkerRow]]
         return Job, WorkerRow
     base = type("Base", (DeclarativeBase,), {"type_annotation_map": TYPES_OF_COLUMNS})
     own = {"__table_args__": {"schema": schema}, "__module__": __name__}
-    workers = f"{name.removesuffix('s')}_workers"
-    job = type("Job", (JobColumns, base), {**own, "__tablename__": name})
-    return cast(Any, job), cast(
-        Any, type("WorkerRow", (WorkerColumns, base), {**own, "__tablename__": workers})
-    )
+    job: Any = type("Job", (JobColumns, base), {**own, "__tablename__": name})
+    workers = {**own, "__tablename__": _beside(name, "workers")}
+    worker: Any = type("WorkerRow", (WorkerColumns, base), workers)
+    return job, worker
 
 
 def migrate(connection: Connection, tables: Tables) -> list[str]:

@@ -1,9 +1,12 @@
 """Queue.get(), retry() and delete(): one job by its id, also in a transaction of the caller's."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from jobs_for_tests import Fail, Say, said
+from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.orm import Session
 
 from jobqueue import AlreadyQueued, NoSuchJob, Queue, Worker
@@ -73,3 +76,40 @@ def test_a_key_that_is_taken_leaves_the_callers_transaction_as_it_was(queue: Que
         queue.enqueue(Say("goes on"), session=session)
         session.commit()
     assert len(queue.jobs()) == 3 and queue.get(failed).state == "failed"
+
+
+def test_retry_is_undone_by_a_rollback_on_any_connection(queue: Queue, database_url: str) -> None:
+    """Also if it is the first that the transaction writes: sqlite3 begins none for a savepoint."""
+    late = queue.enqueue(Say("late"), run_at=timedelta(days=1))
+    engine = create_engine(database_url)
+    with Session(engine) as session:
+        assert queue.retry(late, session=session, now=NOON)
+        session.rollback()
+    if database_url.startswith("sqlite"):
+        with closing(sqlite3.connect(str(make_url(database_url).database))) as connection:
+            assert queue.retry(late, session=connection, now=NOON)
+            connection.rollback()
+    engine.dispose()
+    assert queue.get(late).run_at != NOON
+
+
+def test_retry_writes_without_reading_first(queue: Queue, database_url: str) -> None:
+    """In SQLite, a transaction that has read can't write once others have written."""
+    late = queue.enqueue(Say("late"), run_at=timedelta(days=1))
+    engine = create_engine(database_url)
+    executed: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: executed.append(args[2]))
+    with Session(engine) as session:
+        assert queue.retry(late, session=session)
+        session.commit()
+    engine.dispose()
+    assert "UPDATE" in "".join(executed) and not [sql for sql in executed if "handler" in sql]
+
+
+def test_a_running_job_is_left_alone(queue: Queue) -> None:
+    """retry() returns False, and changes nothing of it."""
+    id = queue.enqueue(Say("running"))
+    with queue.writer.begin() as connection:
+        connection.execute(queue.tables.jobs.update().values(locked_by="a worker", locked_at=NOON))
+    assert queue.retry(id) is False
+    assert (queue.get(id).locked_by, queue.get(id).state) == ("a worker", "running")

@@ -11,7 +11,10 @@ import psycopg
 import psycopg2
 import pytest
 from django.conf import settings
+from django.test.utils import override_settings
 from jobs_for_tests import Line, Say, WriteLine, said
+from psycopg.rows import dict_row
+from psycopg2.extras import RealDictCursor
 from sqlalchemy import Engine, NullPool, create_engine, event, make_url, select, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_async_engine
@@ -135,6 +138,34 @@ def test_a_job_of_an_inline_queue_joins_a_drivers_transaction(
         driver.rollback()
 
 
+def test_a_connection_may_make_what_it_likes_of_its_rows(queue: Queue, database_url: str) -> None:
+    """Dicts, for example: by row_factory, or by psycopg2's cursor_factory. It goes on doing so."""
+    if database_url.startswith("sqlite"):
+        connections = [connect(database_url), connect(database_url)]
+        connections[0].row_factory = sqlite3.Row
+        connections[1].row_factory = lambda cursor, row: {
+            column[0]: value for column, value in zip(cursor.description, row, strict=True)
+        }
+        connections[1].text_factory = bytes
+    else:
+        connections = [
+            connect(database_url, row_factory=dict_row),
+            psycopg2.connect(libpq(database_url), cursor_factory=RealDictCursor),
+        ]
+    for number, driver in enumerate(connections, 1):
+        id = queue.enqueue(Say("hi"), session=driver, unique_key=str(number))
+        assert queue.enqueue(Say("hi"), session=driver, unique_key=str(number), if_queued="keep") == id
+        assert queue.enqueue_many([Say("ho")], session=driver) == 1
+        assert queue.retry(id, session=driver)
+        assert queue.get(id, session=driver).id == id
+        cursor = driver.cursor()
+        cursor.execute("SELECT 7 AS seven")
+        assert cursor.fetchone()["seven"] == 7
+        driver.commit()
+        driver.close()
+        assert len(queue.jobs()) == 2 * number
+
+
 # ---- AUTOCOMMIT
 
 
@@ -213,6 +244,7 @@ def test_an_engine_whose_connections_autocommit_is_refused_at_its_first_transact
     with pytest.raises(DatabaseError, match=ALONE):
         Worker(queue).run()
     queue.close()
+    engine.dispose()
 
 
 # ---- another database
@@ -262,12 +294,49 @@ def test_one_file_by_other_names_is_the_same(tmp_path: Path, monkeypatch: pytest
         queue.close()
 
 
+def test_a_session_that_translates_the_queues_schema_is_refused(queue: Queue, engine: Engine) -> None:
+    """Its INSERT would go elsewhere. A map that leaves out the queue's schema is no trouble."""
+    elsewhere = engine.execution_options(schema_translate_map={None: "elsewhere"})
+    with Session(elsewhere) as session, pytest.raises(DatabaseError, match="schema_translate_map"):
+        queue.enqueue(Say("hi"), session=session)
+    with Session(engine) as session:
+        session.connection(execution_options={"schema_translate_map": {None: "elsewhere"}})
+        with pytest.raises(DatabaseError, match="schema_translate_map"):
+            queue.enqueue(Say("hi"), session=session)
+    if engine.dialect.name == "postgresql":  # there the queue itself would use the engine, with its map
+        with pytest.raises(DatabaseError, match="schema_translate_map"):
+            Queue(elsewhere)
+        Queue(elsewhere, schema="own").close()
+    with Session(engine.execution_options(schema_translate_map={"theirs": "tenant"})) as session:
+        queue.enqueue(Say("hi"), session=session)
+        session.commit()
+    assert texts(queue) == ["hi"]
+
+
+def test_a_raw_connection_may_be_the_pools_only_one(queue: Queue, database_url: str) -> None:
+    """Nothing waits for a second one. Of each new connection one question is asked, and of the pool none."""
+    engine = create_engine(database_url, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    own = Queue(engine)
+    opened: list[object] = []
+    event.listen(engine, "connect", lambda *args: opened.append(args))
+    for _ in range(3):
+        raw = engine.raw_connection()
+        own.enqueue(Say("hi"), session=raw)
+        raw.commit()
+        raw.invalidate()
+    engine.dispose()
+    own.close()
+    assert len(queue.jobs()) == 3
+    assert len(opened) == (3 if "sqlite" in database_url else 4)  # once, the queue asks where it is itself
+
+
 def test_a_database_is_asked_once_which_it_is(queue: Queue, engine: Engine) -> None:
-    """The first enqueue on a foreign engine finds that out; later ones send the INSERT only."""
+    """The first enqueue on a foreign engine finds that out; later ones only insert (on SQLite, after BEGIN)."""
     executed: list[str] = []
 
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        executed.append(statement)
+        if not statement.startswith("BEGIN"):
+            executed.append(statement)
 
     event.listen(engine, "before_cursor_execute", record)
     for _ in range(3):
@@ -435,9 +504,11 @@ def django_is_set_up() -> None:
     django.setup()
 
 
-@pytest.fixture
-def django_connection(django_is_set_up: None, queue: Queue, database_url: str) -> Iterator[Any]:
-    """A connection of Django's to the queue's database."""
+@pytest.fixture(params=[True, False])
+def django_connection(
+    request: pytest.FixtureRequest, django_is_set_up: None, queue: Queue, database_url: str
+) -> Iterator[Any]:
+    """A connection of Django's to the queue's database, with each value of its setting USE_TZ."""
     from django.db import connections
 
     url = make_url(database_url)
@@ -452,8 +523,9 @@ def django_connection(django_is_set_up: None, queue: Queue, database_url: str) -
             "OPTIONS": {"options": url.query["options"]},
         }
     connections.settings["queue"] = connections.settings["default"] | options
-    yield connections["queue"]
-    connections["queue"].close()
+    with override_settings(USE_TZ=request.param):
+        yield connections["queue"]
+        connections["queue"].close()
     del connections["queue"]
 
 

@@ -1,6 +1,8 @@
 """The queue's tables have the names you choose, and it keeps away from tables that are not its own."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +11,7 @@ from conftest import wait_until
 from jobs_for_tests import Say, said
 
 from jobqueue import DatabaseError, Job, Queue, Worker
-from jobqueue.schema import missing
+from jobqueue.schema import Tables, missing, tables
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
@@ -81,6 +83,54 @@ def test_a_table_needs_a_plain_name(name: str) -> None:
     """It is part of SQL, of the indexes' names and of the notifications' channel."""
     with pytest.raises(DatabaseError, match="can't name a table"):
         Queue("sqlite:///unused.db", table=name)
+
+
+@pytest.mark.parametrize("name", ["job", "mail_job"])
+def test_two_queues_share_no_table(name: str) -> None:
+    """The tables beside jobs are job_workers and job_pauses, so that no other queue may have these."""
+    with pytest.raises(DatabaseError, match=f"would share tables with {name}s"):
+        Queue("sqlite:///unused.db", table=name)
+    beside = [set(tables(other).metadata.tables) for other in (f"{name}s", "mail", "mails")]
+    assert len(set().union(*beside)) == 9
+
+
+def test_a_long_name_in_a_schema_with_a_long_name_is_refused(postgres_database: str) -> None:
+    """PostgreSQL's channels have names of 63 bytes: the longest that is accepted works."""
+    with pytest.raises(DatabaseError, match="use 53 characters at most for both"):
+        Queue(postgres_database, table="t" * 14, schema="s" * 40)
+    queue = Queue(postgres_database, table="t" * 13, schema="s" * 40)
+    queue.create_tables()
+    assert queue.enqueue(Say("hi")) == 1
+    with queue.engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {'s' * 40} CASCADE")
+    queue.close()
+
+
+def test_threads_may_make_the_first_queue_at_once() -> None:
+    """A table is defined once."""
+    for number in range(20):
+        barrier = threading.Barrier(4)
+
+        def make(name: str = f"at_once_{number}", barrier: threading.Barrier = barrier) -> Tables:
+            barrier.wait(10)
+            return tables(name)
+
+        with ThreadPoolExecutor(4) as pool:
+            made = [future.result() for future in [pool.submit(make) for _ in range(4)]]
+        assert len(set(made)) == 1
+
+
+def test_close_leaves_a_given_engines_pool_alone(database_url: str) -> None:
+    """It is the application's."""
+    engine = sa.create_engine(database_url)
+    queue, pool = Queue(engine), engine.pool
+    queue.create_tables()
+    with engine.connect():
+        queue.close()
+    assert engine.pool is pool and engine.pool.checkedin() == 1  # type: ignore[attr-defined]
+    queue.enqueue(Say("opens again"))
+    queue.close()
+    engine.dispose()
 
 
 def test_sqlite_has_no_schemas(tmp_path: object) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Connection, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint, insert_unless_there, is_postgresql
-from jobqueue.ledger import BEATS
+from jobqueue.ledger import BEATS, OwnConnections
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
@@ -72,12 +72,13 @@ class Presence:
     """An observer that keeps a worker's row: Worker(queue, observers=[Presence(queue)]). For one worker.
 
     It writes the row BEATS times per lease, and every TELL_SECONDS while there is something to report, in
-    transactions of its own. When one fails, it logs that and tries again.
+    transactions and on a connection of its own. When one fails, it logs that and tries again.
     """
 
     def __init__(self, queue: Queue):
         self._queue = queue
         self._beat = queue.lease.total_seconds() / BEATS
+        self._own = OwnConnections()  # to wait for the pool's would delay the worker's heartbeats
         self._more = Tally()  # since the row was written
         self._started_at: datetime | None = None
         self._beat_at = self._write_at = 0.0  # on the monotonic clock, in seconds
@@ -94,6 +95,7 @@ class Presence:
             self._started_at = event.at
         elif event.kind == "stopped":
             self._write(event)
+            self._own.close()
         elif event.kind in ("busy", "idle"):
             now = time.monotonic()
             if now >= self._write_at and (self._more or now >= self._beat_at):
@@ -112,7 +114,7 @@ class Presence:
             started_at=self._started_at or event.at,
         )
         try:
-            with self._queue.writer.begin() as connection:
+            with self._own.transaction(self._queue.writer) as connection:
                 be_seen(connection, tables, me, self._more, event.at)
                 if event.kind == "stopped":
                     leave(connection, tables, me.name, event.at)
