@@ -1,5 +1,7 @@
 """The queue's exceptions. They share a base class; each docstring is the default message."""
 
+import threading
+import traceback
 from datetime import timedelta
 
 A_CENTURY = timedelta(days=36_525)
@@ -13,6 +15,29 @@ def as_wait(wait: timedelta | float) -> timedelta:
     if not 0 <= seconds <= A_CENTURY.total_seconds():  # false for NaN, too
         raise ValueError(f"a wait is between 0 seconds and a hundred years, not {wait!r}")
     return timedelta(seconds=seconds)
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether it is the user's. In other threads, which get no signals, a job has raised it."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def printable(error: BaseException) -> tuple[BaseException, str]:
+    """The error for a log: itself, or another one if it can't be printed; and its traceback, as text that
+    every database can store.
+    """
+    try:
+        raw = "".join(traceback.format_exception(error))
+        message = "".join(traceback.format_exception_only(error)).strip()
+    except Exception:  # a SyntaxError with strange attributes
+        raw = message = f"{type(error).__name__}, whose traceback can't be printed"
+        error = JobQueueError(message)
+    text = _storable(raw)
+    return (error if text == raw else JobQueueError(_storable(message))), text
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 class JobQueueError(Exception):

@@ -31,7 +31,7 @@ HOOKS = {
     "error": ("job", "exception"),  # after each attempt that failed
     "failure": ("job",),  # after the last attempt, if that failed too
     "after": ("job",),  # after each attempt
-    "reschedule_at": ("attempts", "now"),  # when to run again: an aware datetime
+    "reschedule_at": ("attempts", "now"),  # when to run again: see moment(); None: as usual
 }
 NOBODY_KNOWS = "No job is registered as "
 
@@ -75,7 +75,10 @@ class JobClass:
                 return self.cls(**body["arguments"])  # type: ignore[no-any-return]
             assert session is not None
             found = load_key(self.cls, body["key"], session)
-        except UNFIT as error:
+        except (
+            *UNFIT,
+            AssertionError,
+        ) as error:  # SQLAlchemy asserts that it knows each polymorphic_identity
             raise HandlerError(f"The payload no longer fits {self.name}: {error}") from error
         if found is None:
             raise HandlerError(f"{self.name} {body['key']} is no longer in the database")
@@ -204,9 +207,7 @@ def _register(cls: type[T], name: str, said: JobSettings) -> type[T]:
 def _described(cls: type[Any], name: str, said: JobSettings) -> JobClass:
     if not callable(getattr(cls, "perform", None)):
         raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
-    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-    if any(is_kind(cls.perform) for is_kind in kinds):  # calling it would do nothing, and "succeed"
-        raise NotAJob(f"{cls.__name__}.perform() must be an ordinary function, not async or a generator")
+    _check_ordinary(cls, "perform")
     return JobClass(
         name=name,
         cls=cls,
@@ -230,12 +231,21 @@ def _inherited(cls: type[Any]) -> JobClass | None:
     return None
 
 
+def _check_ordinary(cls: type[Any], name: str) -> None:
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    if any(is_kind(getattr(cls, name)) for is_kind in kinds):  # calling it would do nothing, and "succeed"
+        raise NotAJob(f"{cls.__name__}.{name}() must be an ordinary function, not async or a generator")
+
+
 def _hooks(cls: type[Any]) -> frozenset[str]:
-    found = {name for name in HOOKS if inspect.isfunction(getattr(cls, name, None))}  # a column is not a hook
+    found = {name for name in HOOKS if callable(getattr(cls, name, None))}  # a column is not a hook
     for name in found:
+        _check_ordinary(cls, name)
+        made = inspect.getattr_static(cls, name)  # a function, a classmethod, any callable
+        bound = made.__get__(object(), cls) if hasattr(made, "__get__") else made
         try:
-            inspect.signature(getattr(cls, name)).bind("self", *HOOKS[name])
-        except TypeError as error:
+            inspect.signature(bound).bind(*HOOKS[name])
+        except (TypeError, ValueError) as error:
             raise NotAJob(
                 f"{cls.__name__}.{name}() is a hook: jobqueue calls it as {name}({', '.join(HOOKS[name])})."
                 " Give it this signature, or rename it"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jobqueue.claiming import Claimed
-from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, is_ctrl_c, printable
 from jobqueue.settling import Outcome
 
 if TYPE_CHECKING:
@@ -105,8 +105,10 @@ def surroundings(job: Claimed) -> Context:
 def _leave(context: Context, *raised: Any) -> None:
     try:
         context.__exit__(*raised)
-    except (Exception, SystemExit):
-        logger.exception("a context around a job could not be left: %r", context)
+    except BaseException as error:
+        if is_ctrl_c(error):
+            raise
+        logger.error("a context around a job could not be left: %r", context, exc_info=printable(error)[0])
 
 
 class News:
@@ -146,15 +148,17 @@ class News:
             for event in events:
                 try:
                     observer(event)
-                except (Exception, SystemExit):
-                    logger.exception("the observer %r failed", observer)
+                except BaseException as error:
+                    if is_ctrl_c(error):
+                        raise
+                    logger.error("the observer %r failed", observer, exc_info=printable(error)[0])
 
 
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
     kind, outcome, error = event.kind, event.outcome, event.error
     if kind == "lost":
-        trace = None if isinstance(error, LeaseLost) else error
+        trace = printable(error)[0] if error and not isinstance(error, LeaseLost) else None
         logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)
     elif kind == "freed":
         logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
@@ -166,7 +170,8 @@ def log(event: Event) -> None:
 
 def _log_failure(outcome: Outcome, error: BaseException) -> None:
     job = outcome.job
-    lines = traceback.format_exception_only(error)
+    shown, _ = printable(error)
+    lines = traceback.format_exception_only(shown) if shown is error else str(shown).splitlines()
     reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
     of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
     level, what = logging.ERROR, "failed"
@@ -179,5 +184,5 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     elif job.attempts > job.max_attempts:
         what, of = "has failed for good", "no attempt left"
     what += " and was deleted" * outcome.destroy
-    trace = None if isinstance(error, UnknownJob | Retry | Discard) else error
+    trace = None if isinstance(error, UnknownJob | Retry | Discard) else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

@@ -32,10 +32,14 @@ def _is_storable(text: str) -> bool:
 
 
 STORABLE = (_is_storable, f"at most {MOST_BYTES} bytes of text, without NUL or lone surrogates")
+Rule = tuple[tuple[type, ...], str, Callable[[Any], bool], str]
+PRIORITY: Rule = ((int,), "a whole number", lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31")
 # For each option: its types, in words; which values can be stored, in words.
-RULES: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool], str]] = {
+RULES: dict[str, Rule] = {
     "name": ((str,), "a string", *STORABLE),
-    "priority": ((int,), "a whole number", lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31"),
+    "priority": PRIORITY,
+    "min_priority": PRIORITY,  # these two are a worker's
+    "max_priority": PRIORITY,
     "queue": ((str,), "a queue's name", *STORABLE),
     "max_attempts": ((int,), "a whole number", lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31"),
     "max_run_time": (

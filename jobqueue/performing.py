@@ -4,9 +4,7 @@ A job's hooks are those of HOOKS in handlers.py that its class has.
 """
 
 import logging
-import threading
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,11 +15,19 @@ from sqlalchemy.orm import Session, scoped_session
 from jobqueue import settling
 from jobqueue.claiming import Claimed
 from jobqueue.connections import Callers
-from jobqueue.errors import Discard, JobQueueError, LeaseLost, Retry, RunTimeExceeded, UnknownJob
+from jobqueue.errors import (
+    Discard,
+    JobQueueError,
+    LeaseLost,
+    Retry,
+    RunTimeExceeded,
+    UnknownJob,
+    is_ctrl_c,
+    printable,
+)
 from jobqueue.handlers import JobClass, Performable, hook, parse
 from jobqueue.observing import surroundings
-from jobqueue.options import JobSettings
-from jobqueue.schema import in_utc
+from jobqueue.options import JobSettings, moment
 from jobqueue.settling import Outcome, backoff
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ logger = logging.getLogger("jobqueue")
 
 MAX_ERROR_CHARACTERS = 50_000
 UNKNOWN_WAIT = timedelta(seconds=30)  # before a job whose class a worker does not know is claimed again
+SPENT = "it had no attempt left, after its worker had died, or had ended it"
 AnySession = Session | scoped_session[Any]
 
 
@@ -43,6 +50,8 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
     known = outcome = None
     try:
         known, body = parse(job.handler)
+        if job.attempts > job.max_attempts + 1:  # loading it, or its failure(), has killed a worker
+            raise JobQueueError(SPENT)
         with surroundings(job):
             if known.mapped or known.takes_session:
                 outcome = _perform_in_session(queue, worker, job, known, body, now)
@@ -51,7 +60,7 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
             if outcome.error is not None:
                 raise outcome.error  # for the contexts to see
     except BaseException as error:
-        if _is_ctrl_c(error):
+        if is_ctrl_c(error):
             raise
         return outcome or _failed(known, None, job, error, now)
     return outcome
@@ -121,8 +130,7 @@ def _attempt(
     """
     began = time.perf_counter()
     if job.attempts > job.max_attempts:
-        spent = JobQueueError("it had no attempt left, after its worker had died, or had ended it")
-        return _failed(known, target, job, spent, now)
+        return _failed(known, target, job, JobQueueError(SPENT), now)
     try:
         if before := hook(target, "before"):
             before(job)
@@ -131,7 +139,7 @@ def _attempt(
             success(job)
         return Outcome(job, settled=settle(), seconds=time.perf_counter() - began)
     except BaseException as error:
-        if _is_ctrl_c(error):
+        if is_ctrl_c(error):
             raise
         return _failed(known, target, job, error, now)._replace(seconds=time.perf_counter() - began)
     finally:
@@ -142,18 +150,12 @@ def _call(target: Performable, name: str, *arguments: object) -> Any:
     """Call a hook, if the class has it; returns what it returns, or None if it raises, which is logged."""
     try:
         if function := hook(target, name):
-            given: Any = function(*arguments)
-            return in_utc(given) if name == "reschedule_at" else given
+            return function(*arguments)
     except BaseException as error:
-        if _is_ctrl_c(error):
+        if is_ctrl_c(error):
             raise
-        logger.exception("%s.%s() failed", type(target).__name__, name)
+        logger.error("%s.%s() failed", type(target).__name__, name, exc_info=printable(error)[0])
     return None
-
-
-def _is_ctrl_c(error: BaseException) -> bool:
-    """Whether it is the user's. In other threads, which get no signals, a job has raised it."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 # -- what becomes of a job that has not succeeded
@@ -173,8 +175,7 @@ def _failed(
     if target is not None:
         if job.attempts <= job.max_attempts and not isinstance(error, Retry | Discard):
             _call(target, "error", job, error)
-        # At most once, even if this hook kills its worker each time.
-        if outcome.run_at is None and job.attempts <= job.max_attempts + 1:
+        if outcome.run_at is None:
             _call(target, "failure", job)
     return outcome
 
@@ -183,9 +184,10 @@ def _decide(
     known: JobClass | None, target: Performable | None, job: Claimed, error: BaseException, now: datetime
 ) -> Outcome:
     spent = job.attempts > job.max_attempts
-    error, text = _printable(error)
-    if spent:
-        text = None  # its last_error already says why
+    text = None  # the last_error of a job that is spent already says why
+    if not spent:
+        whole = str(error) if isinstance(error, UnknownJob) else printable(error)[1]
+        text = whole[-MAX_ERROR_CHARACTERS:]  # the end names the error
     if isinstance(error, UnknownJob):
         return Outcome(job, error, text, now + UNKNOWN_WAIT, job.attempts - 1)
     if isinstance(error, LeaseLost):  # it is not ours to settle
@@ -199,12 +201,19 @@ def _decide(
         attempts = min(job.attempts, job.max_attempts)
         return Outcome(job, error, text, None, attempts, said.destroy_failed)
     wait = error.wait if isinstance(error, Retry) else said.retry_on[rule] if rule else None
-    if wait is not None:
-        run_at = now + wait
-    else:
-        chosen = _call(target, "reschedule_at", job.attempts, now) if target is not None else None
-        run_at = chosen or now + backoff(job.attempts)
+    chosen = _rescheduled(target, job, now) if wait is None else now + wait
+    run_at = chosen or now + backoff(job.attempts)
     return Outcome(job, error, text, run_at, job.attempts - uncounted)
+
+
+def _rescheduled(target: Performable | None, job: Claimed, now: datetime) -> datetime | None:
+    """What the job's reschedule_at() says; None: as usual."""
+    chosen = None if target is None else _call(target, "reschedule_at", job.attempts, now)
+    try:
+        return None if chosen is None else moment("what it returns", chosen, now)
+    except (TypeError, ValueError) as error:
+        logger.error("%s.reschedule_at() is ignored: %s", type(target).__name__, error)
+        return None
 
 
 def ended(job: Claimed, seconds: float) -> Outcome:
@@ -217,17 +226,3 @@ def ended(job: Claimed, seconds: float) -> Outcome:
     if outcome.run_at is None and job.attempts <= job.max_attempts:
         return outcome._replace(run_at=datetime.now(UTC), attempts=job.max_attempts, destroy=False)
     return outcome
-
-
-def _printable(error: BaseException) -> tuple[BaseException, str | None]:
-    """The error, or another one if a log could not print it; and its traceback, or the end of a very long
-    one, as text that every database can store.
-    """
-    try:
-        raw = str(error) if isinstance(error, UnknownJob) else "".join(traceback.format_exception(error))
-    except Exception:  # a SyntaxError with strange attributes
-        raw = f"{type(error).__name__}, whose traceback can't be printed"
-        error = JobQueueError(raw)
-    raw = raw[-MAX_ERROR_CHARACTERS:].replace("\x00", "\\x00")
-    text = raw.encode("utf-8", "backslashreplace").decode("utf-8")
-    return (error if text == raw else JobQueueError(text.strip().rpartition("\n")[2])), text

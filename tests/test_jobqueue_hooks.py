@@ -1,5 +1,6 @@
 """Hooks: methods called around a job, as in Delayed Job; what each may do, and what it can't."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -257,6 +258,125 @@ def test_a_hook_that_can_not_be_called_is_refused(name: str, hook: Callable[...,
     assert str(error.value) == (
         f"Odd.{name}() is a hook: jobqueue calls it as {call}. Give it this signature, or rename it"
     )
+
+
+def test_a_hook_that_would_do_nothing_when_called_is_refused() -> None:
+    """As perform() is: nobody would await it."""
+
+    async def coroutine(self: object, job: Claimed) -> None: ...
+
+    def generator(self: object, job: Claimed) -> Any:
+        yield
+
+    async def both(self: object, job: Claimed) -> Any:
+        yield
+
+    for hook in (coroutine, generator, both, classmethod(coroutine), staticmethod(both)):
+        cls = type("Lazy", (), {"perform": lambda self: None, "failure": hook})
+        with pytest.raises(
+            NotAJob, match=r"Lazy.failure\(\) must be an ordinary function, not async or a gen"
+        ):
+            job(cls)
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*arguments: Any) -> Any:
+        said.append("decorated")
+        return function(*arguments)
+
+    return wrapper
+
+
+def test_a_hook_may_be_any_kind_of_method(queue: Queue) -> None:
+    """None of them is passed over in silence."""
+
+    @job(name="hooks.of_all_kinds")
+    class Kinds:
+        @classmethod
+        def enqueue(cls, job: Job) -> None:
+            said.append(f"enqueue of {cls.__name__}")
+
+        @staticmethod
+        def before(job: Claimed) -> None:
+            said.append(f"before attempt {job.attempts}")
+
+        @decorated
+        def success(self, job: Claimed) -> None:
+            said.append("success")
+
+        def say(self, word: str, job: Claimed) -> None:
+            said.append(word)
+
+        after = functools.partialmethod(say, "after")
+
+        def perform(self) -> None: ...
+
+    queue.enqueue(Kinds())
+    assert Worker(queue).work_off() == (1, 0)
+    assert said == ["enqueue of Kinds", "before attempt 1", "decorated", "success", "after"]
+
+
+@pytest.mark.parametrize("wrap", [classmethod, staticmethod], ids=["classmethod", "staticmethod"])
+def test_such_a_hook_must_take_its_arguments_too(wrap: Callable[..., Any]) -> None:
+    """A class may have a method of its own by that name: it is told so when it is registered."""
+
+    def enqueue(one: object, queue: Queue, number: int) -> None: ...
+
+    cls = type("Odd", (), {"perform": lambda self: None, "enqueue": wrap(enqueue)})
+    with pytest.raises(NotAJob, match=r"jobqueue calls it as enqueue\(job\). Give it this signature"):
+        job(cls)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        (None, ""),
+        (datetime(2026, 12, 24), "has no time zone; use datetime.now(UTC), or .astimezone()"),
+        (datetime.max.replace(tzinfo=UTC), "must be in the years 2 to 9998"),
+        (timedelta.max, "must be in the years 2 to 9998"),
+        (60, "must be a datetime with a time zone, or a timedelta from now, not 60"),
+    ],
+    ids=repr,
+)
+def test_a_moment_that_reschedule_at_can_not_mean_is_one_line_in_the_log(
+    queue: Queue, chosen: Any, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The usual wait applies. None asks for it."""
+
+    @job(name="hooks.reschedules")
+    class Reschedules:
+        def perform(self) -> None:
+            raise RuntimeError("no")
+
+        def reschedule_at(self, attempts: int, now: datetime) -> Any:
+            return chosen
+
+    queue.enqueue(Reschedules(), now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    assert timedelta(seconds=6) <= only_job(queue).run_at - NOON <= timedelta(seconds=6.6)
+    *ignored, failed = caplog.records
+    assert failed.getMessage().startswith("job 1 failed: RuntimeError: no")
+    assert [record.exc_info for record in ignored] == [None] * bool(words)
+    if words:
+        message = ignored[0].getMessage()
+        assert message.startswith("Reschedules.reschedule_at() is ignored: ") and words in message
+
+
+def test_reschedule_at_may_return_a_timedelta(queue: Queue) -> None:
+    """It counts from now, as in enqueue()."""
+
+    @job(name="hooks.later")
+    class Later:
+        def perform(self) -> None:
+            raise RuntimeError("no")
+
+        def reschedule_at(self, attempts: int, now: datetime) -> timedelta:
+            return timedelta(hours=attempts)
+
+    queue.enqueue(Later(), now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    assert only_job(queue).run_at == NOON + timedelta(hours=1)
 
 
 def test_only_methods_are_hooks(queue: Queue) -> None:

@@ -362,3 +362,16 @@ def test_a_class_may_be_mapped_after_it_is_registered(queue: Queue) -> None:
     assert only_job(queue).handler == '{"job":"Late","key":[1]}'
     assert Worker(queue).work_off() == (1, 0)
     assert said == ["Late (1,)"]
+
+
+def test_a_row_of_a_class_that_the_worker_has_not_imported_fails_the_attempt(queue: Queue) -> None:
+    """Its polymorphic_identity is unknown there, and last_error says so."""
+    with Session(queue.writer) as session:
+        session.add(person := Person())
+        queue.enqueue(person, session=session)
+        session.commit()
+    with queue.writer.begin() as connection:
+        connection.execute(sa.update(Person.__table__).values(kind="stranger"))
+    assert Worker(queue).work_off() == (0, 1)
+    error = only_job(queue).last_error or ""
+    assert "HandlerError: The payload no longer fits Person: No such polymorphic_identity 'stranger'" in error

@@ -1,6 +1,7 @@
 """Observers are told what workers do, and each job is performed within the contexts of around()."""
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -151,14 +152,15 @@ def test_observers_are_told_of_freed_and_lost_jobs(queue: Queue, events: list[Ev
     ]
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit, CancelledError, GeneratorExit])
 def test_an_observer_that_raises_hurts_nobody(
-    queue: Queue, events: list[Event], caplog: pytest.LogCaptureFixture
+    queue: Queue, events: list[Event], caplog: pytest.LogCaptureFixture, kind: type[BaseException]
 ) -> None:
     """What it raises is logged; the job, the worker and the other observers never know."""
     told: list[Event] = []
 
     def break_down(event: Event) -> None:
-        raise SystemExit("an observer broke down")
+        raise kind("an observer broke down")
 
     queue.enqueue(Say("hello"))
     worker = Worker(queue, observers=[break_down, told.append])
@@ -167,6 +169,29 @@ def test_an_observer_that_raises_hurts_nobody(
     assert said == ["hello"] and queue.jobs() == []
     assert [event for event in told if event.kind not in ("busy", "idle")] == events != []
     assert "an observer broke down" in caplog.text
+
+
+def test_ctrl_c_in_an_observer_is_the_users(queue: Queue) -> None:
+    """It ends the worker, as anywhere else in the main thread."""
+
+    def interrupt(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Worker(queue, observers=[interrupt]).work_off()
+
+
+def test_in_a_thread_no_observer_ends_the_worker(queue: Queue, run_worker: RunWorker) -> None:
+    """No signal arrives there, so a KeyboardInterrupt is the observer's own."""
+
+    def interrupt(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    running = run_worker(queue, observers=[interrupt])
+    queue.enqueue(Say("hello"))
+    wait_until(lambda: said == ["hello"] and not queue.jobs(), "the job's end")
+    running.stop()
+    running.wait()
 
 
 def test_one_worker_may_have_observers_of_its_own(queue: Queue) -> None:
@@ -307,9 +332,10 @@ def test_what_a_context_raises_on_entering_fails_the_attempt(
     assert said == [] and left == [RuntimeError] * 2
 
 
+@pytest.mark.parametrize("raised", [RuntimeError, CancelledError])
 @pytest.mark.parametrize("kind", ["plain", "session", "mapped"])
 def test_what_a_context_raises_on_leaving_changes_nothing(
-    queue: Queue, kind: str, caplog: pytest.LogCaptureFixture
+    queue: Queue, kind: str, raised: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The job is done; it would be wrong to do it again."""
 
@@ -317,7 +343,7 @@ def test_what_a_context_raises_on_leaving_changes_nothing(
     @contextmanager
     def untidy() -> Iterator[None]:
         yield
-        raise RuntimeError("could not tidy up")
+        raise raised("could not tidy up")
 
     def perform(*_: object) -> None:
         said.append("hello")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from jobs_for_tests import Append, KillItsWorker, lines_of
-from worker_at_a_point import BATCHES
+from worker_at_a_point import BATCHES, IN_A_CONTEXT, POINT, WHILE_LOADING, AppendAt
 
 from jobqueue import Job, Queue, Worker, settling
 
@@ -104,3 +104,24 @@ def test_poison_in_the_failure_hook_kills_one_worker_at_most(
     job = queue.jobs()[0]
     assert job.failed_at and job.attempts == 1
     assert lines_of(poison) == ["begun", "failure"]
+
+
+@pytest.mark.parametrize("point", [WHILE_LOADING, IN_A_CONTEXT])
+def test_poison_before_the_job_begins_runs_out_of_attempts_too(
+    queue: Queue,
+    start_worker: StartWorker,
+    die_of_poison: Callable[[], dict[int, Job]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    point: str,
+) -> None:
+    """It kills one more worker, which would call its failure(). Then it is given up without being loaded."""
+    id = queue.enqueue(AppendAt(str(tmp_path / "done.txt"), "never"), max_attempts=1)
+    monkeypatch.setenv(POINT, point)
+    for _ in range(2):
+        assert die_of_poison()[id].failed_at is None
+    worker = start_worker("--import", "worker_at_a_point", "--exit-when-empty")
+    assert worker.exit_status() == 0
+    (job,) = queue.jobs()
+    assert (job.id, job.attempts, bool(job.failed_at)) == (id, 1, True)
+    assert re.fullmatch("The worker host:.* was killed.", job.last_error or "")

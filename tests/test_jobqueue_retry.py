@@ -1,7 +1,11 @@
 """A failing job: when it runs again, what is kept of its error, and when it is given up."""
 
+import logging
+import re
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +14,8 @@ from conftest import wait_until
 from jobs_for_tests import Fail, Say, call, only_job, said
 from sqlalchemy import insert
 
-from jobqueue import Job, Queue, Worker
+import jobqueue
+from jobqueue import Claimed, Discard, Event, Job, Queue, Retry, Worker, observing
 from jobqueue.performing import MAX_ERROR_CHARACTERS
 from jobqueue.settling import backoff
 
@@ -149,6 +154,97 @@ def test_whatever_is_raised_is_stored_and_the_next_job_runs(queue: Queue) -> Non
     assert said == ["next"]
     for job, (kind, (_, text)) in zip(by_id(queue), WEIRD_ERRORS.items(), strict=True):
         assert text in (job.last_error or ""), kind
+
+
+SURROGATE = "caf\udce9"
+
+
+@jobqueue.job(name="retry.raises", discard_on=[FileNotFoundError])
+@dataclass
+class Raises:
+    """Raises an error that no log can print as it is."""
+
+    kind: str
+
+    def perform(self) -> None:
+        raise {
+            "discard_on": FileNotFoundError(f"no {SURROGATE}"),
+            "Discard": Discard(f"no {SURROGATE}"),
+            "Retry": Retry(60, reason=f"no {SURROGATE}", counted=False),
+            "any other": ValueError(f"no {SURROGATE}"),
+            "strange": Unprintable("bad"),
+        }[self.kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "attempts", "words"),
+    [
+        ("discard_on", FileNotFoundError, 1, r"was discarded: .*FileNotFoundError: no caf\udce9 (attempt"),
+        ("Discard", Discard, 1, r"was discarded: .*Discard: no caf\udce9 (attempt"),
+        ("Retry", Retry, 0, r"runs again: .*Retry: no caf\udce9 (attempt"),
+        ("any other", ValueError, 1, r"failed: .*ValueError: no caf\udce9 (attempt"),
+        ("strange", Unprintable, 1, "failed: Unprintable, whose traceback can't be printed (attempt"),
+    ],
+)
+def test_an_error_that_no_log_can_print_is_what_it_is(
+    queue: Queue,
+    open_queue: Callable[..., Queue],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    error: type[BaseException],
+    attempts: int,
+    words: str,
+) -> None:
+    """Settings, contexts, observers and inline mode's caller see its class; the log has its text, escaped."""
+    seen: list[object] = []
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        try:
+            yield
+        except BaseException as raised:
+            seen.append(type(raised))
+            raise
+
+    monkeypatch.setattr(observing, "contexts", [lambda _job: context()])
+    queue.enqueue(Raises(kind), now=NOON)
+    caplog.set_level(logging.INFO, "jobqueue")
+    worker = Worker(queue, observers=[lambda event: event.error and seen.append(type(event.error))])
+    worker.work_off(now=NOON)
+    row = only_job(queue)
+    assert set(seen) == {error} and len(seen) > 1
+    assert (row.attempts, bool(row.failed_at)) == (attempts, "discarded" in words)
+    assert ("can't be printed" if kind == "strange" else r"no caf\udce9") in (row.last_error or "")
+    (record,) = caplog.records
+    pattern = f"job {row.id} " + ".*".join(re.escape(part) for part in words.split(".*")) + ".*"
+    assert re.fullmatch(pattern, record.getMessage())
+    logging.Formatter().format(record).encode()
+    with pytest.raises(error):
+        open_queue(inline=True).enqueue(Raises(kind))
+
+
+def test_what_a_hook_or_an_observer_raises_is_printable_too(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it is: the worker goes on."""
+
+    @jobqueue.job(name="retry.hooked")
+    class HookFails:
+        def perform(self) -> None: ...
+
+        def after(self, job: Claimed) -> None:
+            raise ValueError(SURROGATE)
+
+    def observer(event: Event) -> None:
+        if event.kind == "performed":
+            raise Unprintable("bad")
+
+    queue.enqueue(HookFails())
+    assert Worker(queue, observers=[observer]).work_off() == (1, 0)
+    hook, observed = (logging.Formatter().format(record) for record in caplog.records)
+    assert hook.startswith("HookFails.after() failed") and hook.endswith(r"ValueError: caf\udce9")
+    assert observed.endswith("Unprintable, whose traceback can't be printed")
 
 
 def test_of_a_huge_error_the_end_is_kept(queue: Queue) -> None:

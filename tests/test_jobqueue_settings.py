@@ -11,6 +11,7 @@ from jobs_for_tests import Say, only_job, said
 
 from jobqueue import Job, NotAJob, Queue, Worker, job
 from jobqueue.handlers import parse
+from jobqueue.options import checked
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -304,3 +305,13 @@ def test_the_hook_has_no_say_in_the_other_columns(queue: Queue, hook: Any, name:
     with pytest.raises(ValueError, match=rf"Hooked.enqueue\(\) sets {name} of the row, .* priority, run_at,"):
         queue.enqueue(Hooked())
     assert queue.jobs() == []
+
+
+@pytest.mark.parametrize("name", ["min_priority", "max_priority"])
+def test_a_workers_limits_are_priorities_that_jobs_can_have(name: str) -> None:
+    """Checked by the same rule, and with the same words."""
+    assert checked(**{name: 2**31 - 1}) == {name: 2**31 - 1}
+    with pytest.raises(ValueError, match=rf"{name} must be between -2\*\*31 and 2\*\*31, not 2147483648"):
+        checked(**{name: 2**31})
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, not 1.5"):
+        checked(**{name: 1.5})

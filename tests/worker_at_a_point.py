@@ -7,13 +7,14 @@ its jobs lacks these variables, so nothing is patched there. The library knows n
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from jobs_for_tests import Line, append_line
 from sqlalchemy.orm import Session
 
-from jobqueue import claiming, job, settling
+from jobqueue import around, claiming, job, settling
 from jobqueue.ledger import Ledger
 from jobqueue.slots import BatchSize, Slot
 
@@ -27,6 +28,8 @@ BEFORE_THE_EFFECT = "before the effect"
 AFTER_THE_EFFECT = "after the effect"
 BEFORE_THE_FINISH_COMMITS = "before the finish commits"
 AFTER_THE_FINISH = "after the finish"
+IN_A_CONTEXT = "in a context"
+WHILE_LOADING = "while loading"
 POINTS = (
     BEFORE_THE_CLAIM_COMMITS,
     AFTER_THE_CLAIM,
@@ -84,6 +87,11 @@ def _die_at_these_points() -> None:
     claiming.claim, Slot.start, settling.finish = dying_claim, dying_start, dying_finish  # type: ignore[assignment,method-assign]
     Ledger.exchange = dying_exchange  # type: ignore[method-assign]
 
+    @around
+    def dying_context() -> AbstractContextManager[None]:
+        at(IN_A_CONTEXT)
+        return nullcontext()
+
 
 @job
 @dataclass
@@ -92,6 +100,9 @@ class AppendAt:
 
     path: str
     text: str
+
+    def __post_init__(self) -> None:
+        at(WHILE_LOADING)
 
     def perform(self) -> None:
         at(BEFORE_THE_EFFECT)
