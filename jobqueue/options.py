@@ -47,6 +47,7 @@ RULES: dict[str, tuple[tuple[type, ...], str, Callable[[Any], bool], str]] = {
     "unique_key": ((str,), "a string", *STORABLE),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
 }
+RULES["min_priority"] = RULES["max_priority"] = RULES["priority"]
 
 
 class Options(TypedDict, total=False):
