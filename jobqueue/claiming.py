@@ -6,7 +6,7 @@ Each function takes a transaction. Statements are built once and cached.
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -16,11 +16,11 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
-    Update,
     and_,
     any_,
     bindparam,
     case,
+    cast,
     func,
     null,
     select,
@@ -34,6 +34,9 @@ NOW: BindParameter[datetime] = bindparam("now", type_=UTCDateTime())
 WORKER: BindParameter[str] = bindparam("worker", type_=Text())
 MOST_ATTEMPTS = 2**31 - 1  # that PostgreSQL's integer holds
 RELEASED = {"locked_at": null(), "locked_by": null(), "updated_at": NOW}
+
+
+UNSOUND = "A value in this row has the wrong type for its column: only jobqueue should write to this table."
 
 
 class Claimed(NamedTuple):
@@ -51,15 +54,18 @@ class Claimed(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether it may wait behind others for a slot: a crash of theirs costs it this attempt."""
-        return self.attempts == 1 < self.max_attempts
+        return self.attempts == 1 < self.max_attempts or self.handler is UNSOUND
 
 
 class Served(NamedTuple):
-    """Which jobs a worker performs: those of these queues, or of all; with priorities in this range."""
+    """Which jobs a worker performs: those of these queues, or of all; with priorities in this range; `but`
+    not those with these ids.
+    """
 
     queues: tuple[str, ...] = ()
     min_priority: int | None = None
     max_priority: int | None = None
+    but: tuple[int, ...] = ()
 
 
 ALL = Served()
@@ -89,27 +95,27 @@ def claim(
     # Read all rows before the COMMIT (SQLite requires it), and sort them: RETURNING guarantees no order.
     plan_steadily(connection)
     taken = connection.execute(_claim(tables, postgresql, parts, slots is not None), values).all()
-    claimed = [Claimed._make(row) for row in taken if _is_sound(row)]
-    if len(claimed) < len(taken):
-        unsound = [row[0] for row in taken if not _is_sound(row)]
-        values = {"ids": as_list(unsound, postgresql), "error": UNSOUND, "worker": worker, "now": now}
-        connection.execute(_bury_unsound(tables, postgresql), values)
+    claimed = [Claimed._make(row) if _is_sound(row) else _that_fails(row, now) for row in taken]
     return sorted(claimed, key=lambda job: (job.priority, job.run_at, job.id))
-
-
-UNSOUND = "A value in this row has the wrong type for its column: only jobqueue should write to this table."
 
 
 def _is_sound(row: Sequence[Any]) -> bool:
     """Whether the values have the types of their columns, which SQLite does not enforce."""
-    _, attempts, handler, max_attempts, max_run_time, priority, run_at, _ = row
+    _, _, handler, max_attempts, max_run_time, priority, run_at, queue = row
     return (
         type(priority) is int
-        and type(attempts) is int
         and type(max_attempts) is int
-        and type(handler) is str
-        and run_at is not UNREADABLE
+        and type(handler) is type(queue) is str
+        and run_at != UNREADABLE
         and isinstance(max_run_time, int | float | None)  # 20.0 may come back as 20
+    )
+
+
+def _that_fails(row: Sequence[Any], now: datetime) -> Claimed:
+    """What is claimed instead of an unsound row: a job that can't be performed, on its last attempt."""
+    id, attempts, _, _, _, priority, _, queue = row
+    return Claimed(
+        id, attempts, UNSOUND, attempts, None, priority if type(priority) is int else 0, now, str(queue)
     )
 
 
@@ -117,13 +123,6 @@ def described(tables: Tables) -> tuple[Column[Any], ...]:
     """The columns that a Claimed is made of."""
     J = tables.jobs.c
     return J.id, J.attempts, J.handler, J.max_attempts, J.max_run_time, J.priority, J.run_at, J.queue
-
-
-@cache
-def _bury_unsound(tables: Tables, postgresql: bool) -> Update:
-    J = tables.jobs.c
-    values = {**RELEASED, "last_error": bindparam("error"), "failed_at": NOW}
-    return update(tables.jobs).where(among(J.id, "ids", postgresql), J.locked_by == WORKER).values(values)
 
 
 @cache
@@ -141,7 +140,8 @@ def _claim(tables: Tables, postgresql: bool, parts: frozenset[str], dealt: bool)
     # PostgreSQL builds an array once, then finds its rows by id. Otherwise its planner may ignore the LIMIT
     # or scan the whole table.
     picked = J.id == any_(func.array(pick)) if postgresql else J.id.in_(pick)
-    attempts = case((J.attempts < MOST_ATTEMPTS, J.attempts + 1), else_=J.attempts)
+    so_far = cast(J.attempts, BigInteger)  # SQLite may hold any value
+    attempts = case((so_far < MOST_ATTEMPTS, so_far + 1), else_=MOST_ATTEMPTS)
     return (
         update(tables.jobs)
         .where(picked)
@@ -165,13 +165,12 @@ def _that_get_a_slot(due: Select[Any], J: Any) -> Select[Any]:
 
 
 def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) -> datetime | None:
-    """When the next of the waiting jobs is due, possibly in the past; None if no job waits. To a worker that
-    serves all, those of paused queues count as well: to leave them out would mean to read them all.
-    """
+    """When the next of the waiting jobs is due, possibly in the past; None if no job waits."""
     parts, bounds = _parts(served, is_postgresql(connection))
     plan_steadily(connection)
     statement = _next_run_at(tables, is_postgresql(connection), parts)
-    return cast(datetime | None, connection.scalar(statement, bounds))
+    due: datetime | None = connection.scalar(statement, bounds)
+    return due
 
 
 @cache
@@ -180,14 +179,16 @@ def _next_run_at(tables: Tables, postgresql: bool, parts: frozenset[str]) -> Any
     earliest = func.min(J.run_at, type_=J.run_at.type)
     if parts:
         return select(earliest).where(tables.waiting, *_is_served(tables, postgresql, parts))
-    # The index orders jobs by priority, then run_at, so this reads only the first job of each priority,
-    # however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
+    # The index orders jobs by priority, then run_at, so this reads only the first job of each priority, and
+    # the paused ones before it, however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
     lowest = select(func.min(J.priority).label("priority")).where(tables.waiting)
     first = lowest.cte("priorities", recursive=True)
     after = lowest.where(J.priority > first.c.priority).scalar_subquery()
     priorities = first.union_all(select(after).where(first.c.priority.is_not(None)))
-    of_one = select(earliest).where(tables.waiting, J.priority == priorities.c.priority).scalar_subquery()
-    return select(func.min(of_one, type_=J.run_at.type)).select_from(priorities)
+    its = (J.priority == priorities.c.priority, *_is_served(tables, postgresql, parts))
+    of_one = select(earliest).where(tables.waiting, *its).scalar_subquery()
+    of_all = select(func.min(of_one, type_=J.run_at.type).label("run_at")).select_from(priorities)
+    return select(of_all.subquery().c.run_at)  # UTCDateTime names a selected column more than once
 
 
 def _is_served(tables: Tables, postgresql: bool, parts: frozenset[str]) -> list[ColumnElement[bool]]:
@@ -197,6 +198,7 @@ def _is_served(tables: Tables, postgresql: bool, parts: frozenset[str]) -> list[
         "queues": among(J.queue, "queues", postgresql),
         "min_priority": J.priority >= bindparam("min_priority"),
         "max_priority": J.priority <= bindparam("max_priority"),
+        "but": ~among(J.id, "but", postgresql),
     }
     served = [condition for part, condition in conditions.items() if part in parts]
     return [*served, J.queue.not_in(select(tables.pauses.c.queue))]
@@ -205,6 +207,6 @@ def _is_served(tables: Tables, postgresql: bool, parts: frozenset[str]) -> list[
 def _parts(served: Served, postgresql: bool) -> tuple[frozenset[str], dict[str, Any]]:
     """Which limits there are, and their values as parameters."""
     bounds = {part: value for part, value in served._asdict().items() if value not in ((), None)}
-    if served.queues:
-        bounds["queues"] = as_list(served.queues, postgresql)
+    for part in bounds.keys() & {"queues", "but"}:
+        bounds[part] = as_list(bounds[part], postgresql)
     return frozenset(bounds), bounds

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from jobqueue import claiming, settling
 from jobqueue.claiming import Claimed, Served
 from jobqueue.connections import outside_pool
+from jobqueue.errors import UnknownJob
 from jobqueue.observing import News
 from jobqueue.queue import Queue
 from jobqueue.settling import Outcome, settle
@@ -56,20 +57,22 @@ class OwnConnections:
 
 class Ledger:
     """A worker's transactions with the queue. `batch` is how many jobs it claims for a slot; `more` is
-    whether the last claim may have left due jobs behind; `next_beat` is when beat() is due, on the monotonic
-    clock in seconds.
+    whether the last claim may have left due jobs behind; `unreleased` are jobs that it could not give back;
+    `next_beat` is when beat() is due, on the monotonic clock in seconds.
     """
 
     def __init__(self, queue: Queue, name: str, served: Served, batch: BatchSize, news: News):
         self.batch = batch
         self.more = True
         self.next_beat = 0.0
+        self.unreleased: list[Claimed] = []
         self._queue = queue
         self._name = name
         self._served = served
         self._news = news
         self._tables = queue.tables
         self._own = OwnConnections()
+        self._unknown: set[int] = set()  # ids of jobs that this worker gave back, not knowing their class
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
@@ -85,6 +88,7 @@ class Ledger:
         hands = deal(claimed, slots)
         if slots:
             self.more = len(hands) == slots
+        self._unknown.update(each.job.id for each in outcomes if isinstance(each.error, UnknownJob))
         self._news.add_ended(outcomes, lost, now)
         if hands:
             self._news.add("claimed", now, claimed)
@@ -96,11 +100,23 @@ class Ledger:
             due = claiming.next_run_at(transaction, self._tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
+    def is_empty(self) -> bool:
+        """Whether no job waits, due or not, but those whose class this worker did not know."""
+        others = self._served._replace(but=tuple(self._unknown))
+        with self._own.transaction(self._queue.engine) as transaction:
+            return claiming.next_run_at(transaction, self._tables, others) is None
+
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
-        """Give back jobs that were claimed but not finished, as if they had never been claimed."""
+        """Give back jobs that were claimed but not finished, as if they had never been claimed; and those of
+        an earlier call that failed.
+        """
+        self.unreleased += unfinished
+        if not self.unreleased:
+            return
         with self._own.transaction(self._queue.writer) as transaction:
-            settling.release(transaction, self._tables, self._name, unfinished, now)
-        self._news.add("given back", now, unfinished, why=why)
+            settling.release(transaction, self._tables, self._name, self.unreleased, now)
+        given, self.unreleased = self.unreleased, []
+        self._news.add("given back", now, given, why=why)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""

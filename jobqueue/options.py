@@ -51,6 +51,7 @@ RULES: dict[str, Rule] = {
     "unique_key": ((str,), "a string", *STORABLE),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
 }
+RULES["min_priority"] = RULES["max_priority"] = RULES["priority"]
 
 
 class Options(TypedDict, total=False):

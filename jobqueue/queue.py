@@ -231,8 +231,10 @@ class Queue:
                 raise NoSuchJob(NO_JOB.format(id))
 
     def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        """Let the jobs of the named queue wait until resume(); those that run go on to their end."""
-        row = {"queue": queue, "paused_at": in_utc(now or datetime.now(UTC))}
+        """Let the jobs of the named queue wait until resume(); those that run go on to their end. Raises
+        TypeError or ValueError for what is no queue's name, as resume() and clear() do.
+        """
+        row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
             insertion = insert_unless_there(self.tables.pauses, is_postgresql(connection))
             connection.execute(insertion, row)
@@ -240,6 +242,7 @@ class Queue:
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
         pauses = self.tables.pauses
+        checked(queue=queue)
         with self.writer.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.queue == queue))
             inserting.notify(connection, self.tables)
@@ -250,7 +253,7 @@ class Queue:
         A running job goes on to its end, but its writes in the transaction that finishes it are rolled back.
         """
         jobs = self.tables.jobs
-        which = [] if queue is None else [jobs.c.queue == queue]
+        which = [jobs.c.queue == name for name in checked(queue=queue).values()]
         with self.writer.begin() as connection:
             return connection.execute(delete(jobs).where(*which)).rowcount
 

@@ -24,7 +24,7 @@ DEFAULT_TABLE = "jobs"
 DEFAULT_QUEUE = "default"
 MAX_ATTEMPTS = 25
 GONE = "(gone)"
-UNREADABLE = datetime.min.replace(tzinfo=UTC)  # long due, so that a worker claims it
+UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
 MOST_OF_A_NAME = 63  # that PostgreSQL keeps
 ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 # A table without these is not the queue's, nor Delayed Job's.
@@ -63,6 +63,12 @@ class UTCDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """As it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
+        days = ("0001-01-03", "9999-01-01")
+        first, last = (sa.literal_column(f"'{day} 00:00:00+00'", type_=self) for day in days)
+        return sa.case((column < first, first), (column > last, last), else_=column)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
         return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)

@@ -22,6 +22,7 @@ from jobqueue.claiming import Claimed, Served
 from jobqueue.database import complaint
 from jobqueue.ledger import Ledger
 from jobqueue.observing import News, Observer
+from jobqueue.options import checked
 from jobqueue.performing import ended, perform
 from jobqueue.queue import Queue
 from jobqueue.settling import Outcome
@@ -34,7 +35,6 @@ POLL_INTERVAL = 1.0  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
-FOREVER = float("inf")
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
 
 
@@ -72,9 +72,9 @@ class Worker:
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
         _check("threads", threads, 1, int)
         _check("max_batch", max_batch, 1, int)
-        for name, bound in (("min_priority", min_priority), ("max_priority", max_priority)):
-            if bound is not None:
-                _check(name, bound, -(2**31), int)
+        for name in queues:
+            checked(queue=name)
+        checked(min_priority=min_priority, max_priority=max_priority)
         _check("poll_interval", poll_interval, 1e-6)
         _check("max_run_time", max_run_time, 1e-6)
         _check("stop_timeout", stop_timeout, 0)
@@ -91,20 +91,21 @@ class Worker:
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self._slots: list[Slot] = []
         self._new_slot = partial(Slot, self._perform, self._ring)
-        self._batch = BatchSize(max_batch)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops = 0
         self._news = News(self, observers)
         served = Served(self.queues, min_priority, max_priority)
-        self._ledger = Ledger(queue, self.name, served, self._batch, self._news)
+        self._ledger = Ledger(queue, self.name, served, BatchSize(max_batch), self._news)
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
 
         `now` replaces the current time, for tests that don't wait. Unlike run(), this ends no hung job, and
-        renews no lease, however long a job takes.
+        renews no lease, however long a job takes. Raises RuntimeError after run().
         """
-        self._batch.reset()  # an earlier run() may have changed it
+        _check("limit", limit, 0, int)
+        self._refuse_another_run()
+        self._ledger.batch.reset()  # one by one, in this thread
         succeeded = failed = 0
         outcomes: list[Outcome] = []
         self._news.tell("started", now or datetime.now(UTC))
@@ -130,13 +131,15 @@ class Worker:
     def run(self, until: Literal["stopped", "idle", "empty"] = "stopped") -> None:
         """Perform jobs until stop() is called, from another thread or a signal handler; with "idle", at most
         until no job is due that it could claim, and with "empty", until none is scheduled for later either.
+        It waits neither for jobs of paused queues nor for those whose class it does not know.
 
         Then it claims no more, lets running jobs go on for `stop_timeout` seconds, and gives back the rest
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
-        run() waits for it.
+        run() waits for it. A worker runs once: then this raises RuntimeError.
         """
         if until not in ("stopped", "idle", "empty"):
             raise ValueError(f'until must be "stopped", "idle" or "empty", not {until!r}')
+        self._refuse_another_run()
         self._until = until
         self._news.tell("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
@@ -163,8 +166,7 @@ class Worker:
         """Settle, beat, claim, start; returns how many seconds to wait unless the bell rings."""
         now = datetime.now(UTC)
         self._end_hung_jobs()
-        if waiting := [job for slot in self._slots for job in slot.take_waiting(PATIENCE)]:
-            self._ledger.release(waiting, now)
+        self._ledger.release([job for slot in self._slots for job in slot.take_waiting(PATIENCE)], now)
         if time.monotonic() >= self._ledger.next_beat:
             self._ledger.beat(self._held(), now)
             if self._watcher.is_dead():
@@ -182,17 +184,17 @@ class Worker:
                 slot.start(jobs)
         nothing = not hands and len(free) == self.threads
         self._news.tell("idle" if nothing else "busy", now)
-        # A job that is due, but can't be claimed, is being claimed by another worker, or its queue is paused.
-        if nothing and (
-            self._until == "idle" or (self._until == "empty" and look and not 0 < due_in < FOREVER)
+        if (
+            nothing
+            and self._until != "stopped"
+            and (self._until == "idle" or (look and self._ledger.is_empty()))
         ):
             self.stop()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
             return 0.0  # nothing due is left: look when the next job is due
-        until = [self._ledger.next_beat]
-        until += [slot.deadline(self.max_run_time, PATIENCE) for slot in self._slots]
-        wait = min(until) - time.monotonic()
+        deadlines = [slot.deadline(self.max_run_time, PATIENCE) for slot in self._slots]
+        wait = min(self._ledger.next_beat, *deadlines) - time.monotonic()
         if idle:
             wait = min(wait, due_in if due_in > 0 else self.poll_interval, self.poll_interval)
         return max(0.0, wait)
@@ -208,17 +210,17 @@ class Worker:
             while True:
                 self._bell.get_nowait()
         for slot in self._slots:
-            self._outcomes += slot.take_outcomes(self._batch)
+            self._outcomes += slot.take_outcomes(self._ledger.batch)
 
     def _held(self) -> list[Claimed]:
         performing = [job for slot in self._slots for job in slot.held()]
-        return performing + [outcome.job for outcome in self._outcomes]
+        return performing + self._ledger.unreleased + [outcome.job for outcome in self._outcomes]
 
     def _end_hung_jobs(self) -> None:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
-                self._outcomes += slot.take_outcomes(self._batch)
+                self._outcomes += slot.take_outcomes(self._ledger.batch)
                 self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
@@ -226,10 +228,12 @@ class Worker:
 
     # -- around the loop
 
+    def _refuse_another_run(self) -> None:
+        if self._slots:  # a thread that the first run left behind could pass for one of the second
+            raise RuntimeError("this worker has run: make another Worker")
+
     def _survive(self, turn: Callable[[], float]) -> float:
-        """Take a turn; if the database does not answer, log that and have the loop try again in a second.
-        Outcomes not yet settled are kept.
-        """
+        """Take a turn. If the database does not answer, log that: the loop tries again in a second."""
         try:
             return turn()
         except DBAPIError as error:
@@ -250,7 +254,6 @@ class Worker:
         now = datetime.now(UTC)
         try:
             self._ledger.exchange(self._outcomes, 0, now)
-            if unfinished:
-                self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
+            self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
         except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))

@@ -9,7 +9,9 @@ from conftest import wait_until
 from jobs_for_tests import Say, said
 from sqlalchemy import text
 
-from jobqueue import NotAJob, NotSerializable, Queue, Worker, job
+from jobqueue import NotAJob, NotSerializable, Queue, Worker, claiming, job, settling
+from jobqueue.schema import UNREADABLE
+from jobqueue.slots import deal
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -65,7 +67,7 @@ def test_arguments_without_names_are_refused(queue: Queue) -> None:
         "run_at = '2026'",
         "max_attempts = 'x'",
         "max_run_time = 'x'",
-        "attempts = 1.5",
+        "run_at = '1999-13-45'",
         "handler = x'00ff'",
     ],
 )
@@ -90,3 +92,82 @@ def test_a_row_with_a_value_of_the_wrong_kind_fails_and_stops_no_worker(tmp_path
         running.stop()
         running.wait()
         queue.close()
+
+
+@pytest.mark.parametrize("attempts", ["1.5", "'x'"])
+def test_an_unsound_number_of_attempts_is_made_whole(tmp_path: Path, attempts: str) -> None:
+    """SQLite stores it; the job runs."""
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    queue.create_tables()
+    said.clear()
+    queue.enqueue(Say("bad"))
+    with queue.writer.begin() as connection:
+        connection.execute(text(f"UPDATE jobs SET attempts = {attempts}"))
+    assert Worker(queue).work_off() == (1, 0)
+    assert (said, queue.jobs()) == (["bad"], [])
+    queue.close()
+
+
+def test_an_unsound_row_is_told_and_ends_no_work_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It fails like any job, and the due jobs behind it run; it leaves no job without a slot."""
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    queue.create_tables()
+    said.clear()
+    kinds: list[str] = []
+    queue.enqueue_many([Say("bad"), Say("bad"), Say("good"), Say("good")])
+    with queue.writer.begin() as connection:
+        connection.execute(text("UPDATE jobs SET max_run_time = 'x' WHERE id < 3"))
+        claimed = claiming.claim(connection, queue.tables, "a", 4, datetime.now(UTC), slots=1)
+        assert len(deal(claimed, 1)[0]) == 4
+        settling.release(connection, queue.tables, "a", claimed, datetime.now(UTC))
+    assert Worker(queue, observers=[lambda event: kinds.append(event.kind)]).work_off() == (2, 2)
+    assert said == ["good", "good"] and kinds.count("given up") == 2
+    assert "wrong type for its column" in caplog.text
+    queue.close()
+
+
+@pytest.mark.parametrize("run_at", ["-infinity", "0044-03-15 00:00:00+00 BC"])
+def test_a_run_at_that_is_no_datetime_in_python_stops_no_worker(postgres_database: str, run_at: str) -> None:
+    """PostgreSQL stores it, though only others write it: the row fails, can be seen, and the others run."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    said.clear()
+    bad = queue.enqueue(Say("bad"))
+    queue.enqueue(Say("good"))
+    with queue.writer.begin() as connection:
+        connection.execute(text(f"UPDATE jobs SET run_at = '{run_at}' WHERE id = {bad}"))
+    assert queue.jobs()[0].run_at == UNREADABLE
+    Worker(queue).run("idle")
+    assert said == ["good"]
+    assert queue.jobs()[0].failed_at and "wrong type for its column" in (queue.jobs()[0].last_error or "")
+    queue.close()
+
+
+def test_a_run_at_of_infinity_waits_for_ever(postgres_database: str) -> None:
+    """As it says; the worker ends when nothing else is due."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    said.clear()
+    queue.enqueue(Say("never"))
+    with queue.writer.begin() as connection:
+        connection.execute(text("UPDATE jobs SET run_at = 'infinity'"))
+        assert claiming.next_run_at(connection, queue.tables) == datetime(9999, 1, 1, tzinfo=UTC)
+    queue.enqueue(Say("now"))
+    Worker(queue).run("idle")
+    assert (said, queue.jobs()[0].run_at.year) == (["now"], 9999)
+    queue.close()
+
+
+def test_what_is_no_queues_name_is_refused(queue: Queue) -> None:
+    """PostgreSQL could not be asked about it."""
+    for name, error in ((5, TypeError), ("a\0", ValueError)):
+        for do in (queue.pause, queue.resume, queue.clear):
+            with pytest.raises(error, match="queue must be"):
+                do(name)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="queue must be"):
+        Worker(queue, queues=["a\0"])
+    for bound in ("min_priority", "max_priority"):
+        with pytest.raises(ValueError, match=f"{bound} must be between"):
+            Worker(queue, **{bound: 2**31})  # type: ignore[arg-type]

@@ -28,12 +28,13 @@ def test_the_overview_counts_the_jobs_of_each_queue(queue: Queue, visitor: Visit
     for state in ("due", "due", "scheduled", "running", "failed"):
         enqueue(queue, state, queue="images")
     enqueue(queue, "due", queue="mail & more")
+    queue.pause("mail & more")
     page = visitor.show()
     # The jobs were due an hour before the tests were imported; a long test run adds some minutes.
     assert re.fullmatch(r"waiting 4 due 3 running 1 failed 1 oldest due \d\d min", words(page, "#tiles"))
     images, mail = rows(page, "queues")
     assert re.fullmatch(r"images 3 2 1 1 \d\d min", images)
-    assert re.fullmatch(r"mail & more 1 1 0 0 \d\d min", mail)
+    assert re.fullmatch(r"mail & more \(paused\) 1 1 0 0 \d\d min", mail)
     links = [link["href"] for link in page.select("#queues tr:last-child a")]
     assert links == [
         f"/jobs/{state}?queue=mail+%26+more" for state in ("waiting", "due", "running", "failed")

@@ -331,7 +331,7 @@ def test_a_raw_connection_may_be_the_pools_only_one(queue: Queue, database_url: 
 
 
 def test_a_database_is_asked_once_which_it_is(queue: Queue, engine: Engine) -> None:
-    """The first enqueue on a foreign engine finds that out; later ones only insert (on SQLite, after BEGIN)."""
+    """The first enqueue on a foreign engine finds that out; later ones insert (on SQLite, after BEGIN)."""
     executed: list[str] = []
 
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -7,7 +7,7 @@ from commands_for_tests import Command
 from conftest import wait_until
 from jobs_for_tests import Say, said
 
-from jobqueue import Queue, Worker
+from jobqueue import Queue, Worker, claiming
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
@@ -64,3 +64,21 @@ def test_pausing_from_the_command_line(queue: Queue, command: Command) -> None:
     assert command("resume", "mail") == (0, "the queue mail is not paused\n", "")
     assert "paused" not in command("stats").out + command("explain", "1").out
     assert command("pause").status == 2
+
+
+def test_a_paused_queue_is_never_late_and_always_shown(queue: Queue, command: Command) -> None:
+    """check leaves its jobs out, with --queue and without; stats shows it even without jobs."""
+    queue.pause("empty")
+    assert "empty (paused)" in command("stats").out
+    queue.enqueue(Say("late"), queue="mail", now=NOON)
+    assert command("check", "--max-age", 60).status == 1
+    queue.pause("mail")
+    for which in ((), ("--queue", "mail")):
+        assert command("check", "--max-age", 60, *which).status == 0
+    assert nothing_to_claim(queue)
+
+
+def nothing_to_claim(queue: Queue) -> bool:
+    """Whether an idle worker's look finds nothing that it could claim."""
+    with queue.engine.connect() as connection:
+        return claiming.next_run_at(connection, queue.tables) is None

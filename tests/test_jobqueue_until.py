@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 from commands_for_tests import Command
 from jobs_for_tests import Fail, Say, said
+from sqlalchemy import update
 
 from jobqueue import Queue, Retry, Worker, job
 
@@ -107,3 +108,41 @@ def test_a_range_of_priorities_from_the_command_line(
     assert command(*work, "--max-priority", "-1").status == 0
     assert said == ["1", "-1"]
     assert command(*work, "--min-priority", "high").status == 2
+
+
+def test_until_empty_waits_for_what_is_scheduled_beside_a_paused_queue(queue: Queue) -> None:
+    """The paused queue's due job hides it neither from the end nor from the clock."""
+    said.clear()
+    queue.enqueue(Say("paused"))
+    queue.pause("default")
+    queue.enqueue(Say("soon"), queue="other", run_at=timedelta(seconds=0.3))
+    run(queue, "empty")
+    assert said == ["soon"]
+
+
+def test_a_job_of_an_unknown_class_keeps_no_worker(queue: Queue) -> None:
+    """It waits for a worker that knows its class."""
+    queue.enqueue(Say("unknown"))
+    with queue.writer.begin() as connection:
+        connection.execute(update(queue.tables.jobs).values(handler='{"job":"nobody\'s","arguments":{}}'))
+    queue.enqueue(Say("known"), run_at=timedelta(seconds=0.2))
+    run(queue, "empty")
+    assert [(job.state, job.attempts) for job in queue.jobs()] == [("waiting", 0)]
+
+
+def test_a_worker_runs_once(queue: Queue) -> None:
+    """It says so, instead of doing nothing; work_off() may be called before."""
+    worker = Worker(queue)
+    assert worker.work_off() == worker.work_off() == (0, 0)
+    worker.run("idle")
+    for again in (worker.run, worker.work_off):
+        with pytest.raises(RuntimeError, match="make another Worker"):
+            again()
+
+
+def test_a_limit_below_zero_is_refused(queue: Queue) -> None:
+    """To SQLite it would mean no limit."""
+    queue.enqueue(Say("due"))
+    with pytest.raises(ValueError, match="limit must be a whole number, at least 0, not -1"):
+        Worker(queue).work_off(limit=-1)
+    assert [job.attempts for job in queue.jobs()] == [0]

@@ -59,7 +59,8 @@ def add_commands(commands: Commands) -> None:
     command = commands.add_parser(
         "check",
         help="for monitoring: is any job late?",
-        description="Exit status 0: no job has been due for longer than --max-age seconds. 1: some have.",
+        description="Exit status 0: no job has been due for longer than --max-age seconds. 1: some have."
+        " Jobs of paused queues don't count.",
     )
     add_database(command)
     add_name(command)
@@ -177,14 +178,17 @@ def check(options: argparse.Namespace) -> int:
 
 
 def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tuple[float, int]:
-    """For how many seconds the oldest due job has been due, and how many have been for longer than `age`."""
+    """For how many seconds the oldest due job has been due, and how many have been for longer than `age`;
+    those of paused queues don't count.
+    """
     with queue.engine.connect() as connection:
         first = claiming.next_run_at(connection, queue.tables, Served() if name is None else Served((name,)))
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
         if oldest <= age.total_seconds():  # the usual case, which is cheap however long the queue
             return oldest, 0
         jobs = queue.tables.jobs
-        late = select(func.count()).where(queue.tables.waiting, jobs.c.run_at < now - age)
+        unpaused = jobs.c.queue.not_in(select(queue.tables.pauses.c.queue))
+        late = select(func.count()).where(queue.tables.waiting, jobs.c.run_at < now - age, unpaused)
         which = late if name is None else late.where(jobs.c.queue == name)
         return oldest, int(connection.scalar(which) or 0)
 
@@ -192,10 +196,6 @@ def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tu
 def _when(job: Job) -> datetime:
     """When it failed, was claimed, or is due."""
     return job.failed_at or (job.updated_at if job.locked_by else job.run_at)
-
-
-def _name(queue: looking.QueueStats) -> str:
-    return f"{queue.name} (paused)" if queue.paused else queue.name
 
 
 def _workers(found: looking.Stats, now: datetime) -> str:

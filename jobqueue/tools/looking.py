@@ -77,8 +77,11 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         paused = set(session.scalars(select(queue.tables.pauses.c.queue)))
         queues = [
             QueueStats(name, int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now), name in paused)
-            for name, a, b, c, d, e, oldest in session.execute(counts.order_by(J.queue)).all()
+            for name, a, b, c, d, e, oldest in session.execute(counts).all()
         ]
+        empty = paused - {each.name for each in queues}
+        queues += [QueueStats(name, 0, 0, 0, 0, 0, 0.0, paused=True) for name in empty]
+        queues.sort(key=lambda each: each.name)
         there = select(W).where(W.name != GONE).order_by(W.started_at)
         workers = list(session.scalars(there))
         done = sum(tallies(session.connection(), queue.tables).values(), Tally())
