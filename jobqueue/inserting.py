@@ -1,16 +1,60 @@
-"""The SQL of enqueueing. Each function takes a transaction."""
+"""The SQL of enqueueing, and the connections kept for it. Each function takes a transaction."""
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, func, insert, select
+from sqlalchemy import Connection, Engine, Text, bindparam, func, insert, select
 
 from jobqueue.database import as_list, each_of, insert_unless_there, is_postgresql
 from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import Tables
 
+STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
 MOST_ROWS = 5_000  # inserted by one statement
+
+
+class Spares:
+    """Connections kept from one of the queue's own transactions to the next, for any number of threads.
+    Taking one from SQLAlchemy's pool, and returning it, takes more than half as long as all the rest.
+    """
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._kept: list[tuple[Connection, float]] = []
+        self._inherited: list[tuple[Connection, float]] = []
+        self._pid = os.getpid()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction, committed at the end of the block. Raises DBAPIError."""
+        connection = self._take() or self._engine.connect()
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept.append((connection, time.monotonic()))
+
+    def close(self) -> None:
+        """Return the connections that are not in use to the pool."""
+        while self._kept:
+            self._kept.pop()[0].close()
+
+    def _take(self) -> Connection | None:
+        if self._pid != os.getpid():  # after a fork: the parent's connections are neither used nor closed
+            self._inherited, self._kept, self._pid = self._kept, [], os.getpid()
+        with suppress(IndexError):  # none is left, or another thread took it
+            while True:
+                connection, used_at = self._kept.pop()
+                if time.monotonic() - used_at < STALE_SECONDS:
+                    return connection
+                connection.close()  # the pool checks whether it is still alive
+        return None
 
 
 def add(connection: Connection, tables: Tables, row: dict[str, Any]) -> int:

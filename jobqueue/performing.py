@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
@@ -25,7 +25,7 @@ from jobqueue.errors import (
     is_ctrl_c,
     printable,
 )
-from jobqueue.handlers import JobClass, Performable, hook, parse
+from jobqueue.handlers import JobClass, Performable, hook, parse, registered
 from jobqueue.observing import surroundings
 from jobqueue.options import JobSettings, moment
 from jobqueue.settling import Outcome, backoff
@@ -128,22 +128,23 @@ def _attempt(
     """Call perform() and the hooks around it, then `settle`, which returns whether it has finished the job;
     returns the outcome. What before() and success() raise fails the attempt.
     """
-    began = time.perf_counter()
+    began, hooks, own = time.perf_counter(), registered(target).hooks, cast(Any, target)
     if job.attempts > job.max_attempts:
         return _failed(known, target, job, JobQueueError(SPENT), now)
     try:
-        if before := hook(target, "before"):
-            before(job)
+        if "before" in hooks:
+            own.before(job)
         known.call(target, session)
-        if success := hook(target, "success"):
-            success(job)
+        if "success" in hooks:
+            own.success(job)
         return Outcome(job, settled=settle(), seconds=time.perf_counter() - began)
     except BaseException as error:
         if is_ctrl_c(error):
             raise
         return _failed(known, target, job, error, now)._replace(seconds=time.perf_counter() - began)
     finally:
-        _call(target, "after", job)
+        if "after" in hooks:
+            _call(target, "after", job)
 
 
 def _call(target: Performable, name: str, *arguments: object) -> Any:

@@ -59,6 +59,9 @@ class Queue:
         self.lease = lease
         self.inline = inline
         self._home = Home(self.engine, self.tables)
+        # An Engine's pool is the application's: none of its connections are kept.
+        shared = self.engine.get_execution_options().get("shared_pool")
+        self._writing = self.writer if shared else inserting.Spares(self.writer)
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -178,7 +181,9 @@ class Queue:
     ) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         joined = self._home.join(session)
-        return (engine or self.writer).begin() if joined is None else nullcontext(joined)
+        if joined is not None:
+            return nullcontext(joined)
+        return engine.begin() if engine else self._writing.begin()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
@@ -261,7 +266,8 @@ class Queue:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if not self.engine.get_execution_options().get("shared_pool"):
+        if isinstance(self._writing, inserting.Spares):
+            self._writing.close()
             self.engine.dispose()
 
 

@@ -82,3 +82,17 @@ def nothing_to_claim(queue: Queue) -> bool:
     """Whether an idle worker's look finds nothing that it could claim."""
     with queue.engine.connect() as connection:
         return claiming.next_run_at(connection, queue.tables) is None
+
+
+def test_what_no_queue_or_priority_can_be_is_refused_at_the_command_line(
+    queue: Queue, command: Command
+) -> None:
+    """The message says which values fit, and the status is 2."""
+    for line in (
+        "work --import jobs_for_tests --max-priority 2147483648",
+        "work --import jobs_for_tests --min-priority high",
+        "pause \udcff",
+        "list --queue \udcff",
+    ):
+        answer = command(*line.split(" "))
+        assert answer.status == 2 and "jobqueue " in answer.err and "Traceback" not in answer.err, line

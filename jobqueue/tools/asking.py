@@ -11,7 +11,7 @@ from jobqueue import Queue
 from jobqueue.database import is_postgresql
 from jobqueue.errors import JobQueueError
 from jobqueue.schema import missing
-from jobqueue.tools.options import open_queue
+from jobqueue.tools.options import open_queue, option
 
 LARGEST_ID = 2**63 - 1  # the databases' largest integer
 
@@ -23,7 +23,9 @@ def add_json(command: argparse.ArgumentParser) -> None:
 
 def add_name(command: argparse.ArgumentParser) -> None:
     """--queue: one of the named queues."""
-    command.add_argument("--queue", metavar="NAME", dest="name", help="only this queue (all)")
+    command.add_argument(
+        "--queue", metavar="NAME", dest="name", type=option("queue"), help="only this queue (all)"
+    )
 
 
 def job_id(text: str) -> int:

@@ -10,7 +10,7 @@ from jobqueue import Queue
 from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
 from jobqueue.tools import failures, looking
 from jobqueue.tools.asking import add_name, job_id, opened
-from jobqueue.tools.options import Commands, add_database
+from jobqueue.tools.options import Commands, add_database, option
 from jobqueue.tools.printing import complain, plain, plural, say
 
 
@@ -32,7 +32,7 @@ def add_commands(commands: Commands) -> None:
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         add_database(command)
-        command.add_argument("queue", metavar="QUEUE", help="its name")
+        command.add_argument("queue", metavar="QUEUE", type=option("queue"), help="its name")
         command.set_defaults(run=run)
 
     command = commands.add_parser("clear", help="delete all jobs, including failed ones")

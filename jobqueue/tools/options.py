@@ -4,12 +4,14 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jobqueue import Queue
 from jobqueue.errors import JobQueueError
+from jobqueue.options import checked
 from jobqueue.schema import DEFAULT_TABLE
 
 DATABASE_VARIABLE = "JOBQUEUE_DATABASE"
@@ -53,6 +55,18 @@ def add_number(
     """Add an option whose value is a number above 0."""
     shown = text if default is None else f"{text} ({default:g})"
     command.add_argument(flag, metavar=metavar, help=shown, default=default, type=partial(_number, kind))
+
+
+def option(name: str, kind: type[int] | type[str] = str) -> Callable[[str], Any]:
+    """The type of an argument that is checked as the option `name` of the library is."""
+
+    def parse(text: str) -> Any:
+        try:
+            return checked(**{name: kind(text)})[name]
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse
 
 
 def open_queue(options: argparse.Namespace, **settings: Any) -> Queue:

@@ -21,7 +21,15 @@ from jobqueue.observing import News
 from jobqueue.queue import LEASE
 from jobqueue.tools import presence
 from jobqueue.tools.meter import Meter
-from jobqueue.tools.options import Commands, add_database, add_imports, add_number, import_jobs, open_queue
+from jobqueue.tools.options import (
+    Commands,
+    add_database,
+    add_imports,
+    add_number,
+    import_jobs,
+    open_queue,
+    option,
+)
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
@@ -76,12 +84,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--queue",
         metavar="NAME",
         dest="queues",
+        type=option("queue"),
         action="append",
         default=[],
         help="only jobs of this queue; repeat for more (all)",
     )
-    for flag, which in (("--min-priority", "at least"), ("--max-priority", "at most")):
-        command.add_argument(flag, metavar="N", type=int, help=f"only jobs of {which} this priority (all)")
+    for name, which in (("min_priority", "at least"), ("max_priority", "at most")):
+        flag, kind = "--" + name.replace("_", "-"), option(name, int)
+        command.add_argument(flag, metavar="N", type=kind, help=f"only jobs of {which} this priority (all)")
     add_number(command, "--threads", "N", "jobs performed at a time", 1, int)
     add_number(command, "--poll-interval", "S", "seconds between an idle worker's polls", POLL_INTERVAL)
     add_number(command, "--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
