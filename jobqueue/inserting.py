@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from select import POLLIN, poll
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Text, bindparam, func, insert, select
@@ -51,10 +52,20 @@ class Spares:
         with suppress(IndexError):  # none is left, or another thread took it
             while True:
                 connection, used_at = self._kept.pop()
-                if time.monotonic() - used_at < STALE_SECONDS:
+                if time.monotonic() - used_at < STALE_SECONDS and _looks_open(connection):
                     return connection
                 connection.close()  # the pool checks whether it is still alive
         return None
+
+
+def _looks_open(connection: Connection) -> bool:
+    """PostgreSQL sends a message when it ends a connection; until asked, it sends nothing else."""
+    driver: Any = connection.connection.dbapi_connection
+    if not hasattr(driver, "fileno"):
+        return True
+    unread = poll()
+    unread.register(driver.fileno(), POLLIN)
+    return not unread.poll(0)
 
 
 def add(connection: Connection, tables: Tables, row: dict[str, Any]) -> int:
