@@ -31,7 +31,7 @@ from jobqueue.inserting import notify
 from jobqueue.schema import Tables
 
 LOST = "was not settled: this worker had lost its lease"
-DELETED = "was deleted while it ran"
+DELETED = "was not settled: it was deleted while it ran, or another worker has finished it"
 
 
 class Outcome(NamedTuple):

@@ -236,7 +236,8 @@ def test_an_interrupted_bench_keeps_what_it_has_measured(tmp_path: Path) -> None
     )
     results = json.loads((out / "results.json").read_text())
     assert len(results["steps"]) >= 2 and not results["interrupted"], done.stderr
-    assert done.returncode == results["verdict"]["exit_status"]
+    status = results["verdict"]["exit_status"]
+    assert done.returncode == (2 if status and resume.startswith("make ") else status)  # make's own is 2
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue
+from jobqueue.ledger import BEATS
 from loadtests.servers.processes import Process
 from workbook.chapter07_jobs import GO_ON, Base, Pay, Payment, Poison, SendMail, noted
 from workbook.session import NOTEBOOKS, WorkbookError
@@ -143,13 +144,18 @@ class Lab:
         return looks
 
     def at_work(self, watch: float = BEFORE_THE_KILL) -> int:
-        """Watch for some seconds; returns the process id of the worker that has the job."""
+        """Watch for some seconds; returns the process id of the worker that has the job, between two of its
+        heartbeats: a process that is stopped while it writes would keep SQLite's lock from all others.
+        """
         if self._workers:
             until = time.monotonic() + watch
-            while time.monotonic() < until:
-                self._look()
+            row, beat, last_beat = self._look(), None, None
+            while (now := time.monotonic()) < until or (beat == last_beat and now < until + self.lease):
                 time.sleep(WATCH_SECONDS)
-            if (row := self._look()) and row.locked_by:
+                row, last_beat = self._look(), beat
+                beat = row and row.locked_at
+            if row and row.locked_by:
+                time.sleep(self.lease / BEATS / 2)
                 return _pid(row)
         raise WorkbookError(NOT_OPEN)
 
