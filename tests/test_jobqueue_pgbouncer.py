@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import wait_until
 from jobs_for_tests import Say, WriteLine, said
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue
@@ -115,6 +115,8 @@ def test_the_doctor_says_that_a_pooler_stands_between(
         [found] = [finding for finding in doctor.examine(queue) if finding.check == "pooler"]
         assert (found.level, words in found.text) == (level, True)
         queue.close()
+        if isinstance(database, Engine):  # whose pool is not the queue's to close
+            database.dispose()
     assert main(["doctor", "--database", bouncer]) == 0
     assert "ok    pooler" in capsys.readouterr().out
 
