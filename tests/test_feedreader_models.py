@@ -97,6 +97,17 @@ def test_fetching_again_makes_no_duplicates_and_brings_entries_up_to_date(sessio
     assert ids.items() <= now.items()
 
 
+def test_a_feed_requested_again_is_pending_since_then(session: Session) -> None:
+    """How long its page waits does not count from when somebody first wanted it."""
+    feed = subscribe(session)
+    first = feed.requested_at
+    feed.fetch(Canned())
+    before = datetime.now(UTC)
+    again = subscribe(session)
+    assert (again.id, again.status) == (feed.id, "pending")
+    assert first <= before <= again.requested_at <= datetime.now(UTC)
+
+
 def test_two_feeds_may_use_the_same_guids(session: Session) -> None:
     """A guid identifies an entry within its feed, not globally."""
     one, two = subscribe(session), subscribe(session, URL + "2")
@@ -220,7 +231,7 @@ def test_times_come_back_as_the_moments_that_were_stored(session: Session) -> No
     session.commit()
     assert feed.fetched_at == moment
     assert feed.fetched_at.utcoffset() == timedelta(0)
-    assert feed.created_at.tzinfo is not None
+    assert feed.requested_at.tzinfo is not None
 
 
 def test_a_time_without_an_offset_is_refused(session: Session) -> None:
