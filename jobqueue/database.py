@@ -7,32 +7,17 @@ import sys
 import time
 import weakref
 from collections.abc import Sequence
-from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import (
-    ARRAY,
-    URL,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Table,
-    TableValuedAlias,
-    Text,
-    any_,
-    bindparam,
-    column,
-    create_engine,
-    event,
-    func,
-    make_url,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine, Table, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from jobqueue import connections
 from jobqueue.errors import DatabaseError
@@ -49,7 +34,7 @@ STEADY_PLANS = {
     "enable_sort": "off",
     "TimeZone": "UTC",
 }
-PLAN_STEADILY = select(*(func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
+PLAN_STEADILY = sa.select(*(sa.func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
 
 
 def open_engine(database: Any) -> Engine:
@@ -65,7 +50,7 @@ def open_engine(database: Any) -> Engine:
     database = getattr(database, "sync_engine", database)
     given = database if isinstance(database, Engine) and not database.dialect.is_async else None
     try:
-        url = database.url if isinstance(database, Engine) else make_url(database)
+        url = database.url if isinstance(database, Engine) else sa.make_url(database)
     except ArgumentError as error:
         raise DatabaseError(
             f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
@@ -119,7 +104,7 @@ def _is_in_memory(url: URL) -> bool:
 def _engine(url: URL, **options: Any) -> Engine:
     """Raises DatabaseError without the driver."""
     try:
-        return _forget_in_children(create_engine(url, **options))
+        return _forget_in_children(sa.create_engine(url, **options))
     except (ImportError, NoSuchModuleError) as error:
         backend = url.get_backend_name()
         install = "Install psycopg 3, pip install 'psycopg[binary]' (the extra [postgresql]), and begin"
@@ -150,36 +135,57 @@ def plan_steadily(connection: Connection) -> None:
         connection.execute(PLAN_STEADILY)
 
 
-@cache
-def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any]) -> Any:
+def insert_unless_there(connection: Connection, table: Table) -> Any:
     """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
     # Imported here: the other database's dialect would double the time `import jobqueue` takes.
-    if postgresql:
-        from sqlalchemy.dialects.postgresql import insert
-    else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    statement = insert(table).on_conflict_do_nothing()
-    return statement.returning(*returning) if returning else statement
+    dialect: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    return dialect.insert(table).on_conflict_do_nothing()
 
 
-def each_of(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAlias:
-    """The elements of a list parameter, as rows of `key` and `value`."""
-    if not postgresql:
-        return func.json_each(bindparam(name, type_=Text())).table_valued("key", column("value", kind))
-    array = func.unnest(bindparam(name, type_=ARRAY(kind)))
-    return array.table_valued(column("value", kind), with_ordinality="key").render_derived()
+class Listed(TypeDecorator[Sequence[Any]]):
+    """A list in one parameter: an array, or on SQLite its JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: TypeEngine[Any]):
+        super().__init__()
+        self.kind = kind
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(self.kind))
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
 
 
-def among(values: ColumnElement[Any], name: str, postgresql: bool) -> ColumnElement[bool]:
-    """Whether a value is in a list parameter."""
-    if postgresql:
-        return values == any_(bindparam(name, type_=ARRAY(values.type)))
-    return values.in_(select(each_of(name, values.type, postgresql).c.value))
+class each(FunctionElement[Any]):
+    """The elements of a list, as rows, in its order."""
+
+    inherit_cache = True
 
 
-def as_list(values: Sequence[Any], postgresql: bool) -> Any:
-    """The value of a list parameter: a list, or JSON for SQLite."""
-    return list(values) if postgresql else json.dumps(list(values))
+class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
+    inherit_cache = True
+
+
+def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
+    """Whether a column's value is in a list: the parameter of this name, or these values."""
+    return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
+
+
+@compiles(each)
+@compiles(_Among)
+def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    *column, values = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
+
+
+@compiles(each, "sqlite")
+@compiles(_Among, "sqlite")
+def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    *column, values = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"
 
 
 def complaint(error: DBAPIError) -> str:

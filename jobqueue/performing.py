@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import settling
-from jobqueue.claiming import Claimed
 from jobqueue.connections import Callers
 from jobqueue.errors import (
     Discard,
@@ -26,9 +24,9 @@ from jobqueue.errors import (
     printable,
 )
 from jobqueue.handlers import JobClass, Performable, hook, parse, registered
+from jobqueue.lease import Claimed, Lease, Outcome, backoff
 from jobqueue.observing import surroundings
 from jobqueue.options import JobSettings, moment
-from jobqueue.settling import Outcome, backoff
 
 if TYPE_CHECKING:
     from jobqueue.queue import Queue
@@ -41,7 +39,7 @@ SPENT = "it had no attempt left, after its worker had died, or had ended it"
 AnySession = Session | scoped_session[Any]
 
 
-def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = None) -> Outcome:
+def perform(queue: "Queue", lease: Lease, job: Claimed, now: datetime | None = None) -> Outcome:
     """Run the job; returns its outcome, whatever the job raises. (Ctrl-C is not the job's, and propagates.)
 
     `now` replaces the current time. A job without an attempt left is given up instead: the worker that had it
@@ -54,7 +52,7 @@ def perform(queue: "Queue", worker: str, job: Claimed, now: datetime | None = No
             raise JobQueueError(SPENT)
         with surroundings(job):
             if known.mapped or known.takes_session:
-                outcome = _perform_in_session(queue, worker, job, known, body, now)
+                outcome = _perform_in_session(queue, lease, job, known, body, now)
             else:
                 outcome = _attempt(known, known.load(body, None), job, now)
             if outcome.error is not None:
@@ -93,14 +91,14 @@ def _perform_row(row: dict[str, Any], session: AnySession) -> None:
 
 
 def _perform_in_session(
-    queue: "Queue", worker: str, job: Claimed, known: JobClass, body: dict[str, Any], now: datetime | None
+    queue: "Queue", lease: Lease, job: Claimed, known: JobClass, body: dict[str, Any], now: datetime | None
 ) -> Outcome:
     """Run the job, and commit what it has not committed itself together with the job's end."""
 
     def settle() -> bool:
         if not session.in_transaction():
             return False
-        if not settling.finish(session.connection(), queue.tables, worker, [job]):
+        if not lease.finish(session.connection(), [job]):
             raise LeaseLost  # which rolls back what the job has written
         session.commit()
         return True

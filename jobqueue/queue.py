@@ -10,9 +10,9 @@ from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, sel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inserting
+from jobqueue import waiting
 from jobqueue.connections import Callers, Home
-from jobqueue.database import insert_unless_there, is_postgresql, open_engine, writer
+from jobqueue.database import insert_unless_there, open_engine, writer
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
@@ -61,7 +61,7 @@ class Queue:
         self._home = Home(self.engine, self.tables)
         # An Engine's pool is the application's: none of its connections are kept.
         shared = self.engine.get_execution_options().get("shared_pool")
-        self._writing = self.writer if shared else inserting.Spares(self.writer)
+        self._writing = self.writer if shared else waiting.Spares(self.writer)
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -124,8 +124,8 @@ class Queue:
             return perform_inline(row, self.writer, session, self._home.join(session))
         with self._transaction(session) as transaction:
             if row["unique_key"] is None:
-                return inserting.add(transaction, self.tables, row)
-            return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
+                return waiting.add(transaction, self.tables, row)
+            return waiting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -161,10 +161,10 @@ class Queue:
         with self._transaction(session) as transaction:
             for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
                 if keyless:
-                    inserting.add_many(transaction, self.tables, list(some))
+                    waiting.add_many(transaction, self.tables, list(some))
                 else:  # a hook gave them keys
                     for row in some:
-                        inserting.add_unique(transaction, self.tables, row, keep=False)
+                        waiting.add_unique(transaction, self.tables, row, keep=False)
         return len(rows)
 
     def _rows(
@@ -225,7 +225,7 @@ class Queue:
             if not retried.rowcount:
                 self._get(connection, id)
                 return False
-            inserting.notify(connection, self.tables)
+            waiting.notify(connection, self.tables)
             return True
 
     def delete(self, id: int, *, session: Callers | None = None) -> None:
@@ -241,8 +241,7 @@ class Queue:
         """
         row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
-            insertion = insert_unless_there(self.tables.pauses, is_postgresql(connection))
-            connection.execute(insertion, row)
+            connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
@@ -250,7 +249,7 @@ class Queue:
         checked(queue=queue)
         with self.writer.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.queue == queue))
-            inserting.notify(connection, self.tables)
+            waiting.notify(connection, self.tables)
 
     def clear(self, queue: str | None = None) -> int:
         """Delete all jobs, or those of one queue, failed ones included; returns how many.
@@ -266,7 +265,7 @@ class Queue:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if isinstance(self._writing, inserting.Spares):
+        if isinstance(self._writing, waiting.Spares):
             self._writing.close()
             self.engine.dispose()
 

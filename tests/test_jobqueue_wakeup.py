@@ -13,8 +13,8 @@ from jobs_for_tests import Line, Say, said
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, claiming, settling, wakeup, worker
-from jobqueue.claiming import Claimed
+from jobqueue import Queue, lease, wakeup, worker
+from jobqueue.lease import Claimed, Lease
 from jobqueue.tools import presence
 from jobqueue.wakeup import Watcher
 
@@ -118,23 +118,23 @@ def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
 def claim(queue: Queue) -> Claimed:
     """Let another worker claim the job."""
     with queue.writer.begin() as connection:
-        (job,) = claiming.claim(connection, queue.tables, "other", 1, datetime.now(UTC))
+        (job,) = Lease(queue.tables, "other").claim(connection, 1, datetime.now(UTC))
     return job
 
 
 def release(queue: Queue, job: Claimed) -> None:
     with queue.writer.begin() as connection:
-        settling.release(connection, queue.tables, "other", [job], datetime.now(UTC))
+        Lease(queue.tables, "other").release(connection, [job], datetime.now(UTC))
 
 
 def free(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC))
+        assert lease.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC))
 
 
 def reap(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.reap(connection, queue.tables, timedelta(), datetime.now(UTC))
+        assert lease.reap(connection, queue.tables, timedelta(), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("give_back", [release, free, reap])
