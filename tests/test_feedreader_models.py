@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, inspect, select
+from sqlalchemy import Engine, func, inspect, select, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
@@ -274,3 +274,10 @@ def test_sqlite_is_set_up_to_be_safe_and_to_let_others_read(tmp_path: Path) -> N
         values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     engine.dispose()
     assert values == ["wal", 2, 1, 15_000]
+
+
+def test_a_table_of_an_older_release_is_named_with_what_it_lacks(engine: Engine) -> None:
+    with writer(engine).begin() as connection:
+        connection.execute(text("ALTER TABLE feeds DROP COLUMN requested_at"))
+    with pytest.raises(SettingsError, match="The table feeds of .* has no requested_at: .* another database"):
+        create_tables(engine)
