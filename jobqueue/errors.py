@@ -1,8 +1,11 @@
 """The queue's exceptions. They share a base class; each docstring is the default message."""
 
+import logging
 import threading
 import traceback
 from datetime import timedelta
+
+logger = logging.getLogger("jobqueue")
 
 A_CENTURY = timedelta(days=36_525)
 
@@ -34,6 +37,13 @@ def printable(error: BaseException) -> tuple[BaseException, str]:
         error = JobQueueError(message)
     text = _storable(raw)
     return (error if text == raw else JobQueueError(_storable(message))), text
+
+
+def log_error(error: BaseException, message: str, *arguments: object) -> None:
+    """Log what a hook or an observer has raised, in its `except` block. Ctrl-C is raised again."""
+    if is_ctrl_c(error):
+        raise error
+    logger.error(message, *arguments, exc_info=printable(error)[0])
 
 
 def _storable(text: str) -> str:

@@ -5,9 +5,9 @@ make a worker import, unpickle or evaluate anything, and so can't attack it.
 """
 
 import inspect
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
@@ -16,12 +16,22 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from jobqueue.errors import HandlerError, NotAJob, UnknownJob
-from jobqueue.options import Exceptions, JobSettings, Options, RetryOn, checked, settings
-from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of
+from jobqueue.options import (
+    ClassOptions,
+    DiscardOn,
+    JobOptions,
+    RetryOn,
+    checked,
+    failing,
+    refuse_others,
+)
+from jobqueue.payloads import arguments_of, as_json, from_json, key_of, load_key, parameters_of
 
 T = TypeVar("T")
-# What is raised by a payload that other code, or another program, has written.
-UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, InvalidRequestError)
+AnySession = Session | scoped_session[Any]
+# What is raised by a payload that other code, or another program, has written. SQLAlchemy asserts that it
+# knows each polymorphic_identity.
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 # The optional methods of a job, as in Delayed Job, and the arguments they are called with.
 HOOKS = {
@@ -47,13 +57,17 @@ class Performable(Protocol):
 
 @dataclass(frozen=True)
 class JobClass:
-    """A registered class, and what is known about it before any of its jobs runs."""
+    """A registered class: what is known about it before any of its jobs runs."""
 
     name: str
     cls: type[Any]
-    takes_session: bool
-    hooks: frozenset[str]  # those of HOOKS that it has
-    settings: JobSettings
+    takes_session: bool = False
+    hooks: frozenset[str] = frozenset()  # those of HOOKS that it has
+    columns: Mapping[str, Any] = field(default_factory=dict)  # of rows, where enqueue() says nothing else
+    # After these exceptions: how long to wait; None: as usual.
+    retry_on: Mapping[type[BaseException], timedelta | None] = field(default_factory=dict)
+    discard_on: tuple[type[BaseException], ...] = ()  # a job that raises one of these is not tried again
+    destroy_failed: bool = False  # a job that failed for good is deleted
 
     # Read only when the first job is queued, since @dataclass or SQLAlchemy's @mapped may stand above @job.
     @cached_property
@@ -66,7 +80,12 @@ class JobClass:
         """The names of the constructor's arguments. Raises NotSerializable."""
         return parameters_of(self.cls)
 
-    def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
+    @cached_property
+    def head(self) -> str:
+        """How the text of its rows begins."""
+        return f'{{"job":{as_json(self.name)},"{"key" if self.mapped else "arguments"}":'
+
+    def load(self, body: dict[str, Any], session: AnySession | None = None) -> Performable:
         """The object that the row's body describes. Raises HandlerError if the body doesn't fit the class, or
         if the object is no longer in the database.
         """
@@ -75,21 +94,11 @@ class JobClass:
                 return self.cls(**body["arguments"])  # type: ignore[no-any-return]
             assert session is not None
             found = load_key(self.cls, body["key"], session)
-        except (
-            *UNFIT,
-            AssertionError,
-        ) as error:  # SQLAlchemy asserts that it knows each polymorphic_identity
+        except (*UNFIT, InvalidRequestError) as error:
             raise HandlerError(f"The payload no longer fits {self.name}: {error}") from error
         if found is None:
             raise HandlerError(f"{self.name} {body['key']} is no longer in the database")
         return found  # type: ignore[no-any-return]
-
-    def call(self, target: Performable, session: Session | scoped_session[Any] | None) -> None:
-        """Call perform(), with the session if it takes one."""
-        if registered(target).takes_session:  # a mapped subclass may, even if its base class does not
-            target.perform(session=session)
-        else:
-            target.perform()
 
 
 registry: dict[str, JobClass] = {}
@@ -97,22 +106,10 @@ _by_class: dict[type[Any], JobClass] = {}
 
 
 @overload
-def job(cls: type[T], /, **options: Unpack[Options]) -> type[T]: ...
+def job(cls: type[T], /, **options: Unpack[JobOptions]) -> type[T]: ...
 @overload
-def job(**options: Unpack[Options]) -> Callable[[type[T]], type[T]]: ...
-def job(
-    cls: type[Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    queue: str | None = None,
-    priority: int | None = None,
-    max_attempts: int | None = None,
-    max_run_time: float | None = None,
-    retry_on: RetryOn | None = None,
-    discard_on: Exceptions = (),
-    destroy_failed: bool = False,
-) -> Any:
+def job(**options: Unpack[JobOptions]) -> Callable[[type[T]], type[T]]: ...
+def job(cls: type[Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
     """Register a class with a perform() method, under its own name or another; returns the class.
 
     Use it as a decorator, `@job` or `@job(name="images.resize", priority=5)`, or as a function for a class
@@ -121,39 +118,25 @@ def job(
     __init__.
 
     `queue`, `priority`, `max_attempts` and `max_run_time` (seconds) hold for all jobs of the class, unless
-    enqueue() is given others. After an exception of a class in `retry_on` the job runs again once the time
-    given there has passed (a timedelta, or seconds); after one in `discard_on` it is given up at once. With
-    `destroy_failed` a job that failed for good is deleted, not kept.
+    enqueue() is given others. After an exception of a class in `retry_on`, a dict, the job runs again once
+    the time given there has passed (a timedelta, or seconds); after one in `discard_on`, a sequence, it is
+    given up at once. With `destroy_failed` a job that failed for good is deleted, not kept.
 
     Raises NotAJob if perform() is missing or not an ordinary function, if a hook can't take its arguments, or
     if another class has the name; TypeError or ValueError for a setting that no job can have.
     """
-    if cls is not None and not isinstance(cls, type):
-        raise NotAJob(f'@job takes a class, not {cls!r}: write @job, @job(name="...") or job(Feed)')
-    checked(name=name)
-    said = settings(
-        {} if retry_on is None else retry_on,
-        discard_on,
-        destroy_failed,
-        queue=queue,
-        priority=priority,
-        max_attempts=max_attempts,
-        max_run_time=max_run_time,
-    )
-
-    def register(cls: type[T]) -> type[T]:
-        return _register(cls, cls.__name__ if name is None else name, said)
-
-    return register if cls is None else register(cls)
+    if cls is None:
+        return lambda cls: _register(cls, **options)
+    return _register(cls, **options)
 
 
 def registered(performable: Performable) -> JobClass:
     """What is known about the object's class. Raises NotAJob."""
     cls = type(performable)
-    if isinstance(performable, type):
-        raise NotAJob(f"{performable!r} is a class: enqueue an instance of it, with its arguments")
     if known := _by_class.get(cls) or _inherited(cls):
         return known
+    if isinstance(performable, type):
+        raise NotAJob(f"{performable!r} is a class: enqueue an instance of it, with its arguments")
     raise NotAJob(
         f"{cls.__name__} is not registered: put @job above the class (from jobqueue import job);"
         " above its base class is not enough"
@@ -163,15 +146,8 @@ def registered(performable: Performable) -> JobClass:
 def dump(performable: Performable) -> str:
     """The text for the row. Raises NotAJob or NotSerializable."""
     known = registered(performable)
-    if known.mapped:
-        return as_json({"job": known.name, "key": key_of(performable)})
-    arguments = arguments_of(performable, known.parameters)
-    return f'{{"job":{as_json(known.name)},"arguments":{arguments}}}'
-
-
-def hook(performable: Performable, name: str) -> Callable[..., object] | None:
-    """The job's hook of this name, if it has one. The job's class must be registered."""
-    return getattr(performable, name) if name in registered(performable).hooks else None
+    body = key_of(performable) if known.mapped else arguments_of(performable, known.parameters)
+    return known.head + body + "}"
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
@@ -179,7 +155,7 @@ def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
     this program has not registered it.
     """
     try:
-        body = json.loads(handler)
+        body = from_json(handler)
         if not isinstance(name := body["job"], str):
             raise TypeError
     except (ValueError, TypeError, KeyError) as error:
@@ -193,28 +169,35 @@ def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
     return known, body
 
 
-def _register(cls: type[T], name: str, said: JobSettings) -> type[T]:
-    other = registry.get(name)
+def _register(
+    cls: type[T],
+    *,
+    name: str | None = None,
+    retry_on: RetryOn | None = None,
+    discard_on: DiscardOn = (),
+    destroy_failed: bool = False,
+    **columns: Unpack[ClassOptions],
+) -> type[T]:
+    if not isinstance(cls, type):
+        raise NotAJob(f'@job takes a class, not {cls!r}: write @job, @job(name="...") or job(Feed)')
+    refuse_others("@job", columns, JobOptions)
+    checked(name=name, destroy_failed=destroy_failed)
+    known = JobClass(
+        cls.__name__ if name is None else name,
+        cls,
+        *_methods(cls),
+        checked(**columns),
+        *failing({} if retry_on is None else retry_on, discard_on),
+        destroy_failed,
+    )
+    other = registry.get(known.name)
     # The same class registered again (a notebook cell rerun, a module reloaded) replaces the earlier one.
     if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
         raise NotAJob(
-            f'Another job is registered as {name!r}: {other.cls!r}. Choose another name: @job(name="...")'
+            f'Another job is registered as {known.name!r}: {other.cls!r}. Choose another: @job(name="...")'
         )
-    registry[name] = _by_class[cls] = _described(cls, name, said)
+    registry[known.name] = _by_class[cls] = known
     return cls
-
-
-def _described(cls: type[Any], name: str, said: JobSettings) -> JobClass:
-    if not callable(getattr(cls, "perform", None)):
-        raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
-    _check_ordinary(cls, "perform")
-    return JobClass(
-        name=name,
-        cls=cls,
-        takes_session="session" in inspect.signature(cls.perform).parameters,
-        hooks=_hooks(cls),
-        settings=said,
-    )
 
 
 def _inherited(cls: type[Any]) -> JobClass | None:
@@ -226,21 +209,22 @@ def _inherited(cls: type[Any]) -> JobClass | None:
         return None
     for base in mapper.iterate_to_root():
         if known := _by_class.get(base.class_):
-            _by_class[cls] = replace(_described(cls, known.name, known.settings), cls=known.cls)
+            takes_session, hooks = _methods(cls)
+            _by_class[cls] = replace(known, takes_session=takes_session, hooks=hooks)
             return _by_class[cls]
     return None
 
 
-def _check_ordinary(cls: type[Any], name: str) -> None:
+def _methods(cls: type[Any]) -> tuple[bool, frozenset[str]]:
+    """Whether perform() takes a session, and which hooks the class has. Raises NotAJob."""
+    if not callable(getattr(cls, "perform", None)):
+        raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
+    hooks = frozenset(name for name in HOOKS if callable(getattr(cls, name, None)))  # a column is not a hook
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
-    if any(is_kind(getattr(cls, name)) for is_kind in kinds):  # calling it would do nothing, and "succeed"
-        raise NotAJob(f"{cls.__name__}.{name}() must be an ordinary function, not async or a generator")
-
-
-def _hooks(cls: type[Any]) -> frozenset[str]:
-    found = {name for name in HOOKS if callable(getattr(cls, name, None))}  # a column is not a hook
-    for name in found:
-        _check_ordinary(cls, name)
+    for name in ("perform", *hooks):
+        if any(is_kind(getattr(cls, name)) for is_kind in kinds):  # calling it would do nothing: a "success"
+            raise NotAJob(f"{cls.__name__}.{name}() must be an ordinary function, not async or a generator")
+    for name in hooks:
         made = inspect.getattr_static(cls, name)  # a function, a classmethod, any callable
         bound = made.__get__(object(), cls) if hasattr(made, "__get__") else made
         try:
@@ -250,4 +234,4 @@ def _hooks(cls: type[Any]) -> frozenset[str]:
                 f"{cls.__name__}.{name}() is a hook: jobqueue calls it as {name}({', '.join(HOOKS[name])})."
                 " Give it this signature, or rename it"
             ) from error
-    return frozenset(found)
+    return "session" in inspect.signature(cls.perform).parameters, hooks

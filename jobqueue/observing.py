@@ -4,12 +4,11 @@ import inspect
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, is_ctrl_c, printable
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, log_error, printable
 from jobqueue.lease import Claimed, Outcome
 
 if TYPE_CHECKING:
@@ -86,28 +85,12 @@ def around(factory: Factory) -> Factory:
     return factory
 
 
-NO_CONTEXT = nullcontext()
-
-
-def surroundings(job: Claimed) -> Context:
+def surroundings(job: Claimed) -> ExitStack:
     """The contexts of around(), entered, to be left at the end of a `with`."""
-    if not contexts:
-        return NO_CONTEXT
     with ExitStack() as stack:
         for factory in contexts:
-            context = factory(job)
-            context.__enter__()
-            stack.push(partial(_leave, context))
+            stack.enter_context(factory(job))
         return stack.pop_all()
-
-
-def _leave(context: Context, *raised: Any) -> None:
-    try:
-        context.__exit__(*raised)
-    except BaseException as error:
-        if is_ctrl_c(error):
-            raise
-        logger.error("a context around a job could not be left: %r", context, exc_info=printable(error)[0])
 
 
 class News:
@@ -125,19 +108,18 @@ class News:
         """Add how these jobs went; `lost` says by their ids why some were not settled."""
         watched = observers or self._own  # the log is not interested in success
         for outcome in outcomes:
-            jobs = (outcome.job,)
             if lost and outcome.job.id in lost:
-                self.add("lost", at, jobs, outcome=outcome, why=lost[outcome.job.id])
+                self.add("lost", at, [outcome.job], outcome=outcome, why=lost[outcome.job.id])
             elif outcome.error is None:
                 if watched:
-                    self._events.append(Event("performed", self._worker, at, jobs, outcome))
+                    self.add("performed", at, [outcome.job], outcome=outcome)
             else:
                 if outcome.failed:
-                    self.add("failed", at, jobs, outcome=outcome)
+                    self.add("failed", at, [outcome.job], outcome=outcome)
                 if outcome.run_at is None:
-                    self.add("given up", at, jobs, outcome=outcome)
+                    self.add("given up", at, [outcome.job], outcome=outcome)
                 elif not outcome.failed:
-                    self.add("given back", at, jobs, outcome=outcome)
+                    self.add("given back", at, [outcome.job], outcome=outcome)
 
     def tell(self, kind: str, at: datetime, jobs: Sequence[Claimed] = (), why: str = "") -> None:
         """Tell the log and the observers what has been added, and this."""
@@ -148,9 +130,7 @@ class News:
                 try:
                     observer(event)
                 except BaseException as error:
-                    if is_ctrl_c(error):
-                        raise
-                    logger.error("the observer %r failed", observer, exc_info=printable(error)[0])
+                    log_error(error, "the observer %r failed", observer)
 
 
 def log(event: Event) -> None:
@@ -163,25 +143,30 @@ def log(event: Event) -> None:
         logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
     elif kind == "given back" and event.why:
         logger.info("gave back %d jobs: %s", len(event.jobs), event.why)
-    elif outcome and error and not (kind == "failed" and outcome.run_at is None):
+    elif outcome and error and not (kind == "failed" and outcome.run_at is None):  # told as given up
         _log_failure(outcome, error)
 
 
 def _log_failure(outcome: Outcome, error: BaseException) -> None:
-    job = outcome.job
+    job, ends = outcome.job, outcome.run_at is None
+    spent, unknown = job.attempts > job.max_attempts, isinstance(error, UnknownJob)
+    early = isinstance(error, Discard) or job.attempts < job.max_attempts
+    level, what = next(
+        (level, what)
+        for holds, level, what in (
+            (unknown, logging.WARNING, "was given back"),
+            (isinstance(error, Retry) and not ends, logging.INFO, "runs again"),
+            (early and ends, logging.WARNING, "was discarded"),
+            (spent, logging.ERROR, "has failed for good"),
+            (True, logging.ERROR, "failed"),
+        )
+        if holds
+    )
     shown, _ = printable(error)
     lines = traceback.format_exception_only(shown) if shown is error else str(shown).splitlines()
     reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
-    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
-    level, what = logging.ERROR, "failed"
-    if isinstance(error, UnknownJob):
-        level, what = logging.WARNING, "was given back"
-    elif outcome.run_at is not None and isinstance(error, Retry):
-        level, what = logging.INFO, "runs again"
-    elif outcome.run_at is None and (isinstance(error, Discard) or job.attempts < job.max_attempts):
-        level, what = logging.WARNING, "was discarded"
-    elif job.attempts > job.max_attempts:
-        what, of = "has failed for good", "no attempt left"
+    of = "no attempt left" if spent and level == logging.ERROR else f"attempt {job.attempts} of {job.max_attempts}"
+    of += ", not counted" * (outcome.attempts < job.attempts and not spent)
     what += " and was deleted" * outcome.destroy
     trace = None if isinstance(error, UnknownJob | Retry | Discard) else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

@@ -2,15 +2,40 @@
 
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 from jobqueue.errors import as_wait
 from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS, in_utc
 
-Exceptions = Sequence[type[BaseException]]
+
 RetryOn = Mapping[type[BaseException], timedelta | float | None]
+DiscardOn = Sequence[type[BaseException]]
+
+
+class ClassOptions(TypedDict, total=False):
+    """What @job and enqueue() take."""
+
+    priority: int | None
+    queue: str | None
+    max_attempts: int | None
+    max_run_time: float | None
+
+
+class RowOptions(ClassOptions, total=False):
+    """What enqueue() and enqueue_many() take."""
+
+    run_at: datetime | timedelta | None
+
+
+class JobOptions(ClassOptions, total=False):
+    """What @job takes."""
+
+    name: str | None
+    retry_on: RetryOn | None
+    discard_on: DiscardOn
+    destroy_failed: bool
+
 
 DEFAULTS = {
     "priority": 0,
@@ -31,70 +56,34 @@ def _is_storable(text: str) -> bool:
         return False
 
 
-STORABLE = (_is_storable, f"at most {MOST_BYTES} bytes of text, without NUL or lone surrogates")
+# For each option: its types, in words; which values are possible (NaN never is), in words.
 Rule = tuple[tuple[type, ...], str, Callable[[Any], bool], str]
+STORABLE = (_is_storable, f"at most {MOST_BYTES} bytes of text, without NUL or lone surrogates")
 PRIORITY: Rule = ((int,), "a whole number", lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31")
-# For each option: its types, in words; which values can be stored, in words.
+COUNT: Rule = ((int,), "a whole number", lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31")
+SECONDS: Rule = (
+    (int, float),
+    "a number of seconds",
+    lambda seconds: 0 < seconds < TOO_MUCH,
+    "more than 0 seconds and below 2**31",
+)
 RULES: dict[str, Rule] = {
     "name": ((str,), "a string", *STORABLE),
     "priority": PRIORITY,
-    "min_priority": PRIORITY,  # these two are a worker's
-    "max_priority": PRIORITY,
     "queue": ((str,), "a queue's name", *STORABLE),
-    "max_attempts": ((int,), "a whole number", lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31"),
-    "max_run_time": (
-        (int, float),
-        "a number of seconds",
-        lambda seconds: 0 < seconds < TOO_MUCH,  # refuses NaN, too
-        "more than 0 seconds and below 2**31",
-    ),
+    "max_attempts": COUNT,
+    "max_run_time": SECONDS,
     "unique_key": ((str,), "a string", *STORABLE),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
+    # a worker's:
+    "min_priority": PRIORITY,
+    "max_priority": PRIORITY,
+    "threads": COUNT,
+    "max_batch": COUNT,
+    "limit": ((int,), "a whole number", lambda n: n >= 0, "at least 0"),
+    "poll_interval": SECONDS,
+    "stop_timeout": ((int, float), "a number of seconds", lambda seconds: seconds >= 0, "at least 0 seconds"),
 }
-RULES["min_priority"] = RULES["max_priority"] = RULES["priority"]
-
-
-class Options(TypedDict, total=False):
-    """The arguments of @job."""
-
-    name: str
-    queue: str
-    priority: int
-    max_attempts: int
-    max_run_time: float
-    retry_on: RetryOn
-    discard_on: Exceptions
-    destroy_failed: bool
-
-
-@dataclass(frozen=True)
-class JobSettings:
-    """What @job says about all jobs of a class."""
-
-    columns: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of their rows, where enqueue() says nothing else
-    # After these exceptions: how long to wait; None: as usual.
-    retry_on: Mapping[type[BaseException], timedelta | None] = field(default_factory=dict)
-    discard_on: tuple[type[BaseException], ...] = ()  # a job that raises one of these is not tried again
-    destroy_failed: bool = False  # a job that failed for good is deleted
-
-
-def settings(retry_on: RetryOn, discard_on: Exceptions, destroy_failed: bool, **columns: Any) -> JobSettings:
-    """The arguments of @job, checked. Raises TypeError or ValueError."""
-    if not isinstance(retry_on, Mapping):
-        raise TypeError(f"retry_on must be like {{TimeoutError: timedelta(minutes=5)}}, not {retry_on!r}")
-    if not isinstance(discard_on, Sequence):
-        raise TypeError(f"discard_on must be like (KeyError, ValueError), not {discard_on!r}")
-    for name, kinds in (("retry_on", retry_on), ("discard_on", discard_on)):
-        for kind in kinds:
-            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                raise TypeError(f"{name} must name classes of exceptions, not {kind!r}")
-            if kind in retry_on and kind in discard_on:
-                raise ValueError(f"retry_on and discard_on both name {kind.__name__}: choose one")
-    checked(destroy_failed=destroy_failed)
-    waits = {kind: None if wait is None else as_wait(wait) for kind, wait in retry_on.items()}
-    return JobSettings(checked(**columns), waits, tuple(discard_on), destroy_failed)
 
 
 def checked(now: datetime | None = None, /, **options: Any) -> dict[str, Any]:
@@ -103,13 +92,25 @@ def checked(now: datetime | None = None, /, **options: Any) -> dict[str, Any]:
     for name, value in given.items():
         if name == "run_at":
             given[name] = moment(name, value, now)
-            continue
-        types, in_words, fits, which = RULES[name]
-        if type(value) not in types:
-            raise TypeError(f"{name} must be {in_words}, not {value!r}")
-        if not fits(value):
-            raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
+        else:
+            check(name, value)
     return given
+
+
+def check(name: str, value: object) -> None:
+    """Raise TypeError or ValueError for a value that the option of this name can't have."""
+    types, in_words, fits, which = RULES[name]
+    if type(value) not in types:
+        raise TypeError(f"{name} must be {in_words}, not {value!r}")
+    if not fits(value):
+        raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
+
+
+def refuse_others(what: str, options: Mapping[str, Any], known: type) -> None:
+    """Raise TypeError for an option that is not one of this TypedDict's."""
+    allowed = known.__optional_keys__  # type: ignore[attr-defined]
+    if others := options.keys() - allowed:
+        raise TypeError(f"{what} has no option {', '.join(sorted(others))}, only {', '.join(sorted(allowed))}")
 
 
 def moment(name: str, value: datetime | timedelta, now: datetime | None = None) -> datetime:
@@ -125,3 +126,22 @@ def moment(name: str, value: datetime | timedelta, now: datetime | None = None) 
     except OverflowError:
         pass
     raise ValueError(f"{name} must be in the years 2 to 9998, not {value!r}")
+
+
+def failing(
+    retry_on: RetryOn, discard_on: DiscardOn
+) -> tuple[dict[type[BaseException], timedelta | None], tuple[type[BaseException], ...]]:
+    """What @job says about exceptions, with waits as timedeltas. Raises TypeError or ValueError."""
+    for name, kinds, type_, example in (
+        ("retry_on", retry_on, Mapping, "{TimeoutError: timedelta(minutes=5)}"),
+        ("discard_on", discard_on, Sequence, "(KeyError, ValueError)"),
+    ):
+        if not isinstance(kinds, type_):
+            raise TypeError(f"{name} must be like {example}, not {kinds!r}")
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise TypeError(f"{name} must name classes of exceptions, not {kind!r}")
+    if both := [kind.__name__ for kind in retry_on if kind in discard_on]:
+        raise ValueError(f"retry_on and discard_on both name {', '.join(both)}: choose one")
+    waits = {kind: None if wait is None else as_wait(wait) for kind, wait in retry_on.items()}
+    return waits, tuple(discard_on)

@@ -8,31 +8,37 @@ import reprlib
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.orm import Mapper, Session, scoped_session
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue.errors import NotAJob, NotSerializable
 
-as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-# A key is stored as its column's type would pass it to a database that has no types beyond these and JSON's.
-NEUTRAL = DefaultDialect()
-NEUTRAL.supports_native_decimal = True
-FORMS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
-    date: (str, date.fromisoformat),
-    datetime: (str, datetime.fromisoformat),
-    time: (str, time.fromisoformat),
-    Decimal: (str, Decimal),
-    UUID: (str, UUID),
-    bytes: (bytes.hex, bytes.fromhex),
+# What a key may be besides what JSON has: there it is {"UUID": "..."}.
+FROM_TEXT: dict[type, Callable[[str], Any]] = {
+    UUID: UUID,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    time: time.fromisoformat,
+    Decimal: Decimal,
+    bytes: bytes.fromhex,
 }
-PLAIN = {str, int, bool, type(None)}
-FROM_TEXT = {kind.__name__: from_text for kind, (_, from_text) in FORMS.items()}
+BY_NAME = {kind.__name__: from_text for kind, from_text in FROM_TEXT.items()}
+
+
+def _named(value: Any) -> dict[str, str]:
+    for kind in FROM_TEXT:
+        if isinstance(value, kind):
+            return {kind.__name__: value.hex() if isinstance(value, bytes) else str(value)}
+    raise TypeError(f"{value!r} is neither JSON nor one of {', '.join(BY_NAME)}")
+
+
+as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+key_as_json = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_named).encode
+from_json = json.JSONDecoder().decode
 
 
 def parameters_of(cls: type[Any]) -> tuple[str, ...]:
@@ -41,56 +47,59 @@ def parameters_of(cls: type[Any]) -> tuple[str, ...]:
     """
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     try:
-        parameters = inspect.signature(cls).parameters.values()
+        parameters = inspect.signature(cls).parameters
     except ValueError as error:  # a class written in C
         raise NotSerializable(f"{cls.__name__} can't be queued: {error}") from error
-    for parameter in parameters:
+    for parameter in parameters.values():
         if parameter.kind not in named:
             raise NotSerializable(
                 f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which is not a named"
                 " argument; let it take each argument by name"
             )
-    return tuple(parameter.name for parameter in parameters)
+    return tuple(parameters)
 
 
 def arguments_of(performable: object, names: Sequence[str]) -> str:
     """The JSON of the constructor's arguments. The object is built from them once more, as a worker will do,
     and compared. Raises NotSerializable.
     """
-    cls = type(performable).__name__
-    given = _state(performable)
+    cls = type(performable)
+    held, given = _read(performable, names)
     texts = []
-    for name in names:
+    for name, value in given.items():
         try:
-            texts.append(f'"{name}":{_text_of(_value(performable, given, name))}')
+            text = as_json(value)
+            text.encode()  # a lone surrogate raises ValueError here, rather than in the database driver
         except (TypeError, ValueError, RecursionError) as error:
-            raise NotSerializable(
-                f"{cls} can't be queued: {name}: {error}. {NotSerializable.__doc__}"
-            ) from error
+            raise _refusal(cls, f"{name}: {error}. {NotSerializable.__doc__}") from error
+        texts.append(f'"{name}":{text}')
     text = "{" + ",".join(texts) + "}"
     try:
-        again = type(performable)(**json.loads(text))
+        again = cls(**from_json(text))
     except Exception as error:
-        raise NotSerializable(
-            f"{cls} can't be queued: building it from its arguments, as a worker will, raises {error!r}"
-        ) from error
-    built = _state(again)
-    for name in names:
-        if change := _change(_value(performable, given, name), _value(again, built, name)):
-            raise NotSerializable(f"{cls} can't be queued: {name}{change}. {NotSerializable.__doc__}")
-        # What an InitVar, a property or an attribute of the class says need not be what __init__ was given.
-        if name not in given and (change := _change(given, built)):
-            raise NotSerializable(
-                f"{cls} can't be queued: it has no attribute of its own named {name}, and vars(self){change};"
-                " store each argument of __init__ under its own name"
-            )
+        raise _refusal(cls, f"building it as a worker will, from {text[:200]}, raises {error!r}") from error
+    held_again, given_again = _read(again, names)
+    for name, value in given.items():
+        if not same(value, other := given_again[name]):
+            was, now = (f"{reprlib.repr(each)} ({type(each).__name__})" for each in (value, other))
+            raise _refusal(cls, f"{name} is {was}, and would come back as {now}. {NotSerializable.__doc__}")
+    # What an InitVar, a property or an attribute of the class says need not be what __init__ was given.
+    if not given.keys() <= held.keys() and not same(held, held_again):
+        raise _refusal(
+            cls,
+            f"it has no attribute of its own named {', '.join(given.keys() - held.keys())}, and {held} would"
+            f" come back as {held_again}; store each argument of __init__ under its own name",
+        )
     return text
 
 
-def key_of(performable: object) -> list[Any]:
+def key_of(performable: object) -> str:
     """A mapped object's primary key, as JSON. Raises NotAJob or NotSerializable."""
     state: Any = sa.inspect(performable)
-    mapper, key, what = state.mapper, state.identity, f"This {type(performable).__name__}"
+    key = state.identity
+    names = [state.mapper.get_property_by_column(column).key for column in state.mapper.primary_key]
+    new_key = key and tuple(state.dict.get(name, was) for name, was in zip(names, key, strict=True))
+    what = f"This {type(performable).__name__}"
     if key is None:
         raise NotAJob(
             f"{what} has no primary key yet: add it to the session, and pass the session to enqueue()"
@@ -99,101 +108,64 @@ def key_of(performable: object) -> list[Any]:
         raise NotAJob(
             f"{what} is deleted, so its job would not find it; enqueue a job that needs only its key"
         )
-    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    changed = tuple(state.dict.get(name, was) for name, was in zip(names, key, strict=True))
-    if changed != tuple(key):
+    if new_key != key:
         raise NotAJob(
-            f"{what} has a new primary key, {changed}, which is not in the database yet:"
+            f"{what} has a new primary key, {new_key}, which is not in the database yet:"
             " pass its session to enqueue()"
         )
     try:
-        packed = [_pack(column.type, value) for column, value in zip(mapper.primary_key, key, strict=True)]
-        again = _values(mapper, json.loads(_text_of(packed)))
-    except Exception as error:  # a column's type may be the application's own
-        raise NotSerializable(f"{what} can't be queued: its primary key, {key}: {error}") from error
-    if again != tuple(key):
-        raise NotSerializable(f"{what} can't be queued: its primary key, {key}, would come back as {again}")
-    return packed
+        if any(isinstance(value, Enum) for value in key):
+            raise TypeError("a member of an Enum")  # be it a str, too: its column may store its name
+        text = key_as_json(key)
+    except (TypeError, ValueError) as error:
+        raise _refusal(type(performable), f"its primary key, {key}: {error}") from error
+    return text
 
 
 def load_key(cls: type[Any], key: Sequence[Any], session: Session | scoped_session[Any]) -> Any:
     """The mapped object with this key, or None. A key that key_of() did not make may raise any error."""
-    return session.get(cls, _values(sa.inspect(cls), key))
+    return session.get(cls, _key(key))
 
 
-def _values(mapper: Mapper[Any], key: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(_unpack(column.type, packed) for column, packed in zip(mapper.primary_key, key, strict=True))
+def _refusal(cls: type[Any], why: str) -> NotSerializable:
+    return NotSerializable(f"{cls.__name__} can't be queued: {why}")
 
 
-def _pack(kind: TypeEngine[Any], value: Any) -> Any:
-    process = _neutral(kind).bind_processor(NEUTRAL)
-    raw = process(value) if process else value
-    to_text, _ = FORMS.get(type(raw), (None, None))
-    return {type(raw).__name__: to_text(raw)} if to_text else raw
-
-
-def _unpack(kind: TypeEngine[Any], packed: Any) -> Any:
-    if isinstance(packed, dict):
-        [(name, text)] = packed.items()
-        packed = FROM_TEXT[name](text)
-    process = _neutral(kind).result_processor(NEUTRAL, None)
-    return process(packed) if process else packed
-
-
-def _neutral(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    if isinstance(kind, sa.PickleType):
-        raise TypeError("nothing pickled is read from a row, which could attack the worker")
-    return kind.dialect_impl(NEUTRAL)
-
-
-def _state(performable: object) -> dict[str, Any]:
-    """What the object itself holds, in its __dict__ and in its slots."""
+def _read(performable: object, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the object holds, in its __dict__ and its slots; and the constructor's arguments among that."""
     state: Any = object.__getstate__(performable)
     parts = state if isinstance(state, tuple) else (state,)
-    return {name: value for part in parts if part for name, value in part.items()}
-
-
-def _value(performable: object, state: dict[str, Any], name: str) -> Any:
+    held = {name: value for part in parts if part for name, value in part.items()}
     try:
-        return state[name] if name in state else getattr(performable, name)
+        return held, {name: held[name] if name in held else getattr(performable, name) for name in names}
     except AttributeError as error:
-        raise NotSerializable(
-            f"{type(performable).__name__} can't be queued: {error};"
-            " store each argument of __init__ under its own name"
+        raise _refusal(
+            type(performable), f"{error}; store each argument of __init__ under its own name"
         ) from error
 
 
-def _text_of(value: Any) -> str:
-    text = as_json(value)
-    text.encode()  # a lone surrogate raises ValueError here, rather than in the database driver
-    return text
+def _key(packed: Sequence[Any]) -> tuple[Any, ...]:
+    values = []
+    for value in packed:
+        if isinstance(value, dict):
+            [(name, text)] = value.items()
+            value = BY_NAME[name](text)
+        values.append(value)
+    return tuple(values)
 
 
-def _change(given: Any, again: Any) -> str | None:
-    """Where and how a value differs from what would come back, in type or value; None if it does not."""
-    inside: Any = None
-    if type(given) is type(again):
-        if type(given) in PLAIN and given == again:  # nearly always
-            return None
-        if isinstance(given, dict):
-            if change := _change([*given], [*again]):
-                return f".keys(){change}"
-            inside = ((key, value, again[key]) for key, value in given.items())
-        elif isinstance(given, list | tuple):
-            if len(given) == len(again):
-                inside = zip(range(len(given)), given, again, strict=True)
-        elif repr(given) == repr(again) if isinstance(given, float) else _equal(given, again):
-            return None
-    if inside is None:
-        was, now = (f"{reprlib.repr(value)} ({type(value).__name__})" for value in (given, again))
-        return f" is {was}, and would come back as {now}"
-    for key, value, other in inside:
-        if change := _change(value, other):
-            return f"[{key!r}]{change}"
-    return None
-
-
-def _equal(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, in type too, all the way down."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return same([*one.items()], [*other.items()])
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float):  # -0.0 == 0.0
+        return repr(one) == repr(other)
     try:
         return bool(one == other)
     except Exception:  # an array, for instance
