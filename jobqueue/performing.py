@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.connections import Callers
 from jobqueue.errors import (
     Discard,
     JobQueueError,
@@ -27,6 +26,7 @@ from jobqueue.handlers import JobClass, Performable, hook, parse, registered
 from jobqueue.lease import Claimed, Lease, Outcome, backoff
 from jobqueue.observing import surroundings
 from jobqueue.options import JobSettings, moment
+from jobqueue.transactions import Callers
 
 if TYPE_CHECKING:
     from jobqueue.queue import Queue

@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
-from jobqueue.connections import Callers, Home
-from jobqueue.database import insert_unless_there, open_engine, writer
+from jobqueue.database import open_engine, writer
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
 from jobqueue.performing import perform_inline
 from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
+from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -61,7 +61,7 @@ class Queue:
         self._home = Home(self.engine, self.tables)
         # An Engine's pool is the application's: none of its connections are kept.
         shared = self.engine.get_execution_options().get("shared_pool")
-        self._writing = self.writer if shared else waiting.Spares(self.writer)
+        self._writing = self.writer if shared else Spares(self.writer)
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -241,7 +241,7 @@ class Queue:
         """
         row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
-            connection.execute(insert_unless_there(connection, self.tables.pauses), row)
+            connection.execute(waiting.insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
@@ -265,7 +265,7 @@ class Queue:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if isinstance(self._writing, waiting.Spares):
+        if isinstance(self._writing, Spares):
             self._writing.close()
             self.engine.dispose()
 

@@ -20,14 +20,13 @@ from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint
 from jobqueue.lease import Claimed, Lease, Outcome
-from jobqueue.ledger import Ledger
+from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
 from jobqueue.options import checked
 from jobqueue.performing import ended, perform
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.waiting import Served
-from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
 logger = logging.getLogger("jobqueue")
 
