@@ -1,30 +1,26 @@
 """Opens the queue's database. SQLite needs a few settings; PostgreSQL is used as it comes."""
 
-import json
 import os
 import sqlite3
 import sys
 import time
 import weakref
-from collections.abc import Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
-from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine, Table, event
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from jobqueue import connections
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
+AUTOCOMMIT = (
+    "Each statement would commit by itself (AUTOCOMMIT), so that jobs and data would not commit together:"
+    " begin a transaction first, or use another isolation level"
+)
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
 STEADY_PLANS = {
@@ -50,18 +46,17 @@ def open_engine(database: Any) -> Engine:
     database = getattr(database, "sync_engine", database)
     given = database if isinstance(database, Engine) and not database.dialect.is_async else None
     try:
-        url = database.url if isinstance(database, Engine) else sa.make_url(database)
+        url = sa.make_url(getattr(database, "url", database))
     except ArgumentError as error:
-        raise DatabaseError(
-            f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
-        ) from error
+        text = f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
+        raise DatabaseError(text) from error
     backend, _, driver = url.drivername.partition("+")
     if backend not in ("postgresql", "postgres", "sqlite"):
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
         )
     if given:
-        connections.refuse_autocommit_engine(given)
+        _refuse_autocommit_engine(given)
     backend = "sqlite" if backend == "sqlite" else "postgresql"  # Heroku's URLs begin with postgres:
     if driver in ("", *ASYNC_DRIVERS):  # with psycopg2, the queue would hear of no new jobs
         driver = "psycopg" if backend == "postgresql" and find_spec("psycopg") else ""
@@ -70,27 +65,24 @@ def open_engine(database: Any) -> Engine:
         return _open_sqlite(url, given)
     if given:
         engine: Engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
-        event.listen(engine, "begin", connections.refuse_autocommit)
+        event.listen(engine, "begin", refuse_autocommit)
     else:
         engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
-        event.listen(engine, "connect", connections.configure_postgresql)
+        event.listen(engine, "connect", _configure_postgresql)
     return engine
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     if given and _is_in_memory(url):  # as far as the URL says
         with given.connect() as connection:
-            url = url.set(database=connections.sqlite_file(connection))
+            url = url.set(database=sqlite_file(connection))
     if _is_in_memory(url):
         raise DatabaseError(
             "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    options = {"creator": lambda: connections.outside_pool(given).dbapi_connection} if given else {}
+    options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
-    path = str(url.database)
-    path = unquote(urlsplit(path).path) if "uri" in url.query else path
-    engine.update_execution_options(sqlite_file=os.path.realpath(path))
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
@@ -135,57 +127,59 @@ def plan_steadily(connection: Connection) -> None:
         connection.execute(PLAN_STEADILY)
 
 
-def insert_unless_there(connection: Connection, table: Table) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
-    # Imported here: the other database's dialect would double the time `import jobqueue` takes.
-    dialect: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
-    return dialect.insert(table).on_conflict_do_nothing()
+def driver_of(connection: Connection) -> Any:
+    """The driver's connection."""
+    driver: Any = connection.connection.dbapi_connection
+    return getattr(driver, "driver_connection", driver)  # of an asynchronous one
 
 
-class Listed(TypeDecorator[Sequence[Any]]):
-    """A list in one parameter: an array, or on SQLite its JSON."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def __init__(self, kind: TypeEngine[Any]):
-        super().__init__()
-        self.kind = kind
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(self.kind))
-
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
-        return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
+def refuse_autocommit(connection: Connection) -> None:
+    """Raises DatabaseError if each statement commits by itself, however that was set. Asks no server."""
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite":
+        driver = driver_of(connection)
+        alone = driver.isolation_level is None or getattr(driver, "autocommit", None) is True
+        begun = driver.in_transaction
+    else:
+        alone = driver.autocommit
+        begun = getattr(getattr(driver, "info", None), "transaction_status", 0) != 0  # 0: idle
+    if alone and not begun:
+        raise DatabaseError(AUTOCOMMIT)
 
 
-class each(FunctionElement[Any]):
-    """The elements of a list, as rows, in its order."""
-
-    inherit_cache = True
-
-
-class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
-    inherit_cache = True
+def _refuse_autocommit_engine(engine: Engine) -> None:
+    """Raises DatabaseError if the engine's options ask for AUTOCOMMIT; SQLAlchemy hides create_engine()'s."""
+    hidden = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    for level in (hidden, engine.get_execution_options().get("isolation_level")):
+        if str(level).upper() == "AUTOCOMMIT":
+            raise DatabaseError(AUTOCOMMIT)
 
 
-def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
-    """Whether a column's value is in a list: the parameter of this name, or these values."""
-    return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
+def sqlite_file(connection: Connection) -> str:
+    """The path of the file that is open; empty for a database in memory."""
+    file = os.fsdecode(connection.exec_driver_sql("PRAGMA database_list").all()[0][2])
+    return file and os.path.realpath(file)
 
 
-@compiles(each)
-@compiles(_Among)
-def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
+def outside_pool(engine: Engine) -> PoolProxiedConnection:
+    """A connection opened as the engine's pool opens its own, but not counted: the pool may be used up. The
+    caller closes it. Raises DBAPIError.
+    """
+    base = engine.dialect.loaded_dbapi.Error
+    try:
+        connection = engine.pool.recreate().connect()
+    except base as error:
+        raise DBAPIError.instance(None, None, error, base, dialect=engine.dialect) from error
+    connection.detach()
+    return connection
 
 
-@compiles(each, "sqlite")
-@compiles(_Among, "sqlite")
-def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"
+def is_pooled(driver: Any) -> bool:
+    """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
+    cursor = driver.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    [pid] = cursor.fetchone()
+    return bool(pid != getattr(getattr(driver, "info", None), "backend_pid", pid))  # pg8000 does not tell
 
 
 def complaint(error: DBAPIError) -> str:
@@ -204,6 +198,15 @@ def _forget_in_children(engine: Engine) -> Engine:
 
     os.register_at_fork(after_in_child=forget)
     return engine
+
+
+def _configure_postgresql(driver: Any, _record: object) -> None:
+    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
+    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
+        driver.prepare_threshold = None
+    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
+    driver.cursor().execute("SET TIME ZONE 'UTC'")
+    driver.commit()
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

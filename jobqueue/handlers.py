@@ -25,7 +25,7 @@ from jobqueue.options import (
     failing,
     refuse_others,
 )
-from jobqueue.payloads import arguments_of, as_json, from_json, key_of, load_key, parameters_of
+from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of, read_json
 
 T = TypeVar("T")
 AnySession = Session | scoped_session[Any]
@@ -81,11 +81,16 @@ class JobClass:
         return parameters_of(self.cls)
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether its jobs need nothing but their perform()."""
+        return not (self.mapped or self.takes_session or self.hooks)
+
+    @cached_property
     def head(self) -> str:
         """How the text of its rows begins."""
         return f'{{"job":{as_json(self.name)},"{"key" if self.mapped else "arguments"}":'
 
-    def load(self, body: dict[str, Any], session: AnySession | None = None) -> Performable:
+    def load(self, body: Mapping[str, Any], session: AnySession | None = None) -> Performable:
         """The object that the row's body describes. Raises HandlerError if the body doesn't fit the class, or
         if the object is no longer in the database.
         """
@@ -155,8 +160,8 @@ def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
     this program has not registered it.
     """
     try:
-        body = from_json(handler)
-        if not isinstance(name := body["job"], str):
+        body, end = read_json(text := handler.strip())
+        if end < len(text) or not isinstance(name := body["job"], str):
             raise TypeError
     except (ValueError, TypeError, KeyError) as error:
         raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.database import among, plan_steadily
+from jobqueue.database import plan_steadily
 from jobqueue.schema import UNREADABLE, Tables, UTCDateTime
-from jobqueue.waiting import ALL, Served, notify
+from jobqueue.waiting import ALL, Served, among, notify
 
 NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UTCDateTime())
 RELEASED = {"locked_at": sa.null(), "locked_by": sa.null(), "updated_at": NOW}

@@ -165,8 +165,9 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     shown, _ = printable(error)
     lines = traceback.format_exception_only(shown) if shown is error else str(shown).splitlines()
     reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
-    of = "no attempt left" if spent and level == logging.ERROR else f"attempt {job.attempts} of {job.max_attempts}"
-    of += ", not counted" * (outcome.attempts < job.attempts and not spent)
+    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
+    if what == "has failed for good":
+        of = "no attempt left"
     what += " and was deleted" * outcome.destroy
     trace = None if isinstance(error, UnknownJob | Retry | Discard) else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

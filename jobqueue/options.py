@@ -8,7 +8,6 @@ from typing import Any, TypedDict
 from jobqueue.errors import as_wait
 from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS, in_utc
 
-
 RetryOn = Mapping[type[BaseException], timedelta | float | None]
 DiscardOn = Sequence[type[BaseException]]
 
@@ -61,7 +60,7 @@ Rule = tuple[tuple[type, ...], str, Callable[[Any], bool], str]
 STORABLE = (_is_storable, f"at most {MOST_BYTES} bytes of text, without NUL or lone surrogates")
 PRIORITY: Rule = ((int,), "a whole number", lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31")
 COUNT: Rule = ((int,), "a whole number", lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31")
-SECONDS: Rule = (
+DURATION: Rule = (
     (int, float),
     "a number of seconds",
     lambda seconds: 0 < seconds < TOO_MUCH,
@@ -72,7 +71,7 @@ RULES: dict[str, Rule] = {
     "priority": PRIORITY,
     "queue": ((str,), "a queue's name", *STORABLE),
     "max_attempts": COUNT,
-    "max_run_time": SECONDS,
+    "max_run_time": DURATION,
     "unique_key": ((str,), "a string", *STORABLE),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
     # a worker's:
@@ -81,7 +80,7 @@ RULES: dict[str, Rule] = {
     "threads": COUNT,
     "max_batch": COUNT,
     "limit": ((int,), "a whole number", lambda n: n >= 0, "at least 0"),
-    "poll_interval": SECONDS,
+    "poll_interval": DURATION,
     "stop_timeout": ((int, float), "a number of seconds", lambda seconds: seconds >= 0, "at least 0 seconds"),
 }
 
@@ -106,11 +105,11 @@ def check(name: str, value: object) -> None:
         raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
 
 
-def refuse_others(what: str, options: Mapping[str, Any], known: type) -> None:
-    """Raise TypeError for an option that is not one of this TypedDict's."""
-    allowed = known.__optional_keys__  # type: ignore[attr-defined]
-    if others := options.keys() - allowed:
-        raise TypeError(f"{what} has no option {', '.join(sorted(others))}, only {', '.join(sorted(allowed))}")
+def refuse_others(what: str, options: Mapping[str, Any], known: Any) -> None:
+    """Raise TypeError for an option that is none of this TypedDict's."""
+    allowed = sorted(known.__optional_keys__)
+    if others := sorted(options.keys() - allowed):
+        raise TypeError(f"{what} has no option {', '.join(others)}, only {', '.join(allowed)}")
 
 
 def moment(name: str, value: datetime | timedelta, now: datetime | None = None) -> datetime:

@@ -4,20 +4,19 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
-from jobqueue.connections import Callers, Home
-from jobqueue.database import insert_unless_there, open_engine, writer
+from jobqueue.database import open_engine, writer
 from jobqueue.errors import AlreadyQueued, NoSuchJob
-from jobqueue.handlers import Performable, dump, hook, registered
-from jobqueue.options import DEFAULTS, checked, moment
-from jobqueue.performing import perform_inline
+from jobqueue.handlers import Performable, dump, registered
+from jobqueue.options import DEFAULTS, RowOptions, checked, moment, refuse_others
 from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
+from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -31,8 +30,8 @@ class Queue:
 
     `database` is a URL or an SQLAlchemy Engine, for SQLite or PostgreSQL. `lease` is how long a worker may be
     silent before its jobs go to others. The jobs are in the table `table`, on PostgreSQL in `schema`: so one
-    database may hold several queues, or a table `jobs` of your own. With `inline`, for tests of code that
-    enqueues, enqueueing a job performs it at once. Raises DatabaseError for a database that can't hold a
+    database may hold several queues, or a table `jobs` of your own.
+    Raises DatabaseError for a database that can't hold a
     queue, and for a table's name that is not a plain one.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
@@ -48,7 +47,6 @@ class Queue:
         table: str = DEFAULT_TABLE,
         schema: str | None = None,
         lease: timedelta = LEASE,
-        inline: bool = False,
     ):
         if not (is_timedelta := isinstance(lease, timedelta)) or lease <= timedelta(0):
             kind = ValueError if is_timedelta else TypeError
@@ -57,11 +55,10 @@ class Queue:
         self.writer = writer(self.engine)
         self.tables = tables(table, schema)
         self.lease = lease
-        self.inline = inline
         self._home = Home(self.engine, self.tables)
         # An Engine's pool is the application's: none of its connections are kept.
         shared = self.engine.get_execution_options().get("shared_pool")
-        self._writing = self.writer if shared else waiting.Spares(self.writer)
+        self._writing = self.writer if shared else Spares(self.writer)
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -83,21 +80,18 @@ class Queue:
         job: Performable,
         *,
         session: Callers | None = None,
-        priority: int | None = None,
-        run_at: datetime | timedelta | None = None,
-        queue: str | None = None,
-        max_attempts: int | None = None,
-        max_run_time: float | None = None,
         unique_key: str | None = None,
         if_queued: Literal["refuse", "keep"] = "refuse",
         now: datetime | None = None,
+        **options: Unpack[RowOptions],
     ) -> int:
         """Add a job; returns its id.
 
         Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
         session's transaction: job and data commit together or not at all.
 
-        What is None is as @job says of the class, and otherwise priority 0, due at once, in the queue
+        The options are `priority`, `run_at`, `queue`, `max_attempts` and `max_run_time`. What is None, or not
+        given, is as @job says of the class, and otherwise priority 0, due at once, in the queue
         "default", for 25 attempts, with the worker's limit for each. Lower `priority` runs first. `run_at` is
         an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
 
@@ -109,72 +103,54 @@ class Queue:
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
-        [row] = self._rows(
-            [job],
-            session,
-            now,
-            priority=priority,
-            run_at=run_at,
-            queue=queue,
-            max_attempts=max_attempts,
-            max_run_time=max_run_time,
-            unique_key=unique_key,
-        )
-        if self.inline:
-            return perform_inline(row, self.writer, session, self._home.join(session))
-        with self._transaction(session) as transaction:
-            if row["unique_key"] is None:
-                return waiting.add(transaction, self.tables, row)
-            return waiting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
+        [row] = self._rows([job], session, now, unique_key, **options)
+        return self._insert([row], session, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
         jobs: Iterable[Performable],
         *,
         session: Callers | None = None,
-        priority: int | None = None,
-        run_at: datetime | timedelta | None = None,
-        queue: str | None = None,
-        max_attempts: int | None = None,
-        max_run_time: float | None = None,
         now: datetime | None = None,
+        **options: Unpack[RowOptions],
     ) -> int:
         """Add many jobs, all or none; returns how many. The options are those of enqueue(), and so is what
         it raises.
 
         Jobs of equal priority run in the order given.
         """
-        rows = self._rows(
-            jobs,
-            session,
-            now,
-            priority=priority,
-            run_at=run_at,
-            queue=queue,
-            max_attempts=max_attempts,
-            max_run_time=max_run_time,
-        )
-        if self.inline:
-            for row in rows:
-                perform_inline(row, self.writer, session, self._home.join(session))
-            return len(rows)
-        with self._transaction(session) as transaction:
-            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
-                if keyless:
-                    waiting.add_many(transaction, self.tables, list(some))
-                else:  # a hook gave them keys
-                    for row in some:
-                        waiting.add_unique(transaction, self.tables, row, keep=False)
+        rows = self._rows(jobs, session, now, **options)
+        self._insert(rows, session)
         return len(rows)
 
     def _rows(
-        self, jobs: Iterable[Performable], session: Callers | None, now: datetime | None, **options: Any
+        self,
+        jobs: Iterable[Performable],
+        session: Callers | None,
+        now: datetime | None,
+        unique_key: str | None = None,
+        **options: Unpack[RowOptions],
     ) -> list[dict[str, Any]]:
+        refuse_others("enqueueing", options, RowOptions)
         now = moment("now", now or datetime.now(UTC))
-        given = checked(now, **options)
+        given = checked(now, unique_key=unique_key, **options)
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
         return [_row(self.tables, job, given, now) for job in jobs]
+
+    def _insert(self, rows: Sequence[dict[str, Any]], session: Callers | None, keep: bool = False) -> int:
+        """Add the rows; returns the id of the last one, if it was added by itself."""
+        id = 0
+        with self._transaction(session) as transaction:
+            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
+                if keyless and len(rows) > 1:
+                    waiting.add_many(transaction, self.tables, list(some))
+                elif keyless:
+                    id = waiting.add(transaction, self.tables, *some)
+                else:  # from enqueue(), or from the jobs' own enqueue() hooks
+                    for row in some:
+                        id = waiting.add_unique(transaction, self.tables, row, keep=keep)
+        return id
 
     def _transaction(
         self, session: Callers | None, engine: Engine | None = None
@@ -241,7 +217,7 @@ class Queue:
         """
         row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
-            connection.execute(insert_unless_there(connection, self.tables.pauses), row)
+            connection.execute(waiting.insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
@@ -265,7 +241,7 @@ class Queue:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if isinstance(self._writing, waiting.Spares):
+        if isinstance(self._writing, Spares):
             self._writing.close()
             self.engine.dispose()
 
@@ -274,11 +250,12 @@ def _row(tables: Tables, job: Performable, options: dict[str, Any], now: datetim
     """The columns of a new job. enqueue()'s options win over its class's settings, these over the defaults;
     its enqueue() hook has the last word, and None there means the default. Raises as enqueue() does.
     """
+    known = registered(job)
     blank = {**DEFAULTS, "attempts": 0, "run_at": now, "created_at": now, "updated_at": now}
-    row = {**blank, **registered(job).settings.columns, **options, "handler": dump(job)}
-    if enqueue := hook(job, "enqueue"):
-        record = tables.Job(**row)
-        enqueue(record)
+    row = {**blank, **known.columns, **options, "handler": dump(job)}
+    if "enqueue" in known.hooks:
+        record: Any = tables.Job(**row)
+        cast(Any, job).enqueue(record)
         changed = {name: value for name, value in vars(record).items() if row.get(name) != value}
         del changed["_sa_instance_state"]
         if unknown := changed.keys() - DEFAULTS.keys():

@@ -1,75 +1,23 @@
-"""The SQL of waiting jobs: add them, tell the workers, and find out when the next one is due. And the
-connections kept for enqueueing. Each function takes a transaction.
-"""
+"""The SQL of waiting jobs: adding them, telling the workers, and finding out when the next one is due."""
 
-import os
-import time
+import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cache, lru_cache
-from select import POLLIN, poll
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, Engine
+from sqlalchemy import ColumnElement, Connection, Dialect, Table
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from jobqueue.database import Listed, among, each, insert_unless_there, is_postgresql, plan_steadily
+from jobqueue.database import is_postgresql, plan_steadily
 from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import Tables
 
-STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
 MOST_ROWS = 5_000  # inserted by one statement
-
-
-class Spares:
-    """Connections kept from one of the queue's own transactions to the next, for any number of threads.
-    Taking one from SQLAlchemy's pool, and returning it, takes more than half as long as all the rest.
-    """
-
-    def __init__(self, engine: Engine):
-        self._engine = engine
-        self._kept: list[tuple[Connection, float]] = []
-        self._inherited: list[tuple[Connection, float]] = []
-        self._pid = os.getpid()
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """A transaction, committed at the end of the block. Raises DBAPIError."""
-        connection = self._take() or self._engine.connect()
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self._kept.append((connection, time.monotonic()))
-
-    def close(self) -> None:
-        """Return the connections that are not in use to the pool."""
-        while self._kept:
-            self._kept.pop()[0].close()
-
-    def _take(self) -> Connection | None:
-        if self._pid != os.getpid():  # after a fork: the parent's connections are neither used nor closed
-            self._inherited, self._kept, self._pid = self._kept, [], os.getpid()
-        with suppress(IndexError):  # none is left, or another thread took it
-            while True:
-                connection, used_at = self._kept.pop()
-                if time.monotonic() - used_at < STALE_SECONDS and _looks_open(connection):
-                    return connection
-                connection.close()  # the pool checks whether it is still alive
-        return None
-
-
-def _looks_open(connection: Connection) -> bool:
-    """PostgreSQL sends a message when it ends a connection; until asked, it sends nothing else."""
-    driver: Any = connection.connection.dbapi_connection
-    if not hasattr(driver, "fileno"):
-        return True
-    unread = poll()
-    unread.register(driver.fileno(), POLLIN)
-    return not unread.poll(0)
 
 
 def add(connection: Connection, tables: Tables, row: dict[str, Any]) -> int:
@@ -184,3 +132,59 @@ def _next_run_at(tables: Tables, served: Served) -> Any:
     of_one = sa.select(earliest).where(tables.waiting, *its).scalar_subquery()
     of_all = sa.select(sa.func.min(of_one, type_=J.run_at.type).label("run_at")).select_from(priorities)
     return sa.select(of_all.subquery().c.run_at)  # UTCDateTime names a selected column more than once
+
+
+# -- what the two databases say differently
+
+
+def insert_unless_there(connection: Connection, table: Table) -> Any:
+    """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
+    # Imported here: the other database's dialect would double the time `import jobqueue` takes.
+    dialect: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+class Listed(TypeDecorator[Sequence[Any]]):
+    """A list in one parameter: an array, or on SQLite its JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: TypeEngine[Any]):
+        super().__init__()
+        self.kind = kind
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(self.kind))
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
+
+
+class each(FunctionElement[Any]):
+    """The elements of a list, as rows, in its order."""
+
+    inherit_cache = True
+
+
+class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
+    inherit_cache = True
+
+
+def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
+    """Whether a column's value is in a list: the parameter of this name, or these values."""
+    return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
+
+
+@compiles(each)
+@compiles(_Among)
+def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    *column, values = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
+
+
+@compiles(each, "sqlite")
+@compiles(_Among, "sqlite")
+def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    *column, values = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"

@@ -20,14 +20,13 @@ from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint
 from jobqueue.lease import Claimed, Lease, Outcome
-from jobqueue.ledger import Ledger
+from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
-from jobqueue.options import checked
-from jobqueue.performing import ended, perform
+from jobqueue.options import check, checked
+from jobqueue.performing import Attempt, perform
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.waiting import Served
-from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
 
 logger = logging.getLogger("jobqueue")
 
@@ -36,12 +35,6 @@ MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
 STOP_TIMEOUT = 10.0
 LONGEST_WAIT = 0.5
 PATIENCE = 0.05  # how long a job may hold up others claimed with it
-
-
-def _check(name: str, value: float, least: float, kind: type[float] = float) -> None:
-    said = f"{name} must be a {'whole number' if kind is int else 'number of seconds'}, at least {least:g}"
-    if (wrong := type(value) not in (int, kind)) or not value >= least:  # true for NaN, too
-        raise (TypeError if wrong else ValueError)(f"{said}, not {value!r}")
 
 
 class Worker:
@@ -70,14 +63,14 @@ class Worker:
     ):
         if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
             raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
-        _check("threads", threads, 1, int)
-        _check("max_batch", max_batch, 1, int)
         for name in queues:
-            checked(queue=name)
+            check("queue", name)
+        check("threads", threads)
+        check("poll_interval", poll_interval)
+        check("max_run_time", max_run_time)
+        check("stop_timeout", stop_timeout)
+        check("max_batch", max_batch)
         checked(min_priority=min_priority, max_priority=max_priority)
-        _check("poll_interval", poll_interval, 1e-6)
-        _check("max_run_time", max_run_time, 1e-6)
-        _check("stop_timeout", stop_timeout, 0)
         self.queue = queue
         self.threads = threads
         self.queues = tuple(queues)
@@ -104,7 +97,7 @@ class Worker:
         `now` replaces the current time, for tests that don't wait. Unlike run(), this ends no hung job, and
         renews no lease, however long a job takes. Raises RuntimeError after run().
         """
-        _check("limit", limit, 0, int)
+        check("limit", limit)
         self._refuse_another_run()
         self._ledger.batch.reset()  # one by one, in this thread
         succeeded = failed = 0
@@ -222,7 +215,7 @@ class Worker:
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
                 self._outcomes += slot.take_outcomes(self._ledger.batch)
-                self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
+                self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))

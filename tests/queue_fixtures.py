@@ -45,8 +45,8 @@ def open_queue(queue: Queue, database_url: str) -> Iterator[Callable[..., Queue]
     """open_queue(**options) opens the test's queue again; it is closed after the test."""
     queues: list[Queue] = []
 
-    def open_it(**options: Any) -> Queue:
-        queues.append(Queue(database_url, **options))
+    def open_it(kind: type[Queue] = Queue, **options: Any) -> Queue:
+        queues.append(kind(database_url, **options))
         return queues[-1]
 
     yield open_it

@@ -115,18 +115,17 @@ def test_a_value_comes_back_as_it_was_or_is_refused(value: Any) -> None:
         (Level.LOW, "value is <Level.LOW: 1> (Level), and would come back as 1 (int)"),
         (Kind.ONE, "value: Object of type Kind is not JSON serializable"),
         (Counter("aa"), "value is Counter({'a': 2}) (Counter), and would come back as {'a': 2} (dict)"),
-        ({"a": [0, Text("x")]}, "value['a'][1] is 'x' (Text), and would come back as 'x' (str)"),
-        ({Text("x"): 1}, "value.keys()[0] is 'x' (Text), and would come back as 'x' (str)"),
-        ({1: 2}, "value.keys()[0] is 1 (int), and would come back as '1' (str)"),
+        ({1: 2}, "value is {1: 2} (dict), and would come back as {'1': 2} (dict)"),
+        ([Text("x")], "value is ['x'] (list), and would come back as ['x'] (list)"),
         ((1,), "value is (1,) (tuple), and would come back as [1] (list)"),
         (float("nan"), "value: Out of range float values are not JSON compliant"),
         (10**5000, "value: Exceeds the limit"),
         ("\ud800", "value: 'utf-8' codec can't encode character"),
     ],
-    ids=range(11),
+    ids=range(10),
 )
 def test_the_message_says_which_argument_and_what_to_pass(value: Any, message: str) -> None:
-    """A list's or dict's element is named, too."""
+    """It shows the value, and what would become of it."""
     with pytest.raises(NotSerializable) as error:
         dump(Keep(value))
     assert str(error.value).startswith(f"Keep can't be queued: {message}")
@@ -259,13 +258,16 @@ class AnyKeywords:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: WithInitVar("Ada"), r"no attribute of its own named name, .*'Hello, Ada' .*'Hello, nobody'"),
-        (lambda: WithClassAttribute(5), r"no attribute of its own named width, .*\['pixels'\] is 5 .* 100"),
-        (lambda: WithRoundedProperty(5.4), r"no attribute of its own named width, .*\['exact'\] is 5.4 .* 5"),
+        (lambda: WithInitVar("Ada"), r"no attribute of its own named name, .*'Hello, Ada'.*'Hello, nobody'"),
+        (lambda: WithClassAttribute(5), r"no attribute of its own named width, .*'pixels': 5.*'pixels': 100"),
+        (
+            lambda: WithRoundedProperty(5.4),
+            r"no attribute of its own named width, .*'exact': 5.4.*: 5}",
+        ),
         (lambda: WithDoublingProperty(5), r"width is 10 \(int\), and would come back as 20"),
         (lambda: Counting(5), r"count is 6 \(int\), and would come back as 7"),
         (lambda: WithMethod(5), "size: Object of type method is not JSON"),
-        (spoilt, r"as a worker will, raises ValueError\('more than 100 percent'\)"),
+        (spoilt, r"as a worker will, from .*, raises ValueError\('more than 100 percent'\)"),
         (lambda: PositionalOnly(5), "its __init__ takes size: int, which is not a named argument"),
         (lambda: AnyKeywords(size=5), r"its __init__ takes \*\*options: int, which is not a named argument"),
     ],

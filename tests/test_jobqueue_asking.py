@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Claimed, Discard, Queue, Retry, Worker, job
 from jobqueue.lease import backoff
+from jobqueue.tools.inline import InlineQueue
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -192,7 +193,7 @@ def test_in_inline_mode_the_caller_sees_it(
 ) -> None:
     raises(asked)
     with pytest.raises(type(asked)) as caught:
-        open_queue(inline=True).enqueue(Ask())
+        open_queue(InlineQueue).enqueue(Ask())
     assert caught.value is asked
 
 

@@ -30,6 +30,7 @@ import book
 import jobqueue
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
+from jobqueue.options import RowOptions
 from jobqueue.lease import backoff
 from jobqueue.schema import tables
 from jobqueue.tools.cli import COMMAND_MODULES
@@ -204,9 +205,11 @@ def test_every_column_is_described(table: Any) -> None:
 
 
 def test_every_option_of_enqueue_is_described() -> None:
-    """They come in the order of its signature. (The session has a section, and `now` is for tests.)"""
-    options = [name for name in inspect.signature(Queue.enqueue).parameters if name not in ("self", "job")]
-    assert ["session", *rows(PAGES["enqueueing"], "| option |", r"^\| `(\w+)="), "now"] == options
+    """The session has a section, and `now` is for tests."""
+    named = inspect.signature(Queue.enqueue).parameters.keys() - {"self", "job", "session", "now", "options"}
+    found = rows(PAGES["enqueueing"], "| option |", r"^\| `(\w+)=")
+    assert sorted(found) == sorted(named | RowOptions.__optional_keys__)
+    assert all(f"`{name}`" in (Queue.enqueue.__doc__ or "") for name in RowOptions.__optional_keys__)
 
 
 def test_every_hook_is_described() -> None:

@@ -1,5 +1,6 @@
 """Mapped objects: keys of any type and number, subclasses, and objects that no worker would find."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -84,17 +85,12 @@ KEYS: dict[str, tuple[Any, Any]] = {
     "datetime": (sa.DateTime(), datetime(2026, 2, 28, 12, 30, 0, 5)),
     "aware": (sa.DateTime(timezone=True), datetime(2026, 2, 28, 12, tzinfo=UTC)),
     "time": (sa.Time(), time(12, 30, 0, 5)),
-    "interval": (sa.Interval(), timedelta(days=1, seconds=2, microseconds=3)),
     "decimal": (sa.Numeric(12, 3), Decimal("1234567.125")),
-    "enum": (sa.Enum(Colour), Colour.RED),
-    "str_enum": (sa.Enum(Size), Size.BIG),
-    "str_enum_text": (sa.String(), Size.BIG),
     "bytes": (sa.LargeBinary(), b"\x00\xff"),
     "text": (sa.String(), "it's \u2028 🌊"),
     "float": (sa.Float(), 0.5),
     "boolean": (sa.Boolean(), False),
     "big": (sa.BigInteger(), 2**60),
-    "own_type": (NumberType(), Number(7)),
     "own_type_date": (Month(), "2026-02"),
 }
 
@@ -105,7 +101,18 @@ def mapped(name: str, kind: Any) -> type[Any]:
     return job(type(name, (Mixin, Base), {"__tablename__": f"k_{name}", "__module__": __name__, **columns}))
 
 
-CLASSES = {name: mapped(name, kind) for name, (kind, _) in KEYS.items()}
+REFUSED: dict[str, tuple[Any, Any, str]] = {
+    "interval": (
+        sa.Interval(),
+        timedelta(days=1),
+        "datetime.timedelta(days=1) is neither JSON nor one of UUID,",
+    ),
+    "enum": (sa.Enum(Colour), Colour.RED, "<Colour.RED: 'r'> is a member of an Enum"),
+    "str_enum": (sa.Enum(Size), Size.BIG, "<Size.BIG: 'big'> is a member of an Enum"),
+    "own_type": (NumberType(), Number(7), "N7 is neither JSON nor one of"),
+    "infinity": (sa.Float(), float("inf"), "Out of range float values are not JSON"),
+}
+CLASSES = {name: mapped(name, kind) for name, (kind, *_) in (KEYS | REFUSED).items()}
 
 
 @job
@@ -171,26 +178,6 @@ class Apart(Person):
     __mapper_args__ = {"concrete": True, "polymorphic_identity": "apart"}  # noqa: RUF012
 
 
-@job
-class Pickled(Mixin, Base):
-    __tablename__ = "pickled"
-    key: Mapped[Any] = mapped_column(sa.PickleType(), primary_key=True)
-
-
-class Lossy(sa.types.TypeDecorator[Any]):
-    impl = sa.String
-    cache_ok = True
-
-    def process_result_value(self, value: Any, dialect: object) -> Any:
-        return value.upper()
-
-
-@job
-class Changing(Mixin, Base):
-    __tablename__ = "changing"
-    key: Mapped[str] = mapped_column(Lossy(), primary_key=True)
-
-
 @vars(Base)["registry"].mapped_as_dataclass
 @job
 class Late(Mixin):
@@ -213,12 +200,12 @@ def enqueue(queue: Queue, *objects: Any, **options: Any) -> None:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_a_key_of_any_type_finds_its_object(queue: Queue, name: str) -> None:
-    """The row has JSON, made and read by the column's own type."""
+    """The row has JSON, in which each type has a form."""
     key = KEYS[name][1]
     enqueue(queue, CLASSES[name](key=key))
     assert Worker(queue).work_off() == (1, 0), only_job(queue).last_error
-    [performed] = said  # SQLite drops time zones, and neither database knows Python's StrEnum
-    assert performed == f"{name} {(key,)}" or name in ("aware", "str_enum_text")
+    [performed] = said
+    assert performed == f"{name} {(key,)}" or name == "aware"  # SQLite drops time zones
 
 
 def test_a_composite_key_finds_its_object(queue: Queue) -> None:
@@ -226,7 +213,7 @@ def test_a_composite_key_finds_its_object(queue: Queue) -> None:
     key = {"day": date(2026, 2, 28), "owner": UUID(int=5), "number": 3}
     enqueue(queue, Composite(**key))
     assert only_job(queue).handler == (
-        '{"job":"Composite","key":[{"date":"2026-02-28"},"00000000000000000000000000000005",3]}'
+        '{"job":"Composite","key":[{"date":"2026-02-28"},{"UUID":"00000000-0000-0000-0000-000000000005"},3]}'
     )
     assert Worker(queue).work_off() == (1, 0)
     assert said == [f"Composite {tuple(key.values())}"]
@@ -265,21 +252,13 @@ def test_a_subclass_that_would_not_be_loaded_as_itself_is_refused(
         session.rollback()
 
 
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda: Pickled(key="x"), r"primary key, \('x',\): nothing pickled is read from a row"),
-        (lambda: Changing(key="x"), r"primary key, \('x',\), would come back as \('X',\)"),
-        (lambda: CLASSES["float"](key=float("inf")), r"primary key, \(inf,\): Out of range float"),
-    ],
-)
-def test_a_key_that_can_not_be_stored_is_refused(
-    queue: Queue, build: Callable[[], Any], message: str
-) -> None:
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_key_that_can_not_be_stored_is_refused(queue: Queue, name: str) -> None:
     """It is refused when it is enqueued, not when it is performed."""
+    _, key, message = REFUSED[name]
     with Session(queue.writer) as session:
-        session.add(refused := build())
-        with pytest.raises(NotSerializable, match=message):
+        session.add(refused := CLASSES[name](key=key))
+        with pytest.raises(NotSerializable, match=re.escape(f"its primary key, {(key,)}: {message}")):
             queue.enqueue(refused, session=session)
 
 
@@ -297,7 +276,7 @@ def test_a_key_that_can_not_be_stored_is_refused(
         "[1]",
     ],
 )
-@pytest.mark.parametrize("name", ["uuid", "date", "decimal", "enum", "own_type"])
+@pytest.mark.parametrize("name", ["uuid", "date", "decimal", "big", "own_type_date"])
 def test_a_key_that_others_wrote_fails_its_job_alone(queue: Queue, name: str, key: str) -> None:
     """Whatever it is, nothing else happens."""
     known, body = parse(f'{{"job":"{name}","key":{key}}}')

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Claimed, Event, Queue, Worker, around, job, observe, observing
 from jobqueue.tools import presence
+from jobqueue.tools.inline import InlineQueue
 
 pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
 
@@ -328,7 +329,7 @@ def test_what_a_context_raises_on_entering_fails_the_attempt(
     assert Worker(queue).work_off() == (0, 1)
     assert said == [] and "no connection" in (only_job(queue).last_error or "")
     with pytest.raises(RuntimeError, match="no connection"):
-        open_queue(inline=True).enqueue(Say("hello"))
+        open_queue(InlineQueue).enqueue(Say("hello"))
     assert said == [] and left == [RuntimeError] * 2
 
 
@@ -386,7 +387,7 @@ def test_a_context_never_hides_what_the_job_raised(queue: Queue, swallow: bool) 
 def test_inline_mode_has_the_contexts_too(open_queue: Callable[..., Queue]) -> None:
     """A test of the application sees the same as a worker."""
     around(enter_and_say("context"))
-    open_queue(inline=True).enqueue(Say("hello"))
+    open_queue(InlineQueue).enqueue(Say("hello"))
     assert said == ["enter context", "hello", "leave context"]
 
 

@@ -18,6 +18,7 @@ import jobqueue
 from jobqueue import Claimed, Discard, Event, Job, Queue, Retry, Worker, observing
 from jobqueue.lease import backoff
 from jobqueue.performing import MAX_ERROR_CHARACTERS
+from jobqueue.tools.inline import InlineQueue
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -221,7 +222,7 @@ def test_an_error_that_no_log_can_print_is_what_it_is(
     assert re.fullmatch(pattern, record.getMessage())
     logging.Formatter().format(record).encode()
     with pytest.raises(error):
-        open_queue(inline=True).enqueue(Raises(kind))
+        open_queue(InlineQueue).enqueue(Raises(kind))
 
 
 def test_what_a_hook_or_an_observer_raises_is_printable_too(

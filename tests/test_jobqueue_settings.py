@@ -94,15 +94,15 @@ def test_a_worker_finds_what_the_class_says_of_failures() -> None:
             return now
 
     known, _ = parse('{"job":"settings.flaky","arguments":{}}')
-    assert known.settings.retry_on == {
+    assert known.retry_on == {
         TimeoutError: timedelta(seconds=5),
         ConnectionError: timedelta(minutes=1),
         OSError: None,
     }
-    assert known.settings.discard_on == (KeyError,)
-    assert known.settings.destroy_failed and known.hooks == {"reschedule_at"}
+    assert known.discard_on == (KeyError,)
+    assert known.destroy_failed and known.hooks == {"reschedule_at"}
     known, _ = parse('{"job":"Say","arguments":{}}')
-    assert (known.settings.retry_on, known.settings.discard_on, known.settings.destroy_failed) == (
+    assert (known.retry_on, known.discard_on, known.destroy_failed) == (
         {},
         (),
         False,
