@@ -23,6 +23,18 @@ def test_a_misspelt_if_queued_is_refused(queue: Queue) -> None:
         queue.enqueue(Say("hi"), unique_key="a", if_queued="kep")  # type: ignore[arg-type]
 
 
+def test_a_misspelt_option_is_refused(queue: Queue) -> None:
+    """The error names those that there are."""
+    for call in (
+        lambda: queue.enqueue(Say("hi"), prioritty=1),  # type: ignore[call-arg]
+        lambda: queue.enqueue_many([Say("hi")], unique_key="a"),  # type: ignore[call-arg]
+        lambda: job(Say, run_at=datetime.now(UTC)),  # type: ignore[call-overload]
+    ):
+        with pytest.raises(TypeError, match="has no option (prioritty|unique_key|run_at), only .*priority"):
+            call()
+    assert queue.jobs() == []
+
+
 def test_a_class_is_no_job(queue: Queue) -> None:
     """Only an instance of it is."""
     with pytest.raises(NotAJob, match="is a class: enqueue an instance of it"):

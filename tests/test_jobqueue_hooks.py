@@ -279,6 +279,27 @@ def test_a_hook_that_would_do_nothing_when_called_is_refused() -> None:
             job(cls)
 
 
+def synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that hides that the function is async, and does not await it."""
+    return lambda *arguments: function(*arguments)
+
+
+@pytest.mark.parametrize("name", ["perform", "before", "success", "after"])
+def test_what_nobody_would_await_is_not_taken_for_done(
+    queue: Queue, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """At registration it looked like an ordinary method. After the end it is only logged, like any error."""
+
+    async def write(self: object, *job: Claimed) -> None:
+        said.append("never")
+
+    methods = {"perform": lambda self: None, name: synchronous(write)}
+    queue.enqueue(job(type("Decorated", (), methods))())
+    assert Worker(queue).work_off() == ((1, 0) if name == "after" else (0, 1))
+    assert said == []
+    assert "it returned an awaitable, and nobody awaits it" in caplog.text
+
+
 def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*arguments: Any) -> Any:
