@@ -142,7 +142,7 @@ class Lease:
 
     def finish(self, connection: Connection, done: Sequence[Claimed]) -> set[int]:
         """Delete jobs that succeeded; returns the ids of those that were still this worker's."""
-        return {id for fence in _fences(done) for id in connection.scalars(self._finish, fence)}
+        return {id for fence in _fences(done) for id in connection.scalars(self._finish, fence).all()}
 
     def put_back(self, connection: Connection, outcome: Outcome, now: datetime) -> bool:
         """Give back a job that has not succeeded, to run again, or as failed for good; returns whether it was

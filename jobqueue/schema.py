@@ -56,10 +56,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = in_utc(value)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+        return None if value is None else in_utc(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
@@ -70,8 +67,17 @@ class UTCDateTime(TypeDecorator[datetime]):
         first, last = (sa.literal_column(f"'{day} 00:00:00+00'", type_=self) for day in days)
         return sa.case((column < first, first), (column > last, last), else_=column)
 
+    # SQLite: text, at a fraction of the time that SQLAlchemy takes for it.
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return _as_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
         return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _as_text(value: datetime | None) -> str | None:
+    return None if value is None else in_utc(value).isoformat(" ", "microseconds")[:26]
 
 
 def _moment(text: Any) -> datetime | None:
@@ -79,6 +85,8 @@ def _moment(text: Any) -> datetime | None:
     if text is None:
         return None
     try:
+        if len(text) == 26:
+            return datetime.fromisoformat(text + "Z")
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except (TypeError, ValueError):
         return UNREADABLE
