@@ -121,12 +121,7 @@ class Queue:
             max_run_time=max_run_time,
             unique_key=unique_key,
         )
-        if self.inline:
-            return perform_inline(row, self.writer, session, self._home.join(session))
-        with self._transaction(session) as transaction:
-            if row["unique_key"] is None:
-                return waiting.add(transaction, self.tables, row)
-            return waiting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
+        return self._insert([row], session, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -155,17 +150,7 @@ class Queue:
             max_attempts=max_attempts,
             max_run_time=max_run_time,
         )
-        if self.inline:
-            for row in rows:
-                perform_inline(row, self.writer, session, self._home.join(session))
-            return len(rows)
-        with self._transaction(session) as transaction:
-            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
-                if keyless:
-                    waiting.add_many(transaction, self.tables, list(some))
-                else:  # a hook gave them keys
-                    for row in some:
-                        waiting.add_unique(transaction, self.tables, row, keep=False)
+        self._insert(rows, session)
         return len(rows)
 
     def _rows(
@@ -176,6 +161,22 @@ class Queue:
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
         return [_row(self.tables, job, given, now) for job in jobs]
+
+    def _insert(self, rows: Sequence[dict[str, Any]], session: Callers | None, keep: bool = False) -> int:
+        """Add the rows; returns the id of a single one, or 0 in inline mode."""
+        if self.inline:
+            return perform_inline(rows, self.writer, session, self._home.join(session))
+        id = 0
+        with self._transaction(session) as transaction:
+            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
+                if keyless and len(rows) > 1:
+                    waiting.add_many(transaction, self.tables, list(some))
+                elif keyless:
+                    id = waiting.add(transaction, self.tables, *some)
+                else:  # from enqueue(), or from the jobs' own enqueue() hooks
+                    for row in some:
+                        id = waiting.add_unique(transaction, self.tables, row, keep=keep)
+        return id
 
     def _transaction(
         self, session: Callers | None, engine: Engine | None = None

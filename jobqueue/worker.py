@@ -23,7 +23,7 @@ from jobqueue.lease import Claimed, Lease, Outcome
 from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
 from jobqueue.options import checked
-from jobqueue.performing import ended, perform
+from jobqueue.performing import Attempt, perform
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.waiting import Served
@@ -221,7 +221,7 @@ class Worker:
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
                 self._outcomes += slot.take_outcomes(self._ledger.batch)
-                self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
+                self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))
