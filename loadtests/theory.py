@@ -28,8 +28,6 @@ from loadtests.numerics import (
     poisson_terms,
 )
 
-__all__ = ["ClosedLoad", "OpenLoad", "drain_time", "erlang_c", "knee", "littles_law", "workers_needed"]
-
 
 @dataclass(frozen=True)
 class ClosedLoad:

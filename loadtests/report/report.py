@@ -1,4 +1,4 @@
-"""Output for people: report.html with its figures, and the final table in the terminal.
+"""Output for people: report.html with its figures.
 
     python -m loadtests report reports/2030-01-31-120000     # rewrites the report of a run
     python -m loadtests report rows.csv                      # reports on a file of requests from the plugin
@@ -36,10 +36,7 @@ from loadtests.report.selection import (
 )
 from loadtests.report.sidetables import cost_table, processes_table, queue_table, theory_table
 from loadtests.report.tables import fitness_table, points_table, steps_table
-from loadtests.report.texttable import text_table
 from loadtests.wording import HOW, SHORT, app_name, duration, load, setting, stated
-
-__all__ = ["main", "text_table", "write_report"]
 
 
 @dataclass(frozen=True)
