@@ -73,6 +73,11 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def capitalised(text: str) -> str:
+    """The text with a capital first letter, and all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def user_count(users: int) -> str:
     """ "1 user", "20 users"."""
     return counted(users, "user")

@@ -31,6 +31,7 @@ from loadtests.wording import (
     RULED_TITLES,
     SHORT,
     app_name,
+    capitalised,
     counted,
     duration,
     load,
@@ -57,7 +58,7 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
     """
     all_points = points(steps)
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
-    judged = [point for point in all_points if apps and point["app"] == apps[0]]
+    judged = [point for point in all_points if point["app"] == judged_app(all_points)]
     status = _status(judged, bool(settings and settings.get("search")))
     usual = [point for point in all_points if is_default(point, steps, settings)]
     told = [
@@ -74,6 +75,11 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
         app: held_users([point for point in usual if point["app"] == app]) for app in named
     }
     return RunVerdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
+
+
+def judged_app(measured: Sequence[Point]) -> App:
+    """The app that the verdict is on: the queued one, or the only one measured."""
+    return next((app for app in TOLD_FIRST if any(point["app"] == app for point in measured)), "queued")
 
 
 def _status(judged: Sequence[Point], search: bool) -> Status:
@@ -166,8 +172,7 @@ def _open_load(
 
 
 def _sentence(parts: Sequence[str]) -> str:
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+    return f"{capitalised('; '.join(parts))}." if parts else ""
 
 
 def _held_by_each(

@@ -16,7 +16,7 @@ from pathlib import Path
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.files import put, write_all, writing
-from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, said_load, unsure
+from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, judged_app, said_load, unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.schema import descriptions
@@ -81,7 +81,7 @@ def write_report(results: Results, folder: Path) -> Path:
         started=datetime.fromisoformat(results["started_at"]),
         minutes=_minutes(results),
         describe=descriptions(Settings),
-        judged=judged_app(results),
+        judged=judged_app(results["points"]),
         app_name=app_name,
         stated=stated,
         load=load,
@@ -92,12 +92,6 @@ def write_report(results: Results, folder: Path) -> Path:
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
-
-
-def judged_app(results: Results) -> App:
-    """The app that the verdict is about: the queued one, or the only one measured."""
-    apps = apps_in(results)
-    return "queued" if "queued" in apps else apps[0] if apps else "sync"
 
 
 def headline(results: Results) -> str:

@@ -13,7 +13,7 @@ from loadtests.report.selection import (
     of_app,
     usual,
 )
-from loadtests.wording import app_name, duration, load, percent, setting, stated
+from loadtests.wording import app_name, capitalised, duration, load, percent, setting, stated
 
 
 def processes_table(results: Results) -> Table:
@@ -29,8 +29,7 @@ def processes_table(results: Results) -> Table:
             for point in of_app(shown, app)
         ]
         if lines:
-            title = app_name(app, results["settings"]["host"])
-            bodies.append(Body(title[0].upper() + title[1:], lines, app))
+            bodies.append(Body(capitalised(app_name(app, results["settings"]["host"])), lines, app))
     heads = [("", ["load", "setting"]), *((name, ["CPU", "MiB"]) for name in names)]
     return Table("each process's CPU and memory", heads, bodies)
 
@@ -148,7 +147,7 @@ def theory_table(results: Results) -> Table | None:
         if lines:
             what = "users" if curve["model"] == "closed" else "visits a second"
             title = f"{app_name(curve['app'])}, {curve['slots']} slots, {what}"
-            bodies.append(Body(title[0].upper() + title[1:], lines, curve["app"]))
+            bodies.append(Body(capitalised(title), lines, curve["app"]))
     three = ["measured", "predicted", "simulated"]
     heads = [
         ("", ["load"]),
