@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
-from loadtests.records.figures import Figure, LatencyKey, Summary
+from loadtests.records.figures import Figure, LatencyKey, Summary, without_interval
 from loadtests.records.recording import Model
 from loadtests.records.results import Settings
 from loadtests.records.steps import About, Capacity, MeasuredLoad
 
 SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
+LABELS: dict[str, str] = {
+    "sync": "sync",
+    "queued": "queued",
+    "host": "your app",
+}
 HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
 DOING = "that may be the machine's or the load generator's doing, not the app's"
 EXCUSE = f"over the limit, but {DOING}"
@@ -141,8 +146,6 @@ def with_interval(figure: Figure | None, say: Callable[[Figure], str]) -> str:
         return "–"
     if figure["low"] is None and figure["high"] is None:
         return say(figure)
-    low, high = (
-        "?" if end is None else say(Figure(value=end, low=None, high=None, lower_bound=False))
-        for end in (figure["low"], figure["high"])
-    )
+    ends = (figure["low"], figure["high"])
+    low, high = ("?" if end is None else say(without_interval(end)) for end in ends)
     return f"{say(figure)} ({low} to {high})"

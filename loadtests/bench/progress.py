@@ -12,8 +12,7 @@ from rich.progress import Progress as Bar
 from loadtests.bench.plan import Condition
 from loadtests.bench.search import Left, Next
 from loadtests.records.steps import Step
-from loadtests.report.texttable import SHORT_NAMES
-from loadtests.wording import counted, figure, percent
+from loadtests.wording import LABELS, counted, figure, percent
 
 
 class Progress:
@@ -79,7 +78,7 @@ class Progress:
 
 def name_of(condition: Condition) -> str:
     """ "queued, 20 users"."""
-    return f"{SHORT_NAMES[condition.app]}, {condition.load}"
+    return f"{LABELS[condition.app]}, {condition.load}"
 
 
 def announcement(following: Next, number: int, left: str) -> str:
@@ -105,7 +104,7 @@ def result_line(condition: Condition, step: Step) -> str:
     over = submit["share_over"]
     word = "not fit" if not step["fit"] else "" if condition.burst else step["rule"]
     return (
-        f"{SHORT_NAMES[condition.app]:>8} {condition.load:>13}"
+        f"{LABELS[condition.app]:>8} {condition.load:>13}"
         f" p50 {figure(submit, 'p50_ms'):>8} p95 {figure(submit, 'p95_ms'):>8}"
         f" over {'–' if over is None else percent(over):>7} {word}{'' if step['steady'] else ' unsteady'}"
     ).rstrip()
