@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from loadtests.records.figures import Figure, LatencyKey, Summary, without_interval
 from loadtests.records.recording import Model
 from loadtests.records.results import Settings
-from loadtests.records.steps import About, Capacity, MeasuredLoad
+from loadtests.records.steps import LOAD_KEYS, About, Capacity, LoadKey, MeasuredLoad, load_of
 
 SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
 LABELS: dict[str, str] = {
@@ -97,9 +97,12 @@ def app_name(app: str, host: str | None = None) -> str:
 
 def load(measured: MeasuredLoad) -> str:
     """The load on an app in a step or a point: "20 users", "7.5 visits a second"."""
-    if measured["model"] == "closed":
-        return user_count(measured["users"] or 0)
-    return visits(measured["rate_per_s"] or 0.0)
+    return said_load(load_of(measured), LOAD_KEYS[measured["model"]])
+
+
+def said_load(much: float, key: LoadKey) -> str:
+    """The same of an amount."""
+    return user_count(round(much)) if key == "users" else visits(much)
 
 
 def visits(rate: float) -> str:

@@ -36,9 +36,9 @@ from loadtests.wording import (
     duration,
     load,
     percent,
+    said_load,
     stated,
     user_count,
-    visits,
 )
 
 SWEPT: dict[Swept, str] = {"slots": "slot", "workers": "worker", "threads": "thread"}
@@ -227,11 +227,6 @@ def unsure(measured: Iterable[Point]) -> str:
     if any(is_excused(point, bool(point["slowed_reasons"])) for point in measured):
         return "the machine or the load generator was too busy to say"
     return "there were too few requests to say"
-
-
-def said_load(much: float, key: LoadKey) -> str:
-    """An amount of load in words."""
-    return user_count(round(much)) if key == "users" else visits(much)
 
 
 def _host(settings: Settings | None) -> str | None:

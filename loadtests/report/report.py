@@ -16,7 +16,7 @@ from pathlib import Path
 from loadtests.arguments import number as number_in
 from loadtests.errors import UsageError
 from loadtests.files import put, write_all, writing
-from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, judged_app, said_load, unsure
+from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, judged_app, unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.schema import descriptions
@@ -36,7 +36,7 @@ from loadtests.report.selection import (
 )
 from loadtests.report.sidetables import cost_table, processes_table, queue_table, theory_table
 from loadtests.report.tables import fitness_table, points_table, steps_table
-from loadtests.wording import HOW, SHORT, app_name, duration, load, setting, stated
+from loadtests.wording import HOW, SHORT, app_name, duration, load, said_load, setting, stated
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def write_report(results: Results, folder: Path) -> Path:
     and are left out if those are missing. Raises LoadTestError if rows can't be read.
     """
     settings, steps = results["settings"], results["steps"]
+    started, ended = (datetime.fromisoformat(results[key]) for key in ("started_at", "finished_at"))
     page = render(
         "report.html",
         results=results,
@@ -78,8 +79,8 @@ def write_report(results: Results, folder: Path) -> Path:
         queue_step=queue_step(results),
         burst_step=burst_step(results),
         by_app={app: of_app(steps, app) for app in apps_in(results)},
-        started=datetime.fromisoformat(results["started_at"]),
-        minutes=_minutes(results),
+        started=started,
+        minutes=(ended - started).total_seconds() / 60,
         describe=descriptions(Settings),
         judged=judged_app(results["points"]),
         app_name=app_name,
@@ -146,11 +147,6 @@ def most_held(points: Sequence[Point], key: LoadKey) -> str:
     return f"not even {said}" if broke is fit[0] else f"fewer than {said}"
 
 
-def _minutes(results: Results) -> float:
-    start, end = (datetime.fromisoformat(results[key]) for key in ("started_at", "finished_at"))
-    return (end - start).total_seconds() / 60
-
-
 # ---- the command
 
 
@@ -166,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 " written beside its results.json, with the run's own rule and warm-up"
             )
         with writing(folder / "report.html"):
-            path = write_report_again(folder)
+            path = write_report(read_results(folder / "results.json"), folder)
     elif source.is_file():
         out: Path = options.out or source.parent
         with writing(out):
@@ -181,14 +177,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     print(f"The report: {path}")
     return 0
-
-
-def write_report_again(folder: Path) -> Path:
-    """Rewrite the report of a finished run from its results.json and rows; returns its path.
-
-    Raises LoadTestError if they can't be read.
-    """
-    return write_report(read_results(folder / "results.json"), folder)
 
 
 def _parser() -> argparse.ArgumentParser:
