@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
+from loadtests.arguments import number, numbers
 from loadtests.errors import ProcessError, UsageError
 from loadtests.files import put, write_all
 from loadtests.judging.judge import judge_window
@@ -172,17 +172,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rates(text: str) -> tuple[float, ...]:
-    try:
-        rates = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        rates = ()
-    if not rates or not all(0 < rate <= MOST_RATE for rate in rates):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of rates such as 100,500,1000")
-    return rates
+    return numbers(text, "a list of rates such as 100,500,1000", MOST_RATE)
 
 
 def _seconds(text: str) -> float:
-    seconds = number_in(text)
+    seconds = number(text)
     if not 1 <= seconds <= 600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 600")
     return seconds

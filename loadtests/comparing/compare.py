@@ -15,12 +15,12 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
 from loadtests.comparing.comparison import WORSE_PERCENT, compare
 from loadtests.comparing.comparisontext import comparison_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.files import put, write_all
+from loadtests.generator.loadoptions import not_negative
 from loadtests.status import EXIT_STATUSES
 
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--warm-up",
-        type=_seconds,
+        type=not_negative,
         metavar="S",
         help="for files: leave out the first S seconds (default: what Locust's --warm-up was)",
     )
@@ -84,15 +84,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _percent(text: str) -> float:
-    return _number(text, "a percentage")
-
-
-def _seconds(text: str) -> float:
-    return _number(text, "a number of seconds")
-
-
-def _number(text: str, what: str) -> float:
-    number = number_in(text)
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}, 0 or above")
-    return number
+    return not_negative(text, "a percentage")

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
+from loadtests.arguments import above_zero
 from loadtests.errors import UsageError
 from loadtests.files import put, write_all, writing
+from loadtests.generator.loadoptions import not_negative
 from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, judged_app, unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
@@ -194,13 +195,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rule",
         metavar="MS",
-        type=_above_zero,
+        type=above_zero,
         help="the rule in milliseconds (default: the recording's own, or 500)",
     )
     parser.add_argument(
         "--warm-up",
         metavar="S",
-        type=_seconds,
+        type=not_negative,
         help="seconds at the start that are left out (default: the recording's own)",
     )
     parser.add_argument(
@@ -213,17 +214,3 @@ def _parser() -> argparse.ArgumentParser:
         help="also write the verdict on a file of requests as JUnit-style XML",
     )
     return parser
-
-
-def _above_zero(text: str) -> float:
-    value = _seconds(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = number_in(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return value
