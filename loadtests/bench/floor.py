@@ -71,8 +71,7 @@ def measure_rate(host: str, rate: float, seconds: float, folder: Path) -> FloorR
     with Process("load generator", _command(host, rate, seconds, rows_file), folder / "locust.log") as locust:
         status = locust.wait_with(lambda: None, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
         if status != 0 or not rows_file.exists():
-            said = locust.output()[-1500:]
-            raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
+            raise locust.error(f"ended with status {status}")
     return result_of(rate, seconds, read_recording(rows_file))
 
 

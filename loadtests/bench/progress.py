@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -42,9 +41,7 @@ class Progress:
         self._task = self._bar.add_task("", total=None, left="")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def begin(self, following: Next, expected: float, ended: int, left: Left) -> None:

@@ -106,8 +106,7 @@ def _load(
             if stack:
                 stack.check()
             if status not in (Status.KEPT, Status.USAGE) or not rows_file.exists():
-                said = locust.output()[-1500:]
-                raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
+                raise locust.error(f"ended with status {status}")
             recording = read_recording(rows_file)
             if queued:
                 _let_it_drain(sampler, tick)
