@@ -8,11 +8,7 @@ from loadtests.records.results import Settings
 from loadtests.records.steps import LOAD_KEYS, About, Capacity, LoadKey, MeasuredLoad, load_of
 
 SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
-LABELS: dict[str, str] = {
-    "sync": "sync",
-    "queued": "queued",
-    "host": "your app",
-}
+LABELS: dict[str, str] = {"sync": "sync", "queued": "queued", "host": "your app"}
 HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
 DOING = "that may be the machine's or the load generator's doing, not the app's"
 EXCUSE = f"over the limit, but {DOING}"

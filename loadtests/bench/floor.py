@@ -36,9 +36,7 @@ WHAT = (
 
 
 def measure_floor(
-    rates: Sequence[float] = RATES,
-    seconds: float = 5.0,
-    done: Callable[[FloorRate], object] = lambda _: None,
+    rates: Sequence[float] = RATES, seconds: float = 5.0, done: Callable[[FloorRate], object] = lambda _: None
 ) -> Floor:
     """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
 

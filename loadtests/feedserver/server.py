@@ -25,14 +25,7 @@ from aiohttp import web
 
 from loadtests.errors import UsageError
 from loadtests.feedserver.answers import answer
-from loadtests.feedserver.kinds import (
-    DEFAULT_MIX,
-    KINDS,
-    check_mix,
-    kind_of,
-    parse_mix,
-    written_mix,
-)
+from loadtests.feedserver.kinds import DEFAULT_MIX, KINDS, check_mix, kind_of, parse_mix, written_mix
 from loadtests.ports import listen
 from loadtests.records.constants import BACKLOG
 

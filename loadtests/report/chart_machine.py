@@ -23,15 +23,7 @@ from loadtests.report.chartparts import (
     number_axis,
     rule_line,
 )
-from loadtests.report.selection import (
-    apps_in,
-    counted_steps,
-    main_model,
-    mean_of,
-    of_app,
-    unusual,
-    usual,
-)
+from loadtests.report.selection import apps_in, counted_steps, main_model, mean_of, of_app, unusual, usual
 from loadtests.wording import SHORT, duration, load, setting
 
 # Processes by the start of their name: a colour of Okabe and Ito's palette, and the colour of text on it.

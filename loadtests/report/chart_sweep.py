@@ -175,12 +175,7 @@ def _share(axes: Axes, results: Results, by_app: Mapping[App, Sequence[Point]], 
 
 
 def _latency(
-    axes: Axes,
-    results: Results,
-    by_app: Mapping[App, Sequence[Point]],
-    key: Swept,
-    group: Group,
-    title: str,
+    axes: Axes, results: Results, by_app: Mapping[App, Sequence[Point]], key: Swept, group: Group, title: str
 ) -> None:
     _title(axes, f"{title},", by_app)
     lines = {

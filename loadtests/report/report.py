@@ -26,15 +26,7 @@ from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
 from loadtests.report.pipelines import junit_judgement
 from loadtests.report.rowsreport import judged_rows, write_rows_report
-from loadtests.report.selection import (
-    apps_in,
-    burst_step,
-    of_app,
-    queue_step,
-    shown_points,
-    unusual,
-    usual,
-)
+from loadtests.report.selection import apps_in, burst_step, of_app, queue_step, shown_points, unusual, usual
 from loadtests.report.sidetables import cost_table, processes_table, queue_table, theory_table
 from loadtests.report.tables import fitness_table, points_table, steps_table
 from loadtests.wording import HOW, SHORT, app_name, duration, load, said_load, setting, stated
