@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from loadtests.comparing.sides import name_of
+from loadtests.judging.limits import judged_app
 from loadtests.judging.rule import RULED, Ruled, broken_shares, word_of
-from loadtests.judging.verdict import judged_app, unsure
+from loadtests.judging.verdict import unsure
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.figures import FIGURES, Figure, FigureKey, GroupFigures

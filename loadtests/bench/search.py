@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from loadtests.bench.plan import Condition, Plan, PlannedStep
+from loadtests.judging.limits import held, is_doubtful, judged_app, series_of
 from loadtests.judging.points import points
 from loadtests.judging.rule import RULED, more_needed
-from loadtests.judging.verdict import held, is_doubtful, judged_app, series_of
 from loadtests.records.steps import LOAD_KEYS, Point, Step, load_of
 
 UP = (100, 200, 500, 1000, 2000)  # users, on the way up

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.judging.verdict import SWEPT, held, holds_more
+from loadtests.judging.limits import SWEPT, held, holds_more
 from loadtests.records.figures import Figure as Value
 from loadtests.records.figures import Group, without_interval
 from loadtests.records.results import Results

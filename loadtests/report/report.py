@@ -17,7 +17,8 @@ from loadtests.arguments import above_zero
 from loadtests.errors import UsageError
 from loadtests.files import put, write_all, writing
 from loadtests.generator.loadoptions import not_negative
-from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, judged_app, unsure
+from loadtests.judging.limits import TOLD_FIRST, held, held_users, holds_more, judged_app
+from loadtests.judging.verdict import unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.schema import descriptions

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from loadtests.judging.verdict import SWEPT
+from loadtests.judging.limits import SWEPT
 from loadtests.records.figures import Figure, FigureKey, Group, LatencyKey
 from loadtests.records.results import Results
 from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, ServerSide, Step, load_of, sound

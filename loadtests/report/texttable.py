@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from loadtests.judging.verdict import SWEPT
+from loadtests.judging.limits import SWEPT
 from loadtests.records.results import Results
 from loadtests.records.steps import APPS, Point, Step, load_of, sound
 from loadtests.wording import LABELS, SHORT, all_settings, duration, load, stated, stated_share
