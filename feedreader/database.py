@@ -7,7 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
@@ -88,11 +99,21 @@ def writer(engine: Engine) -> Engine:
 
 
 def create_all(engine: Engine, metadata: MetaData) -> None:
-    """Create the missing tables. Any number of processes may do so at the same time."""
+    """Create the missing tables. Any number of processes may do so at the same time.
+
+    Raises SettingsError for a table that lacks columns.
+    """
     with writer(engine).begin() as connection:
         if connection.dialect.name == "postgresql":  # on SQLite the write lock is enough
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
         metadata.create_all(connection)
+        for table in metadata.sorted_tables:
+            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            if lacking := ", ".join(sorted({*table.columns.keys()} - there)):
+                raise SettingsError(
+                    f"The table {table.name} of {engine.url!r} has no {lacking}: an older release, or another"
+                    " program, made it. Set FEEDREADER_DATABASE to another database, or move this one away"
+                )
 
 
 def insert_for(session: Session) -> Callable[[Any], postgresql.Insert]:

@@ -40,7 +40,7 @@ class Feed(Base):
     title: Mapped[str] = mapped_column(default="")  # the feed's own; empty until it has been fetched
     status: Mapped[Status] = mapped_column(default="pending")  # until the requested fetch has ended
     reason: Mapped[str | None]  # why the last fetch failed, in words for a visitor
-    created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))
+    requested_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(UTC))  # when last asked for
     fetched_at: Mapped[datetime | None]  # when the last fetch ended, either way
 
     @classmethod
@@ -51,9 +51,8 @@ class Feed(Base):
         of the session's transaction, which the caller commits.
         """
         insert = insert_for(session)(cls).values(url=url)
-        upsert = insert.on_conflict_do_update(
-            index_elements=[cls.url], set_={"status": "pending", "reason": None}
-        ).returning(cls)
+        again = {"status": "pending", "reason": None, "requested_at": insert.excluded.requested_at}
+        upsert = insert.on_conflict_do_update(index_elements=[cls.url], set_=again).returning(cls)
         return session.scalars(upsert, execution_options={"populate_existing": True}).one()
 
     def fetch(self, fetcher: Fetcher | None = None) -> None:

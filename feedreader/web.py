@@ -1,10 +1,10 @@
 """The web layer both apps share: an app without its routes, the pages, and checks of visitors' input."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
-from flask import Flask, Response, abort, redirect, render_template, request, url_for
-from sqlalchemy import Connection, Engine, bindparam, func, select
+from flask import Flask, Response, abort, current_app, redirect, render_template, request, url_for
+from sqlalchemy import Connection, Engine, Row, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from feedreader.addresses import clean_address
 from feedreader.errors import BadAddress
 from feedreader.models import Entry, Feed
+from feedreader.waiting import LastWaits, pause
 
 FEEDS_SHOWN = 20
 ENTRIES_SHOWN = 50
@@ -31,9 +32,9 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 # Reading takes rows rather than objects: the session's work on an object would take longer than the query.
-FEED = select(Feed.id, Feed.url, Feed.title, Feed.status, Feed.reason, Feed.fetched_at).where(
-    Feed.id == bindparam("feed_id")
-)
+FEED = select(
+    Feed.id, Feed.url, Feed.title, Feed.status, Feed.reason, Feed.requested_at, Feed.fetched_at
+).where(Feed.id == bindparam("feed_id"))
 ENTRIES = (
     select(Entry.title, Entry.link, Entry.summary, Entry.published_at)
     .where(Entry.feed_id == bindparam("feed_id"))
@@ -46,6 +47,8 @@ FEED_STATE = select(
     Feed.title,
     Feed.status,
     Feed.reason,
+    Feed.requested_at,
+    Feed.fetched_at,
     select(func.count()).where(Entry.feed_id == Feed.id).scalar_subquery().label("entries"),
 ).where(Feed.id == bindparam("feed_id"))
 NEWEST_FEEDS = select(Feed.id, Feed.url, Feed.title, Feed.status).order_by(Feed.id.desc()).limit(FEEDS_SHOWN)
@@ -65,6 +68,7 @@ def make_app(kind: Literal["sync", "queued"], engine: Engine) -> Flask:
     app.url_map.converters["feed"] = FeedId
     app.jinja_env.filters["day_and_time"] = day_and_time
     app.context_processor(lambda: {"kind": kind})
+    app.extensions["waits"] = LastWaits()
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
     app.register_error_handler(HTTPException, error_page)
@@ -97,13 +101,34 @@ def feed_page(connection: Connection, feed_id: int) -> str:
     """The feed and its newest entries, and whether it is being fetched or why it failed. Aborts with 404."""
     feed = connection.execute(FEED, {"feed_id": feed_id}).one_or_none() or abort(404)
     entries = connection.execute(ENTRIES, {"feed_id": feed_id}).all()
-    return render_template("feed.html", feed=feed, entries=entries)
+    return render_template("feed.html", feed=feed, entries=entries, ask_again_in=ask_again_in)
 
 
 def feed_state(connection: Connection, feed_id: int) -> dict[str, Any]:
-    """What the page polls while a feed is being fetched: one row, by primary key. Aborts with 404."""
-    row = connection.execute(FEED_STATE, {"feed_id": feed_id}).one_or_none()
-    return row._asdict() if row else abort(404)
+    """What the page polls while a feed is being fetched: one row, by primary key. Aborts with 404.
+
+    While the feed is pending, "ask_again_in" says in how many seconds to ask again.
+    """
+    feed = connection.execute(FEED_STATE, {"feed_id": feed_id}).one_or_none() or abort(404)
+    state = feed._asdict()
+    del state["requested_at"], state["fetched_at"]
+    if feed.status == "pending":
+        state["ask_again_in"] = ask_again_in(feed)
+    else:
+        last_waits().note(feed.requested_at, feed.fetched_at)
+    return state
+
+
+def ask_again_in(feed: Row[Any]) -> float:
+    """In how many seconds a page should ask again for a feed that is pending."""
+    now = datetime.now(UTC)
+    return round(pause((now - feed.requested_at).total_seconds(), last_waits().turn(now)), 3)
+
+
+def last_waits() -> LastWaits:
+    """What this process knows of how long feeds wait."""
+    waits: LastWaits = current_app.extensions["waits"]
+    return waits
 
 
 def find_feed(session: Session, feed_id: int) -> Feed:

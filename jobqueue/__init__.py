@@ -3,7 +3,6 @@
 from jobqueue import Queue, Worker, job
 """
 
-from jobqueue.claiming import Claimed
 from jobqueue.errors import (
     AlreadyQueued,
     DatabaseError,
@@ -18,6 +17,7 @@ from jobqueue.errors import (
     RunTimeExceeded,
 )
 from jobqueue.handlers import job
+from jobqueue.lease import Claimed
 from jobqueue.observing import Event, around, observe
 from jobqueue.queue import Queue
 from jobqueue.schema import Job

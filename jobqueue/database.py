@@ -1,45 +1,26 @@
 """Opens the queue's database. SQLite needs a few settings; PostgreSQL is used as it comes."""
 
-import json
 import os
 import sqlite3
 import sys
 import time
 import weakref
-from collections.abc import Sequence
-from functools import cache
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import (
-    ARRAY,
-    URL,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Table,
-    TableValuedAlias,
-    Text,
-    any_,
-    bindparam,
-    column,
-    create_engine,
-    event,
-    func,
-    make_url,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.types import TypeEngine
 
-from jobqueue import connections
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
+AUTOCOMMIT = (
+    "Each statement would commit by itself (AUTOCOMMIT), so that jobs and data would not commit together:"
+    " begin a transaction first, or use another isolation level"
+)
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
 STEADY_PLANS = {
@@ -49,7 +30,7 @@ STEADY_PLANS = {
     "enable_sort": "off",
     "TimeZone": "UTC",
 }
-PLAN_STEADILY = select(*(func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
+PLAN_STEADILY = sa.select(*(sa.func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
 
 
 def open_engine(database: Any) -> Engine:
@@ -65,18 +46,17 @@ def open_engine(database: Any) -> Engine:
     database = getattr(database, "sync_engine", database)
     given = database if isinstance(database, Engine) and not database.dialect.is_async else None
     try:
-        url = database.url if isinstance(database, Engine) else make_url(database)
+        url = sa.make_url(getattr(database, "url", database))
     except ArgumentError as error:
-        raise DatabaseError(
-            f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
-        ) from error
+        text = f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
+        raise DatabaseError(text) from error
     backend, _, driver = url.drivername.partition("+")
     if backend not in ("postgresql", "postgres", "sqlite"):
         raise DatabaseError(
             f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
         )
     if given:
-        connections.refuse_autocommit_engine(given)
+        _refuse_autocommit_engine(given)
     backend = "sqlite" if backend == "sqlite" else "postgresql"  # Heroku's URLs begin with postgres:
     if driver in ("", *ASYNC_DRIVERS):  # with psycopg2, the queue would hear of no new jobs
         driver = "psycopg" if backend == "postgresql" and find_spec("psycopg") else ""
@@ -85,27 +65,24 @@ def open_engine(database: Any) -> Engine:
         return _open_sqlite(url, given)
     if given:
         engine: Engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
-        event.listen(engine, "begin", connections.refuse_autocommit)
+        event.listen(engine, "begin", refuse_autocommit)
     else:
         engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
-        event.listen(engine, "connect", connections.configure_postgresql)
+        event.listen(engine, "connect", _configure_postgresql)
     return engine
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     if given and _is_in_memory(url):  # as far as the URL says
         with given.connect() as connection:
-            url = url.set(database=connections.sqlite_file(connection))
+            url = url.set(database=sqlite_file(connection))
     if _is_in_memory(url):
         raise DatabaseError(
             "A queue can't use an in-memory SQLite database, which only one connection sees;"
             " name a file, such as sqlite:///jobs.db"
         )
-    options = {"creator": lambda: connections.outside_pool(given).dbapi_connection} if given else {}
+    options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
-    path = str(url.database)
-    path = unquote(urlsplit(path).path) if "uri" in url.query else path
-    engine.update_execution_options(sqlite_file=os.path.realpath(path))
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
@@ -119,7 +96,7 @@ def _is_in_memory(url: URL) -> bool:
 def _engine(url: URL, **options: Any) -> Engine:
     """Raises DatabaseError without the driver."""
     try:
-        return _forget_in_children(create_engine(url, **options))
+        return _forget_in_children(sa.create_engine(url, **options))
     except (ImportError, NoSuchModuleError) as error:
         backend = url.get_backend_name()
         install = "Install psycopg 3, pip install 'psycopg[binary]' (the extra [postgresql]), and begin"
@@ -150,36 +127,59 @@ def plan_steadily(connection: Connection) -> None:
         connection.execute(PLAN_STEADILY)
 
 
-@cache
-def insert_unless_there(table: Table, postgresql: bool, *returning: Column[Any]) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
-    # Imported here: the other database's dialect would double the time `import jobqueue` takes.
-    if postgresql:
-        from sqlalchemy.dialects.postgresql import insert
+def driver_of(connection: Connection) -> Any:
+    """The driver's connection."""
+    driver: Any = connection.connection.dbapi_connection
+    return getattr(driver, "driver_connection", driver)  # of an asynchronous one
+
+
+def refuse_autocommit(connection: Connection) -> None:
+    """Raises DatabaseError if each statement commits by itself, however that was set. Asks no server."""
+    driver: Any = connection.connection.dbapi_connection
+    if connection.dialect.name == "sqlite":
+        driver = driver_of(connection)
+        alone = driver.isolation_level is None or getattr(driver, "autocommit", None) is True
+        begun = driver.in_transaction
     else:
-        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    statement = insert(table).on_conflict_do_nothing()
-    return statement.returning(*returning) if returning else statement
+        alone = driver.autocommit
+        begun = getattr(getattr(driver, "info", None), "transaction_status", 0) != 0  # 0: idle
+    if alone and not begun:
+        raise DatabaseError(AUTOCOMMIT)
 
 
-def each_of(name: str, kind: TypeEngine[Any], postgresql: bool) -> TableValuedAlias:
-    """The elements of a list parameter, as rows of `key` and `value`."""
-    if not postgresql:
-        return func.json_each(bindparam(name, type_=Text())).table_valued("key", column("value", kind))
-    array = func.unnest(bindparam(name, type_=ARRAY(kind)))
-    return array.table_valued(column("value", kind), with_ordinality="key").render_derived()
+def _refuse_autocommit_engine(engine: Engine) -> None:
+    """Raises DatabaseError if the engine's options ask for AUTOCOMMIT; SQLAlchemy hides create_engine()'s."""
+    hidden = getattr(engine.dialect, "_on_connect_isolation_level", None)
+    for level in (hidden, engine.get_execution_options().get("isolation_level")):
+        if str(level).upper() == "AUTOCOMMIT":
+            raise DatabaseError(AUTOCOMMIT)
 
 
-def among(values: ColumnElement[Any], name: str, postgresql: bool) -> ColumnElement[bool]:
-    """Whether a value is in a list parameter."""
-    if postgresql:
-        return values == any_(bindparam(name, type_=ARRAY(values.type)))
-    return values.in_(select(each_of(name, values.type, postgresql).c.value))
+def sqlite_file(connection: Connection) -> str:
+    """The path of the file that is open; empty for a database in memory."""
+    file = os.fsdecode(connection.exec_driver_sql("PRAGMA database_list").all()[0][2])
+    return file and os.path.realpath(file)
 
 
-def as_list(values: Sequence[Any], postgresql: bool) -> Any:
-    """The value of a list parameter: a list, or JSON for SQLite."""
-    return list(values) if postgresql else json.dumps(list(values))
+def outside_pool(engine: Engine) -> PoolProxiedConnection:
+    """A connection opened as the engine's pool opens its own, but not counted: the pool may be used up. The
+    caller closes it. Raises DBAPIError.
+    """
+    base = engine.dialect.loaded_dbapi.Error
+    try:
+        connection = engine.pool.recreate().connect()
+    except base as error:
+        raise DBAPIError.instance(None, None, error, base, dialect=engine.dialect) from error
+    connection.detach()
+    return connection
+
+
+def is_pooled(driver: Any) -> bool:
+    """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
+    cursor = driver.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    [pid] = cursor.fetchone()
+    return bool(pid != getattr(getattr(driver, "info", None), "backend_pid", pid))  # pg8000 does not tell
 
 
 def complaint(error: DBAPIError) -> str:
@@ -198,6 +198,15 @@ def _forget_in_children(engine: Engine) -> Engine:
 
     os.register_at_fork(after_in_child=forget)
     return engine
+
+
+def _configure_postgresql(driver: Any, _record: object) -> None:
+    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
+    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
+        driver.prepare_threshold = None
+    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
+    driver.cursor().execute("SET TIME ZONE 'UTC'")
+    driver.commit()
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

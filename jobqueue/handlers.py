@@ -6,7 +6,7 @@ make a worker import, unpickle or evaluate anything, and so can't attack it.
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, Unpack, overload
@@ -33,6 +33,7 @@ HOOKS = {
     "after": ("job",),  # after each attempt
     "reschedule_at": ("attempts", "now"),  # when to run again: see moment(); None: as usual
 }
+read_json = json.JSONDecoder().raw_decode  # twice as fast as loads()
 NOBODY_KNOWS = "No job is registered as "
 
 
@@ -66,7 +67,7 @@ class JobClass:
         """The names of the constructor's arguments. Raises NotSerializable."""
         return parameters_of(self.cls)
 
-    def load(self, body: dict[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
+    def load(self, body: Mapping[str, Any], session: Session | scoped_session[Any] | None) -> Performable:
         """The object that the row's body describes. Raises HandlerError if the body doesn't fit the class, or
         if the object is no longer in the database.
         """
@@ -83,13 +84,6 @@ class JobClass:
         if found is None:
             raise HandlerError(f"{self.name} {body['key']} is no longer in the database")
         return found  # type: ignore[no-any-return]
-
-    def call(self, target: Performable, session: Session | scoped_session[Any] | None) -> None:
-        """Call perform(), with the session if it takes one."""
-        if registered(target).takes_session:  # a mapped subclass may, even if its base class does not
-            target.perform(session=session)
-        else:
-            target.perform()
 
 
 registry: dict[str, JobClass] = {}
@@ -179,8 +173,8 @@ def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
     this program has not registered it.
     """
     try:
-        body = json.loads(handler)
-        if not isinstance(name := body["job"], str):
+        body, end = read_json(text := handler.strip())
+        if end < len(text) or not isinstance(name := body["job"], str):
             raise TypeError
     except (ValueError, TypeError, KeyError) as error:
         raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error

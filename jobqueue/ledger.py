@@ -1,58 +1,35 @@
-"""A worker's transactions: settle, claim, and send heartbeats.
+"""What a worker does with its queue's database: its transactions, and hearing of new jobs.
 
-For the one thread that runs the worker. Methods that use the database raise DBAPIError.
+Nothing depends on hearing of them, since the worker also polls slowly.
 """
 
+import logging
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine
-
-from jobqueue import claiming, settling
-from jobqueue.claiming import Claimed, Served
-from jobqueue.connections import outside_pool
+from jobqueue.database import is_pooled, outside_pool
 from jobqueue.errors import UnknownJob
+from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
 from jobqueue.queue import Queue
-from jobqueue.settling import Outcome, settle
 from jobqueue.slots import BatchSize, deal
+from jobqueue.transactions import OwnConnections
+from jobqueue.waiting import Served, next_run_at
+
+logger = logging.getLogger("jobqueue")
 
 BEATS = 10  # heartbeats in a lease
 SILENCE = 1 - 1 / BEATS  # of a lease: one beat early, so that a dead worker's jobs are back within the lease
-
-
-class OwnConnections:
-    """A thread's own connections, one for each engine, since jobs may use up the pool. Both methods raise
-    DBAPIError.
-    """
-
-    def __init__(self) -> None:
-        self._connections: dict[Engine, Connection] = {}
-
-    @contextmanager
-    def transaction(self, engine: Engine) -> Iterator[Connection]:
-        """A transaction on the engine's connection, which is replaced if the transaction fails."""
-        if engine not in self._connections:
-            self._connections[engine] = Connection(engine, outside_pool(engine))
-        connection = self._connections[engine]
-        driver: Any = connection.connection.dbapi_connection
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            del self._connections[engine]
-            connection.invalidate()
-            with suppress(Exception):  # SQLAlchemy leaves a detached connection open
-                driver.close()
-            raise
-
-    def close(self) -> None:
-        """Close the connections."""
-        while self._connections:
-            self._connections.popitem()[1].close()
+LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
+POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
+LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
+CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
+SILENCE_SECONDS = 3 * CHECK_SECONDS
+RECONNECT_SECONDS = 1.0
 
 
 class Ledger:
@@ -61,50 +38,45 @@ class Ledger:
     `next_beat` is when beat() is due, on the monotonic clock in seconds.
     """
 
-    def __init__(self, queue: Queue, name: str, served: Served, batch: BatchSize, news: News):
+    def __init__(self, queue: Queue, lease: Lease, served: Served, batch: BatchSize, news: News):
         self.batch = batch
         self.more = True
         self.next_beat = 0.0
         self.unreleased: list[Claimed] = []
         self._queue = queue
-        self._name = name
+        self._lease = lease
         self._served = served
         self._news = news
-        self._tables = queue.tables
         self._own = OwnConnections()
         self._unknown: set[int] = set()  # ids of jobs that this worker gave back, not knowing their class
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
-        limit = slots * self.batch.size
-        claimed: list[Claimed] = []
+        hands: list[list[Claimed]] = []
         with self._own.transaction(self._queue.writer) as transaction:
-            lost = settle(transaction, self._tables, self._name, outcomes, now)
+            lost = self._lease.settle(transaction, outcomes, now)
             if slots:
-                dealt = slots if slots < limit else None
-                claimed = claiming.claim(
-                    transaction, self._tables, self._name, limit, now, self._served, slots=dealt
-                )
-        hands = deal(claimed, slots)
-        if slots:
-            self.more = len(hands) == slots
+                due = self._lease.due(transaction, slots * self.batch.size, now, self._served)
+                hands = deal(due, slots)
+                self._lease.take(transaction, [job for hand in hands for job in hand], now)
+                self.more = len(hands) == slots
         self._unknown.update(each.job.id for each in outcomes if isinstance(each.error, UnknownJob))
         self._news.add_ended(outcomes, lost, now)
         if hands:
-            self._news.add("claimed", now, claimed)
+            self._news.add("claimed", now, [job for hand in hands for job in hand])
         return hands
 
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
         with self._own.transaction(self._queue.engine) as transaction:
-            due = claiming.next_run_at(transaction, self._tables, self._served)
+            due = next_run_at(transaction, self._queue.tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
     def is_empty(self) -> bool:
         """Whether no job waits, due or not, but those whose class this worker did not know."""
         others = self._served._replace(but=tuple(self._unknown))
         with self._own.transaction(self._queue.engine) as transaction:
-            return claiming.next_run_at(transaction, self._tables, others) is None
+            return next_run_at(transaction, self._queue.tables, others) is None
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed; and those of
@@ -114,21 +86,21 @@ class Ledger:
         if not self.unreleased:
             return
         with self._own.transaction(self._queue.writer) as transaction:
-            settling.release(transaction, self._tables, self._name, self.unreleased, now)
+            self._lease.release(transaction, self.unreleased, now)
         given, self.unreleased = self.unreleased, []
         self._news.add("given back", now, given, why=why)
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
         with self._own.transaction(self._queue.writer) as transaction:
-            settling.renew(transaction, self._tables, self._name, held, now)
+            self._lease.renew(transaction, held, now)
         self.reap(now)
         self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
         """Free the jobs of dead workers."""
         with self._own.transaction(self._queue.writer) as transaction:
-            freed = settling.reap(transaction, self._tables, self._queue.lease * SILENCE, now)
+            freed = reap(transaction, self._queue.tables, self._queue.lease * SILENCE, now)
         if freed:
             why = f"their workers were silent for {self._queue.lease}"
             self._news.add("freed", now, freed, why=why)
@@ -136,3 +108,78 @@ class Ledger:
     def close(self) -> None:
         """Close the worker's connections."""
         self._own.close()
+
+
+class Watcher:
+    """A thread that calls `ring` when there may be new jobs. If the database goes away, it reconnects.
+
+    SQLite: `PRAGMA data_version` tells whether another connection has committed; it costs a few microseconds.
+    PostgreSQL: LISTEN, on a connection of its own; enqueueing sends NOTIFY in the same transaction. With
+    another driver than psycopg 3, or behind a pooler, it rings several times a second instead.
+    """
+
+    def __init__(self, queue: Queue, ring: Callable[[], None]):
+        self._queue = queue
+        self._ring = ring
+        self._ended = threading.Event()
+        self._alive_at = time.monotonic()
+        self._watch = self._watch_file if queue.engine.dialect.name == "sqlite" else self._listen
+        self._thread = threading.Thread(target=self._loop, name="jobqueue watcher", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let the thread end, which it does at once unless its connection hangs."""
+        self._ended.set()
+        self._thread.join(2 * LISTEN_SECONDS)
+
+    def is_dead(self) -> bool:
+        """Whether its connection has been silent for too long: it hangs, and the watcher must be replaced."""
+        return time.monotonic() - self._alive_at > SILENCE_SECONDS
+
+    def _loop(self) -> None:
+        while not self._ended.is_set():
+            try:
+                driver: Any = outside_pool(self._queue.engine).dbapi_connection
+                with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
+                    self._watch(driver)
+            except Exception as error:  # from SQLAlchemy, or from the driver itself
+                if self._ended.is_set():
+                    return
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                logger.warning("not notified of new jobs for a moment, polling: %s", said)
+                self._ended.wait(RECONNECT_SECONDS)
+
+    def _watch_file(self, driver: Any) -> None:
+        cursor = driver.cursor()
+        seen = None
+        while not self._ended.wait(LOOK_SECONDS):
+            version = cursor.execute("PRAGMA data_version").fetchone()[0]
+            self._alive_at = time.monotonic()
+            if version != seen:
+                seen = version
+                self._ring()
+
+    def _poll(self, reason: str) -> None:
+        logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_OFTEN_SECONDS, reason)
+        while not self._ended.wait(POLL_OFTEN_SECONDS):
+            self._alive_at = time.monotonic()
+            self._ring()
+
+    def _listen(self, driver: Any) -> None:
+        if not callable(getattr(driver, "notifies", None)):  # psycopg2's is a list
+            self._poll(f"the driver is {self._queue.engine.driver}, and only psycopg 3 notifies")
+            return
+        pooled = is_pooled(driver)
+        driver.rollback()
+        if pooled:
+            self._poll("a pooler, such as PgBouncer, stands between")
+            return
+        driver.autocommit = True
+        driver.execute(f'LISTEN "{self._queue.tables.channel}"')
+        self._ring()  # for notifications sent before LISTEN
+        while not self._ended.is_set():
+            if time.monotonic() - self._alive_at > CHECK_SECONDS:
+                driver.execute("SELECT 1")
+                self._alive_at = time.monotonic()
+            for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
+                self._ring()

@@ -9,9 +9,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from jobqueue.claiming import Claimed
 from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, is_ctrl_c, printable
-from jobqueue.settling import Outcome
+from jobqueue.lease import Claimed, Outcome
 
 if TYPE_CHECKING:
     from jobqueue.worker import Worker

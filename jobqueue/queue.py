@@ -10,14 +10,14 @@ from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, sel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue import inserting
-from jobqueue.connections import Callers, Home
-from jobqueue.database import insert_unless_there, is_postgresql, open_engine, writer
+from jobqueue import waiting
+from jobqueue.database import open_engine, writer
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
 from jobqueue.performing import perform_inline
 from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
+from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -61,7 +61,7 @@ class Queue:
         self._home = Home(self.engine, self.tables)
         # An Engine's pool is the application's: none of its connections are kept.
         shared = self.engine.get_execution_options().get("shared_pool")
-        self._writing = self.writer if shared else inserting.Spares(self.writer)
+        self._writing = self.writer if shared else Spares(self.writer)
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -120,12 +120,7 @@ class Queue:
             max_run_time=max_run_time,
             unique_key=unique_key,
         )
-        if self.inline:
-            return perform_inline(row, self.writer, session, self._home.join(session))
-        with self._transaction(session) as transaction:
-            if row["unique_key"] is None:
-                return inserting.add(transaction, self.tables, row)
-            return inserting.add_unique(transaction, self.tables, row, keep=if_queued == "keep")
+        return self._insert([row], session, keep=if_queued == "keep")
 
     def enqueue_many(
         self,
@@ -154,17 +149,7 @@ class Queue:
             max_attempts=max_attempts,
             max_run_time=max_run_time,
         )
-        if self.inline:
-            for row in rows:
-                perform_inline(row, self.writer, session, self._home.join(session))
-            return len(rows)
-        with self._transaction(session) as transaction:
-            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
-                if keyless:
-                    inserting.add_many(transaction, self.tables, list(some))
-                else:  # a hook gave them keys
-                    for row in some:
-                        inserting.add_unique(transaction, self.tables, row, keep=False)
+        self._insert(rows, session)
         return len(rows)
 
     def _rows(
@@ -175,6 +160,22 @@ class Queue:
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
         return [_row(self.tables, job, given, now) for job in jobs]
+
+    def _insert(self, rows: Sequence[dict[str, Any]], session: Callers | None, keep: bool = False) -> int:
+        """Add the rows; returns the id of a single one, or 0 in inline mode."""
+        if self.inline:
+            return perform_inline(rows, self.writer, session, self._home.join(session))
+        id = 0
+        with self._transaction(session) as transaction:
+            for keyless, some in groupby(rows, key=lambda row: row["unique_key"] is None):
+                if keyless and len(rows) > 1:
+                    waiting.add_many(transaction, self.tables, list(some))
+                elif keyless:
+                    id = waiting.add(transaction, self.tables, *some)
+                else:  # from enqueue(), or from the jobs' own enqueue() hooks
+                    for row in some:
+                        id = waiting.add_unique(transaction, self.tables, row, keep=keep)
+        return id
 
     def _transaction(
         self, session: Callers | None, engine: Engine | None = None
@@ -225,7 +226,7 @@ class Queue:
             if not retried.rowcount:
                 self._get(connection, id)
                 return False
-            inserting.notify(connection, self.tables)
+            waiting.notify(connection, self.tables)
             return True
 
     def delete(self, id: int, *, session: Callers | None = None) -> None:
@@ -241,8 +242,7 @@ class Queue:
         """
         row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
-            insertion = insert_unless_there(self.tables.pauses, is_postgresql(connection))
-            connection.execute(insertion, row)
+            connection.execute(waiting.insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
@@ -250,7 +250,7 @@ class Queue:
         checked(queue=queue)
         with self.writer.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.queue == queue))
-            inserting.notify(connection, self.tables)
+            waiting.notify(connection, self.tables)
 
     def clear(self, queue: str | None = None) -> int:
         """Delete all jobs, or those of one queue, failed ones included; returns how many.
@@ -266,7 +266,7 @@ class Queue:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if isinstance(self._writing, inserting.Spares):
+        if isinstance(self._writing, Spares):
             self._writing.close()
             self.engine.dispose()
 

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from jobqueue.claiming import Claimed
-from jobqueue.settling import Outcome
+from jobqueue.lease import Claimed, Outcome
 
 MOST_AT_ONCE = 500
 BATCH_SECONDS = 0.02  # a batch is as many jobs as take about this long
@@ -30,15 +29,23 @@ class BatchSize:
         self.size = 1
 
 
-def deal(claimed: Sequence[Claimed], slots: int) -> list[list[Claimed]]:
+def deal(due: Sequence[Claimed], slots: int) -> list[list[Claimed]]:
     """Deal jobs out to `slots` slots; returns each slot's jobs.
 
-    A job that shares no slot gets one to itself; the others share the rest. claim() takes no more than fit.
+    A job that shares no slot gets one to itself; the others share the rest. It ends before the first job that
+    would get none.
     """
-    hands = [[job] for job in claimed if not job.shares]
-    sharing = [job for job in claimed if job.shares]
-    left = slots - len(hands)
-    return hands + [hand for n in range(left) if (hand := sharing[n::left])]
+    alone: list[list[Claimed]] = []
+    sharing: list[Claimed] = []
+    for job in due:
+        if len(alone) + bool(sharing) == slots and not (sharing and job.shares):
+            break
+        if job.shares:
+            sharing.append(job)
+        else:
+            alone.append([job])
+    left = slots - len(alone)
+    return alone + [hand for n in range(left) if (hand := sharing[n::left])]
 
 
 class Slot:

@@ -18,16 +18,15 @@ from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.claiming import Claimed, Served
 from jobqueue.database import complaint
-from jobqueue.ledger import Ledger
+from jobqueue.lease import Claimed, Lease, Outcome
+from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
 from jobqueue.options import checked
-from jobqueue.performing import ended, perform
+from jobqueue.performing import Attempt, perform
 from jobqueue.queue import Queue
-from jobqueue.settling import Outcome
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
-from jobqueue.wakeup import RECONNECT_SECONDS, Watcher
+from jobqueue.waiting import Served
 
 logger = logging.getLogger("jobqueue")
 
@@ -86,7 +85,8 @@ class Worker:
         self.stop_timeout = stop_timeout
         self.host = f"host:{socket.gethostname()} pid:{os.getpid()}"
         self.name = f"{self.host} {secrets.token_hex(4)}"  # containers share host names and pids
-        self._perform = partial(perform, queue, self.name)
+        lease = Lease(queue.tables, self.name)
+        self._perform = partial(perform, queue, lease)
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self._slots: list[Slot] = []
@@ -95,7 +95,7 @@ class Worker:
         self._stops = 0
         self._news = News(self, observers)
         served = Served(self.queues, min_priority, max_priority)
-        self._ledger = Ledger(queue, self.name, served, BatchSize(max_batch), self._news)
+        self._ledger = Ledger(queue, lease, served, BatchSize(max_batch), self._news)
 
     def work_off(self, limit: int = 1_000_000, *, now: datetime | None = None) -> tuple[int, int]:
         """Perform the jobs that are due, up to `limit`, in this thread; returns (succeeded, failed).
@@ -221,7 +221,7 @@ class Worker:
         for index, slot in enumerate(self._slots):
             if hung := slot.abandon(self.max_run_time):
                 self._outcomes += slot.take_outcomes(self._ledger.batch)
-                self._outcomes.append(ended(hung, hung.max_run_time or self.max_run_time))
+                self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
                 slot.end()
                 self._slots[index] = self._new_slot()
                 self._slots[index].start(slot.take_waiting(0.0))

@@ -31,12 +31,12 @@ from loadtests.records.steps import READERS
 from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.stack import Stack, StackSettings
 
-FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = 0.5, 5.0, 2.0  # as in the page's own script
 GIVE_UP_SECONDS = 60.0
 SPARE_SECONDS = 1.0  # of the deadline, for everything but waiting for the feed
 LIST = b"/feeds"  # on every list of feeds: in the address of its form, and of each feed
-POLL_ADDRESS = b'data-poll="'  # only in a page whose feed is still being fetched
-PENDING = b'"pending"'  # in the answer to a poll
+# Where to ask for a feed, and after how many seconds. Both are there only while it is being fetched.
+PENDING_PAGE = re.compile(rb'data-poll="([^"]+)" data-ask-again-in="([\d.]+)"')
+PENDING_STATE = re.compile(rb'"ask_again_in": ?([\d.]+)')
 FEED_LINK = re.compile(rb'href="(/feeds/\d+)"')
 NO_READER = """\
 No reader to test. Start one with `make sync` or `make queued` and name it: --host http://127.0.0.1:8001
@@ -106,28 +106,29 @@ class Submitter(Visitor):
 
     def read(self, page: str, number: int, content: Pending) -> None:
         """Open the page; while its feed is being fetched, poll as its script does, then open it again."""
-        interval, waited = FIRST_POLL_SECONDS, 0.0
+        waited = 0.0
         while True:
             answer = self.ask("page", "GET", page, "/feeds/[id]")
             content.status = answer.status_code
             if answer.status_code != 200:
                 content.error = "its page could not be loaded"
                 return
-            address = poll_address(answer.content)
-            if address is None:
+            told = PENDING_PAGE.search(answer.content)
+            if told is None:
                 if self.is_good(number) and not has_entries_of(number, answer.content):
                     content.error = NO_ENTRIES
                 return
-            while True:
-                gevent.sleep(interval)
-                waited += interval
-                interval = min(interval * POLL_GROWTH, LONGEST_POLL_SECONDS)
-                state = self.ask("poll", "GET", address, "/feeds/[id].json")
-                if state.status_code == 200 and PENDING not in state.content:
-                    break
+            address, pause = told[1].decode(), float(told[2])
+            while pause:
                 if waited > GIVE_UP_SECONDS:
                     content.error = f"no content after {GIVE_UP_SECONDS:g} s"
                     return
+                gevent.sleep(pause)
+                waited += pause
+                state = self.ask("poll", "GET", address, "/feeds/[id].json")
+                if state.status_code == 200:  # else again after the same pause, as the script does
+                    again = PENDING_STATE.search(state.content)
+                    pause = float(again[1]) if again else 0.0
 
     def is_good(self, number: int) -> bool:
         """Whether the reader must show this feed's entries; for others it may report a failure."""
@@ -154,12 +155,6 @@ class Browser(Visitor):
             self.ask("browse", "GET", link, "/feeds/[id] (browsing)")
         else:
             self.look_at_the_list()
-
-
-def poll_address(page: bytes) -> str | None:
-    """The address that a page polls for its feed's status; None if it is not waiting for one."""
-    _, found, rest = page.partition(POLL_ADDRESS)
-    return rest.partition(b'"')[0].decode() if found else None
 
 
 # ---- options, and the reader they may start

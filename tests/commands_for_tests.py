@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from jobqueue import Queue, claiming
-from jobqueue.claiming import Claimed, Served
+from jobqueue import Queue
+from jobqueue.lease import Claimed, Lease
 from jobqueue.tools import presence
 from jobqueue.tools.presence import Self, Tally
+from jobqueue.waiting import Served
 
 NOON = datetime(2025, 11, 24, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -48,4 +49,4 @@ def claimed(
 ) -> list[Claimed]:
     """Let the worker claim jobs."""
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, name, limit, now, Served(tuple(queues)))
+        return Lease(queue.tables, name).claim(connection, limit, now, Served(tuple(queues)))

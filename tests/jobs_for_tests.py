@@ -18,7 +18,7 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from jobqueue import Claimed, Job, Queue, job
-from jobqueue.settling import Outcome
+from jobqueue.lease import Outcome
 
 GATE_SECONDS = 30.0  # the longest wait at a gate, for threads of a failed test
 

@@ -4,6 +4,7 @@ import importlib
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from werkzeug.test import TestResponse
 from feedreader.database import make_engine, writer
 from feedreader.errors import SettingsError
 from feedreader.models import Entry, Feed, create_tables
+from feedreader.waiting import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_SILENCE, REMEMBERED
 from jobqueue import Queue, Worker
 from loadtests.feedserver.server import FeedServer, running_feedserver
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +366,32 @@ def test_the_queued_visitor_is_answered_before_the_feeds_server_is_asked(
     reader.let_the_worker_catch_up()
     assert reader.state(page)["status"] == "ready"
     assert not reader.show(page).select("[data-poll], noscript")
+
+
+def test_pages_ask_again_when_the_reader_says(settings: str, feeds: FeedServer) -> None:
+    """Eight feeds had waited for a minute when pages asked for them. So another page is told to wait for its
+    feed's turn; by this process, not by one that was not asked for them.
+    """
+    reader = Reader("queued", settings)
+    pending = reader.post(feeds.feed_url("fast", 1))
+    assert all(FIRST_PAUSE <= seconds <= LONGEST_PAUSE for seconds in told(reader, pending))
+    later = datetime.now(UTC) + timedelta(hours=1)  # recent, however long this test takes
+    with Session(writer(reader.engine)) as session:
+        for n in range(REMEMBERED):
+            feed, came = Feed.subscribe(session, f"http://example.org/{n}"), later + timedelta(seconds=n)
+            feed.status, feed.requested_at, feed.fetched_at = "failed", came - MINUTE, came
+        session.commit()
+        states = [reader.state(f"/feeds/{each}") for each in session.scalars(select(Feed.id))]
+    assert [state["status"] for state in states if "ask_again_in" in state] == ["pending"]
+    assert told(reader, pending) == (LONGEST_SILENCE, LONGEST_SILENCE)
+    assert max(told(Reader("queued", settings), pending)) <= LONGEST_PAUSE
+
+
+def told(reader: Reader, page: str) -> tuple[float, float]:
+    """In how many seconds the page, and the answer to its script, say to ask again."""
+    shown = reader.show(page).select_one("[data-poll]")
+    assert shown
+    return float(str(shown["data-ask-again-in"])), reader.state(page)["ask_again_in"]
 
 
 def test_a_feed_and_its_job_are_stored_together_or_not_at_all(settings: str) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, inspect, select
+from sqlalchemy import Engine, func, inspect, select, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
@@ -95,6 +95,17 @@ def test_fetching_again_makes_no_duplicates_and_brings_entries_up_to_date(sessio
     assert titles(session, feed) == ["Three", "Two, corrected", "One"]
     now = {entry.guid: entry.id for entry in session.scalars(select(Entry))}
     assert ids.items() <= now.items()
+
+
+def test_a_feed_requested_again_is_pending_since_then(session: Session) -> None:
+    """How long its page waits does not count from when somebody first wanted it."""
+    feed = subscribe(session)
+    first = feed.requested_at
+    feed.fetch(Canned())
+    before = datetime.now(UTC)
+    again = subscribe(session)
+    assert (again.id, again.status) == (feed.id, "pending")
+    assert first <= before <= again.requested_at <= datetime.now(UTC)
 
 
 def test_two_feeds_may_use_the_same_guids(session: Session) -> None:
@@ -220,7 +231,7 @@ def test_times_come_back_as_the_moments_that_were_stored(session: Session) -> No
     session.commit()
     assert feed.fetched_at == moment
     assert feed.fetched_at.utcoffset() == timedelta(0)
-    assert feed.created_at.tzinfo is not None
+    assert feed.requested_at.tzinfo is not None
 
 
 def test_a_time_without_an_offset_is_refused(session: Session) -> None:
@@ -263,3 +274,10 @@ def test_sqlite_is_set_up_to_be_safe_and_to_let_others_read(tmp_path: Path) -> N
         values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     engine.dispose()
     assert values == ["wal", 2, 1, 15_000]
+
+
+def test_a_table_of_an_older_release_is_named_with_what_it_lacks(engine: Engine) -> None:
+    with writer(engine).begin() as connection:
+        connection.execute(text("ALTER TABLE feeds DROP COLUMN requested_at"))
+    with pytest.raises(SettingsError, match=r"The table feeds of .* has no requested_at: .* another"):
+        create_tables(engine)

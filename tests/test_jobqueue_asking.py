@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from jobqueue import Claimed, Discard, Queue, Retry, Worker, job
-from jobqueue.settling import backoff
+from jobqueue.lease import backoff
 
 pytest_plugins = ["queue_fixtures"]
 

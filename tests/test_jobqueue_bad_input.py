@@ -9,7 +9,8 @@ from conftest import wait_until
 from jobs_for_tests import Say, said
 from sqlalchemy import text
 
-from jobqueue import NotAJob, NotSerializable, Queue, Worker, claiming, job, settling
+from jobqueue import NotAJob, NotSerializable, Queue, Worker, job, waiting
+from jobqueue.lease import Lease
 from jobqueue.schema import UNREADABLE
 from jobqueue.slots import deal
 
@@ -119,9 +120,9 @@ def test_an_unsound_row_is_told_and_ends_no_work_off(
     queue.enqueue_many([Say("bad"), Say("bad"), Say("good"), Say("good")])
     with queue.writer.begin() as connection:
         connection.execute(text("UPDATE jobs SET max_run_time = 'x' WHERE id < 3"))
-        claimed = claiming.claim(connection, queue.tables, "a", 4, datetime.now(UTC), slots=1)
+        claimed = Lease(queue.tables, "a").claim(connection, 4, datetime.now(UTC))
         assert len(deal(claimed, 1)[0]) == 4
-        settling.release(connection, queue.tables, "a", claimed, datetime.now(UTC))
+        Lease(queue.tables, "a").release(connection, claimed, datetime.now(UTC))
     assert Worker(queue, observers=[lambda event: kinds.append(event.kind)]).work_off() == (2, 2)
     assert said == ["good", "good"] and kinds.count("given up") == 2
     assert "wrong type for its column" in caplog.text
@@ -153,7 +154,7 @@ def test_a_run_at_of_infinity_waits_for_ever(postgres_database: str) -> None:
     queue.enqueue(Say("never"))
     with queue.writer.begin() as connection:
         connection.execute(text("UPDATE jobs SET run_at = 'infinity'"))
-        assert claiming.next_run_at(connection, queue.tables) == datetime(9999, 1, 1, tzinfo=UTC)
+        assert waiting.next_run_at(connection, queue.tables) == datetime(9999, 1, 1, tzinfo=UTC)
     queue.enqueue(Say("now"))
     Worker(queue).run("idle")
     assert (said, queue.jobs()[0].run_at.year) == (["now"], 9999)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -28,9 +29,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from worker_at_a_point import always_batches_of
 
-from jobqueue import Job, Queue, Worker, claiming, settling, slots, worker
-from jobqueue.claiming import Claimed
-from jobqueue.settling import Outcome, backoff
+from jobqueue import Job, Queue, Worker, lease, slots, worker
+from jobqueue.lease import Claimed, Lease, Outcome, backoff
 from jobqueue.slots import BATCH_SECONDS, BatchSize, Slot, deal
 
 pytest_plugins = ["queue_fixtures"]
@@ -66,7 +66,11 @@ def claim(
     queue: Queue, name: str, limit: int = 10, now: datetime = NOON, slots: int | None = None
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, name, limit, now, slots=slots)
+        own = Lease(queue.tables, name)
+        if slots is None:
+            return own.claim(connection, limit, now)
+        hands = deal(own.due(connection, limit, now), slots)
+        return own.take(connection, sorted(chain(*hands), key=lambda job: job.id), now)
 
 
 # -- batch sizes, and dealing jobs to slots
@@ -166,7 +170,7 @@ def test_only_first_attempts_of_jobs_with_more_than_one_share_a_slot(queue: Queu
     ]
     assert [job.attempts for job in by_id(queue).values()] == [job.attempts for job in claimed]
     with queue.writer.begin() as connection:
-        settling.release(connection, queue.tables, "a", claimed, NOON)
+        Lease(queue.tables, "a").release(connection, claimed, NOON)
     assert [job.attempts for job in by_id(queue).values()] == [0, 0, 0, 3, -10_000]
 
 
@@ -439,7 +443,7 @@ def test_work_off_claims_one_by_one_whatever_its_worker_has_learned(
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return len(settling.reap(connection, queue.tables, LEASE, now))
+        return len(lease.reap(connection, queue.tables, LEASE, now))
 
 
 def test_a_crash_costs_the_jobs_of_a_batch_one_attempt_once(queue: Queue) -> None:
@@ -455,8 +459,8 @@ def test_a_crash_costs_the_jobs_of_a_batch_one_attempt_once(queue: Queue) -> Non
     assert all("The worker dead was silent" in (job.last_error or "") for job in jobs.values())
     assert [(job.id, job.attempts) for job in claim(queue, "b", now=now, slots=1)] == [(ids[0], 2)]
     with queue.writer.begin() as connection:
-        assert len(settling.free(connection, queue.tables, "b", "was killed.", now)) == 1
-        assert settling.free(connection, queue.tables, "b", "was killed.", now) == []
+        assert len(lease.free(connection, queue.tables, "b", "was killed.", now)) == 1
+        assert lease.free(connection, queue.tables, "b", "was killed.", now) == []
     jobs = by_id(queue)
     assert [(job.attempts, job.failed_at) for job in jobs.values()] == [(2, None), (1, None)]
     assert jobs[ids[0]].last_error == "The worker b was killed."
@@ -467,13 +471,13 @@ def test_a_crash_costs_the_jobs_of_a_batch_one_attempt_once(queue: Queue) -> Non
 def test_to_give_back_nothing_wakes_nobody(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle workers are notified only when a job is released."""
     told: list[object] = []
-    monkeypatch.setattr(settling, "notify", lambda connection, _: told.append(connection))
+    monkeypatch.setattr(lease, "notify", lambda connection, _: told.append(connection))
     add_all(queue, "one", now=NOON)
     claimed = claim(queue, "a")
     with queue.writer.begin() as connection:
-        settling.release(connection, queue.tables, "a", [], NOON)
+        Lease(queue.tables, "a").release(connection, [], NOON)
         assert told == []
-        settling.release(connection, queue.tables, "a", claimed, NOON)
+        Lease(queue.tables, "a").release(connection, claimed, NOON)
         assert told == [connection]
 
 
@@ -490,11 +494,11 @@ def test_a_stale_workers_batch_settles_nothing(queue: Queue, next_worker: str | 
         assert len(claim(queue, next_worker, now=now)) == 3
     before = [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()]
     with queue.writer.begin() as connection:
-        assert settling.finish(connection, queue.tables, "stale", lost) == set()
-        assert not settling.put_back(
-            connection, queue.tables, "stale", failed(lost[0], "a stale error", now), now
+        assert Lease(queue.tables, "stale").finish(connection, lost) == set()
+        assert not Lease(queue.tables, "stale").put_back(
+            connection, failed(lost[0], "a stale error", now), now
         )
-        assert not settling.put_back(connection, queue.tables, "stale", failed(lost[1], "a stale error"), now)
-        settling.release(connection, queue.tables, "stale", lost, now)
-        settling.renew(connection, queue.tables, "stale", lost, now + LEASE)
+        assert not Lease(queue.tables, "stale").put_back(connection, failed(lost[1], "a stale error"), now)
+        Lease(queue.tables, "stale").release(connection, lost, now)
+        Lease(queue.tables, "stale").renew(connection, lost, now + LEASE)
     assert [vars(job) | {"_sa_instance_state": None} for job in queue.jobs()] == before

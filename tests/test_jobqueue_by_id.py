@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.orm import Session
 
 from jobqueue import AlreadyQueued, NoSuchJob, Queue, Worker
+from jobqueue.tools.joining import through
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -87,7 +88,7 @@ def test_retry_is_undone_by_a_rollback_on_any_connection(queue: Queue, database_
         session.rollback()
     if database_url.startswith("sqlite"):
         with closing(sqlite3.connect(str(make_url(database_url).database))) as connection:
-            assert queue.retry(late, session=connection, now=NOON)
+            assert queue.retry(late, session=through(queue, connection), now=NOON)
             connection.rollback()
     engine.dispose()
     assert queue.get(late).run_at != NOON

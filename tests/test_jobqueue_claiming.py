@@ -11,8 +11,10 @@ import pytest
 from jobs_for_tests import Append, Say, failed, lines_of
 from sqlalchemy import Connection, insert
 
-from jobqueue import Job, Queue, Worker, claiming, settling
-from jobqueue.claiming import Claimed, Served
+from jobqueue import Job, Queue, Worker, lease, waiting
+from jobqueue.lease import Claimed, Lease
+from jobqueue.slots import deal
+from jobqueue.waiting import Served
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -29,7 +31,7 @@ def claim(
     queue: Queue, worker: str = "a", limit: int = 10, now: datetime = NOON, **served: Any
 ) -> list[Claimed]:
     with queue.writer.begin() as connection:
-        return claiming.claim(connection, queue.tables, worker, limit, now, Served(**served))
+        return Lease(queue.tables, worker).claim(connection, limit, now, Served(**served))
 
 
 def claimed_ids(queue: Queue, **options: Any) -> list[int]:
@@ -72,8 +74,8 @@ def test_a_worker_may_keep_to_some_priorities(queue: Queue) -> None:
     assert claimed_ids(queue, max_priority=-5) == [urgent]
     assert claimed_ids(queue, min_priority=1) == [lazy]
     with queue.engine.connect() as connection:
-        assert claiming.next_run_at(connection, queue.tables, Served(min_priority=1)) is None
-        assert claiming.next_run_at(connection, queue.tables, Served(max_priority=0)) == NOON
+        assert waiting.next_run_at(connection, queue.tables, Served(min_priority=1)) is None
+        assert waiting.next_run_at(connection, queue.tables, Served(max_priority=0)) == NOON
     assert Worker(queue, min_priority=1).work_off(now=NOON) == (0, 0)
     assert Worker(queue, min_priority=0, max_priority=0).work_off(now=NOON) == (1, 0)
     assert normal not in [job.id for job in queue.jobs()]
@@ -96,7 +98,7 @@ def test_a_job_that_is_taken_or_failed_is_not_claimed(queue: Queue) -> None:
     (job,) = claim(queue, "a")
     assert claim(queue, "b") == []
     with queue.writer.begin() as connection:
-        assert settling.put_back(connection, queue.tables, "a", failed(job, "for good"), NOON)
+        assert Lease(queue.tables, "a").put_back(connection, failed(job, "for good"), NOON)
     assert claim(queue, "b", now=NOON + timedelta(days=1)) == []
 
 
@@ -151,10 +153,10 @@ def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str)
     first, second = add(queue), add(queue)
     with queue.writer.begin() as slow:
         slow.exec_driver_sql("SET lock_timeout = '1ms'")
-        assert [job.id for job in claiming.claim(slow, queue.tables, "slow", 1, NOON)] == [first]
+        assert [job.id for job in Lease(queue.tables, "slow").claim(slow, 1, NOON)] == [first]
         with queue.writer.begin() as quick:
             quick.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
-            assert [job.id for job in claiming.claim(quick, queue.tables, "quick", 10, NOON)] == [second]
+            assert [job.id for job in Lease(queue.tables, "quick").claim(quick, 10, NOON)] == [second]
     queue.close()
 
 
@@ -165,8 +167,8 @@ def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
     """It neither sorts nor reads the whole backlog, even in a table just filled and never analysed."""
     fill(queue, 2_000)
     claim(queue, limit=3, queues=tuple(queues))
-    plan = explain()[-1]
-    assert "jobs_waiting" in plan
+    plan, by_id = explain()[-2:]
+    assert "jobs_waiting" in plan and "SCAN jobs" not in by_id and "Seq Scan" not in by_id
     assert "Sort" not in plan and "TEMP B-TREE" not in plan
 
 
@@ -174,7 +176,7 @@ def test_a_claim_for_fewer_slots_reads_no_more(queue: Queue, explain: Callable[[
     """It finds out how many can be dealt out from the jobs that it may take, not from the backlog."""
     fill(queue, 2_000)
     with queue.writer.begin() as connection:
-        assert len(claiming.claim(connection, queue.tables, "a", 300, NOON, slots=2)) == 300
+        assert len(deal(Lease(queue.tables, "a").due(connection, 300, NOON), 2)) == 2
     plan = explain()[-1]
     assert "jobs_waiting" in plan and "Seq Scan on jobs " not in plan
     assert "Sort" not in plan.partition("Limit")[2]  # below the LIMIT
@@ -188,11 +190,11 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
     jobs = claim(queue, limit=4)
 
     def settle(connection: Connection) -> None:
-        settling.renew(connection, queue.tables, "a", jobs, NOON)
-        settling.finish(connection, queue.tables, "a", jobs[:2])
-        settling.put_back(connection, queue.tables, "a", failed(jobs[2], "error", LATER), NOON)
-        settling.release(connection, queue.tables, "a", jobs[2:], NOON)
-        settling.reap(connection, queue.tables, timedelta(seconds=30), NOON)
+        Lease(queue.tables, "a").renew(connection, jobs, NOON)
+        Lease(queue.tables, "a").finish(connection, jobs[:2])
+        Lease(queue.tables, "a").put_back(connection, failed(jobs[2], "error", LATER), NOON)
+        Lease(queue.tables, "a").release(connection, jobs[2:], NOON)
+        lease.reap(connection, queue.tables, timedelta(seconds=30), NOON)
 
     with queue.writer.begin() as connection:
         settle(connection)

@@ -30,8 +30,8 @@ import book
 import jobqueue
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
+from jobqueue.lease import backoff
 from jobqueue.schema import tables
-from jobqueue.settling import backoff
 from jobqueue.tools.cli import COMMAND_MODULES
 
 ROOT = NOTEBOOKS.parent

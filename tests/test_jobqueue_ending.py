@@ -16,8 +16,9 @@ from jobs_for_tests import GATE_SECONDS, Line, Say, call, call_with_session, gat
 from sqlalchemy import func, text, update
 from sqlalchemy.orm import Session
 
-from jobqueue import Claimed, Job, Queue, Worker, claiming, job, settling
+from jobqueue import Claimed, Job, Queue, Worker, job, lease
 from jobqueue.errors import RunTimeExceeded
+from jobqueue.lease import Lease
 from jobqueue.performing import UNKNOWN_WAIT
 from jobqueue.tools import looking
 from jobqueue.tools.explaining import explain
@@ -184,7 +185,7 @@ def test_a_job_deleted_while_it_ran(
 
 def claim(queue: Queue, worker: str, now: datetime) -> None:
     with queue.writer.begin() as connection:
-        assert claiming.claim(connection, queue.tables, worker, 1, now)
+        assert Lease(queue.tables, worker).claim(connection, 1, now)
 
 
 def test_a_job_whose_last_worker_died_gets_its_failure(
@@ -195,7 +196,7 @@ def test_a_job_whose_last_worker_died_gets_its_failure(
     queue.enqueue(Fragile(), max_attempts=1, now=NOON)
     claim(queue, "dead", NOON)
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "dead", "was killed.", NOON)
+        assert lease.free(connection, queue.tables, "dead", "was killed.", NOON)
     row = only_job(queue)
     assert (row.attempts, row.failed_at, row.run_at) == (1, None, NOON)
     assert Worker(queue).work_off(now=NOON + HOUR) == (0, 0)
@@ -240,7 +241,7 @@ def test_a_row_may_hold_any_number(queue: Queue, attempts: int, max_attempts: in
         connection.execute(update(Job).values(attempts=attempts, max_attempts=max_attempts))
     claim(queue, "dead", NOON)
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "dead", "was killed.", NOON)
+        assert lease.free(connection, queue.tables, "dead", "was killed.", NOON)
         connection.execute(update(Job).values(run_at=NOON))
     queue.enqueue(Say("next"), now=NOON)
     assert Worker(queue).work_off(now=NOON)[0] == 1
@@ -299,7 +300,7 @@ def test_even_one_without_an_attempt_left_waits_for_those_who_know_it(queue: Que
     """They have its failure(). Why it was freed is not overwritten."""
     claim(queue, "dead", NOON)
     with queue.writer.begin() as connection:
-        settling.free(connection, queue.tables, "dead", "was killed.", NOON)
+        lease.free(connection, queue.tables, "dead", "was killed.", NOON)
     assert Worker(queue).work_off(now=NOON) == (0, 0)
     row = only_job(queue)
     assert (row.attempts, row.failed_at, row.last_error) == (1, None, "The worker dead was killed.")

@@ -10,7 +10,8 @@ from jobs_for_tests import Line, Say, said
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from jobqueue import Job, NotSerializable, Queue, Worker, claiming, handlers, inserting, job
+from jobqueue import Job, NotSerializable, Queue, Worker, handlers, job, waiting
+from jobqueue.lease import Lease
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -76,11 +77,11 @@ def test_many_jobs_may_be_part_of_the_callers_transaction(queue: Queue, end: str
 
 def test_more_than_one_statement_can_take_are_one_transaction(queue: Queue) -> None:
     """12,000 jobs take three statements: all are queued in order, or none if the last statement fails."""
-    assert inserting.MOST_ROWS == 5_000
+    assert waiting.MOST_ROWS == 5_000
     queue.enqueue_many(Say(str(n)) for n in range(12_000))
     assert count(queue) == 12_000
     with queue.writer.begin() as connection:
-        claimed = claiming.claim(connection, queue.tables, "a", 12_000, datetime.now(UTC))
+        claimed = Lease(queue.tables, "a").claim(connection, 12_000, datetime.now(UTC))
     assert [handlers.parse(job.handler)[1]["arguments"]["text"] for job in claimed] == [
         str(n) for n in range(12_000)
     ]

@@ -23,7 +23,7 @@ from jobs_for_tests import (
 from sqlalchemy import create_engine, event, select, text
 from sqlalchemy.orm import Session, object_session
 
-from jobqueue import Queue, Worker, job, settling
+from jobqueue import Queue, Worker, job, lease
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -55,7 +55,7 @@ def body(queue: Queue) -> str:
 def lose_the_lease(queue: Queue) -> None:
     """Free the job as if this worker had been silent for too long."""
     with queue.writer.begin() as connection:
-        assert settling.reap(connection, queue.tables, queue.lease, datetime.now(UTC) + timedelta(hours=1))
+        assert lease.reap(connection, queue.tables, queue.lease, datetime.now(UTC) + timedelta(hours=1))
 
 
 def test_what_a_job_writes_is_committed_with_its_end(queue: Queue) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_as
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from jobqueue import AlreadyQueued, DatabaseError, Queue, Worker
+from jobqueue.tools.joining import through
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -72,11 +73,11 @@ def test_a_job_joins_the_transaction_of_a_drivers_connection(queue: Queue, drive
         cursor = driver.cursor()
         for word, end in (("lost", driver.rollback), ("kept", driver.commit)):
             cursor.execute(f"INSERT INTO lines (text) VALUES ('{word}')")
-            assert queue.enqueue(Say(word), session=driver) > 0
-            assert queue.enqueue_many([Say(word), Say(word)], session=driver) == 2
-            assert queue.enqueue(Say(word), session=driver, unique_key=word) > 0
+            assert queue.enqueue(Say(word), session=through(queue, driver)) > 0
+            assert queue.enqueue_many([Say(word), Say(word)], session=through(queue, driver)) == 2
+            assert queue.enqueue(Say(word), session=through(queue, driver), unique_key=word) > 0
             with pytest.raises(AlreadyQueued):
-                queue.enqueue(Say(word), session=driver, unique_key=word)
+                queue.enqueue(Say(word), session=through(queue, driver), unique_key=word)
             end()
         assert texts(queue) == ["kept"] * 4
         with queue.engine.connect() as connection:
@@ -96,10 +97,10 @@ def test_the_drivers_connection_is_left_as_it_was(queue: Queue, drivers: list[An
         )
         cursor = driver.cursor()
         cursor.execute("INSERT INTO lines (text) VALUES ('one')")
-        queue.enqueue(Say("one"), session=driver)
+        queue.enqueue(Say("one"), session=through(queue, driver))
         cursor.execute("ALTER TABLE jobs RENAME TO hidden")
         with pytest.raises(Exception, match=r"(no such table|does not exist|schema, is not the queue's)"):
-            queue.enqueue(Say("two"), session=driver)
+            queue.enqueue(Say("two"), session=through(queue, driver))
         driver.rollback()
         cursor.execute("SELECT count(*) FROM lines")
         assert cursor.fetchone()[0] == 0
@@ -116,7 +117,7 @@ def test_the_drivers_connection_is_left_as_it_was(queue: Queue, drivers: list[An
 def test_a_raw_connection_of_an_engine_is_one_of_its_driver(queue: Queue, engine: Engine) -> None:
     """SQLAlchemy's wrapper around it is seen through."""
     raw = engine.raw_connection()
-    queue.enqueue(Say("hi"), session=raw)
+    queue.enqueue(Say("hi"), session=through(queue, raw))
     raw.commit()
     raw.close()
     assert texts(queue) == ["hi"]
@@ -129,7 +130,7 @@ def test_a_job_of_an_inline_queue_joins_a_drivers_transaction(
     inline = open_queue(inline=True)
     for driver in drivers:
         cursor = driver.cursor()
-        inline.enqueue(WriteLine("the job's"), session=driver)
+        inline.enqueue(WriteLine("the job's"), session=through(inline, driver))
         cursor.execute("SELECT count(*) FROM lines")
         assert cursor.fetchone()[0] == 1
         driver.rollback()
@@ -153,11 +154,12 @@ def test_a_connection_may_make_what_it_likes_of_its_rows(queue: Queue, database_
             psycopg2.connect(libpq(database_url), cursor_factory=RealDictCursor),
         ]
     for number, driver in enumerate(connections, 1):
-        id = queue.enqueue(Say("hi"), session=driver, unique_key=str(number))
-        assert queue.enqueue(Say("hi"), session=driver, unique_key=str(number), if_queued="keep") == id
-        assert queue.enqueue_many([Say("ho")], session=driver) == 1
-        assert queue.retry(id, session=driver)
-        assert queue.get(id, session=driver).id == id
+        session, key = through(queue, driver), str(number)
+        id = queue.enqueue(Say("hi"), session=session, unique_key=key)
+        assert queue.enqueue(Say("hi"), session=session, unique_key=key, if_queued="keep") == id
+        assert queue.enqueue_many([Say("ho")], session=through(queue, driver)) == 1
+        assert queue.retry(id, session=through(queue, driver))
+        assert queue.get(id, session=through(queue, driver)).id == id
         cursor = driver.cursor()
         cursor.execute("SELECT 7 AS seven")
         assert cursor.fetchone()["seven"] == 7
@@ -169,7 +171,7 @@ def test_a_connection_may_make_what_it_likes_of_its_rows(queue: Queue, database_
 # ---- AUTOCOMMIT
 
 
-def autocommitting(url: str) -> Iterator[Any]:
+def autocommitting(queue: Queue, url: str) -> Iterator[Any]:
     """Connections and sessions on which each statement commits by itself, by all the ways to have them so."""
     sqlite = url.startswith("sqlite")
     plain = create_engine(url, poolclass=NullPool)
@@ -191,14 +193,14 @@ def autocommitting(url: str) -> Iterator[Any]:
     with plain.connect() as connection:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
     driver = connect(url, **option)
-    yield driver
+    yield through(queue, driver)
     driver.close()
 
 
 def test_a_session_in_autocommit_mode_is_refused(queue: Queue, database_url: str) -> None:
     """However that was set: the job would be there before the caller's commit, and after a rollback."""
     refused = 0
-    for session in autocommitting(database_url):
+    for session in autocommitting(queue, database_url):
         for enqueue in (
             lambda: queue.enqueue(Say("hi"), session=session),  # noqa: B023 - called at once
             lambda: queue.enqueue_many([Say("hi")], session=session),  # noqa: B023
@@ -216,7 +218,7 @@ def test_a_transaction_begun_by_hand_is_joined(queue: Queue, database_url: str) 
     driver = connect(database_url, **({"isolation_level": None} if sqlite else {"autocommit": True}))
     for end in ("ROLLBACK", "COMMIT"):
         driver.execute("BEGIN")
-        queue.enqueue(Say(end), session=driver)
+        queue.enqueue(Say(end), session=through(queue, driver))
         driver.execute(end)
     driver.close()
     assert texts(queue) == ["COMMIT"]
@@ -264,7 +266,7 @@ def test_a_session_of_another_database_is_refused(queue: Queue, database_url: st
             queue.enqueue(Say("hi"), session=session)
     driver = sqlite3.connect(tmp_path / "other.db")
     with pytest.raises(DatabaseError, match="is not the queue's"):
-        queue.enqueue(Say("hi"), session=driver)
+        queue.enqueue(Say("hi"), session=through(queue, driver))
     driver.close()
     assert queue.jobs() == []
 
@@ -321,13 +323,13 @@ def test_a_raw_connection_may_be_the_pools_only_one(queue: Queue, database_url: 
     event.listen(engine, "connect", lambda *args: opened.append(args))
     for _ in range(3):
         raw = engine.raw_connection()
-        own.enqueue(Say("hi"), session=raw)
+        own.enqueue(Say("hi"), session=through(own, raw))
         raw.commit()
         raw.invalidate()
     engine.dispose()
     own.close()
     assert len(queue.jobs()) == 3
-    assert len(opened) == (3 if "sqlite" in database_url else 4)  # once, the queue asks where it is itself
+    assert len(opened) == 4  # once, the queue asks where it is itself
 
 
 def test_a_database_is_asked_once_which_it_is(queue: Queue, engine: Engine) -> None:
@@ -474,12 +476,13 @@ def test_an_asynchronous_session_is_told_the_way_that_works(queue: Queue, databa
     async def enqueue(options: dict[str, Any]) -> None:
         engine = create_async_engine(**options)
         async with engine.connect() as connection, AsyncSession(engine) as session:
-            raw = (await connection.get_raw_connection()).driver_connection
-            for wrong in (session, connection, engine, async_scoped_session(session, str), raw):
-                with pytest.raises(
-                    TypeError, match=r"await session.run_sync\(lambda session: queue.enqueue\("
-                ):
+            advice = r"await session.run_sync\(lambda session: queue.enqueue\("
+            for wrong in (session, connection, engine, async_scoped_session(session, str)):
+                with pytest.raises(TypeError, match=advice):
                     queue.enqueue(Say("hi"), session=wrong)
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            with pytest.raises(TypeError, match=advice):
+                through(queue, raw)
         await engine.dispose()
 
     for options in asynchronous(database_url):
@@ -536,17 +539,17 @@ def test_a_job_joins_a_django_transaction(queue: Queue, django_connection: Any) 
     class Broken(Exception): ...
 
     with transaction.atomic("queue"):
-        queue.enqueue(Say("first"), session=django_connection)
+        queue.enqueue(Say("first"), session=through(queue, django_connection))
         with pytest.raises(Broken), transaction.atomic("queue"):
-            queue.enqueue(Say("inner"), session=django_connection)
+            queue.enqueue(Say("inner"), session=through(queue, django_connection))
             raise Broken
         with django_connection.cursor() as cursor:
             cursor.execute("INSERT INTO lines (text) VALUES ('one')")
     with pytest.raises(Broken), transaction.atomic("queue"):
-        queue.enqueue(Say("outer"), session=django_connection)
+        queue.enqueue(Say("outer"), session=through(queue, django_connection))
         raise Broken
     with pytest.raises(DatabaseError, match=ALONE):
-        queue.enqueue(Say("no transaction"), session=django_connection)
+        queue.enqueue(Say("no transaction"), session=through(queue, django_connection))
     assert texts(queue) == ["first"]
     assert Worker(queue).work_off() == (1, 0)
     assert said == ["first"]

@@ -11,8 +11,8 @@ from conftest import wait_until
 from jobs_for_tests import HangAtFirst, Say, WaitAtGate, call, failed, gates, lines_of, only_job, said
 from sqlalchemy import Connection
 
-from jobqueue import Queue, Worker, claiming, settling
-from jobqueue.claiming import Claimed
+from jobqueue import Queue, Worker, lease
+from jobqueue.lease import Claimed, Lease
 from jobqueue.schema import tables
 
 pytest_plugins = ["queue_fixtures"]
@@ -25,13 +25,13 @@ TICK = timedelta(microseconds=1)
 def claim(queue: Queue, worker: str, now: datetime = NOON) -> Claimed:
     """Claim one job for this worker."""
     with queue.writer.begin() as connection:
-        (job,) = claiming.claim(connection, queue.tables, worker, 1, now)
+        (job,) = Lease(queue.tables, worker).claim(connection, 1, now)
     return job
 
 
 def reap(queue: Queue, now: datetime) -> int:
     with queue.writer.begin() as connection:
-        return len(settling.reap(connection, queue.tables, LEASE, now))
+        return len(lease.reap(connection, queue.tables, LEASE, now))
 
 
 def test_a_job_comes_back_when_its_lease_has_expired(queue: Queue) -> None:
@@ -85,30 +85,30 @@ def test_heartbeats_renew_the_lease(queue: Queue) -> None:
     for _ in range(5):
         now += timedelta(seconds=20)
         with queue.writer.begin() as connection:
-            settling.renew(connection, queue.tables, "a", [job], now)
+            Lease(queue.tables, "a").renew(connection, [job], now)
         assert only_job(queue).locked_at == now
         assert reap(queue, now + LEASE) == 0
     assert reap(queue, now + LEASE + TICK) == 1
 
 
 def finish(connection: Connection, job: Claimed) -> None:
-    assert settling.finish(connection, tables(), "stale", [job]) == set()
+    assert Lease(tables(), "stale").finish(connection, [job]) == set()
 
 
 def retry(connection: Connection, job: Claimed) -> None:
-    assert not settling.put_back(connection, tables(), "stale", failed(job, "a stale error", NOON), NOON)
+    assert not Lease(tables(), "stale").put_back(connection, failed(job, "a stale error", NOON), NOON)
 
 
 def bury(connection: Connection, job: Claimed) -> None:
-    assert not settling.put_back(connection, tables(), "stale", failed(job, "a stale error"), NOON)
+    assert not Lease(tables(), "stale").put_back(connection, failed(job, "a stale error"), NOON)
 
 
 def release(connection: Connection, job: Claimed) -> None:
-    settling.release(connection, tables(), "stale", [job], NOON)
+    Lease(tables(), "stale").release(connection, [job], NOON)
 
 
 def renew(connection: Connection, job: Claimed) -> None:
-    settling.renew(connection, tables(), "stale", [job], NOON)
+    Lease(tables(), "stale").renew(connection, [job], NOON)
 
 
 @pytest.mark.parametrize("write", [finish, retry, bury, release, renew])
@@ -131,8 +131,8 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
         assert vars(only_job(queue)) | {"_sa_instance_state": None} == before
         if next_worker:
             with queue.writer.begin() as connection:
-                assert settling.put_back(
-                    connection, tables(), next_worker, failed(claimed, "given back", now), now
+                assert Lease(tables(), next_worker).put_back(
+                    connection, failed(claimed, "given back", now), now
                 )
 
 
@@ -143,7 +143,7 @@ def test_what_still_is_the_workers_is_settled_beside_what_is_not(queue: Queue) -
     assert [kept.id, lost.id] == ids
     assert reap(queue, NOON + LEASE + TICK) == 1
     with queue.writer.begin() as connection:
-        assert settling.finish(connection, queue.tables, "a", [kept, lost]) == {kept.id}
+        assert Lease(queue.tables, "a").finish(connection, [kept, lost]) == {kept.id}
     assert only_job(queue).id == lost.id
 
 

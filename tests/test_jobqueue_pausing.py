@@ -7,7 +7,7 @@ from commands_for_tests import Command
 from conftest import wait_until
 from jobs_for_tests import Say, said
 
-from jobqueue import Queue, Worker, claiming
+from jobqueue import Queue, Worker, waiting
 
 pytest_plugins = ["queue_fixtures", "command_fixtures"]
 
@@ -81,7 +81,7 @@ def test_a_paused_queue_is_never_late_and_always_shown(queue: Queue, command: Co
 def nothing_to_claim(queue: Queue) -> bool:
     """Whether an idle worker's look finds nothing that it could claim."""
     with queue.engine.connect() as connection:
-        return claiming.next_run_at(connection, queue.tables) is None
+        return waiting.next_run_at(connection, queue.tables) is None
 
 
 def test_what_no_queue_or_priority_can_be_is_refused_at_the_command_line(

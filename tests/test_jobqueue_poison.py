@@ -12,7 +12,7 @@ import pytest
 from jobs_for_tests import Append, KillItsWorker, lines_of
 from worker_at_a_point import BATCHES, IN_A_CONTEXT, POINT, WHILE_LOADING, AppendAt
 
-from jobqueue import Job, Queue, Worker, settling
+from jobqueue import Job, Queue, Worker, lease
 
 pytestmark = pytest.mark.live
 
@@ -36,7 +36,7 @@ def die_of_poison(
         (name,) = {job.locked_by for job in queue.jobs() if job.locked_by}
         assert re.search(rf"pid:{worker.pid()} ", name)
         with queue.writer.begin() as connection:
-            settling.free(connection, queue.tables, name, "was killed.", datetime.now(UTC))
+            lease.free(connection, queue.tables, name, "was killed.", datetime.now(UTC))
         return {job.id: job for job in sorted(queue.jobs(), key=lambda job: job.id)}
 
     return die

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue, Worker, worker
-from jobqueue.claiming import Served
+from jobqueue.lease import Lease
 from jobqueue.ledger import Ledger
 from jobqueue.observing import News
 from jobqueue.schema import GONE, WorkerRow
 from jobqueue.slots import BatchSize
 from jobqueue.tools import presence
 from jobqueue.tools.presence import WAIT_BOUNDS, Presence, Self, Tally
+from jobqueue.waiting import Served
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -133,7 +134,7 @@ def test_a_job_that_is_given_back_unbegun_has_not_been_picked_up(queue: Queue) -
     queue.enqueue(Fail("two"), now=NOON, max_attempts=1)  # such a job is claimed alone
     batch, news = BatchSize(), News(Worker(queue), [Presence(queue)])
     batch.size = 5
-    ledger = Ledger(queue, "teller", Served(), batch, news)
+    ledger = Ledger(queue, Lease(queue.tables, "teller"), Served(), batch, news)
     hands = ledger.exchange([], 1, NOON)
     assert [[job.id for job in jobs] for jobs in hands] == [[1]]
     news.tell("stopped", NOON)

@@ -16,8 +16,8 @@ from sqlalchemy import insert
 
 import jobqueue
 from jobqueue import Claimed, Discard, Event, Job, Queue, Retry, Worker, observing
+from jobqueue.lease import backoff
 from jobqueue.performing import MAX_ERROR_CHARACTERS
-from jobqueue.settling import backoff
 
 pytest_plugins = ["queue_fixtures"]
 

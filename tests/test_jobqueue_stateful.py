@@ -7,7 +7,6 @@ leases that expire while their worker goes on, and the passing of time.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,11 +22,11 @@ from hypothesis.stateful import (
 from jobs_for_tests import Say, failed
 from sqlalchemy import Connection, select
 
-from jobqueue import Queue, claiming, settling
-from jobqueue.claiming import Claimed
+from jobqueue import Queue, lease
+from jobqueue.lease import Claimed, Lease, backoff
 from jobqueue.schema import tables
-from jobqueue.settling import backoff
 from jobqueue.slots import deal
+from jobqueue.waiting import next_run_at
 
 jobs = tables().jobs
 
@@ -85,9 +84,13 @@ class TwoWorkers(RuleBasedStateMachine):
         """Whether a worker has something in its hands."""
         return any(self.hands.values())
 
-    def do(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
         with self.queue.writer.begin() as connection:
-            return function(connection, self.queue.tables, *arguments, **options)
+            return function(connection, self.queue.tables, *arguments)
+
+    def settle(self, worker: str, how: Callable[..., Any], *arguments: Any) -> Any:
+        with self.queue.writer.begin() as connection:
+            return how(Lease(self.queue.tables, worker), connection, *arguments)
 
     def has(self, worker: str, claim: Claimed) -> bool:
         """Whether this claim still holds."""
@@ -129,10 +132,11 @@ class TwoWorkers(RuleBasedStateMachine):
             if len(alone) + (len(alone) < len(due)) > slots:
                 due.pop()
                 break
-        claimed = self.do(claiming.claim, worker, limit, self.now, slots=slots if slots < limit else None)
-        assert [job.id for job in claimed] == [row.id for row in due]
-        dealt = deal(claimed, slots)
-        assert len(dealt) <= slots and sorted(chain(*dealt)) == sorted(claimed)
+        with self.queue.writer.begin() as connection:
+            own = Lease(self.queue.tables, worker)
+            hands = deal(own.due(connection, limit, self.now), slots)
+            claimed = own.take(connection, [job for hand in hands for job in hand], self.now)
+        assert len(hands) <= slots and {job.id for job in claimed} == {row.id for row in due}
         for job in claimed:
             row = self.table[job.id]
             assert row.holder is None and job.shares == row.shares()
@@ -146,7 +150,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def finish(self, worker: str, count: int) -> None:
         worker, done = self.take(worker, count)
         ours = {job.id for job in done if self.has(worker, job)}
-        assert self.do(settling.finish, worker, done) == ours
+        assert self.settle(worker, Lease.finish, done) == ours
         for id in ours:
             del self.table[id]
             self.finished += 1
@@ -158,7 +162,7 @@ class TwoWorkers(RuleBasedStateMachine):
         ours = self.has(worker, job)
         last = job.attempts >= job.max_attempts
         outcome = failed(job, "failed", None if last else self.now + timedelta(seconds=delay))
-        assert self.do(settling.put_back, worker, outcome, self.now) == ours
+        assert self.settle(worker, Lease.put_back, outcome, self.now) == ours
         if ours:
             row = self.table[job.id]
             row.erred, row.run_at, row.failed = True, outcome.run_at or row.run_at, last
@@ -171,7 +175,7 @@ class TwoWorkers(RuleBasedStateMachine):
         ours = self.has(worker, job)
         again = failed(job, "not yet", self.now + timedelta(seconds=delay))
         again = again._replace(attempts=job.attempts - 1, text=None)
-        assert self.do(settling.put_back, worker, again, self.now) == ours
+        assert self.settle(worker, Lease.put_back, again, self.now) == ours
         if ours:
             row = self.table[job.id]
             row.attempts, row.run_at = row.attempts - 1, cast(datetime, again.run_at)
@@ -182,7 +186,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def release(self, worker: str, count: int) -> None:
         worker, some = self.take(worker, count)
         ours = [job for job in some if self.has(worker, job)]
-        self.do(settling.release, worker, some, self.now)
+        self.settle(worker, Lease.release, some, self.now)
         for job in ours:
             self.table[job.id].attempts -= 1
             self.table[job.id].let_go()
@@ -190,7 +194,7 @@ class TwoWorkers(RuleBasedStateMachine):
     @precondition(busy)
     @rule(worker=workers)
     def renew(self, worker: str) -> None:
-        self.do(settling.renew, worker, self.hands[worker], self.now)
+        self.settle(worker, Lease.renew, self.hands[worker], self.now)
         for job in self.hands[worker]:
             if self.has(worker, job):
                 self.table[job.id].locked_at = self.now
@@ -209,7 +213,7 @@ class TwoWorkers(RuleBasedStateMachine):
     @rule()
     def reap(self) -> None:
         silent = [row for row in self.table.values() if row.locked_at and row.locked_at < self.now - LEASE]
-        assert len(self.do(settling.reap, LEASE, self.now)) == len(silent)
+        assert len(self.do(lease.reap, LEASE, self.now)) == len(silent)
         self.free(silent)
 
     @precondition(busy)
@@ -217,7 +221,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def take_for_dead(self, worker: str) -> None:
         """Free a live worker's jobs by mistake: it goes on with what it has in its hands."""
         held = [row for row in self.table.values() if row.holder == worker]
-        assert len(self.do(settling.free, worker, "was taken for dead.", self.now)) == len(held)
+        assert len(self.do(lease.free, worker, "was taken for dead.", self.now)) == len(held)
         self.free(held)
 
     @precondition(lambda self: self.table)
@@ -236,7 +240,7 @@ class TwoWorkers(RuleBasedStateMachine):
     def the_next_job_is_due_when_the_model_says(self) -> None:
         waiting = [row.run_at for row in self.table.values() if not (row.holder or row.failed)]
         with self.queue.engine.connect() as connection:
-            assert claiming.next_run_at(connection, self.queue.tables) == min(waiting, default=None)
+            assert next_run_at(connection, self.queue.tables) == min(waiting, default=None)
 
     @staticmethod
     def rows(connection: Connection) -> dict[int, tuple[object, ...]]:

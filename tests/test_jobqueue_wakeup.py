@@ -13,10 +13,10 @@ from jobs_for_tests import Line, Say, said
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, claiming, settling, wakeup, worker
-from jobqueue.claiming import Claimed
+from jobqueue import Queue, lease, ledger, worker
+from jobqueue.lease import Claimed, Lease
+from jobqueue.ledger import Watcher
 from jobqueue.tools import presence
-from jobqueue.wakeup import Watcher
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -118,23 +118,23 @@ def test_it_hears_of_many_jobs(queue: Queue, idle: Callable[..., Any]) -> None:
 def claim(queue: Queue) -> Claimed:
     """Let another worker claim the job."""
     with queue.writer.begin() as connection:
-        (job,) = claiming.claim(connection, queue.tables, "other", 1, datetime.now(UTC))
+        (job,) = Lease(queue.tables, "other").claim(connection, 1, datetime.now(UTC))
     return job
 
 
 def release(queue: Queue, job: Claimed) -> None:
     with queue.writer.begin() as connection:
-        settling.release(connection, queue.tables, "other", [job], datetime.now(UTC))
+        Lease(queue.tables, "other").release(connection, [job], datetime.now(UTC))
 
 
 def free(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC))
+        assert lease.free(connection, queue.tables, "other", "was killed.", datetime.now(UTC))
 
 
 def reap(queue: Queue, _: Claimed) -> None:
     with queue.writer.begin() as connection:
-        assert settling.reap(connection, queue.tables, timedelta(), datetime.now(UTC))
+        assert lease.reap(connection, queue.tables, timedelta(), datetime.now(UTC))
 
 
 @pytest.mark.parametrize("give_back", [release, free, reap])
@@ -163,7 +163,7 @@ def test_it_sleeps_until_the_next_job_is_due(queue: Queue, idle: Callable[..., A
 @pytest.fixture
 def listener(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """A watcher without a worker; yields the times at which it rang."""
-    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(ledger, "RECONNECT_SECONDS", 0.05)
     rings: list[float] = []
     watcher = Watcher(queue, lambda: rings.append(time.monotonic()))
     wait_until(lambda: rings, "the first ring: for what was said before")
@@ -189,7 +189,7 @@ def test_a_listener_whose_connection_is_cut_listens_again(
     postgres_database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It logs the loss, reconnects, and rings, since it may have missed a notification."""
-    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(ledger, "RECONNECT_SECONDS", 0.05)
     rings: list[float] = []
     queue = Queue(postgres_database)
     queue.create_tables()
@@ -222,7 +222,7 @@ def test_a_worker_whose_listener_is_cut_hears_again(
     """PostgreSQL ends the connection, SQLite's fails; the worker still hears of two more jobs. The connection
     is closed, too, and not left to the garbage collector.
     """
-    monkeypatch.setattr(wakeup, "RECONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(ledger, "RECONNECT_SECONDS", 0.05)
     watched = open_queue(lease=timedelta(seconds=10 * AN_HOUR))
     cut = threading.Event()
     listening: list[Any] = []
@@ -256,8 +256,8 @@ def test_a_quiet_watcher_shows_that_it_lives(
     queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Long after its last ring, and on the same connection."""
-    monkeypatch.setattr(wakeup, "CHECK_SECONDS", 0.01)
-    monkeypatch.setattr(wakeup, "LISTEN_SECONDS", 0.01)
+    monkeypatch.setattr(ledger, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(ledger, "LISTEN_SECONDS", 0.01)
     connected: list[str] = []
     rings: list[float] = []
     instead_of_listening(queue, lambda: connected.append("once"))
@@ -266,7 +266,7 @@ def test_a_quiet_watcher_shows_that_it_lives(
     later = time.monotonic() + 0.3
 
     def has_shown_it_since() -> bool:
-        monkeypatch.setattr(wakeup, "SILENCE_SECONDS", time.monotonic() - later)
+        monkeypatch.setattr(ledger, "SILENCE_SECONDS", time.monotonic() - later)
         return time.monotonic() > later and not watcher.is_dead()
 
     wait_until(has_shown_it_since, "a sign of life")
@@ -299,9 +299,9 @@ def test_a_watcher_that_hangs_is_replaced(
     queue: Queue, open_queue: Open, run_worker: RunWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its connection is silent, as when a network drops everything: the next heartbeat notices."""
-    monkeypatch.setattr(wakeup, "SILENCE_SECONDS", 0.2)
-    monkeypatch.setattr(wakeup, "CHECK_SECONDS", 0.0)
-    monkeypatch.setattr(wakeup, "LISTEN_SECONDS", 0.05)
+    monkeypatch.setattr(ledger, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(ledger, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(ledger, "LISTEN_SECONDS", 0.05)
     hung: list[threading.Thread] = []
     go_on = threading.Event()
 

@@ -1,7 +1,6 @@
 """The lesson of the two readers is their diff, so it must stay small enough to read."""
 
 import difflib
-import re
 import sys
 from pathlib import Path
 
@@ -55,14 +54,3 @@ def test_each_reader_says_where_to_begin() -> None:
     """Opening either file shows which one to read first."""
     assert "Read this one first" in (sync_app.app.__doc__ or "")
     assert "First read sync_app/app.py; this replaces one call" in (queued_app.app.__doc__ or "")
-
-
-def test_the_load_asks_as_often_as_the_pages_own_script() -> None:
-    """The load tests' visitors should cost the server what a browser would."""
-    script = (ROOT / "feedreader" / "static" / "poll.js").read_text()
-    said = {name: float(value) for name, value in re.findall(r"const (\w+) = ([\d.]+);", script)}
-    load = (ROOT / "loadtests" / "feeds.py").read_text()
-    numbers = re.search(r"FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH = (.+?)  #", load)
-    assert numbers
-    first, longest, growth = map(float, numbers[1].split(","))
-    assert (1000 * first, 1000 * longest, growth) == (said["FIRST_MS"], said["LONGEST_MS"], said["GROWTH"])

@@ -1,7 +1,6 @@
 """Locust's page in a browser: START with the form as prefilled, and the verdict in its tab."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +16,10 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from loadtests.servers.processes import Process
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-# Headless, and without the browser's own calls to its vendor.
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--window-size=1280,1600"),
-)
 TAB = "//*[@role='tab'][contains(translate(., 'VERDICT', 'verdict'), 'verdict')]"
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-    ),
-]
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """A browser with a fresh profile."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as browser:
-        yield browser
+pytest_plugins = ["browser_fixtures"]
+pytestmark = pytest.mark.live
 
 
 def fill_in(browser: webdriver.Chrome, name: str, text: str) -> None:

@@ -252,8 +252,8 @@ def slow(*arguments, **options):
 Queue.enqueue = slow
 """,
     "idle": """
-from jobqueue import wakeup
-wakeup.LOOK_SECONDS = 0.2
+from jobqueue import ledger
+ledger.LOOK_SECONDS = 0.2
 """,
 }
 

@@ -14,7 +14,8 @@ from typing import Any
 from jobs_for_tests import Line, append_line
 from sqlalchemy.orm import Session
 
-from jobqueue import around, claiming, job, settling
+from jobqueue import around, job
+from jobqueue.lease import Lease
 from jobqueue.ledger import Ledger
 from jobqueue.slots import BatchSize, Slot
 
@@ -61,10 +62,10 @@ def always_batches_of(size: int, patch: Callable[[object, str, Any], None] = set
 
 
 def _die_at_these_points() -> None:
-    claim, start, finish, exchange = claiming.claim, Slot.start, settling.finish, Ledger.exchange
+    take, start, finish, exchange = Lease.take, Slot.start, Lease.finish, Ledger.exchange
 
-    def dying_claim(*arguments: Any, **options: Any) -> Any:
-        claimed = claim(*arguments, **options)
+    def dying_take(*arguments: Any) -> Any:
+        claimed = take(*arguments)
         if claimed:
             at(BEFORE_THE_CLAIM_COMMITS)
         return claimed
@@ -84,7 +85,7 @@ def _die_at_these_points() -> None:
             at(AFTER_THE_FINISH)
         return hands
 
-    claiming.claim, Slot.start, settling.finish = dying_claim, dying_start, dying_finish  # type: ignore[assignment,method-assign]
+    Lease.take, Slot.start, Lease.finish = dying_take, dying_start, dying_finish  # type: ignore[assignment,method-assign]
     Ledger.exchange = dying_exchange  # type: ignore[method-assign]
 
     @around

@@ -1,31 +1,28 @@
-// Polls the feed's status while it is being fetched, then reloads the page.
-// The first poll comes after half a second, and each interval is twice the last, up to 5 s: prompt when the feed is
-// quick, little work for the server when it is slow. Polling makes a visitor wait at most slightly more than twice as
-// long for a slow feed, and at most half a second longer for a quick one.
+// Asks for the feed's status when the server said to, as long as it says when to ask again; then reloads the page.
+// See feedreader/waiting.py for when that is.
 "use strict";
 
-const FIRST_MS = 500;
-const LONGEST_MS = 5000;
-const GROWTH = 2;
-const address = document.querySelector("[data-poll]").dataset.poll;
+const { poll, askAgainIn } = document.querySelector("[data-poll]").dataset;
 
-async function isPending() {
+async function nextPause(last) {
   try {
-    const answer = await fetch(address);
-    return answer.ok ? (await answer.json()).status === "pending" : answer.status >= 500;
+    const answer = await fetch(poll);
+    if (answer.ok) return (await answer.json()).ask_again_in;
+    return answer.status >= 500 ? last : undefined;
   } catch {
-    return true; // the network or the server is briefly unavailable: ask again
+    return last; // the network or the server is briefly unavailable: ask again after the same pause
   }
 }
 
-function askAfter(ms) {
+function askAfter(seconds) {
   setTimeout(async () => {
-    if (await isPending()) {
-      askAfter(Math.min(ms * GROWTH, LONGEST_MS));
+    const pause = await nextPause(seconds);
+    if (pause) {
+      askAfter(pause);
     } else {
       location.reload();
     }
-  }, ms);
+  }, 1000 * seconds);
 }
 
-askAfter(FIRST_MS);
+askAfter(askAgainIn);

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from jobqueue import Queue, inserting
+from jobqueue import Queue, waiting
 from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import Tables
 
@@ -32,7 +32,7 @@ def retry_all(queue: Queue, *, until: datetime, name: str | None = None, now: da
     try:
         with queue.writer.begin() as connection:
             count = connection.execute(again).rowcount
-            inserting.notify(connection, queue.tables)
+            waiting.notify(connection, queue.tables)
     except IntegrityError as error:
         raise AlreadyQueued(
             "a job with the unique key of a failed one was queued just now, so none was retried: try again"

@@ -9,8 +9,7 @@ from typing import Any, get_args
 
 from sqlalchemy import func, select
 
-from jobqueue import Job, NoSuchJob, Queue, claiming
-from jobqueue.claiming import Served
+from jobqueue import Job, NoSuchJob, Queue, waiting
 from jobqueue.errors import JobQueueError
 from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
@@ -30,6 +29,7 @@ from jobqueue.tools.printing import (
     table,
 )
 from jobqueue.tools.spans import ago, span
+from jobqueue.waiting import Served
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -182,7 +182,7 @@ def overdue(queue: Queue, age: timedelta, name: str | None, now: datetime) -> tu
     those of paused queues don't count.
     """
     with queue.engine.connect() as connection:
-        first = claiming.next_run_at(connection, queue.tables, Served() if name is None else Served((name,)))
+        first = waiting.next_run_at(connection, queue.tables, Served() if name is None else Served((name,)))
         oldest = max(0.0, (now - first).total_seconds()) if first else 0.0
         if oldest <= age.total_seconds():  # the usual case, which is cheap however long the queue
             return oldest, 0

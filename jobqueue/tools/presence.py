@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import Column, Connection, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.database import complaint, insert_unless_there, is_postgresql
-from jobqueue.ledger import BEATS, OwnConnections
+from jobqueue.database import complaint
+from jobqueue.ledger import BEATS
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
+from jobqueue.transactions import OwnConnections
+from jobqueue.waiting import insert_unless_there
 
 logger = logging.getLogger("jobqueue")
 
@@ -132,7 +134,7 @@ def be_seen(connection: Connection, tables: Tables, me: Self, more: Tally, now: 
     """Update the worker's row: it is alive at `now`, and has done `more` since the last update."""
     # There is no row at first, nor after others have taken this worker for dead and moved its counts to GONE.
     new = {**vars(me), "seen_at": now, **_columns(Tally())}
-    connection.execute(insert_unless_there(tables.workers, is_postgresql(connection)), new)
+    connection.execute(insert_unless_there(connection, tables.workers), new)
     its = tables.workers.c.name == me.name
     done = connection.execute(select(*_what_it_did(tables)).where(its).with_for_update()).one()
     values = {"seen_at": now, **_columns(_tally(*done) + more)}

@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from jobqueue import settling
-from jobqueue.claiming import Claimed
+from jobqueue import lease
 from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
+from jobqueue.lease import Claimed
 from jobqueue.observing import News
 from jobqueue.queue import LEASE
 from jobqueue.tools import presence
@@ -221,7 +221,7 @@ def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
     freed: dict[str, list[Claimed]] = {}
     with queue.writer.begin() as connection:
         for name, how in dead.items():
-            freed[name] = settling.free(connection, queue.tables, name, f"{how}.", now)
+            freed[name] = lease.free(connection, queue.tables, name, f"{how}.", now)
             presence.leave(connection, queue.tables, name, now)
     if any(freed.values()):
         with suppress(Exception, SystemExit):  # the workers, which do the same, say what is wrong

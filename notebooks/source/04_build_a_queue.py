@@ -218,18 +218,19 @@ lab.overlap_figure(found, 0.3)
 #
 # ## What jobqueue does
 #
-# `jobqueue` claims with one statement, too. Here are its own workers, four on each database, and its statement for
-# PostgreSQL (on SQLite it lacks the line that skips, and the array):
+# `jobqueue` locks what it finds, too. Here are its own workers, four on each database, and the two statements of a claim
+# on PostgreSQL, in one transaction. (On SQLite that transaction has the file's write lock from its beginning, and the
+# line that skips is missing.)
 
 # %%
 statements = experiment("jobqueue", lab.the_library, workers=4, count=200)
 lab.show_sql(statements["postgresql"])
 
 # %% [markdown]
-# Find yours in it: the `UPDATE`, the `SELECT` in its middle, `SKIP LOCKED`, `RETURNING`. Everything else is there for a
-# reason that you meet in the first month of running a queue (the file is `jobqueue/claiming.py`):
+# Find yours in them: the `SELECT`, `SKIP LOCKED`, the `UPDATE`. Everything else is there for a reason that you meet in
+# the first month of running a queue (the file is `jobqueue/lease.py`):
 #
-# | in the statement | for |
+# | in the statements | for |
 # |---|---|
 # | `run_at <= now` | jobs scheduled for later, and retries of failed ones |
 # | `ORDER BY priority, run_at, id` | urgent ones first; then those that have been due longest |
@@ -238,7 +239,8 @@ lab.show_sql(statements["postgresql"])
 # | `CASE WHEN` | the count stops at the largest number that the column holds, rather than the worker |
 # | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
 # | `LIMIT` as a parameter | a worker may claim several short jobs at once, with one commit |
-# | `ANY (array(...))` | the inner `SELECT` runs once, so that its `LIMIT` holds |
+# | `NOT IN (SELECT ...)` | the jobs of a paused queue wait |
+# | two statements | between them the worker decides how many of the jobs it has threads for |
 #
 # An index of the waiting rows in that order serves the claim. The claim does not read the backlog of due jobs, only
 # what it skips: more urgent jobs that are not due yet, rows that others have locked, and on PostgreSQL the dead

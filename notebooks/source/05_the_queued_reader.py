@@ -36,7 +36,8 @@ from workbook.chapter05_pictures import answer_and_content_figure, requests_figu
 # The synchronous reader answers when it has the feed, and the page with the entries follows at once. The queued reader
 # answers at once with a page that says "being fetched". How does that page learn that the feed has come? It asks (this
 # is *polling*): a script in the page asks the reader first after half a second, then at intervals each twice as long as
-# the one before, up to 5 s.
+# the one before, up to 4 s. (The reader tells the script when to ask again. While many feeds wait for a worker, that is
+# not before a feed's turn should have come.)
 #
 # **Write down what you expect.** A feed's server takes 0.9 s. After how many seconds does the visitor see the entries?
 

@@ -16,7 +16,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, text
 
-from jobqueue import Queue, Worker, claiming, job
+from jobqueue import Queue, Worker, job
+from jobqueue.lease import Lease
 from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
 from loadtests.servers.postgres import running_postgres
 
@@ -162,7 +163,7 @@ class Note:
 def the_library(workers: int, count: int) -> dict[str, str]:
     """Run jobqueue's own workers on each database with `count` jobs; prints the outcome.
 
-    Returns the claim that it sends to each database.
+    Returns the statements of a claim for each database.
     """
     statements = {}
     for kind, name in DATABASE_NAMES.items():
@@ -181,18 +182,18 @@ def the_library(workers: int, count: int) -> dict[str, str]:
 
 
 def _claim_as_sql(queue: Queue) -> str:
-    """The statement that jobqueue sends to claim a job."""
+    """The statements that jobqueue sends to claim a job."""
     sent: list[str] = []
     with queue.writer.connect() as connection:
         event.listen(connection, "before_cursor_execute", lambda *told: sent.append(told[2]))
-        claiming.claim(connection, queue.tables, "A", 1, datetime.now(UTC))
+        Lease(queue.tables, "A").claim(connection, 1, datetime.now(UTC))
         connection.rollback()
-    return " ".join(next(each for each in sent if each.startswith("UPDATE")).split())
+    return "\n".join(" ".join(each.split()) for each in sent[-2:])
 
 
 def show_sql(statement: str) -> None:
-    """Print a long statement, one clause to a line."""
-    for clause in ("WHERE", "(SELECT", "FROM", "ORDER BY", "LIMIT", "FOR UPDATE", "RETURNING"):
+    """Print long statements, one clause to a line."""
+    for clause in ("SET", "WHERE", "FROM", "ORDER BY", "LIMIT", "FOR UPDATE", "RETURNING"):
         statement = statement.replace(f" {clause}", f"\n{clause}")
     for line in statement.splitlines():
         print(textwrap.fill(line, 96, subsequent_indent="    "))

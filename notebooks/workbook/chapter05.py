@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from feedreader.waiting import pause
 from jobqueue import Queue
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of
@@ -23,7 +24,6 @@ from loadtests.wording import SHORT
 from workbook.readers import read, rows_of, submit
 from workbook.words import in_words
 
-FIRST_POLL, LONGEST_POLL, GROWTH = 0.5, 5.0, 2.0  # seconds; as in the page's own script
 WORK_OFF_SECONDS = 2.0
 STAGGER = 0.05  # seconds between two visitors
 FEEDS_SEARCHED = 2000  # searched for one with a given delay
@@ -43,22 +43,17 @@ REQUEST_STYLES = {
 # ---- one visitor for each feed, and a request slot for each of them
 
 
-def pauses() -> Iterator[float]:
-    """The pauses before each of a page's polls, in seconds."""
-    pause = FIRST_POLL
+def polls() -> Iterator[float]:
+    """When a page polls, in seconds since the feed was submitted, while no feed waits for its turn."""
+    moment = 0.0
     while True:
-        yield pause
-        pause = min(GROWTH * pause, LONGEST_POLL)
+        moment += pause(moment)
+        yield moment
 
 
 def seen_at(done: float) -> float:
     """When a visitor sees content that was there after `done` seconds: at the first poll from then on."""
-    moment = 0.0
-    for pause in pauses():
-        moment += pause
-        if moment >= done:
-            break
-    return moment
+    return next(moment for moment in polls() if moment >= done)
 
 
 def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[str, float]]]:
@@ -72,7 +67,7 @@ def alone(apps: Sequence[str], delays: Sequence[float]) -> dict[str, list[dict[s
     def visits(app: str) -> list[dict[str, float]]:
         settings = StackSettings(app=app, slots=len(feeds))
         with Stack(settings) as stack, ThreadPoolExecutor(len(feeds)) as visitors:
-            visit = partial(read, stack.url, pauses)
+            visit = partial(read, stack.url)
             # A process's first requests are slow, and don't count.
             list(
                 visitors.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * len(feeds))))

@@ -1,7 +1,7 @@
 """The pictures of chapter 5."""
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, islice, pairwise
+from itertools import islice, pairwise
 from statistics import median
 from typing import Any
 
@@ -22,11 +22,11 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import SHORT, duration
 from loadtests.wording import figure as stated
-from workbook.chapter05 import REQUEST_STYLES, pauses, seen_at
+from workbook.chapter05 import REQUEST_STYLES, polls, seen_at
 
 Visits = Mapping[str, Sequence[Mapping[str, float]]]
 Rates = Mapping[str, Mapping[str, float]]
-POLLS = tuple(accumulate(islice(pauses(), 12)))  # when a page polls, in seconds
+POLLS = tuple(islice(polls(), 12))
 
 
 def staircase_figure(seen: Visits) -> Figure:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby, repeat
+from itertools import groupby
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -257,7 +257,7 @@ def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -
                 requests.post(f"{url}/feeds", data=feed, allow_redirects=False, timeout=60).status_code
             )
 
-    read(url, lambda: repeat(0.05), f"{feeds}/feeds/fast/1.xml")
+    read(url, f"{feeds}/feeds/fast/1.xml", every=0.05)
     before = memory_of(processes)
     threads = [threading.Thread(target=add, args=[number], daemon=True) for number in range(visitors)]
     for thread in threads:

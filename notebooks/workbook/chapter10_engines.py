@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ from workbook.session import NOTEBOOKS
 from workbook.words import in_words
 
 PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
-POLL_SECONDS, MOST_POLLS = 0.05, 400
+POLL_SECONDS = 0.05
 SLOW_SEARCHED = 500  # searched for the quickest of the slow ones
 
 
@@ -65,7 +64,7 @@ def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str
     for engine in engines:
         settings = _settings(slots=2 * visitors, threads=visitors)
         with EngineStack(settings, engine=engine) as stack, ThreadPoolExecutor(visitors) as pool:
-            visit = partial(read, stack.url, lambda: repeat(POLL_SECONDS, MOST_POLLS))
+            visit = partial(read, stack.url, every=POLL_SECONDS)
             # First requests are slow with any engine, and don't count.
             list(pool.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * visitors))))
             visits = list(pool.map(visit, (f"{stack.feeds_url}/feeds/typical/{n}.xml" for n in range(feeds))))

@@ -1,8 +1,9 @@
 """Building blocks of experiments: a bench of the readers, and single visitors."""
 
+import re
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 60.0  # for one request, or for a condition to come true
 SOON_SECONDS = 0.01
+ASK_AGAIN_IN = re.compile(r'data-ask-again-in="([\d.]+)"')
 
 
 def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
@@ -102,13 +104,11 @@ def submit(reader: str, feed: str) -> float:
     return seconds
 
 
-def read(
-    reader: str, pauses: Callable[[], Iterable[float]], feed: str, after: float = 0.0
-) -> dict[str, float]:
+def read(reader: str, feed: str, after: float = 0.0, every: float | None = None) -> dict[str, float]:
     """Submit a feed as a form would, and poll its page as a browser would, until the content is there.
 
-    Begins after `after` seconds, and polls after each of the `pauses()`. Returns when the "answer" and the
-    "content" came, in seconds. Raises WorkbookError if the content has not come after the last pause.
+    Begins after `after` seconds, and polls when the reader says, or every `every` seconds. Returns when the
+    "answer" and the "content" came, in seconds. Raises WorkbookError if the content does not come.
     """
     import requests
 
@@ -120,14 +120,15 @@ def read(
         answered = time.perf_counter() - began
         answer.raise_for_status()
         page = urljoin(reader, answer.headers["location"])
-        if "data-poll=" in visitor.get(page, timeout=PATIENCE_SECONDS).text:  # it is still being fetched
-            for pause in pauses():
-                time.sleep(pause)
+        told = ASK_AGAIN_IN.search(visitor.get(page, timeout=PATIENCE_SECONDS).text)
+        if told:  # the feed is still being fetched
+            pause = float(told[1])
+            while pause:
+                if time.perf_counter() - began > PATIENCE_SECONDS:
+                    raise WorkbookError(f"{feed} was not fetched: is a worker running?")
+                time.sleep(every or pause)
                 state = visitor.get(f"{page}.json", timeout=PATIENCE_SECONDS)
-                if state.json()["status"] != "pending":
-                    break
-            else:
-                raise WorkbookError(f"{feed} was not fetched: is a worker running?")
+                pause = state.json().get("ask_again_in")
             visitor.get(page, timeout=PATIENCE_SECONDS)
         return {"answer": answered, "content": time.perf_counter() - began}
 
