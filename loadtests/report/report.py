@@ -179,31 +179,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Rewrite the report of a run, or write that of a file of requests. It only shows what was"
         " measured: the exit status is 0 whatever the verdict, and 2 if there is nothing to show.",
     )
-    parser.add_argument(
-        "source",
-        metavar="PATH",
-        type=Path,
-        help="the folder of a run, or a file of requests (CSV or Parquet) written with --rows",
-    )
-    parser.add_argument(
-        "--rule",
-        metavar="MS",
-        type=above_zero,
-        help="the rule in milliseconds (default: the recording's own, or 500)",
-    )
-    parser.add_argument(
-        "--warm-up",
-        metavar="S",
-        type=not_negative,
-        help="seconds at the start that are left out (default: the recording's own)",
-    )
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="where to write (default: beside the file of requests)"
-    )
-    parser.add_argument(
-        "--junit",
-        metavar="FILE",
-        type=Path,
-        help="also write the verdict on a file of requests as JUnit-style XML",
-    )
+    option = parser.add_argument
+    source = "the folder of a run, or a file of requests (CSV or Parquet) written with --rows"
+    option("source", metavar="PATH", type=Path, help=source)
+    rule = "the rule in milliseconds (default: the recording's own, or 500)"
+    option("--rule", metavar="MS", type=above_zero, help=rule)
+    warm_up = "seconds at the start that are left out (default: the recording's own)"
+    option("--warm-up", metavar="S", type=not_negative, help=warm_up)
+    out = "where to write (default: beside the file of requests)"
+    option("--out", metavar="DIR", type=Path, help=out)
+    junit = "also write the verdict on a file of requests as JUnit-style XML"
+    option("--junit", metavar="FILE", type=Path, help=junit)
     return parser
