@@ -211,8 +211,7 @@ def _claimed(row: Iterable[Any], now: datetime) -> Claimed:
     job = Claimed._make(row)
     if tuple(map(type, job)) in SOUND and job.run_at != UNREADABLE:
         return job
-    priority = job.priority if type(job.priority) is int else 0
-    return Claimed(job.id, job.attempts, UNSOUND, job.attempts, None, priority, now, str(job.queue))
+    return Claimed(job.id, job.attempts, UNSOUND, job.attempts, None, 0, now, str(job.queue))
 
 
 def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> list[Claimed]:
