@@ -22,7 +22,7 @@ AUTOCOMMIT = (
     " begin a transaction first, or use another isolation level"
 )
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
+# table that was never analysed misleads the planner.
 STEADY_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -30,7 +30,10 @@ STEADY_PLANS = {
     "enable_sort": "off",
     "TimeZone": "UTC",
 }
-PLAN_STEADILY = sa.select(*(sa.func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
+PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
+    sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
+    for is_local in (True, False)
+)
 
 
 def open_engine(database: Any) -> Engine:
@@ -123,8 +126,19 @@ def is_postgresql(connection: Connection | Engine) -> bool:
 
 def plan_steadily(connection: Connection) -> None:
     """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions."""
-    if is_postgresql(connection):
+    if is_postgresql(connection) and "steady" not in connection.info:
         connection.execute(PLAN_STEADILY)
+
+
+def plan_always_steadily(connection: Connection) -> None:
+    """The same for all transactions of a connection that nobody else uses: it saves each a round trip. Behind
+    a pooler, others use its session too, and pg8000 can't tell.
+    """
+    driver = driver_of(connection)
+    if is_postgresql(connection) and hasattr(driver, "info") and not is_pooled(driver):
+        connection.execute(PLAN_ALWAYS_STEADILY)
+        connection.commit()
+        connection.info["steady"] = True
 
 
 def driver_of(connection: Connection) -> Any:

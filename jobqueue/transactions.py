@@ -16,7 +16,13 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue.database import (
+    driver_of,
+    outside_pool,
+    plan_always_steadily,
+    refuse_autocommit,
+    sqlite_file,
+)
 from jobqueue.errors import DatabaseError
 from jobqueue.schema import Tables
 
@@ -169,6 +175,7 @@ class OwnConnections:
         """A transaction on the engine's connection, which is replaced if the transaction fails."""
         if engine not in self._connections:
             self._connections[engine] = Connection(engine, outside_pool(engine))
+            plan_always_steadily(self._connections[engine])
         connection = self._connections[engine]
         driver: Any = connection.connection.dbapi_connection
         try:
