@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
+from jobqueue.dialects import in_utc
 from jobqueue.errors import as_wait
-from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS, in_utc
+from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS
 
 Exceptions = Sequence[type[BaseException]]
 RetryOn = Mapping[type[BaseException], timedelta | float | None]

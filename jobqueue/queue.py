@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
 from jobqueue.database import open_engine, writer
+from jobqueue.dialects import in_utc, insert_unless_there
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, hook, registered
 from jobqueue.options import DEFAULTS, checked, moment
 from jobqueue.performing import perform_inline
-from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
+from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
 from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ class Queue:
         """
         row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
-            connection.execute(waiting.insert_unless_there(connection, self.tables.pauses), row)
+            connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""

@@ -10,8 +10,8 @@ from jobs_for_tests import Say, said
 from sqlalchemy import text
 
 from jobqueue import NotAJob, NotSerializable, Queue, Worker, job, waiting
+from jobqueue.dialects import UNREADABLE
 from jobqueue.lease import Lease
-from jobqueue.schema import UNREADABLE
 from jobqueue.slots import deal
 
 pytest_plugins = ["queue_fixtures"]
