@@ -94,6 +94,7 @@ class Lease:
             sa.update(jobs)
             .where(among(J.id, "ids"))
             .values(locked_at=NOW, locked_by=worker, attempts=_one_more(tables), updated_at=NOW)
+            .values(unique_key=sa.case((J.unique_until == "start", None), else_=J.unique_key))
         )
         self._finish = sa.delete(jobs).where(ours).returning(J.id)
         self._release = sa.update(jobs).where(ours).values({**RELEASED, "attempts": J.attempts - 1})

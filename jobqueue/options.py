@@ -20,6 +20,7 @@ DEFAULTS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_run_time": None,
     "unique_key": None,
+    "unique_until": None,  # it ends
 }
 TOO_MUCH = 2**31  # for a column of integers
 MOST_BYTES = 2_000  # PostgreSQL can't index texts much longer than this
@@ -50,6 +51,7 @@ RULES: dict[str, Rule] = {
         "more than 0 seconds and below 2**31",
     ),
     "unique_key": ((str,), "a string", *STORABLE),
+    "unique_until": ((str,), "a string", lambda until: until in ("start", "end"), '"start" or "end"'),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
 }
 RULES["min_priority"] = RULES["max_priority"] = RULES["priority"]

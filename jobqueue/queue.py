@@ -90,6 +90,7 @@ class Queue:
         max_attempts: int | None = None,
         max_run_time: float | None = None,
         unique_key: str | None = None,
+        unique_until: Literal["start", "end"] | None = None,
         if_queued: Literal["refuse", "keep"] = "refuse",
         now: datetime | None = None,
     ) -> int:
@@ -103,7 +104,8 @@ class Queue:
         an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
 
         While a job with a `unique_key` is waiting or running, enqueueing another one with the same key raises
-        AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there.
+        AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there. With
+        `unique_until="start"`, a job that has begun no longer counts: what it has read may be out of date.
 
         Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime, or for a value that no
         job can have, also if the job's enqueue() hook sets it.
@@ -120,6 +122,7 @@ class Queue:
             max_attempts=max_attempts,
             max_run_time=max_run_time,
             unique_key=unique_key,
+            unique_until=unique_until,
         )
         return self._insert([row], session, keep=if_queued == "keep")
 

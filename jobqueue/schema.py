@@ -55,6 +55,7 @@ class JobColumns:
     max_attempts: Mapped[int] = mapped_column(server_default=str(MAX_ATTEMPTS))  # Attempts before giving up
     max_run_time: Mapped[float | None]  # Seconds that one attempt may take; NULL: the worker's limit
     unique_key: Mapped[str | None]  # While this job waits or runs, no other job with this key is queued
+    unique_until: Mapped[str | None]  # "start": only while it waits; its claim clears the key
     created_at: Mapped[datetime]  # When it was enqueued
     updated_at: Mapped[datetime]  # When the row last changed, other than by a heartbeat
 

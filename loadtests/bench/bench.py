@@ -39,7 +39,8 @@ from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.records.recording import Model
 from loadtests.records.results import Floor, Measured, Results, Settings
 from loadtests.records.steps import Step
-from loadtests.report.report import text_table, write_report
+from loadtests.report.report import write_report
+from loadtests.report.texttable import text_table
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.machine import describe_machine, pinning

@@ -98,8 +98,7 @@ def entry(plan: Plan, step: PlannedStep, seen: Seen, rows: Path) -> Step:
         queue=_queue(condition, view, seen.drain_s) if condition.app == "queued" else None,
         processes={
             name: ProcessUse(
-                cpu_percent=round(percent, 1),
-                memory_mib=round(seen.sampler.memory.get(name, 0) / 2**20, 1),
+                cpu_percent=round(percent, 1), memory_mib=round(seen.sampler.memory.get(name, 0) / 2**20, 1)
             )
             for name, percent in view.cpu_percent.items()
         },

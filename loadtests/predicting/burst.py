@@ -9,8 +9,6 @@ from loadtests.records.results import Measured
 from loadtests.records.steps import Look, QueueSide, Step, sound
 from loadtests.theory import drain_time
 
-__all__ = ["burst"]
-
 
 def burst(results: Measured) -> Drained | None:
     """How long the backlog took to drain in the sound burst step of results.json, predicted and measured.

@@ -170,8 +170,7 @@ class Step(About):
     failures: Annotated[Count, says("Those that ended with an error, or with a status of 400 or above.")]
     unfinished: Annotated[Count, says("Those still in flight when the step ended.")]
     dropped: Annotated[
-        Count,
-        says("Visits of open load that were never sent, because too many were in flight."),
+        Count, says("Visits of open load that were never sent, because too many were in flight.")
     ]
     offered_per_s: Annotated[Amount, says("Requests a second that the users meant to send.")]
     achieved_per_s: Annotated[
@@ -209,12 +208,10 @@ class Step(About):
         Amount, says("Mean use of the one core that the load generator can use.")
     ]
     loop_lag_p99_ms: Annotated[
-        Amount,
-        says("How late the load generator woke up, 99th percentile, milliseconds."),
+        Amount, says("How late the load generator woke up, 99th percentile, milliseconds.")
     ]
     little: Annotated[
-        LittlesUsers | None,
-        says("Little's law over the rows of a closed step; null for open load."),
+        LittlesUsers | None, says("Little's law over the rows of a closed step; null for open load.")
     ]
     server: Annotated[
         ServerSide | None,
@@ -225,8 +222,7 @@ class Step(About):
         dict[str, ProcessUse], says("CPU and largest memory of each process of the step, by its name.")
     ]
     timeline: Annotated[
-        list[Look],
-        says("Samples of the machine and the queue during the step, oldest first."),
+        list[Look], says("Samples of the machine and the queue during the step, oldest first.")
     ]
     rows: Annotated[str, says("The raw rows of this step: a CSV file, its path relative to results.json.")]
     ended_s: Annotated[
@@ -242,8 +238,7 @@ class Point(About):
 
     steps: Annotated[list[Count], says("Which of `steps` these are.")]
     fit_repeats: Annotated[
-        Count,
-        says("How many of them count: the fit ones that were not slowed, or else all fit ones."),
+        Count, says("How many of them count: the fit ones that were not slowed, or else all fit ones.")
     ]
     fit: Annotated[bool, says("True if any counts.")]
     slowed_reasons: Annotated[list[str], SLOWED]
