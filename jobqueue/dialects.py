@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
+# table that was never analysed misleads the planner.
 STEADY_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -22,17 +22,24 @@ STEADY_PLANS = {
     "enable_sort": "off",
     "TimeZone": "UTC",
 }
-PLAN_STEADILY = sa.select(*(sa.func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
+PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
+    sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
+    for is_local in (True, False)
+)
 
 
 def is_postgresql(connection: Connection | Engine) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def plan_steadily(connection: Connection) -> None:
-    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions."""
-    if is_postgresql(connection):
-        connection.execute(PLAN_STEADILY)
+def plan_steadily(connection: Connection, *, always: bool = False) -> None:
+    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions; or
+    `always`, on a connection that nobody else uses, which saves each of them a round trip.
+    """
+    if is_postgresql(connection) and "steady" not in connection.info:
+        connection.execute(PLAN_ALWAYS_STEADILY if always else PLAN_STEADILY)
+        if always:
+            connection.info["steady"] = True
 
 
 def in_utc(moment: datetime) -> datetime:

@@ -10,9 +10,10 @@ from loadtests.judging.fitness import growth, little, unfit_reasons, unsteady_re
 from loadtests.judging.judge import judge_window
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
+from loadtests.records.inside import ProcessUse, QueueSide, ServerSide
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.records.steps import LittlesUsers, Naive, ProcessUse, QueueSide, ServerSide, Step
+from loadtests.records.steps import LittlesUsers, Naive, Step
 from loadtests.servers.sampler import Sampler, Window, timeline, window
 from loadtests.servers.slotmeter import SlotCounts
 from loadtests.theory import workers_needed

@@ -1,4 +1,4 @@
-"""What a bench leaves behind, whole: results.json. Its parts are in steps.py, figures.py and predictions.py.
+"""What a bench leaves behind, whole: results.json. Its parts are in the files beside this one.
 
 loadtests/results.schema.json is generated from these types (`make schema`), so a key has one definition:
 renaming it here renames it for the type checker, for code that reads a file, and in the schema.

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from loadtests.records.constants import BURST_AT
 from loadtests.records.figures import Group
+from loadtests.records.inside import Look
 from loadtests.records.results import Results
-from loadtests.records.steps import Look, Step, load_of
+from loadtests.records.steps import Step, load_of
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,

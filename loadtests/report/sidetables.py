@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from loadtests.records.inside import QueueKey
 from loadtests.records.predictions import At, SimulatedKey
 from loadtests.records.results import Results
-from loadtests.records.steps import LOAD_KEYS, App, Point, QueueKey, Step, load_of, sound
+from loadtests.records.steps import LOAD_KEYS, App, Point, Step, load_of, sound
 from loadtests.report.page import Body, Line, Table
 from loadtests.report.selection import apps_in, counted_steps, mean_of, of_app, usual
 from loadtests.wording import app_name, capitalised, duration, load, percent, setting, stated

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 from loadtests.judging.limits import SWEPT
 from loadtests.records.figures import Figure, FigureKey, Group, LatencyKey
+from loadtests.records.inside import ServerSide
 from loadtests.records.results import Results
-from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, ServerSide, Step, load_of, sound
+from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, Step, load_of, sound
 from loadtests.report.page import Body, Line, Table
 from loadtests.report.selection import apps_in, of_app
 from loadtests.wording import (

@@ -13,7 +13,7 @@ import psutil
 import sqlalchemy as sa
 
 from loadtests.errors import ProcessError
-from loadtests.records.steps import Look
+from loadtests.records.inside import Look
 from loadtests.servers.machine import host_seconds
 from loadtests.servers.processes import Process
 from loadtests.servers.slotmeter import SlotCounts, read_slots
