@@ -15,22 +15,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
-ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")  # drivers
+ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 AUTOCOMMIT = (
     "Each statement would commit by itself (AUTOCOMMIT), so that jobs and data would not commit together:"
     " begin a transaction first, or use another isolation level"
 )
-# PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner. For one transaction, since a pool may share the session.
-STEADY_PLANS = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
-    "TimeZone": "UTC",
-}
-PLAN_STEADILY = sa.select(*(sa.func.set_config(name, value, True) for name, value in STEADY_PLANS.items()))
 
 
 def open_engine(database: Any) -> Engine:
@@ -52,9 +42,8 @@ def open_engine(database: Any) -> Engine:
         raise DatabaseError(text) from error
     backend, _, driver = url.drivername.partition("+")
     if backend not in ("postgresql", "postgres", "sqlite"):
-        raise DatabaseError(
-            f"A queue needs SQLite or PostgreSQL, not {backend}; its URL begins with sqlite: or postgresql:"
-        )
+        text = "A queue needs SQLite or PostgreSQL, not {}; its URL begins with sqlite: or postgresql:"
+        raise DatabaseError(text.format(backend))
     if given:
         _refuse_autocommit_engine(given)
     backend = "sqlite" if backend == "sqlite" else "postgresql"  # Heroku's URLs begin with postgres:
@@ -107,24 +96,10 @@ def _engine(url: URL, **options: Any) -> Engine:
 
 
 def writer(engine: Engine) -> Engine:
-    """The same engine, for transactions that write.
-
-    On SQLite these begin with BEGIN IMMEDIATE, and so wait for the write lock at the start. A transaction
-    that reads first and writes later fails at once with "database is locked", whatever the timeout, if
-    another connection has written in between.
+    """The same engine, for transactions that write: on SQLite they wait for the write lock at their start.
+    One that read first would fail at its first write if another had written since, whatever the timeout.
     """
     return engine.execution_options(sqlite_begin="IMMEDIATE")
-
-
-def is_postgresql(connection: Connection | Engine) -> bool:
-    """Whether this is PostgreSQL; otherwise it is SQLite."""
-    return connection.dialect.name == "postgresql"
-
-
-def plan_steadily(connection: Connection) -> None:
-    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions."""
-    if is_postgresql(connection):
-        connection.execute(PLAN_STEADILY)
 
 
 def driver_of(connection: Connection) -> Any:

@@ -1,7 +1,6 @@
 """Claimed jobs: taking them, renewing the lease, settling how they went, and freeing those of dead workers.
 
-Everything here takes a transaction. What a worker writes is fenced: it touches a row only while that worker
-holds that attempt of it.
+What a worker writes is fenced: it touches a row only while that worker holds that attempt of it.
 """
 
 import random
@@ -15,9 +14,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.database import plan_steadily
-from jobqueue.schema import UNREADABLE, Tables, UTCDateTime
-from jobqueue.waiting import ALL, Served, among, notify
+from jobqueue.dialects import UNREADABLE, UTCDateTime, among, plan_steadily
+from jobqueue.schema import Tables
+from jobqueue.waiting import ALL, Served, notify
 
 NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UTCDateTime())
 RELEASED = {"locked_at": sa.null(), "locked_by": sa.null(), "updated_at": NOW}
@@ -95,6 +94,7 @@ class Lease:
             sa.update(jobs)
             .where(among(J.id, "ids"))
             .values(locked_at=NOW, locked_by=worker, attempts=_one_more(tables), updated_at=NOW)
+            .values(unique_key=sa.case((J.unique_until == "start", None), else_=J.unique_key))
         )
         self._finish = sa.delete(jobs).where(ours).returning(J.id)
         self._release = sa.update(jobs).where(ours).values({**RELEASED, "attempts": J.attempts - 1})
@@ -142,7 +142,7 @@ class Lease:
 
     def finish(self, connection: Connection, done: Sequence[Claimed]) -> set[int]:
         """Delete jobs that succeeded; returns the ids of those that were still this worker's."""
-        return {id for fence in _fences(done) for id in connection.scalars(self._finish, fence)}
+        return {id for fence in _fences(done) for id in connection.scalars(self._finish, fence).all()}
 
     def put_back(self, connection: Connection, outcome: Outcome, now: datetime) -> bool:
         """Give back a job that has not succeeded, to run again, or as failed for good; returns whether it was
@@ -211,16 +211,14 @@ def _claimed(row: Iterable[Any], now: datetime) -> Claimed:
     job = Claimed._make(row)
     if tuple(map(type, job)) in SOUND and job.run_at != UNREADABLE:
         return job
-    priority = job.priority if type(job.priority) is int else 0
-    return Claimed(job.id, job.attempts, UNSOUND, job.attempts, None, priority, now, str(job.queue))
+    return Claimed(job.id, job.attempts, UNSOUND, job.attempts, None, 0, now, str(job.queue))
 
 
 def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> list[Claimed]:
-    """Free the jobs of workers that have been silent for `lease`; returns them.
+    """Free the jobs of workers that have been silent for `lease`; returns them. Their attempts stay counted.
 
-    Their attempts stay counted. They run again at once, or after backoff() if two or more attempts were
-    counted, so that a job that kills its workers leaves them time for others. One that has no attempt left is
-    given up by the worker that claims it next.
+    They run again at once, or after backoff() from the second attempt on: one that kills its workers leaves
+    them time for others. One that has no attempt left is given up by the worker that claims it next.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
     return _free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)

@@ -53,17 +53,18 @@ class Ledger:
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         hands: list[list[Claimed]] = []
+        claimed: list[Claimed] = []
         with self._own.transaction(self._queue.writer) as transaction:
             lost = self._lease.settle(transaction, outcomes, now)
             if slots:
                 due = self._lease.due(transaction, slots * self.batch.size, now, self._served)
                 hands = deal(due, slots)
-                self._lease.take(transaction, [job for hand in hands for job in hand], now)
+                claimed = self._lease.take(transaction, [job for hand in hands for job in hand], now)
                 self.more = len(hands) == slots
         self._unknown.update(each.job.id for each in outcomes if isinstance(each.error, UnknownJob))
         self._news.add_ended(outcomes, lost, now)
-        if hands:
-            self._news.add("claimed", now, [job for hand in hands for job in hand])
+        if claimed:
+            self._news.add("claimed", now, claimed)
         return hands
 
     def due_in(self, now: datetime) -> float:

@@ -3,10 +3,11 @@
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
+from jobqueue.dialects import in_utc
 from jobqueue.errors import as_wait
-from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS, in_utc
+from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS
 
 RetryOn = Mapping[type[BaseException], timedelta | float | None]
 DiscardOn = Sequence[type[BaseException]]
@@ -27,6 +28,13 @@ class RowOptions(ClassOptions, total=False):
     run_at: datetime | timedelta | None
 
 
+class EnqueueOptions(RowOptions, total=False):
+    """What enqueue() takes."""
+
+    unique_key: str | None
+    unique_until: Literal["start", "end"] | None
+
+
 class JobOptions(ClassOptions, total=False):
     """What @job takes."""
 
@@ -43,6 +51,7 @@ DEFAULTS = {
     "max_attempts": MAX_ATTEMPTS,
     "max_run_time": None,
     "unique_key": None,
+    "unique_until": None,  # it ends
 }
 TOO_MUCH = 2**31  # for a column of integers
 MOST_BYTES = 2_000  # PostgreSQL can't index texts much longer than this
@@ -73,6 +82,7 @@ RULES: dict[str, Rule] = {
     "max_attempts": COUNT,
     "max_run_time": DURATION,
     "unique_key": ((str,), "a string", *STORABLE),
+    "unique_until": ((str,), "a string", lambda until: until in ("start", "end"), '"start" or "end"'),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
     # a worker's:
     "min_priority": PRIORITY,

@@ -1,6 +1,6 @@
 """The queue as its users see it: create the tables, enqueue, look at jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
 from jobqueue.database import open_engine, writer
+from jobqueue.dialects import in_utc, insert_unless_there
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable, dump, registered
-from jobqueue.options import DEFAULTS, RowOptions, checked, moment, refuse_others
-from jobqueue.schema import DEFAULT_TABLE, Job, Tables, in_utc, migrate, tables
+from jobqueue.options import DEFAULTS, EnqueueOptions, RowOptions, checked, moment, refuse_others
+from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
 from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
@@ -80,30 +81,30 @@ class Queue:
         job: Performable,
         *,
         session: Callers | None = None,
-        unique_key: str | None = None,
         if_queued: Literal["refuse", "keep"] = "refuse",
         now: datetime | None = None,
-        **options: Unpack[RowOptions],
+        **options: Unpack[EnqueueOptions],
     ) -> int:
         """Add a job; returns its id.
 
         Without `session` the job is committed, and safe, when this returns. With one it becomes part of that
         session's transaction: job and data commit together or not at all.
 
-        The options are `priority`, `run_at`, `queue`, `max_attempts` and `max_run_time`. What is None, or not
-        given, is as @job says of the class, and otherwise priority 0, due at once, in the queue
-        "default", for 25 attempts, with the worker's limit for each. Lower `priority` runs first. `run_at` is
-        an aware datetime, or a timedelta from now. `max_run_time` is in seconds.
+        The options `priority`, `run_at`, `queue`, `max_attempts` and `max_run_time` are as @job says of the
+        class, and otherwise: priority 0, due at once, in the queue "default", for 25 attempts, with the
+        worker's limit for each. Lower priority runs first. `run_at` is an aware datetime, or a timedelta from
+        now. `max_run_time` is in seconds.
 
         While a job with a `unique_key` is waiting or running, enqueueing another one with the same key raises
-        AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there.
+        AlreadyQueued, or with `if_queued="keep"` returns the id of the job already there. With
+        `unique_until="start"`, a job that has begun no longer counts: what it has read may be out of date.
 
         Raises NotAJob or NotSerializable; TypeError; ValueError for a naive datetime, or for a value that no
         job can have, also if the job's enqueue() hook sets it.
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
-        [row] = self._rows([job], session, now, unique_key, **options)
+        [row] = self._rows([job], session, now, EnqueueOptions, options)
         return self._insert([row], session, keep=if_queued == "keep")
 
     def enqueue_many(
@@ -119,7 +120,7 @@ class Queue:
 
         Jobs of equal priority run in the order given.
         """
-        rows = self._rows(jobs, session, now, **options)
+        rows = self._rows(jobs, session, now, RowOptions, options)
         self._insert(rows, session)
         return len(rows)
 
@@ -128,12 +129,12 @@ class Queue:
         jobs: Iterable[Performable],
         session: Callers | None,
         now: datetime | None,
-        unique_key: str | None = None,
-        **options: Unpack[RowOptions],
+        known: type,
+        options: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        refuse_others("enqueueing", options, RowOptions)
+        refuse_others("enqueueing", options, known)
         now = moment("now", now or datetime.now(UTC))
-        given = checked(now, unique_key=unique_key, **options)
+        given = checked(now, **options)
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
         return [_row(self.tables, job, given, now) for job in jobs]
@@ -217,7 +218,7 @@ class Queue:
         """
         row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
         with self.writer.begin() as connection:
-            connection.execute(waiting.insert_unless_there(connection, self.tables.pauses), row)
+            connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""

@@ -7,8 +7,7 @@ column added since the first version is nullable or has a server default.
 
 import re
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any, cast
 
@@ -16,72 +15,18 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, Column, Connection, Dialect, Index, Integer, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateSchema, CreateTable
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from jobqueue.dialects import UTCDateTime
 from jobqueue.errors import DatabaseError
 
 DEFAULT_TABLE = "jobs"
 DEFAULT_QUEUE = "default"
 MAX_ATTEMPTS = 25
 GONE = "(gone)"
-UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
 MOST_OF_A_NAME = 63  # that PostgreSQL keeps
 ADVISORY_LOCK = 0x6A6F6273  # "jobs"; any number that others are unlikely to use
 # A table without these is not the queue's, nor Delayed Job's.
 ORIGINAL_COLUMNS = {"priority", "attempts", "handler", "last_error", "run_at", "locked_at", "locked_by"}
-
-
-def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC. Raises ValueError for a naive datetime, which is ambiguous."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone; use datetime.now(UTC), or .astimezone()")
-    return moment.astimezone(UTC)
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """A moment in time, always UTC and always aware.
-
-    PostgreSQL has a type for this. SQLite's DateTime silently drops the offset, so there the value is
-    converted to UTC before it is stored, and marked as UTC when it is read.
-    """
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-    __module__ = "sqlalchemy.types"  # so Alembic writes sa.DateTime(timezone=True), which needs no import
-
-    def __repr__(self) -> str:
-        return repr(self.impl)
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = in_utc(value)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """As it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
-        days = ("0001-01-03", "9999-01-01")
-        first, last = (sa.literal_column(f"'{day} 00:00:00+00'", type_=self) for day in days)
-        return sa.case((column < first, first), (column > last, last), else_=column)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
-        return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
-
-
-def _moment(text: Any) -> datetime | None:
-    """A moment that SQLite has stored. It stores any value, and an invalid one must not stop a worker."""
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except (TypeError, ValueError):
-        return UNREADABLE
 
 
 TYPES_OF_COLUMNS = {datetime: UTCDateTime, str: Text}
@@ -110,6 +55,7 @@ class JobColumns:
     max_attempts: Mapped[int] = mapped_column(server_default=str(MAX_ATTEMPTS))  # Attempts before giving up
     max_run_time: Mapped[float | None]  # Seconds that one attempt may take; NULL: the worker's limit
     unique_key: Mapped[str | None]  # While this job waits or runs, no other job with this key is queued
+    unique_until: Mapped[str | None]  # "start": only while it waits; its claim clears the key
     created_at: Mapped[datetime]  # When it was enqueued
     updated_at: Mapped[datetime]  # When the row last changed, other than by a heartbeat
 
@@ -119,8 +65,7 @@ class JobColumns:
         return "failed" if self.failed_at else "running" if self.locked_by else "waiting"
 
     def __repr__(self) -> str:
-        more = {"running": f"locked by {self.locked_by}", "waiting": f"run at {self.run_at:%F %T}"}
-        state = more.get(self.state, self.state)
+        state = f"run at {self.run_at:%F %T}" if self.state == "waiting" else self.state
         return f"<Job {self.id} {self.handler} {state}, {self.attempts} of {self.max_attempts} attempts>"
 
 
@@ -158,7 +103,8 @@ class Tables:
     """A queue's tables, and the conditions and names that go with them. tables() makes one for each name."""
 
     def __init__(self, name: str, schema: str | None):
-        self.Job, self.WorkerRow = _classes(name, schema)
+        classes: tuple[type[Job], type[WorkerRow]] = _classes(name, schema)
+        self.Job, self.WorkerRow = classes
         self.metadata: MetaData = self.Job.metadata
         self.jobs = jobs = cast(Table, self.Job.__table__)
         self.workers = cast(Table, self.WorkerRow.__table__)
@@ -176,13 +122,13 @@ class Tables:
         self.channel = ".".join(filter(None, ("jobqueue", schema, name if name != DEFAULT_TABLE else None)))
         jobs.dialect_options["sqlite"]["autoincrement"] = True
         # Small, since partial, and in claiming order.
-        for suffix, columns, condition in (
-            ("waiting", (jobs.c.priority, jobs.c.run_at, jobs.c.id), self.waiting),
-            ("running", (jobs.c.locked_at,), self.running),
-            ("unique_key", (jobs.c.unique_key,), self.unique),
-        ):
-            where: dict[str, Any] = {"sqlite_where": condition, "postgresql_where": condition}
-            Index(f"{name}_{suffix}", *columns, unique=suffix == "unique_key", **where)
+        self._index("waiting", self.waiting, jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        self._index("running", self.running, jobs.c.locked_at)
+        self._index("unique_key", self.unique, jobs.c.unique_key, unique=True)
+
+    def _index(self, suffix: str, where: Any, *columns: Any, unique: bool = False) -> None:
+        name = f"{self.jobs.name}_{suffix}"
+        Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 _tables = cache(Tables)
@@ -209,15 +155,16 @@ def _beside(name: str, what: str) -> str:
     return f"{name[:-1] if name.endswith('jobs') else name}_{what}"
 
 
-def _classes(name: str, schema: str | None) -> tuple[type[Job], type[WorkerRow]]:
+def _classes(name: str, schema: str | None) -> tuple[Any, Any]:
     if (name, schema) == (DEFAULT_TABLE, None):
         return Job, WorkerRow
     base = type("Base", (DeclarativeBase,), {"type_annotation_map": TYPES_OF_COLUMNS})
     own = {"__table_args__": {"schema": schema}, "__module__": __name__}
-    job: Any = type("Job", (JobColumns, base), {**own, "__tablename__": name})
-    workers = {**own, "__tablename__": _beside(name, "workers")}
-    worker: Any = type("WorkerRow", (WorkerColumns, base), workers)
-    return job, worker
+    workers = _beside(name, "workers")
+    return (
+        type("Job", (JobColumns, base), {**own, "__tablename__": name}),
+        type("WorkerRow", (WorkerColumns, base), {**own, "__tablename__": workers}),
+    )
 
 
 def migrate(connection: Connection, tables: Tables) -> list[str]:
@@ -250,27 +197,24 @@ def missing(connection: Connection, tables: Tables) -> list[str]:
             continue
         there = {column["name"] for column in inspector.get_columns(table.name, schema=schema)}
         ours = {column.name for column in table.c if not (column.nullable or column.server_default)}
-        ours |= ORIGINAL_COLUMNS if table is tables.jobs else set()
-        if lacking := ", ".join(sorted(ours - there)):
+        if lacking := ours.union(ORIGINAL_COLUMNS if table is tables.jobs else ()) - there:
             raise DatabaseError(
-                f"The table {table.fullname} is not jobqueue's: it has no {lacking}."
+                f"The table {table.fullname} is not jobqueue's: it has no {', '.join(sorted(lacking))}."
                 ' Choose another name: Queue(..., table="queued_jobs"), or --table'
             )
         alter = f"ALTER TABLE {dialect.identifier_preparer.format_table(table)} ADD COLUMN "
-        lacking_columns = [column for column in table.c if column.name not in there]
-        statements += [alter + _text(CreateColumn(column), dialect) for column in lacking_columns]
+        new = [CreateColumn(column) for column in table.c if column.name not in there]
+        statements += [alter + _text(column, dialect) for column in new]
         indexed = {index["name"] for index in inspector.get_indexes(table.name, schema=schema)}
-        statements += [parts[name] for name in parts if name not in ("", *indexed)]
+        statements += [text for name, text in parts.items() if name not in ("", *indexed)]
     return statements
 
 
 def ddl(dialect: Dialect, tables: Tables) -> list[str]:
     """The statements that create the tables in an empty database."""
     schema = tables.jobs.schema
-    first = [_text(CreateSchema(schema), dialect)] if schema else []
-    return first + [
-        text for table in tables.metadata.sorted_tables for text in _parts(table, dialect).values()
-    ]
+    parts = [text for table in tables.metadata.sorted_tables for text in _parts(table, dialect).values()]
+    return [_text(CreateSchema(schema), dialect), *parts] if schema else parts
 
 
 def _parts(table: Table, dialect: Dialect) -> dict[str, str]:

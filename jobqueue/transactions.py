@@ -17,6 +17,7 @@ from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue.dialects import plan_steadily
 from jobqueue.errors import DatabaseError
 from jobqueue.schema import Tables
 
@@ -167,11 +168,15 @@ class OwnConnections:
     @contextmanager
     def transaction(self, engine: Engine) -> Iterator[Connection]:
         """A transaction on the engine's connection, which is replaced if the transaction fails."""
-        if engine not in self._connections:
+        if is_new := engine not in self._connections:
             self._connections[engine] = Connection(engine, outside_pool(engine))
         connection = self._connections[engine]
-        driver: Any = connection.connection.dbapi_connection
+        driver = driver_of(connection)
         try:
+            if is_new:
+                if _is_private(connection):
+                    plan_steadily(connection, always=True)
+                connection.commit()
             with connection.begin():
                 yield connection
         except BaseException:
@@ -185,3 +190,9 @@ class OwnConnections:
         """Close the connections."""
         while self._connections:
             self._connections.popitem()[1].close()
+
+
+def _is_private(connection: Connection) -> bool:
+    """Whether it is PostgreSQL's, and no pooler lets others use its session, too. (pg8000 can't tell.)"""
+    pid = getattr(getattr(driver_of(connection), "info", None), "backend_pid", None)
+    return pid is not None and pid == connection.scalar(sa.select(sa.func.pg_backend_pid()))

@@ -1,19 +1,14 @@
 """The SQL of waiting jobs: adding them, telling the workers, and finding out when the next one is due."""
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, Dialect, Table
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.database import is_postgresql, plan_steadily
+from jobqueue.dialects import Listed, among, each, insert_unless_there, is_postgresql, plan_steadily
 from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import Tables
 
@@ -132,59 +127,3 @@ def _next_run_at(tables: Tables, served: Served) -> Any:
     of_one = sa.select(earliest).where(tables.waiting, *its).scalar_subquery()
     of_all = sa.select(sa.func.min(of_one, type_=J.run_at.type).label("run_at")).select_from(priorities)
     return sa.select(of_all.subquery().c.run_at)  # UTCDateTime names a selected column more than once
-
-
-# -- what the two databases say differently
-
-
-def insert_unless_there(connection: Connection, table: Table) -> Any:
-    """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
-    # Imported here: the other database's dialect would double the time `import jobqueue` takes.
-    dialect: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
-    return dialect.insert(table).on_conflict_do_nothing()
-
-
-class Listed(TypeDecorator[Sequence[Any]]):
-    """A list in one parameter: an array, or on SQLite its JSON."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def __init__(self, kind: TypeEngine[Any]):
-        super().__init__()
-        self.kind = kind
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(self.kind))
-
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
-        return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
-
-
-class each(FunctionElement[Any]):
-    """The elements of a list, as rows, in its order."""
-
-    inherit_cache = True
-
-
-class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
-    inherit_cache = True
-
-
-def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
-    """Whether a column's value is in a list: the parameter of this name, or these values."""
-    return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
-
-
-@compiles(each)
-@compiles(_Among)
-def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
-
-
-@compiles(each, "sqlite")
-@compiles(_Among, "sqlite")
-def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"

@@ -19,10 +19,7 @@ COMMANDS = {
     "bench": ("loadtests.bench.bench", "measure both readers with more and more users, and write a report"),
     "compare": ("loadtests.comparing.compare", "compare two runs: the difference, with its interval"),
     "report": ("loadtests.report.report", "write the report of a run again, or of a file of requests"),
-    "floor": (
-        "loadtests.bench.floor",
-        "measure the load generator itself, against an idle server",
-    ),
+    "floor": ("loadtests.bench.floor", "measure the load generator itself, against an idle server"),
     "queue": ("loadtests.queuebench.bench", "measure jobqueue against the plain drivers and other queues"),
     "stack": ("loadtests.servers.stack", "run one reader with everything it needs, until Ctrl-C"),
     "feedserver": ("loadtests.feedserver.server", "run the fake feed server alone, until Ctrl-C"),

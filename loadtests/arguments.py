@@ -2,6 +2,9 @@
 
 import argparse
 import math
+import sys
+
+LARGEST = sys.float_info.max
 
 
 def number(text: str) -> float:
@@ -29,9 +32,18 @@ def minutes(text: str) -> float:
     return above_zero(text, 1440, "a number of minutes")
 
 
-def above_zero(text: str, most: float, what: str) -> float:
+def above_zero(text: str, most: float = LARGEST, what: str = "a number") -> float:
     """An option's number above 0, up to `most`; `what` names it in the message."""
     value = number(text)
     if not 0 < value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0 and at most {most:g}")
+        limit = "" if most == LARGEST else f" and at most {most:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} above 0{limit}")
     return value
+
+
+def numbers(text: str, what: str, most: float = LARGEST) -> tuple[float, ...]:
+    """An option's numbers above 0, up to `most`, with commas between; `what` names them in the message."""
+    values = tuple(number(part) for part in text.split(","))
+    if not all(0 < value <= most for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    return values

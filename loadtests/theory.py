@@ -28,8 +28,6 @@ from loadtests.numerics import (
     poisson_terms,
 )
 
-__all__ = ["ClosedLoad", "OpenLoad", "drain_time", "erlang_c", "knee", "littles_law", "workers_needed"]
-
 
 @dataclass(frozen=True)
 class ClosedLoad:
@@ -96,13 +94,11 @@ class ClosedLoad:
 
     def share_waiting_over(self, seconds: float) -> float:
         """P(wait for a slot > seconds); at 0, the share that waits. Raises and source as for `share_over`."""
-        return self._after(seconds, self._waiting_after)
+        waiting = self._still_waiting
+        return self._after(seconds, lambda events: waiting[events] if events < len(waiting) else 0.0)
 
     def percentile(self, percent: float) -> float:
-        """The time in seconds that `percent` % of the requests don't exceed; found by bisection.
-
-        Raises ValueError unless 0 < percent < 100.
-        """
+        """The time in seconds that `percent` % don't exceed. Raises ValueError unless 0 < percent < 100."""
         return percentile(self.share_over, percent, self.demand)
 
     def _states(self, users: int) -> list[float]:
@@ -125,22 +121,17 @@ class ClosedLoad:
     @cached_property
     def _still_waiting(self) -> list[float]:
         """P(still waiting after j ends of service), for j = 0..max(0, N-c); 0 from there on."""
-        more = list(accumulate(reversed(self._ahead[1:]), initial=0.0))
-        return more[::-1]
+        return list(accumulate(reversed(self._ahead[1:]), initial=0.0))[::-1]
 
     @cached_property
     def _in_slot(self) -> list[float]:
         """P(in a slot after j ends of service): each was another request's with probability (c-1)/c."""
         return list(accumulate(self._ahead, lambda there, new: there * (1 - 1 / self.slots) + new))
 
-    def _waiting_after(self, events: int) -> float:
-        return self._still_waiting[events] if events < len(self._still_waiting) else 0.0
-
     def _there_after(self, events: int) -> float:
-        last = len(self._in_slot) - 1
-        if events <= last:
-            return self._still_waiting[events] + self._in_slot[events]
-        return self._in_slot[last] * (1 - 1 / self.slots) ** (events - last)
+        if (beyond := events + 1 - len(self._in_slot)) > 0:
+            return self._in_slot[-1] * (1 - 1 / self.slots) ** beyond
+        return self._still_waiting[events] + self._in_slot[events]
 
     def _after(self, seconds: float, there: Callable[[int], float]) -> float:
         check_not_negative(seconds=seconds)

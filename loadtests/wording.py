@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from loadtests.records.figures import Figure, LatencyKey, Summary
+from loadtests.records.figures import Figure, LatencyKey, Summary, without_interval
 from loadtests.records.recording import Model
 from loadtests.records.results import Settings
-from loadtests.records.steps import About, Capacity, MeasuredLoad
+from loadtests.records.steps import LOAD_KEYS, About, Capacity, LoadKey, MeasuredLoad, load_of
 
 SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
+LABELS: dict[str, str] = {"sync": "sync", "queued": "queued", "host": "your app"}
 HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
 DOING = "that may be the machine's or the load generator's doing, not the app's"
 EXCUSE = f"over the limit, but {DOING}"
@@ -73,6 +74,11 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def capitalised(text: str) -> str:
+    """The text with a capital first letter, and all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def user_count(users: int) -> str:
     """ "1 user", "20 users"."""
     return counted(users, "user")
@@ -87,9 +93,12 @@ def app_name(app: str, host: str | None = None) -> str:
 
 def load(measured: MeasuredLoad) -> str:
     """The load on an app in a step or a point: "20 users", "7.5 visits a second"."""
-    if measured["model"] == "closed":
-        return user_count(measured["users"] or 0)
-    return visits(measured["rate_per_s"] or 0.0)
+    return said_load(load_of(measured), LOAD_KEYS[measured["model"]])
+
+
+def said_load(much: float, key: LoadKey) -> str:
+    """The same of an amount."""
+    return user_count(round(much)) if key == "users" else visits(much)
 
 
 def visits(rate: float) -> str:
@@ -136,8 +145,6 @@ def with_interval(figure: Figure | None, say: Callable[[Figure], str]) -> str:
         return "–"
     if figure["low"] is None and figure["high"] is None:
         return say(figure)
-    low, high = (
-        "?" if end is None else say(Figure(value=end, low=None, high=None, lower_bound=False))
-        for end in (figure["low"], figure["high"])
-    )
+    ends = (figure["low"], figure["high"])
+    low, high = ("?" if end is None else say(without_interval(end)) for end in ends)
     return f"{say(figure)} ({low} to {high})"

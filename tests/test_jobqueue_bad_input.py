@@ -10,8 +10,8 @@ from jobs_for_tests import Say, said
 from sqlalchemy import text
 
 from jobqueue import NotAJob, NotSerializable, Queue, Worker, job, waiting
+from jobqueue.dialects import UNREADABLE
 from jobqueue.lease import Lease
-from jobqueue.schema import UNREADABLE
 from jobqueue.slots import deal
 
 pytest_plugins = ["queue_fixtures"]
@@ -30,7 +30,7 @@ def test_a_misspelt_option_is_refused(queue: Queue) -> None:
         lambda: queue.enqueue_many([Say("hi")], unique_key="a"),  # type: ignore[call-arg]
         lambda: job(Say, run_at=datetime.now(UTC)),  # type: ignore[call-overload]
     ):
-        with pytest.raises(TypeError, match="has no option (prioritty|unique_key|run_at), only .*priority"):
+        with pytest.raises(TypeError, match=r"has no option (prioritty|unique_key|run_at), only .*priority"):
             call()
     assert queue.jobs() == []
 

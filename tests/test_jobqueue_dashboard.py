@@ -150,7 +150,7 @@ def test_a_job_is_shown_with_all_its_columns(queue: Queue, visitor: Visitor, sta
     page = visitor.show(f"/{id}")
     assert words(page, "pre") == '{"job":"Say","arguments":{"text":"hello"}}'
     columns = {words(each, "dt"): words(each, "dd") for each in page.select(".columns div")}
-    assert len(columns) == 13 and columns["max_run_time"] == "60.0" and columns["unique_key"] == "only one"
+    assert len(columns) == 14 and columns["max_run_time"] == "60.0" and columns["unique_key"] == "only one"
     assert columns["created_at"].startswith(f"{NOW:%Y-%m-%d %H:%M:%S} UTC")
     assert (columns["failed_at"] == "–") == (state != "failed")
     if state == "failed":

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect
+from jobs_for_tests import Say
+from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
-from jobqueue import DatabaseError, Queue
+from jobqueue import DatabaseError, Queue, Worker
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -134,3 +135,18 @@ def test_a_closed_queue_opens_again(database_url: str) -> None:
     queue.close()
     assert isinstance(queue.engine, Engine) and queue.jobs() == []
     queue.close()
+
+
+def test_a_workers_own_connection_is_set_up_once_and_others_are_left_alone(postgres_database: str) -> None:
+    """Its settings cost a round trip a connection, not one a transaction."""
+    engine = create_engine(postgres_database)
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, text, *_: statements.append(text))
+    queue = Queue(engine)
+    queue.create_tables()
+    queue.enqueue_many(Say(text) for text in "abc")
+    assert Worker(queue).work_off() == (3, 0)
+    assert len([text for text in statements if "set_config" in text]) == 1
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW enable_seqscan").scalar() == "on"
+    engine.dispose()

@@ -30,8 +30,8 @@ import book
 import jobqueue
 from jobqueue import Queue
 from jobqueue.handlers import HOOKS
-from jobqueue.options import RowOptions
 from jobqueue.lease import backoff
+from jobqueue.options import EnqueueOptions
 from jobqueue.schema import tables
 from jobqueue.tools.cli import COMMAND_MODULES
 
@@ -208,8 +208,8 @@ def test_every_option_of_enqueue_is_described() -> None:
     """The session has a section, and `now` is for tests."""
     named = inspect.signature(Queue.enqueue).parameters.keys() - {"self", "job", "session", "now", "options"}
     found = rows(PAGES["enqueueing"], "| option |", r"^\| `(\w+)=")
-    assert sorted(found) == sorted(named | RowOptions.__optional_keys__)
-    assert all(f"`{name}`" in (Queue.enqueue.__doc__ or "") for name in RowOptions.__optional_keys__)
+    assert sorted(found) == sorted(named | EnqueueOptions.__optional_keys__)
+    assert all(f"`{name}`" in (Queue.enqueue.__doc__ or "") for name in EnqueueOptions.__optional_keys__)
 
 
 def test_every_hook_is_described() -> None:

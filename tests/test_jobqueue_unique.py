@@ -1,4 +1,4 @@
-"""Unique jobs: while a job waits or runs, no second one can have its key."""
+"""Unique jobs: while a job waits or runs, or only while it waits, no second one can have its key."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +63,29 @@ def test_the_key_is_taken_while_the_job_waits_for_its_retry(queue: Queue) -> Non
         [(failing, True), (second, False)],
         [(second, False), (failing, True)],
     )
+
+
+def test_a_key_may_count_only_until_the_job_begins(queue: Queue, run_worker: Callable[..., Any]) -> None:
+    """What changes during a run gets a job of its own, and only one."""
+    first = queue.enqueue(WaitAtGate("unique"), unique_key="feed 8", unique_until="start")
+    with pytest.raises(AlreadyQueued):
+        add(queue)
+    run_worker(queue)
+    wait_until(lambda: said == ["at unique"], "the job's beginning")
+    second = add(queue, run_at=timedelta(hours=1), unique_until="start", if_queued="keep")
+    assert second > first
+    assert add(queue, unique_until="start", if_queued="keep") == second
+    gates["unique"].set()
+    wait_until(lambda: [job.id for job in queue.jobs()] == [second], "the first job's end")
+
+
+def test_a_job_whose_key_counted_until_it_began_may_run_again_beside_another(queue: Queue) -> None:
+    """After a failure, after a retry by hand, and when it is given back: its key has gone."""
+    failing = queue.enqueue(Fail("once"), unique_key="feed 8", unique_until="start", now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    add(queue, run_at=NOON + timedelta(days=1), unique_until="end")
+    assert Worker(queue).work_off(now=NOON + timedelta(hours=1)) == (0, 1)
+    assert queue.retry(failing) and queue.get(failing).unique_key is None
 
 
 def test_the_key_is_taken_while_the_job_runs(queue: Queue, run_worker: Callable[..., Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from synthetic_run import make_run
 
 from loadtests.__main__ import main as command
-from loadtests.report.report import text_table
+from loadtests.report.texttable import text_table
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from queue_simulator import Simulation, exponential, interval
 
-from loadtests.theory import ClosedLoad, OpenLoad, drain_time, erlang_c, knee, littles_law, workers_needed
+from loadtests.numerics import erlang_c
+from loadtests.theory import ClosedLoad, OpenLoad, drain_time, knee, littles_law, workers_needed
 
 SLOTS, DEMAND, THINK = 4, 0.2, 1.0  # the table's server; its knee is 24 users
 # users: R and p95 by formula, R and p95 simulated, R if D is constant, R if 5 % hang (.05 or 3.05 s, mean .2)

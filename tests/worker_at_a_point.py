@@ -76,7 +76,8 @@ def _die_at_these_points() -> None:
 
     def dying_finish(*arguments: Any) -> Any:
         finished = finish(*arguments)
-        at(BEFORE_THE_FINISH_COMMITS)
+        if finished:
+            at(BEFORE_THE_FINISH_COMMITS)
         return finished
 
     def dying_exchange(ledger: Ledger, outcomes: Any, *arguments: Any) -> Any:

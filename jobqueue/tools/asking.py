@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from jobqueue import Queue
-from jobqueue.database import is_postgresql
+from jobqueue.dialects import is_postgresql
 from jobqueue.errors import JobQueueError
 from jobqueue.schema import missing
 from jobqueue.tools.options import open_queue, option

@@ -27,8 +27,8 @@ except ImportError as error:
 
 from jobqueue import Job, Queue
 from jobqueue.database import complaint
+from jobqueue.dialects import in_utc
 from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
-from jobqueue.schema import in_utc
 from jobqueue.tools import failures, looking
 from jobqueue.tools.spans import ago, span
 

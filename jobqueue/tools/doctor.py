@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from jobqueue import Queue
-from jobqueue.database import is_postgresql
+from jobqueue.dialects import is_postgresql
 from jobqueue.schema import missing
 from jobqueue.tools import doctor_postgresql, doctor_sqlite, doctor_workers, looking
 from jobqueue.tools.asking import add_json, opened, sqlite_path

@@ -15,12 +15,12 @@ from sqlalchemy import Column, Connection, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint
+from jobqueue.dialects import insert_unless_there
 from jobqueue.ledger import BEATS
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
 from jobqueue.transactions import OwnConnections
-from jobqueue.waiting import insert_unless_there
 
 logger = logging.getLogger("jobqueue")
 

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from jobqueue import HandlerError, JobQueueError, Queue
-from jobqueue.database import complaint, is_postgresql
+from jobqueue.database import complaint
+from jobqueue.dialects import is_postgresql
 from jobqueue.handlers import parse
 from jobqueue.tools.asking import add_json, opened
 from jobqueue.tools.options import Commands, add_database, add_imports, import_jobs

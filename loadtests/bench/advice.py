@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from loadtests.judging.verdict import is_doubtful
+from loadtests.judging.limits import is_doubtful
 from loadtests.records.results import Results
 from loadtests.status import Status
 

@@ -17,12 +17,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn, TypeVar
-
-import msgspec
+from typing import NoReturn
 
 from loadtests.bench.advice import REPORTS, cut_off, to_decide, to_resume
 from loadtests.bench.floor import measure_floor
+from loadtests.bench.folder import read_part, read_run, write_part, write_run
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.options import parse_options, plan_of
 from loadtests.bench.pipelines import github_summary, junit
@@ -31,7 +30,7 @@ from loadtests.bench.progress import Progress, about
 from loadtests.bench.search import MOST_SEARCHED, UP, next_step, what_is_left
 from loadtests.bench.step import measure_step
 from loadtests.errors import LoadTestError, UsageError
-from loadtests.files import new_folder, put, write_all, writing
+from loadtests.files import new_folder, put, write_all
 from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict
 from loadtests.predicting.prediction import predict
@@ -39,7 +38,8 @@ from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
 from loadtests.records.recording import Model
 from loadtests.records.results import Floor, Measured, Results, Settings
 from loadtests.records.steps import Step
-from loadtests.report.report import text_table, write_report
+from loadtests.report.report import write_report
+from loadtests.report.texttable import text_table
 from loadtests.servers.databases import check_database, database_server
 from loadtests.servers.feedstate import check_reader, feed_state
 from loadtests.servers.machine import describe_machine, pinning
@@ -47,8 +47,6 @@ from loadtests.status import Status
 from loadtests.wording import counted
 
 PACKAGES = ("locust", "Flask", "gunicorn", "SQLAlchemy", "requests", "feedparser", "aiohttp", "gevent")
-RUN_VERSION = 3  # of run.json, and of the steps beside it
-T = TypeVar("T")
 
 
 class Stopped(LoadTestError):
@@ -71,12 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (options.resume or options.out) and (lost := cut_off()):
         print(f"The run before was cut off. {to_resume(lost)}", flush=True)
     folder = options.resume or _begin(options)
-    plan, floor, full = _read_run(folder)
+    plan, floor, full = read_run(folder)
     results: Results | None = None
     try:
         if full:
             plan = _with_pilot(plan, folder)
-            _write_run(folder, plan, floor, full=False)
+            write_run(folder, plan, floor, full=False)
         print(textwrap.fill(foretold(plan), 80), flush=True)
         results = run(plan, folder, floor)
         tell(results, folder, options.junit, options.github)
@@ -107,7 +105,7 @@ def _begin(options: argparse.Namespace) -> Path:
         check_reader(plan.host)
         feed_state(plan.feeds or "")
     folder = folder or new_folder(REPORTS / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
-    _write_run(folder, plan, options.floor, options.full)
+    write_run(folder, plan, options.floor, options.full)
     return Path(folder)
 
 
@@ -155,20 +153,20 @@ def run(plan: Plan, folder: Path, floor: bool = False) -> Results:
                 file = folder / "floor.json"
                 if not file.exists():
                     progress.say("First the load generator itself, on a server that does nothing ...")
-                    _write(file, measure_floor())
-                found = _read(file, Floor)
+                    write_part(file, measure_floor())
+                found = read_part(file, Floor)
             with database_server(plan.database) as server:
                 while following := next_step(plan, steps):
                     step = following.step
                     file = folder / "steps" / f"{step.name}.json"
                     if file.exists():
-                        steps.append(_read(file, Step))
+                        steps.append(read_part(file, Step))
                         continue
                     left = what_is_left(plan, steps)
                     progress.begin(following, plan.seconds(step.condition), len(steps), left)
                     steps.append(measure_step(plan, step, folder, progress.tick, server, pinning()))
                     progress.done(step.condition, steps[-1])
-                    _write(file, steps[-1])
+                    write_part(file, steps[-1])
         except KeyboardInterrupt:
             interrupted = True
         except LoadTestError as error:
@@ -239,54 +237,6 @@ def _settings(plan: Plan) -> Settings:
         host=plan.host,
         burst=next((condition.burst for condition in plan.extra if condition.burst), None),
     )
-
-
-# ---- the folder of a run: what was asked for, and what has been measured
-
-
-def _write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
-    data = {
-        "schema": "500ms/run",
-        "version": RUN_VERSION,
-        "plan": plan.to_json(),
-        "floor": floor,
-        "full": full,
-    }
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
-
-
-def _read_run(folder: Path) -> tuple[Plan, bool, bool]:
-    try:
-        data = json.loads((folder / "run.json").read_text())
-        if data["version"] != RUN_VERSION:
-            raise UsageError(
-                f"--resume {folder}: that run was begun by another version, whose steps are not like those"
-                " measured now. Measure it again."
-            )
-        return Plan.from_json(data["plan"]), bool(data["floor"]), bool(data["full"])
-    except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
-        raise UsageError(
-            f"--resume {folder}: no run that can be resumed ({type(error).__name__}: {error})."
-            " Name the folder of a run that was interrupted, such as reports/2030-01-31-120000."
-        ) from error
-
-
-def _read(file: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{file} is not complete: {error}. Remove it, and it is measured again") from error
-
-
-def _write(file: Path, data: Step | Floor) -> None:
-    """Write atomically: a run that is cut off here can be resumed."""
-    partial = file.with_suffix(".part")
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(data) + "\n")
-        partial.replace(file)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -10,9 +10,10 @@ from loadtests.judging.fitness import growth, little, unfit_reasons, unsteady_re
 from loadtests.judging.judge import judge_window
 from loadtests.judging.rule import rule_of
 from loadtests.judging.samples import summarise
+from loadtests.records.inside import ProcessUse, QueueSide, ServerSide
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.records.steps import LittlesUsers, Naive, ProcessUse, QueueSide, ServerSide, Step
+from loadtests.records.steps import LittlesUsers, Naive, Step
 from loadtests.servers.sampler import Sampler, Window, timeline, window
 from loadtests.servers.slotmeter import SlotCounts
 from loadtests.theory import workers_needed
@@ -98,8 +99,7 @@ def entry(plan: Plan, step: PlannedStep, seen: Seen, rows: Path) -> Step:
         queue=_queue(condition, view, seen.drain_s) if condition.app == "queued" else None,
         processes={
             name: ProcessUse(
-                cpu_percent=round(percent, 1),
-                memory_mib=round(seen.sampler.memory.get(name, 0) / 2**20, 1),
+                cpu_percent=round(percent, 1), memory_mib=round(seen.sampler.memory.get(name, 0) / 2**20, 1)
             )
             for name, percent in view.cpu_percent.items()
         },

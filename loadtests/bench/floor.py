@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
+from loadtests.arguments import number, numbers
 from loadtests.errors import ProcessError, UsageError
 from loadtests.files import put, write_all
 from loadtests.judging.judge import judge_window
@@ -36,9 +36,7 @@ WHAT = (
 
 
 def measure_floor(
-    rates: Sequence[float] = RATES,
-    seconds: float = 5.0,
-    done: Callable[[FloorRate], object] = lambda _: None,
+    rates: Sequence[float] = RATES, seconds: float = 5.0, done: Callable[[FloorRate], object] = lambda _: None
 ) -> Floor:
     """Measure each rate (requests a second) for `seconds`, and stop at the first that isn't fit.
 
@@ -71,8 +69,7 @@ def measure_rate(host: str, rate: float, seconds: float, folder: Path) -> FloorR
     with Process("load generator", _command(host, rate, seconds, rows_file), folder / "locust.log") as locust:
         status = locust.wait_with(lambda: None, WARMUP_SECONDS + seconds + LOCUST_SECONDS)
         if status != 0 or not rows_file.exists():
-            said = locust.output()[-1500:]
-            raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
+            raise locust.error(f"ended with status {status}")
     return result_of(rate, seconds, read_recording(rows_file))
 
 
@@ -172,17 +169,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rates(text: str) -> tuple[float, ...]:
-    try:
-        rates = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        rates = ()
-    if not rates or not all(0 < rate <= MOST_RATE for rate in rates):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of rates such as 100,500,1000")
-    return rates
+    return numbers(text, "a list of rates such as 100,500,1000", MOST_RATE)
 
 
 def _seconds(text: str) -> float:
-    seconds = number_in(text)
+    seconds = number(text)
     if not 1 <= seconds <= 600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 600")
     return seconds

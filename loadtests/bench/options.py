@@ -2,7 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from loadtests.arguments import above_zero, count, seconds
 from loadtests.bench.plan import Plan
@@ -35,27 +37,17 @@ def plan_of(options: argparse.Namespace) -> Plan:
             "--host and --feeds belong together: the running reader, and the feed server as it sees it."
             " `make queued` prints both"
         )
+    same = {each.name: getattr(options, each.name) for each in fields(Plan) if hasattr(options, each.name)}
     return Plan(
-        users=(options.users or plan.users) if closed else (),
-        search=closed and not options.users,
-        rates=options.rate if opened and options.rate else (),
-        apps=("host",) if options.host else READERS if options.app == "both" else (options.app,),
-        repeats=options.repeats,
-        warmup=options.warm_up,
-        measure=options.seconds,
-        think=options.think,
-        slots=options.slots,
-        slot_kind=options.slot_kind,
-        workers=options.workers,
-        threads=options.threads,
-        deadline=options.deadline,
-        database=options.database,
-        mix=options.mix,
-        connections=options.connections,
-        in_flight=options.in_flight,
-        host=options.host,
-        feeds=options.feeds,
-        seed=options.seed,
+        **same
+        | {
+            "users": (options.users or plan.users) if closed else (),
+            "search": closed and not options.users,
+            "rates": options.rate if opened and options.rate else (),
+            "apps": ("host",) if options.host else READERS if options.app == "both" else (options.app,),
+            "warmup": options.warm_up,
+            "measure": options.seconds,
+        }
     )
 
 
@@ -74,131 +66,63 @@ def _parser() -> argparse.ArgumentParser:
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    load = parser.add_argument_group("load").add_argument
-    load("--model", choices=["closed", "open", "both"], default="closed", help="default: closed")
-    load(
-        "--users",
-        type=_counts,
-        metavar="N,N",
-        help="closed load of exactly these"
-        f" (default: {_list(plan.users)}, then more until the limit is found, at most {UP[-1]})",
-    )
-    load("--rate", type=_rates, metavar="R,R", help="open load: visits a second, answered or not")
-    load(
-        "--think",
-        type=seconds,
-        default=plan.think,
-        metavar="S",
-        help=f"mean think time of a user (default: {plan.think:g})",
-    )
-    load(
-        "--connections",
-        type=count,
-        metavar="N",
-        help="open load: the visits share N connections, and wait for one (default: as many as needed)",
-    )
-    load(
-        "--in-flight",
-        type=count,
-        default=plan.in_flight,
-        metavar="N",
-        help=f"open load: visits beyond N at a time are dropped, and counted (default: {plan.in_flight})",
-    )
-    load(
-        "--mix",
-        type=parse_mix,
-        default=dict(DEFAULT_MIX),
-        metavar="MIX",
-        help=f"the mix of feeds (default: {written_mix(DEFAULT_MIX)})",
-    )
-    load(
-        "--seed",
-        type=int,
-        default=plan.seed,
-        metavar="N",
-        help=f"the same seed sends the same visitors (default: {plan.seed})",
-    )
+    number, several = {"type": count, "metavar": "N"}, {"type": _counts, "metavar": "N,N"}
+    span, file = {"type": seconds, "metavar": "S"}, {"type": Path, "metavar": "FILE"}
 
-    app = parser.add_argument_group("what is measured").add_argument
-    app("--app", choices=[*READERS, "both"], default="both", help="which reader (default: both)")
-    app(
-        "--slots",
-        type=_counts,
-        default=plan.slots,
-        metavar="N,N",
-        help=f"requests that a web server serves at a time (default: {_list(plan.slots)})",
-    )
-    app(
-        "--slot-kind",
-        choices=["processes", "threads"],
-        default=plan.slot_kind,
-        help="a slot is a process, or a thread of one process (default: processes)",
-    )
-    app(
-        "--workers",
-        type=_counts,
-        default=plan.workers,
-        metavar="N,N",
-        help=f"worker processes of the queued reader (default: {_list(plan.workers)})",
-    )
-    app(
-        "--threads",
-        type=_counts,
-        default=plan.threads,
-        metavar="N,N",
-        help=f"jobs that each worker performs at a time (default: {_list(plan.threads)})",
-    )
-    app(
-        "--deadline",
-        type=seconds,
-        default=plan.deadline,
-        metavar="S",
-        help=f"how long one fetch may take (default: {plan.deadline:g})",
-    )
-    app(
-        "--database",
-        default=plan.database,
-        metavar="DB",
-        help="sqlite (default), postgresql (one is started), or the URL of a PostgreSQL server",
-    )
-    app("--host", metavar="URL", help="measure a server that is already running, with the same routes")
-    app("--feeds", metavar="URL", help="with --host: the feed server, as that server sees it")
+    option: Any = parser.add_argument_group("load").add_argument
+    option("--model", choices=["closed", "open", "both"], default="closed", help="default: closed")
+    more = f"(default: {_list(plan.users)}, then more until the limit is found, at most {UP[-1]})"
+    option("--users", **several, help=f"closed load of exactly these {more}")
+    option("--rate", type=_rates, metavar="R,R", help="open load: visits a second, answered or not")
+    think = f"mean think time of a user (default: {plan.think:g})"
+    option("--think", **span, default=plan.think, help=think)
+    connections = "open load: the visits share N connections, and wait for one (default: as many as needed)"
+    option("--connections", **number, help=connections)
+    in_flight = f"open load: visits beyond N at a time are dropped, and counted (default: {plan.in_flight})"
+    option("--in-flight", **number, default=plan.in_flight, help=in_flight)
+    mix = f"the mix of feeds (default: {written_mix(DEFAULT_MIX)})"
+    option("--mix", type=parse_mix, default=dict(DEFAULT_MIX), metavar="MIX", help=mix)
+    seed = f"the same seed sends the same visitors (default: {plan.seed})"
+    option("--seed", type=int, default=plan.seed, metavar="N", help=seed)
 
-    procedure = parser.add_argument_group("procedure").add_argument
-    procedure(
-        "--seconds",
-        type=seconds,
-        default=plan.measure,
-        metavar="S",
-        help=f"how long each step is measured (default: {plan.measure:g})",
-    )
-    procedure(
-        "--warm-up",
-        type=seconds,
-        default=plan.warmup,
-        metavar="S",
-        help=f"left out at the start of each step (default: {plan.warmup:g})",
-    )
-    procedure(
+    option = parser.add_argument_group("what is measured").add_argument
+    option("--app", choices=[*READERS, "both"], default="both", help="which reader (default: both)")
+    slots = f"requests that a web server serves at a time (default: {_list(plan.slots)})"
+    option("--slots", **several, default=plan.slots, help=slots)
+    kind = "a slot is a process, or a thread of one process (default: processes)"
+    option("--slot-kind", choices=["processes", "threads"], default=plan.slot_kind, help=kind)
+    workers = f"worker processes of the queued reader (default: {_list(plan.workers)})"
+    option("--workers", **several, default=plan.workers, help=workers)
+    threads = f"jobs that each worker performs at a time (default: {_list(plan.threads)})"
+    option("--threads", **several, default=plan.threads, help=threads)
+    deadline = f"how long one fetch may take (default: {plan.deadline:g})"
+    option("--deadline", **span, default=plan.deadline, help=deadline)
+    database = "sqlite (default), postgresql (one is started), or the URL of a PostgreSQL server"
+    option("--database", default=plan.database, metavar="DB", help=database)
+    option("--host", metavar="URL", help="measure a server that is already running, with the same routes")
+    option("--feeds", metavar="URL", help="with --host: the feed server, as that server sees it")
+
+    option = parser.add_argument_group("procedure").add_argument
+    measured = f"how long each step is measured (default: {plan.measure:g})"
+    option("--seconds", **span, default=plan.measure, help=measured)
+    warm_up = f"left out at the start of each step (default: {plan.warmup:g})"
+    option("--warm-up", **span, default=plan.warmup, help=warm_up)
+    option(
         "--repeats",
-        type=count,
+        **number,
         default=plan.repeats,
-        metavar="N",
         help="measure each load N times, for intervals from their spread; a search's loads as often as needed"
         " (default: 1)",
     )
-    procedure("--floor", action="store_true", help="also measure the load generator itself")
-    procedure(
-        "--full",
-        action="store_true",
-        help="make bench-full: 5 repeats around the knee, both models, the search, a burst; 40 minutes",
-    )
+    option("--floor", action="store_true", help="also measure the load generator itself")
+    full = "make bench-full: 5 repeats around the knee, both models, the search, a burst; 40 minutes"
+    option("--full", action="store_true", help=full)
 
-    out = parser.add_argument_group("results").add_argument
-    out("--out", type=Path, metavar="DIR", help="folder for the report (default: reports/<time>)")
-    out("--resume", type=Path, metavar="DIR", help="resume the interrupted run in this folder")
-    out("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML, a test for each condition")
-    out("--github", type=Path, metavar="FILE", help="also append a Markdown summary: $GITHUB_STEP_SUMMARY")
+    option = parser.add_argument_group("results").add_argument
+    option("--out", type=Path, metavar="DIR", help="folder for the report (default: reports/<time>)")
+    option("--resume", type=Path, metavar="DIR", help="resume the interrupted run in this folder")
+    option("--junit", **file, help="also write JUnit-style XML, a test for each condition")
+    option("--github", **file, help="also append a Markdown summary: $GITHUB_STEP_SUMMARY")
     return parser
 
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from loadtests.comparing.sides import name_of
+from loadtests.judging.limits import judged_app
 from loadtests.judging.rule import RULED, Ruled, broken_shares, word_of
-from loadtests.judging.verdict import TOLD_FIRST, unsure
+from loadtests.judging.verdict import unsure
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.figures import FIGURES, Figure, FigureKey, GroupFigures
 from loadtests.records.results import Results
-from loadtests.records.steps import App, Point, reasons_of, sound
+from loadtests.records.steps import Point, reasons_of, sound
 from loadtests.status import Status
 from loadtests.wording import RULED_TITLES, app_name, duration, percent, stated
 
@@ -24,7 +25,7 @@ from loadtests.wording import RULED_TITLES, app_name, duration, percent, stated
 def junit(results: Results) -> str:
     """A test case for each point, with its figures as properties."""
     suite = Element("testsuite", name="the 500 ms rule", timestamp=results["started_at"][:19])
-    judged, status = _judged(results), results["verdict"]["exit_status"]
+    judged, status = judged_app(results["points"]), results["verdict"]["exit_status"]
     for point in results["points"]:
         case = case_of(suite, f"loadtests.{point['app']}", name_of(point), dict(_properties(point)))
         measured = results["settings"]["measure_s"] * len(point["steps"])
@@ -81,12 +82,6 @@ def github_summary(results: Results) -> str:
         if those:
             told += [what, "\n".join(those)]
     return "\n\n".join(told) + "\n"
-
-
-def _judged(results: Results) -> App:
-    """The app that the verdict is on, as in `verdict`."""
-    apps = {point["app"] for point in results["points"]}
-    return next((app for app in TOLD_FIRST if app in apps), "queued")
 
 
 def _reasons(results: Results, point: Point) -> list[str]:

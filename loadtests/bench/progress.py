@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -12,8 +11,7 @@ from rich.progress import Progress as Bar
 from loadtests.bench.plan import Condition
 from loadtests.bench.search import Left, Next
 from loadtests.records.steps import Step
-from loadtests.report.texttable import SHORT_NAMES
-from loadtests.wording import counted, figure, percent
+from loadtests.wording import LABELS, counted, figure, percent
 
 
 class Progress:
@@ -43,9 +41,7 @@ class Progress:
         self._task = self._bar.add_task("", total=None, left="")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def begin(self, following: Next, expected: float, ended: int, left: Left) -> None:
@@ -79,7 +75,7 @@ class Progress:
 
 def name_of(condition: Condition) -> str:
     """ "queued, 20 users"."""
-    return f"{SHORT_NAMES[condition.app]}, {condition.load}"
+    return f"{LABELS[condition.app]}, {condition.load}"
 
 
 def announcement(following: Next, number: int, left: str) -> str:
@@ -105,7 +101,7 @@ def result_line(condition: Condition, step: Step) -> str:
     over = submit["share_over"]
     word = "not fit" if not step["fit"] else "" if condition.burst else step["rule"]
     return (
-        f"{SHORT_NAMES[condition.app]:>8} {condition.load:>13}"
+        f"{LABELS[condition.app]:>8} {condition.load:>13}"
         f" p50 {figure(submit, 'p50_ms'):>8} p95 {figure(submit, 'p95_ms'):>8}"
         f" over {'–' if over is None else percent(over):>7} {word}{'' if step['steady'] else ' unsteady'}"
     ).rstrip()

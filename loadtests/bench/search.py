@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from loadtests.bench.plan import Condition, Plan, PlannedStep
+from loadtests.judging.limits import held, is_doubtful, judged_app, series_of
 from loadtests.judging.points import points
 from loadtests.judging.rule import RULED, more_needed
-from loadtests.judging.verdict import TOLD_FIRST, held, is_doubtful, series_of
 from loadtests.records.steps import LOAD_KEYS, Point, Step, load_of
 
 UP = (100, 200, 500, 1000, 2000)  # users, on the way up
@@ -56,13 +56,12 @@ def next_step(plan: Plan, done: Sequence[Step]) -> Next | None:
 def _wanted(plan: Plan, done: Sequence[Step]) -> Iterator[tuple[int, Next]]:
     """For each series of loads that needs a step: how many more it may need, and the next one."""
     measured = points(done)
-    judged = next((app for app in TOLD_FIRST if any(point["app"] == app for point in measured)), None)
     for series in series_of(measured):
         if plan.search and series[0]["model"] == "closed":
             left = MOST_SEARCHED + len(plan.users) * plan.repeats - sum(len(p["steps"]) for p in series)
             found = _searched(series, left) if left > 0 else None
         else:
-            left, found = 1, _repeated(plan, series, decides=series[0]["app"] == judged)
+            left, found = 1, _repeated(plan, series, decides=series[0]["app"] == judged_app(measured))
         if found:
             yield left, found
     for burst in (condition for condition in plan.extra if condition.burst):  # not in `measured`

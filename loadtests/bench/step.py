@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.bench.entry import Seen, entry
@@ -33,15 +32,6 @@ DRAIN_SECONDS = 12.0  # how long the queue may take to drain after the load
 DRAIN_LOOK_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class LoadTarget:
-    """Where the load goes: a stack of ours, or a server already running."""
-
-    url: str
-    feeds_url: str
-    stack: Stack | None = None
-
-
 def measure_step(
     plan: Plan, step: PlannedStep, folder: Path, tick: Callable[[], object], server: str, pinned: Pinning
 ) -> Step:
@@ -56,19 +46,15 @@ def measure_step(
         logs.mkdir(parents=True, exist_ok=True)
         rows_file.unlink(missing_ok=True)
     with room(logs, Path(tempfile.gettempdir())), ExitStack() as exits:
-        target = _target(plan, step.condition, logs, server, pinned, exits)
+        stack = None if plan.host else exits.enter_context(_stack(plan, step.condition, logs, server, pinned))
+        if why := silence(plan.host) if plan.host else None:
+            raise ProcessError(f"Nothing answers at {plan.host} any more: {why}.")
         with room(logs):  # also while the database is still there
-            seen = _load(plan, step, target, rows_file, logs, tick, pinned)
+            seen = _load(plan, step, stack, rows_file, logs, tick, pinned)
     return entry(plan, step, seen, rows_file.relative_to(folder))
 
 
-def _target(
-    plan: Plan, condition: Condition, logs: Path, server: str, pinned: Pinning, exits: ExitStack
-) -> LoadTarget:
-    if plan.host:
-        if why := silence(plan.host):
-            raise ProcessError(f"Nothing answers at {plan.host} any more: {why}.")
-        return LoadTarget(plan.host, plan.feeds or "")
+def _stack(plan: Plan, condition: Condition, logs: Path, server: str, pinned: Pinning) -> Stack:
     settings = StackSettings(
         app=condition.app,
         slots=condition.slots,
@@ -81,23 +67,22 @@ def _target(
         folder=logs,
         cpus=pinned.others,
     )
-    stack = exits.enter_context(Stack(settings))
-    return LoadTarget(stack.url, stack.feeds_url, stack)
+    return Stack(settings)
 
 
 def _load(
     plan: Plan,
     step: PlannedStep,
-    target: LoadTarget,
+    stack: Stack | None,
     rows_file: Path,
     logs: Path,
     tick: Callable[[], object],
     pinned: Pinning,
 ) -> Seen:
-    """Run the load, and wait until it has ended and the queue has drained."""
-    stack, queued = target.stack, step.condition.app == "queued"
+    """Run the load, and wait until it has ended and the queue has drained. No stack: a server was running."""
+    queued = step.condition.app == "queued"
     _, end = plan.window(step.condition)
-    command = _locust_command(plan, step, target, rows_file)
+    command = _locust_command(plan, step, stack, rows_file)
     with Process("load generator", command, logs / "locust.log", cpus=pinned.generator) as locust:
         processes = {**(stack.processes if stack else {}), "load generator": locust}
         database, slots = (stack.database_url, stack.slots_folder) if stack else (None, None)
@@ -106,8 +91,7 @@ def _load(
             if stack:
                 stack.check()
             if status not in (Status.KEPT, Status.USAGE) or not rows_file.exists():
-                said = locust.output()[-1500:]
-                raise ProcessError(f"The load generator ended with status {status}. It said:\n{said}")
+                raise locust.error(f"ended with status {status}")
             recording = read_recording(rows_file)
             if queued:
                 _let_it_drain(sampler, tick)
@@ -135,8 +119,9 @@ def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
         time.sleep(DRAIN_LOOK_SECONDS)
 
 
-def _locust_command(plan: Plan, step: PlannedStep, target: LoadTarget, rows_file: Path) -> list[str]:
+def _locust_command(plan: Plan, step: PlannedStep, stack: Stack | None, rows_file: Path) -> list[str]:
     condition, locustfile = step.condition, Path(__file__).parents[1] / "feeds.py"
+    host, feeds = (stack.url, stack.feeds_url) if stack else (plan.host or "", plan.feeds or "")
     start, end = plan.window(condition)
     if condition.users is not None:
         load = ["--users", str(condition.users), "--spawn-rate", str(ramp_per_s(condition.users))]
@@ -148,7 +133,7 @@ def _locust_command(plan: Plan, step: PlannedStep, target: LoadTarget, rows_file
     seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust takes whole ones
     return [
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
-        *("--host", target.url, "--feeds", target.feeds_url, "--rows", str(rows_file), *load),
+        *("--host", host, "--feeds", feeds, "--rows", str(rows_file), *load),
         *("--think", str(plan.think), "--deadline", str(plan.deadline), "--run-time", f"{seconds}s"),
         *("--stop-timeout", str(math.ceil(plan.drain))),
         *("--warm-up", str(start), "--seed", str(plan.seed + step.repeat - 1)),

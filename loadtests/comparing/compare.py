@@ -15,12 +15,12 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
 from loadtests.comparing.comparison import WORSE_PERCENT, compare
 from loadtests.comparing.comparisontext import comparison_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
 from loadtests.files import put, write_all
+from loadtests.generator.loadoptions import not_negative
 from loadtests.status import EXIT_STATUSES
 
 
@@ -55,44 +55,25 @@ def _parser() -> argparse.ArgumentParser:
         "as large as --worse.\n\n" + EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    option = parser.add_argument
     what = "folder of a run, its results.json, a file of requests (.csv, .parquet), or a folder of such"
-    parser.add_argument("before", metavar="A", type=Path, help=what)
-    parser.add_argument("after", metavar="B", type=Path, help="the same, after the change")
-    parser.add_argument(
-        "--group", metavar="G,G", help="which requests (default: submit,browse; for files all that both have)"
+    option("before", metavar="A", type=Path, help=what)
+    option("after", metavar="B", type=Path, help="the same, after the change")
+    group = "which requests (default: submit,browse; for files all that both have)"
+    option("--group", metavar="G,G", help=group)
+    worse = (
+        "how much slower a latency may become, at least 1 ms; for a share over 500 ms always one"
+        f" percentage point (default: {WORSE_PERCENT:g})"
     )
-    parser.add_argument(
-        "--worse",
-        type=_percent,
-        default=WORSE_PERCENT,
-        metavar="PERCENT",
-        help="how much slower a latency may become, at least 1 ms; for a share over 500 ms always one"
-        f" percentage point (default: {WORSE_PERCENT:g})",
-    )
-    parser.add_argument(
-        "--warm-up",
-        type=_seconds,
-        metavar="S",
-        help="for files: leave out the first S seconds (default: what Locust's --warm-up was)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure as JSON")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML")
-    parser.add_argument(
-        "--github", type=Path, metavar="FILE", help="also append a Markdown summary: $GITHUB_STEP_SUMMARY"
-    )
+    option("--worse", type=_percent, default=WORSE_PERCENT, metavar="PERCENT", help=worse)
+    warm_up = "for files: leave out the first S seconds (default: what Locust's --warm-up was)"
+    option("--warm-up", type=not_negative, metavar="S", help=warm_up)
+    option("--json", type=Path, metavar="FILE", help="also write every figure as JSON")
+    option("--junit", type=Path, metavar="FILE", help="also write JUnit-style XML")
+    summary = "also append a Markdown summary: $GITHUB_STEP_SUMMARY"
+    option("--github", type=Path, metavar="FILE", help=summary)
     return parser
 
 
 def _percent(text: str) -> float:
-    return _number(text, "a percentage")
-
-
-def _seconds(text: str) -> float:
-    return _number(text, "a number of seconds")
-
-
-def _number(text: str, what: str) -> float:
-    number = number_in(text)
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}, 0 or above")
-    return number
+    return not_negative(text, "a percentage")

@@ -12,11 +12,7 @@ from typing import Literal
 
 from loadtests.comparing.answers import Comparison, Lost, Question, SideName
 from loadtests.comparing.comparisontext import sentence, unseen
-from loadtests.comparing.differences import (
-    between_runs,
-    difference,
-    within_runs,
-)
+from loadtests.comparing.differences import between_runs, difference, within_runs
 from loadtests.comparing.sides import Repeat, Side
 from loadtests.errors import UsageError
 from loadtests.judging.intervals import CONFIDENCE, holm
@@ -62,10 +58,7 @@ def compare(
     questions: list[Question] = []
     unfit: list[Lost] = []
     for each in common:
-        fit: dict[SideName, list[Repeat]] = {
-            "before": _fit(a.repeats[each]),
-            "after": _fit(b.repeats[each]),
-        }
+        fit: dict[SideName, list[Repeat]] = {"before": _fit(a.repeats[each]), "after": _fit(b.repeats[each])}
         lost = [which for which, repeats in fit.items() if not repeats]
         for which in lost:
             repeats = (a if which == "before" else b).repeats[each]

@@ -46,42 +46,43 @@ class Difference:
 
 def between_runs(summaries: Sequence[Summary], key: FigureKey) -> Estimate | None:
     """The mean of a figure over at least two repeats; None if one lacks it."""
-    values = [value for summary in summaries if (value := summary[key]) is not None]
-    if len(values) < len(summaries):
-        return None
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    bound = any(key in summary["lower_bounds"] for summary in summaries)
-    return _at_least_by_count(
-        Estimate(statistics.fmean(values), error, len(values) - 1, bound), summaries, key
-    )
+    if values := _values(summaries, key):
+        error = statistics.stdev(values) / math.sqrt(len(values))
+        return _estimate(values, error, len(values) - 1, summaries, key)
+    return None
 
 
 def within_runs(
     summaries: Sequence[Summary], errors: Sequence[Mapping[FigureKey, float]], key: FigureKey
 ) -> Estimate | None:
     """The mean of a figure over repeats with their own errors (`bootstrap_errors`); None if one lacks it."""
+    if values := _values(summaries, key):
+        known = [each[key] for each in errors if key in each]
+        error = math.hypot(*known) / len(values) if len(known) == len(values) else None
+        return _estimate(values, error, len(values) * (BLOCKS - 1), summaries, key)
+    return None
+
+
+def _values(summaries: Sequence[Summary], key: FigureKey) -> list[float]:
+    """The figure of each repeat; empty if one lacks it."""
     values = [value for summary in summaries if (value := summary[key]) is not None]
-    if len(values) < len(summaries):
-        return None
-    known = [each[key] for each in errors if key in each]
-    error = math.hypot(*known) / len(values) if len(known) == len(values) else None
-    bound = any(key in summary["lower_bounds"] for summary in summaries)
-    estimate = Estimate(statistics.fmean(values), error, len(values) * (BLOCKS - 1), bound)
-    return _at_least_by_count(estimate, summaries, key)
+    return values if len(values) == len(summaries) else []
 
 
-def _at_least_by_count(estimate: Estimate, summaries: Sequence[Summary], key: FigureKey) -> Estimate:
-    """Keep a share's error at least as large as for this many independent requests.
+def _estimate(
+    values: Sequence[float], error: float | None, freedom: float, summaries: Sequence[Summary], key: FigureKey
+) -> Estimate:
+    """The mean. A share's error is at least as large as for this many independent requests.
 
     0 of 30 over 500 ms has no spread at all, and yet the true share need not be 0. So two requests are added,
     one of them over (Laplace).
     """
-    if key != "share_over" or estimate.error is None:
-        return estimate
-    count = sum(summary["count"] for summary in summaries)
-    share = (estimate.value * count + 1) / (count + 2)
-    error = max(estimate.error, math.sqrt(share * (1 - share) / (count + 2)))
-    return Estimate(estimate.value, error, estimate.freedom, estimate.lower_bound)
+    value = statistics.fmean(values)
+    if key == "share_over" and error is not None:
+        count = sum(summary["count"] for summary in summaries)
+        share = (value * count + 1) / (count + 2)
+        error = max(error, math.sqrt(share * (1 - share) / (count + 2)))
+    return Estimate(value, error, freedom, any(key in summary["lower_bounds"] for summary in summaries))
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:

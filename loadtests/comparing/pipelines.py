@@ -6,15 +6,7 @@ A test case is a group of requests under one condition. It fails, errs or passes
 from xml.etree.ElementTree import Element
 
 from loadtests.comparing.answers import Comparison, Question
-from loadtests.comparing.comparisontext import (
-    FIGURE_NAMES,
-    change,
-    interval,
-    mark,
-    unseen,
-    value,
-    where,
-)
+from loadtests.comparing.comparisontext import FIGURE_NAMES, change, interval, mark, unseen, value, where
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 
 

@@ -13,8 +13,6 @@ from aiohttp import web
 from loadtests.feedserver.documents import FeedDocument, document
 from loadtests.feedserver.kinds import delay_of
 
-__all__ = ["answer"]
-
 HUGE_BYTES = 64 * 2**20
 HUGE_WRITE_BYTES = 64 * 2**10
 DRIP_SECONDS = 1.0  # between bytes

@@ -14,8 +14,6 @@ from xml.sax.saxutils import escape
 
 from loadtests.feedserver.kinds import fingerprint
 
-__all__ = ["FeedDocument", "document", "has_entries_of"]
-
 LINK = re.compile(rb"http://example\.org/[a-z-]+/(\d+)/")  # to an entry of a feed
 NEWEST = datetime(2025, 6, 1, 12, tzinfo=UTC)  # fixed, like everything here: "now" would change the document
 

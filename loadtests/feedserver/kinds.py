@@ -13,19 +13,6 @@ from types import MappingProxyType
 
 from loadtests.errors import UsageError
 
-__all__ = [
-    "DEFAULT_MIX",
-    "KINDS",
-    "check_mix",
-    "delay_of",
-    "fingerprint",
-    "is_good",
-    "kind_of",
-    "parse_mix",
-    "uniform",
-    "written_mix",
-]
-
 TYPICAL_MEDIAN_SECONDS = 0.3
 TYPICAL_SIGMA = 0.5  # of log(delay): the mean is 0.34 s, and one feed in 100 takes more than 0.96 s
 TYPICAL_CAP_SECONDS = 2.0  # reached by one feed in 13,000: it bounds the worst case and leaves the mean alone

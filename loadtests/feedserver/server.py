@@ -25,28 +25,9 @@ from aiohttp import web
 
 from loadtests.errors import UsageError
 from loadtests.feedserver.answers import answer
-from loadtests.feedserver.kinds import (
-    DEFAULT_MIX,
-    KINDS,
-    check_mix,
-    delay_of,
-    kind_of,
-    parse_mix,
-    written_mix,
-)
+from loadtests.feedserver.kinds import DEFAULT_MIX, KINDS, check_mix, kind_of, parse_mix, written_mix
 from loadtests.ports import listen
 from loadtests.records.constants import BACKLOG
-
-__all__ = [
-    "DEFAULT_MIX",
-    "KINDS",
-    "FeedServer",
-    "delay_of",
-    "kind_of",
-    "main",
-    "parse_mix",
-    "running_feedserver",
-]
 
 OPEN_FILES_WANTED = 5_200  # 5,000 hanging connections, and room for the others
 FEED_PATH = re.compile(r"/feeds/([a-z-]+)/([0-9]{1,18})\.xml")

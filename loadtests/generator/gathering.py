@@ -42,6 +42,8 @@ class Gathering:
             runner.send_message(SHARE, share, client_id=client_id)
         self._trips: dict[str, list[Clock]] = defaultdict(list)
         self._clocks_fixed = False
+        runner.register_message(CLOCK, self._take_clock)
+        runner.register_message(RECORDING, self._take_recording)
         self._asking = gevent.spawn(self._ask_for_clocks)
 
     def processes(self) -> list[str]:
@@ -55,10 +57,10 @@ class Gathering:
             gevent.sleep(FIRST_CLOCK_SECONDS if asked < FIRST_CLOCKS else CLOCK_SECONDS)
             asked += 1
 
-    def add_clock(self, client_id: str, message: dict[str, Any]) -> None:
+    def _take_clock(self, msg: Any, **_: Any) -> None:
         """Take in a worker's answer to a request for its time."""
         if not self._clocks_fixed:
-            self._trips[client_id].append(round_trip(message["asked"], message["answered"], time.time()))
+            self._trips[msg.node_id].append(round_trip(msg.data["asked"], msg.data["answered"], time.time()))
 
     def fix_clocks(self) -> None:
         """Learn no more of the clocks: the final verdict counts the requests that it was decided by."""
@@ -69,9 +71,10 @@ class Gathering:
         clock, _ = clock_from(self._trips[client_id])
         return started_at - clock.ahead - self.started_at
 
-    def add(self, client_id: str, message: dict[str, Any]) -> None:
-        """Take in a message from a worker."""
-        self._collectors.setdefault(client_id, Collector()).add(message)
+    def _take_recording(self, msg: Any, **_: Any) -> None:
+        """Take in a part of a worker's recording, which nobody waits for once the load was judged."""
+        if not self._asking.dead:
+            self._collectors.setdefault(msg.node_id, Collector()).add(msg.data)
 
     def wait(self, drain: float) -> tuple[list[Recording], int]:
         """Ask for all recordings and wait.
@@ -88,7 +91,9 @@ class Gathering:
             for client_id, collector in self._collectors.items()
             if collector.recording
         ]
-        return parts, len(self._collectors) - len(parts)
+        lost = len(self._collectors) - len(parts)
+        self._collectors.clear()  # the runner keeps this object until the next load begins
+        return parts, lost
 
     def _by_our_clock(self, client_id: str, recording: Recording) -> Recording:
         clock, fault = clock_from(self._trips[client_id])

@@ -53,11 +53,7 @@ class Generator:
     """One process's part of a load. `users` returns how many users Locust runs in it."""
 
     def __init__(
-        self,
-        load: Load,
-        index: int,
-        users: Callable[[], int],
-        clock: Callable[[], float] = time.perf_counter,
+        self, load: Load, index: int, users: Callable[[], int], clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self.load = load
         self.recorder = Recorder(clock, load.rule_ms)

@@ -3,11 +3,12 @@
 import argparse
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loadtests.arguments import number as number_in
+from loadtests.arguments import number, numbers
 from loadtests.errors import UsageError
 from loadtests.generator.arrivals import Piece
 from loadtests.records import parquet
@@ -70,8 +71,11 @@ class Load:
 def add_options(option: Callable[..., Any]) -> None:
     """Add the options by calling `option`, which takes what Locust's own add_argument takes.
 
-    The first sentence of a help text is also a label on Locust's page, where there is little room.
+    The first sentence of a help text is also a label on Locust's page, where there is little room. What
+    concerns the process or files is not there.
     """
+    count = {"metavar": "N", "type": whole}
+    seconds = {"metavar": "S", "type": not_negative}
     option(
         "--model",
         choices=MODELS,
@@ -80,71 +84,36 @@ def add_options(option: Callable[..., Any]) -> None:
         " visits that begin at --rate, whether or not earlier ones were answered, and count from when they"
         " should have begun; --users is then ignored. Default: closed",
     )
-    number = {"metavar": "N", "type": whole}
-    seconds = {"metavar": "S", "type": not_negative}
-    option(
-        "--rate",
-        metavar="R",
-        type=not_negative,
-        default=0.0,
-        help="open load: visits a second. Over all processes; a visit is one task",
-    )
-    option(
-        "--in-flight",
-        **number,
-        default=1000,
-        help="open load: most visits at a time. Those beyond are dropped, and counted. Default: 1000",
-    )
-    option(
-        "--connections",
-        **number,
-        default=0,
-        help="open load: most connections at a time. Other visits wait. Default: 0, as many as needed",
-    )
-    option("--burst", **number, default=0, help="open load: extra visits, all at once. Default: 0")
+    rate = "open load: visits a second. Over all processes; a visit is one task"
+    option("--rate", metavar="R", type=not_negative, default=0.0, help=rate)
+    in_flight = "open load: most visits at a time. Those beyond are dropped, and counted. Default: 1000"
+    option("--in-flight", **count, default=1000, help=in_flight)
+    connections = "open load: most connections at a time. Other visits wait. Default: 0, as many as needed"
+    option("--connections", **count, default=0, help=connections)
+    option("--burst", **count, default=0, help="open load: extra visits, all at once. Default: 0")
     option("--burst-at", **seconds, default=0.0, help="open load: seconds before the burst. Default: 0")
     option("--seed", type=int, default=1, help="the same seed gives the same visits. Default: 1")
-    option(
-        "--warm-up",
-        **seconds,
-        default=0.0,
-        help="seconds at the start that are not judged. With --steps: of every step. Default: 0",
-    )
-    option(
-        "--rule",
-        metavar="MS",
-        type=float,
-        default=RULE_MS,
-        help=f"how long a request may take, in ms. Default: {RULE_MS:g}",
-    )
-    _add_options_of_the_command_line(option)
+    warm_up = "seconds at the start that are not judged. With --steps: of every step. Default: 0"
+    option("--warm-up", **seconds, default=0.0, help=warm_up)
+    rule = f"how long a request may take, in ms. Default: {RULE_MS:g}"
+    option("--rule", metavar="MS", type=float, default=RULE_MS, help=rule)
 
-
-def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
-    """The options that Locust's page does not show, since they concern the process or files."""
+    option = partial(option, include_in_web_ui=False)
     option(
         "--steps",
         metavar="N,N,...",
         type=steps,
         default=(),
         help="numbers of users, one after the other, each reported separately; with --model open: rates",
-        include_in_web_ui=False,
     )
-    option(
-        "--step-seconds",
-        metavar="S",
-        type=not_negative,
-        default=20.0,
-        help="length of each of the --steps, in whole seconds; default 20",
-        include_in_web_ui=False,
-    )
+    step_seconds = "length of each of the --steps, in whole seconds; default 20"
+    option("--step-seconds", **seconds, default=20.0, help=step_seconds)
     option(
         "--rows",
         metavar="FILE",
         default="",
         help="write every request to this CSV file, and facts about the load to a .json file beside it; or"
         " all of it to one file, if its name ends in .parquet",
-        include_in_web_ui=False,
     )
     option(
         "--fail-over",
@@ -154,7 +123,6 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         help="exit with status 1 if more than PERCENT of the requests of any group took longer than the"
         " --rule or failed, beyond doubt; 3 if it was not the load asked for, and 4 if there were too few"
         " requests, or the machine was too busy",
-        include_in_web_ui=False,
     )
     option(
         "--expect",
@@ -165,7 +133,6 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         help="judge this, too, and let the exit status follow all verdicts; repeatable. A group, a name in"
         " quotes or all; a percentile, mean, over (the share over the --rule or failed), failed (a share) or"
         " rate; <, <=, > or >=; a number in ms, s, %% or /s. Such as 'pay p99.9 < 2s' or 'all failed < 1%%'",
-        include_in_web_ui=False,
     )
     option(
         "--until-decided",
@@ -173,136 +140,84 @@ def _add_options_of_the_command_line(option: Callable[..., Any]) -> None:
         help="run until every group of requests has kept or broken the rule beyond doubt, but no longer"
         f" than --run-time (default: {MOST_RUN_SECONDS // 60} minutes); with --steps: run each step so, for"
         " at most --step-seconds",
-        include_in_web_ui=False,
     )
-    option(
-        "--stop-when-broken",
-        action="store_true",
-        help="stop as soon as a group of requests has broken the rule beyond doubt; leave out later --steps",
-        include_in_web_ui=False,
-    )
-    option(
-        "--prometheus",
-        metavar="PORT",
-        type=port,
-        default=0,
-        help="while Locust runs, offer metrics at http://127.0.0.1:PORT/metrics, for this machine only",
-        include_in_web_ui=False,
-    )
-    option(
-        "--help-load",
-        action="help",
-        help="show all options and exit (Locust prints its --help before it knows those of a locustfile)",
-        include_in_web_ui=False,
-    )
+    stop = "stop as soon as a group of requests has broken the rule beyond doubt; leave out later --steps"
+    option("--stop-when-broken", action="store_true", help=stop)
+    prometheus = "while Locust runs, offer metrics at http://127.0.0.1:PORT/metrics, for this machine only"
+    option("--prometheus", metavar="PORT", type=port, default=0, help=prometheus)
+    more = "show all options and exit (Locust prints its --help before it knows those of a locustfile)"
+    option("--help-load", action="help", help=more)
 
 
 def load_from(options: Any) -> Load:
     """The load that the options describe; Locust's page may have changed them. Raises UsageError."""
-    rows = Path(options.rows) if options.rows else None
-    load = Load(
-        model=options.model,
-        rate=options.rate,
-        in_flight=options.in_flight,
-        connections=options.connections,
-        burst=options.burst,
-        burst_at=options.burst_at,
-        steps=tuple(options.steps),
-        step_seconds=float(options.step_seconds),
-        warm_up=options.warm_up,
-        seed=options.seed,
-        rows=rows,
-        rule_ms=options.rule,
-        fail_over=options.fail_over,
-        expectations=tuple(options.expect),
-        until_decided=options.until_decided,
-        stop_when_broken=options.stop_when_broken,
-        prometheus=options.prometheus,
-    )
+    names = {field.name: field.name for field in fields(Load)} | {"rule_ms": "rule", "expectations": "expect"}
+    given = {field: getattr(options, name) for field, name in names.items()}
+    sequences = {name: tuple(given[name]) for name in ("steps", "expectations")}
+    load = Load(**given | sequences | {"rows": Path(options.rows) if options.rows else None})
     _check(load)
     return load
 
 
 def _check(load: Load) -> None:
     """Raise UsageError, saying what to do, for the first options that contradict one another."""
-    for wrong, what in {**_open_load(load), **_steps(load), **_anything(load)}.items():
-        if what:
-            raise UsageError(wrong)
-
-
-def _open_load(load: Load) -> dict[str, bool]:
-    """The possible mistakes in open load, and whether each was made."""
-    rate = math.isfinite(load.rate) and load.rate > 0
+    rows, stepped, seconds = load.rows, bool(load.steps), load.step_seconds
     options = {"--rate": load.rate, "--connections": load.connections, "--burst": load.burst}
     closed = [option for option, value in options.items() if value and not load.open]
+    no_rate = load.open and not stepped and not 0 < load.rate < math.inf
     least = min(load.connections, load.burst, load.burst_at)
-    return {
-        f"There is no --model {load.model}. Choose closed or open.": load.model not in MODELS,
-        "Open load needs a rate: say how many visits a second, such as --rate 10.": (
-            load.open and not load.steps and not rate
+    no_parquet = rows is not None and rows.suffix == parquet.ENDING and not parquet.installed()
+    not_a_file = rows is not None and (rows.is_dir() or rows.suffix == ".json")
+    wrong = (
+        (load.model not in MODELS, f"There is no --model {load.model}. Choose closed or open."),
+        (no_rate, "Open load needs a rate: say how many visits a second, such as --rate 10."),
+        (closed, f"{' and '.join(closed)}: only for open load. Add --model open."),
+        (load.in_flight < 1, "With --in-flight 0 no visit could begin. Allow at least 1."),
+        (least < 0, "--connections, --burst and --burst-at can't be less than 0."),
+        (stepped and load.open and load.rate > 0, "--steps are the rates of open load: leave out --rate."),
+        (not load.open and any(n % 1 for n in load.steps), "--steps are numbers of users: give whole ones."),
+        (
+            stepped and (seconds < 1 or seconds % 1 > 0),
+            "--step-seconds must be whole, and at least 1: Locust asks once a second for a new load.",
         ),
-        f"{' and '.join(closed)}: only for open load. Add --model open.": bool(closed),
-        "With --in-flight 0 no visit could begin. Allow at least 1.": load.in_flight < 1,
-        "--connections, --burst and --burst-at can't be less than 0.": least < 0,
-    }
-
-
-def _steps(load: Load) -> dict[str, bool]:
-    seconds = load.step_seconds
-    if not load.steps:
-        return {}
-    return {
-        "--steps are the rates of open load: leave out --rate.": load.open and load.rate > 0,
-        "--steps are numbers of users: give whole ones.": not load.open and any(n % 1 for n in load.steps),
-        "--step-seconds must be whole, and at least 1: Locust asks once a second for a new load.": (
-            seconds < 1 or seconds % 1 > 0
+        (
+            stepped and load.warm_up >= seconds,
+            "--warm-up leaves nothing of a step: make --step-seconds longer.",
         ),
-        "--warm-up leaves nothing of a step: make --step-seconds longer.": load.warm_up >= seconds,
-        "The --steps of open load are scheduled in advance: leave out --until-decided.": (
-            load.open and load.until_decided
+        (
+            stepped and load.open and load.until_decided,
+            "The --steps of open load are scheduled in advance: leave out --until-decided.",
         ),
-    }
-
-
-def _anything(load: Load) -> dict[str, bool]:
-    rows = load.rows
-    return {
-        "--warm-up can't be less than 0.": load.warm_up < 0,
-        "--rule must be more than 0 ms.": load.rule_ms <= 0,
-        f"--rows {rows}: {parquet.MISSING}.": (
-            rows is not None and rows.suffix == parquet.ENDING and not parquet.installed()
-        ),
-        f"--rows {rows} can't be written: name a file such as rows.csv.": (
-            rows is not None and (rows.is_dir() or rows.suffix == ".json")
-        ),
-    }
+        (load.warm_up < 0, "--warm-up can't be less than 0."),
+        (load.rule_ms <= 0, "--rule must be more than 0 ms."),
+        (no_parquet, f"--rows {rows}: {parquet.MISSING}."),
+        (not_a_file, f"--rows {rows} can't be written: name a file such as rows.csv."),
+    )
+    for mistaken, what_to_do in wrong:
+        if mistaken:
+            raise UsageError(what_to_do)
 
 
 def port(text: str) -> int:
     """Parse the number of a port."""
-    number = whole(text)
-    if not 0 < number < 65536:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, from 1 to 65535")
-    return number
+    return int(text)
 
 
 def whole(text: str) -> int:
     """Parse a non-negative whole number."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
+    if not text.strip().isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
-    return number
+    return int(text)
 
 
-def not_negative(text: str) -> float:
-    """Parse a non-negative number."""
-    number = number_in(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or above")
-    return number
+def not_negative(text: str, what: str = "a number") -> float:
+    """Parse a non-negative number; `what` names it in the message."""
+    value = number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what}, 0 or above")
+    return value
 
 
 def expected(text: str) -> str:
@@ -315,10 +230,4 @@ def expected(text: str) -> str:
 
 def steps(text: str) -> tuple[float, ...]:
     """Parse the numbers of users, or the rates, of --steps."""
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or not all(0 < number < math.inf for number in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as 10,20,50")
-    return numbers
+    return numbers(text, "a list such as 10,20,50")

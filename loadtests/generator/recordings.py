@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-import psutil
 
 from loadtests.generator.loadoptions import Load
 from loadtests.records.recording import Arrivals, Recording, Stage, Vital
-from loadtests.records.rows import Row
+from loadtests.records.rows import Row, cells
+from loadtests.servers.machine import host_seconds
 
 ROWS_A_MESSAGE = 5000
 TOGETHER_SECONDS = 2.0  # within which all processes end a load
@@ -21,10 +21,7 @@ TOGETHER_SECONDS = 2.0  # within which all processes end a load
 
 def look(at: float, users: int) -> Vital:
     """A sample of this process, now."""
-    host = psutil.cpu_times()
-    total = sum(host) - getattr(host, "guest", 0.0) - getattr(host, "guest_nice", 0.0)  # counted in user
-    busy = total - host.idle - getattr(host, "iowait", 0.0)
-    return Vital(at, time.process_time(), busy, total, users)
+    return Vital(at, time.process_time(), *host_seconds(), users)
 
 
 def merged(parts: Sequence[Recording], started_at: float) -> Recording:
@@ -103,13 +100,8 @@ def pack(recording: Recording) -> Iterator[dict[str, Any]]:
     """A worker's messages, of plain lists and numbers; the last one has everything but the rows."""
     rows = recording.rows
     for first in range(0, len(rows), ROWS_A_MESSAGE):
-        yield {"rows": [_cells(row) for row in rows[first : first + ROWS_A_MESSAGE]]}
+        yield {"rows": [list(cells(row)) for row in rows[first : first + ROWS_A_MESSAGE]]}
     yield {"last": msgspec.to_builtins(msgspec.structs.replace(recording, rows=()))}
-
-
-def _cells(row: Row) -> list[Any]:
-    times = row.intended_s, row.sent_s, row.done_s
-    return [row.user, row.group, row.name, *times, row.status, row.error]
 
 
 class Collector:
@@ -120,7 +112,7 @@ class Collector:
         self._rows: list[Row] = []
 
     def add(self, message: dict[str, Any]) -> None:
-        self._rows += [Row(*cells) for cells in message.get("rows", ())]
+        self._rows += [Row(*row) for row in message.get("rows", ())]
         if last := message.get("last"):
             known = msgspec.convert(last, Recording)
             self.recording = msgspec.structs.replace(known, rows=tuple(self._rows))

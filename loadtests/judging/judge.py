@@ -16,13 +16,7 @@ from typing import Literal, NamedTuple
 from loadtests.judging.absence import nothing_there
 from loadtests.judging.alignment import clock_doubt
 from loadtests.judging.expectations import ExpectationVerdict, judge_expectation
-from loadtests.judging.fitness import (
-    MOST_SENT_LATE,
-    not_sent,
-    sent_late_ms,
-    slowed_reasons,
-    unfit_reasons,
-)
+from loadtests.judging.fitness import MOST_SENT_LATE, not_sent, sent_late_ms, slowed_reasons, unfit_reasons
 from loadtests.judging.intervals import CONFIDENCE, clopper_pearson
 from loadtests.judging.looks import confidence_at
 from loadtests.judging.rule import all_of, excused, more_needed, word_of
@@ -33,11 +27,7 @@ from loadtests.records.rows import Row, in_window
 from loadtests.status import Status
 from loadtests.wording import counted, share_interval
 
-STATUS_OF: dict[Word, Status] = {
-    "kept": Status.KEPT,
-    "broken": Status.BROKEN,
-    "undecided": Status.UNDECIDED,
-}
+STATUS_OF: dict[Word, Status] = {"kept": Status.KEPT, "broken": Status.BROKEN, "undecided": Status.UNDECIDED}
 
 
 @dataclass(frozen=True)
@@ -140,11 +130,7 @@ def _judge_stage(recording: Recording, number: int) -> StageVerdict:
 
 
 def judge_window(
-    recording: Recording,
-    start: float,
-    end: float,
-    users: int | None,
-    stage: int | None = None,
+    recording: Recording, start: float, end: float, users: int | None, stage: int | None = None
 ) -> StageVerdict:
     """Judge the requests that should have started in [start, end), in seconds.
 

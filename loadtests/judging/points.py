@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from loadtests.judging.intervals import student_t
 from loadtests.judging.rule import rule_of
-from loadtests.records.figures import Figure, FigureKey, GroupFigures, Summary
+from loadtests.records.figures import Figure, FigureKey, GroupFigures, Summary, without_interval
 from loadtests.records.recording import Model
 from loadtests.records.steps import APPS, About, App, Point, Step, counting
 
@@ -69,9 +69,7 @@ def _point(steps: Sequence[Step], indices: list[int]) -> Point:
         submit=submit,
         browse=browse,
         content=content,
-        achieved_per_s=together(
-            [Figure(value=step["achieved_per_s"], low=None, high=None, lower_bound=False) for step in fit]
-        ),
+        achieved_per_s=together([without_interval(step["achieved_per_s"]) for step in fit]),
         rule=rule_of({"submit": submit, "browse": browse}, bool(slowed)),
     )
 
@@ -112,13 +110,7 @@ def figure_of(summary: Summary, key: FigureKey) -> Figure | None:
 
 def upper_bound(figure: Figure) -> Figure:
     """A figure of slowed requests: the app's own may be anything below."""
-    return Figure(
-        value=figure["value"],
-        low=None,
-        high=figure["high"],
-        lower_bound=figure["lower_bound"],
-        upper_bound=True,
-    )
+    return {**figure, "low": None, "upper_bound": True}
 
 
 def together(repeats: Sequence[Figure], most: float = math.inf) -> Figure | None:
@@ -132,6 +124,6 @@ def together(repeats: Sequence[Figure], most: float = math.inf) -> Figure | None
     values = [repeat["value"] for repeat in repeats]
     mean = math.fsum(values) / len(values)
     if any(repeat["lower_bound"] for repeat in repeats):
-        return Figure(value=mean, low=None, high=None, lower_bound=True)
+        return without_interval(mean, lower_bound=True)
     reach = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return Figure(value=mean, low=max(0.0, mean - reach), high=min(most, mean + reach), lower_bound=False)

@@ -39,11 +39,7 @@ class RuledGroups(TypedDict, Generic[C]):
 
 
 def word_of(
-    over: int,
-    judged: int,
-    most_over: float = MOST_OVER,
-    slowed: bool = False,
-    confidence: float = CONFIDENCE,
+    over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False, confidence: float = CONFIDENCE
 ) -> Word:
     """What `over` of `judged` requests prove, where a share of at most `most_over` is allowed."""
     if not judged:
@@ -76,11 +72,7 @@ def all_of(words: Iterable[Word]) -> Word:
 
 
 def more_needed(
-    over: int,
-    judged: int,
-    most_over: float = MOST_OVER,
-    slowed: bool = False,
-    confidence: float = CONFIDENCE,
+    over: int, judged: int, most_over: float = MOST_OVER, slowed: bool = False, confidence: float = CONFIDENCE
 ) -> int | None:
     """About how many more requests like those so far would decide; None if that can't be said."""
     if not judged or excused(over, judged, most_over, slowed):

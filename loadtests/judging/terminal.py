@@ -9,7 +9,8 @@ from loadtests.records.constants import RULE_MS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording
 from loadtests.records.rows import Row
-from loadtests.wording import EXCUSE, counted, figure, percent, visits
+from loadtests.records.steps import LOAD_KEYS
+from loadtests.wording import EXCUSE, capitalised, counted, figure, percent, said_load
 
 TITLE_WIDTH = 20
 HEADING = "From every request, unrounded; unfinished ones count with their wait so far:"
@@ -49,8 +50,7 @@ def _heading(verdict: StageVerdict, recording: Recording) -> list[str]:
     if verdict.stage is None:
         return []
     load, start, end = verdict.stage
-    what = visits(load) if recording.open else counted(round(load), "user")
-    return [f"{what[0].upper()}{what[1:]}, from {start:.1f} to {end:.1f} s:"]
+    return [f"{capitalised(said_load(load, LOAD_KEYS[recording.model]))}, from {start:.1f} to {end:.1f} s:"]
 
 
 def _said(verdict: StageVerdict, recording: Recording) -> list[str]:

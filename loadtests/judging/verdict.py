@@ -3,23 +3,30 @@
 The verdict is on points: all repeats of a condition together. The rule is in loadtests/judging/rule.py.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from loadtests.judging.judge import STATUS_OF
+from loadtests.judging.limits import (
+    SWEPT,
+    TOLD_FIRST,
+    by_load,
+    held,
+    held_users,
+    is_default,
+    is_doubtful,
+    judged_app,
+    status_of,
+)
 from loadtests.judging.points import points
-from loadtests.judging.rule import all_of, broken_shares, is_excused
+from loadtests.judging.rule import broken_shares, is_excused
 from loadtests.records.constants import RULE_MS
-from loadtests.records.figures import Word
 from loadtests.records.results import RunVerdict, Settings
 from loadtests.records.steps import (
     APPS,
     READERS,
     App,
-    Capacity,
     LoadKey,
     Point,
     Step,
-    Swept,
     counting,
     load_of,
     reasons_of,
@@ -31,17 +38,15 @@ from loadtests.wording import (
     RULED_TITLES,
     SHORT,
     app_name,
+    capitalised,
     counted,
     duration,
     load,
     percent,
+    said_load,
     stated,
     user_count,
-    visits,
 )
-
-SWEPT: dict[Swept, str] = {"slots": "slot", "workers": "worker", "threads": "thread"}
-TOLD_FIRST: tuple[App, ...] = ("queued", "sync", "host")
 
 
 def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdict:
@@ -57,14 +62,14 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
     """
     all_points = points(steps)
     apps = [app for app in TOLD_FIRST if any(point["app"] == app for point in all_points)]
-    judged = [point for point in all_points if apps and point["app"] == apps[0]]
-    status = _status(judged, bool(settings and settings.get("search")))
+    judged = [point for point in all_points if point["app"] == judged_app(all_points)]
+    status = status_of(judged, bool(settings and settings.get("search")))
     usual = [point for point in all_points if is_default(point, steps, settings)]
     told = [
         _no_verdict(steps, judged) if status == Status.UNFIT else "",
-        _headline(steps, usual, apps, settings),
+        _held(steps, usual, apps, settings, "users"),
         _worst(usual, apps, settings),
-        _open_load(steps, usual, apps, settings),
+        _held(steps, usual, apps, settings, "rate_per_s"),
         _sweep(all_points, usual, apps, settings),
         _upper_bounds(steps, all_points),
         _left_out(steps, all_points) if status != Status.UNFIT else "",
@@ -76,111 +81,23 @@ def verdict(steps: Sequence[Step], settings: Settings | None = None) -> RunVerdi
     return RunVerdict(exit_status=status, sentence=" ".join(filter(None, told)), most_users=most_users)
 
 
-def _status(judged: Sequence[Point], search: bool) -> Status:
-    if not any(point["fit"] for point in judged):
-        return Status.UNFIT
-    word = all_of(
-        _limit_word(series) if search and series[0]["model"] == "closed" else _series_word(series)
-        for series in series_of(judged)
-    )
-    return STATUS_OF[word]
-
-
-def series_of(measured: Sequence[Point]) -> list[list[Point]]:
-    """The points in groups that differ in their load alone, each with the smallest load first."""
-    series: dict[tuple[object, ...], list[Point]] = {}
-    for point in sorted(measured, key=load_of):
-        capacity = (point[key] for key in SWEPT)
-        series.setdefault((point["app"], point["model"], *capacity), []).append(point)
-    return list(series.values())
-
-
-def _series_word(series: Sequence[Point]) -> Word:
-    """What growing loads prove together: the largest one speaks for smaller ones that are undecided."""
-    words: list[Word] = [point["rule"] for point in series]
-    return "broken" if "broken" in words else words[-1]
-
-
-def _limit_word(series: Sequence[Point]) -> Word:
-    """What a search proves: kept if any load is held, broken if the smallest one broke the rule."""
-    if held(series, "users") is not None:
-        return "kept"
-    smallest = next((point for point in series if point["fit"]), None)
-    return "broken" if smallest and smallest["rule"] == "broken" else "undecided"
-
-
-def is_default(given: Capacity, steps: Sequence[Step], settings: Settings | None) -> bool:
-    """True if these are the first of the slots, workers and threads that were asked for."""
-    return all(
-        given[key] == ((settings.get(key) if settings else None) or [steps[0][key]])[0] for key in SWEPT
-    )
-
-
-def held_users(points_of_app: Sequence[Point]) -> int | None:
-    """The most users with whom the rule was kept, as `held`."""
-    most = held(points_of_app, "users")
-    return None if most is None else round(most)
-
-
-def held(points_of_app: Sequence[Point], key: LoadKey) -> float | None:
-    """The largest load that kept the rule, no smaller one having broken it; None if there is none.
-
-    `key`: users, for closed load, or rate_per_s, for open. A larger load that keeps it again may be luck.
-    What was not fit, or is undecided, neither keeps nor breaks it.
-    """
-    most = None
-    for point in _by_load(points_of_app, key):
-        if point["rule"] == "broken":
-            break
-        if point["rule"] == "kept":
-            most = point[key]
-    return most
-
-
-def holds_more(points_of_app: Sequence[Point], key: LoadKey) -> bool:
-    """True if the load that is `held` is a lower bound: the next larger one that can be judged did not break
-    the rule, or there is none.
-    """
-    most, fit = held(points_of_app, key) or 0, _by_load(points_of_app, key)
-    return next((point["rule"] != "broken" for point in fit if load_of(point) > most), True)
-
-
-def _by_load(measured: Iterable[Point], key: LoadKey) -> list[Point]:
-    """The fit points under closed or open load, as `key` says, smallest load first."""
-    return sorted((point for point in measured if point["fit"] and point[key] is not None), key=load_of)
-
-
-def _headline(
-    steps: Sequence[Step], usual: Sequence[Point], apps: Sequence[App], settings: Settings | None
-) -> str:
-    """How many users each app holds: "The queued app kept the rule of 500 ms up to 20 users; ..."."""
-    return _sentence(list(_held_by_each(steps, usual, apps, settings, "users")))
-
-
-def _open_load(
-    steps: Sequence[Step], usual: Sequence[Point], apps: Sequence[App], settings: Settings | None
-) -> str:
-    """The same for open load, in visits a second."""
-    held_by_each = list(_held_by_each(steps, usual, apps, settings, "rate_per_s"))
-    return _sentence(["in open load " + held_by_each[0], *held_by_each[1:]]) if held_by_each else ""
-
-
 def _sentence(parts: Sequence[str]) -> str:
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
+    return f"{capitalised('; '.join(parts))}." if parts else ""
 
 
-def _held_by_each(
+def _held(
     steps: Sequence[Step],
     usual: Sequence[Point],
     apps: Sequence[App],
     settings: Settings | None,
     key: LoadKey,
-) -> Iterator[str]:
+) -> str:
+    """How much load each app holds: "The queued app kept the rule of 500 ms up to 20 users; ..."."""
+    told = []
     rule = f"the rule of {duration(settings.get('rule_ms', RULE_MS) if settings else RULE_MS)}"
     for app in apps:
         tried = [point for point in usual if point["app"] == app and point[key] is not None]
-        fit = _by_load(tried, key)
+        fit = by_load(tried, key)
         if not fit:
             continue
         name, most = app_name(app, _host(settings)), held(tried, key)
@@ -197,19 +114,19 @@ def _held_by_each(
                 end = f"up to {said_load(most, key)}, and with {load(more[-1])} {unsure(more[-1:])}"
             else:
                 end = f"up to {said_load(most, key)}, the most that can be judged"
-            yield f"{name} kept {rule} {end}"
+            told.append(f"{name} kept {rule} {end}")
         elif broke is None:
-            yield f"{unsure(fit)} whether {name} kept {rule}"
+            told.append(f"{unsure(fit)} whether {name} kept {rule}")
         elif broke is fit[0]:
-            yield f"{name} broke {rule} even with {load(broke)}"
+            told.append(f"{name} broke {rule} even with {load(broke)}")
         else:
-            yield f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit[: fit.index(broke)])}"
+            told.append(
+                f"{name} broke {rule} with {load(broke)}, and with less {unsure(fit[: fit.index(broke)])}"
+            )
         rule = "it"
-
-
-def is_doubtful(point: Point) -> bool:
-    """True if a load could not be judged, but not for want of requests: not fit, or slowed and over."""
-    return not point["fit"] or is_excused(point, bool(point["slowed_reasons"]))
+    if told and key == "rate_per_s":
+        told[0] = f"in open load {told[0]}"
+    return _sentence(told)
 
 
 def _was_full(steps: Sequence[Step], point: Point) -> bool:
@@ -224,11 +141,6 @@ def unsure(measured: Iterable[Point]) -> str:
     return "there were too few requests to say"
 
 
-def said_load(much: float, key: LoadKey) -> str:
-    """An amount of load in words."""
-    return user_count(round(much)) if key == "users" else visits(much)
-
-
 def _host(settings: Settings | None) -> str | None:
     return settings.get("host") if settings else None
 
@@ -237,7 +149,7 @@ def _worst(usual: Sequence[Point], apps: Sequence[App], settings: Settings | Non
     """For each app that broke the rule under closed load: where, and how badly."""
     told = []
     for app in apps:
-        fit = _by_load([point for point in usual if point["app"] == app], "users")
+        fit = by_load([point for point in usual if point["app"] == app], "users")
         name = app_name(app, _host(settings))
         broke = [point for point in fit if point["rule"] == "broken"]
         shares = [
@@ -264,7 +176,7 @@ def _sweep(
     for app in apps:
         parts = []
         for (of, changed), measured in others.items():
-            if of == app and _by_load(measured, "users"):
+            if of == app and by_load(measured, "users"):
                 most = held_users(measured)
                 parts.append(f"{'none' if most is None else user_count(most)} with {changed}")
         if parts:

@@ -8,7 +8,6 @@ import math
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from loadtests.generator.telling import ANSWERED, Request, Told
@@ -30,29 +29,63 @@ class Quantile(NamedTuple):
     exact: bool
 
 
-class Latencies:
-    """Latencies counted by tenths of a millisecond, so that a rank is found without sorting them."""
+class Figures(NamedTuple):
+    """A group's figures: how many requests, how many of them over the rule, and its percentiles."""
+
+    judged: int
+    over: int
+    quantiles: tuple[Quantile, ...]
+
+
+class Batch(NamedTuple):
+    """Requests of one group: how many, how many over the rule, and latencies in tenths of a millisecond."""
+
+    judged: int
+    over: int
+    tenths: list[int]
+
+
+def batch(requests: Sequence[Request]) -> Batch:
+    """Count requests that have ended."""
+    tenths = [round(each.ms * TENTHS) for each in requests if each.outcome in ANSWERED]
+    return Batch(len(requests), sum(each.outcome != "in_time" for each in requests), tenths)
+
+
+class LiveTally:
+    """The requests of one group. Adding takes constant time for each, and a rank is found without sorting."""
 
     def __init__(self) -> None:
+        self.judged = self.over = self._answered = 0
         self._fine: Counter[int] = Counter()
         self._coarse: Counter[int] = Counter()  # by COARSE tenths
-        self.count = 0
 
-    def add(self, tenths: Sequence[int]) -> None:
-        """Count latencies, in tenths of a millisecond. One call for many is cheaper than many calls."""
-        self._fine.update(tenths)
-        self._coarse.update([each // COARSE for each in tenths])
-        self.count += len(tenths)
+    def add(self, batch: Batch, forget: bool = False) -> None:
+        """Count requests, or forget those that were counted. One call for many is cheaper than many calls."""
+        sign = -1 if forget else 1
+        self.judged += sign * batch.judged
+        self.over += sign * batch.over
+        self._answered += sign * len(batch.tenths)
+        coarse = [each // COARSE for each in batch.tenths]
+        for counter, values in ((self._fine, batch.tenths), (self._coarse, coarse)):
+            (counter.subtract if forget else counter.update)(values)
 
-    def take_away(self, tenths: Sequence[int]) -> None:
-        """Forget latencies that were counted."""
-        self._fine.subtract(tenths)
-        self._coarse.subtract([each // COARSE for each in tenths])
-        self.count -= len(tenths)
+    def figures(self, waiting: Sequence[float]) -> Figures:
+        """The figures, with requests that wait and are over the rule; `waiting`: for how long each, in ms."""
+        waits = Batch(len(waiting), len(waiting), [round(ms * TENTHS) for ms in waiting])
+        count = self._answered + len(waiting)
+        ranks = [rank_of(count, percent) for percent in SHOWN_PERCENTILES]
+        most = [self._at_rank(rank) for rank in ranks]  # if they are never answered
+        self.add(waits)
+        least = [self._at_rank(rank) for rank in ranks]  # if they are answered now
+        ends = zip(least, most, strict=True)
+        quantiles = tuple(Quantile(low if count else None, low == high) for low, high in ends)
+        figures = Figures(self.judged, self.over, quantiles)
+        self.add(waits, forget=True)
+        return figures
 
-    def at_rank(self, rank: int) -> float:
+    def _at_rank(self, rank: int) -> float:
         """The latency of this rank, in ms, counted from 1; infinite if there are fewer."""
-        if rank > self.count:
+        if rank > self._answered:
             return math.inf
         for coarse in sorted(self._coarse):
             if rank <= (here := self._coarse[coarse]):
@@ -63,63 +96,6 @@ class Latencies:
             rank -= self._fine[tenths]
             tenths += 1
         return tenths / TENTHS
-
-
-class Batch(NamedTuple):
-    """Requests of one group that have ended: how many, how many over the rule, and the answers' latencies."""
-
-    judged: int
-    over: int
-    tenths: list[int]
-
-
-def batch(requests: Sequence[Request]) -> Batch:
-    """Count requests."""
-    tenths = [round(each.ms * TENTHS) for each in requests if each.outcome in ANSWERED]
-    return Batch(len(requests), sum(each.outcome != "in_time" for each in requests), tenths)
-
-
-@dataclass
-class LiveTally:
-    """The requests of one group that have ended. Adding takes constant time for each."""
-
-    judged: int = 0
-    over: int = 0
-    latencies: Latencies = field(default_factory=Latencies)
-
-    def add(self, batch: Batch) -> None:
-        """Count requests."""
-        self.judged += batch.judged
-        self.over += batch.over
-        self.latencies.add(batch.tenths)
-
-    def take_away(self, batch: Batch) -> None:
-        """Forget requests that were counted."""
-        self.judged -= batch.judged
-        self.over -= batch.over
-        self.latencies.take_away(batch.tenths)
-
-    def figures(self, waiting: Sequence[float]) -> "Figures":
-        """The figures, with requests that wait and are over the rule; `waiting`: for how long each, in ms."""
-        latencies, count = self.latencies, self.latencies.count + len(waiting)
-        ranks = [rank_of(count, percent) for percent in SHOWN_PERCENTILES]
-        most = [latencies.at_rank(rank) for rank in ranks]  # if they are never answered
-        waits = [round(ms * TENTHS) for ms in waiting]
-        latencies.add(waits)
-        least = [latencies.at_rank(rank) for rank in ranks]  # if they are answered now
-        latencies.take_away(waits)
-        quantiles = tuple(
-            Quantile(low if count else None, low == high) for low, high in zip(least, most, strict=True)
-        )
-        return Figures(self.judged + len(waiting), self.over + len(waiting), quantiles)
-
-
-class Figures(NamedTuple):
-    """A group's figures: how many requests, how many of them over the rule, and its percentiles."""
-
-    judged: int
-    over: int
-    quantiles: tuple[Quantile, ...]
 
 
 class LiveGroup(NamedTuple):
@@ -196,15 +172,15 @@ class Live:
             self._expiring.append((until, group, fresh))
         while self._expiring and self._expiring[0][0] <= until - RECENT_SECONDS:
             _, group, old = self._expiring.popleft()
-            self._recent[group].take_away(old)
+            self._recent[group].add(old, forget=True)
 
     def counts(self) -> dict[str, GroupCount]:
         """How many requests of each group count so far, without the warm-up and whole visits."""
         visits, waiting = self._visits(), Counter(each.group for each in self._waiting(self.start))
-        whole = {group: (self._whole[group], waiting[group]) for group in {*self._whole, *waiting} - visits}
+        tallies = {group: self._whole[group] for group in {*self._whole, *waiting} - visits}
         counts = {
-            group: GroupCount(tally.over + wait, tally.judged + wait)
-            for group, (tally, wait) in whole.items()
+            group: GroupCount(tally.over + waiting[group], tally.judged + waiting[group])
+            for group, tally in tallies.items()
         }
         return {group: count for group, count in counts.items() if count.judged}
 

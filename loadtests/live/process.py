@@ -22,7 +22,6 @@ from loadtests.generator.arrivals import Share
 from loadtests.generator.gathering import (
     CLOCK,
     NEWS,
-    RECORDING,
     SHARE,
     STOP,
     Gathering,
@@ -100,7 +99,7 @@ class LocustProcess:
         if isinstance(self.runner, WorkerRunner):
             self.runner.register_message(SHARE, self.take_share)
             self.runner.register_message(CLOCK, lambda msg, **_: tell_time(self.runner, msg))
-            self.runner.register_message(STOP, self.stop_now, concurrent=True)
+            self.runner.register_message(STOP, self.end_early, concurrent=True)
             return
         options = environment.parsed_options
         try:
@@ -113,8 +112,6 @@ class LocustProcess:
             print(f"loadtests: {error}", file=sys.stderr)
             sys.exit(error.exit_status)
         if isinstance(self.runner, MasterRunner):
-            self.runner.register_message(RECORDING, self.take_recording)
-            self.runner.register_message(CLOCK, self.take_clock)
             self.runner.register_message(NEWS, self.take_news)
         if self.load.until_decided and not options.run_time:
             options.run_time = MOST_RUN_SECONDS
@@ -314,7 +311,7 @@ class LocustProcess:
             self.end_early()
         self.finished.wait(self.environment.stop_timeout + ENDING_SECONDS)
 
-    def end_early(self) -> None:
+    def end_early(self, **_: Any) -> None:
         """End the test before Locust quits, which then takes the exit status from its verdict."""
         if self.is_running():
             self.runner.stop()
@@ -324,18 +321,7 @@ class LocustProcess:
     def take_share(self, msg: Any, **_: Any) -> None:
         self.share = share_in(msg)
 
-    def stop_now(self, **_: Any) -> None:
-        self.end_early()
-
-    def take_clock(self, msg: Any, **_: Any) -> None:
-        if self.gathering:
-            self.gathering.add_clock(msg.node_id, msg.data)
-
     def take_news(self, msg: Any, **_: Any) -> None:
         if self.gathering and self.watching:
             told = unpacked(msg.data["told"])
             self.watching.take(told, msg.node_id, self.gathering.later(msg.node_id, told.started_at))
-
-    def take_recording(self, msg: Any, **_: Any) -> None:
-        if self.gathering:
-            self.gathering.add(msg.node_id, msg.data)

@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 
 from loadtests.records.constants import BURST_AT
+from loadtests.records.inside import Look, QueueSide
 from loadtests.records.predictions import Drained
 from loadtests.records.results import Measured
-from loadtests.records.steps import Look, QueueSide, Step, sound
+from loadtests.records.steps import Step, sound
 from loadtests.theory import drain_time
-
-__all__ = ["burst"]
 
 
 def burst(results: Measured) -> Drained | None:

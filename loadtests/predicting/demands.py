@@ -10,8 +10,6 @@ from loadtests.records.constants import SUBMITTERS
 from loadtests.records.results import Settings
 from loadtests.records.steps import Step
 
-__all__ = ["Demands", "Polling", "demands", "polling", "workload"]
-
 
 @dataclass(frozen=True)
 class Demands:

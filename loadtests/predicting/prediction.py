@@ -34,8 +34,6 @@ from loadtests.records.results import Measured, Settings
 from loadtests.records.steps import LOAD_KEYS, READERS, App, Point, Step, load_of, sound
 from loadtests.theory import OpenLoad
 
-__all__ = ["predict"]
-
 NOTE = (
     "The formulas (M/M/c//N for closed load, M/M/c for open) use the measured time that requests hold a slot"
     " and the measured polling, and assume a steady state and exponential times. Fetching slow or hanging"

@@ -23,17 +23,6 @@ from loadtests.judging.samples import nearest_rank
 from loadtests.predicting.workload import Workload, submitters_among
 from loadtests.records.predictions import SimulatedFigures
 
-__all__ = [
-    "Draw",
-    "Period",
-    "Simulated",
-    "exponential",
-    "feed_service",
-    "lognormal",
-    "simulate_closed",
-    "simulate_open",
-]
-
 Draw = Callable[[random.Random], float]  # a time in seconds
 MIX_SAMPLE = 5000  # feeds of the mix, from which service times are drawn
 

@@ -22,17 +22,6 @@ from loadtests.numerics import PlusExponential
 from loadtests.predicting.workload import Visit, Workload, submitters_among
 from loadtests.theory import ClosedLoad, OpenLoad
 
-__all__ = [
-    "ExpectedSubmit",
-    "asked_per_user",
-    "closed_load",
-    "knee_users",
-    "open_load",
-    "predict_closed",
-    "predict_open",
-    "saturation",
-]
-
 PRECISION = 1e-7  # of the wait, relative to the mean demand
 MOST_ROUNDS = 200
 

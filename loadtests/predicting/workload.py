@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from loadtests.numerics import check_not_negative, check_positive
 
-__all__ = ["Visit", "Workload", "submitters_among"]
-
 
 @dataclass(frozen=True)
 class Visit:

@@ -95,6 +95,11 @@ class Figure(TypedDict):
     ]
 
 
+def without_interval(value: float, lower_bound: bool = False) -> Figure:
+    """A figure whose interval is not known."""
+    return Figure(value=value, low=None, high=None, lower_bound=lower_bound)
+
+
 class Compared(TypedDict):
     """The figures of POST /feeds that predictions are compared with; null where there is none."""
 

@@ -6,13 +6,12 @@ Only this file needs arro3-io, a small package that is not installed by default.
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from loadtests.errors import LoadTestError
-from loadtests.records.rows import HEADER, Row
+from loadtests.records.rows import HEADER, Row, cells
 
 ENDING = ".parquet"
 ABOUT = "500ms/recording"  # the key of the metadata
@@ -38,7 +37,7 @@ def write_parquet_file(path: Path, rows: Sequence[Row], about: bytes) -> None:
     from arro3.core import Array, DataType, Table
     from arro3.io import write_parquet
 
-    columns = list(zip(*map(astuple, rows), strict=True)) or [()] * len(HEADER)
+    columns = list(zip(*map(cells, rows), strict=True)) or [()] * len(HEADER)
     types = {"int64": DataType.int64(), "utf8": DataType.utf8(), "float64": DataType.float64()}
     arrays: dict[str, Any] = {
         name: Array(values, type=types[TYPES[name]]) for name, values in zip(HEADER, columns, strict=True)
@@ -66,12 +65,12 @@ def read_parquet_file(path: Path) -> tuple[list[Row], bytes]:
             f"{path} is not a Parquet file of requests: its columns are not {', '.join(HEADER)}"
         )
     about = table.schema.metadata.get(ABOUT.encode(), b"")
-    return [Row(*cells) for cells in zip(*columns, strict=True)], about
+    return [Row(*row) for row in zip(*columns, strict=True)], about
 
 
-def _is_sound(name: str, cells: Iterable[object]) -> bool:
+def _is_sound(name: str, column: Iterable[object]) -> bool:
     kind, missing = PYTHON_TYPES[TYPES[name]], name in MAY_BE_MISSING
-    return all(isinstance(cell, kind) or (missing and cell is None) for cell in cells)
+    return all(isinstance(cell, kind) or (missing and cell is None) for cell in column)
 
 
 def _check() -> None:

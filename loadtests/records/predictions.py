@@ -98,8 +98,7 @@ class Curve(Capacity):
         ]
     ]
     saturation_per_s: Annotated[
-        Amount | None,
-        says("Open load: visits a second that saturate the slots. Null for closed load."),
+        Amount | None, says("Open load: visits a second that saturate the slots. Null for closed load.")
     ]
     loads: Annotated[
         list[Above0],

@@ -1,4 +1,4 @@
-"""What a bench leaves behind, whole: results.json. Its parts are in steps.py, figures.py and predictions.py.
+"""What a bench leaves behind, whole: results.json. Its parts are in the files beside this one.
 
 loadtests/results.schema.json is generated from these types (`make schema`), so a key has one definition:
 renaming it here renames it for the type checker, for code that reads a file, and in the schema.
@@ -51,8 +51,7 @@ class Settings(TypedDict):
     users: Annotated[list[Whole], says("Numbers of simulated users in closed load, a step for each.")]
     search: NotRequired[
         Annotated[
-            bool,
-            says("True: after those users came more, until it was known how many each app holds."),
+            bool, says("True: after those users came more, until it was known how many each app holds.")
         ]
     ]
     rates: Annotated[list[Above0], says("Visits a second in open load, a step for each.")]
@@ -96,8 +95,7 @@ class Settings(TypedDict):
         ),
     ]
     think_s: Annotated[
-        Amount,
-        says("Mean think time of a user between requests, in seconds (exponentially distributed)."),
+        Amount, says("Mean think time of a user between requests, in seconds (exponentially distributed).")
     ]
     submitters: Annotated[
         Proportion, says("Share of the users, or of the visits, that add feeds; the others only browse.")
@@ -112,8 +110,7 @@ class Settings(TypedDict):
     workers: Annotated[Positives, says("Worker processes of the queued app.")]
     threads: Annotated[Positives, says("Jobs that each worker process performs at the same time.")]
     slot_kind: Annotated[
-        SlotKind,
-        says("What a request slot is: a process of its own, or a thread of one process."),
+        SlotKind, says("What a request slot is: a process of its own, or a thread of one process.")
     ]
     database: Annotated[str, says("The database that both apps and the queue use.")]
     deadline_s: Annotated[
@@ -124,12 +121,10 @@ class Settings(TypedDict):
     ]
     repeats: Annotated[Whole, says("How often each condition was measured.")]
     connections: Annotated[
-        Whole | None,
-        says("Open load: connections that the visits share; null: as many as they need."),
+        Whole | None, says("Open load: connections that the visits share; null: as many as they need.")
     ]
     in_flight: Annotated[
-        Whole,
-        says("Open load: most visits under way at once; those beyond are dropped, and counted."),
+        Whole, says("Open load: most visits under way at once; those beyond are dropped, and counted.")
     ]
     pinning: Annotated[str, says("Which processors the load generator had, and which the rest.")]
     host: Annotated[

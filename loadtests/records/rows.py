@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Row:
 
 
 HEADER = [field.name for field in fields(Row)]
+cells = attrgetter(*HEADER)  # of a row
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -84,12 +86,12 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
         for row in map(as_written, rows):
-            writer.writerow(_cell(getattr(row, name)) for name in HEADER)
+            writer.writerow(f"{cell:.6f}" if isinstance(cell, float) else cell for cell in cells(row))
 
 
 def as_written(row: Row) -> Row:
     """The row as files hold it: times to the microsecond, an error's lines joined."""
-    return Row(*(_written(getattr(row, name)) for name in HEADER))
+    return Row(*map(_written, cells(row)))
 
 
 def _seconds(text: str) -> float | None:
@@ -100,10 +102,6 @@ def _written(value: Any) -> Any:
     if isinstance(value, str):
         return " ".join(value.split())
     return round(value, 6) if isinstance(value, float) else value
-
-
-def _cell(value: object) -> object:
-    return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def in_window(rows: Iterable[Row], start: float, end: float) -> list[Row]:

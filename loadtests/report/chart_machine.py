@@ -16,23 +16,14 @@ from loadtests.report.chartparts import (
     GREY,
     EndLabel,
     even_ticks,
-    head,
-    house_style,
+    headed,
     inches,
     label_ends,
     latency_axis,
     number_axis,
     rule_line,
 )
-from loadtests.report.selection import (
-    apps_in,
-    counted_steps,
-    main_model,
-    mean_of,
-    of_app,
-    unusual,
-    usual,
-)
+from loadtests.report.selection import apps_in, counted_steps, main_model, mean_of, of_app, unusual, usual
 from loadtests.wording import SHORT, duration, load, setting
 
 # Processes by the start of their name: a colour of Okabe and Ito's palette, and the colour of text on it.
@@ -84,14 +75,9 @@ def cpu_figure(results: Results) -> Figure:
     """Where the CPU went: a bar for each app and load shown, with a segment for each kind of process."""
     shown = cpu_points(results)
     cores = results["machine"]["cores"]
-    with house_style():
-        height = 2.5 + BAR_INCHES * len(shown)
-        figure = Figure(figsize=(14, height))
-        head(
-            figure,
-            "Where each process's CPU went",
-            f"mean of the counted time; 100 % is one core, the machine has {cores}",
-        )
+    height = 2.5 + BAR_INCHES * len(shown)
+    subtitle = f"mean of the counted time; 100 % is one core, the machine has {cores}"
+    with headed(height, "Where each process's CPU went", subtitle) as figure:
         axes = inches(figure, 4.6, 0.75, 8.6, height - 2.5)
         used = [cpu_of(results, point) for point in shown]
         most = max([100.0 * cores, *(sum(each.values()) for each in used)])
@@ -142,12 +128,10 @@ def floor_figure(floor: Floor, rule_ms: float = RULE_MS) -> Figure:
         if highest is not None
         else "The load generator alone: not fit at any of these rates"
     )
-    with house_style():
-        figure = Figure(figsize=(14, 6))
-        head(figure, title, "open load on a server that answers at once; no figure of an app can be better")
+    subtitle = "open load on a server that answers at once; no figure of an app can be better"
+    with headed(6, title, subtitle) as figure:
         numbers = [rate["rate_per_s"] for rate in rates]
-        latency = inches(figure, 0.95, 0.75, 3.9, 3.85)
-        latency.set_title("What it adds to a latency", weight="bold")
+        latency = inches(figure, 0.95, 0.75, 3.9, 3.85, "What it adds to a latency")
         times = [rate[key] for rate in rates if rate["fit"] for key in ("p50_ms", "p99_ms", "lag_p99_ms")]
         latency_axis(latency, latency.yaxis, [ms for ms in times if ms])
         number_axis(latency, numbers, "requests a second (logarithmic)")
@@ -159,8 +143,7 @@ def floor_figure(floor: Floor, rule_ms: float = RULE_MS) -> Figure:
         labels.append(EndLabel(latency.get_xlim()[1], MOST_LAG_MS, f"late at most {MOST_LAG_MS:g} ms", GREY))
         label_ends(latency, [*labels, *_unfit(latency, rates)])
 
-        cpu = inches(figure, 8.0, 0.75, 3.9, 3.85)
-        cpu.set_title("What it takes", weight="bold")
+        cpu = inches(figure, 8.0, 0.75, 3.9, 3.85, "What it takes")
         cpu.set_ylim(0, 105)
         cpu.yaxis.set_major_locator(FixedLocator([0, 20, 40, 60, 80, 100]))
         cpu.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0f} %"))

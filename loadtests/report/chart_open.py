@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.records.figures import FigureKey
 from loadtests.records.results import Results
 from loadtests.records.steps import App, Point, load_of
 from loadtests.report.chart_theory import predicted, predicted_line
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
-    EndLabel,
-    head,
-    house_style,
+    headed,
     inches,
     label_ends,
     latency_axis,
@@ -22,12 +19,18 @@ from loadtests.report.chartparts import (
     mark_load,
     rule_line,
 )
-from loadtests.report.chartpoints import Mark, conditions_of, crosses, draw, marks, reach
-from loadtests.report.charts import PERCENTILE_LINES, SHORT_LABELS
+from loadtests.report.chartpoints import (
+    PERCENTILE_LINES,
+    Mark,
+    conditions_of,
+    crosses,
+    draw,
+    draw_percentiles,
+    marks,
+    reach,
+)
 from loadtests.report.selection import apps_in, curves, naive_figure, of_app, usual
 from loadtests.wording import SHORT, stated
-
-KEYS: tuple[FigureKey, ...] = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def open_figure(results: Results) -> Figure:
@@ -38,35 +41,22 @@ def open_figure(results: Results) -> Figure:
     """
     shown, settings = usual(results, "open"), results["settings"]
     apps = [app for app in apps_in(results) if of_app(shown, app)]
-    with house_style():
-        figure = Figure(figsize=(14, 10))
-        title = "Open load: visits that don't wait for one another"
-        head(figure, title, conditions_of(settings, "open", shown))
-        corrected = {
-            (app, key): marks(results, of_app(shown, app), "submit", key) for app in apps for key in KEYS
-        }
+    heading = "Open load: visits that don't wait for one another", conditions_of(settings, "open", shown)
+    with headed(10, *heading) as figure:
+        lines = [(app, key) for app in apps for key in PERCENTILE_LINES]
+        corrected = {(app, key): marks(results, of_app(shown, app), "submit", key) for app, key in lines}
         naive = {
             (app, key): [
                 Mark(load_of(point), naive_figure(results, point, "submit", key) if point["fit"] else None)
                 for point in of_app(shown, app)
             ]
-            for app in apps
-            for key in KEYS
+            for app, key in lines
         }
         heights = [height for each in [*corrected.values(), *naive.values()] for height in reach(each)]
-        left = inches(figure, 0.95, 4.95, 4.3, 3.6)
-        left.set_title("POST /feeds, from the intended start", weight="bold")
-        right = inches(figure, 7.8, 4.95, 4.3, 3.6)
-        right.set_title("the same from sending (naive)", weight="bold")
-        for axes, series in ((left, corrected), (right, naive)):
-            latency_axis(axes, axes.yaxis, heights)
-            load_axis(axes, map(load_of, shown), "open")
-            labels = [*crosses(axes, results, shown), rule_line(axes, settings["rule_ms"])]
-            for (app, key), each in series.items():
-                for x, value in draw(axes, each, COLOURS[app], **PERCENTILE_LINES[key])[-1:]:
-                    text = f"{SHORT_LABELS[app]} {key.removesuffix('_ms')}: {stated(value)}"
-                    labels.append(EndLabel(x, value["value"], text, COLOURS[app]))
-            label_ends(axes, labels)
+        left = inches(figure, 0.95, 4.95, 4.3, 3.6, "POST /feeds, from the intended start")
+        right = inches(figure, 7.8, 4.95, 4.3, 3.6, "the same from sending (naive)")
+        draw_percentiles(left, results, shown, corrected, heights)
+        draw_percentiles(right, results, shown, naive, heights)
         for place, app in enumerate(apps):
             axes = inches(figure, 0.95 + 6.85 * place, 0.75, 4.3, 2.9)
             axes.set_title(f"{SHORT[app]}: mean", weight="bold", color=COLOURS[app])
@@ -95,6 +85,5 @@ def _mean(axes: Axes, results: Results, app: App, shown: Sequence[Point]) -> Non
             if left < curve["saturation_per_s"] < right:
                 text = f"slots are full: {curve['saturation_per_s']:.3g}/s"
                 mark_load(axes, curve["saturation_per_s"], text, GREY)
-    for x, value in draw(axes, series, COLOURS[app], lw=0, marker="o", ms=7)[-1:]:
-        labels.append(EndLabel(x, value["value"], f"measured: {stated(value)}", COLOURS[app]))
+    labels += draw(axes, series, COLOURS[app], "measured", stated, lw=0, marker="o", ms=7)
     label_ends(axes, labels)

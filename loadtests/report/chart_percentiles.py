@@ -18,7 +18,7 @@ from loadtests.report.chartparts import (
     GREY,
     EndLabel,
     LineStyle,
-    head,
+    headed,
     house_style,
     inches,
     label_ends,
@@ -156,10 +156,9 @@ def spectrum_figure(
     known = [samples_of(in_window(each.rows, *each.window), each.ended) for each in series]
     lines = [list(spectrum(samples)) for samples in known]
     most = max([1000.0, *(samples.count for samples in known)])
-    with house_style():
-        figure = Figure(figsize=(14, 6.2))
-        said = "; dashed: from sending (naive)" if naive else ""
-        head(figure, title, f"of answered requests; shaded: 95 % interval; dotted: at least{said}")
+    dashed = "; dashed: from sending (naive)" if naive else ""
+    subtitle = f"of answered requests; shaded: 95 % interval; dotted: at least{dashed}"
+    with headed(6.2, title, subtitle) as figure:
         axes = inches(figure, 0.95, 0.75, 9.3, 4.2)
         latency_axis(axes, axes.yaxis, [ms for line in lines for _, ms, _ in line])
         axes.set_xscale("log")

@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 
 from loadtests.records.constants import BURST_AT
 from loadtests.records.figures import Group
+from loadtests.records.inside import Look
 from loadtests.records.results import Results
-from loadtests.records.steps import Look, Step, load_of
+from loadtests.records.steps import Step, load_of
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
     even_ticks,
-    head,
-    house_style,
+    headed,
     inches,
     label_ends,
     latency_axis,
@@ -41,25 +41,17 @@ def queue_figure(results: Results, step: Step) -> Figure:
     threads = step["workers"] * step["threads"]
     seen = step["timeline"]
     ends, counted_window = _end(step), _window(step)
-    with house_style():
-        figure = Figure(figsize=(14, 9))
-        head(
-            figure,
-            f"The queue with {load(step)}: what is put off is done by the workers",
-            f"{setting(step)}; looked at twice a second",
-        )
-        backlog = inches(figure, 0.95, 5.0, 4.0, 2.7)
-        backlog.set_title("Backlog: jobs that wait", weight="bold")
+    title = f"The queue with {load(step)}: what is put off is done by the workers"
+    with headed(9, title, f"{setting(step)}; looked at twice a second") as figure:
+        backlog = inches(figure, 0.95, 5.0, 4.0, 2.7, "Backlog: jobs that wait")
         seconds_axis(backlog, ends, counted_window)
         _steps(backlog, [(each["t_s"], each["backlog"] or 0) for each in seen], "waiting")
 
-        rates = inches(figure, 7.9, 5.0, 4.0, 2.7)
-        rates.set_title("Jobs a second", weight="bold")
+        rates = inches(figure, 7.9, 5.0, 4.0, 2.7, "Jobs a second")
         seconds_axis(rates, ends, counted_window)
         _in_and_out(rates, seen)
 
-        use = inches(figure, 0.95, 0.75, 4.0, 2.9)
-        use.set_title("Worker threads that have a job", weight="bold")
+        use = inches(figure, 0.95, 0.75, 4.0, 2.9, "Worker threads that have a job")
         seconds_axis(use, ends, counted_window)
         share_axis(use)
         busy = [(each["t_s"], (each["running"] or 0) / threads) for each in seen]
@@ -68,8 +60,7 @@ def queue_figure(results: Results, step: Step) -> Figure:
         use.axhline(mean, color=GREY, lw=1.4, ls=":")
         label_ends(use, [EndLabel(ends, mean, f"mean: {mean:.0%}".replace("%", " %"), GREY)])
 
-        times = inches(figure, 7.9, 0.75, 4.0, 2.9)
-        times.set_title("Time to answer, time to content", weight="bold")
+        times = inches(figure, 7.9, 0.75, 4.0, 2.9, "Time to answer, time to content")
         _answer_and_content(times, results)
     return figure
 
@@ -136,8 +127,7 @@ def _answer_and_content(axes: Axes, results: Results) -> None:
     load_axis(axes, map(load_of, mine), model)
     labels = [*crosses(axes, results, mine), rule_line(axes, results["settings"]["rule_ms"])]
     for group, text, colour, marker in groups:
-        for x, value in draw(axes, series[group], colour, lw=2.4, marker=marker, ms=8)[-1:]:
-            labels.append(EndLabel(x, value["value"], f"{text} p95: {stated(value)}", colour))
+        labels += draw(axes, series[group], colour, f"{text} p95", stated, lw=2.4, marker=marker, ms=8)
     label_ends(axes, labels)
 
 
@@ -150,13 +140,9 @@ def burst_figure(results: Results, step: Step) -> Figure:
     begin = step["window_s"][0] + BURST_AT
     left = [(each["t_s"], (each["backlog"] or 0) + (each["running"] or 0)) for each in seen]
     most = max((jobs for _, jobs in left), default=0)
-    with house_style():
-        figure = Figure(figsize=(14, 6))
-        head(
-            figure,
-            f"A burst: {jobs_at_once} feeds added at once{said or ', and how they drain'}",
-            f"on top of {load(step)}; {step['workers'] * step['threads']} jobs at a time",
-        )
+    title = f"A burst: {jobs_at_once} feeds added at once{said or ', and how they drain'}"
+    subtitle = f"on top of {load(step)}; {step['workers'] * step['threads']} jobs at a time"
+    with headed(6, title, subtitle) as figure:
         axes = inches(figure, 0.95, 0.75, 9.6, 3.95)
         seconds_axis(axes, _end(step), _window(step))
         axes.set_ylabel("jobs that wait or run")

@@ -21,6 +21,7 @@ from loadtests.report.chartparts import (
     GREY,
     EndLabel,
     head,
+    headed,
     house_style,
     inches,
     label_ends,
@@ -135,23 +136,15 @@ def _marks(axes: Axes, rows: Sequence[Row], waits: Sequence[float], colour: str)
 
 
 def ecdf_figure(
-    series: Sequence[Series],
-    title: str,
-    rule_ms: float = RULE_MS,
-    what: str = "POST /feeds",
+    series: Sequence[Series], title: str, rule_ms: float = RULE_MS, what: str = "POST /feeds"
 ) -> Figure:
     """The share of requests not yet answered after a time, on two logarithmic axes, which show the tail.
 
     Only requests in a series' window count. Requests that failed, were dropped, or were unfinished at the end
     count as never answered, so that the tail agrees with the share over the rule.
     """
-    with house_style():
-        figure = Figure(figsize=(14, 6))
-        head(
-            figure,
-            title,
-            f"share of {what} not yet answered; what stays level failed, or was unanswered at the end",
-        )
+    subtitle = f"share of {what} not yet answered; what stays level failed, or was unanswered at the end"
+    with headed(6, title, subtitle) as figure:
         axes = inches(figure, 0.95, 0.75, 9.3, 4.0)
         found = [not_yet_answered(_decided(each, rule_ms)) for each in series]
         latency_axis(axes, axes.xaxis, [ms for times, _ in found for ms in times])

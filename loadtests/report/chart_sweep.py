@@ -1,21 +1,20 @@
 """More slots, workers or threads: how far they carry each app, and what they cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.judging.verdict import SWEPT, held, holds_more
+from loadtests.judging.limits import SWEPT, held, holds_more
 from loadtests.records.figures import Figure as Value
-from loadtests.records.figures import FigureKey, Group
+from loadtests.records.figures import Group, without_interval
 from loadtests.records.results import Results
-from loadtests.records.steps import App, Point, Swept
+from loadtests.records.steps import App, Point, Step, Swept
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
     even_ticks,
-    head,
-    house_style,
+    headed,
     inches,
     label_ends,
     latency_axis,
@@ -23,16 +22,9 @@ from loadtests.report.chartparts import (
     rule_line,
     share_axis,
 )
-from loadtests.report.chartpoints import Mark, crosses, draw, reach
-from loadtests.report.charts import SHORT_LABELS
-from loadtests.report.selection import (
-    apps_in,
-    counted_steps,
-    mean_of,
-    of_app,
-    repeats_of,
-)
-from loadtests.wording import duration, stated, stated_share, user_count
+from loadtests.report.chartpoints import Mark, crosses, draw, marks, reach
+from loadtests.report.selection import apps_in, counted_steps, mean_of, of_app
+from loadtests.wording import LABELS, duration, stated, stated_share, user_count
 
 AXIS: dict[Swept, str] = {
     "slots": "request slots of the web server (logarithmic)",
@@ -76,154 +68,124 @@ def sweep_figure(results: Results, key: Swept) -> Figure:
     """Four panels against `key` ("slots", "workers" or "threads"): users held, latency and share, memory."""
     shown = sweep_points(results, key)
     users = common_users(shown, key)
+    most, least = _at(results, shown, users[-1:], key), _at(results, shown, users[:1], key)
     rule = duration(results["settings"]["rule_ms"])
     what = {"slots": "request slots", "workers": "worker processes", "threads": "worker threads"}[key]
-    with house_style():
-        figure = Figure(figsize=(14, 9))
-        head(figure, f"More {what}: how far they carry, and what they cost", f"the rule: 99 % under {rule}")
+    title = f"More {what}: how far they carry, and what they cost"
+    with headed(9, title, f"the rule: 99 % under {rule}") as figure:
         places = [(0.95, 4.75), (7.8, 4.75), (0.95, 0.75), (7.8, 0.75)]
         panels = [inches(figure, left, bottom, 3.75, 2.75) for left, bottom in places]
+        for axes in panels:
+            number_axis(axes, [point[key] for point in shown], AXIS[key])
         _held(panels[0], results, shown, key)
         if key == "slots":
-            _memory(panels[1], results, shown, key, users[-1:], "web server")
-            _share(panels[2], results, shown, key, users[-1:])
-            _latency(panels[3], results, shown, key, users[:1], "submit", "p95_ms", "POST /feeds: p95")
+            _memory(panels[1], results, most, key, "web server")
+            _share(panels[2], results, most, key)
+            _latency(panels[3], results, least, key, "submit", "POST /feeds: p95")
         else:
-            _memory(panels[1], results, shown, key, users[-1:], "worker")
-            _latency(panels[2], results, shown, key, users[-1:], "content", "p95_ms", "Time to content: p95")
-            _backlog(panels[3], results, shown, key, users[-1:])
+            _memory(panels[1], results, most, key, "worker")
+            _latency(panels[2], results, most, key, "content", "Time to content: p95")
+            _backlog(panels[3], results, most["queued"], key)
     return figure
 
 
-def _with(title: str, users: Sequence[int]) -> str:
-    return f"{title} with {user_count(users[0])}" if users else title
+def _at(results: Results, shown: Sequence[Point], users: Sequence[int], key: Swept) -> dict[App, list[Point]]:
+    """Each app's points with that many users, ascending by `key`."""
+    found = sorted((point for point in shown if point["users"] in users), key=lambda point: point[key])
+    return {app: of_app(found, app) for app in apps_in(results)}
+
+
+def _title(axes: Axes, title: str, by_app: Mapping[App, Sequence[Point]]) -> None:
+    users = next((point["users"] for points in by_app.values() for point in points), None)
+    axes.set_title(title if users is None else f"{title} with {user_count(users)}", weight="bold")
 
 
 def _held(axes: Axes, results: Results, shown: Sequence[Point], key: Swept) -> None:
     axes.set_title("Users held within the rule (0: none)", weight="bold")
-    number_axis(axes, [point[key] for point in shown], AXIS[key])
-    labels, top = [], 1.0
+    by_app: dict[App, list[Mark]] = {}
     for app in apps_in(results):
-        series = []
         for value in sorted({point[key] for point in of_app(shown, app)}):
             tried = [point for point in of_app(shown, app) if point[key] == value]
             most, more = held(tried, "users"), holds_more(tried, "users")
-            known = Value(value=float(most or 0), low=None, high=None, lower_bound=more)
-            series.append(Mark(value, None if most is None and more else known))
-        top = max([top, *reach(series)])
-        labels += _labelled(axes, app, series, lambda value: stated(value, say="{:g}".format))
-    axes.set_ylim(0, 1.3 * top)
-    even_ticks(axes.yaxis, 5, integer=True)
-    label_ends(axes, labels)
-
-
-def _labelled(axes: Axes, app: App, series: Sequence[Mark], say: Callable[[Value], str]) -> list[EndLabel]:
-    colour = COLOURS[app]
-    return [
-        EndLabel(x, value["value"], f"{SHORT_LABELS[app]}: {say(value)}", colour)
-        for x, value in draw(axes, series, colour, lw=2, marker="o", ms=6)[-1:]
-    ]
-
-
-def _at(shown: Sequence[Point], users: Sequence[int], app: App, key: Swept) -> list[Point]:
-    found = [point for point in of_app(shown, app) if point["users"] in users]
-    return sorted(found, key=lambda point: float(point[key]))
+            known = None if most is None and more else without_interval(float(most or 0), more)
+            by_app.setdefault(app, []).append(Mark(value, known))
+    _amounts(axes, by_app, lambda value: stated(value, say="{:g}".format), room=1.3, integer=True)
 
 
 def _memory(
-    axes: Axes, results: Results, shown: Sequence[Point], key: Swept, users: Sequence[int], process: str
+    axes: Axes, results: Results, by_app: Mapping[App, Sequence[Point]], key: Swept, process: str
 ) -> None:
-    axes.set_title(_with(f"Memory: {process}", users), weight="bold")
-    number_axis(axes, [point[key] for point in shown], AXIS[key])
+    """The memory of all processes whose name begins with `process`, together."""
+    _title(axes, f"Memory: {process}", by_app)
     axes.set_ylabel("MiB")
-    labels, top = [], 1.0
-    for app in apps_in(results):
-        series = [
-            Mark(point[key], _mean_memory(results, point, process)) for point in _at(shown, users, app, key)
-        ]
-        top = max([top, *reach(series)])
-        labels += _labelled(axes, app, series, lambda value: f"{value['value']:.0f} MiB")
-    axes.set_ylim(0, 1.2 * top)
-    even_ticks(axes.yaxis, 5)
+
+    def memory(step: Step) -> float | None:
+        found = (seen["memory_mib"] for name, seen in step["processes"].items() if name.startswith(process))
+        return sum(found) or None
+
+    series = {
+        app: [Mark(point[key], _mean(map(memory, counted_steps(results, point)))) for point in points]
+        for app, points in by_app.items()
+    }
+    _amounts(axes, series, lambda value: f"{value['value']:.0f} MiB")
+
+
+def _backlog(axes: Axes, results: Results, points: Sequence[Point], key: Swept) -> None:
+    _title(axes, "Most jobs that waited,", {"queued": points})
+    queues = [[step["queue"] for step in counted_steps(results, point)] for point in points]
+    series = [
+        Mark(point[key], _mean(queue["backlog_max"] for queue in seen if queue))
+        for point, seen in zip(points, queues, strict=True)
+    ]
+    _amounts(axes, {"queued": series}, lambda value: f"{value['value']:g}", integer=True)
+
+
+def _mean(values: Iterable[float | None]) -> Value | None:
+    mean = mean_of(list(values))
+    return None if mean is None else without_interval(mean)
+
+
+def _amounts(
+    axes: Axes,
+    by_app: Mapping[App, Sequence[Mark]],
+    say: Callable[[Value], str],
+    room: float = 1.2,
+    integer: bool = False,
+) -> None:
+    """A line for each app on a linear axis from 0, with `room` times the height that it needs."""
+    labels = [label for app, series in by_app.items() for label in _draw(axes, app, series, say)]
+    axes.set_ylim(0, room * max([1.0, *(height for series in by_app.values() for height in reach(series))]))
+    even_ticks(axes.yaxis, 5, integer=integer)
     label_ends(axes, labels)
 
 
-def _mean_memory(results: Results, point: Point, process: str) -> Value | None:
-    """The memory of all processes whose name begins with `process`, together."""
-    mean = mean_of(
-        [
-            sum(seen["memory_mib"] for name, seen in step["processes"].items() if name.startswith(process))
-            for step in counted_steps(results, point)
-        ]
-    )
-    return None if not mean else Value(value=mean, low=None, high=None, lower_bound=False)
+def _draw(axes: Axes, app: App, series: Sequence[Mark], say: Callable[[Value], str]) -> list[EndLabel]:
+    return draw(axes, series, COLOURS[app], LABELS[app], say, lw=2, marker="o", ms=6)
 
 
-def _share(axes: Axes, results: Results, shown: Sequence[Point], key: Swept, users: Sequence[int]) -> None:
-    rule = duration(results["settings"]["rule_ms"])
-    axes.set_title(_with(f"POST over {rule},", users), weight="bold")
-    number_axis(axes, [point[key] for point in shown], AXIS[key])
+def _share(axes: Axes, results: Results, by_app: Mapping[App, Sequence[Point]], key: Swept) -> None:
+    _title(axes, f"POST over {duration(results['settings']['rule_ms'])},", by_app)
     share_axis(axes)
-    at = [point for app in apps_in(results) for point in _at(shown, users, app, key)]
-    labels = crosses(axes, results, at, lambda point: float(point[key]))
-    for app in apps_in(results):
-        series = _marks(results, _at(shown, users, app, key), key, "submit", "share_over")
-        labels += _labelled(axes, app, series, stated_share)
+    at = [point for points in by_app.values() for point in points]
+    labels = crosses(axes, results, at, lambda point: point[key])
+    for app, points in by_app.items():
+        series = marks(results, points, "submit", "share_over", lambda point: point[key])
+        labels += _draw(axes, app, series, stated_share)
     label_ends(axes, labels)
 
 
 def _latency(
-    axes: Axes,
-    results: Results,
-    shown: Sequence[Point],
-    key: Swept,
-    users: Sequence[int],
-    group: Group,
-    figure: FigureKey,
-    title: str,
+    axes: Axes, results: Results, by_app: Mapping[App, Sequence[Point]], key: Swept, group: Group, title: str
 ) -> None:
-    axes.set_title(_with(f"{title},", users), weight="bold")
-    by_app = {
-        app: _marks(results, _at(shown, users, app, key), key, group, figure) for app in apps_in(results)
+    _title(axes, f"{title},", by_app)
+    lines = {
+        app: marks(results, points, group, "p95_ms", lambda point: point[key])
+        for app, points in by_app.items()
     }
-    latency_axis(axes, axes.yaxis, [height for series in by_app.values() for height in reach(series)])
-    number_axis(axes, [point[key] for point in shown], AXIS[key])
-    at = [point for app in by_app for point in _at(shown, users, app, key)]
-    labels = crosses(axes, results, at, lambda point: float(point[key]))
+    latency_axis(axes, axes.yaxis, [height for series in lines.values() for height in reach(series)])
+    at = [point for points in by_app.values() for point in points]
+    labels = crosses(axes, results, at, lambda point: point[key])
     labels.append(rule_line(axes, results["settings"]["rule_ms"]))
-    for app, series in by_app.items():
-        labels += _labelled(axes, app, series, stated)
-    label_ends(axes, labels)
-
-
-def _marks(
-    results: Results, points: Sequence[Point], key: Swept, group: Group, figure: FigureKey
-) -> list[Mark]:
-    return [
-        Mark(
-            point[key],
-            point[group][figure] if point["fit"] else None,
-            repeats_of(results, point, group, figure),
-        )
-        for point in points
-    ]
-
-
-def _backlog(axes: Axes, results: Results, shown: Sequence[Point], key: Swept, users: Sequence[int]) -> None:
-    axes.set_title(_with("Most jobs that waited,", users), weight="bold")
-    number_axis(axes, [point[key] for point in shown], AXIS[key])
-    series = []
-    for point in _at(shown, users, "queued", key):
-        most = mean_of(
-            [step["queue"]["backlog_max"] for step in counted_steps(results, point) if step["queue"]]
-        )
-        series.append(
-            Mark(
-                point[key],
-                None if most is None else Value(value=most, low=None, high=None, lower_bound=False),
-            )
-        )
-    labels = _labelled(axes, "queued", series, lambda value: f"{value['value']:g}")
-    axes.set_ylim(0, 1.2 * max([1.0, *reach(series)]))
-    even_ticks(axes.yaxis, 5, integer=True)
+    for app, series in lines.items():
+        labels += _draw(axes, app, series, stated)
     label_ends(axes, labels)

@@ -19,8 +19,7 @@ from loadtests.report.chartparts import (
     EndLabel,
     LineStyle,
     even_ticks,
-    head,
-    house_style,
+    headed,
     inches,
     label_ends,
     latency_axis,
@@ -47,18 +46,14 @@ def theory_figure(curve: Curve, rule_ms: float = RULE_MS) -> Figure:
     Below each, the residuals: how far the measurement and an independent simulation lie from the formula.
     """
     colour = COLOURS[curve["app"]]
-    with house_style():
-        figure = Figure(figsize=(14, 9))
-        demands = (f"{KIND_TITLES.get(kind, kind)} {duration(ms)}" for kind, ms in curve["demand_ms"].items())
-        demand = ", ".join(demands)
-        formula = MODEL_FORMULAS[curve["model"]]
-        title = f"What {formula} predicts for {app_name(curve['app'])}, and what was measured"
-        head(figure, title, f"{counted(curve['slots'], 'slot')}; measured demand: {demand}")
-        latency = inches(figure, 0.95, 3.5, 4.4, 3.9)
-        latency.set_title("POST /feeds: latency", weight="bold")
+    demands = (f"{KIND_TITLES.get(kind, kind)} {duration(ms)}" for kind, ms in curve["demand_ms"].items())
+    formula = MODEL_FORMULAS[curve["model"]]
+    title = f"What {formula} predicts for {app_name(curve['app'])}, and what was measured"
+    subtitle = f"{counted(curve['slots'], 'slot')}; measured demand: {', '.join(demands)}"
+    with headed(9, title, subtitle) as figure:
+        latency = inches(figure, 0.95, 3.5, 4.4, 3.9, "POST /feeds: latency")
         _latencies(latency, curve, colour, rule_ms)
-        share = inches(figure, 8.3, 3.5, 4.1, 3.9)
-        share.set_title(f"POST /feeds over {duration(rule_ms)}", weight="bold")
+        share = inches(figure, 8.3, 3.5, 4.1, 3.9, f"POST /feeds over {duration(rule_ms)}")
         _shares(share, curve, colour)
         below = inches(figure, 0.95, 0.75, 4.4, 1.85)
         below.set_title("p95 minus prediction, in % of it")
@@ -94,8 +89,8 @@ def _latencies(axes: Axes, curve: Curve, colour: str, rule_ms: float) -> None:
     for key, each in series.items():
         name = key.removesuffix("_ms")
         labels += predicted_line(axes, curve, key, f"{name} predicted", colour, ls=DASHES[key])
-        labels += _last(draw(axes, each, colour, **LATENCY_STYLES[key]), f"{name} measured", colour)
-        labels += _simulation(axes, curve, key, f"{name} simulated")
+        labels += draw(axes, each, colour, f"{name} measured", **LATENCY_STYLES[key])
+        labels += _simulation(axes, simulated(curve, key), f"{name} simulated")
     least = predicted_line(axes, curve, "least_mean_ms", "bound: mean at least", GREY, lw=1.2, ls=":")
     label_ends(axes, labels + least)
 
@@ -105,8 +100,8 @@ def _shares(axes: Axes, curve: Curve, colour: str) -> None:
     load_axis(axes, _loads(curve), curve["model"])
     key: SimulatedKey = "share_over"
     labels = predicted_line(axes, curve, key, "predicted", colour)
-    labels += _last(draw(axes, measured(curve, key), colour, lw=0, marker="o", ms=6), "measured", colour)
-    label_ends(axes, labels + _simulation(axes, curve, key, "simulated"))
+    labels += draw(axes, measured(curve, key), colour, "measured", lw=0, marker="o", ms=6)
+    label_ends(axes, labels + _simulation(axes, simulated(curve, key), "simulated"))
 
 
 def predicted(curve: Curve, key: PredictedKey) -> list[tuple[float, float]]:
@@ -128,12 +123,7 @@ def predicted_line(
     return [EndLabel(xs[-1], ys[-1], text, colour)]
 
 
-def _last(found: Sequence[tuple[float, Any]], text: str, colour: str) -> list[EndLabel]:
-    return [EndLabel(x, figure["value"], text, colour) for x, figure in found[-1:]]
-
-
-def _simulation(axes: Axes, curve: Curve, key: SimulatedKey, text: str) -> list[EndLabel]:
-    found = simulated(curve, key)
+def _simulation(axes: Axes, found: Sequence[tuple[float, float]], text: str) -> list[EndLabel]:
     if not found:
         return []
     xs, ys = zip(*found, strict=True)
@@ -176,13 +166,8 @@ def residuals(axes: Axes, curve: Curve, key: SimulatedKey, colour: str) -> None:
     even_ticks(axes.yaxis, 5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:+.0f}{sign}" if y else f"0{sign}"))
     axes.axhline(0, color="black", lw=1.2)
-    labels = _last(draw(axes, series, colour, lw=0, marker="s", ms=7), "measured", colour)
-    if others:
-        axes.plot(
-            *zip(*others, strict=True), "D", color=SIMULATED, mfc="none", ms=9, mew=1.6, gid="simulated"
-        )
-        labels.append(EndLabel(*others[-1], "simulated", SIMULATED))
-    label_ends(axes, labels)
+    labels = draw(axes, series, colour, "measured", lw=0, marker="s", ms=7)
+    label_ends(axes, labels + _simulation(axes, others, "simulated"))
 
 
 def throughput_figure(predictions: Sequence[Curve]) -> Figure:
@@ -196,13 +181,9 @@ def throughput_figure(predictions: Sequence[Curve]) -> Figure:
         mark.figure for curve in predictions for mark in measured(curve, "achieved_per_s") if mark.figure
     ]
     intervals = ", with their 95 % intervals" if any(mark["low"] is not None for mark in marks) else ""
-    with house_style():
-        figure = Figure(figsize=(14, 6))
-        head(
-            figure,
-            "How many requests are answered a second, and how many could be",
-            f"grey: the asymptotic bounds; line: predicted; marks: measured{intervals}",
-        )
+    title = "How many requests are answered a second, and how many could be"
+    subtitle = f"grey: the asymptotic bounds; line: predicted; marks: measured{intervals}"
+    with headed(6, title, subtitle) as figure:
         width = (13.0 - 2.9 * len(predictions)) / len(predictions)
         for place, curve in enumerate(predictions):
             axes = inches(figure, 0.95 + place * (width + 2.9), 0.75, width, 3.85)
@@ -233,7 +214,7 @@ def _throughput(axes: Axes, curve: Curve) -> None:
             most = f"{limit:.1f}" if limit < 10 else f"{limit:,.0f}"
             labels.append(EndLabel(axes.get_xlim()[1], limit, f"slots: c/D = {most}/s", GREY))
     labels += predicted_line(axes, curve, "achieved_per_s", "predicted", colour)
-    labels += _last(draw(axes, series, colour, lw=0, marker="o", ms=7), "measured", colour)
+    labels += draw(axes, series, colour, "measured", lw=0, marker="o", ms=7)
     label_ends(axes, labels)
 
 

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, TypedDict
 
 import matplotlib as mpl
@@ -66,12 +67,23 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def inches(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """New axes, positioned in inches from the lower left corner."""
+@contextmanager
+def headed(height: float, title: str, subtitle: str) -> Iterator[Figure]:
+    """A new figure in our style, 14 inches wide, with its heading."""
+    with house_style():
+        figure = Figure(figsize=(14, height))
+        head(figure, title, subtitle)
+        yield figure
+
+
+def inches(figure: Figure, left: float, bottom: float, width: float, height: float, title: str = "") -> Axes:
+    """New axes, positioned in inches from the lower left corner, with a bold title."""
     full_width, full_height = figure.get_size_inches()
-    return figure.add_axes(
+    axes = figure.add_axes(
         (left / full_width, bottom / full_height, width / full_width, height / full_height)
     )
+    axes.set_title(title, weight="bold")
+    return axes
 
 
 def head(figure: Figure, title: str, subtitle: str) -> None:
@@ -103,12 +115,11 @@ def number_axis(axes: Axes, numbers: Iterable[float], label: str) -> None:
     shown = legible(ticks, inches_wide=axes.bbox.width / axes.figure.dpi)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _label_of(x, shown)))
+    labels = FuncFormatter(
+        lambda x, _: next((f"{number:g}" for number in shown if math.isclose(x, number)), "")
+    )
+    axes.xaxis.set_major_formatter(labels)
     axes.set_xlabel(label)
-
-
-def _label_of(x: float, shown: Iterable[float]) -> str:
-    return next((f"{number:g}" for number in shown if math.isclose(x, number)), "")
 
 
 def legible(numbers: Sequence[float], inches_wide: float) -> list[float]:
@@ -187,15 +198,10 @@ def mark_load(axes: Axes, x: float, text: str, colour: str, place: int = 0) -> N
 
 def arrow_up(axes: Axes, x: float, y: float, colour: str) -> None:
     """Mark a point as a lower bound: the true value is there or above."""
-    arrow = {
-        "arrowstyle": "<|-",
-        "color": colour,
-        "shrinkA": 0,
-        "shrinkB": 0,
-        "mutation_scale": 14,
-        "lw": 1.6,
-    }
-    axes.annotate("", xy=(x, y), xytext=(0, 19), textcoords="offset points", arrowprops=arrow)
+    arrow = {"arrowstyle": "<|-", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 14, "lw": 1.6}
+    axes.annotate(
+        "", xy=(x, y), xytext=(0, 19), textcoords="offset points", arrowprops={**arrow, "color": colour}
+    )
 
 
 @dataclass(frozen=True)
@@ -231,15 +237,11 @@ def spread(wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 
     blocks: list[list[float]] = []
     for below, index in enumerate(order):
         blocks.append([wanted[index] - below * gap])
-        while len(blocks) > 1 and _mean(blocks[-2]) >= _mean(blocks[-1]):
+        while len(blocks) > 1 and fmean(blocks[-2]) >= fmean(blocks[-1]):
             blocks[-2:] = [blocks[-2] + blocks[-1]]
-    bases = [_mean(block) for block in blocks for _ in block]
+    bases = [fmean(block) for block in blocks for _ in block]
     top = max(low, high - (len(wanted) - 1) * gap)
     places = [0.0] * len(wanted)
     for below, (index, base) in enumerate(zip(order, bases, strict=True)):
         places[index] = min(max(base, low), top) + below * gap
     return places
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -1,7 +1,7 @@
 """Points on a chart: the figure over all repeats, its interval, a dot per repeat, and a cross if not fit."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,21 @@ from matplotlib.axes import Axes
 from loadtests.records.figures import Figure, FigureKey, Group
 from loadtests.records.recording import Model
 from loadtests.records.results import Results, Settings
-from loadtests.records.steps import Point, load_of, sound
-from loadtests.report.chartparts import GREY, EndLabel, arrow_up, room_below
+from loadtests.records.steps import App, Point, load_of, sound
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    EndLabel,
+    LineStyle,
+    arrow_up,
+    label_ends,
+    latency_axis,
+    load_axis,
+    room_below,
+    rule_line,
+)
 from loadtests.report.selection import apps_in, of_app, repeats_of
-from loadtests.wording import SHORT, conditions
+from loadtests.wording import LABELS, SHORT, conditions, stated
 
 
 @dataclass(frozen=True)
@@ -25,14 +36,25 @@ class Mark:
     repeats: Sequence[float] = ()
 
 
-def marks(results: Results, points: Sequence[Point], group: Group, key: FigureKey) -> list[Mark]:
-    """A mark for each point, by its load."""
+Lines = Mapping[tuple[App, FigureKey], Sequence[Mark]]  # a line for each app and percentile
+
+PERCENTILE_LINES: dict[FigureKey, LineStyle] = {
+    "p50_ms": {"lw": 1.6, "marker": "o", "ms": 5},
+    "p95_ms": {"lw": 3.2, "marker": "s", "ms": 8},
+    "p99_ms": {"lw": 1.6, "marker": "D", "ms": 5, "ls": (0, (2, 1.5))},
+}
+
+
+def marks(
+    results: Results,
+    points: Sequence[Point],
+    group: Group,
+    key: FigureKey,
+    x: Callable[[Point], float] = load_of,
+) -> list[Mark]:
+    """A mark for each point, by default at its load."""
     return [
-        Mark(
-            load_of(point),
-            point[group][key] if point["fit"] else None,
-            repeats_of(results, point, group, key),
-        )
+        Mark(x(point), point[group][key] if point["fit"] else None, repeats_of(results, point, group, key))
         for point in points
     ]
 
@@ -44,10 +66,18 @@ def conditions_of(settings: Settings, model: Model, points: Sequence[Point]) -> 
     return ", ".join([*conditions(settings, model), *legend])
 
 
-def draw(axes: Axes, series: Sequence[Mark], colour: str, **style: Any) -> list[tuple[float, Figure]]:
-    """Draw a line through the figures, broken where one is missing; returns those that exist.
+def draw(
+    axes: Axes,
+    series: Sequence[Mark],
+    colour: str,
+    text: str,
+    say: Callable[[Figure], str] | None = None,
+    **style: Any,
+) -> list[EndLabel]:
+    """Draw a line through the figures, broken where one is missing; returns its label, if it has a figure.
 
     An interval is a bar, a repeat a small dot; a lower bound has an upward arrow, an upper bound is hollow.
+    The label is `text`, with the last figure as `say` says it.
     """
     heights = [mark.figure["value"] if mark.figure else math.nan for mark in series]
     axes.plot([mark.x for mark in series], heights, color=colour, **style)
@@ -55,13 +85,7 @@ def draw(axes: Axes, series: Sequence[Mark], colour: str, **style: Any) -> list[
         if mark.figure is None:
             continue
         if mark.figure.get("upper_bound"):
-            hollow: dict[str, Any] = {
-                **style,
-                "mfc": "white",
-                "mew": 1.8,
-                "zorder": 2.5,
-                "gid": "upper bound",
-            }
+            hollow = {**style, "mfc": "white", "mew": 1.8, "zorder": 2.5, "gid": "upper bound"}
             axes.plot(mark.x, mark.figure["value"], color=colour, **hollow)
         _interval(axes, mark.x, mark.figure, colour)
         if mark.repeats:
@@ -69,7 +93,23 @@ def draw(axes: Axes, series: Sequence[Mark], colour: str, **style: Any) -> list[
             axes.plot(places, mark.repeats, ".", color=colour, ms=5, alpha=0.45, mew=0, gid="repeats")
         if mark.figure["lower_bound"]:
             arrow_up(axes, mark.x, mark.figure["value"], colour)
-    return [(mark.x, mark.figure) for mark in series if mark.figure]
+    last = [(mark.x, mark.figure) for mark in series if mark.figure][-1:]
+    return [
+        EndLabel(x, figure["value"], f"{text}: {say(figure)}" if say else text, colour) for x, figure in last
+    ]
+
+
+def draw_percentiles(
+    axes: Axes, results: Results, shown: Sequence[Point], lines: Lines, heights: Sequence[float]
+) -> None:
+    """Percentiles against the load, on an axis that covers `heights` (ms); a cross for each unfit point."""
+    latency_axis(axes, axes.yaxis, heights)
+    load_axis(axes, map(load_of, shown), shown[0]["model"] if shown else "closed")
+    labels = [*crosses(axes, results, shown), rule_line(axes, results["settings"]["rule_ms"])]
+    for (app, key), series in lines.items():
+        text = f"{LABELS[app]} {key.removesuffix('_ms')}"
+        labels += draw(axes, series, COLOURS[app], text, stated, **PERCENTILE_LINES[key])
+    label_ends(axes, labels)
 
 
 def _interval(axes: Axes, x: float, figure: Figure, colour: str) -> None:
@@ -85,12 +125,9 @@ def reach(series: Sequence[Mark]) -> list[float]:
     heights = [height for mark in series for height in mark.repeats]
     for mark in series:
         if mark.figure:
-            heights += [mark.figure["value"], *(end for end in _ends(mark.figure) if end is not None)]
+            ends = (mark.figure["low"], mark.figure["high"])
+            heights += [mark.figure["value"], *(end for end in ends if end is not None)]
     return heights
-
-
-def _ends(figure: Figure) -> tuple[float | None, float | None]:
-    return figure["low"], figure["high"]
 
 
 def crosses(

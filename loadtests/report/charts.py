@@ -19,78 +19,50 @@ from loadtests.records.results import Results
 from loadtests.records.steps import Point, load_of
 from loadtests.report.chartparts import (
     COLOURS,
-    EndLabel,
-    LineStyle,
-    head,
+    headed,
     house_style,
     inches,
     label_ends,
-    latency_axis,
     load_axis,
     mark_load,
-    rule_line,
     share_axis,
 )
-from loadtests.report.chartpoints import conditions_of, crosses, draw, marks, reach
+from loadtests.report.chartpoints import conditions_of, crosses, draw, draw_percentiles, marks, reach
 from loadtests.report.selection import apps_in, curves, main_model, of_app, usual
-from loadtests.wording import SHORT, duration, stated, stated_share
-
-PERCENTILE_LINES: dict[FigureKey, LineStyle] = {
-    "p50_ms": {"lw": 1.6, "marker": "o", "ms": 5},
-    "p95_ms": {"lw": 3.2, "marker": "s", "ms": 8},
-    "p99_ms": {"lw": 1.6, "marker": "D", "ms": 5, "ls": (0, (2, 1.5))},
-}
+from loadtests.wording import LABELS, SHORT, duration, stated_share
 
 
 def main_figure(results: Results) -> Figure:
     """The run in one picture: POST /feeds, its share over 500 ms, browsing, time to content."""
     settings = results["settings"]
-    rule_ms = settings["rule_ms"]
     model = main_model(results)
     shown = usual(results, model)
-    with house_style():
-        figure = Figure(figsize=(14, 10))
-        head(figure, finding(results["steps"], settings), conditions_of(settings, model, shown))
-        answers = inches(figure, 0.95, 4.6, 10.6, 3.85)
-        answers.set_title("POST /feeds: time to the answer", weight="bold")
-        _percentiles(answers, results, shown, "submit", ["p50_ms", "p95_ms", "p99_ms"], rule_ms)
+    heading = finding(results["steps"], settings), conditions_of(settings, model, shown)
+    with headed(10, *heading) as figure:
+        answers = inches(figure, 0.95, 4.6, 10.6, 3.85, "POST /feeds: time to the answer")
+        _percentiles(answers, results, shown, "submit", ["p50_ms", "p95_ms", "p99_ms"])
         _knees(answers, curves(results, model))
 
         share = inches(figure, 0.95, 0.75, 2.05, 2.75)
-        share.set_title(f"POST /feeds over {duration(rule_ms)}")
+        share.set_title(f"POST /feeds over {duration(settings['rule_ms'])}")
         shares(share, results, shown)
         browse = inches(figure, 5.1, 0.75, 2.05, 2.75)
         browse.set_title("Browsing: time to the answer")
-        _percentiles(browse, results, shown, "browse", ["p50_ms", "p95_ms"], rule_ms)
+        _percentiles(browse, results, shown, "browse", ["p50_ms", "p95_ms"])
         content = inches(figure, 9.75, 0.75, 2.05, 2.75)
         content.set_title("Added feed: time to content")
-        _percentiles(content, results, shown, "content", ["p50_ms", "p95_ms"], rule_ms)
+        _percentiles(content, results, shown, "content", ["p50_ms", "p95_ms"])
     return figure
 
 
 def _percentiles(
-    axes: Axes,
-    results: Results,
-    shown: Sequence[Point],
-    group: Group,
-    keys: Sequence[FigureKey],
-    rule_ms: float,
+    axes: Axes, results: Results, shown: Sequence[Point], group: Group, keys: Sequence[FigureKey]
 ) -> None:
     """Percentiles of one group of requests against the load, one line per app and percentile."""
-    series = {
+    lines = {
         (app, key): marks(results, of_app(shown, app), group, key) for app in apps_in(results) for key in keys
     }
-    latency_axis(axes, axes.yaxis, [height for each in series.values() for height in reach(each)])
-    load_axis(axes, map(load_of, shown), main_model(results))
-    labels = [*crosses(axes, results, shown), rule_line(axes, rule_ms)]
-    for (app, key), each in series.items():
-        for x, figure in draw(axes, each, COLOURS[app], **PERCENTILE_LINES[key])[-1:]:
-            text = f"{SHORT_LABELS[app]} {key.removesuffix('_ms')}: {stated(figure)}"
-            labels.append(EndLabel(x, figure["value"], text, COLOURS[app]))
-    label_ends(axes, labels)
-
-
-SHORT_LABELS: dict[str, str] = {"sync": "sync", "queued": "queued", "host": "your app"}
+    draw_percentiles(axes, results, shown, lines, [each for line in lines.values() for each in reach(line)])
 
 
 def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
@@ -100,9 +72,7 @@ def shares(axes: Axes, results: Results, shown: Sequence[Point]) -> None:
     labels = crosses(axes, results, shown)
     for app in apps_in(results):
         series = marks(results, of_app(shown, app), "submit", "share_over")
-        for x, figure in draw(axes, series, COLOURS[app], lw=2, marker="o", ms=5)[-1:]:
-            text = f"{SHORT_LABELS[app]}: {stated_share(figure)}"
-            labels.append(EndLabel(x, figure["value"], text, COLOURS[app]))
+        labels += draw(axes, series, COLOURS[app], LABELS[app], stated_share, lw=2, marker="o", ms=5)
     label_ends(axes, labels)
 
 

@@ -1,7 +1,9 @@
 """The figures that a run's results and rows allow, each with its alternative text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -17,7 +19,7 @@ from loadtests.report.chart_percentiles import (
     spectrum_figure,
 )
 from loadtests.report.chart_queue import burst_figure, queue_figure
-from loadtests.report.chart_rows import app_series, ecdf_figure, timeline_figure
+from loadtests.report.chart_rows import Series, app_series, ecdf_figure, timeline_figure
 from loadtests.report.chart_sweep import sweep_figure, swept
 from loadtests.report.chart_theory import theory_figure, throughput_figure
 from loadtests.report.charts import main_figure
@@ -87,22 +89,36 @@ def _of_requests(results: Results, folder: Path) -> dict[str, Picture]:
     shown = shown_steps(results)
     if not shown or not all((folder / step["rows"]).exists() for step in shown.values()):
         return {}
-    settings = results["settings"]
-    rows = {app: read_rows(folder / step["rows"]) for app, step in shown.items()}
-    series = app_series(rows, shown)
-    much, rule_ms = load(next(iter(shown.values()))), settings["rule_ms"]
-    each = f"Every POST /feeds with {much}, when it began and how long it took"
-    tail = f"How many are still waiting, after how long? With {much}"
-    late, over = (
+    series = app_series({app: read_rows(folder / step["rows"]) for app, step in shown.items()}, shown)
+    much = load(next(iter(shown.values())))
+    titles = Titles(
+        f"Every POST /feeds with {much}, when it began and how long it took",
+        f"How many are still waiting, after how long? With {much}",
         f"How late is the slowest part? POST /feeds with {much}",
         f"POST /feeds over time with {much}",
     )
+    return of_series(series, titles, results["settings"]["rule_ms"], "POST /feeds")
+
+
+class Titles(NamedTuple):
+    """Those of the figures of single requests."""
+
+    every: str
+    tail: str
+    late: str
+    over_time: str
+
+
+def of_series(
+    series: Sequence[Series], titles: Titles, rule_ms: float, what: str, naive: bool = False
+) -> dict[str, Picture]:
+    """The figures of single requests, of `what`; `naive`: also counted from the moment of sending."""
+    tail = f"Share of {what} not yet answered against time, both axes logarithmic"
+    late = spectrum_figure(series, titles.late, rule_ms, naive)
+    over_time = percentiles_figure(series, titles.over_time, rule_ms)
     return {
-        "timeline": Picture(timeline_figure(series, each, rule_ms), each),
-        "ecdf": Picture(
-            ecdf_figure(series, tail, rule_ms),
-            "Share of POST /feeds not yet answered against time, both axes logarithmic",
-        ),
-        "percentiles": Picture(percentiles_figure(series, over, rule_ms), percentiles_alt(series)),
-        "spectrum": Picture(spectrum_figure(series, late, rule_ms), spectrum_alt(series)),
+        "timeline": Picture(timeline_figure(series, titles.every, rule_ms), titles.every),
+        "ecdf": Picture(ecdf_figure(series, titles.tail, rule_ms, what), tail),
+        "percentiles": Picture(over_time, percentiles_alt(series)),
+        "spectrum": Picture(late, spectrum_alt(series)),
     }

@@ -1,4 +1,4 @@
-"""Output for people: report.html with its figures, and the final table in the terminal.
+"""Output for people: report.html with its figures.
 
     python -m loadtests report reports/2030-01-31-120000     # rewrites the report of a run
     python -m loadtests report rows.csv                      # reports on a file of requests from the plugin
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from loadtests.arguments import number as number_in
+from loadtests.arguments import above_zero
 from loadtests.errors import UsageError
 from loadtests.files import put, write_all, writing
-from loadtests.judging.verdict import TOLD_FIRST, held, held_users, holds_more, said_load, unsure
+from loadtests.generator.loadoptions import not_negative
+from loadtests.judging.limits import TOLD_FIRST, held, held_users, holds_more, judged_app
+from loadtests.judging.verdict import unsure
 from loadtests.records.constants import MOST_OVER
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.schema import descriptions
@@ -25,21 +27,10 @@ from loadtests.report.figures import pictures
 from loadtests.report.page import embedded, render
 from loadtests.report.pipelines import junit_judgement
 from loadtests.report.rowsreport import judged_rows, write_rows_report
-from loadtests.report.selection import (
-    apps_in,
-    burst_step,
-    of_app,
-    queue_step,
-    shown_points,
-    unusual,
-    usual,
-)
+from loadtests.report.selection import apps_in, burst_step, of_app, queue_step, shown_points, unusual, usual
 from loadtests.report.sidetables import cost_table, processes_table, queue_table, theory_table
 from loadtests.report.tables import fitness_table, points_table, steps_table
-from loadtests.report.texttable import text_table
-from loadtests.wording import HOW, SHORT, app_name, duration, load, setting, stated
-
-__all__ = ["main", "text_table", "write_report"]
+from loadtests.wording import HOW, SHORT, app_name, duration, load, said_load, setting, stated
 
 
 @dataclass(frozen=True)
@@ -59,6 +50,7 @@ def write_report(results: Results, folder: Path) -> Path:
     and are left out if those are missing. Raises LoadTestError if rows can't be read.
     """
     settings, steps = results["settings"], results["steps"]
+    started, ended = (datetime.fromisoformat(results[key]) for key in ("started_at", "finished_at"))
     page = render(
         "report.html",
         results=results,
@@ -81,10 +73,10 @@ def write_report(results: Results, folder: Path) -> Path:
         queue_step=queue_step(results),
         burst_step=burst_step(results),
         by_app={app: of_app(steps, app) for app in apps_in(results)},
-        started=datetime.fromisoformat(results["started_at"]),
-        minutes=_minutes(results),
+        started=started,
+        minutes=(ended - started).total_seconds() / 60,
         describe=descriptions(Settings),
-        judged=judged_app(results),
+        judged=judged_app(results["points"]),
         app_name=app_name,
         stated=stated,
         load=load,
@@ -95,12 +87,6 @@ def write_report(results: Results, folder: Path) -> Path:
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
-
-
-def judged_app(results: Results) -> App:
-    """The app that the verdict is about: the queued one, or the only one measured."""
-    apps = apps_in(results)
-    return "queued" if "queued" in apps else apps[0] if apps else "sync"
 
 
 def headline(results: Results) -> str:
@@ -155,11 +141,6 @@ def most_held(points: Sequence[Point], key: LoadKey) -> str:
     return f"not even {said}" if broke is fit[0] else f"fewer than {said}"
 
 
-def _minutes(results: Results) -> float:
-    start, end = (datetime.fromisoformat(results[key]) for key in ("started_at", "finished_at"))
-    return (end - start).total_seconds() / 60
-
-
 # ---- the command
 
 
@@ -175,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 " written beside its results.json, with the run's own rule and warm-up"
             )
         with writing(folder / "report.html"):
-            path = write_report_again(folder)
+            path = write_report(read_results(folder / "results.json"), folder)
     elif source.is_file():
         out: Path = options.out or source.parent
         with writing(out):
@@ -192,59 +173,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_report_again(folder: Path) -> Path:
-    """Rewrite the report of a finished run from its results.json and rows; returns its path.
-
-    Raises LoadTestError if they can't be read.
-    """
-    return write_report(read_results(folder / "results.json"), folder)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests report",
         description="Rewrite the report of a run, or write that of a file of requests. It only shows what was"
         " measured: the exit status is 0 whatever the verdict, and 2 if there is nothing to show.",
     )
-    parser.add_argument(
-        "source",
-        metavar="PATH",
-        type=Path,
-        help="the folder of a run, or a file of requests (CSV or Parquet) written with --rows",
-    )
-    parser.add_argument(
-        "--rule",
-        metavar="MS",
-        type=_above_zero,
-        help="the rule in milliseconds (default: the recording's own, or 500)",
-    )
-    parser.add_argument(
-        "--warm-up",
-        metavar="S",
-        type=_seconds,
-        help="seconds at the start that are left out (default: the recording's own)",
-    )
-    parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="where to write (default: beside the file of requests)"
-    )
-    parser.add_argument(
-        "--junit",
-        metavar="FILE",
-        type=Path,
-        help="also write the verdict on a file of requests as JUnit-style XML",
-    )
+    option = parser.add_argument
+    source = "the folder of a run, or a file of requests (CSV or Parquet) written with --rows"
+    option("source", metavar="PATH", type=Path, help=source)
+    rule = "the rule in milliseconds (default: the recording's own, or 500)"
+    option("--rule", metavar="MS", type=above_zero, help=rule)
+    warm_up = "seconds at the start that are left out (default: the recording's own)"
+    option("--warm-up", metavar="S", type=not_negative, help=warm_up)
+    out = "where to write (default: beside the file of requests)"
+    option("--out", metavar="DIR", type=Path, help=out)
+    junit = "also write the verdict on a file of requests as JUnit-style XML"
+    option("--junit", metavar="FILE", type=Path, help=junit)
     return parser
-
-
-def _above_zero(text: str) -> float:
-    value = _seconds(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = number_in(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return value

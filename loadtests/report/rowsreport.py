@@ -5,6 +5,7 @@ Groups may have any names. Beside rows.csv lies rows.json, with the generator's 
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -12,22 +13,14 @@ import msgspec
 from loadtests.errors import UsageError
 from loadtests.judging.judge import GroupVerdict, Judgement, StageVerdict, judge
 from loadtests.judging.samples import by_group, nearest_rank, summarise, title
-from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, in_window
-from loadtests.report.chart_percentiles import (
-    percentiles_alt,
-    percentiles_figure,
-    spectrum_alt,
-    spectrum_figure,
-)
-from loadtests.report.chart_rows import MORE_COLOURS, Series, ecdf_figure, timeline_figure
-from loadtests.report.figures import Picture
+from loadtests.records.steps import LOAD_KEYS
+from loadtests.report.chart_rows import MORE_COLOURS, Series
+from loadtests.report.figures import Picture, Titles, of_series
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.status import Status
-from loadtests.wording import EXCUSE, counted, duration, figure, percent, user_count, visits
-
-MOST_SERIES = 6  # groups in the figures, those with the most requests
+from loadtests.wording import EXCUSE, counted, duration, figure, percent, said_load
 
 
 def write_rows_report(
@@ -54,8 +47,8 @@ def write_rows_report(
         status=judgement.status.name.lower(),
         verdicts=[_told(stage, recording) for stage in judgement.stages],
         figures=embedded(_pictures(rows, recording), folder / f"{name}-figures"),
-        table=groups_table(rows, recording, by_name=False),
-        names=groups_table(rows, recording, by_name=True),
+        table=groups_table(rows, recording),
+        names=names_table(rows, recording),
         naive=naive_table(rows, recording) if recording.open else None,
         rule=duration(recording.rule_ms),
         most_over=percent(recording.most_over),
@@ -120,28 +113,20 @@ def _with(stage: StageVerdict, recording: Recording) -> str:
 
 def stage_load(verdict: StageVerdict, recording: Recording) -> str:
     """What a stage put on, in words; empty for a load of one stage."""
-    if verdict.stage is None:
-        return ""
-    load = verdict.stage.load
-    return visits(load) if recording.open else user_count(round(load))
+    return said_load(verdict.stage.load, LOAD_KEYS[recording.model]) if verdict.stage else ""
 
 
 def _told(verdict: StageVerdict, recording: Recording) -> dict[str, object]:
     """One stage for the page: its heading, its doubts, each group's verdict, its table."""
-    heading = (
-        f"{stage_load(verdict, recording)}, {verdict.start:.1f} to {verdict.end:.1f} s"
-        if verdict.stage
-        else ""
-    )
+    span = f", {verdict.start:.1f} to {verdict.end:.1f} s" if verdict.stage else ""
+    heading = stage_load(verdict, recording) + span
     return {
         "heading": heading,
         "doubts": [*verdict.doubts, *verdict.slowed] if verdict.doubts else [],
         "slowed": verdict.slowed,
         "groups": [(title(each.group), each.word, reason_of(each, recording)) for each in verdict.groups],
         "expectations": [(each.text, each.word, each.reason) for each in verdict.expectations],
-        "table": groups_table(verdict.rows, recording, by_name=False, where=heading)
-        if verdict.rows
-        else None,
+        "table": groups_table(verdict.rows, recording, heading) if verdict.rows else None,
     }
 
 
@@ -195,19 +180,6 @@ def facts(recording: Recording) -> list[tuple[str, str]]:
 # ---- tables and figures
 
 
-def _cells(summary: Summary) -> list[str]:
-    share, interval = summary["share_over"], summary["share_ci"]
-    return [
-        str(summary["count"]),
-        str(summary["failures"]),
-        str(summary["unfinished"]),
-        str(summary["dropped"]),
-        "–" if share is None else percent(share),
-        "–" if interval is None else f"{interval[0] * 100:.2f} to {interval[1] * 100:.2f} %",
-        *(figure(summary, key) for key in ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")),
-    ]
-
-
 COLUMN_GROUPS = (
     ("requests", ["all", "failed", "unfinished", "dropped"]),
     ("over the rule", ["share", "95 % interval"]),
@@ -215,27 +187,32 @@ COLUMN_GROUPS = (
 )
 
 
-def groups_table(rows: Sequence[Row], recording: Recording, by_name: bool, where: str = "") -> Table:
-    """The figures of each group, or of each name within a group. `where`: of which stage, if not of all."""
-    if not by_name:
-        lines = [
-            Line([title(group), *_cells(summarise(members, recording.ended_s, recording.rule_ms))])
-            for group, members in by_group(rows).items()
+def _line(name: str, rows: Sequence[Row], recording: Recording) -> Line:
+    summary = summarise(rows, recording.ended_s, recording.rule_ms)
+    share, interval = summary["share_over"], summary["share_ci"]
+    counts = (summary["count"], summary["failures"], summary["unfinished"], summary["dropped"])
+    return Line(
+        [
+            *(name, *map(str, counts), "–" if share is None else percent(share)),
+            "–" if interval is None else f"{interval[0] * 100:.2f} to {interval[1] * 100:.2f} %",
+            *(figure(summary, key) for key in ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")),
         ]
-        return Table(
-            f"every group: {where}" if where else "every group",
-            [("", ["group"]), *COLUMN_GROUPS],
-            [Body("", lines)],
-        )
+    )
+
+
+def groups_table(rows: Sequence[Row], recording: Recording, where: str = "") -> Table:
+    """The figures of each group. `where`: of which stage, if not of all."""
+    lines = [_line(title(group), members, recording) for group, members in by_group(rows).items()]
+    name = f"every group: {where}" if where else "every group"
+    return Table(name, [("", ["group"]), *COLUMN_GROUPS], [Body("", lines)])
+
+
+def names_table(rows: Sequence[Row], recording: Recording) -> Table:
+    """The figures of each name within a group."""
     bodies = []
     for group, members in by_group(rows).items():
-        names: dict[str, list[Row]] = {}
-        for row in members:
-            names.setdefault(row.name, []).append(row)
-        lines = [
-            Line([name, *_cells(summarise(each, recording.ended_s, recording.rule_ms))])
-            for name, each in sorted(names.items())
-        ]
+        names = groupby(sorted(members, key=lambda row: row.name), key=lambda row: row.name)
+        lines = [_line(name, list(each), recording) for name, each in names]
         bodies.append(Body(title(group), lines))
     return Table("every name", [("", ["name"]), *COLUMN_GROUPS], bodies)
 
@@ -257,27 +234,17 @@ def naive_table(rows: Sequence[Row], recording: Recording) -> Table:
 
 def _pictures(rows: Sequence[Row], recording: Recording) -> dict[str, Picture]:
     """The tail of each group, and every request over time."""
-    largest = sorted(by_group(rows), key=lambda group: -sum(row.group == group for row in rows))
-    window = _window(recording)
+    groups = by_group(rows)
+    largest = sorted(groups, key=lambda group: -len(groups[group]))
+    ends = recording.ended_s, _window(recording)
     series = [
-        Series(
-            title(group),
-            MORE_COLOURS[place],
-            [row for row in recording.rows if row.group == group],
-            recording.ended_s,
-            window,
-        )
-        for place, group in enumerate(largest[:MOST_SERIES])
+        Series(title(group), colour, [row for row in recording.rows if row.group == group], *ends)
+        for group, colour in zip(largest, MORE_COLOURS, strict=False)  # as many as there are colours
     ]
-    tail, late = "How many are still waiting, after how long?", "How late is the slowest part?"
-    over, ms = "Percentiles over time", recording.rule_ms
-    every = "Every request, when it began and how long it took"
-    return {
-        "ecdf": Picture(
-            ecdf_figure(series, tail, ms, "requests"),
-            "Share of the requests of each group not yet answered against time, both axes logarithmic",
-        ),
-        "percentiles": Picture(percentiles_figure(series, over, ms), percentiles_alt(series)),
-        "spectrum": Picture(spectrum_figure(series, late, ms, naive=recording.open), spectrum_alt(series)),
-        "timeline": Picture(timeline_figure(series, every, ms), every),
-    }
+    titles = Titles(
+        "Every request, when it began and how long it took",
+        "How many are still waiting, after how long?",
+        "How late is the slowest part?",
+        "Percentiles over time",
+    )
+    return of_series(series, titles, recording.rule_ms, "requests", recording.open)

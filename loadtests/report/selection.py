@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from loadtests.judging.limits import is_default
 from loadtests.judging.points import figure_of, together, upper_bound
 from loadtests.judging.rule import Ruled
-from loadtests.judging.verdict import comparable, is_default
+from loadtests.judging.verdict import comparable
 from loadtests.records.figures import Figure, FigureKey, Group
 from loadtests.records.predictions import Curve
 from loadtests.records.recording import Model

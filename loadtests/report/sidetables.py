@@ -1,19 +1,15 @@
 """Tables that compare: processes, the workers, the queue's cost, prediction and measurement. Pure."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
+from loadtests.records.inside import QueueKey
 from loadtests.records.predictions import At, SimulatedKey
 from loadtests.records.results import Results
-from loadtests.records.steps import LOAD_KEYS, App, Point, QueueKey, Step, load_of, sound
+from loadtests.records.steps import LOAD_KEYS, App, Point, Step, load_of, sound
 from loadtests.report.page import Body, Line, Table
-from loadtests.report.selection import (
-    apps_in,
-    counted_steps,
-    mean_of,
-    of_app,
-    usual,
-)
-from loadtests.wording import app_name, duration, load, percent, setting, stated
+from loadtests.report.selection import apps_in, counted_steps, mean_of, of_app, usual
+from loadtests.wording import app_name, capitalised, duration, load, percent, setting, stated
 
 
 def processes_table(results: Results) -> Table:
@@ -29,8 +25,7 @@ def processes_table(results: Results) -> Table:
             for point in of_app(shown, app)
         ]
         if lines:
-            title = app_name(app, results["settings"]["host"])
-            bodies.append(Body(title[0].upper() + title[1:], lines, app))
+            bodies.append(Body(capitalised(app_name(app, results["settings"]["host"])), lines, app))
     heads = [("", ["load", "setting"]), *((name, ["CPU", "MiB"]) for name in names)]
     return Table("each process's CPU and memory", heads, bodies)
 
@@ -106,37 +101,21 @@ def cost_table(results: Results) -> Table | None:
         for much in sorted(set(by_app["sync"]) & set(by_app["queued"])):
             both = [counted_steps(results, by_app[app][much]) for app in ("sync", "queued")]
             cells = [load(by_app["sync"][much])]
-            for cell in (_feeds_per_s, _requests_per_s, _polls, _host_cpu):
-                cells += [cell(results, steps) for steps in both]
+            for say in COSTS.values():
+                cells += [say(steps, results["settings"]["measure_s"]) for steps in both]
             lines.append(Line(cells))
     if not lines:
         return None
-    pair = ["sync", "queued"]
-    heads = [
-        ("", ["load"]),
-        ("feeds added /s", pair),
-        ("requests sent /s", pair),
-        ("of them polls", pair),
-        ("machine's CPU", pair),
-    ]
+    heads = [("", ["load"]), *((name, ["sync", "queued"]) for name in COSTS)]
     return Table("the cost of the queue", heads, [Body("", lines)])
 
 
-def _feeds_per_s(results: Results, steps: Sequence[Step]) -> str:
-    seconds = len(steps) * results["settings"]["measure_s"]
-    return f"{sum(step['submit']['count'] for step in steps) / seconds:.1f}"
-
-
-def _requests_per_s(_: Results, steps: Sequence[Step]) -> str:
-    return f"{sum(step['offered_per_s'] for step in steps) / len(steps):.1f}"
-
-
-def _polls(_: Results, steps: Sequence[Step]) -> str:
-    return percent(sum(step["polls_share"] for step in steps) / len(steps))
-
-
-def _host_cpu(_: Results, steps: Sequence[Step]) -> str:
-    return f"{sum(step['host_cpu_percent'] for step in steps) / len(steps):.0f} %"
+COSTS: dict[str, Callable[[Sequence[Step], float], str]] = {  # of steps that were measured for that long
+    "feeds added /s": lambda steps, s: f"{fmean(step['submit']['count'] for step in steps) / s:.1f}",
+    "requests sent /s": lambda steps, _: f"{fmean(step['offered_per_s'] for step in steps):.1f}",
+    "of them polls": lambda steps, _: percent(fmean(step["polls_share"] for step in steps)),
+    "machine's CPU": lambda steps, _: f"{fmean(step['host_cpu_percent'] for step in steps):.0f} %",
+}
 
 
 def theory_table(results: Results) -> Table | None:
@@ -148,15 +127,9 @@ def theory_table(results: Results) -> Table | None:
         if lines:
             what = "users" if curve["model"] == "closed" else "visits a second"
             title = f"{app_name(curve['app'])}, {curve['slots']} slots, {what}"
-            bodies.append(Body(title[0].upper() + title[1:], lines, curve["app"]))
-    three = ["measured", "predicted", "simulated"]
-    heads = [
-        ("", ["load"]),
-        ("mean", three),
-        ("p95", three),
-        ("over the rule", three),
-        ("requests /s", three),
-    ]
+            bodies.append(Body(capitalised(title), lines, curve["app"]))
+    names = ("mean", "p95", "over the rule", "requests /s")  # of COMPARED
+    heads = [("", ["load"]), *((name, ["measured", "predicted", "simulated"]) for name in names)]
     return Table("prediction and measurement", heads, bodies) if bodies else None
 
 

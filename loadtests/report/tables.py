@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from loadtests.judging.verdict import SWEPT
+from loadtests.judging.limits import SWEPT
 from loadtests.records.figures import Figure, FigureKey, Group, LatencyKey
+from loadtests.records.inside import ServerSide
 from loadtests.records.results import Results
-from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, ServerSide, Step, load_of, sound
+from loadtests.records.steps import LOAD_KEYS, LittlesUsers, Point, Step, load_of, sound
 from loadtests.report.page import Body, Line, Table
 from loadtests.report.selection import apps_in, of_app
 from loadtests.wording import (
     app_name,
+    capitalised,
     figure,
     load,
     percent,
@@ -189,8 +191,7 @@ def _table(name: str, results: Results, rows: Sequence[R], columns: Columns[R]) 
             for row in ordered
         ]
         if lines:
-            name_of_app = app_name(app, results["settings"]["host"])
-            bodies.append(Body(name_of_app[0].upper() + name_of_app[1:], lines, app))
+            bodies.append(Body(capitalised(app_name(app, results["settings"]["host"])), lines, app))
     return Table(name, [(heading, list(cells)) for heading, cells in kept.items()], bodies)
 
 

@@ -3,13 +3,12 @@
 import textwrap
 from collections.abc import Sequence
 
-from loadtests.judging.verdict import SWEPT
+from loadtests.judging.limits import SWEPT
 from loadtests.records.results import Results
-from loadtests.records.steps import APPS, READERS, Point, Step, load_of, sound
-from loadtests.wording import SHORT, all_settings, duration, load, stated, stated_share
+from loadtests.records.steps import APPS, Point, Step, load_of, sound
+from loadtests.wording import LABELS, SHORT, all_settings, duration, load, stated, stated_share
 
 LINE = "{:>7} {:8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>11} {:>3}"
-SHORT_NAMES: dict[str, str] = {**{app: app for app in READERS}, "host": "your app"}
 
 
 def text_table(results: Results) -> str:
@@ -51,7 +50,7 @@ def _cells(point: Point) -> Sequence[str]:
     fit = f"{point['fit_repeats']}/{repeats}" if repeats > 1 else "yes" if point["fit"] else "no"
     return (
         f"{load_of(point):g}" + ("/s" if point["model"] == "open" else ""),
-        SHORT_NAMES[point["app"]],
+        LABELS[point["app"]],
         str(submit["count"]),
         *(stated(submit[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
         stated_share(submit["share_over"]),

@@ -33,6 +33,14 @@ def _cpu() -> str:
     return next(names, platform.machine())
 
 
+def host_seconds() -> tuple[float, float]:
+    """The CPU time that all cores together were busy, and all of it, since the machine started."""
+    times = psutil.cpu_times()
+    # Guest time is already part of user time.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total - times.idle - getattr(times, "iowait", 0.0), total
+
+
 @dataclass(frozen=True)
 class Pinning:
     """The processors for the load generator and for everything else (empty: any), and the same in words."""

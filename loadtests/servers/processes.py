@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -76,9 +75,9 @@ class Process:
             if len(matches) >= times:
                 return matches[0]
             if ended is not None:
-                raise ProcessError(f"The {self.name} ended at once (exit status {ended}). {self._tail()}")
+                raise self.error(f"ended at once (exit status {ended})")
             if time.monotonic() > deadline:
-                raise ProcessError(f"The {self.name} was not ready after {timeout:g} seconds. {self._tail()}")
+                raise self.error(f"was not ready after {timeout:g} seconds")
             time.sleep(0.01)
 
     def wait_for_address(self) -> str:
@@ -96,7 +95,7 @@ class Process:
                 return self._guard.wait(0.25)
             except subprocess.TimeoutExpired:
                 tick()
-        raise ProcessError(f"The {self.name} did not end within {timeout:g} seconds. {self._tail()}")
+        raise self.error(f"did not end within {timeout:g} seconds")
 
     def is_running(self) -> bool:
         return self._guard.poll() is None
@@ -128,11 +127,11 @@ class Process:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _tail(self) -> str:
-        said = self.output().strip().splitlines()[-15:]
-        return "It said:\n  " + "\n  ".join(said) if said else f"It said nothing (log: {self.log})."
+    def error(self, what: str) -> ProcessError:
+        """The error that says `what` the process did, and the end of what it printed."""
+        lines = self.output().strip().splitlines()[-15:]
+        said = "It said:\n  " + "\n  ".join(lines) if lines else f"It said nothing (log: {self.log})."
+        return ProcessError(f"The {self.name} {what}. {said}")

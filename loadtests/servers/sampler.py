@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import psutil
 import sqlalchemy as sa
 
 from loadtests.errors import ProcessError
-from loadtests.records.steps import Look
+from loadtests.records.inside import Look
+from loadtests.servers.machine import host_seconds
 from loadtests.servers.processes import Process
 from loadtests.servers.slotmeter import SlotCounts, read_slots
 
@@ -73,9 +73,7 @@ class Sampler:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         self._weigh(self._trees, _own_memory)
@@ -91,14 +89,12 @@ class Sampler:
     def _look(self) -> Sample:
         if len(self.samples) < SAMPLES_OF_START:  # processes are still being forked; later the list is fixed
             self._trees = {name: process.tree() for name, process in self.processes.items()}
-        times = psutil.cpu_times()
-        # Guest time is already part of user time.
-        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        busy, total = host_seconds()
         self._weigh({name: tree for name, tree in self._trees.items() if len(tree) == 1}, _resident_memory)
         enqueued, fetched, backlog, running = self._count()
         return Sample(
             at=time.time(),
-            host_busy=total - times.idle - getattr(times, "iowait", 0.0),
+            host_busy=busy,
             host_total=total,
             cpu={name: sum(map(self._cpu_seconds, tree)) for name, tree in self._trees.items()},
             enqueued=enqueued,

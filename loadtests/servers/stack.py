@@ -19,16 +19,14 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from loadtests.arguments import count, seconds
-from loadtests.errors import ProcessError, UsageError
+from loadtests.errors import UsageError
 from loadtests.ports import listen
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database, database_server, fresh_database
@@ -96,9 +94,7 @@ class Stack:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def web_command(self) -> list[str]:
@@ -107,10 +103,8 @@ class Stack:
 
     def worker_command(self) -> list[str]:
         """The command of a worker, which prints "Starting job worker" when it is ready."""
-        return [
-            *(sys.executable, "-m", "jobqueue", "work", "--database", self.database_url),
-            *("--import", "queued_app.jobs", "--threads", str(self.settings.threads)),
-        ]
+        work = [sys.executable, "-m", "jobqueue", "work", "--database", self.database_url]
+        return [*work, "--import", "queued_app.jobs", "--threads", str(self.settings.threads)]
 
     def start_worker(self) -> Process:
         """Start one more worker; returns before it is ready: use `wait_for(WORKING)`."""
@@ -121,8 +115,7 @@ class Stack:
         """Raises ProcessError if one of its processes has ended."""
         for process in self.processes.values():
             if not process.is_running():
-                said = process.output().strip()[-1500:]
-                raise ProcessError(f"The {process.name} ended. It said:\n{said}")
+                raise process.error("ended")
 
     def _start(self) -> None:
         settings, enter = self.settings, self._exits.enter_context
@@ -135,12 +128,12 @@ class Stack:
         server = enter(database_server(settings.database))
         self.database_url = enter(fresh_database(server, self.folder))
 
-        feeds = self._run("feed server", _feedserver_command(settings))
-        self.feeds_url = feeds.wait_for_address()
+        command = [sys.executable, "-m", "loadtests", "feedserver", "--seed", str(settings.seed)]
+        command += ["--port", str(settings.feeds_port), *(["--mix", settings.mix] if settings.mix else [])]
+        self.feeds_url = self._run("feed server", command).wait_for_address()
         self.slots_folder = Path(enter(tempfile.TemporaryDirectory(prefix="slots-")))
-        app = self._run(
-            "web server", self.web_command(), self._environment() | {FOLDER: str(self.slots_folder)}
-        )
+        environment = self._environment() | {FOLDER: str(self.slots_folder)}
+        app = self._run("web server", self.web_command(), environment)
         workers = [self.start_worker() for _ in range(settings.workers if settings.app == "queued" else 0)]
         self.url = app.wait_for_address()
         processes = settings.slots if settings.slot_kind == "processes" else 1
@@ -180,41 +173,25 @@ def _allowed() -> list[str]:
     return addresses
 
 
-def _feedserver_command(settings: StackSettings) -> list[str]:
-    return [
-        *(sys.executable, "-m", "loadtests", "feedserver"),
-        *("--port", str(settings.feeds_port), "--seed", str(settings.seed)),
-        *(["--mix", settings.mix] if settings.mix else []),
-    ]
-
-
 def gunicorn_command(settings: StackSettings, factory: str, *options: str) -> list[str]:
     """gunicorn with our configuration and the settings' slots, to serve the app that `factory` makes."""
     config = Path(__file__).with_name("gunicorn.conf.py")
-    slots = str(settings.slots)
-    return [
-        *(sys.executable, "-m", "gunicorn", factory, "--config", f"file:{config}"),
-        *("--bind", f"{HOST}:{settings.port}"),
-        *(
-            ("--workers", slots)
-            if settings.slot_kind == "processes"
-            else ("--worker-class", "gthread", "--workers", "1", "--threads", slots)
-        ),
-        *options,
-    ]
+    slots = ["--workers", str(settings.slots)]
+    if settings.slot_kind == "threads":
+        slots = ["--worker-class", "gthread", "--workers", "1", "--threads", str(settings.slots)]
+    command = [sys.executable, "-m", "gunicorn", factory, "--config", f"file:{config}"]
+    return [*command, "--bind", f"{HOST}:{settings.port}", *slots, *options]
 
 
 def _wait_until_healthy(url: str, app: Process) -> None:
     deadline = time.monotonic() + PROCESS_START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=PROCESS_START_SECONDS) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError) as error:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=PROCESS_START_SECONDS):
+                return
+        except OSError as error:
             if time.monotonic() > deadline or not app.is_running():
-                said = app.output().strip()[-1500:]
-                raise ProcessError(f"The web server does not answer ({error}). It said:\n{said}") from error
+                raise app.error(f"does not answer ({error})") from error
             time.sleep(0.02)
 
 
@@ -223,50 +200,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests stack", description="Run a reader with everything it needs, until Ctrl-C."
     )
-    parser.add_argument("app", choices=READERS)
-    parser.add_argument(
-        "--port", type=int, metavar="N", help="port of the reader; default 8001 for sync, 8002 for queued"
-    )
-    parser.add_argument(
-        "--feeds-port", type=int, metavar="N", help="port of the feed server; default 9001 or 9002"
-    )
-    parser.add_argument(
-        "--slots", type=count, metavar="N", default=8, help="requests served at a time; default 8"
-    )
-    parser.add_argument(
-        "--slot-kind",
-        choices=["processes", "threads"],
-        default="processes",
-        help="what a slot is; default processes",
-    )
-    parser.add_argument("--workers", type=count, metavar="N", default=1, help="worker processes; default 1")
-    parser.add_argument(
-        "--threads", type=count, metavar="N", default=32, help="jobs per worker at a time; default 32"
-    )
-    parser.add_argument(
-        "--deadline", type=seconds, metavar="S", default=10.0, help="seconds a fetch may take; default 10"
-    )
-    parser.add_argument(
-        "--database", metavar="DB", default="sqlite", help="sqlite (default), postgresql, or a server's URL"
-    )
+    option: Any = parser.add_argument
+    port, number, usual = {"type": int, "metavar": "N"}, {"type": count, "metavar": "N"}, StackSettings
+    option("app", choices=READERS)
+    option("--port", **port, help="port of the reader; default 8001 for sync, 8002 for queued")
+    option("--feeds-port", **port, help="port of the feed server; default 9001 or 9002")
+    option("--slots", **number, default=usual.slots, help="requests served at a time; default %(default)s")
+    kinds = ["processes", "threads"]
+    option("--slot-kind", choices=kinds, default=usual.slot_kind, help="what a slot is; default processes")
+    option("--workers", **number, default=usual.workers, help="worker processes; default %(default)s")
+    threads = "jobs per worker at a time; default %(default)s"
+    option("--threads", **number, default=usual.threads, help=threads)
+    deadline = f"seconds a fetch may take; default {usual.deadline:g}"
+    option("--deadline", type=seconds, metavar="S", default=usual.deadline, help=deadline)
+    database = "sqlite (default), postgresql, or a server's URL"
+    option("--database", metavar="DB", default=usual.database, help=database)
     options = parser.parse_args(argv)
     check_database(options.database)
-    port, feeds_port = PORTS[options.app]
-    settings = StackSettings(
-        app=options.app,
-        slots=options.slots,
-        slot_kind=options.slot_kind,
-        workers=options.workers,
-        threads=options.threads,
-        deadline=options.deadline,
-        database=options.database,
-        port=port if options.port is None else options.port,
-        feeds_port=feeds_port if options.feeds_port is None else options.feeds_port,
-        jobs_password=secrets.token_urlsafe(9) if options.app == "queued" else "",
-    )
+    for name, usually in zip(("port", "feeds_port"), PORTS[options.app], strict=True):
+        if getattr(options, name) is None:
+            setattr(options, name, usually)
+    password = secrets.token_urlsafe(9) if options.app == "queued" else ""
+    settings = StackSettings(**vars(options), jobs_password=password)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, lambda _number, _frame: stop.set())
     with Stack(settings) as stack:
         print(_welcome(stack), flush=True)
         while not stop.wait(0.5):
@@ -277,24 +235,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _welcome(stack: Stack) -> str:
     """What to open and to try, in at most 80 columns."""
-    settings, kinds = stack.settings, ("typical", "slow", "hang")
-    password = settings.jobs_password
+    settings, password = stack.settings, stack.settings.jobs_password
+    typical, slow, hang = (f"{stack.feeds_url}/feeds/{kind}/1.xml" for kind in ("typical", "slow", "hang"))
     places = [
         (f"The {settings.app} reader", f"{stack.url}  ({settings.slots} requests at a time)"),
         *([("Its jobs", f"{stack.url}/jobs/".replace("://", f"://me:{password}@"))] if password else []),
-        ("Its feed server", stack.feeds_url),
-        *(
-            ("" if n else "Feeds to try", f"{stack.feeds_url}/feeds/{kind}/1.xml")
-            for n, kind in enumerate(kinds)
-        ),
+        *(("Its feed server", stack.feeds_url), ("Feeds to try", typical), ("", slow), ("", hang)),
     ]
-    lines = [
-        *(f"{what:18} {where}" for what, where in places),
-        "",
-        "Load, from another terminal:",
-        "  .venv/bin/locust -f loadtests/feeds.py \\",
-        f"    --host {stack.url} --feeds {stack.feeds_url}",
-        "",
-        "Ctrl-C stops everything.",
-    ]
-    return "\n".join(lines)
+    return "\n".join(f"{what:18} {where}" for what, where in places) + (
+        "\n\nLoad, from another terminal:\n  .venv/bin/locust -f loadtests/feeds.py \\\n"
+        f"    --host {stack.url} --feeds {stack.feeds_url}\n\nCtrl-C stops everything."
+    )

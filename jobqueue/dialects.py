@@ -1,0 +1,156 @@
+"""What the two databases do differently in the queue's SQL: moments, lists, and a few statements."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
+# PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
+# table that was never analysed misleads the planner.
+STEADY_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "TimeZone": "UTC",
+}
+PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
+    sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
+    for is_local in (True, False)
+)
+
+
+def is_postgresql(connection: Connection | Engine) -> bool:
+    return connection.dialect.name == "postgresql"
+
+
+def plan_steadily(connection: Connection, *, always: bool = False) -> None:
+    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions; or
+    `always`, on a connection that nobody else uses, which saves each of them a round trip.
+    """
+    if is_postgresql(connection) and "steady" not in connection.info:
+        connection.execute(PLAN_ALWAYS_STEADILY if always else PLAN_STEADILY)
+        if always:
+            connection.info["steady"] = True
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC. Raises ValueError for a naive datetime, which is ambiguous."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone; use datetime.now(UTC), or .astimezone()")
+    return moment.astimezone(UTC)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A moment in time, always UTC and always aware.
+
+    PostgreSQL has a type for this. SQLite's DateTime silently drops the offset, so there the value is
+    converted to UTC before it is stored, and marked as UTC when it is read.
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+    __module__ = "sqlalchemy.types"  # so Alembic writes sa.DateTime(timezone=True), which needs no import
+
+    def __repr__(self) -> str:
+        return repr(self.impl)
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else in_utc(value)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """As it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
+        days = ("0001-01-03", "9999-01-01")
+        first, last = (sa.literal_column(f"'{day} 00:00:00+00'", type_=self) for day in days)
+        return sa.case((column < first, first), (column > last, last), else_=column)
+
+    # SQLite: text, at a fraction of the time that SQLAlchemy takes for it.
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        return _as_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _as_text(value: datetime | None) -> str | None:
+    return None if value is None else in_utc(value).isoformat(" ", "microseconds")[:26]
+
+
+def _moment(text: Any) -> datetime | None:
+    """A moment that SQLite has stored. It stores any value, and an invalid one must not stop a worker."""
+    if text is None:
+        return None
+    try:
+        if len(text) == 26:
+            return datetime.fromisoformat(text + "Z")
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except (TypeError, ValueError):
+        return UNREADABLE
+
+
+def insert_unless_there(connection: Connection, table: Table) -> Any:
+    """INSERT ... ON CONFLICT DO NOTHING, in the database's dialect."""
+    # Imported here: the other database's dialect would double the time `import jobqueue` takes.
+    dialect: Any = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+class Listed(TypeDecorator[Sequence[Any]]):
+    """A list in one parameter: an array, or on SQLite its JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: TypeEngine[Any]):
+        super().__init__()
+        self.kind = kind
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.ARRAY(self.kind))
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
+
+
+class each(FunctionElement[Any]):
+    """The elements of a list, as rows, in its order."""
+
+    inherit_cache = True
+
+
+class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
+    inherit_cache = True
+
+
+def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
+    """Whether a column's value is in a list: the parameter of this name, or these values."""
+    return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
+
+
+@compiles(each)
+@compiles(_Among)
+def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    *column, values = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
+
+
+@compiles(each, "sqlite")
+@compiles(_Among, "sqlite")
+def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    *column, values = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"
