@@ -209,7 +209,7 @@ def test_every_option_of_enqueue_is_described() -> None:
     named = inspect.signature(Queue.enqueue).parameters.keys() - {"self", "job", "session", "now", "options"}
     found = rows(PAGES["enqueueing"], "| option |", r"^\| `(\w+)=")
     assert sorted(found) == sorted(named | EnqueueOptions.__optional_keys__)
-    assert all(f"`{name}`" in (Queue.enqueue.__doc__ or "") for name in EnqueueOptions.__optional_keys__)
+    assert all(f"`{name}" in (Queue.enqueue.__doc__ or "") for name in EnqueueOptions.__optional_keys__)
 
 
 def test_every_hook_is_described() -> None:

@@ -281,7 +281,11 @@ def test_a_hook_that_would_do_nothing_when_called_is_refused() -> None:
 
 def synchronous(function: Callable[..., Any]) -> Callable[..., Any]:
     """A decorator that hides that the function is async, and does not await it."""
-    return lambda self, *job: function(self, *job)
+
+    def method(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return method
 
 
 @pytest.mark.parametrize("name", ["perform", "before", "success", "after"])
