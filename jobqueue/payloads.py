@@ -135,10 +135,10 @@ def _refusal(cls: type[Any], why: str) -> NotSerializable:
 def _read(performable: object, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the object holds, in its __dict__ and its slots; and the constructor's arguments among that."""
     state: Any = object.__getstate__(performable)
-    parts = state if isinstance(state, tuple) else (state,)
-    held = {name: value for part in parts if part for name, value in part.items()}
+    if not isinstance(state, dict):  # None, or with slots: (a dict or None, a dict)
+        state = {name: value for part in state or () if part for name, value in part.items()}
     try:
-        return held, {name: held[name] if name in held else getattr(performable, name) for name in names}
+        return state, {name: state[name] if name in state else getattr(performable, name) for name in names}
     except AttributeError as error:
         raise _refusal(
             type(performable), f"{error}; store each argument of __init__ under its own name"

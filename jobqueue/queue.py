@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,9 +14,9 @@ from jobqueue import waiting
 from jobqueue.database import open_engine, writer
 from jobqueue.dialects import in_utc, insert_unless_there
 from jobqueue.errors import AlreadyQueued, NoSuchJob
-from jobqueue.handlers import Performable, dump, registered
-from jobqueue.options import DEFAULTS, EnqueueOptions, RowOptions, checked, moment, refuse_others
-from jobqueue.schema import DEFAULT_TABLE, Job, Tables, migrate, tables
+from jobqueue.handlers import Performable
+from jobqueue.options import EnqueueOptions, RowOptions, checked, moment, refuse_others
+from jobqueue.schema import DEFAULT_TABLE, Job, migrate, tables
 from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Queue:
         given = checked(now, **options)
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
-        return [_row(self.tables, job, given, now) for job in jobs]
+        return [waiting.row_of(self.tables, job, given, now) for job in jobs]
 
     def _insert(self, rows: Sequence[dict[str, Any]], session: Callers | None, keep: bool = False) -> int:
         """Add the rows; returns the id of the last one, if it was added by itself."""
@@ -245,25 +245,3 @@ class Queue:
         if isinstance(self._writing, Spares):
             self._writing.close()
             self.engine.dispose()
-
-
-def _row(tables: Tables, job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """The columns of a new job. enqueue()'s options win over its class's settings, these over the defaults;
-    its enqueue() hook has the last word, and None there means the default. Raises as enqueue() does.
-    """
-    known = registered(job)
-    blank = {**DEFAULTS, "attempts": 0, "run_at": now, "created_at": now, "updated_at": now}
-    row = {**blank, **known.columns, **options, "handler": dump(job)}
-    if "enqueue" in known.hooks:
-        record: Any = tables.Job(**row)
-        cast(Any, job).enqueue(record)
-        changed = {name: value for name, value in vars(record).items() if row.get(name) != value}
-        del changed["_sa_instance_state"]
-        if unknown := changed.keys() - DEFAULTS.keys():
-            raise ValueError(
-                f"{type(job).__name__}.enqueue() sets {', '.join(sorted(unknown))} of the row,"
-                f" which only has a say in {', '.join(DEFAULTS)}"
-            )
-        row |= {name: blank[name] for name in changed} | checked(now, **changed)
-        row["handler"] = dump(job)  # it may have changed the object, too
-    return row

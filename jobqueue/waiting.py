@@ -1,18 +1,42 @@
-"""The SQL of waiting jobs: adding them, telling the workers, and finding out when the next one is due."""
+"""Waiting jobs: their rows, adding them, telling the workers, and finding out when the next one is due."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from jobqueue.dialects import Listed, among, each, insert_unless_there, is_postgresql, plan_steadily
 from jobqueue.errors import AlreadyQueued
+from jobqueue.handlers import Performable, dump, registered
+from jobqueue.options import DEFAULTS, checked
 from jobqueue.schema import Tables
 
 MOST_ROWS = 5_000  # inserted by one statement
+
+
+def row_of(tables: Tables, job: Performable, options: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns of a new job. enqueue()'s options win over its class's settings, these over the defaults;
+    its enqueue() hook has the last word, and None there means the default. Raises as enqueue() does.
+    """
+    known = registered(job)
+    blank = {**DEFAULTS, "attempts": 0, "run_at": now, "created_at": now, "updated_at": now}
+    row = {**blank, **known.columns, **options, "handler": dump(job)}
+    if "enqueue" in known.hooks:
+        record: Any = tables.Job(**row)
+        cast(Any, job).enqueue(record)
+        changed = {name: value for name, value in vars(record).items() if row.get(name) != value}
+        del changed["_sa_instance_state"]
+        if unknown := changed.keys() - DEFAULTS.keys():
+            raise ValueError(
+                f"{type(job).__name__}.enqueue() sets {', '.join(sorted(unknown))} of the row,"
+                f" which only has a say in {', '.join(DEFAULTS)}"
+            )
+        row |= {name: blank[name] for name in changed} | checked(now, **changed)
+        row["handler"] = dump(job)  # it may have changed the object, too
+    return row
 
 
 def add(connection: Connection, tables: Tables, row: dict[str, Any]) -> int:

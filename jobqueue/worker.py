@@ -178,11 +178,8 @@ class Worker:
                 slot.start(jobs)
         nothing = not hands and len(free) == self.threads
         self._news.tell("idle" if nothing else "busy", now)
-        if (
-            nothing
-            and self._until != "stopped"
-            and (self._until == "idle" or (look and self._ledger.is_empty()))
-        ):
+        may_end = nothing and self._until != "stopped"
+        if may_end and (self._until == "idle" or (look and self._ledger.is_empty())):
             self.stop()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
