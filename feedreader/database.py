@@ -107,8 +107,9 @@ def create_all(engine: Engine, metadata: MetaData) -> None:
         if connection.dialect.name == "postgresql":  # on SQLite the write lock is enough
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CREATE_TABLES_LOCK})
         metadata.create_all(connection)
+        inspector = inspect(connection)
         for table in metadata.sorted_tables:
-            there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+            there = {column["name"] for column in inspector.get_columns(table.name)}
             if lacking := ", ".join(sorted({*table.columns.keys()} - there)):
                 raise SettingsError(
                     f"The table {table.name} of {engine.url!r} has no {lacking}: an older release, or another"

@@ -149,12 +149,18 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     return connection
 
 
+def greeted_by(driver: Any) -> int | None:
+    """The process id with which PostgreSQL or a pooler greeted; None from pg8000, which does not tell."""
+    pid: int | None = getattr(getattr(driver, "info", None), "backend_pid", None)
+    return pid
+
+
 def is_pooled(driver: Any) -> bool:
     """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
     cursor = driver.cursor()
     cursor.execute("SELECT pg_backend_pid()")
     [pid] = cursor.fetchone()
-    return bool(pid != getattr(getattr(driver, "info", None), "backend_pid", pid))  # pg8000 does not tell
+    return greeted_by(driver) not in (None, pid)
 
 
 def complaint(error: DBAPIError) -> str:

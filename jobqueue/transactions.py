@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue.database import driver_of, greeted_by, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.dialects import plan_steadily
 from jobqueue.errors import DatabaseError
 from jobqueue.schema import Tables
@@ -149,7 +149,7 @@ class Spares:
 
 def _looks_open(connection: Connection) -> bool:
     """PostgreSQL sends a message when it ends a connection; until asked, it sends nothing else."""
-    driver: Any = connection.connection.dbapi_connection
+    driver = driver_of(connection)
     if not hasattr(driver, "fileno"):
         return True
     unread = poll()
@@ -194,5 +194,5 @@ class OwnConnections:
 
 def _is_private(connection: Connection) -> bool:
     """Whether it is PostgreSQL's, and no pooler lets others use its session, too. (pg8000 can't tell.)"""
-    pid = getattr(getattr(driver_of(connection), "info", None), "backend_pid", None)
+    pid = greeted_by(driver_of(connection))
     return pid is not None and pid == connection.scalar(sa.select(sa.func.pg_backend_pid()))

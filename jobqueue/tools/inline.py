@@ -22,19 +22,20 @@ class InlineQueue(Queue):
     def _insert(self, rows: Sequence[dict[str, Any]], session: Callers | None, keep: bool = False) -> int:
         if not self.inline:
             return super()._insert(rows, session, keep)
+        lease = Lease(self.tables, "inline")
         for row in rows:
             if isinstance(session, Session | scoped_session):
-                self._perform(row, session)
+                self._perform(row, session, lease)
                 continue
             joined = self._home.join(session)
             with Session(joined or self.writer, join_transaction_mode="create_savepoint") as own:
-                self._perform(row, own)
+                self._perform(row, own, lease)
                 own.commit()
         return 0
 
-    def _perform(self, row: dict[str, Any], session: Session | scoped_session[Any]) -> None:
+    def _perform(self, row: dict[str, Any], session: Session | scoped_session[Any], lease: Lease) -> None:
         # It comes as its row's text, so that a job that could not be queued fails here too.
         given = {name: row[name] for name in Claimed._fields if name in row}
         job = Claimed(**given | {"id": 0, "attempts": 1})
-        if error := perform(self, Lease(self.tables, "inline"), job, session=session).error:
+        if error := perform(self, lease, job, session=session).error:
             raise error
