@@ -224,25 +224,35 @@ def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime
     return _free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
 
 
-def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> list[Claimed]:
-    """Free the jobs of a worker known to have died, as reap() does; returns them."""
-    return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now)
+def free(
+    connection: Connection, tables: Tables, worker: str, how: str, now: datetime, late: Sequence[int] = ()
+) -> list[Claimed]:
+    """Free the jobs of a worker known to have died, as reap() does; returns them. Those with the ids `late`
+    wait from the first attempt on: they had exceeded their max_run_time.
+    """
+    return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now, late)
 
 
 def _free(
-    connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime
+    connection: Connection,
+    tables: Tables,
+    which: ColumnElement[bool],
+    how: str,
+    now: datetime,
+    late: Sequence[int] = (),
 ) -> list[Claimed]:
     J = tables.jobs.c
-    waits = sa.case((sa.and_(J.attempts >= 2, J.attempts < J.max_attempts), J.attempts), else_=0)
+    waiting = sa.and_(sa.or_(J.attempts >= 2, J.id.in_(late)), J.attempts < J.max_attempts)
+    waits = sa.case((waiting, J.attempts), else_=0)
     held = sa.select(waits, *_described(tables, J.attempts)).where(tables.running, which)
     freed: list[Claimed] = []
-    ids: defaultdict[int, list[int]] = defaultdict(list)
+    ids: defaultdict[datetime | None, list[int]] = defaultdict(list)
     for attempts, *job in connection.execute(held.with_for_update(skip_locked=True)):
         freed.append(Claimed._make(job))
-        ids[attempts].append(freed[-1].id)
+        ids[now + backoff(attempts) if attempts else None].append(freed[-1].id)  # apart: one may be poison
     values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
-    for attempts, some in ids.items():
-        later = {"run_at": now + backoff(attempts)} if attempts else {}
+    for run_at, some in ids.items():
+        later = {"run_at": run_at} if run_at else {}
         statement = sa.update(tables.jobs).where(among(J.id, "ids")).values({**values, **later})
         connection.execute(statement, {"ids": some, "now": now})
     if freed:
