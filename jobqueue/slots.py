@@ -4,13 +4,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, MutableSequence, Sequence
+from math import inf
 from queue import SimpleQueue
 
 from jobqueue.lease import Claimed, Outcome
 
 MOST_AT_ONCE = 500
 BATCH_SECONDS = 0.02  # a batch is as many jobs as take about this long
-NEVER = float("inf")
 
 
 class BatchSize:
@@ -114,7 +114,7 @@ class Slot:
             self._given -= len(taken)
         return taken
 
-    def deadline(self, patience: float = NEVER) -> float:
+    def deadline(self, patience: float = inf) -> float:
         """When the running job will have run too long, on the monotonic clock: by its own limit, or by
         `patience` if others wait behind it. Infinity if no job is running.
         """
@@ -149,7 +149,7 @@ class Slot:
     def _notify(self, job: Claimed | None) -> None:
         """Note in public which job runs, and when it will have run too long."""
         if job is None:
-            self._notice[1] = NEVER
+            self._notice[1] = inf
         else:
             self._notice[0] = job.id
             self._notice[1] = time.monotonic() + (job.max_run_time or self._max_run_time)

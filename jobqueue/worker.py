@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, MutableSequence, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import Literal
 
@@ -25,7 +26,7 @@ from jobqueue.observing import News, Observer
 from jobqueue.options import check, checked
 from jobqueue.performing import Attempt, perform
 from jobqueue.queue import Queue
-from jobqueue.slots import MOST_AT_ONCE, NEVER, BatchSize, Slot
+from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.waiting import Served
 
 logger = logging.getLogger("jobqueue")
@@ -87,7 +88,7 @@ class Worker:
         self._perform = partial(perform, queue, lease)
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
-        self.running: Sequence[MutableSequence[float]] = [[0, NEVER] for _ in range(threads)]
+        self.running: Sequence[MutableSequence[float]] = [[0, inf] for _ in range(threads)]
         self._slots: list[Slot] = []
         self._new_slot = partial(Slot, self._perform, self._ring, max_run_time)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database

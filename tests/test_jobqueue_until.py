@@ -3,11 +3,12 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from commands_for_tests import Command
-from jobs_for_tests import Fail, Say, said
+from jobs_for_tests import Append, Fail, Say, lines_of, said
 from sqlalchemy import update
 
 from jobqueue import Queue, Retry, Worker, job
@@ -83,31 +84,36 @@ def test_it_waits_for_nothing_else(queue: Queue) -> None:
         Worker(queue).run("done")  # type: ignore[arg-type]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("flag", ["--once", "--exit-when-empty"])
-def test_from_the_command_line(queue: Queue, command: Command, signals_as_before: object, flag: str) -> None:
-    """The status is 0; several processes can't do it, and say so."""
-    said.clear()
-    queue.enqueue(Say("done"))
-    answer = command("work", "--import", "jobs_for_tests", flag)
-    assert (answer.status, answer.err, said) == (0, "", ["done"])
-    assert "1 jobs processed" in answer.out
-    refused = command("work", "--import", "jobs_for_tests", flag, "--processes", "2")
-    assert refused.status == 2 and "are for one worker" in refused.err
+@pytest.mark.parametrize("count", [1, 2])
+def test_from_the_command_line(
+    queue: Queue, start_worker: Callable[..., Any], tmp_path: Path, flag: str, count: int
+) -> None:
+    """The status is 0, once all processes have ended by themselves."""
+    queue.enqueue(Append(str(tmp_path / "done"), "done"))
+    worker = start_worker(flag, "--processes", str(count))
+    assert worker.exit_status() == 0
+    assert lines_of(tmp_path / "done") == ["done"]
+    assert "1 jobs processed" in worker.output()
+
+
+def test_it_ends_in_one_way(command: Command) -> None:
+    """Two are refused."""
     assert command("work", "--once", "--exit-when-empty").status == 2
 
 
+@pytest.mark.live
 def test_a_range_of_priorities_from_the_command_line(
-    queue: Queue, command: Command, signals_as_before: object, open_queue: Callable[..., Queue]
+    queue: Queue, start_worker: Callable[..., Any], command: Command, tmp_path: Path
 ) -> None:
     """--min-priority and --max-priority, as Delayed Job's."""
-    said.clear()
     for priority in (-1, 0, 1):
-        queue.enqueue(Say(str(priority)), priority=priority)
-    work = ("work", "--import", "jobs_for_tests", "--once")
-    assert command(*work, "--min-priority", "1").status == 0
-    assert command(*work, "--max-priority", "-1").status == 0
-    assert said == ["1", "-1"]
-    assert command(*work, "--min-priority", "high").status == 2
+        queue.enqueue(Append(str(tmp_path / "done"), str(priority)), priority=priority)
+    assert start_worker("--once", "--min-priority", "1").exit_status() == 0
+    assert start_worker("--once", "--max-priority", "-1").exit_status() == 0
+    assert lines_of(tmp_path / "done") == ["1", "-1"]
+    assert command("work", "--once", "--min-priority", "high").status == 2
 
 
 def test_until_empty_waits_for_what_is_scheduled_beside_a_paused_queue(queue: Queue) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import NamedTuple
 
-from jobqueue.slots import NEVER
-from jobqueue.tools.board import Board
 from jobqueue.tools.forking import exit_code
+from jobqueue.tools.pulse import Pulse
 from jobqueue.tools.statefile import WorkerState
 
 logger = logging.getLogger("jobqueue.supervisor")
@@ -38,15 +38,15 @@ def restart_delay(deaths: int) -> float:
 class Place:
     """A place for one worker process, filled again when that dies."""
 
-    board: Board = field(init=False)  # a new one for each process
+    pulse: Pulse = field(init=False)  # a new one for each process
     pid: int = 0  # 0: no process
     pipe: int = -1  # from which its name can be read
     name: str = ""  # empty until it is working
     started: float = 0.0
     started_at: datetime | None = None
     start_at: float = 0.0  # when to start the next one
-    stop_by: float = NEVER  # when it must have stopped, once it has been asked to
-    deaf_at: float = NEVER  # when the pipe was closed
+    stop_by: float = inf  # when it must have stopped, once it has been asked to
+    deaf_at: float = inf  # when the pipe was closed
     killed: str = ""  # why the supervisor has killed it
     leaving: bool = False  # not to be filled again
     outdated: bool = False  # to be replaced by a new worker
@@ -57,7 +57,7 @@ class Place:
         """Its state, for the state file."""
         if not self.pid or not self.started_at:
             return WorkerState(None, "", "waiting", None, self.restarts)
-        state = "stopping" if self.stop_by < NEVER else "working" if self.name else "starting"
+        state = "stopping" if self.stop_by < inf else "working" if self.name else "starting"
         since = self.started_at.isoformat(timespec="seconds")
         return WorkerState(self.pid, self.name, state, since, self.restarts)
 
@@ -82,10 +82,10 @@ class Place:
     def limit(self, lease: float) -> tuple[float, str]:
         """When the worker must be killed unless something changes, and why."""
         if not self.pid or self.killed:
-            return NEVER, ""
+            return inf, ""
         late = self.stop_by, "it had not stopped in time"
         deaf = self.deaf_at + CLOSING_SECONDS, "its file descriptors had been closed"
-        return min(late, deaf, *self.board.limits(lease))
+        return min(late, deaf, *self.pulse.limits(lease))
 
     def kill_if_late(self, lease: float, now: float) -> None:
         """Kill the worker if its limit() has come."""
@@ -97,7 +97,7 @@ class Place:
 
     def empty(self, how: str, now: float) -> None:
         """Note that the worker has ended; decide when the next one starts, and log it."""
-        if self.stop_by < NEVER or self.leaving:
+        if self.stop_by < inf or self.leaving:
             logger.info("worker pid:%d has stopped", self.pid)
             self.start_at = now
         else:
@@ -111,7 +111,7 @@ class Place:
         if self.pipe >= 0:
             os.close(self.pipe)
         self.pid, self.pipe, self.name, self.killed, self.outdated = 0, -1, "", "", False
-        self.stop_by = self.deaf_at = NEVER
+        self.stop_by = self.deaf_at = inf
 
     def _send(self, number: int) -> None:
         # macOS raises it for a process that has ended but was not waited for.

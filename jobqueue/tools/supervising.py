@@ -26,6 +26,7 @@ from jobqueue.tools.working import add_options, arguments_for, prepare, processe
 STATE_FILE = Path("jobqueue.state")
 START_SECONDS = 60.0
 SETTLING_SECONDS = 0.05
+ALREADY = "{} is already running; a second one needs another --state"
 
 
 def add_commands(commands: Commands) -> None:
@@ -82,7 +83,7 @@ def start(options: argparse.Namespace) -> int:
     """Start a supervisor in the background; returns 0 when all its workers are working, 1 otherwise."""
     file = StateFile(options.state)
     if there := file.read():
-        return _complain(f"{_described(there)} is already running; a second one needs another --state")
+        return _complain(ALREADY.format(_described(there)))
     prepare(options).queue.close()  # report errors of the database or the modules right here
     command = [sys.executable, "-m", "jobqueue", "work", f"--processes={options.processes}"]
     command += [f"--state={options.state}", *arguments_for(options)]
@@ -102,14 +103,24 @@ def start(options: argparse.Namespace) -> int:
             start_new_session=True,
         )
     started = False
-    try:
-        _wait(lambda: supervisor.poll() is not None or _settled(file.read()), START_SECONDS)
+
+    def settled() -> bool:
+        """Whether all workers are working, or one has died."""
         state = file.read()
-        started = bool(supervisor.poll() is None and state and state.working() == state.wanted)
+        return bool(state and state.supervisor == supervisor.pid) and (
+            state.working() == state.wanted or any(worker.restarts for worker in state.workers)
+        )
+    try:
+        _wait(lambda: supervisor.poll() is not None or settled(), START_SECONDS)
+        state = file.read()
+        ours = state is not None and state.supervisor == supervisor.pid
+        started = ours and state.working() == state.wanted
     finally:  # also on Ctrl-C
         if not started:
             supervisor.terminate()
             supervisor.wait()
+    if state and not ours:  # another `start` was faster
+        return _complain(ALREADY.format(_described(state)))
     if not started or not state:
         text = options.log.read_bytes()[said_before:].decode(errors="replace")
         return _complain(f"the workers did not start; {options.log} says:\n{text.rstrip()}")
@@ -207,13 +218,6 @@ def _wait(condition: Callable[[], object], seconds: float) -> bool:
             return False
         time.sleep(SETTLING_SECONDS)
     return True
-
-
-def _settled(state: SupervisorState | None) -> bool:
-    """Whether all workers are working, or one has died."""
-    return state is not None and (
-        state.working() == state.wanted or any(worker.restarts for worker in state.workers)
-    )
 
 
 def _done(url: str) -> dict[str, presence.Tally]:

@@ -8,7 +8,7 @@ database never holds the supervisor up either.
 
 A worker sends its name, the one in jobs.locked_by, through a pipe before it claims its first job: containers
 share host names and process ids, so freeing jobs by these alone could free another worker's. It keeps the
-pipe open as long as it lives. The rest is on its Board.
+pipe open as long as it lives. The rest is on its Pulse.
 """
 
 import logging
@@ -18,21 +18,21 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf
 
-from jobqueue.slots import NEVER
-from jobqueue.tools.board import Board
 from jobqueue.tools.forking import Forker, ending, exit_code
 from jobqueue.tools.processes import KILL_MARGIN, TRY_AGAIN, Death, Freer, Place
+from jobqueue.tools.pulse import Pulse
 from jobqueue.tools.statefile import StateFile, SupervisorState
 
 logger = logging.getLogger("jobqueue.supervisor")
 
-LOOK_SECONDS = 0.5  # between looks at the boards
+GLANCE_SECONDS = 0.5  # between looks at the pulses
 Tell = Callable[[str], None]
 
 
 class Supervisor:
-    """Supervises `wanted` processes that run `work(tell, board, lifeline)`: it calls tell(name) when it
+    """Supervises `wanted` processes that run `work(tell, pulse, lifeline)`: it calls tell(name) when it
     starts, stops gracefully on TERM or when the lifeline ends, at once on QUIT, and returns its exit status.
     `lasting`: whether a worker is also replaced if it finishes by itself, or can't even start.
 
@@ -44,7 +44,7 @@ class Supervisor:
     def __init__(
         self,
         wanted: int,
-        work: Callable[[Tell, Board, int], int],
+        work: Callable[[Tell, Pulse, int], int],
         free: Callable[[Mapping[str, Death]], int],
         *,
         lasting: bool,
@@ -124,13 +124,13 @@ class Supervisor:
         limits = [place.limit(self._lease)[0] for place in self._places]
         starts = [place.start_at for place in self._places if not place.pid]
         now = time.monotonic()
-        until = min(now + LOOK_SECONDS, *limits, *starts, *self._freer.next_moments())
+        until = min(now + GLANCE_SECONDS, *limits, *starts, *self._freer.next_moments())
         pipes = [place.pipe for place in self._places if place.pipe >= 0]
         self._forker.wait([*pipes, self._file.orders] if self._file else pipes, max(0.0, until - now))
-        if time.monotonic() > until + LOOK_SECONDS:
+        if time.monotonic() > until + GLANCE_SECONDS:
             for place in self._places:  # this process did not run either: Ctrl-Z stops a whole group
                 if place.pid:
-                    place.board.beat()
+                    place.pulse.beat()
 
     def _look_after(self, place: Place, now: float) -> None:
         """Read the worker's name, see whether it is still alive, and kill it if it hangs."""
@@ -139,14 +139,15 @@ class Supervisor:
         if code is None:
             place.kill_if_late(self._lease, now)
             return
-        finished = place.board.finished
+        finished = place.pulse.finished
         how = f"was killed from outside: {place.killed}" if place.killed else ending(code)
-        unasked = not self._lasting and place.stop_by == NEVER
+        unasked = not self._lasting and place.stop_by == inf
         if unasked and (finished or not (place.name or place.restarts)):
             place.leaving = True
+            self.wanted -= 1
             self._status = self._status or (code if code >= 0 else 128 - code)
         if place.name and not finished:
-            self._freer.add(place.name, Death(how, now, place.board.late(now)))
+            self._freer.add(place.name, Death(how, now, place.pulse.late(now)))
         place.empty(how, now)
 
     def _take_orders(self) -> None:
@@ -196,10 +197,10 @@ class Supervisor:
             with suppress(BrokenPipeError):  # the supervisor is gone, as the lifeline tells too
                 os.write(told, name.encode())
 
-        place.board = Board(self._threads)
+        place.pulse = Pulse(self._threads)
         place.started, place.started_at = now, datetime.now(UTC)
         place.start_at = now + TRY_AGAIN  # in case the fork fails
-        place.pid = self._fork(lambda: self._work(tell, place.board, self._forker.lifeline))
+        place.pid = self._fork(lambda: self._work(tell, place.pulse, self._forker.lifeline))
         os.close(told)
 
     def _fork(self, run: Callable[[], int]) -> int:

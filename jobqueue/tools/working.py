@@ -20,7 +20,6 @@ from jobqueue.lease import Claimed
 from jobqueue.observing import News
 from jobqueue.queue import LEASE
 from jobqueue.tools import presence
-from jobqueue.tools.board import Board
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.options import (
     Commands,
@@ -32,6 +31,7 @@ from jobqueue.tools.options import (
     option,
 )
 from jobqueue.tools.processes import KILL_MARGIN, Death
+from jobqueue.tools.pulse import Pulse
 from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
 from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
@@ -175,11 +175,11 @@ def prepare(options: argparse.Namespace) -> Worker:
     )
 
 
-def _work(options: argparse.Namespace, tell: Tell, board: Board, lifeline: int) -> int:
+def _work(options: argparse.Namespace, tell: Tell, pulse: Pulse, lifeline: int) -> int:
     """Work, in a separate process, until the supervisor stops it or is gone, or no more is to be done."""
-    board.keep_beating()
+    pulse.keep_beating()
     worker = prepare(options)
-    worker.running = board.running
+    worker.running = pulse.running
     asked = threading.Lock()
 
     def stop_in_order(*_: object) -> None:
@@ -204,7 +204,7 @@ def _work(options: argparse.Namespace, tell: Tell, board: Board, lifeline: int) 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
     tell(worker.name)
     worker.run(options.until)
-    board.finish()
+    pulse.finish()
     worker.queue.close()
     return 0
 

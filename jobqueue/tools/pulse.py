@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 BEAT_SECONDS = 0.25
-GRACE_SECONDS = 1.0  # from an attempt's end by its max_run_time until a worker that does not answer is killed
+REPLY_SECONDS = 1.0  # within which a worker answers, once a job has exceeded its max_run_time
 
 
-class Board:
+class Pulse:
     """The page of one worker process with so many threads. Make it before the fork."""
 
     def __init__(self, threads: int):
@@ -57,6 +57,6 @@ class Board:
         for id, until in self.running:
             if until:  # 0 before the worker runs
                 answers = until <= beat  # so it will end the attempt, once it has waited for the database
-                wait = lease if answers else GRACE_SECONDS
+                wait = lease if answers else REPLY_SECONDS
                 but = "it was not ended" if answers else "the interpreter did not answer"
                 yield until + wait, f"job {id:.0f} had exceeded its max_run_time by {wait:g} s, and {but}"
