@@ -78,7 +78,12 @@ DURATION: Rule = (
 RULES: dict[str, Rule] = {
     "name": ((str,), "a string", *STORABLE),
     "priority": PRIORITY,
-    "queue": ((str,), "a queue's name", *STORABLE),
+    "queue": (
+        (str,),
+        "a queue's name",
+        lambda name: "," not in name and _is_storable(name),  # commas separate names
+        f"one name without commas, {STORABLE[1]}",
+    ),
     "max_attempts": COUNT,
     "max_run_time": DURATION,
     "unique_key": ((str,), "a string", *STORABLE),

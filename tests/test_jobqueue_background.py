@@ -128,6 +128,16 @@ def test_status_says_how_the_workers_are(
 
 
 @pytest.mark.live
+def test_status_finds_tables_of_other_names(
+    database_url: str, start_supervisor: StartSupervisor, order: Command
+) -> None:
+    """The state file names them."""
+    place = ["--table", "mail_jobs", *(["--schema", "beside"] if "postgresql" in database_url else [])]
+    start_supervisor(1, *place)
+    wait_until(lambda: "succeeded: 0, failed: 0" in order("status", "--database", database_url)[1], "its row")
+
+
+@pytest.mark.live
 def test_stop_waits_until_all_are_gone(
     queue: Queue, start_supervisor: StartSupervisor, order: Command, tmp_path: Path
 ) -> None:
