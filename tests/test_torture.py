@@ -11,7 +11,7 @@ from jobqueue import Queue
 from loadtests.servers.postgres import crashing_postgres
 from loadtests.status import Status
 from loadtests.torture.evidence import Fates, count
-from loadtests.torture.jobs import Base, Effect, Mark, Write
+from loadtests.torture.jobs import Base, Effect, Leave, Write
 from loadtests.torture.torture import TRIALS, Shown, status, table
 from loadtests.torture.trials import Ground
 
@@ -29,7 +29,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 
 
 def counted(queue: Queue, folder: Path, lines: Sequence[str], effects: Sequence[int] = ()) -> dict[str, Any]:
-    """What is counted of the Mark jobs 0 and 1 and the Write job 2, as far as it is not nothing."""
+    """What is counted of the Leave jobs 0 and 1 and the Write job 2, as far as it is not nothing."""
     (folder / "evidence").write_text("".join(f"{line}\n" for line in lines))
     with Session(queue.writer) as session:
         session.add_all(Effect(number=number) for number in effects)
@@ -49,7 +49,7 @@ def test_a_job_without_an_end_is_lost_unless_it_waits(queue: Queue, tmp_path: Pa
     """One that writes is not done by coming to its end: its effect must be there."""
     lines = ["0 a begin 1.0", "2 c begin 1.0", "2 c end 1.5"]
     assert counted(queue, tmp_path, lines) == {"tried": 3, "lost": 3}
-    queue.enqueue_many([Mark(1, 0), Write(2, 0)])
+    queue.enqueue_many([Leave(1, 0), Write(2, 0)])
     assert counted(queue, tmp_path, lines) == {"tried": 3, "lost": 1, "left": 2}
 
 

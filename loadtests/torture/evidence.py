@@ -50,7 +50,7 @@ def attempts(file: Path) -> dict[int, list[Try]]:
 
 
 def count(queue: Queue, file: Path, plain: Sequence[int], writing: Sequence[int]) -> Fates:
-    """Count what became of the jobs with these numbers: Mark jobs, and Write jobs."""
+    """Count what became of the jobs with these numbers: Leave jobs, and Write jobs."""
     tried = attempts(file)
     with Session(queue.engine) as session:
         effects = Counter(session.scalars(sa.select(Effect.number)))

@@ -70,7 +70,7 @@ def _work(number: int, steps: int) -> None:
 
 @job
 @dataclass
-class Mark:
+class Leave:
     """Its effect is outside the database: it is there at least once."""
 
     number: int

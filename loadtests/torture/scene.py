@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from jobqueue import Queue
 from loadtests.servers.processes import Process
 from loadtests.torture.evidence import Fates, count
-from loadtests.torture.jobs import EVIDENCE, Base, Mark, Write
+from loadtests.torture.jobs import EVIDENCE, Base, Leave, Write
 
 GLANCE_SECONDS = 0.02
 TRIAL_SECONDS = 180.0  # for a trial
@@ -42,7 +42,7 @@ class Scene:
         self.queue.create_tables()
         Base.metadata.create_all(self.queue.engine)
         steps = self.random.randrange
-        mixed = [Mark(n, steps(4)) for n in self.plain] + [Write(n, steps(4)) for n in self.writing]
+        mixed = [Leave(n, steps(4)) for n in self.plain] + [Write(n, steps(4)) for n in self.writing]
         self.random.shuffle(mixed)
         self.queue.enqueue_many(mixed)
         return self
