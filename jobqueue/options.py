@@ -96,7 +96,7 @@ RULES: dict[str, Rule] = {
         (str,),
         "a queue's name",
         lambda name: "," not in name and _is_storable(name),  # commas separate names
-        f"{STORABLE[1]}, and without a comma",
+        STORABLE[1].replace("without", "without commas,"),
     ),
     "max_attempts": COUNT,
     "max_run_time": DURATION,

@@ -230,7 +230,7 @@ def test_what_is_no_queues_name_is_refused(queue: Queue) -> None:
             with pytest.raises(error, match="queue must be"):
                 do(name)  # type: ignore[arg-type]
     for name in ("a\0", "mail,images"):
-        with pytest.raises(ValueError, match=r"queue must be .* without a comma"):
+        with pytest.raises(ValueError, match=r"queue must be .* without commas"):
             Worker(queue, queues=[name])
     for bound in ("min_priority", "max_priority"):
         with pytest.raises(ValueError, match=f"{bound} must be between"):

@@ -69,7 +69,7 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
         ("--poll-interval nan", ["argument --poll-interval: nan is not above 0 and at most"]),
         ("--max-run-time 5m", ["argument --max-run-time: '5m' is not a number of seconds, such as 300"]),
         ("--queue=", ["argument --queue: queue must be text of 1 to 2000 bytes"]),
-        ("--queue mail,images", ["and without a comma, not 'mail,images'; repeat --queue for more"]),
+        ("--queue mail,images", ["without commas,", "not 'mail,images'; repeat --queue for more"]),
         ("--min-priority 2 --max-priority 1", ["jobqueue: min_priority must not be above max_priority"]),
         ("--min-priority 2 --max-priority 1 --processes 2", ["must not be above max_priority"]),
         ("--colour", ["unrecognized arguments: --colour"]),

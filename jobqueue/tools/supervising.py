@@ -150,7 +150,7 @@ def status(options: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     for worker in state.workers:
         row = {**asdict(worker), "seconds": _age(worker.started_at, now), "succeeded": None, "failed": None}
-        if tally := done.get(worker.name):
+        if (tally := done.get(worker.name)) is not None:
             row |= {"succeeded": tally.succeeded, "failed": tally.failed}
         rows.append(row)
     working = state.working()
