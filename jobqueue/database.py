@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from jobqueue.errors import DatabaseError
+from jobqueue.silence import KEEPALIVES, allow_silence, limit_silence, patience
 
 BUSY_TIMEOUT_MS = 15_000
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
@@ -56,8 +57,14 @@ def open_engine(database: Any) -> Engine:
         engine: Engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
         event.listen(engine, "begin", refuse_autocommit)
     else:
-        engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
-        event.listen(engine, "connect", _configure_postgresql)
+        engine = _engine(url, max_overflow=-1, pool_pre_ping=True, connect_args=patience(url))
+        for moment, act in (
+            ("connect", limit_silence),
+            ("connect", _configure_postgresql),
+            ("checkout", allow_silence),  # the pool has just asked whether it still lives
+            ("checkin", limit_silence),
+        ):
+            event.listen(engine, moment, act)
     return engine
 
 
@@ -138,7 +145,7 @@ def sqlite_file(connection: Connection) -> str:
 
 def outside_pool(engine: Engine) -> PoolProxiedConnection:
     """A connection opened as the engine's pool opens its own, but not counted: the pool may be used up. The
-    caller closes it. Raises DBAPIError.
+    queue alone uses it, and the server's silence is limited. The caller closes it. Raises DBAPIError.
     """
     base = engine.dialect.loaded_dbapi.Error
     try:
@@ -146,6 +153,7 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     except base as error:
         raise DBAPIError.instance(None, None, error, base, dialect=engine.dialect) from error
     connection.detach()
+    limit_silence(connection.dbapi_connection)
     return connection
 
 
@@ -182,11 +190,15 @@ def _forget_in_children(engine: Engine) -> Engine:
 
 
 def _configure_postgresql(driver: Any, _record: object) -> None:
+    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
+    settings = {"TimeZone": "UTC"}
     # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
     if hasattr(driver, "prepare_threshold") and is_pooled(driver):
         driver.prepare_threshold = None
-    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
-    driver.cursor().execute("SET TIME ZONE 'UTC'")
+    else:  # the locks of a client that has vanished are released, too
+        settings |= {f"tcp_keepalives_{name}": str(value) for name, value in KEEPALIVES.items()}
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    driver.cursor().execute(f"SELECT {', '.join(calls)}")
     driver.commit()
 
 

@@ -20,6 +20,7 @@ from jobqueue.database import driver_of, greeted_by, outside_pool, refuse_autoco
 from jobqueue.dialects import plan_steadily
 from jobqueue.errors import DatabaseError
 from jobqueue.schema import Tables
+from jobqueue.silence import limit_silence
 
 STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
 WRONG_TYPE = (
@@ -124,6 +125,7 @@ class Spares:
         """A transaction, committed at the end of the block. Raises DBAPIError."""
         kept = self._kept[os.getpid()]
         connection = self._take(kept) or self._engine.connect()
+        limit_silence(driver_of(connection))
         try:
             with connection.begin():
                 yield connection
