@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from jobqueue.silence import SILENT_SECONDS
+from jobqueue.postgresql import SILENT_SECONDS
 
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A

@@ -11,10 +11,11 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from jobqueue.database import is_pooled, outside_pool
+from jobqueue.database import outside_pool
 from jobqueue.errors import UnknownJob
 from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
+from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
 from jobqueue.transactions import OwnConnections

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, ledger, silence
+from jobqueue import Queue, ledger, postgresql
 from jobqueue.ledger import Watcher
 from jobqueue.transactions import OwnConnections
 
@@ -22,15 +22,15 @@ pytest_plugins = ["queue_fixtures"]
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 RunWorker = Callable[..., Any]
-usual_limit = silence.SILENT_SECONDS
+usual_limit = postgresql.SILENT_SECONDS
 SAYS_NOTHING = "the server has said nothing for 0.5 seconds"
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice the silence after half a second; connecting takes whole seconds, at least two."""
-    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(silence, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(postgresql, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(postgresql, "CONNECT_SECONDS", 2)
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""How long PostgreSQL may be silent: a host that has vanished refuses nothing, it only never answers."""
+"""PostgreSQL's connections: what they are set to, and how long they may be silent. A host that has vanished
+refuses nothing: it only never answers.
+"""
 
 import time
 from collections.abc import Callable, Generator
@@ -18,6 +20,34 @@ def patience(url: URL) -> dict[str, int]:
     ours = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": round(SILENT_SECONDS * 1000)}
     ours |= {f"keepalives_{name}": value for name, value in KEEPALIVES.items()}
     return {name: value for name, value in ours.items() if name not in url.query}
+
+
+def configure(driver: Any, _record: object) -> None:
+    """Set up a new connection of the queue's pool."""
+    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
+    settings = {"TimeZone": "UTC"}
+    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
+    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
+        driver.prepare_threshold = None
+    else:  # the locks of a client that has vanished are released, too
+        settings |= {f"tcp_keepalives_{name}": str(value) for name, value in KEEPALIVES.items()}
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    driver.cursor().execute(f"SELECT {', '.join(calls)}")
+    driver.commit()
+
+
+def greeted_by(driver: Any) -> int | None:
+    """The process id with which PostgreSQL or a pooler greeted; None from pg8000, which does not tell."""
+    pid: int | None = getattr(getattr(driver, "info", None), "backend_pid", None)
+    return pid
+
+
+def is_pooled(driver: Any) -> bool:
+    """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
+    cursor = driver.cursor()
+    cursor.execute("SELECT pg_backend_pid()")
+    [pid] = cursor.fetchone()
+    return greeted_by(driver) not in (None, pid)
 
 
 def limit_silence(driver: Any, *_: object) -> None:
