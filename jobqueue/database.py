@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedCon
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from jobqueue.errors import DatabaseError, advised
+from jobqueue.postgresql import allow_silence, configure, limit_silence, patience
 
 BUSY_TIMEOUT_MS = 15_000
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
@@ -56,8 +57,14 @@ def open_engine(database: Any) -> Engine:
         engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
         event.listen(engine, "begin", refuse_autocommit)
     else:
-        engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
-        event.listen(engine, "connect", _configure_postgresql)
+        engine = _engine(url, max_overflow=-1, pool_pre_ping=True, connect_args=patience(url))
+        for moment, act in (
+            ("connect", limit_silence),
+            ("connect", configure),
+            ("checkout", allow_silence),  # the pool has just asked whether it still lives
+            ("checkin", limit_silence),
+        ):
+            event.listen(engine, moment, act)
     event.listen(engine, "handle_error", _advised)
     return engine
 
@@ -143,7 +150,7 @@ def sqlite_file(connection: Connection) -> str:
 
 def outside_pool(engine: Engine) -> PoolProxiedConnection:
     """A connection opened as the engine's pool opens its own, but not counted: the pool may be used up. The
-    caller closes it. Raises DBAPIError.
+    queue alone uses it, and the server's silence is limited. The caller closes it. Raises DBAPIError.
     """
     base = engine.dialect.loaded_dbapi.Error
     try:
@@ -151,21 +158,8 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     except base as error:
         raise advised(DBAPIError.instance(None, None, error, base, dialect=engine.dialect)) from error
     connection.detach()
+    limit_silence(connection.dbapi_connection)
     return connection
-
-
-def greeted_by(driver: Any) -> int | None:
-    """The process id with which PostgreSQL or a pooler greeted; None from pg8000, which does not tell."""
-    pid: int | None = getattr(getattr(driver, "info", None), "backend_pid", None)
-    return pid
-
-
-def is_pooled(driver: Any) -> bool:
-    """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
-    cursor = driver.cursor()
-    cursor.execute("SELECT pg_backend_pid()")
-    [pid] = cursor.fetchone()
-    return greeted_by(driver) not in (None, pid)
 
 
 def complaint(error: DBAPIError) -> str:
@@ -184,15 +178,6 @@ def _forget_in_children(engine: Engine) -> Engine:
 
     os.register_at_fork(after_in_child=forget)
     return engine
-
-
-def _configure_postgresql(driver: Any, _record: object) -> None:
-    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
-    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
-        driver.prepare_threshold = None
-    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
-    driver.cursor().execute("SET TIME ZONE 'UTC'")
-    driver.commit()
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:

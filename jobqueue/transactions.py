@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.database import driver_of, greeted_by, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.dialects import plan_steadily
 from jobqueue.errors import DatabaseError
+from jobqueue.postgresql import greeted_by, limit_silence
 from jobqueue.schema import Tables
 
 STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
@@ -124,6 +125,7 @@ class Spares:
         """A transaction, committed at the end of the block. Raises DBAPIError."""
         kept = self._kept[os.getpid()]
         connection = self._take(kept) or self._engine.connect()
+        limit_silence(driver_of(connection))
         try:
             with connection.begin():
                 yield connection
