@@ -1,19 +1,19 @@
 """The queue as its users see it: create the tables, enqueue, look at jobs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
 from jobqueue.database import open_engine, writer
 from jobqueue.dialects import insert_unless_there
-from jobqueue.errors import AlreadyQueued, NoSuchJob
+from jobqueue.errors import AlreadyQueued, NoSuchJob, advised
 from jobqueue.handlers import Performable
 from jobqueue.options import EnqueueOptions, RowOptions, check, checked, moment, refuse_others
 from jobqueue.schema import DEFAULT_TABLE, Job, migrate, tables
@@ -152,14 +152,16 @@ class Queue:
                         id = waiting.add_unique(transaction, self.tables, row, keep=keep)
         return id
 
-    def _transaction(
-        self, session: Callers | None, engine: Engine | None = None
-    ) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def _transaction(self, session: Callers | None, engine: Engine | None = None) -> Iterator[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         joined = self._home.join(session)
-        if joined is not None:
-            return nullcontext(joined)
-        return engine.begin() if engine else self._writing.begin()
+        own = engine.begin() if engine else self._writing.begin()
+        with own if joined is None else nullcontext(joined) as connection:
+            try:
+                yield connection
+            except DBAPIError as error:
+                raise advised(error) from error.__cause__
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""

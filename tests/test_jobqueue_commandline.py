@@ -49,8 +49,8 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
     [
         ("", ["jobqueue: name the database: --database sqlite:///jobs.db", DATABASE_VARIABLE]),
         ("--database jobs.db", ["'jobs.db' is not a database URL"]),
-        ("--database sqlite://", ["one connection sees; name a file"]),
-        ("--database sqlite://host/x", ["sqlite://host/x is not a database URL"]),
+        ("--database sqlite://", ["in memory only one connection sees", "after three slashes"]),
+        ("--database sqlite://host/x", ["sqlite://host/x names no file"]),
         ("--database sqlite:///x?timeout=long", ["is not a database URL", "'long'"]),
         ("--database mysql://h/x", ["needs SQLite or PostgreSQL, not mysql"]),
         ("--database postgresql+nosuch://h/x", ["postgresql.nosuch", "the extra [postgresql]"]),
@@ -93,10 +93,11 @@ def test_the_database_may_be_named_by_a_variable(
 def test_a_database_that_can_not_be_used_is_explained(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The exit status is 1, and the line contains the database's own error."""
+    """The exit status is 1, and the line contains the database's own error, and what to do about it."""
     line = complaint(capsys, "--database sqlite:///no/such/folder/jobs.db", status=1)
     assert line == (
-        "jobqueue: the database sqlite:///no/such/folder/jobs.db can't be used: unable to open database file"
+        "jobqueue: the database sqlite:///no/such/folder/jobs.db can't be used: unable to open database file."
+        " SQLite must be able to write to the database's file and to its folder, which must exist"
     )
     (tmp_path / "notes.txt").write_text("no database, and long enough to be taken for one\n" * 100)
     assert "file is not a database" in complaint(capsys, "--database sqlite:///notes.txt", status=1)
