@@ -221,39 +221,29 @@ def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime
     them time for others. One that has no attempt left is given up by the worker that claims it next.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
-    return _free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
+    return free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
 
 
 def free(
-    connection: Connection, tables: Tables, worker: str, how: str, now: datetime, late: Sequence[int] = ()
+    connection: Connection, tables: Tables, worker: Any, how: str, now: datetime, late: Sequence[int] = ()
 ) -> list[Claimed]:
-    """Free the jobs of a worker known to have died, as reap() does; returns them. Those with the ids `late`
-    wait from the first attempt on: they had exceeded their max_run_time.
+    """Free the jobs of this worker, or of those that a condition finds, as reap() does; returns them. Those
+    with the ids `late` wait from the first attempt on: they had exceeded their max_run_time.
     """
-    return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now, late)
-
-
-def _free(
-    connection: Connection,
-    tables: Tables,
-    which: ColumnElement[bool],
-    how: str,
-    now: datetime,
-    late: Sequence[int] = (),
-) -> list[Claimed]:
     J = tables.jobs.c
-    waiting = sa.and_(sa.or_(J.attempts >= 2, J.id.in_(late)), J.attempts < J.max_attempts)
-    waits = sa.case((waiting, J.attempts), else_=0)
-    held = sa.select(waits, *_described(tables, J.attempts)).where(tables.running, which)
+    which = J.locked_by == worker if isinstance(worker, str) else worker
+    poison = sa.and_(sa.or_(J.attempts >= 2, J.id.in_(late)), J.attempts < J.max_attempts)
+    held = sa.select(sa.case((poison, J.attempts), else_=0), *_described(tables, J.attempts))
     freed: list[Claimed] = []
-    ids: defaultdict[datetime | None, list[int]] = defaultdict(list)
-    for attempts, *job in connection.execute(held.with_for_update(skip_locked=True)):
+    ids: defaultdict[Any, list[int]] = defaultdict(list)
+    for waits, *job in connection.execute(
+        held.where(tables.running, which).with_for_update(skip_locked=True)
+    ):
         freed.append(Claimed._make(job))
-        ids[now + backoff(attempts) if attempts else None].append(freed[-1].id)  # apart: one may be poison
-    values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
-    for run_at, some in ids.items():
-        later = {"run_at": run_at} if run_at else {}
-        statement = sa.update(tables.jobs).where(among(J.id, "ids")).values({**values, **later})
+        ids[now + backoff(waits) if waits else J.run_at].append(freed[-1].id)
+    for run_at, some in ids.items():  # each that waits has its own moment: it may be innocent
+        values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}", "run_at": run_at}
+        statement = sa.update(tables.jobs).where(among(J.id, "ids")).values(values)
         connection.execute(statement, {"ids": some, "now": now})
     if freed:
         notify(connection, tables)

@@ -104,6 +104,27 @@ def test_it_ends_in_one_way(command: Command) -> None:
 
 
 @pytest.mark.live
+def test_a_worker_says_where_it_works(queue: Queue, start_worker: Callable[..., Any]) -> None:
+    """So that a mistyped name of a table or a queue is seen at once."""
+    where = f"table jobs in {queue.engine.url!r}:"
+    queue.enqueue(Say("due"), queue="mail")
+    queue.enqueue(Say("later"), queue="mail", run_at=timedelta(days=1))
+
+    def said_first(*options: str) -> str:
+        worker = start_worker("--once", *options)
+        assert worker.exit_status() == 0
+        return worker.output().splitlines()[0]
+
+    assert said_first("--queue", "mail") == f"{where} 2 jobs waiting in mail"
+    assert said_first("--queue", "mial", "--queue", "images") == f"{where} 0 jobs waiting in mial, images"
+    assert said_first() == f"{where} 1 job waiting"
+    created = f"table mail_jobs in {queue.engine.url!r}: created just now"
+    assert said_first("--table", "mail_jobs") == created
+    queue.enqueue_many([Say("many")] * 1000, run_at=timedelta(days=1))
+    assert said_first() == f"{where} 1,000 jobs or more waiting"
+
+
+@pytest.mark.live
 def test_a_range_of_priorities_from_the_command_line(
     queue: Queue, start_worker: Callable[..., Any], command: Command, tmp_path: Path
 ) -> None:

@@ -37,8 +37,8 @@ class Supervisor:
     `lasting`: whether a worker is also replaced if it finishes by itself, or can't even start.
 
     `free(dead)` frees the jobs of dead workers: `dead` maps their names to their deaths. Both run in
-    separate processes. `threads`, `stop_timeout` and `lease` are the workers', the latter in seconds;
-    `database` is the URL for the state file.
+    separate processes. `threads`, `stop_timeout` and `lease` are the workers', in seconds where they are
+    times; `database`, the URL, `table` and `schema` are for the state file.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ class Supervisor:
         stop_timeout: float,
         lease: float,
         database: str | None = None,
+        table: str,
+        schema: str | None,
         state: StateFile | None = None,
     ):
         self.wanted = wanted
@@ -60,7 +62,7 @@ class Supervisor:
         self._lasting = lasting
         self._threads = threads
         self._lease = lease
-        self._database = database
+        self._where = database, table, schema
         self._file = state
         self._freer = Freer(self._fork, free, patience=lease)  # after a lease, other workers free them
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -217,5 +219,5 @@ class Supervisor:
     def _state(self) -> SupervisorState:
         workers = tuple(place.state() for place in self._places)
         return SupervisorState(
-            os.getpid(), self._since, self.wanted, self.stop_timeout, self._database, workers
+            os.getpid(), self._since, self.wanted, self.stop_timeout, *self._where, workers
         )
