@@ -233,14 +233,13 @@ def free(
     J = tables.jobs.c
     which = J.locked_by == worker if isinstance(worker, str) else worker
     poison = sa.and_(sa.or_(J.attempts >= 2, J.id.in_(late)), J.attempts < J.max_attempts)
-    held = sa.select(sa.case((poison, J.attempts), else_=0), *_described(tables, J.attempts))
+    waits = sa.case((poison, J.attempts), else_=0)
+    held = sa.select(waits, *_described(tables, J.attempts)).where(tables.running, which)
     freed: list[Claimed] = []
     ids: defaultdict[Any, list[int]] = defaultdict(list)
-    for waits, *job in connection.execute(
-        held.where(tables.running, which).with_for_update(skip_locked=True)
-    ):
+    for attempts, *job in connection.execute(held.with_for_update(skip_locked=True)):
         freed.append(Claimed._make(job))
-        ids[now + backoff(waits) if waits else J.run_at].append(freed[-1].id)
+        ids[now + backoff(attempts) if attempts else J.run_at].append(freed[-1].id)
     for run_at, some in ids.items():  # each that waits has its own moment: it may be innocent
         values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}", "run_at": run_at}
         statement = sa.update(tables.jobs).where(among(J.id, "ids")).values(values)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, MutableSequence, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from math import inf
 from queue import Empty, SimpleQueue
 from typing import Literal, Never
 
@@ -45,9 +44,8 @@ class Worker:
     `poll_interval` is how often an idle worker looks for jobs that it was not notified of, `max_run_time` how
     long one attempt may take, `stop_timeout` how long running jobs may go on after stop(): all in seconds. At
     most `max_batch` short jobs are claimed at once for a thread. `observers` are told of each Event.
-
-    `running` has each thread's job, and when that will have run too long on the monotonic clock. Another
-    process sees it if shared memory takes its place before run().
+    `running` has each thread's job, and when that will have run too long, on the monotonic clock: shared
+    memory that takes its place before run() shows it to another process.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class Worker:
         self._perform = partial(perform, queue, lease)
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
-        self.running: Sequence[MutableSequence[float]] = [[0, inf] for _ in range(threads)]
+        self.running: Sequence[MutableSequence[float]] = [[0, 0] for _ in range(threads)]
         self._slots: list[Slot] = []
         self._new_slot = partial(Slot, self._perform, self._ring, max_run_time)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database

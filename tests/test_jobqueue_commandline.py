@@ -160,7 +160,11 @@ def test_a_module_that_fails_is_told_where(
     ("arguments", "status", "words"),
     [
         ("--import no_such_module", 2, "import failed: No module named 'no_such_module'\n"),
-        ("--database sqlite:///no/such/folder/jobs.db", 1, "unable to open database file. SQLite must be"),
+        (
+            "--import shop --database sqlite:///no/such/jobs.db",
+            1,
+            "unable to open database file. SQLite must be",
+        ),
         ("--lease 0.001", 2, "lease must be at least 0.5 seconds"),
         ("--import no_threads", 1, "the system starts no more threads: use fewer --threads\n"),
     ],
@@ -169,12 +173,11 @@ def test_what_keeps_a_worker_from_starting_is_explained(
     tmp_path: Path, options: list[str], arguments: str, status: int, words: str
 ) -> None:
     """Each process says so in a line, and the command's exit status is theirs."""
-    (tmp_path / "no_threads.py").write_text(
-        "import threading\nfrom jobqueue import job\n"
-        "@job\nclass Nothing:\n    def perform(self): pass\n"
-        'def refuse(_):\n    raise RuntimeError("can\'t start new thread")\n'
-        "threading.Thread.start = refuse\n"
-    )
+    shop = "from jobqueue import job\n@job\nclass Nothing:\n    def perform(self): pass\n"
+    (tmp_path / "shop.py").write_text(shop)
+    refuse = 'def refuse(_):\n    raise RuntimeError("can\'t start new thread")\n'
+    patched = f"import threading\n{refuse}threading.Thread.start = refuse\n"
+    (tmp_path / "no_threads.py").write_text(shop + patched)
     command = [sys.executable, "-m", "jobqueue", "work", "--database", "sqlite:///jobs.db", *options]
     ran = subprocess.run(
         [*command, *arguments.split()], capture_output=True, check=False, text=True, timeout=60

@@ -21,7 +21,7 @@ logger = logging.getLogger("jobqueue.supervisor")
 
 LONGEST_DELAY = 60.0  # all in seconds
 KILL_MARGIN = 5.0  # from when a worker should have stopped until it is killed
-CLOSING_SECONDS = 0.5  # from when a worker's pipe was closed until it has ended
+DOUBT_SECONDS = 1.0  # from when a worker's time is up until it is killed
 TRY_AGAIN = 1.0
 
 
@@ -47,6 +47,8 @@ class Place:
     start_at: float = 0.0  # when to start the next one
     stop_by: float = inf  # when it must have stopped, once it has been asked to
     deaf_at: float = inf  # when the pipe was closed
+    doubted: float = 0.0  # a limit() that has come
+    doubt_until: float = 0.0  # when to look at it again
     killed: str = ""  # why the supervisor has killed it
     leaving: bool = False  # not to be filled again
     outdated: bool = False  # to be replaced by a new worker
@@ -84,13 +86,17 @@ class Place:
         if not self.pid or self.killed:
             return inf, ""
         late = self.stop_by, "it had not stopped in time"
-        deaf = self.deaf_at + CLOSING_SECONDS, "its file descriptors had been closed"
+        deaf = self.deaf_at, "its file descriptors had been closed"
         return min(late, deaf, *self.pulse.limits(lease))
 
     def kill_if_late(self, lease: float, now: float) -> None:
-        """Kill the worker if its limit() has come."""
+        """Kill the worker if its limit() has come, at two looks: it may be about to answer, or to end, or
+        it was stopped together with this process, as by Ctrl-Z.
+        """
         moment, why = self.limit(lease)
-        if moment <= now:
+        if moment <= now and moment != self.doubted:
+            self.doubted, self.doubt_until = moment, now + DOUBT_SECONDS
+        elif moment <= now >= self.doubt_until:
             logger.warning("killing worker pid:%d: %s", self.pid, why)
             self._send(signal.SIGKILL)
             self.killed = why

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 BEAT_SECONDS = 0.25
-REPLY_SECONDS = 1.0  # within which a worker answers, once a job has exceeded its max_run_time
 
 
 class Pulse:
@@ -55,8 +54,7 @@ class Pulse:
         beat = self._cells[0]
         yield beat + lease, f"its interpreter had not run for {lease:g} s, the lease"
         for id, until in self.running:
-            if until:  # 0 before the worker runs
-                answers = until <= beat  # so it will end the attempt, once it has waited for the database
-                wait = lease if answers else REPLY_SECONDS
-                but = "it was not ended" if answers else "the interpreter did not answer"
-                yield until + wait, f"job {id:.0f} had exceeded its max_run_time by {wait:g} s, and {but}"
+            if until and until <= beat:  # the interpreter runs, and will end it once the database answers
+                yield until + lease, f"job {id:.0f} had exceeded its max_run_time, and was not ended"
+            elif until:  # it is 0 before the worker runs
+                yield until, f"job {id:.0f} had exceeded its max_run_time, and the interpreter did not answer"

@@ -27,7 +27,7 @@ from jobqueue.tools.statefile import StateFile, SupervisorState
 
 logger = logging.getLogger("jobqueue.supervisor")
 
-GLANCE_SECONDS = 0.5  # between looks at the pulses
+GLIMPSE_SECONDS = 0.5  # between looks at the pulses
 Tell = Callable[[str], None]
 
 
@@ -123,16 +123,12 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Wait until there may be something to do."""
-        limits = [place.limit(self._lease)[0] for place in self._places]
+        limits = [max(place.limit(self._lease)[0], place.doubt_until) for place in self._places]
         starts = [place.start_at for place in self._places if not place.pid]
         now = time.monotonic()
-        until = min(now + GLANCE_SECONDS, *limits, *starts, *self._freer.next_moments())
+        until = min(now + GLIMPSE_SECONDS, *limits, *starts, *self._freer.next_moments())
         pipes = [place.pipe for place in self._places if place.pipe >= 0]
         self._forker.wait([*pipes, self._file.orders] if self._file else pipes, max(0.0, until - now))
-        if time.monotonic() > until + GLANCE_SECONDS:
-            for place in self._places:  # this process did not run either: Ctrl-Z stops a whole group
-                if place.pid:
-                    place.pulse.beat()
 
     def _look_after(self, place: Place, now: float) -> None:
         """Read the worker's name, see whether it is still alive, and kill it if it hangs."""
