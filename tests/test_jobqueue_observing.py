@@ -123,7 +123,7 @@ def test_observers_are_told_of_jobs_given_back(
     running.stop()
     running.wait()
     assert kinds(events)[1:] == [("claimed", [id]), ("given back", [id]), ("stopped", [])]
-    assert events[2].why == "they had not finished when the worker was stopped"
+    assert events[2].why == "not finished when the worker was stopped"
     assert only_job(queue).locked_by is None
 
 
