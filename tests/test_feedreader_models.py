@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from feedreader.database import make_engine, writer
 from feedreader.errors import FeedReaderError, FetchFailed, SettingsError
-from feedreader.fetching import Document, Fetcher
+from feedreader.fetching import Fetcher
 from feedreader.models import Entry, Feed, create_tables
+from feedreader.parsing import Document
 from feedreader.web import ENTRIES
 from loadtests.feedserver.server import running_feedserver
 
@@ -127,6 +128,7 @@ def test_a_feed_that_fails_keeps_its_title_and_its_entries(session: Session) -> 
     assert (feed.status, feed.reason) == ("ready", None)
 
 
+@pytest.mark.live
 def test_a_document_that_is_no_feed_is_a_failure_with_a_reason(session: Session) -> None:
     """fetch() does not raise for what somebody else's server sends."""
     feed = subscribe(session)
