@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
 from feedreader.errors import SettingsError
+from feedreader.silence import limit_silence, patience
 
 BUSY_TIMEOUT_MS = 15_000
 ASK_SECONDS = 0.001  # between a writer's attempts to get the lock
@@ -69,12 +70,14 @@ def make_engine(url: str) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         try:
-            return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+            engine = create_engine(parsed, max_overflow=-1, pool_pre_ping=True, connect_args=patience(parsed))
         except (ImportError, NoSuchModuleError) as error:
             raise SettingsError(
                 f"The driver of {parsed.drivername}:// is not installed ({error}). Install psycopg 3,"
                 " pip install 'psycopg[binary]', and begin the URL with postgresql:"
             ) from error
+        event.listen(engine, "connect", limit_silence)
+        return engine
     if backend != "sqlite":
         raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")
     if not parsed.database or parsed.database == ":memory:":

@@ -12,15 +12,19 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from jobqueue.postgresql import SILENT_SECONDS
+
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner.
+# table that was never analysed misleads the planner. A statement that waits for a lock ends before the client
+# takes the server for silent: or the server would go on with it, beside the next one.
 STEADY_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
     "TimeZone": "UTC",
+    "statement_timeout": f"{SILENT_SECONDS - 1}s",
 }
 PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
     sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))

@@ -11,10 +11,11 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from jobqueue.database import is_pooled, outside_pool
+from jobqueue.database import outside_pool
 from jobqueue.errors import UnknownJob
 from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
+from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
 from jobqueue.transactions import OwnConnections
@@ -28,7 +29,6 @@ LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
 POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
-SILENCE_SECONDS = 3 * CHECK_SECONDS
 RECONNECT_SECONDS = 1.0
 
 
@@ -123,7 +123,6 @@ class Watcher:
         self._queue = queue
         self._ring = ring
         self._ended = threading.Event()
-        self._alive_at = time.monotonic()
         self._watch = self._watch_file if queue.engine.dialect.name == "sqlite" else self._listen
         self._thread = threading.Thread(target=self._loop, name="jobqueue watcher", daemon=True)
         self._thread.start()
@@ -132,10 +131,6 @@ class Watcher:
         """Let the thread end, which it does at once unless its connection hangs."""
         self._ended.set()
         self._thread.join(2 * LISTEN_SECONDS)
-
-    def is_dead(self) -> bool:
-        """Whether its connection has been silent for too long: it hangs, and the watcher must be replaced."""
-        return time.monotonic() - self._alive_at > SILENCE_SECONDS
 
     def _loop(self) -> None:
         while not self._ended.is_set():
@@ -155,7 +150,6 @@ class Watcher:
         seen = None
         while not self._ended.wait(LOOK_SECONDS):
             version = cursor.execute("PRAGMA data_version").fetchone()[0]
-            self._alive_at = time.monotonic()
             if version != seen:
                 seen = version
                 self._ring()
@@ -163,7 +157,6 @@ class Watcher:
     def _poll(self, reason: str) -> None:
         logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_OFTEN_SECONDS, reason)
         while not self._ended.wait(POLL_OFTEN_SECONDS):
-            self._alive_at = time.monotonic()
             self._ring()
 
     def _listen(self, driver: Any) -> None:
@@ -178,9 +171,10 @@ class Watcher:
         driver.autocommit = True
         driver.execute(f'LISTEN "{self._queue.tables.channel}"')
         self._ring()  # for notifications sent before LISTEN
+        check_at = time.monotonic() + CHECK_SECONDS
         while not self._ended.is_set():
-            if time.monotonic() - self._alive_at > CHECK_SECONDS:
+            if time.monotonic() > check_at:
                 driver.execute("SELECT 1")
-                self._alive_at = time.monotonic()
+                check_at = time.monotonic() + CHECK_SECONDS
             for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                 self._ring()

@@ -12,11 +12,13 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import wait_until
 from flask.testing import FlaskClient
+from silent_proxy import SilentProxy
 from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 from werkzeug.test import TestResponse
 
+from feedreader import silence
 from feedreader.database import make_engine, writer
 from feedreader.errors import SettingsError
 from feedreader.models import Entry, Feed, create_tables
@@ -332,6 +334,31 @@ def test_health_is_that_the_database_answers(reader: Reader) -> None:
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "app": reader.kind})
 
 
+@pytest.mark.parametrize("path", ["/", "/feeds/1", "/feeds/1.json", "/healthz"])
+@pytest.mark.parametrize("kind", ["sync", "queued"])
+def test_a_silent_database_is_503(
+    kind: str,
+    path: str,
+    postgres_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is no endless wait, and the log has one line for each answer. Later answers come by a new server."""
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "CONNECT_SECONDS", 2)
+    with SilentProxy(postgres_database) as proxy:
+        url = proxy.url.render_as_string(hide_password=False)
+        monkeypatch.setenv("FEEDREADER_DATABASE", url)
+        reader = Reader(kind, url)
+        proxy.silence()
+        answer = reader.browser.get(path)
+        assert answer.status_code == 503
+        assert path == "/healthz" or "Service Unavailable" in answer.text
+        assert [record.exc_info for record in caplog.records if record.levelname == "ERROR"] == [None]
+        proxy.speak()
+        assert reader.browser.get("/healthz").status_code == 200
+
+
 def test_health_without_the_tables_is_503(reader: Reader) -> None:
     """A health check sees it and routes no visitors here."""
     with writer(reader.engine).begin() as connection:
@@ -399,7 +426,7 @@ def test_a_feed_and_its_job_are_stored_together_or_not_at_all(settings: str) -> 
     reader = Reader("queued", settings)
     with writer(reader.engine).begin() as connection:
         connection.execute(text("DROP TABLE jobs"))
-    assert reader.browser.post("/feeds", data={"url": "http://example.org/"}).status_code == 500
+    assert reader.browser.post("/feeds", data={"url": "http://example.org/"}).status_code == 503
     with reader.engine.connect() as connection:
         assert connection.execute(select(Feed.id)).all() == []
 

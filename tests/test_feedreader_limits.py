@@ -16,7 +16,7 @@ from conftest import wait_until
 from hostile_documents import BEGINNING, HOSTILE, items
 
 from feedreader.errors import FetchFailed
-from feedreader.limits import CPU_SECONDS, ORIGIN, BEYOND_LIMITS, parse_in_time
+from feedreader.limits import BEYOND_LIMITS, CPU_SECONDS, ORIGIN, parse_in_time
 from feedreader.parsing import MAX_ENTRIES, Document, ParsedFeed, parse_feed
 from loadtests.feedserver.documents import document
 
