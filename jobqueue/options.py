@@ -78,6 +78,7 @@ PRIORITY: Rule = (*WHOLE, lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31
 COUNT: Rule = (*WHOLE, lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31")
 DURATION: Rule = (*SECONDS_LONG, lambda n: 0 < n < TOO_MUCH, "more than 0 seconds and below 2**31")
 STORABLE = (_is_storable, f"text of 1 to {MOST_BYTES} bytes, without NUL or lone surrogates")
+A_QUEUE = (lambda name: "," not in name and _is_storable(name), STORABLE[1].replace("out", "out commas,"))
 A_LEASE = (lambda lease: LEAST_LEASE <= lease <= A_CENTURY, "at least half a second, and at most a century")
 SOME_QUEUES = (bool, "names of queues, at least one, or left out to serve all")
 CALLABLE = (lambda each: all(map(callable, each)), "functions that take an Event")
@@ -87,7 +88,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("max_attempts", "threads", "max_batch"), COUNT),
     **dict.fromkeys(("max_run_time", "poll_interval"), DURATION),
     **dict.fromkeys(("name", "unique_key"), ((str,), "a string", *STORABLE)),
-    "queue": ((str,), "a queue's name", *STORABLE),
+    "queue": ((str,), "a queue's name", *A_QUEUE),
     "unique_until": ((str,), "a string", lambda until: until in ("start", "end"), '"start" or "end"'),
     "retry_on": ((dict,), "like {TimeoutError: timedelta(minutes=5)}", *EXCEPTIONS),
     "discard_on": ((list, tuple), "like (KeyError, ValueError)", *EXCEPTIONS),
