@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
+from jobqueue.dialects import url_of
 from jobqueue.errors import DatabaseError, advised
 from jobqueue.postgresql import allow_silence, configure, limit_silence, patience
 from jobqueue.replacing import notice_replacing
@@ -38,11 +39,7 @@ def open_engine(database: Any) -> Engine:
     """
     database = getattr(database, "sync_engine", database)
     given = database if isinstance(database, Engine) and not database.dialect.is_async else None
-    try:
-        url = sa.make_url(getattr(database, "url", database))
-    except ArgumentError as error:
-        text = f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
-        raise DatabaseError(text) from error
+    url = url_of(getattr(database, "url", database))
     backend, _, driver = url.drivername.partition("+")
     if backend not in ("postgresql", "postgres", "sqlite"):
         text = "A queue needs SQLite or PostgreSQL, not {}; its URL begins with sqlite: or postgresql:"
@@ -108,6 +105,8 @@ def _engine(url: URL, **options: Any) -> Engine:
         raise DatabaseError(
             f"The driver of {url.drivername}:// is not installed ({error}). {begin} the URL with {backend}:"
         ) from error
+    except (ArgumentError, ValueError) as error:
+        raise DatabaseError(f"{url!r} is not a database URL: {str(error).splitlines()[0]}") from None
 
 
 def writer(engine: Engine) -> Engine:

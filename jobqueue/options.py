@@ -92,7 +92,12 @@ DURATION: Rule = (*OF_SECONDS, lambda n: 0 < n < TOO_MUCH, "more than 0 seconds 
 RULES: dict[str, Rule] = {
     "name": ((str,), "a string", *STORABLE),
     "priority": PRIORITY,
-    "queue": ((str,), "a queue's name", *STORABLE),
+    "queue": (
+        (str,),
+        "a queue's name",
+        lambda name: "," not in name and _is_storable(name),  # commas separate names
+        STORABLE[1].replace("without", "without commas,"),
+    ),
     "max_attempts": COUNT,
     "max_run_time": DURATION,
     "unique_key": ((str,), "a string", *STORABLE),
