@@ -14,7 +14,6 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import wait_until
 from flask.testing import FlaskClient
-from silent_proxy import SilentProxy
 from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
@@ -27,6 +26,7 @@ from feedreader.models import Entry, Feed, create_tables
 from feedreader.waiting import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_SILENCE, REMEMBERED
 from jobqueue import Queue, Worker
 from loadtests.feedserver.server import FeedServer, running_feedserver
+from loadtests.torture.silentproxy import SilentProxy
 
 MINUTE = timedelta(minutes=1)
 
