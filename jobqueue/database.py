@@ -15,8 +15,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from jobqueue.dialects import url_of
 from jobqueue.errors import DatabaseError, advised
 from jobqueue.postgresql import allow_silence, configure, limit_silence, patience
+from jobqueue.replacing import notice_replacing
 
 BUSY_TIMEOUT_MS = 15_000
+WAL_BYTES = 2**24
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 AUTOCOMMIT = (
@@ -77,6 +79,7 @@ def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
     event.listen(engine, "connect", _configure_sqlite)
+    notice_replacing(engine)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine
@@ -183,12 +186,14 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     # Readers and the writer don't wait for each other. The first to open a new file switches it to WAL;
     # SQLite doesn't wait for the lock this takes, so processes that start together would fail.
     _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")  # of a WAL that has grown, once it is reused
     cursor.execute("PRAGMA synchronous = FULL")  # a committed job survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
+    connection.info["file"].refuse_gone()
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
         cursor.execute("BEGIN")

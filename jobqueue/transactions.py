@@ -158,8 +158,12 @@ class Spares:
 
 
 def _looks_open(connection: Connection) -> bool:
-    """PostgreSQL sends a message when it ends a connection; until asked, it sends nothing else."""
+    """SQLite's file may be another one. PostgreSQL sends a message when it ends a connection; until asked, it
+    sends nothing else.
+    """
     driver = driver_of(connection)
+    if connection.dialect.name == "sqlite":
+        return not connection.info["file"].is_replaced()
     if not hasattr(driver, "fileno"):
         return True
     unread = poll()
@@ -178,6 +182,9 @@ class OwnConnections:
     @contextmanager
     def transaction(self, engine: Engine) -> Iterator[Connection]:
         """A transaction on the engine's connection, which is replaced if the transaction fails."""
+        kept = self._connections.get(engine)
+        if kept and kept.dialect.name == "sqlite" and kept.info["file"].is_replaced():
+            self._connections.pop(engine).close()
         if is_new := engine not in self._connections:
             self._connections[engine] = Connection(engine, outside_pool(engine))
         connection = self._connections[engine]
