@@ -138,10 +138,11 @@ class Watcher:
         told = ""
         while not self._ended.is_set():
             try:
-                driver: Any = outside_pool(self._queue.engine).dbapi_connection
+                connection: Any = outside_pool(self._queue.engine)
+                driver = connection.dbapi_connection
                 told = ""
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
-                    self._watch(driver)
+                    self._watch(connection)
             except Exception as error:  # from SQLAlchemy, or from the driver itself
                 if self._ended.is_set():
                     return
@@ -151,10 +152,10 @@ class Watcher:
                 told = said
                 self._ended.wait(RECONNECT_SECONDS)
 
-    def _watch_file(self, driver: Any) -> None:
-        cursor = driver.cursor()
+    def _watch_file(self, connection: Any) -> None:
+        cursor, file = connection.dbapi_connection.cursor(), connection.info["file"]
         seen = None
-        while not self._ended.wait(LOOK_SECONDS):
+        while not self._ended.wait(LOOK_SECONDS) and not file.is_replaced():
             version = cursor.execute("PRAGMA data_version").fetchone()[0]
             if version != seen:
                 seen = version
@@ -165,7 +166,8 @@ class Watcher:
         while not self._ended.wait(POLL_OFTEN_SECONDS):
             self._ring()
 
-    def _listen(self, driver: Any) -> None:
+    def _listen(self, connection: Any) -> None:
+        driver = connection.dbapi_connection
         if not callable(getattr(driver, "notifies", None)):  # psycopg2's is a list
             self._poll(f"the driver is {self._queue.engine.driver}, and only psycopg 3 notifies")
             return
