@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedConnection, event
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 from jobqueue.dialects import url_of
@@ -64,12 +64,7 @@ def open_engine(database: Any) -> Engine:
             ("checkin", limit_silence),
         ):
             event.listen(engine, moment, act)
-    event.listen(engine, "handle_error", _advised)
     return engine
-
-
-def _advised(context: ExceptionContext) -> BaseException | None:
-    return context.sqlalchemy_exception and advised(context.sqlalchemy_exception)
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
@@ -166,7 +161,7 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
 
 def complaint(error: DBAPIError) -> str:
     """The database's error message, and what to do about it, on one line."""
-    return ". ".join(" ".join(text.split()) for text in (str(error.orig), *error.detail))
+    return " ".join(error.args[0].partition(") ")[2].split())  # without the class of the driver's error
 
 
 def _forget_in_children(engine: Engine) -> Engine:
