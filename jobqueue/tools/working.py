@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -134,7 +134,7 @@ def work(options: argparse.Namespace) -> int:
                 "--once and --exit-when-empty are for one worker, not for --processes or --state"
             )
         return _supervise(options)
-    worker = prepare(options)
+    worker = prepare(options, partial(print, flush=True))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
     try:
@@ -154,7 +154,7 @@ def queue_of(options: argparse.Namespace) -> Queue:
         raise JobQueueError(str(error)) from error
 
 
-def prepare(options: argparse.Namespace) -> Worker:
+def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.info) -> Worker:
     """A worker that is ready: its modules are imported, the database answers, the tables exist."""
     queue = queue_of(options)
     import_jobs(options)
@@ -179,7 +179,7 @@ def prepare(options: argparse.Namespace) -> Worker:
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,
-        observers=[presence.Presence(queue), Meter()],
+        observers=[presence.Presence(queue), Meter(say)],
     )
 
 
