@@ -82,17 +82,17 @@ def _ask_a_process(document: Document, seconds: float) -> Any:
 
 
 def main() -> None:
-    """Be the process that parses a document."""
-    # When the time is up, a signal kills it, in C code as well.
+    """Be that process: a document is the input, and a feed, or why there is none, the output (JSON)."""
+    # The kernel ends it by a signal, even within C code: when its time is up ...
     signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS - time.process_time())
-    os.nice(NICENESS)
-    with suppress(FileNotFoundError):  # only Linux can limit what comes on top of the program itself
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, 2 * (pages * resource.getpagesize() + MEMORY_BYTES,))
-    # So does another when nobody is left to read the output, since the parent has ended.
+    # ... and when nobody is left to read the output, since the parent has ended.
     flags = fcntl.fcntl(1, fcntl.F_GETFL)
     fcntl.fcntl(1, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(1, fcntl.F_SETFL, flags | os.O_ASYNC)
+    os.nice(NICENESS)
+    with suppress(FileNotFoundError):  # only Linux tells how much the program itself takes
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, 2 * (pages * resource.getpagesize() + MEMORY_BYTES,))
     url, content_type = json.loads(os.environ[ORIGIN])
     try:
         with open(0, "rb", buffering=0) as given:
@@ -103,7 +103,7 @@ def main() -> None:
         answer = json.dumps(str(failure))
     except MemoryError:
         answer = json.dumps(BEYOND_LIMITS)
-    fcntl.fcntl(1, fcntl.F_SETFL, flags)  # the signal would also come when the parent reads
+    fcntl.fcntl(1, fcntl.F_SETFL, flags)  # or the parent's reading would end it, too
     print(answer)
 
 
