@@ -126,7 +126,7 @@ def is_gone(worker: WorkerRow, now: datetime) -> bool:
 
 def host_and_pid(name: str) -> tuple[str, int | None]:
     """From a worker's name; a name of another form is taken for the host."""
-    found = re.fullmatch(r"host:(\S+) pid:(\d+) \S+", name)
+    found = re.fullmatch(r"host:(\S+) pid:(\d{1,30}) \S+", name)
     return (found[1], int(found[2])) if found else (name, None)
 
 
