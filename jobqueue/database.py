@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from jobqueue.dialects import url_of
 from jobqueue.errors import DatabaseError, advised
@@ -157,6 +157,13 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     connection.detach()
     limit_silence(connection.dbapi_connection)
     return connection
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the database is away, rather than that something is wrong with a statement."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return error.connection_invalidated or error.statement is None
 
 
 def complaint(error: DBAPIError) -> str:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from jobqueue.database import is_connection_lost
 from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, log_error, printable
 from jobqueue.lease import Claimed, Outcome
 from jobqueue.options import check
@@ -172,5 +173,6 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     if what == "has failed for good":
         of = "no attempt left"
     what += " and was deleted" * outcome.destroy
-    trace = None if isinstance(error, UnknownJob | Retry | Discard) else shown
+    no_trace = isinstance(error, UnknownJob | Retry | Discard) or is_connection_lost(error)
+    trace = None if no_trace else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import administer, wait_until
 from jobs_for_tests import Fail, Line, Say, WaitAtGate, call, call_with_session, gates, only_job, said
-from sqlalchemy import make_url, select
+from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue, Worker, database, worker
@@ -35,8 +35,8 @@ def test_work_off_says_how_many_succeeded_and_failed(queue: Queue) -> None:
 
 def test_work_off_stops_at_its_limit(queue: Queue) -> None:
     """The last job is settled before it returns."""
-    for text in ("one", "two", "three"):
-        queue.enqueue(Say(text))
+    for word in ("one", "two", "three"):
+        queue.enqueue(Say(word))
     assert Worker(queue).work_off(limit=2) == (2, 0)
     assert len(queue.jobs()) == 1
     assert Worker(queue).work_off(limit=0) == (0, 0)
@@ -224,6 +224,34 @@ def test_a_worker_can_be_stopped_while_the_database_is_away(
     come_back()
     assert "did not answer; jobs are freed after the lease" in caplog.text
     assert (only_job(queue).attempts, only_job(queue).locked_by) == (1, running.worker.name)
+
+
+def end_the_connection(session: Session) -> None:
+    session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def end_it_before_the_commit(session: Session) -> None:
+    pid = session.scalar(text("SELECT pg_backend_pid()"))
+    with Session(session.get_bind()) as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+
+
+def find_no_server(_: Session) -> None:
+    create_engine("postgresql+psycopg://127.0.0.1:1/none").connect()
+
+
+@pytest.mark.parametrize("lose", [end_the_connection, end_it_before_the_commit, find_no_server])
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_whose_connection_was_lost_costs_one_line(
+    queue: Queue, lose: Callable[[Session], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restart of the server. The traceback is in its last_error."""
+    queue.enqueue(call_with_session(lose))
+    assert Worker(queue).work_off() == (0, 1)
+    (line,) = caplog.records
+    assert "failed: sqlalchemy.exc.OperationalError" in line.getMessage() and line.exc_info is None
+    assert "\n" not in line.getMessage()
+    assert (only_job(queue).last_error or "").startswith("Traceback")
 
 
 def take_away(database_url: str) -> Callable[[], None]:
