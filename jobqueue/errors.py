@@ -107,7 +107,7 @@ class AlreadyQueued(JobQueueError):
 
 
 class NoSuchJob(JobQueueError):
-    """There is no job with this id: it has succeeded, or it was deleted."""
+    """There is no job with this id: it has succeeded, was deleted, or never existed."""
 
 
 class HandlerError(JobQueueError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 LEASE = timedelta(seconds=30)
-NO_JOB = "there is no job {0}: it has succeeded, or it was deleted"
+NO_JOB = "there is no job {0}: it has succeeded, was deleted, or never existed"
 
 
 class Queue:
