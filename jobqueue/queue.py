@@ -30,9 +30,9 @@ class Queue:
     """A job queue in a table of a database.
 
     `database` is a URL or an SQLAlchemy Engine, for SQLite or PostgreSQL. `lease` is how long a worker may be
-    silent before its jobs go to others. The jobs are in the table `table`, on PostgreSQL in `schema`: so one
-    database may hold several queues, or a table `jobs` of your own. Raises DatabaseError for a database that
-    can't hold a queue, and for a table's name that is not a plain one.
+    silent before its jobs go to others, at least half a second. The jobs are in the table `table`, on
+    PostgreSQL in `schema`: so one database may hold several queues, or a table `jobs` of your own. Raises
+    DatabaseError for a database that can't hold a queue, and for a table's name that is not a plain one.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
     >>> queue.create_tables()                     # doctest: +SKIP
