@@ -9,14 +9,16 @@ from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedConnection, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from jobqueue.dialects import url_of
 from jobqueue.errors import DatabaseError, advised
 from jobqueue.postgresql import allow_silence, configure, limit_silence, patience
+from jobqueue.replacing import notice_replacing
 
 BUSY_TIMEOUT_MS = 15_000
+WAL_BYTES = 2**24
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 AUTOCOMMIT = (
@@ -62,12 +64,7 @@ def open_engine(database: Any) -> Engine:
             ("checkin", limit_silence),
         ):
             event.listen(engine, moment, act)
-    event.listen(engine, "handle_error", _advised)
     return engine
-
-
-def _advised(context: ExceptionContext) -> BaseException | None:
-    return context.sqlalchemy_exception and advised(context.sqlalchemy_exception)
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
@@ -82,6 +79,7 @@ def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
     event.listen(engine, "connect", _configure_sqlite)
+    notice_replacing(engine)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine
@@ -161,9 +159,16 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     return connection
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the database is away, rather than that something is wrong with a statement."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return error.connection_invalidated or error.statement is None
+
+
 def complaint(error: DBAPIError) -> str:
     """The database's error message, and what to do about it, on one line."""
-    return ". ".join(" ".join(text.split()) for text in (str(error.orig), *error.detail))
+    return " ".join(error.args[0].partition(") ")[2].split())  # without the class of the driver's error
 
 
 def _forget_in_children(engine: Engine) -> Engine:
@@ -188,12 +193,14 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     # Readers and the writer don't wait for each other. The first to open a new file switches it to WAL;
     # SQLite doesn't wait for the lock this takes, so processes that start together would fail.
     _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")  # of a WAL that has grown, once it is reused
     cursor.execute("PRAGMA synchronous = FULL")  # a committed job survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
+    connection.info["file"].refuse_gone()
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
         cursor.execute("BEGIN")

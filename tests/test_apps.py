@@ -2,8 +2,10 @@
 
 import importlib
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,6 @@ import pytest
 from bs4 import BeautifulSoup
 from conftest import wait_until
 from flask.testing import FlaskClient
-from silent_proxy import SilentProxy
 from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
@@ -25,6 +26,7 @@ from feedreader.models import Entry, Feed, create_tables
 from feedreader.waiting import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_SILENCE, REMEMBERED
 from jobqueue import Queue, Worker
 from loadtests.feedserver.server import FeedServer, running_feedserver
+from loadtests.torture.silentproxy import SilentProxy
 
 MINUTE = timedelta(minutes=1)
 
@@ -178,7 +180,7 @@ def test_a_feed_that_fails_says_why_and_offers_another_try(reader: Reader, feeds
     [
         ("error", "answered 500 Internal Server Error"),
         ("reset", "closed the connection early"),
-        ("malformed", "not a feed as it stands"),
+        pytest.param("malformed", "not a feed as it stands", marks=pytest.mark.live),  # read by a process
         ("huge", "larger than 10 MiB"),
         ("redirect-loop", "redirects more than 5 times"),
     ],
@@ -332,6 +334,24 @@ def test_health_is_that_the_database_answers(reader: Reader) -> None:
     """The answer also names the reader."""
     answer = reader.browser.get("/healthz")
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "app": reader.kind})
+
+
+def test_a_file_that_is_replaced_is_opened_anew(
+    reader: Reader, feeds: FeedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by a restore: what visitors write from then on is in the new file."""
+    file = Path(reader.engine.url.database or "")
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+    reader.post(feeds.feed_url("fast", 1))
+    backup.replace(file)
+    page = reader.post(feeds.feed_url("fast", 2))
+    assert page.endswith("/1") and reader.browser.get(page).status_code == 200
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT count(*) FROM feeds").fetchone() == (1,)
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert f"the file {file} was replaced: opening the new one" in caplog.messages
 
 
 @pytest.mark.parametrize("path", ["/", "/feeds/1", "/feeds/1.json", "/healthz"])

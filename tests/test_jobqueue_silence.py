@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from conftest import wait_until
 from jobs_for_tests import Base, Say, call_with_session, said
-from silent_proxy import SilentProxy
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from jobqueue import Queue, ledger, postgresql
 from jobqueue.ledger import Watcher
 from jobqueue.transactions import OwnConnections
+from loadtests.torture.silentproxy import SilentProxy
 
 pytest_plugins = ["queue_fixtures"]
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

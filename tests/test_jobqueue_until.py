@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from commands_for_tests import Command
+from commands_for_tests import Command, claimed
 from jobs_for_tests import Append, Fail, Say, lines_of, said
 from sqlalchemy import update
 
@@ -78,6 +78,20 @@ def test_a_paused_queue_keeps_no_worker(queue: Queue, until: Literal["idle", "em
     assert sorted(job.state for job in queue.jobs()) == ["failed", "waiting"]
 
 
+def test_until_empty_waits_for_what_another_worker_holds(
+    queue: Queue, open_queue: Callable[..., Queue]
+) -> None:
+    """If that worker is dead, its job comes back when its lease ends; with "idle", nobody waits for it."""
+    said.clear()
+    queue.enqueue(Say("held"), queue="mail")
+    claimed(queue, "dead", datetime.now(UTC))
+    run(queue, "idle")
+    run(queue, "empty", queues=["images"])
+    assert [job.locked_by for job in queue.jobs()] == ["dead"]
+    run(open_queue(lease=timedelta(seconds=1)), "empty", queues=["mail"])
+    assert (said, queue.jobs()) == (["held"], [])
+
+
 def test_it_waits_for_nothing_else(queue: Queue) -> None:
     """A misspelt word is refused at once."""
     with pytest.raises(ValueError, match='until must be "stopped", "idle" or "empty"'):
@@ -95,7 +109,7 @@ def test_from_the_command_line(
     worker = start_worker(flag, "--processes", str(count))
     assert worker.exit_status() == 0
     assert lines_of(tmp_path / "done") == ["done"]
-    assert "1 jobs processed" in worker.output()
+    assert "1 job processed" in worker.output()
 
 
 def test_it_ends_in_one_way(command: Command) -> None:

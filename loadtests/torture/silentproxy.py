@@ -7,7 +7,7 @@ import selectors
 import socket
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import URL, make_url
 
@@ -56,7 +56,7 @@ class SilentProxy:
             for end in (self._listener, self._closing):
                 selector.register(end, selectors.EVENT_READ)
             while True:
-                ready = [key.fileobj for key, _ in selector.select()]
+                ready: list[Any] = [key.fileobj for key, _ in selector.select()]
                 self._forwards.wait()
                 if self._closing in ready:
                     if self._closing.recv(1) == b"e":
@@ -65,7 +65,6 @@ class SilentProxy:
                         self._part(selector, end)
                     continue
                 for end in ready:
-                    assert isinstance(end, socket.socket)
                     if end is self._listener:
                         self._join(selector)
                     elif end in self._ends:
