@@ -43,9 +43,8 @@ class Worker:
     `queues` limits it to these queues, `min_priority` and `max_priority` to such jobs (lower runs first).
     `poll_interval` is how often an idle worker looks for jobs that it was not notified of, `max_run_time` how
     long one attempt may take, `stop_timeout` how long running jobs may go on after stop(): all in seconds. At
-    most `max_batch` short jobs are claimed at once for a thread. `observers` are told of each Event.
-    `running` has each thread's job, and when that will have run too long, on the monotonic clock: shared
-    memory that takes its place before run() shows it to another process.
+    most `max_batch` short jobs are claimed at once for a thread. `observers` hear of each Event. `running` has
+    each thread's job, and its limit on the monotonic clock: before run(), shared memory may take its place.
     """
 
     def __init__(

@@ -32,13 +32,9 @@ from jobqueue.tools.options import (
     open_queue,
     option,
 )
-<<<<<<< HEAD
+from jobqueue.tools.printing import discard_unwritten
 from jobqueue.tools.processes import KILL_MARGIN, Death
 from jobqueue.tools.pulse import Pulse
-=======
-from jobqueue.tools.printing import discard_unwritten
-from jobqueue.tools.processes import KILL_MARGIN
->>>>>>> main
 from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
 from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
@@ -132,7 +128,6 @@ def how_many(text: str) -> int:
 
 
 def work(options: argparse.Namespace) -> int:
-<<<<<<< HEAD
     """Work until a signal, or as long as there is work; returns 0, or the exit status of a worker that could
     not start. Raises JobQueueError.
     """
@@ -143,7 +138,7 @@ def work(options: argparse.Namespace) -> int:
     else:
         several = "%(asctime)s pid:%(process)d %(message)s"  # several processes write to one log
         logging.basicConfig(stream=sys.stdout, format=several, level=logging.INFO, force=True)
-    return Supervisor(
+    status = Supervisor(
         options.processes,
         partial(_work, options),
         partial(_free, options),
@@ -156,24 +151,8 @@ def work(options: argparse.Namespace) -> int:
         schema=options.schema,
         state=StateFile(options.state) if options.state else None,
     ).run()
-=======
-    """Work until a signal, or as long as there is work; returns 0. Raises JobQueueError."""
-    if options.processes > 1 or options.state:
-        if options.until != "stopped":
-            raise JobQueueError(
-                "--once and --exit-when-empty are for one worker, not for --processes or --state"
-            )
-        return _supervise(options)
-    worker = prepare(options, partial(print, flush=True))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: worker.stop())
-    try:
-        worker.run(options.until)
-    finally:
-        worker.queue.close()
-        discard_unwritten()
-    return 0
->>>>>>> main
+    discard_unwritten()
+    return status
 
 
 def queue_of(options: argparse.Namespace) -> Queue:
@@ -245,6 +224,7 @@ def _work(options: argparse.Namespace, tell: Tell, pulse: Pulse, lifeline: int) 
     worker.run(options.until)
     pulse.finish()
     worker.queue.close()
+    discard_unwritten()
     return 0
 
 
