@@ -122,7 +122,7 @@ class Slot:
             return min(self._notice[1], self._given_at + patience) if self._waiting else self._notice[1]
 
     def abandon(self) -> Claimed | None:
-        """Take away the running job if it has run too long; returns it, or None. Then call end()."""
+        """Take away the running job if it has run too long; returns it, or None. Its thread ends with it."""
         with self._lock:
             if time.monotonic() < self._notice[1]:
                 return None

@@ -43,8 +43,8 @@ class Worker:
     `queues` limits it to these queues, `min_priority` and `max_priority` to such jobs (lower runs first).
     `poll_interval` is how often an idle worker looks for jobs that it was not notified of, `max_run_time` how
     long one attempt may take, `stop_timeout` how long running jobs may go on after stop(): all in seconds. At
-    most `max_batch` short jobs are claimed at once for a thread. `observers` hear of each Event. `running` has
-    each thread's job, and its limit on the monotonic clock: before run(), shared memory may take its place.
+    most `max_batch` short jobs are claimed at once for a thread. `observers` hear of each Event. `running`:
+    each thread's job, and its limit on the monotonic clock; before run(), shared memory may take its place.
     """
 
     def __init__(
@@ -210,7 +210,6 @@ class Worker:
             if hung := slot.abandon():
                 self._outcomes += slot.take_outcomes(self._ledger.batch)
                 self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
-                slot.end()
                 self._slots[index] = self._new_slot(self.running[index])
                 self._slots[index].start(slot.take_waiting(0.0))
 

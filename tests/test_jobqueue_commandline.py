@@ -165,7 +165,7 @@ def test_a_module_that_fails_is_told_where(
             1,
             "unable to open database file. SQLite must be",
         ),
-        ("--lease 0.001", 2, "lease must be at least 0.5 seconds"),
+        ("--lease 0.001", 2, "lease must be at least half a second"),
         ("--import no_threads", 1, "the system starts no more threads: use fewer --threads\n"),
     ],
 )
