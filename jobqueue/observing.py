@@ -140,13 +140,14 @@ class News:
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
     kind, outcome, error = event.kind, event.outcome, event.error
+    jobs = f"{len(event.jobs)} job{'s' * (len(event.jobs) != 1)}"
     if kind == "lost":
         trace = printable(error)[0] if error and not isinstance(error, LeaseLost) else None
         logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)
     elif kind == "freed":
-        logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
+        logger.warning("freed %s: %s", jobs, event.why)
     elif kind == "given back" and event.why:
-        logger.info("gave back %d jobs: %s", len(event.jobs), event.why)
+        logger.info("gave back %s: %s", jobs, event.why)
     elif outcome and error and not (kind == "failed" and outcome.run_at is None):  # told as given up
         _log_failure(outcome, error)
 

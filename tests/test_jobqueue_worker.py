@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_worker_says_what_delayed_jobs_worker_says(queue: Queue, run_worker: R
     start, *reports, end = running.lines
     assert re.fullmatch(r"\*\*\* Starting job worker host:\S+ pid:\d+", start)
     assert re.fullmatch(r"\*\*\* Exiting job worker host:\S+ pid:\d+", end)
-    report = re.compile(r"(\d+) jobs processed at \d+\.\d{4} j/s, (\d+) failed \.\.\.")
+    report = re.compile(r"(\d+) jobs? processed at \d+\.\d{4} j/s, (\d+) failed \.\.\.")
     figures = [report.fullmatch(line) for line in reports]
     assert [sum(int(match[n]) for match in figures if match) for n in (1, 2)] == [2, 1]
 
@@ -208,6 +209,8 @@ def test_a_worker_survives_a_database_that_is_away(
     wait_until(lambda: len(queue.jobs()) == 1, "the job's end in the database")
     queue.enqueue(Say("next"))
     wait_until(lambda: said[-1] == "next", "the next job")
+    told = [line for line in caplog.messages if "database did not answer" in line or "answers again" in line]
+    assert told[-1] == "the database answers again" and all(a != b for a, b in pairwise(told))
 
 
 @pytest.mark.usefixtures("impatient")
