@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.database import driver_of, greeted_by, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.dialects import plan_steadily
 from jobqueue.errors import DatabaseError
+from jobqueue.postgresql import greeted_by, limit_silence
 from jobqueue.schema import Tables
 
 STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
@@ -68,7 +69,7 @@ class Home:
                 raise DatabaseError(UNBOUND) from error
         if not isinstance(session, Connection):
             text = ASYNCHRONOUS if "async" in type(session).__module__ else WRONG_TYPE
-            raise TypeError(text.format(type(session).__name__))
+            raise TypeError(text.format(type(session)))
         self._refuse_translation(session)
         if session.dialect.name != self._engine.dialect.name:
             raise DatabaseError(ELSEWHERE.format(self._engine.url))
@@ -124,6 +125,7 @@ class Spares:
         """A transaction, committed at the end of the block. Raises DBAPIError."""
         kept = self._kept[os.getpid()]
         connection = self._take(kept) or self._engine.connect()
+        limit_silence(driver_of(connection))
         try:
             with connection.begin():
                 yield connection
@@ -148,8 +150,12 @@ class Spares:
 
 
 def _looks_open(connection: Connection) -> bool:
-    """PostgreSQL sends a message when it ends a connection; until asked, it sends nothing else."""
+    """SQLite's file may be another one. PostgreSQL sends a message when it ends a connection; until asked, it
+    sends nothing else.
+    """
     driver = driver_of(connection)
+    if connection.dialect.name == "sqlite":
+        return not connection.info["file"].is_replaced()
     if not hasattr(driver, "fileno"):
         return True
     unread = poll()
@@ -168,6 +174,9 @@ class OwnConnections:
     @contextmanager
     def transaction(self, engine: Engine) -> Iterator[Connection]:
         """A transaction on the engine's connection, which is replaced if the transaction fails."""
+        kept = self._connections.get(engine)
+        if kept and kept.dialect.name == "sqlite" and kept.info["file"].is_replaced():
+            self._connections.pop(engine).close()
         if is_new := engine not in self._connections:
             self._connections[engine] = Connection(engine, outside_pool(engine))
         connection = self._connections[engine]

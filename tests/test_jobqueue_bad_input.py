@@ -1,8 +1,11 @@
 """enqueue() checks its arguments; bad values that others wrote into the table stop no worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import wait_until
@@ -23,16 +26,63 @@ def test_a_misspelt_if_queued_is_refused(queue: Queue) -> None:
         queue.enqueue(Say("hi"), unique_key="a", if_queued="kep")  # type: ignore[arg-type]
 
 
-def test_a_misspelt_option_is_refused(queue: Queue) -> None:
-    """The error names those that there are."""
-    for call in (
-        lambda: queue.enqueue(Say("hi"), prioritty=1),  # type: ignore[call-arg]
-        lambda: queue.enqueue_many([Say("hi")], unique_key="a"),  # type: ignore[call-arg]
-        lambda: job(Say, run_at=datetime.now(UTC)),  # type: ignore[call-overload]
-    ):
-        with pytest.raises(TypeError, match=r"has no option (prioritty|unique_key|run_at), only .*priority"):
-            call()
+def test_keeping_a_job_needs_a_key(queue: Queue) -> None:
+    """Nothing would be kept."""
+    with pytest.raises(ValueError, match='if_queued="keep" needs a unique_key'):
+        queue.enqueue(Say("hi"), if_queued="keep")
     assert queue.jobs() == []
+
+
+GOOD: dict[str, Any] = {
+    "if_queued": "refuse",
+    "max_attempts": 1,
+    "max_run_time": 1,
+    "now": datetime.now(UTC),
+    "priority": 1,
+    "queue": "mail",
+    "run_at": timedelta(1),
+    "session": None,
+    "unique_key": "key",
+    "unique_until": None,
+    "destroy_failed": True,
+    "discard_on": [],
+    "name": "bad_input.say",
+    "retry_on": {},
+    "max_batch": 1,
+    "max_priority": 1,
+    "min_priority": 1,
+    "observers": [],
+    "poll_interval": 1,
+    "queues": ["mail"],
+    "stop_timeout": 1,
+    "threads": 1,
+}
+
+
+def test_a_misspelt_option_is_refused(queue: Queue) -> None:
+    """The error names those that there are: exactly those that can be given."""
+
+    class Refused:
+        def perform(self) -> None: ...
+
+    calls: list[Callable[..., Any]] = [
+        partial(queue.enqueue, Say("hi")),
+        lambda **options: queue.enqueue_many([Say("hi")], **options),
+        partial(job, Refused),
+        lambda **options: job(**options)(Refused),
+        partial(Worker, queue),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"\w+\(\) has no option sesion, only ") as refusal:
+            call(sesion=None)
+        named = str(refusal.value).partition("only ")[2].split(", ")
+        for name, value in GOOD.items():
+            if name in named:
+                call(**{name: value})
+            else:
+                with pytest.raises(TypeError, match=f"has no option {name}, only"):
+                    call(**{name: value})
+        assert set(named) < set(GOOD)
 
 
 def test_a_class_is_no_job(queue: Queue) -> None:
@@ -175,12 +225,13 @@ def test_a_run_at_of_infinity_waits_for_ever(postgres_database: str) -> None:
 
 def test_what_is_no_queues_name_is_refused(queue: Queue) -> None:
     """PostgreSQL could not be asked about it."""
-    for name, error in ((5, TypeError), ("a\0", ValueError)):
+    for name, error in ((5, TypeError), ("a\0", ValueError), ("mail,images", ValueError)):
         for do in (queue.pause, queue.resume, queue.clear):
             with pytest.raises(error, match="queue must be"):
                 do(name)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="queue must be"):
-        Worker(queue, queues=["a\0"])
+    for name in ("a\0", "mail,images"):
+        with pytest.raises(ValueError, match=r"queue must be .* without commas"):
+            Worker(queue, queues=[name])
     for bound in ("min_priority", "max_priority"):
         with pytest.raises(ValueError, match=f"{bound} must be between"):
             Worker(queue, **{bound: 2**31})  # type: ignore[arg-type]
