@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import UNREADABLE, UTCDateTime, among, plan_steadily
+from jobqueue.dialects import UNREADABLE, among, plan_steadily
 from jobqueue.schema import Tables
 from jobqueue.waiting import ALL, NOW, Served, due, notify
 
