@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedConnection, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from jobqueue.dialects import url_of
 from jobqueue.errors import DatabaseError, advised
@@ -65,12 +65,7 @@ def open_engine(database: Any) -> Engine:
             ("checkin", limit_silence),
         ):
             event.listen(engine, moment, act)
-    event.listen(engine, "handle_error", _advised)
     return engine
-
-
-def _advised(context: ExceptionContext) -> BaseException | None:
-    return context.sqlalchemy_exception and advised(context.sqlalchemy_exception)
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
@@ -165,9 +160,16 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     return connection
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the database is away, rather than that something is wrong with a statement."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return error.connection_invalidated or error.statement is None
+
+
 def complaint(error: DBAPIError) -> str:
     """The database's error message, and what to do about it, on one line."""
-    return ". ".join(" ".join(text.split()) for text in (str(error.orig), *error.detail))
+    return " ".join(error.args[0].partition(") ")[2].split())  # without the class of the driver's error
 
 
 def _forget_in_children(engine: Engine) -> Engine:

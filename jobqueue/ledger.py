@@ -19,7 +19,7 @@ from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
 from jobqueue.transactions import OwnConnections
-from jobqueue.waiting import Served, next_run_at
+from jobqueue.waiting import Served, is_any_left, next_run_at
 
 logger = logging.getLogger("jobqueue")
 
@@ -74,10 +74,12 @@ class Ledger:
         return (due - now).total_seconds() if due else float("inf")
 
     def is_empty(self) -> bool:
-        """Whether no job waits, due or not, but those whose class this worker did not know."""
+        """Whether no job waits, due or not, or is held by any worker, but those whose class this worker did
+        not know.
+        """
         others = self._served._replace(but=tuple(self._unknown))
         with self._own.transaction(self._queue.engine) as transaction:
-            return next_run_at(transaction, self._queue.tables, others) is None
+            return not is_any_left(transaction, self._queue.tables, others)
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed; and those of
@@ -103,7 +105,7 @@ class Ledger:
         with self._own.transaction(self._queue.writer) as transaction:
             freed = reap(transaction, self._queue.tables, self._queue.lease * SILENCE, now)
         if freed:
-            why = f"their workers were silent for {self._queue.lease}"
+            why = f"nothing was heard of the worker for {self._queue.lease}"
             self._news.add("freed", now, freed, why=why)
 
     def close(self) -> None:
@@ -133,17 +135,21 @@ class Watcher:
         self._thread.join(2 * LISTEN_SECONDS)
 
     def _loop(self) -> None:
+        told = ""
         while not self._ended.is_set():
             try:
                 connection: Any = outside_pool(self._queue.engine)
                 driver = connection.dbapi_connection
+                told = ""
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
                     self._watch(connection)
             except Exception as error:  # from SQLAlchemy, or from the driver itself
                 if self._ended.is_set():
                     return
                 said = " ".join(f"{type(error).__name__}: {error}".split())
-                logger.warning("not notified of new jobs for a moment, polling: %s", said)
+                if said != told:
+                    logger.warning("not notified of new jobs for a moment, polling: %s", said)
+                told = said
                 self._ended.wait(RECONNECT_SECONDS)
 
     def _watch_file(self, connection: Any) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.dialects import plan_steadily
-from jobqueue.errors import DatabaseError
+from jobqueue.errors import DatabaseError, DatabaseErrors, advised
 from jobqueue.postgresql import greeted_by, limit_silence
 from jobqueue.schema import Tables
 
@@ -55,6 +55,14 @@ class Home:
         self._known = WeakSet[Any]([engine.pool])  # pools found to lead here
         self._place: object = None
         self._refuse_translation(engine)
+        event.listen(engine, "handle_error", self._advise)
+
+    def advised(self, error: DatabaseErrors) -> DatabaseErrors:
+        """The same error, which says what to do about it, if that is known."""
+        return advised(error, self._tables.metadata.tables)
+
+    def _advise(self, context: ExceptionContext) -> BaseException | None:
+        return context.sqlalchemy_exception and self.advised(context.sqlalchemy_exception)
 
     def join(self, session: Callers | None) -> Connection | None:
         """The connection of the caller's transaction, if there is one. Raises TypeError, or DatabaseError if

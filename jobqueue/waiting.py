@@ -157,6 +157,14 @@ def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) ->
     return due
 
 
+def is_any_left(connection: Connection, tables: Tables, served: Served) -> bool:
+    """Whether any of the jobs waits, or is held by a worker: in one statement, since they go to and fro."""
+    left = (
+        sa.exists().where(state, *served.conditions(tables)) for state in (tables.waiting, tables.running)
+    )
+    return bool(connection.scalar(sa.select(sa.or_(*left))))
+
+
 @lru_cache
 def _next_run_at(tables: Tables, served: Served) -> Any:
     J = tables.jobs.c

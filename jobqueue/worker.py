@@ -85,7 +85,7 @@ class Worker:
         self._slots: list[Slot] = []
         self._new_slot = partial(Slot, self._perform, self._ring)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
-        self._stops = 0
+        self._stops, self._trouble = 0, ""  # how often it was asked; the database's, as last told
         self._news = News(self, observers)
         served = Served(self.queues, min_priority, max_priority)
         self._ledger = Ledger(queue, lease, served, BatchSize(max_batch), self._news)
@@ -124,8 +124,8 @@ class Worker:
 
     def run(self, until: Literal["stopped", "idle", "empty"] = "stopped") -> None:
         """Perform jobs until stop() is called, from another thread or a signal handler; with "idle", at most
-        until no job is due that it could claim, and with "empty", until none is scheduled for later either.
-        It waits neither for jobs of paused queues nor for those whose class it does not know.
+        until no job is due that it could claim, and with "empty", until none is scheduled for later, or held
+        by others. It waits neither for jobs of paused queues nor for those whose class it does not know.
 
         Then it claims no more, lets running jobs go on for `stop_timeout` seconds, and gives back the rest
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
@@ -138,11 +138,9 @@ class Worker:
         self._news.tell("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
         self._watcher = Watcher(self.queue, self._ring)
-        wait = 0.0
         try:
             while not self._stops:
-                self._collect(wait)
-                wait = self._survive(self._turn)
+                self._collect(self._survive(self._turn))
         finally:
             self._watcher.end()
             self._finish_running()
@@ -175,8 +173,8 @@ class Worker:
                 slot.start(jobs)
         nothing = not hands and len(free) == self.threads
         self._news.tell("idle" if nothing else "busy", now)
-        may_end = nothing and self._until != "stopped"
-        if may_end and (self._until == "idle" or (look and self._ledger.is_empty())):
+        until = self._until if nothing else ""
+        if until == "idle" or (until == "empty" and look and self._ledger.is_empty()):
             self.stop()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
@@ -221,12 +219,16 @@ class Worker:
             raise RuntimeError("this worker has run: make another Worker")
 
     def _survive(self, turn: Callable[[], float]) -> float:
-        """Take a turn. If the database does not answer, log that: the loop tries again in a second."""
+        """Take a turn. If the database does not answer, log that, once: the loop tries again each second."""
         try:
-            return turn()
+            wait, trouble = turn(), ""
         except DBAPIError as error:
-            logger.error("the database did not answer, trying again: %s", complaint(error))
-            return RECONNECT_SECONDS
+            wait, trouble = RECONNECT_SECONDS, complaint(error)
+        if trouble != self._trouble:
+            said = f"did not answer, trying again: {trouble}" if trouble else "answers again"
+            logger.log(logging.ERROR if trouble else logging.WARNING, "the database %s", said)
+            self._trouble = trouble
+        return wait
 
     def _finish_running(self) -> None:
         """Wait for running jobs, settle them, and give back the rest."""
@@ -242,6 +244,6 @@ class Worker:
         now = datetime.now(UTC)
         try:
             self._ledger.exchange(self._outcomes, 0, now)
-            self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
+            self._ledger.release(unfinished, now, "not finished when the worker was stopped")
         except DBAPIError as error:
             logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))

@@ -64,7 +64,7 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
         ("--threads 1000000", ["argument --threads: '1000000' is not a number from 1 to 1000"]),
         ("--lease -1", ["argument --lease: -1 is not above 0"]),
         ("--lease 1e300", ["argument --lease: 1e300 is not above 0 and at most 1000000000"]),
-        ("--lease 0.001 --database sqlite:///jobs.db", ["jobqueue: lease must be at least 0.5 seconds"]),
+        ("--lease 0.001 --database sqlite:///jobs.db", ["jobqueue: lease must be at least half a second"]),
         ("--stop-timeout inf", ["argument --stop-timeout: inf is not above 0 and at most"]),
         ("--poll-interval nan", ["argument --poll-interval: nan is not above 0 and at most"]),
         ("--max-run-time 5m", ["argument --max-run-time: '5m' is not a number of seconds, such as 300"]),

@@ -147,10 +147,7 @@ class _Site:
     def overview(self) -> Response:
         """The backlog and its age, what was done, and the workers."""
         stats = looking.stats(self._queue)
-        pickup = {share: looking.pickup_latency(stats.done, share / 100) for share in (50, 99)}
-        return self._page(
-            "overview", here="overview", stats=stats, pickup=pickup, is_silent=looking.is_silent
-        )
+        return self._page("overview", here="overview", stats=stats, looking=looking)
 
     def listed(self, state: looking.State) -> Response:
         """A page of the jobs in this state, of one queue or of all."""
