@@ -34,7 +34,7 @@ PEER_SHARES = {"huey": 0.1, "huey-nofsync": 0.2, "procrastinate": 0.01, "pgqueue
 ENQUEUE = Target("at least", 0.5)
 SINGLE = Target("at least", 0.3)
 MANY = Target("at least", 0.7)
-BESIDE = Target("at least", 0.8)
+OTHER_ROWS = Target("at least", 0.8)
 BULK = Target("at least", 0.25)
 DRAIN = Target("at least", 0.25)
 TWO_WORKERS = Target("at least", 0.75)
@@ -219,7 +219,7 @@ def deep(run: Run) -> list[Result]:
 
 
 def beside(run: Run) -> list[Result]:
-    """The rate beside rows that are not to be claimed: another queue's, scheduled ones, failed ones."""
+    """No-op jobs beside another queue's, scheduled ones and failed ones."""
     few, many = run.sizes.few, run.sizes.many
     kinds = {
         "fill-another-queue": (many, f"drain, {many:,} elsewhere"),
@@ -245,7 +245,7 @@ def beside(run: Run) -> list[Result]:
 
         def lines(taken: Mapping[str, list[float]]) -> list[Result]:
             empty = {"empty table": taken["empty table"]}
-            targets = {"empty table": BESIDE}
+            targets = {"empty table": OTHER_ROWS}
             return [
                 line(title, "jobs/s", {"jobqueue": taken[kind], **empty}, targets)
                 for kind, (_, title) in kinds.items()

@@ -111,8 +111,8 @@ class Workers:
         self._gate.touch()
 
     def drain(self, count: int, least: int = 0) -> float:
-        """Let them go, and wait until the first `count` of the waiting jobs with ids from `least` on are done;
-        returns jobs a second.
+        """Let them go, and wait until the first `count` of the waiting jobs with ids from `least` on are
+        done; returns jobs a second.
 
         The clock runs from the moment the first job is seen claimed to the moment the last is seen gone.
         """
