@@ -1,6 +1,6 @@
 """Waiting jobs: their rows, adding them, telling the workers, and finding out when the next one is due."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple, cast
@@ -123,6 +123,19 @@ class Served(NamedTuple):
     min_priority: int | None = None
     max_priority: int | None = None
     but: tuple[int, ...] = ()
+
+    def conditions(self, tables: Tables) -> Iterator[ColumnElement[bool]]:
+        """That a job is one of these, and not of a paused queue."""
+        J = tables.jobs.c
+        yield _unpaused(tables, J.queue)
+        if self.queues:
+            yield among(J.queue, "queues", self.queues)
+        if self.min_priority is not None:
+            yield J.priority >= self.min_priority
+        if self.max_priority is not None:
+            yield J.priority <= self.max_priority
+        if self.but:
+            yield ~among(J.id, "but", self.but)
 
 
 ALL = Served()
