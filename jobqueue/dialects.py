@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -111,6 +112,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         return _moment if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
 
 
+@lru_cache(8)  # a new row has the same moment three times
 def _as_text(value: datetime | None) -> str | None:
     return None if value is None else in_utc(value).isoformat(" ", "microseconds")[:26]
 

@@ -1,13 +1,13 @@
 """The queue as its users see it: create the tables, enqueue, look at jobs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
@@ -154,16 +154,14 @@ class Queue:
                         id = waiting.add_unique(transaction, self.tables, row, keep=keep)
         return id
 
-    @contextmanager
-    def _transaction(self, session: Callers | None, engine: Engine | None = None) -> Iterator[Connection]:
+    def _transaction(
+        self, session: Callers | None, engine: Engine | None = None
+    ) -> AbstractContextManager[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         joined = self._home.join(session)
-        own = engine.begin() if engine else self._writing.begin()
-        with own if joined is None else nullcontext(joined) as connection:
-            try:
-                yield connection
-            except DBAPIError as error:
-                raise self._home.advised(error) from error.__cause__
+        if joined is not None:
+            return self._home.advising(joined)
+        return engine.begin() if engine else self._writing.begin()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""

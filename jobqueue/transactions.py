@@ -13,12 +13,12 @@ from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, ExceptionContext, event
-from sqlalchemy.exc import UnboundExecutionError
+from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.dialects import plan_steadily
-from jobqueue.errors import DatabaseError, DatabaseErrors, advised
+from jobqueue.errors import DatabaseError, advised
 from jobqueue.postgresql import greeted_by, limit_silence
 from jobqueue.schema import Tables
 
@@ -57,12 +57,18 @@ class Home:
         self._refuse_translation(engine)
         event.listen(engine, "handle_error", self._advise)
 
-    def advised(self, error: DatabaseErrors) -> DatabaseErrors:
-        """The same error, which says what to do about it, if that is known."""
-        return advised(error, self._tables.metadata.tables)
+    @contextmanager
+    def advising(self, joined: Connection) -> Iterator[Connection]:
+        """The caller's connection; an error in the block says what to do about it, if that is known."""
+        try:
+            yield joined
+        except DBAPIError as error:
+            advised(error, self._tables.metadata.tables)
+            raise
 
-    def _advise(self, context: ExceptionContext) -> BaseException | None:
-        return context.sqlalchemy_exception and self.advised(context.sqlalchemy_exception)
+    def _advise(self, context: ExceptionContext) -> None:
+        if context.sqlalchemy_exception:
+            advised(context.sqlalchemy_exception, self._tables.metadata.tables)
 
     def join(self, session: Callers | None) -> Connection | None:
         """The connection of the caller's transaction, if there is one. Raises TypeError, or DatabaseError if
