@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
+from jobqueue.dialects import read_text
 from jobqueue.errors import DatabaseError
 
 BUSY_TIMEOUT_MS = 15_000
@@ -168,6 +169,11 @@ def complaint(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
 
 
+def did_not_answer(error: DBAPIError) -> bool:
+    """Whether this may pass, as when the database is away or locked; otherwise it has refused a statement."""
+    return isinstance(error, InterfaceError | OperationalError)
+
+
 def _forget_in_children(engine: Engine) -> Engine:
     """Have a forked child open its own connections: it neither uses nor closes the parent's."""
     known, inherited = weakref.ref(engine), []
@@ -185,14 +191,16 @@ def _configure_postgresql(driver: Any, _record: object) -> None:
     # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
     if hasattr(driver, "prepare_threshold") and is_pooled(driver):
         driver.prepare_threshold = None
-    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
-    driver.cursor().execute("SET TIME ZONE 'UTC'")
+    else:  # behind a pooler, each transaction of the queue sets it: see STEADY_PLANS
+        driver.cursor().execute("SET TIME ZONE 'UTC'")
     driver.commit()
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     if sys.version_info >= (3, 12):
         dbapi_connection.autocommit = sqlite3.LEGACY_TRANSACTION_CONTROL
+    if dbapi_connection.text_factory is str:  # not what a given engine has set
+        dbapi_connection.text_factory = read_text
     dbapi_connection.isolation_level = None  # we send BEGIN ourselves; sqlite3 would send it too late
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from types import NoneType
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import UNREADABLE, UTCDateTime, among, plan_steadily
+from jobqueue.dialects import Unreadable, UTCDateTime, among, plan_steadily
+from jobqueue.options import fault
 from jobqueue.schema import Tables
 from jobqueue.waiting import ALL, Served, notify
 
@@ -23,7 +23,8 @@ RELEASED = {"locked_at": sa.null(), "locked_by": sa.null(), "updated_at": NOW}
 MOST_ATTEMPTS = 2**31 - 1  # that PostgreSQL's integer holds
 LOST = "was not settled: this worker had lost its lease"
 DELETED = "was not settled: it was deleted while it ran, or another worker has finished it"
-UNSOUND = "A value in this row has the wrong type for its column: only jobqueue should write to this table."
+A_DAY = timedelta(days=1)  # by which no worker's clock is ahead
+SPENT = "it had no attempt left, after its worker had died, or had ended it"
 
 
 class Claimed(NamedTuple):
@@ -41,11 +42,7 @@ class Claimed(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether it may wait behind others for a slot: a crash of theirs costs it this attempt."""
-        return self.attempts == 1 < self.max_attempts or self.handler is UNSOUND
-
-
-# SQLite enforces no types of columns, and 20.0 may come back from it as 20.
-SOUND = {(int, int, str, int, run_time, int, datetime, str) for run_time in (float, int, NoneType)}
+        return self.attempts == 1 < self.max_attempts or type(self.handler) is Unreadable
 
 
 class Outcome(NamedTuple):
@@ -99,7 +96,7 @@ class Lease:
         self._finish = sa.delete(jobs).where(ours).returning(J.id)
         self._release = sa.update(jobs).where(ours).values({**RELEASED, "attempts": J.attempts - 1})
         self._renew = sa.update(jobs).where(ours).values(locked_at=NOW)
-        error = sa.func.coalesce(sa.bindparam("error", type_=sa.Text()), J.last_error)
+        error = sa.func.coalesce(sa.bindparam("error", type_=sa.Text()), J.last_error, SPENT)
         new: dict[str, Any] = {name: sa.bindparam(name) for name in ("run_at", "failed_at")}
         values = {**RELEASED, **new, "attempts": sa.bindparam("counted"), "last_error": error}
         self._put_back = sa.update(jobs).where(ours).values(values)
@@ -209,19 +206,22 @@ def _due(tables: Tables, served: Served) -> Any:
 def _claimed(row: Iterable[Any], now: datetime) -> Claimed:
     """The job in this row; if that is unsound, one that can't be performed, on its last attempt."""
     job = Claimed._make(row)
-    if tuple(map(type, job)) in SOUND and job.run_at != UNREADABLE:
-        return job
-    return Claimed(job.id, job.attempts, UNSOUND, job.attempts, None, 0, now, str(job.queue))
+    if why := fault(job):
+        return Claimed(job.id, job.attempts, Unreadable(why), job.attempts, None, 0, now, str(job.queue))
+    return job
 
 
 def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> list[Claimed]:
-    """Free the jobs of workers that have been silent for `lease`; returns them. Their attempts stay counted.
+    """Free the jobs of workers that have been silent for `lease`, or whose locked_at makes no sense; returns
+    them. Their attempts stay counted.
 
     They run again at once, or after backoff() from the second attempt on: one that kills its workers leaves
     them time for others. One that has no attempt left is given up by the worker that claims it next.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
-    return _free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
+    locked_at = tables.jobs.c.locked_at
+    silent = sa.or_(locked_at < now - lease, locked_at.is_(None), locked_at > now + A_DAY)
+    return _free(connection, tables, silent, how, now)
 
 
 def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> list[Claimed]:
@@ -233,8 +233,9 @@ def _free(
     connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime
 ) -> list[Claimed]:
     J = tables.jobs.c
-    waits = sa.case((sa.and_(J.attempts >= 2, J.attempts < J.max_attempts), J.attempts), else_=0)
-    held = sa.select(waits, *_described(tables, J.attempts)).where(tables.running, which)
+    begun = sa.cast(J.attempts, sa.BigInteger)  # on SQLite it may be anything
+    waits = sa.case((sa.and_(begun >= 2, begun < J.max_attempts), begun), else_=0)
+    held = sa.select(waits, *_described(tables, begun)).where(tables.running, which)
     freed: list[Claimed] = []
     ids: defaultdict[int, list[int]] = defaultdict(list)
     for attempts, *job in connection.execute(held.with_for_update(skip_locked=True)):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from jobqueue.database import is_pooled, outside_pool
+from jobqueue.dialects import NEVER
 from jobqueue.errors import UnknownJob
 from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
@@ -74,10 +75,12 @@ class Ledger:
         return (due - now).total_seconds() if due else float("inf")
 
     def is_empty(self) -> bool:
-        """Whether no job waits, due or not, but those whose class this worker did not know."""
+        """Whether no job waits, due or not, but those that are never due, or whose class this worker did not
+        know.
+        """
         others = self._served._replace(but=tuple(self._unknown))
         with self._own.transaction(self._queue.engine) as transaction:
-            return next_run_at(transaction, self._queue.tables, others) is None
+            return next_run_at(transaction, self._queue.tables, others) in (None, NEVER)
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed; and those of

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, log_error, printable
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, Unsound, log_error, printable
 from jobqueue.lease import Claimed, Outcome
 
 if TYPE_CHECKING:
@@ -150,11 +150,13 @@ def log(event: Event) -> None:
 def _log_failure(outcome: Outcome, error: BaseException) -> None:
     job, ends = outcome.job, outcome.run_at is None
     spent, unknown = job.attempts > job.max_attempts, isinstance(error, UnknownJob)
+    unsound = isinstance(error, Unsound)
     early = isinstance(error, Discard) or job.attempts < job.max_attempts
     level, what = next(
         (level, what)
         for holds, level, what in (
             (unknown, logging.WARNING, "was given back"),
+            (unsound, logging.ERROR, "was set aside"),
             (isinstance(error, Retry) and not ends, logging.INFO, "runs again"),
             (early and ends, logging.WARNING, "was discarded"),
             (spent, logging.ERROR, "has failed for good"),
@@ -169,5 +171,5 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     if what == "has failed for good":
         of = "no attempt left"
     what += " and was deleted" * outcome.destroy
-    trace = None if isinstance(error, UnknownJob | Retry | Discard) else shown
+    trace = None if isinstance(error, UnknownJob | Unsound | Retry | Discard) else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

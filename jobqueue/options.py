@@ -3,9 +3,10 @@
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, TypedDict
 
-from jobqueue.dialects import in_utc
+from jobqueue.dialects import UNREADABLE, in_utc
 from jobqueue.errors import as_wait
 from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS
 
@@ -84,6 +85,9 @@ RULES: dict[str, Rule] = {
     "unique_key": ((str,), "a string", *STORABLE),
     "unique_until": ((str,), "a string", lambda until: until in ("start", "end"), '"start" or "end"'),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
+    # a row's own:
+    "attempts": ((int,), "a whole number", lambda n: -1 < n < TOO_MUCH - 1, "at least 0 and below 2**31 - 1"),
+    "handler": ((str,), "text", lambda _: True, ""),
     # a worker's:
     "min_priority": PRIORITY,
     "max_priority": PRIORITY,
@@ -110,9 +114,33 @@ def check(name: str, value: object) -> None:
     """Raise TypeError or ValueError for a value that the option of this name can't have."""
     types, in_words, fits, which = RULES[name]
     if type(value) not in types:
-        raise TypeError(f"{name} must be {in_words}, not {value!r}")
+        raise TypeError(f"{name} must be {in_words}, not {reprlib.repr(value)}")
     if not fits(value):
         raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
+
+
+def fault(job: Any) -> str:
+    """What makes no sense in a job's row, if anything: a value that enqueue() would refuse, or that can't be
+    read. Only others write such.
+    """
+    try:
+        _check_numbers(job.attempts, job.max_attempts, job.max_run_time, job.priority)
+        if type(job.handler) is type(job.queue) is str and job.run_at > UNREADABLE:
+            return ""
+        check("handler", job.handler)
+        check("queue", job.queue)
+        return "run_at must be a moment from the year 2 on"
+    except (TypeError, ValueError) as error:
+        return str(error)
+
+
+@lru_cache  # which keeps no error: most jobs have the same few
+def _check_numbers(attempts: Any, max_attempts: Any, max_run_time: Any, priority: Any) -> None:
+    check("attempts", attempts)
+    check("max_attempts", max_attempts)
+    check("priority", priority)
+    if max_run_time is not None:
+        check("max_run_time", max_run_time)
 
 
 def refuse_others(what: str, options: Mapping[str, Any], known: Any) -> None:

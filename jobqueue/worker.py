@@ -9,8 +9,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -18,7 +18,8 @@ from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.database import complaint
+from jobqueue.database import complaint, did_not_answer
+from jobqueue.errors import log_error
 from jobqueue.lease import Claimed, Lease, Outcome
 from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
@@ -142,7 +143,9 @@ class Worker:
         try:
             while not self._stops:
                 self._collect(wait)
-                wait = self._survive(self._turn)
+                wait = RECONNECT_SECONDS
+                with self._surviving():
+                    wait = self._turn()
         finally:
             self._watcher.end()
             self._finish_running()
@@ -223,13 +226,16 @@ class Worker:
         if self._slots:  # a thread that the first run left behind could pass for one of the second
             raise RuntimeError("this worker has run: make another Worker")
 
-    def _survive(self, turn: Callable[[], float]) -> float:
-        """Take a turn. If the database does not answer, log that: the loop tries again in a second."""
+    @contextmanager
+    def _surviving(self, then: str = ", trying again") -> Iterator[None]:
+        """Log what is raised within."""
         try:
-            return turn()
+            yield
         except DBAPIError as error:
-            logger.error("the database did not answer, trying again: %s", complaint(error))
-            return RECONNECT_SECONDS
+            what = "did not answer" if did_not_answer(error) else "refused"
+            logger.error("the database %s%s: %s", what, then, complaint(error))
+        except Exception as error:
+            log_error(error, "the worker's loop failed%s", then)
 
     def _finish_running(self) -> None:
         """Wait for running jobs, settle them, and give back the rest."""
@@ -237,14 +243,13 @@ class Worker:
         deadline = time.monotonic() + self.stop_timeout
         while self._stops < 2 and time.monotonic() < deadline and any(not slot.free for slot in self._slots):
             self._collect(max(0.0, deadline - time.monotonic()))
-            self._survive(self._turn)
+            with self._surviving():
+                self._turn()
         self._collect(0.0)
         unfinished = [job for slot in self._slots for job in slot.held()]
         for slot in self._slots:
             slot.end()
         now = datetime.now(UTC)
-        try:
+        with self._surviving("; jobs are freed after the lease"):
             self._ledger.exchange(self._outcomes, 0, now)
             self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
-        except DBAPIError as error:
-            logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jobqueue import Queue, waiting
+from jobqueue.dialects import NEVER
 from jobqueue.errors import AlreadyQueued
 from jobqueue.schema import Tables
 
@@ -50,4 +51,4 @@ def delete_all(queue: Queue, *, until: datetime, name: str | None = None) -> int
 
 def _failed(tables: Tables, until: datetime, name: str | None) -> ColumnElement[bool]:
     J = tables.jobs.c
-    return and_(J.failed_at <= until, *([] if name is None else [J.queue == name]))
+    return and_(or_(J.failed_at <= until, J.failed_at >= NEVER), *([] if name is None else [J.queue == name]))
