@@ -37,6 +37,10 @@ bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open 
 bench-queue: $(VENV)/bench.stamp $(if $(findstring --peers,$(ARGS)),$(VENV)/peers.stamp)  ## measure jobqueue beside the plain drivers; --peers adds other queues
 	@$(RUN) -m loadtests queue $(ARGS)
 
+.PHONY: torture
+torture: $(VENV)/bench.stamp  ## harm jobqueue's workers, and count what became of the jobs (10 minutes)
+	@$(RUN) -m loadtests torture $(ARGS)
+
 .PHONY: sync
 sync: $(VENV)/bench.stamp  ## start the synchronous reader and its feed server, until Ctrl-C
 	@$(RUN) -m loadtests stack sync $(ARGS)

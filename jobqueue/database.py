@@ -9,18 +9,18 @@ from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from jobqueue.dialects import read_text
-from jobqueue.errors import DatabaseError
+from jobqueue.errors import DatabaseError, advised
 
 BUSY_TIMEOUT_MS = 15_000
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 AUTOCOMMIT = (
     "Each statement would commit by itself (AUTOCOMMIT), so that jobs and data would not commit together:"
-    " begin a transaction first, or use another isolation level"
+    " begin a transaction first (in Django: transaction.atomic()), or use another isolation level"
 )
 
 
@@ -52,24 +52,29 @@ def open_engine(database: Any) -> Engine:
         driver = "psycopg" if backend == "postgresql" and find_spec("psycopg") else ""
     url = url.set(drivername=f"{backend}+{driver}".rstrip("+"))
     if backend == "sqlite":
-        return _open_sqlite(url, given)
-    if given:
-        engine: Engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
+        engine = _open_sqlite(url, given)
+    elif given:
+        engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
         event.listen(engine, "begin", refuse_autocommit)
     else:
         engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
         event.listen(engine, "connect", _configure_postgresql)
+    event.listen(engine, "handle_error", _advised)
     return engine
+
+
+def _advised(context: ExceptionContext) -> BaseException | None:
+    return context.sqlalchemy_exception and advised(context.sqlalchemy_exception)
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     if given and _is_in_memory(url):  # as far as the URL says
         with given.connect() as connection:
             url = url.set(database=sqlite_file(connection))
-    if _is_in_memory(url):
+    if _is_in_memory(url) or url.host:
         raise DatabaseError(
-            "A queue can't use an in-memory SQLite database, which only one connection sees;"
-            " name a file, such as sqlite:///jobs.db"
+            f"{url!r} names no file, and in memory only one connection sees a queue; name one after three"
+            " slashes, as in sqlite:///jobs.db"
         )
     options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
@@ -145,7 +150,7 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     try:
         connection = engine.pool.recreate().connect()
     except base as error:
-        raise DBAPIError.instance(None, None, error, base, dialect=engine.dialect) from error
+        raise advised(DBAPIError.instance(None, None, error, base, dialect=engine.dialect)) from error
     connection.detach()
     return connection
 
@@ -165,8 +170,8 @@ def is_pooled(driver: Any) -> bool:
 
 
 def complaint(error: DBAPIError) -> str:
-    """The database's error message, on one line."""
-    return " ".join(str(error.orig).split())
+    """The database's error message, and what to do about it, on one line."""
+    return ". ".join(" ".join(text.split()) for text in (str(error.orig), *error.detail))
 
 
 def did_not_answer(error: DBAPIError) -> bool:
@@ -221,7 +226,7 @@ def _begin(connection: Connection) -> None:
     try:
         _execute_when_free(cursor, "BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
-        raise OperationalError("BEGIN IMMEDIATE", None, error) from error
+        raise advised(OperationalError("BEGIN IMMEDIATE", None, error)) from error
     finally:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         cursor.close()

@@ -4,10 +4,27 @@ import logging
 import threading
 import traceback
 from datetime import timedelta
+from typing import TypeVar
+
+from sqlalchemy.exc import StatementError
 
 logger = logging.getLogger("jobqueue")
 
+DatabaseErrors = TypeVar("DatabaseErrors", bound=StatementError)
 A_CENTURY = timedelta(days=36_525)
+
+# What to do about an error of a database, and how it is known: by SQLite's words, or PostgreSQL's code.
+ADVICE = {
+    "The queue's tables are made, and brought up to date, by queue.create_tables() or jobqueue migrate": (
+        *("no such table", "no such column", "has no column", "42P01", "42703"),
+    ),
+    "SQLite must be able to write to the database's file and to its folder, which must exist": (
+        *("readonly database", "unable to open"),
+    ),
+    "If a transaction of your own holds the lock, pass its session: enqueue(job, session=session)": (
+        "is locked",
+    ),
+}
 
 
 def as_wait(wait: timedelta | float) -> timedelta:
@@ -18,6 +35,15 @@ def as_wait(wait: timedelta | float) -> timedelta:
     if not 0 <= seconds <= A_CENTURY.total_seconds():  # false for NaN, too
         raise ValueError(f"a wait is between 0 seconds and a hundred years, not {wait!r}")
     return timedelta(seconds=seconds)
+
+
+def advised(error: DatabaseErrors) -> DatabaseErrors:
+    """The same error of a database, which now says what to do about it, if that is known."""
+    said = f"{error.orig} {getattr(error.orig, 'sqlstate', None) or getattr(error.orig, 'pgcode', None)}"
+    for advice, signs in ADVICE.items():
+        if advice not in error.detail and any(sign in said for sign in signs):
+            error.add_detail(advice)
+    return error
 
 
 def is_ctrl_c(error: BaseException) -> bool:

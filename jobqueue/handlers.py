@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar, Unpack, overload
 
 import sqlalchemy as sa
@@ -16,15 +16,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
 from jobqueue.errors import HandlerError, NotAJob, UnknownJob, Unsound
-from jobqueue.options import (
-    ClassOptions,
-    DiscardOn,
-    JobOptions,
-    RetryOn,
-    checked,
-    failing,
-    refuse_others,
-)
+from jobqueue.options import ClassOptions, DiscardOn, JobOptions, RetryOn, checked, failing, refuse_others
 from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of, read_json
 
 T = TypeVar("T")
@@ -44,6 +36,10 @@ HOOKS = {
     "reschedule_at": ("attempts", "now"),  # when to run again: see moment(); None: as usual
 }
 NOBODY_KNOWS = "No job is registered as "
+IS_A_HOOK = "is a hook: jobqueue calls it as {0}({1}). Give it this signature, or rename it"
+HOW_TO_PERFORM = (
+    "must be perform(self) or perform(self, session): what else it needs are arguments of __init__"
+)
 
 
 class Performable(Protocol):
@@ -130,9 +126,8 @@ def job(cls: type[Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
     Raises NotAJob if perform() is missing or not an ordinary function, if a hook can't take its arguments, or
     if another class has the name; TypeError or ValueError for a setting that no job can have.
     """
-    if cls is None:
-        return lambda cls: _register(cls, **options)
-    return _register(cls, **options)
+    refuse_others(job, options)
+    return partial(_register, **options) if cls is None else _register(cls, **options)
 
 
 def registered(performable: Performable) -> JobClass:
@@ -142,6 +137,11 @@ def registered(performable: Performable) -> JobClass:
         return known
     if isinstance(performable, type):
         raise NotAJob(f"{performable!r} is a class: enqueue an instance of it, with its arguments")
+    if not callable(getattr(performable, "perform", None)):
+        raise NotAJob(
+            f"This {cls.__name__} has no perform(). Write a class, with @job above it, whose perform() calls"
+            " your function, or finds your object by its key; and enqueue an instance of that class"
+        )
     raise NotAJob(
         f"{cls.__name__} is not registered: put @job above the class (from jobqueue import job);"
         " above its base class is not enough"
@@ -184,8 +184,8 @@ def _register(
     **columns: Unpack[ClassOptions],
 ) -> type[T]:
     if not isinstance(cls, type):
-        raise NotAJob(f'@job takes a class, not {cls!r}: write @job, @job(name="...") or job(Feed)')
-    refuse_others("@job", columns, JobOptions)
+        example = '@job, @job(name="...") or job(Feed); for a function, a class whose perform() calls it'
+        raise NotAJob(f"@job takes a class, not {cls!r}: write {example}")
     checked(name=name, destroy_failed=destroy_failed)
     known = JobClass(
         cls.__name__ if name is None else name,
@@ -198,9 +198,10 @@ def _register(
     other = registry.get(known.name)
     # The same class registered again (a notebook cell rerun, a module reloaded) replaces the earlier one.
     if other and (other.cls.__module__, other.cls.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise NotAJob(
-            f'Another job is registered as {known.name!r}: {other.cls!r}. Choose another: @job(name="...")'
-        )
+        advice = 'Choose another: @job(name="...")'
+        if "__main__" in (other.cls.__module__, cls.__module__):
+            advice = "If both are one file, run as a script and imported too, move the class to another file"
+        raise NotAJob(f"Another job is registered as {known.name!r}: {other.cls!r}. {advice}")
     registry[known.name] = _by_class[cls] = known
     return cls
 
@@ -224,19 +225,26 @@ def _methods(cls: type[Any]) -> tuple[bool, frozenset[str]]:
     """Whether perform() takes a session, and which hooks the class has. Raises NotAJob."""
     if not callable(getattr(cls, "perform", None)):
         raise NotAJob(f"{cls.__name__} has no perform() method, so it can't be a job")
+    takes_session = "session" in inspect.signature(cls.perform).parameters
     hooks = frozenset(name for name in HOOKS if callable(getattr(cls, name, None)))  # a column is not a hook
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
     for name in ("perform", *hooks):
         if any(is_kind(getattr(cls, name)) for is_kind in kinds):  # calling it would do nothing: a "success"
-            raise NotAJob(f"{cls.__name__}.{name}() must be an ordinary function, not async or a generator")
-    for name in hooks:
+            raise NotAJob(
+                f"{cls.__name__}.{name}() must be an ordinary function, not async or a generator; in it,"
+                " asyncio.run() runs what is async"
+            )
         made = inspect.getattr_static(cls, name)  # a function, a classmethod, any callable
         bound = made.__get__(object(), cls) if hasattr(made, "__get__") else made
+        arguments = HOOKS.get(name, ())
+        named = {"session": None} if takes_session and name == "perform" else {}
         try:
-            inspect.signature(bound).bind(*HOOKS[name])
+            # A decorator may give perform() more arguments.
+            signature = inspect.signature(bound, follow_wrapped=name != "perform")
+            given = signature.bind(*arguments, **named).arguments
+            if any(name in arguments and name != value for name, value in given.items()):
+                raise TypeError("one argument has the name of another")
         except (TypeError, ValueError) as error:
-            raise NotAJob(
-                f"{cls.__name__}.{name}() is a hook: jobqueue calls it as {name}({', '.join(HOOKS[name])})."
-                " Give it this signature, or rename it"
-            ) from error
-    return "session" in inspect.signature(cls.perform).parameters, hooks
+            how = IS_A_HOOK.format(name, ", ".join(arguments)) if arguments else HOW_TO_PERFORM
+            raise NotAJob(f"{cls.__name__}.{name}() {how}") from error
+    return takes_session, hooks

@@ -6,14 +6,16 @@ Nothing depends on hearing of them, since the worker also polls slowly.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
-from jobqueue.database import is_pooled, outside_pool
+from sqlalchemy.exc import DBAPIError
+
+from jobqueue.database import complaint, did_not_answer, is_pooled, outside_pool
 from jobqueue.dialects import NEVER
-from jobqueue.errors import UnknownJob
+from jobqueue.errors import UnknownJob, log_error
 from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
 from jobqueue.queue import Queue
@@ -31,6 +33,18 @@ LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread e
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
 SILENCE_SECONDS = 3 * CHECK_SECONDS
 RECONNECT_SECONDS = 1.0
+
+
+@contextmanager
+def surviving(then: str) -> Iterator[None]:
+    """Log what is raised within, and what happens `then`."""
+    try:
+        yield
+    except DBAPIError as error:
+        what = "did not answer" if did_not_answer(error) else "refused"
+        logger.error("the database %s%s: %s", what, then, complaint(error))
+    except Exception as error:
+        log_error(error, "the worker's loop failed%s", then)
 
 
 class Ledger:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, Unsound, log_error, printable
 from jobqueue.lease import Claimed, Outcome
+from jobqueue.options import check
 
 if TYPE_CHECKING:
     from jobqueue.worker import Worker
@@ -63,8 +64,10 @@ contexts: list[Callable[[Claimed], Context]] = []
 
 def observe(observer: AnyObserver) -> AnyObserver:
     """Have all workers of this program call observer(event), each in the thread that called its run(): so it
-    must not take long. What it raises is logged. Returns it, to be a decorator.
+    must not take long. What it raises is logged. Returns it, to be a decorator. Raises ValueError for what
+    can't be called.
     """
+    check(observers=[observer])
     observers.append(observer)
     return observer
 

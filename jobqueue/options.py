@@ -1,10 +1,11 @@
 """What can be said about a job, by @job, enqueue() or the job's own enqueue() hook: checked here, for all."""
 
+import inspect
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Any, Literal, TypedDict
+from functools import cache, lru_cache
+from typing import Any, Literal, TypedDict, get_args
 
 from jobqueue.dialects import UNREADABLE, in_utc
 from jobqueue.errors import as_wait
@@ -55,27 +56,39 @@ DEFAULTS = {
     "unique_until": None,  # it ends
 }
 TOO_MUCH = 2**31  # for a column of integers
+LEAST_LEASE = 0.5  # seconds: a busy worker does not manage a heartbeat in less than a tenth of it
 MOST_BYTES = 2_000  # PostgreSQL can't index texts much longer than this
 
 
 def _is_storable(text: str) -> bool:
     try:
-        return "\0" not in text and len(text.encode()) <= MOST_BYTES
+        return "\0" not in text and 0 < len(text.encode()) <= MOST_BYTES
     except UnicodeEncodeError:  # a lone surrogate
         return False
 
 
+def _is_lease(lease: timedelta) -> bool:
+    return LEAST_LEASE <= lease.total_seconds() < TOO_MUCH
+
+
+def _are_callable(observers: Iterable[Any]) -> bool:
+    return all(map(callable, observers))
+
+
+def _are_exceptions(kinds: Iterable[Any]) -> bool:
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+
+
 # For each option: its types, in words; which values are possible (NaN never is), in words.
 Rule = tuple[tuple[type, ...], str, Callable[[Any], bool], str]
-STORABLE = (_is_storable, f"at most {MOST_BYTES} bytes of text, without NUL or lone surrogates")
+STORABLE = (_is_storable, f"text of 1 to {MOST_BYTES} bytes, without NUL or lone surrogates")
+LEASES = f"at least {LEAST_LEASE} seconds, since a tenth must do for a heartbeat, and below 2**31"
+SOME_QUEUES = "names of queues, at least one, or left out to serve all"
+EXCEPTIONS = "for classes of exceptions"
 PRIORITY: Rule = ((int,), "a whole number", lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31")
 COUNT: Rule = ((int,), "a whole number", lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31")
-DURATION: Rule = (
-    (int, float),
-    "a number of seconds",
-    lambda seconds: 0 < seconds < TOO_MUCH,
-    "more than 0 seconds and below 2**31",
-)
+OF_SECONDS = ((int, float), "a number of seconds")
+DURATION: Rule = (*OF_SECONDS, lambda n: 0 < n < TOO_MUCH, "more than 0 seconds and below 2**31")
 RULES: dict[str, Rule] = {
     "name": ((str,), "a string", *STORABLE),
     "priority": PRIORITY,
@@ -84,39 +97,46 @@ RULES: dict[str, Rule] = {
     "max_run_time": DURATION,
     "unique_key": ((str,), "a string", *STORABLE),
     "unique_until": ((str,), "a string", lambda until: until in ("start", "end"), '"start" or "end"'),
+    "retry_on": ((dict,), "like {TimeoutError: timedelta(minutes=5)}", _are_exceptions, EXCEPTIONS),
+    "discard_on": ((list, tuple), "like (KeyError, ValueError)", _are_exceptions, EXCEPTIONS),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
     # a row's own:
     "attempts": ((int,), "a whole number", lambda n: -1 < n < TOO_MUCH - 1, "at least 0 and below 2**31 - 1"),
     "handler": ((str,), "text", lambda _: True, ""),
+    # a queue's:
+    "lease": ((timedelta,), "a timedelta, such as timedelta(seconds=30)", _is_lease, LEASES),
     # a worker's:
+    "queues": ((list, tuple, set, frozenset), 'a list of names, such as ["mail"]', bool, SOME_QUEUES),
+    "observers": ((list, tuple), "a list of functions", _are_callable, "functions that take an Event"),
     "min_priority": PRIORITY,
     "max_priority": PRIORITY,
     "threads": COUNT,
     "max_batch": COUNT,
     "limit": ((int,), "a whole number", lambda n: n >= 0, "at least 0"),
     "poll_interval": DURATION,
-    "stop_timeout": ((int, float), "a number of seconds", lambda seconds: seconds >= 0, "at least 0 seconds"),
+    "stop_timeout": (*OF_SECONDS, lambda n: n >= 0, "at least 0 seconds"),
 }
 
 
 def checked(now: datetime | None = None, /, **options: Any) -> dict[str, Any]:
     """Those of the options that are given (not None), as a row has them. Raises TypeError or ValueError."""
     given = {name: value for name, value in options.items() if value is not None}
-    for name, value in given.items():
-        if name == "run_at":
-            given[name] = moment(name, value, now)
-        else:
-            check(name, value)
+    if "run_at" in given:
+        given["run_at"] = moment("run_at", given["run_at"], now)
+    check(**{name: value for name, value in given.items() if name != "run_at"})
+    if given.get("min_priority", -TOO_MUCH) > given.get("max_priority", TOO_MUCH):
+        raise ValueError("min_priority must not be above max_priority: no job's priority is between them")
     return given
 
 
-def check(name: str, value: object) -> None:
-    """Raise TypeError or ValueError for a value that the option of this name can't have."""
-    types, in_words, fits, which = RULES[name]
-    if type(value) not in types:
-        raise TypeError(f"{name} must be {in_words}, not {reprlib.repr(value)}")
-    if not fits(value):
-        raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
+def check(**options: object) -> None:
+    """Raise TypeError or ValueError for a value that the option of its name can't have."""
+    for name, value in options.items():
+        types, in_words, fits, which = RULES[name]
+        if type(value) not in types:
+            raise TypeError(f"{name} must be {in_words}, not {reprlib.repr(value)}")
+        if not fits(value):
+            raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
 
 
 def fault(job: Any) -> str:
@@ -127,8 +147,7 @@ def fault(job: Any) -> str:
         _check_numbers(job.attempts, job.max_attempts, job.max_run_time, job.priority)
         if type(job.handler) is type(job.queue) is str and job.run_at > UNREADABLE:
             return ""
-        check("handler", job.handler)
-        check("queue", job.queue)
+        check(handler=job.handler, queue=job.queue)
         return "run_at must be a moment from the year 2 on"
     except (TypeError, ValueError) as error:
         return str(error)
@@ -136,18 +155,24 @@ def fault(job: Any) -> str:
 
 @lru_cache  # which keeps no error: most jobs have the same few
 def _check_numbers(attempts: Any, max_attempts: Any, max_run_time: Any, priority: Any) -> None:
-    check("attempts", attempts)
-    check("max_attempts", max_attempts)
-    check("priority", priority)
+    check(attempts=attempts, max_attempts=max_attempts, priority=priority)
     if max_run_time is not None:
-        check("max_run_time", max_run_time)
+        check(max_run_time=max_run_time)
 
 
-def refuse_others(what: str, options: Mapping[str, Any], known: Any) -> None:
-    """Raise TypeError for an option that is none of this TypedDict's."""
-    allowed = sorted(known.__optional_keys__)
-    if others := sorted(options.keys() - allowed):
-        raise TypeError(f"{what} has no option {', '.join(others)}, only {', '.join(allowed)}")
+def refuse_others(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise TypeError for an option that the function does not take."""
+    if others := sorted(options.keys() - (taken := _taken_by(function))):
+        takes = ", ".join(sorted(taken))
+        raise TypeError(f"{function.__name__}() has no option {', '.join(others)}, only {takes}")
+
+
+@cache
+def _taken_by(function: Callable[..., Any]) -> set[str]:
+    parameters = inspect.signature(function).parameters.values()
+    named = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    unpacked = [get_args(each.annotation) for each in parameters if each.kind is each.VAR_KEYWORD]
+    return named.union(*(known.__optional_keys__ for [known] in filter(None, unpacked)))
 
 
 def moment(name: str, value: datetime | timedelta, now: datetime | None = None) -> datetime:
@@ -169,15 +194,7 @@ def failing(
     retry_on: RetryOn, discard_on: DiscardOn
 ) -> tuple[dict[type[BaseException], timedelta | None], tuple[type[BaseException], ...]]:
     """What @job says about exceptions, with waits as timedeltas. Raises TypeError or ValueError."""
-    for name, kinds, type_, example in (
-        ("retry_on", retry_on, Mapping, "{TimeoutError: timedelta(minutes=5)}"),
-        ("discard_on", discard_on, Sequence, "(KeyError, ValueError)"),
-    ):
-        if not isinstance(kinds, type_):
-            raise TypeError(f"{name} must be like {example}, not {kinds!r}")
-        for kind in kinds:
-            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                raise TypeError(f"{name} must name classes of exceptions, not {kind!r}")
+    check(retry_on=retry_on, discard_on=discard_on)
     if both := [kind.__name__ for kind in retry_on if kind in discard_on]:
         raise ValueError(f"retry_on and discard_on both name {', '.join(both)}: choose one")
     waits = {kind: None if wait is None else as_wait(wait) for kind, wait in retry_on.items()}

@@ -54,7 +54,7 @@ def parameters_of(cls: type[Any]) -> tuple[str, ...]:
         if parameter.kind not in named:
             raise NotSerializable(
                 f"{cls.__name__} can't be queued: its __init__ takes {parameter}, which is not a named"
-                " argument; let it take each argument by name"
+                " argument; let it take each by name, or queue a job that finds such an object by its key"
             )
     return tuple(parameters)
 

@@ -220,4 +220,4 @@ def refuse_awaitable(returned: object) -> None:
         return
     if iscoroutine(returned):
         returned.close()  # or Python would warn that nobody has awaited it
-    raise TypeError("it returned an awaitable, and nobody awaits it: jobs and their hooks are not async")
+    raise TypeError("it returned an awaitable, and nobody awaits it: run it with asyncio.run()")

@@ -1,21 +1,21 @@
 """The queue as its users see it: create the tables, enqueue, look at jobs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from sqlalchemy import URL, Connection, Engine, MetaData, case, delete, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
 from jobqueue.database import open_engine, writer
-from jobqueue.dialects import in_utc, insert_unless_there
-from jobqueue.errors import AlreadyQueued, NoSuchJob
+from jobqueue.dialects import insert_unless_there
+from jobqueue.errors import AlreadyQueued, NoSuchJob, advised
 from jobqueue.handlers import Performable
-from jobqueue.options import EnqueueOptions, RowOptions, checked, moment, refuse_others
+from jobqueue.options import EnqueueOptions, RowOptions, check, checked, moment, refuse_others
 from jobqueue.schema import DEFAULT_TABLE, Job, migrate, tables
 from jobqueue.transactions import Callers, Home, Spares
 
@@ -48,9 +48,7 @@ class Queue:
         schema: str | None = None,
         lease: timedelta = LEASE,
     ):
-        if not (is_timedelta := isinstance(lease, timedelta)) or lease <= timedelta(0):
-            kind = ValueError if is_timedelta else TypeError
-            raise kind(f"lease must be a timedelta of more than 0, such as {LEASE!r}, not {lease!r}")
+        check(lease=lease)
         self.engine = open_engine(database)
         self.writer = writer(self.engine)
         self.tables = tables(table, schema)
@@ -103,8 +101,11 @@ class Queue:
         """
         if if_queued not in ("refuse", "keep"):
             raise ValueError(f'if_queued must be "refuse" or "keep", not {if_queued!r}')
-        [row] = self._rows([job], session, now, EnqueueOptions, options)
-        return self._insert([row], session, keep=if_queued == "keep")
+        refuse_others(Queue.enqueue, options)
+        [row] = self._rows([job], session, now, options)
+        if (keep := if_queued == "keep") and row["unique_key"] is None:
+            raise ValueError('if_queued="keep" needs a unique_key')
+        return self._insert([row], session, keep)
 
     def enqueue_many(
         self,
@@ -119,7 +120,8 @@ class Queue:
 
         Jobs of equal priority run in the order given.
         """
-        rows = self._rows(jobs, session, now, RowOptions, options)
+        refuse_others(Queue.enqueue_many, options)
+        rows = self._rows(jobs, session, now, options)
         self._insert(rows, session)
         return len(rows)
 
@@ -128,10 +130,8 @@ class Queue:
         jobs: Iterable[Performable],
         session: Callers | None,
         now: datetime | None,
-        known: type,
         options: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        refuse_others("enqueueing", options, known)
         now = moment("now", now or datetime.now(UTC))
         given = checked(now, **options)
         if isinstance(session, Session | scoped_session):
@@ -152,14 +152,16 @@ class Queue:
                         id = waiting.add_unique(transaction, self.tables, row, keep=keep)
         return id
 
-    def _transaction(
-        self, session: Callers | None, engine: Engine | None = None
-    ) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def _transaction(self, session: Callers | None, engine: Engine | None = None) -> Iterator[Connection]:
         """The caller's transaction, which the caller commits, or one of the queue's own."""
         joined = self._home.join(session)
-        if joined is not None:
-            return nullcontext(joined)
-        return engine.begin() if engine else self._writing.begin()
+        own = engine.begin() if engine else self._writing.begin()
+        with own if joined is None else nullcontext(joined) as connection:
+            try:
+                yield connection
+            except DBAPIError as error:
+                raise advised(error) from error.__cause__
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
@@ -184,7 +186,7 @@ class Queue:
 
         Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
         """
-        jobs, now = self.tables.jobs, in_utc(now or datetime.now(UTC))
+        jobs, now = self.tables.jobs, moment("now", now or datetime.now(UTC))
         failed = jobs.c.failed_at.is_not(None)
         attempts = case((failed, 0), else_=jobs.c.attempts)
         values = {"run_at": now, "updated_at": now, "attempts": attempts, "failed_at": None}
@@ -215,7 +217,7 @@ class Queue:
         """Let the jobs of the named queue wait until resume(); those that run go on to their end. Raises
         TypeError or ValueError for what is no queue's name, as resume() and clear() do.
         """
-        row = {**checked(queue=queue), "paused_at": in_utc(now or datetime.now(UTC))}
+        row = {**checked(queue=queue), "paused_at": moment("now", now or datetime.now(UTC))}
         with self.writer.begin() as connection:
             connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 

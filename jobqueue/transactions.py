@@ -68,7 +68,7 @@ class Home:
                 raise DatabaseError(UNBOUND) from error
         if not isinstance(session, Connection):
             text = ASYNCHRONOUS if "async" in type(session).__module__ else WRONG_TYPE
-            raise TypeError(text.format(type(session).__name__))
+            raise TypeError(text.format(type(session)))
         self._refuse_translation(session)
         if session.dialect.name != self._engine.dialect.name:
             raise DatabaseError(ELSEWHERE.format(self._engine.url))

@@ -36,6 +36,8 @@ def row_of(tables: Tables, job: Performable, options: dict[str, Any], now: datet
             )
         row |= {name: blank[name] for name in changed} | checked(now, **changed)
         row["handler"] = dump(job)  # it may have changed the object, too
+    if row["unique_until"] and row["unique_key"] is None:
+        raise ValueError("unique_until needs a unique_key")
     return row
 
 

@@ -4,32 +4,25 @@ The thread that calls run() talks to the database; the others perform jobs. So o
 jobs and claims the next ones, a hung job blocks no other, and leases are renewed however long a job takes.
 """
 
-import logging
 import os
 import secrets
 import socket
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Literal
+from typing import Literal, Never
 
-from sqlalchemy.exc import DBAPIError
-
-from jobqueue.database import complaint, did_not_answer
-from jobqueue.errors import log_error
 from jobqueue.lease import Claimed, Lease, Outcome
-from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
+from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher, surviving
 from jobqueue.observing import News, Observer
-from jobqueue.options import check, checked
+from jobqueue.options import check, checked, moment, refuse_others
 from jobqueue.performing import Attempt, perform
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.waiting import Served
-
-logger = logging.getLogger("jobqueue")
 
 POLL_INTERVAL = 1.0  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
@@ -41,19 +34,19 @@ PATIENCE = 0.05  # how long a job may hold up others claimed with it
 class Worker:
     """Performs the jobs of a queue, `threads` of them at a time.
 
-    `queues` limits it to the queues with these names, and `min_priority` and `max_priority` to jobs with such
-    priorities (lower runs first). `poll_interval` is how often an idle worker looks for jobs that it was not
-    notified of, `max_run_time` how long one attempt may take, `stop_timeout` how long running jobs may go on
-    after stop(): all in seconds. `max_batch` is the most short jobs that it claims at once for a thread.
-    `observers` are told what it does, as those of observe() are: see Event.
+    `queues` limits it to these queues, `min_priority` and `max_priority` to such jobs (lower runs first).
+    `poll_interval` is how often an idle worker looks for jobs that it was not notified of, `max_run_time` how
+    long one attempt may take, `stop_timeout` how long running jobs may go on after stop(): all in seconds. At
+    most `max_batch` short jobs are claimed at once for a thread. `observers` are told of each Event.
     """
 
     def __init__(
         self,
         queue: Queue,
+        /,
         *,
         threads: int = 1,
-        queues: Sequence[str] = (),
+        queues: Collection[str] | None = None,
         min_priority: int | None = None,
         max_priority: int | None = None,
         poll_interval: float = POLL_INTERVAL,
@@ -61,20 +54,19 @@ class Worker:
         stop_timeout: float = STOP_TIMEOUT,
         max_batch: int = MOST_AT_ONCE,
         observers: Sequence[Observer] = (),
+        **others: Never,
     ):
-        if not isinstance(queues, Collection) or isinstance(queues, str) or {*map(type, queues)} - {str}:
-            raise TypeError(f'queues must be a list of names, such as ["mail"], not {queues!r}')
-        for name in queues:
-            check("queue", name)
-        check("threads", threads)
-        check("poll_interval", poll_interval)
-        check("max_run_time", max_run_time)
-        check("stop_timeout", stop_timeout)
-        check("max_batch", max_batch)
-        checked(min_priority=min_priority, max_priority=max_priority)
+        if not isinstance(queue, Queue):
+            raise TypeError(f"a worker needs a Queue, not {type(queue)}: Worker(Queue(url))")
+        refuse_others(Worker, others)
+        check(threads=threads, poll_interval=poll_interval, max_run_time=max_run_time)
+        check(stop_timeout=stop_timeout, max_batch=max_batch, observers=observers)
+        checked(queues=queues, min_priority=min_priority, max_priority=max_priority)
         self.queue = queue
         self.threads = threads
-        self.queues = tuple(queues)
+        self.queues = tuple(queues or ())
+        for name in self.queues:
+            check(queue=name)
         self.poll_interval = poll_interval
         self.max_run_time = max_run_time
         self.stop_timeout = stop_timeout
@@ -98,7 +90,8 @@ class Worker:
         `now` replaces the current time, for tests that don't wait. Unlike run(), this ends no hung job, and
         renews no lease, however long a job takes. Raises RuntimeError after run().
         """
-        check("limit", limit)
+        check(limit=limit)
+        now = None if now is None else moment("now", now)
         self._refuse_another_run()
         self._ledger.batch.reset()  # one by one, in this thread
         succeeded = failed = 0
@@ -107,15 +100,15 @@ class Worker:
         try:
             self._ledger.reap(now or datetime.now(UTC))
             while True:
-                moment = now or datetime.now(UTC)
-                hands = self._ledger.exchange(outcomes, min(1, limit - succeeded - failed), moment)
+                at = now or datetime.now(UTC)
+                hands = self._ledger.exchange(outcomes, min(1, limit - succeeded - failed), at)
                 if not hands:
                     return succeeded, failed
                 try:
-                    self._news.tell("busy", moment)
-                    outcomes = [self._perform(hands[0][0], moment)]
+                    self._news.tell("busy", at)
+                    outcomes = [self._perform(hands[0][0], at)]
                 except BaseException:  # Ctrl-C: not the job's fault
-                    self._ledger.release(hands[0], moment)
+                    self._ledger.release(hands[0], at)
                     raise
                 succeeded += outcomes[0].error is None
                 failed += outcomes[0].failed
@@ -144,7 +137,7 @@ class Worker:
             while not self._stops:
                 self._collect(wait)
                 wait = RECONNECT_SECONDS
-                with self._surviving():
+                with surviving(", trying again"):
                     wait = self._turn()
         finally:
             self._watcher.end()
@@ -226,30 +219,19 @@ class Worker:
         if self._slots:  # a thread that the first run left behind could pass for one of the second
             raise RuntimeError("this worker has run: make another Worker")
 
-    @contextmanager
-    def _surviving(self, then: str = ", trying again") -> Iterator[None]:
-        """Log what is raised within."""
-        try:
-            yield
-        except DBAPIError as error:
-            what = "did not answer" if did_not_answer(error) else "refused"
-            logger.error("the database %s%s: %s", what, then, complaint(error))
-        except Exception as error:
-            log_error(error, "the worker's loop failed%s", then)
-
     def _finish_running(self) -> None:
         """Wait for running jobs, settle them, and give back the rest."""
         self._stops = max(self._stops, 1)  # run() also ends by an exception, such as Ctrl-C without a handler
         deadline = time.monotonic() + self.stop_timeout
         while self._stops < 2 and time.monotonic() < deadline and any(not slot.free for slot in self._slots):
             self._collect(max(0.0, deadline - time.monotonic()))
-            with self._surviving():
+            with surviving(", trying again"):
                 self._turn()
         self._collect(0.0)
         unfinished = [job for slot in self._slots for job in slot.held()]
         for slot in self._slots:
             slot.end()
         now = datetime.now(UTC)
-        with self._surviving("; jobs are freed after the lease"):
+        with surviving("; jobs are freed after the lease"):
             self._ledger.exchange(self._outcomes, 0, now)
             self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")

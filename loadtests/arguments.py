@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+from collections.abc import Callable, Collection
 
 LARGEST = sys.float_info.max
 
@@ -20,6 +21,19 @@ def count(text: str) -> int:
     if not text.strip().isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def chosen(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of an option's comma-separated names, in the order of those that are known."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"there is no {name!r}; there are {', '.join(known)}")
+        return tuple(name for name in known if name in names)
+
+    return parse
 
 
 def seconds(text: str) -> float:

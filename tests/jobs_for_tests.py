@@ -44,6 +44,11 @@ def only_job(queue: Queue) -> Job:
     return job
 
 
+def texts(queue: Queue) -> list[str]:
+    """What is in the queue's jobs, in their order."""
+    return [job.handler.rpartition(":")[2].strip('"}') for job in queue.jobs()]
+
+
 def failed(job: Claimed, text: str, run_at: datetime | None = None) -> Outcome:
     """The outcome of an attempt that failed with this last_error: it runs again at `run_at`, or never."""
     return Outcome(job, RuntimeError(text), text, run_at, job.attempts)

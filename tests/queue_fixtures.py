@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import wait_until
 from jobs_for_tests import Base, gates, said, scripts
-from sqlalchemy import event
+from sqlalchemy import Engine, create_engine, event
 
 from jobqueue import Queue, Worker
 from jobqueue.observing import Observer
@@ -38,6 +38,14 @@ def queue(database_url: str) -> Iterator[Queue]:
     yield queue
     let_threads_end()
     queue.close()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """The application's own engine."""
+    engine = create_engine(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

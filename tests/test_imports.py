@@ -34,7 +34,17 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
 ROOMS = (  # of loadtests: each may import those before it
     *("status", "errors", "files", "records", "wording", "arguments", "pipelines", "ports"),
     *("feedserver", "servers", "generator", "judging", "live", "plugin", "feeds"),
-    *("numerics", "theory", "predicting", "comparing", "report", "bench", "queuebench", "__main__"),
+    *(
+        "numerics",
+        "theory",
+        "predicting",
+        "comparing",
+        "report",
+        "bench",
+        "queuebench",
+        "torture",
+        "__main__",
+    ),
 )
 WRITTEN_TWICE = {  # public names that several files define, and why that misleads nobody
     "ASK_SECONDS": "the same: feedreader and jobqueue may not import each other",
@@ -89,11 +99,11 @@ def test_the_queue_stands_without_its_tools() -> None:
 
 
 def test_the_load_tests_import_none_of_the_apps() -> None:
-    """They start the apps as commands, as a user would. Only the code that the queue's benchmark runs in its
-    own processes, the jobs and the timed code, imports the library under test.
+    """They start the apps as commands, as a user would. Only the queue's benchmark and its torture import
+    the library under test, for the jobs, and to enqueue them.
     """
     for path in (ROOT / "loadtests").rglob("*.py"):
-        measured = {"jobqueue"} if path.parent.name == "queuebench" else set()
+        measured = {"jobqueue"} if path.parent.name in ("queuebench", "torture") else set()
         assert not imports(path) & (OURS - {"loadtests"} - measured), path
 
 

@@ -1,8 +1,11 @@
 """enqueue() checks its arguments; bad values that others wrote into the table stop no worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import wait_until
@@ -23,16 +26,63 @@ def test_a_misspelt_if_queued_is_refused(queue: Queue) -> None:
         queue.enqueue(Say("hi"), unique_key="a", if_queued="kep")  # type: ignore[arg-type]
 
 
-def test_a_misspelt_option_is_refused(queue: Queue) -> None:
-    """The error names those that there are."""
-    for call in (
-        lambda: queue.enqueue(Say("hi"), prioritty=1),  # type: ignore[call-arg]
-        lambda: queue.enqueue_many([Say("hi")], unique_key="a"),  # type: ignore[call-arg]
-        lambda: job(Say, run_at=datetime.now(UTC)),  # type: ignore[call-overload]
-    ):
-        with pytest.raises(TypeError, match=r"has no option (prioritty|unique_key|run_at), only .*priority"):
-            call()
+def test_keeping_a_job_needs_a_key(queue: Queue) -> None:
+    """Nothing would be kept."""
+    with pytest.raises(ValueError, match='if_queued="keep" needs a unique_key'):
+        queue.enqueue(Say("hi"), if_queued="keep")
     assert queue.jobs() == []
+
+
+GOOD: dict[str, Any] = {
+    "if_queued": "refuse",
+    "max_attempts": 1,
+    "max_run_time": 1,
+    "now": datetime.now(UTC),
+    "priority": 1,
+    "queue": "mail",
+    "run_at": timedelta(1),
+    "session": None,
+    "unique_key": "key",
+    "unique_until": None,
+    "destroy_failed": True,
+    "discard_on": [],
+    "name": "bad_input.say",
+    "retry_on": {},
+    "max_batch": 1,
+    "max_priority": 1,
+    "min_priority": 1,
+    "observers": [],
+    "poll_interval": 1,
+    "queues": ["mail"],
+    "stop_timeout": 1,
+    "threads": 1,
+}
+
+
+def test_a_misspelt_option_is_refused(queue: Queue) -> None:
+    """The error names those that there are: exactly those that can be given."""
+
+    class Refused:
+        def perform(self) -> None: ...
+
+    calls: list[Callable[..., Any]] = [
+        partial(queue.enqueue, Say("hi")),
+        lambda **options: queue.enqueue_many([Say("hi")], **options),
+        partial(job, Refused),
+        lambda **options: job(**options)(Refused),
+        partial(Worker, queue),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"\w+\(\) has no option sesion, only ") as refusal:
+            call(sesion=None)
+        named = str(refusal.value).partition("only ")[2].split(", ")
+        for name, value in GOOD.items():
+            if name in named:
+                call(**{name: value})
+            else:
+                with pytest.raises(TypeError, match=f"has no option {name}, only"):
+                    call(**{name: value})
+        assert set(named) < set(GOOD)
 
 
 def test_a_class_is_no_job(queue: Queue) -> None:
@@ -99,7 +149,7 @@ def test_a_row_with_a_value_of_the_wrong_kind_fails_and_stops_no_worker(tmp_path
     running = RunningWorker(queue)
     try:
         wait_until(lambda: said == ["good"] and queue.jobs()[0].failed_at, "the good job's end")
-        assert "wrong type for its column" in (queue.jobs()[0].last_error or "")
+        assert "row makes no sense" in (queue.jobs()[0].last_error or "")
         assert repr(queue.jobs()[0])
     finally:
         running.stop()
@@ -137,7 +187,7 @@ def test_an_unsound_row_is_told_and_ends_no_work_off(
         Lease(queue.tables, "a").release(connection, claimed, datetime.now(UTC))
     assert Worker(queue, observers=[lambda event: kinds.append(event.kind)]).work_off() == (2, 2)
     assert said == ["good", "good"] and kinds.count("given up") == 2
-    assert "wrong type for its column" in caplog.text
+    assert "row makes no sense" in caplog.text
     queue.close()
 
 
@@ -154,7 +204,7 @@ def test_a_run_at_that_is_no_datetime_in_python_stops_no_worker(postgres_databas
     assert queue.jobs()[0].run_at == UNREADABLE
     Worker(queue).run("idle")
     assert said == ["good"]
-    assert queue.jobs()[0].failed_at and "wrong type for its column" in (queue.jobs()[0].last_error or "")
+    assert queue.jobs()[0].failed_at and "row makes no sense" in (queue.jobs()[0].last_error or "")
     queue.close()
 
 

@@ -48,18 +48,22 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
     [
         ("", ["jobqueue: name the database: --database sqlite:///jobs.db", DATABASE_VARIABLE]),
         ("--database jobs.db", ["'jobs.db' is not a database URL"]),
-        ("--database sqlite://", ["one connection sees; name a file"]),
+        ("--database sqlite://", ["in memory only one connection sees", "after three slashes"]),
         ("--database mysql://h/x", ["needs SQLite or PostgreSQL, not mysql"]),
         ("--database postgresql+nosuch://h/x", ["postgresql.nosuch", "the extra [postgresql]"]),
         ("--database sqlite+nosuch:///x", ["sqlite.nosuch", "Begin the URL with sqlite:"]),
         ("--database sqlite:///jobs.db --import no_such_module", ["import failed", "'no_such_module'"]),
-        ("--threads 0", ["argument --threads: '0' is not a number above 0, up to 1e+09"]),
-        ("--threads 1.5", ["argument --threads: '1.5' is not a number"]),
-        ("--lease -1", ["argument --lease: '-1' is not a number"]),
-        ("--lease 1e300", ["argument --lease: '1e300' is not a number"]),
-        ("--stop-timeout inf", ["argument --stop-timeout: 'inf' is not a number"]),
-        ("--poll-interval nan", ["argument --poll-interval: 'nan' is not a number"]),
-        ("--max-run-time soon", ["argument --max-run-time: 'soon' is not a number"]),
+        ("--threads 0", ["argument --threads: 0 is not above 0 and at most 1000000000"]),
+        ("--threads 1.5", ["argument --threads: '1.5' is not a whole number"]),
+        ("--lease -1", ["argument --lease: -1 is not above 0"]),
+        ("--lease 1e300", ["argument --lease: 1e300 is not above 0 and at most 1000000000"]),
+        ("--lease 0.001 --database sqlite:///jobs.db", ["jobqueue: lease must be at least 0.5 seconds"]),
+        ("--stop-timeout inf", ["argument --stop-timeout: inf is not above 0 and at most"]),
+        ("--poll-interval nan", ["argument --poll-interval: nan is not above 0 and at most"]),
+        ("--max-run-time 5m", ["argument --max-run-time: '5m' is not a number of seconds, such as 300"]),
+        ("--queue=", ["argument --queue: queue must be text of 1 to 2000 bytes"]),
+        ("--min-priority 2 --max-priority 1", ["jobqueue: min_priority must not be above max_priority"]),
+        ("--min-priority 2 --max-priority 1 --processes 2", ["must not be above max_priority"]),
         ("--colour", ["unrecognized arguments: --colour"]),
     ],
 )
@@ -81,10 +85,11 @@ def test_the_database_may_be_named_by_a_variable(
 def test_a_database_that_can_not_be_used_is_explained(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The exit status is 1, and the line contains the database's own error."""
+    """The exit status is 1, and the line contains the database's own error, and what to do about it."""
     line = complaint(capsys, "--database sqlite:///no/such/folder/jobs.db", status=1)
     assert line == (
-        "jobqueue: the database sqlite:///no/such/folder/jobs.db can't be used: unable to open database file"
+        "jobqueue: the database sqlite:///no/such/folder/jobs.db can't be used: unable to open database file."
+        " SQLite must be able to write to the database's file and to its folder, which must exist"
     )
     (tmp_path / "notes.txt").write_text("no database, and long enough to be taken for one\n" * 100)
     assert "file is not a database" in complaint(capsys, "--database sqlite:///notes.txt", status=1)

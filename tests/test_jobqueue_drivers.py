@@ -149,9 +149,20 @@ def test_an_engine_in_memory_is_refused() -> None:
         create_engine("sqlite://"),
         create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:")),
     ):
-        with pytest.raises(DatabaseError, match="in-memory"):
+        with pytest.raises(DatabaseError, match="in memory only one connection sees a queue"):
             Queue(engine)
         engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "sqlite://jobs.db", "sqlite://folder/jobs.db"]
+)
+def test_an_sqlite_url_needs_three_slashes(url: str) -> None:
+    """After two of them stands a host, which a file has not."""
+    with pytest.raises(
+        DatabaseError, match=r"^sqlite://.* names no file, .* after three slashes, as in sqlite:///j"
+    ):
+        Queue(url)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -8,6 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -314,8 +315,13 @@ def test_even_one_without_an_attempt_left_waits_for_those_who_know_it(queue: Que
     ("options", "kind", "message"),
     [
         ({"queues": "mail"}, TypeError, 'queues must be a list of names, such as ["mail"], not "mail"'),
-        ({"queues": [b"mail"]}, TypeError, "queues must be"),
-        ({"queues": None}, TypeError, "queues must be"),
+        ({"queues": [b"mail"]}, TypeError, "queue must be a queue's name, not b'mail'"),
+        ({"queues": [""]}, ValueError, "queue must be text of 1 to 2000 bytes"),
+        (
+            {"queues": []},
+            ValueError,
+            "queues must be names of queues, at least one, or left out to serve all, not []",
+        ),
         ({"queues": (name for name in ["mail"])}, TypeError, "queues must be"),
         ({"threads": "2"}, TypeError, "threads must be"),
         ({"threads": True}, TypeError, "threads must be"),
@@ -327,6 +333,10 @@ def test_even_one_without_an_attempt_left_waits_for_those_who_know_it(queue: Que
         ({"max_run_time": -1.0}, ValueError, "max_run_time must be"),
         ({"stop_timeout": float("nan")}, ValueError, "stop_timeout must be"),
         ({"stop_timeout": None}, TypeError, "stop_timeout must be"),
+        ({"min_priority": 1, "max_priority": 0}, ValueError, "min_priority must not be above max_priority"),
+        ({"observers": [3]}, ValueError, "observers must be functions that take an Event, not [3]"),
+        ({"observers": print}, TypeError, "observers must be a list of functions, not <built-in"),
+        ({"queue": "mail"}, TypeError, "Worker() has no option queue, only max_batch, max_priority,"),
     ],
 )
 def test_a_worker_checks_its_options_at_once(
@@ -339,9 +349,41 @@ def test_a_worker_checks_its_options_at_once(
 
 
 @pytest.mark.parametrize(
-    ("lease", "kind"), [(30, TypeError), ("30", TypeError), (timedelta(0), ValueError), (-HOUR, ValueError)]
+    ("lease", "message"),
+    [
+        (30, "a timedelta, such as timedelta"),
+        ("30", "a timedelta, such as timedelta"),
+        (-HOUR, "at least 0.5 seconds"),
+        (timedelta(seconds=0.4), "at least 0.5 seconds, since a tenth must do for a heartbeat"),
+        (timedelta.max, r"at least .* and below 2\*\*31"),
+    ],
 )
-def test_a_queue_checks_its_lease_at_once(database_url: str, lease: Any, kind: type[Exception]) -> None:
+def test_a_queue_checks_its_lease_at_once(database_url: str, lease: Any, message: str) -> None:
     """Not when the first worker starts."""
-    with pytest.raises(kind, match=r"lease must be a timedelta of more than 0"):
+    with pytest.raises(TypeError if "such as" in message else ValueError, match=f"lease must be {message}"):
         Queue(database_url, lease=lease)
+
+
+def test_a_worker_needs_a_queue() -> None:
+    """It shows no password of a URL."""
+    with pytest.raises(
+        TypeError, match=r"a worker needs a Queue, not <class 'str'>: Worker\(Queue\(url\)\)$"
+    ):
+        Worker("postgresql://ada:secret@localhost/shop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("now", [datetime(2026, 1, 1), "noon"])
+def test_a_moment_that_is_none_is_refused_before_anything_happens(queue: Queue, now: Any) -> None:
+    """With the same words everywhere."""
+    id = queue.enqueue(Say("hi"))
+    worker = Worker(queue)
+    for do in (
+        worker.work_off,
+        partial(queue.enqueue, Say("hi")),
+        partial(queue.enqueue_many, [Say("hi")]),
+        partial(queue.retry, id),
+        partial(queue.pause, "mail"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=r"has no time zone; use|now must be a datetime"):
+            do(now=now)
+    assert worker.work_off() == (1, 0)

@@ -1,5 +1,6 @@
 """From an object with perform() to the text in a row and back: what is stored, and what is refused."""
 
+import functools
 import json
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from jobs_for_tests import Article, Say
 
-from jobqueue import HandlerError, NotAJob, NotSerializable, job
+from jobqueue import HandlerError, NotAJob, NotSerializable, Queue, Worker, job
 from jobqueue.handlers import dump, parse
+
+pytest_plugins = ["queue_fixtures"]
 
 
 def there_and_back(performable: Any) -> Any:
@@ -130,6 +133,71 @@ def test_a_perform_that_would_not_run_when_called_is_refused() -> None:
             job(cls)
 
 
+@pytest.mark.parametrize(
+    "perform",
+    [
+        lambda self, path: None,
+        lambda self, sesion: None,
+        lambda self, session, /: None,
+        lambda self, session, path: None,
+        lambda: None,
+        staticmethod(lambda self: None),
+        classmethod(lambda cls, path: None),
+        functools.partialmethod(lambda self, path, width: None, 8),
+        functools.wraps(lambda self, session: None)(lambda self: None),
+    ],
+)
+def test_a_perform_that_a_worker_can_not_call_is_refused(perform: Any) -> None:
+    """At registration, not in the worker, at each of 25 attempts."""
+    with pytest.raises(
+        NotAJob, match=r"Odd.perform\(\) must be perform\(self\) or perform\(self, session\): "
+    ):
+        job(type("Odd", (), {"perform": perform}))
+
+
+@pytest.mark.parametrize(
+    "perform",
+    [
+        lambda self: None,
+        lambda self, width=8, *rest, **others: None,
+        lambda self, *, session: None,
+        lambda self, width=8, session=None: None,
+        staticmethod(lambda: None),
+        classmethod(lambda cls, session: None),
+        functools.partialmethod(lambda self, width: None, 8),
+        functools.wraps(lambda self, connection: None)(lambda self: None),
+    ],
+)
+def test_a_perform_may_be_anything_that_a_worker_can_call(perform: Any, queue: Queue) -> None:
+    """A decorator may add an argument."""
+    queue.enqueue(job(type("Even", (), {"perform": perform}), name="handlers.even")())
+    assert Worker(queue).work_off() == (1, 0)
+
+
+class Record:
+    """As Django's models, and those of others, are made."""
+
+    def __init__(self, *values: Any, **others: Any): ...
+
+
+async def send() -> None: ...
+
+
+def test_what_is_no_job_is_told_how_to_become_one() -> None:
+    """Functions, coroutines, records of another library, and so on."""
+    coroutine = send()
+    for other in (len, send, coroutine, lambda: None, Record(), "job", None):
+        with pytest.raises(NotAJob, match=rf"This {type(other).__name__} has no perform\(\). Write a class"):
+            dump(other)  # type: ignore[arg-type]
+    coroutine.close()
+    for function in (len, send):
+        with pytest.raises(NotAJob, match=r"for a function, a class whose perform\(\) calls it"):
+            job(function)  # type: ignore[type-var]
+    performing = job(type("Performing", (Record,), {"perform": lambda self: None}))
+    with pytest.raises(NotSerializable, match="or queue a job that finds such an object by its key"):
+        dump(performing())
+
+
 def test_two_classes_can_not_have_one_name() -> None:
     """Otherwise a worker might run one in place of the other."""
     with pytest.raises(NotAJob, match=r"Another job is registered as 'Say'.*@job\(name="):
@@ -137,6 +205,16 @@ def test_two_classes_can_not_have_one_name() -> None:
         @job(name="Say")
         class Shout:
             def perform(self) -> None: ...
+
+
+def test_a_script_that_is_imported_too_is_told_so() -> None:
+    """Another name for the class would only hide that there are two of it."""
+    methods = {"perform": lambda self: None}
+    job(type("Twice", (), {**methods, "__module__": "__main__"}))
+    with pytest.raises(
+        NotAJob, match="one file, run as a script and imported too, move the class to another"
+    ):
+        job(type("Twice", (), {**methods, "__module__": "script"}))
 
 
 circular: list[Any] = []

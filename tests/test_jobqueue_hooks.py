@@ -235,6 +235,15 @@ def no_job(self: object) -> None: ...
 def no_exception(self: object, job: Claimed) -> None: ...
 
 
+def other_way_round(self: object, exception: BaseException, job: Claimed) -> None: ...
+
+
+def as_in_delayed_job(self: object, current_time: datetime, attempts: int) -> None: ...
+
+
+def now_first(self: object, now: datetime, attempts: int) -> None: ...
+
+
 def too_many(self: object, job: Claimed, exception: BaseException, other: int) -> None: ...
 
 
@@ -246,6 +255,9 @@ def too_many(self: object, job: Claimed, exception: BaseException, other: int) -
         ("success", too_many, "success(job)"),
         ("error", no_exception, "error(job, exception)"),
         ("error", too_many, "error(job, exception)"),
+        ("error", other_way_round, "error(job, exception)"),
+        ("reschedule_at", as_in_delayed_job, "reschedule_at(attempts, now)"),
+        ("reschedule_at", now_first, "reschedule_at(attempts, now)"),
         ("failure", no_job, "failure(job)"),
         ("after", too_many, "after(job)"),
     ],
@@ -274,7 +286,8 @@ def test_a_hook_that_would_do_nothing_when_called_is_refused() -> None:
     for hook in (coroutine, generator, both, classmethod(coroutine), staticmethod(both)):
         cls = type("Lazy", (), {"perform": lambda self: None, "failure": hook})
         with pytest.raises(
-            NotAJob, match=r"Lazy.failure\(\) must be an ordinary function, not async or a gen"
+            NotAJob,
+            match=r"Lazy.failure\(\) must be an ordinary function, .* in it, asyncio.run\(\) runs",
         ):
             job(cls)
 

@@ -233,7 +233,7 @@ def test_check_needs_an_age(queue: Queue, command: Command) -> None:
     """There is no default for --max-age: what counts as late is for the user to say."""
     line = "jobqueue: say how long a job may wait after it is due: --max-age SECONDS\n"
     assert command("check") == (2, "", line)
-    assert "--max-age: '0' is not a number" in command("check", "--max-age", 0).err
+    assert "--max-age: 0 is not above 0" in command("check", "--max-age", 0).err
 
 
 def test_a_job_that_is_not_due_yet_is_not_late(queue: Queue) -> None:

@@ -189,7 +189,7 @@ def test_a_running_worker_comes_back_at_its_next_heartbeat(
     queue: Queue, open_queue: Callable[..., Queue], run_worker: RunWorker
 ) -> None:
     """Another worker has removed its row in the meantime."""
-    running = run_worker(open_queue(lease=timedelta(seconds=0.3)))
+    running = run_worker(open_queue(lease=timedelta(seconds=0.5)))
     wait_until(lambda: running.worker.name in workers(queue), "the worker's row")
     with queue.writer.begin() as connection:
         presence.leave(connection, queue.tables, running.worker.name, datetime.now(UTC))

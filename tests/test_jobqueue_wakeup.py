@@ -288,7 +288,7 @@ def test_a_worker_leaves_a_quiet_watcher_alone(
 
     monkeypatch.setattr(Watcher, "is_dead", ask)
     connected: list[str] = []
-    watched = open_queue(lease=timedelta(seconds=0.2))
+    watched = open_queue(lease=timedelta(seconds=0.5))
     instead_of_listening(watched, lambda: connected.append("once"))
     run_worker(watched, poll_interval=AN_HOUR)
     wait_until(lambda: connected and len(asked) > 10, "ten heartbeats")
@@ -310,7 +310,7 @@ def test_a_watcher_that_hangs_is_replaced(
             hung.append(threading.current_thread())
             go_on.wait(60)
 
-    watched = open_queue(lease=timedelta(seconds=0.3))
+    watched = open_queue(lease=timedelta(seconds=0.5))
     instead_of_listening(watched, hang_at_first)
     run_worker(watched, poll_interval=AN_HOUR)
     wait_until(lambda: hung and watchers() - {*hung}, "another watcher")

@@ -315,8 +315,8 @@ def test_json_is_what_results_json_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--only", "enqueue,everything"], "there is no measure 'everything'; there are enqueue, bulk"),
-        (["--only", ""], "there is no measure ''"),
+        (["--only", "enqueue,everything"], "there is no 'everything'; there are enqueue, bulk"),
+        (["--only", ""], "there is no ''"),
         (["--database", "mysql://x/y"], "write sqlite, postgresql"),
         (["--database", "postgresql://nobody@127.0.0.1:1/x", "--quick"], "The PostgreSQL server said"),
         (["--out", "."], "is not an empty folder"),

@@ -210,7 +210,7 @@ class _Site:
 
     def no_database(self, error: DBAPIError) -> Response:
         """A page instead of a traceback; the error is also logged."""
-        said = "does not answer" if did_not_answer(error) else "refuses"
+        said = "does not answer" if did_not_answer(error) else "refuses this"
         logger.error("the dashboard can't read the queue: %s", complaint(error))
         return self._page("message", 503, title=f"The database {said}", message=complaint(error))
 

@@ -50,12 +50,12 @@ def _driver_of(connection: Any) -> Any:
     driver = getattr(connection, "driver_connection", connection)  # of SQLAlchemy's raw_connection()
     commit = getattr(driver, "commit", None)
     if iscoroutinefunction(commit) or "async" in type(driver).__module__:
-        raise TypeError(ASYNCHRONOUS.format(type(connection).__name__))
+        raise TypeError(ASYNCHRONOUS.format(type(connection)))
     psycopg = commit and hasattr(getattr(driver, "info", None), "transaction_status")
     if not (psycopg or isinstance(driver, sqlite3.Connection)):
         raise TypeError(
             "through() takes a connection of psycopg or sqlite3, or Django's, not"
-            f" {type(connection).__name__}. A Session or Connection of SQLAlchemy needs none of this"
+            f" {type(connection)}. A Session or Connection of SQLAlchemy needs none of this"
         )
     return driver
 

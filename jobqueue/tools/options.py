@@ -89,7 +89,8 @@ def _number(kind: type[int] | type[float], text: str) -> float:
     try:
         value = kind(text)
     except ValueError:
-        value = 0
+        wanted = "a whole number" if kind is int else "a number of seconds, such as 300"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
     if not 0 < value <= LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, up to {LONGEST_SECONDS:g}")
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {LONGEST_SECONDS:.0f}")
     return value

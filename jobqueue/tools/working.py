@@ -18,7 +18,8 @@ from jobqueue.errors import JobQueueError
 from jobqueue.handlers import registry
 from jobqueue.lease import Claimed
 from jobqueue.observing import News
-from jobqueue.queue import LEASE
+from jobqueue.options import checked
+from jobqueue.queue import LEASE, Queue
 from jobqueue.tools import presence
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.options import (
@@ -139,9 +140,18 @@ def work(options: argparse.Namespace) -> int:
     return 0
 
 
+def queue_of(options: argparse.Namespace) -> Queue:
+    """The queue that a worker with these options serves. Raises JobQueueError if there can be none."""
+    try:
+        checked(min_priority=options.min_priority, max_priority=options.max_priority)
+        return open_queue(options, lease=timedelta(seconds=options.lease))
+    except ValueError as error:
+        raise JobQueueError(str(error)) from error
+
+
 def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.info) -> Worker:
     """A worker that is ready: its modules are imported, the database answers, the tables exist."""
-    queue = open_queue(options, lease=timedelta(seconds=options.lease))
+    queue = queue_of(options)
     import_jobs(options)
     if not registry:
         raise JobQueueError(
@@ -158,7 +168,7 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
     return Worker(
         queue,
         threads=options.threads,
-        queues=options.queues,
+        queues=options.queues or None,
         min_priority=options.min_priority,
         max_priority=options.max_priority,
         poll_interval=options.poll_interval,
@@ -169,7 +179,7 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
 
 
 def _supervise(options: argparse.Namespace) -> int:
-    url = open_queue(options).engine.url  # no connection, but imports the driver before the forks
+    url = queue_of(options).engine.url  # no connection, but imports the driver before the forks
     several = "%(asctime)s pid:%(process)d %(message)s"  # several processes write to one log
     logging.basicConfig(stream=sys.stdout, format=several, level=logging.INFO, force=True)
     Supervisor(

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
-from loadtests.arguments import count, minutes
+from loadtests.arguments import chosen, count, minutes
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
 from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WEIGHTS, WITHOUT_DATABASE, Run, Sizes
@@ -250,15 +250,6 @@ def _plan(options: argparse.Namespace) -> QueuePlan:
     return QueuePlan(databases, options.only, sizes, options.peers, options.seed, options.minutes)
 
 
-def _measures(text: str) -> tuple[str, ...]:
-    """Parse comma-separated names; returns them in the order in which they are measured."""
-    names = text.split(",")
-    for name in names:
-        if name not in MEASURES:
-            raise argparse.ArgumentTypeError(f"there is no measure {name!r}; there are {', '.join(MEASURES)}")
-    return tuple(name for name in MEASURES if name in names)
-
-
 def _first_line(measure: object) -> str:
     return (measure.__doc__ or "").partition("\n")[0]
 
@@ -281,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     option(
         "--only",
-        type=_measures,
+        type=chosen(MEASURES),
         default=tuple(MEASURES),
         metavar="NAME,...",
         help="take only these measures (see below)",

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from loadtests.queuebench.stats import COMPARE, Answer, Other, Result, Spread, answers
 from loadtests.report.chartparts import COLOURS, GREY, head, house_style, inches
+from loadtests.servers.databases import DATABASE_NAMES
 
-DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "": "Either database"}
+DATABASES = {**DATABASE_NAMES, "": "Either database"}
 SYSTEM_NAMES = {
     "plain": "plain driver",
     "plain-autocommit": "plain driver, autocommit",

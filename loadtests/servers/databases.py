@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from loadtests.errors import UsageError
 from loadtests.servers.postgres import running_postgres
 
+DATABASE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
 
 def check_database(database: str) -> None:
     """Raise UsageError unless `database` is sqlite, postgresql, or the URL of a PostgreSQL server."""

@@ -16,6 +16,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from loadtests.errors import ProcessError
 
@@ -27,6 +30,13 @@ def running_postgres(*settings: str) -> Iterator[str]:
     `settings` are lines of its configuration, such as "fsync=off". Raises ProcessError when the server does
     not start.
     """
+    with crashing_postgres(*settings) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def crashing_postgres(*settings: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The same; yields also a function that has the server crash, and returns once it is up again."""
     owner = subprocess.Popen(
         [
             *(sys.executable, "-W", "ignore", "-m", "loadtests.servers.postgres", "--until-eof"),
@@ -37,16 +47,23 @@ def running_postgres(*settings: str) -> Iterator[str]:
         text=True,
         start_new_session=True,
     )
-    assert owner.stdin and owner.stdout
+    stdin, stdout = owner.stdin, owner.stdout
+    assert stdin and stdout
+
+    def crash() -> None:
+        print("crash", file=stdin, flush=True)
+        if not stdout.readline():
+            raise ProcessError("The embedded PostgreSQL did not start again; its output is above.")
+
     try:
-        url = owner.stdout.readline().strip()
+        url = stdout.readline().strip()
         if not url:
             raise ProcessError("The embedded PostgreSQL did not start; its output is above.")
-        yield url
+        yield url, crash
     finally:
-        owner.stdin.close()
+        stdin.close()
         owner.wait()
-        owner.stdout.close()
+        stdout.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests postgres", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--until-eof", action="store_true", help="also stop when standard input closes")
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="also stop when standard input closes; crash and start again at each line of it",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a line of its configuration"
     )
@@ -65,8 +86,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: stop.set())
-    if options.until_eof:
-        threading.Thread(target=_when_input_ends, args=[stop.set], daemon=True).start()
 
     # A short path: a Unix socket's path is limited to about 100 characters.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
@@ -82,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             server.start()
             print(server.get_uri(driver="psycopg"), flush=True)
+            if options.until_eof:
+                threading.Thread(target=_obey, args=[server, stop.set], daemon=True).start()
             while not stop.wait(3600):
                 pass
         except subprocess.CalledProcessError as error:
@@ -92,9 +113,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _when_input_ends(act: Callable[[], object]) -> None:
-    sys.stdin.read()
-    act()
+def _obey(server: Any, stop: Callable[[], object]) -> None:
+    """Have the server crash and start again at each line that is read; stop at the end of the input."""
+    for _ in sys.stdin:
+        postmaster = psutil.Process(server.get_pid())
+        postmaster.send_signal(signal.SIGQUIT)  # an immediate shutdown: it ends as if by a power cut
+        postmaster.wait()
+        server.ensure_postgres_running()
+        print("up again", flush=True)
+    stop()
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, t
 from jobqueue import Queue, Worker, job
 from jobqueue.lease import Lease
 from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
+from loadtests.servers.databases import DATABASE_NAMES
 from loadtests.servers.postgres import running_postgres
 
 Claim = Callable[[Connection, str], int | None]  # claims a job for the named worker; its id, or None
 WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until no job is left; the jobs done
 DoneByWorker = Sequence[Sequence[int]]  # the jobs that each worker did, in order
-DATABASE_NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
 _folders: list["TemporaryDirectory[str]"] = []  # of scratch(); removed when the kernel ends
 

@@ -1,0 +1,138 @@
+"""The trials: one function for each kind of harm, which does it and counts what became of the jobs.
+
+They are as bad as the promises allow: what is killed is chosen at random, in the midst of jobs.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from loadtests.servers.databases import fresh_database
+from loadtests.torture.evidence import Fates
+from loadtests.torture.jobs import CLOCK_AHEAD, HoldTheInterpreter
+from loadtests.torture.scene import Scene
+
+SHORT_LEASE = ("--lease", "2")
+CREW = 4
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where a trial takes place: on "sqlite", or on the server with this URL. `disk` is for the database, if
+    that is a file, and `folder` for all else.
+    """
+
+    server: str
+    disk: Path
+    folder: Path
+    jobs: int
+    strikes: int
+    seed: int
+    crash: Callable[[], None] = lambda: None  # the server
+
+    @contextlib.contextmanager
+    def scene(self) -> Iterator[Scene]:
+        with (
+            fresh_database(self.server, self.disk) as url,
+            Scene(url, self.folder, self.jobs, self.seed) as scene,
+        ):
+            yield scene
+
+
+Harm = Callable[[Ground], Fates]
+
+
+def kill(ground: Ground) -> Fates:
+    """Workers are killed with SIGKILL; every other time together with the process that would replace them."""
+    options = ("--threads", "2", *SHORT_LEASE)
+    with ground.scene() as scene:
+        for _ in range(CREW):
+            scene.start(*options)
+        for number in scene.spread(ground.strikes):
+            worker = scene.random.choice(scene.workers)
+            tree = worker.tree()
+            _signal(tree if number % 2 else tree[-1:], signal.SIGKILL)
+            if number % 2 or len(tree) == 1:
+                scene.replace(worker, *options)
+        scene.finish()
+        return scene.count()
+
+
+def crash(ground: Ground) -> Fates:
+    """The database server crashes, and is started again at once."""
+    with ground.scene() as scene:
+        scene.start("--processes", str(CREW), "--threads", "2")
+        for _ in scene.spread(ground.strikes):
+            ground.crash()
+        scene.finish()
+        return scene.count()
+
+
+def hold(ground: Ground) -> Fates:
+    """Jobs that let no other thread of their process run, each with two attempts."""
+    with ground.scene() as scene:
+        for _ in range(ground.strikes):
+            scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
+        scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", *SHORT_LEASE)
+        scene.finish()
+        scene.struck = scene.failed()
+        return scene.count()
+
+
+def stop(ground: Ground) -> Fates:
+    """A worker is stopped with SIGSTOP for two leases, and then continued, if it is still there."""
+    with ground.scene() as scene:
+        workers = [scene.start("--threads", "2", *SHORT_LEASE) for _ in range(CREW)]
+        for _ in scene.spread(ground.strikes):
+            stopped = scene.random.choice(workers).tree()[-1:]
+            _signal(stopped, signal.SIGSTOP)
+            time.sleep(2 * float(SHORT_LEASE[1]))  # not for something: it is the harm
+            _signal(stopped, signal.SIGCONT)
+        scene.finish()
+        return scene.count()
+
+
+def crowd(ground: Ground) -> Fates:
+    """A hundred workers at one SQLite file."""
+    with ground.scene() as scene:
+        scene.start("--processes", str(ground.strikes))
+        scene.struck = ground.strikes
+        scene.finish()
+        return scene.count()
+
+
+def clocks(ground: Ground) -> Fates:
+    """The clocks of two machines differ by a minute; the lease is longer, as the documentation asks for."""
+    with ground.scene() as scene:
+        for seconds in ("0", "60"):
+            scene.start("--processes", "2", "--threads", "2", "--lease", "90", **{CLOCK_AHEAD: seconds})
+        scene.struck = 1
+        scene.finish()
+        return scene.count()
+
+
+def disk(ground: Ground) -> Fates:
+    """The file system that holds the database has no byte left, for three seconds each time."""
+    with ground.scene() as scene:
+        scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE)
+        for _ in scene.spread(ground.strikes):
+            ballast = ground.disk / "ballast"
+            with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+            time.sleep(3)
+            ballast.unlink()
+        scene.finish()
+        return scene.count()
+
+
+def _signal(processes: list[psutil.Process], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
