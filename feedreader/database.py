@@ -25,8 +25,11 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeDecorator
 
 from feedreader.errors import SettingsError
+from feedreader.replacing import notice_replacing
+from feedreader.silence import limit_silence, patience
 
 BUSY_TIMEOUT_MS = 15_000
+WAL_BYTES = 2**24
 ASK_SECONDS = 0.001  # between a writer's attempts to get the lock
 CREATE_TABLES_LOCK = 0x66656564  # "feed"; any number that nobody else is likely to use
 
@@ -69,12 +72,14 @@ def make_engine(url: str) -> Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         try:
-            return create_engine(parsed, max_overflow=-1, pool_pre_ping=True)
+            engine = create_engine(parsed, max_overflow=-1, pool_pre_ping=True, connect_args=patience(parsed))
         except (ImportError, NoSuchModuleError) as error:
             raise SettingsError(
                 f"The driver of {parsed.drivername}:// is not installed ({error}). Install psycopg 3,"
                 " pip install 'psycopg[binary]', and begin the URL with postgresql:"
             ) from error
+        event.listen(engine, "connect", limit_silence)
+        return engine
     if backend != "sqlite":
         raise SettingsError(f"{backend} is not supported: use a URL that begins with sqlite: or postgresql:")
     if not parsed.database or parsed.database == ":memory:":
@@ -85,6 +90,7 @@ def make_engine(url: str) -> Engine:
     # No limit on the pool: there are never more connections in use than threads at work.
     engine = create_engine(parsed, pool_size=0)
     event.listen(engine, "connect", _configure_sqlite)
+    notice_replacing(engine)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -132,12 +138,14 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     # In WAL mode, readers and the writer don't block each other. The first to open a new file switches it,
     # and SQLite does not wait for that by itself: several processes that start together would fail.
     _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")  # of a WAL that has grown, once it is reused
     cursor.execute("PRAGMA synchronous = FULL")  # what is committed survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    connection.info["file"].refuse_gone()
     cursor = connection.connection.cursor()  # SQLAlchemy's own execution would take longer than the reading
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
         cursor.execute("BEGIN")

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from flask import Flask, Response, abort, current_app, redirect, render_template, request, url_for
 from sqlalchemy import Connection, Engine, Row, bindparam, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.routing import IntegerConverter, Map
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -72,6 +72,8 @@ def make_app(kind: Literal["sync", "queued"], engine: Engine) -> Flask:
     app.before_request(refuse_other_sites)
     app.after_request(add_headers)
     app.register_error_handler(HTTPException, error_page)
+    app.register_error_handler(OperationalError, no_database)
+    app.register_error_handler(InterfaceError, no_database)
 
     @app.errorhandler(BadAddress)
     def bad_address(error: BadAddress) -> tuple[str, int]:
@@ -83,8 +85,8 @@ def make_app(kind: Literal["sync", "queued"], engine: Engine) -> Flask:
         try:
             with engine.connect() as connection:
                 connection.execute(select(Feed.id).limit(1))
-        except SQLAlchemyError:
-            app.logger.exception("The health check's database query failed")
+        except SQLAlchemyError as error:
+            app.logger.error("The health check's database query failed: %s", one_line(error))
             return {"status": "no database", "app": kind}, 503
         return {"status": "ok", "app": kind}, 200
 
@@ -177,6 +179,17 @@ def error_page(error: HTTPException) -> AnyResponse | tuple[str | dict[str, str]
     if request.path.endswith(".json"):
         return {"error": error.name}, code
     return render_template("error.html", error=error), code
+
+
+def no_database(error: OperationalError | InterfaceError) -> AnyResponse | tuple[str | dict[str, str], int]:
+    """Status 503 for a database that is away, silent or locked; the log has one line that says which."""
+    current_app.logger.error("The database can't be used: %s", one_line(error))
+    return error_page(ServiceUnavailable("The database can't be used at the moment. Try again soon."))
+
+
+def one_line(error: SQLAlchemyError) -> str:
+    """What the database's driver said."""
+    return " ".join(str(getattr(error, "orig", error)).split())
 
 
 def day_and_time(moment: datetime) -> str:

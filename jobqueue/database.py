@@ -9,13 +9,16 @@ from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, PoolProxiedConnection, event
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
-from jobqueue.dialects import read_text
+from jobqueue.dialects import read_text, url_of
 from jobqueue.errors import DatabaseError, advised
+from jobqueue.postgresql import allow_silence, configure, limit_silence, patience
+from jobqueue.replacing import notice_replacing
 
 BUSY_TIMEOUT_MS = 15_000
+WAL_BYTES = 2**24
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
 ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
 AUTOCOMMIT = (
@@ -36,11 +39,7 @@ def open_engine(database: Any) -> Engine:
     """
     database = getattr(database, "sync_engine", database)
     given = database if isinstance(database, Engine) and not database.dialect.is_async else None
-    try:
-        url = sa.make_url(getattr(database, "url", database))
-    except ArgumentError as error:
-        text = f"{database!r} is not a database URL; use, for example, sqlite:///jobs.db"
-        raise DatabaseError(text) from error
+    url = url_of(getattr(database, "url", database))
     backend, _, driver = url.drivername.partition("+")
     if backend not in ("postgresql", "postgres", "sqlite"):
         text = "A queue needs SQLite or PostgreSQL, not {}; its URL begins with sqlite: or postgresql:"
@@ -57,14 +56,15 @@ def open_engine(database: Any) -> Engine:
         engine = given.execution_options(shared_pool=True)  # a copy, with a check of its own
         event.listen(engine, "begin", refuse_autocommit)
     else:
-        engine = _engine(url, max_overflow=-1, pool_pre_ping=True)
-        event.listen(engine, "connect", _configure_postgresql)
-    event.listen(engine, "handle_error", _advised)
+        engine = _engine(url, max_overflow=-1, pool_pre_ping=True, connect_args=patience(url))
+        for moment, act in (
+            ("connect", limit_silence),
+            ("connect", configure),
+            ("checkout", allow_silence),  # the pool has just asked whether it still lives
+            ("checkin", limit_silence),
+        ):
+            event.listen(engine, moment, act)
     return engine
-
-
-def _advised(context: ExceptionContext) -> BaseException | None:
-    return context.sqlalchemy_exception and advised(context.sqlalchemy_exception)
 
 
 def _open_sqlite(url: URL, given: Engine | None) -> Engine:
@@ -79,6 +79,7 @@ def _open_sqlite(url: URL, given: Engine | None) -> Engine:
     options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
     engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
     event.listen(engine, "connect", _configure_sqlite)
+    notice_replacing(engine)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine
@@ -99,6 +100,8 @@ def _engine(url: URL, **options: Any) -> Engine:
         raise DatabaseError(
             f"The driver of {url.drivername}:// is not installed ({error}). {begin} the URL with {backend}:"
         ) from error
+    except (ArgumentError, ValueError) as error:
+        raise DatabaseError(f"{url!r} is not a database URL: {str(error).splitlines()[0]}") from None
 
 
 def writer(engine: Engine) -> Engine:
@@ -144,7 +147,7 @@ def sqlite_file(connection: Connection) -> str:
 
 def outside_pool(engine: Engine) -> PoolProxiedConnection:
     """A connection opened as the engine's pool opens its own, but not counted: the pool may be used up. The
-    caller closes it. Raises DBAPIError.
+    queue alone uses it, and the server's silence is limited. The caller closes it. Raises DBAPIError.
     """
     base = engine.dialect.loaded_dbapi.Error
     try:
@@ -152,26 +155,13 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     except base as error:
         raise advised(DBAPIError.instance(None, None, error, base, dialect=engine.dialect)) from error
     connection.detach()
+    limit_silence(connection.dbapi_connection)
     return connection
-
-
-def greeted_by(driver: Any) -> int | None:
-    """The process id with which PostgreSQL or a pooler greeted; None from pg8000, which does not tell."""
-    pid: int | None = getattr(getattr(driver, "info", None), "backend_pid", None)
-    return pid
-
-
-def is_pooled(driver: Any) -> bool:
-    """Whether a pooler such as PgBouncer stands before PostgreSQL: it greets with a process id of its own."""
-    cursor = driver.cursor()
-    cursor.execute("SELECT pg_backend_pid()")
-    [pid] = cursor.fetchone()
-    return greeted_by(driver) not in (None, pid)
 
 
 def complaint(error: DBAPIError) -> str:
     """The database's error message, and what to do about it, on one line."""
-    return ". ".join(" ".join(text.split()) for text in (str(error.orig), *error.detail))
+    return " ".join(error.args[0].partition(") ")[2].split())  # without the class of the driver's error
 
 
 def did_not_answer(error: DBAPIError) -> bool:
@@ -192,15 +182,6 @@ def _forget_in_children(engine: Engine) -> Engine:
     return engine
 
 
-def _configure_postgresql(driver: Any, _record: object) -> None:
-    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
-    if hasattr(driver, "prepare_threshold") and is_pooled(driver):
-        driver.prepare_threshold = None
-    else:  # behind a pooler, each transaction of the queue sets it: see STEADY_PLANS
-        driver.cursor().execute("SET TIME ZONE 'UTC'")
-    driver.commit()
-
-
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     if sys.version_info >= (3, 12):
         dbapi_connection.autocommit = sqlite3.LEGACY_TRANSACTION_CONTROL
@@ -212,12 +193,14 @@ def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     # Readers and the writer don't wait for each other. The first to open a new file switches it to WAL;
     # SQLite doesn't wait for the lock this takes, so processes that start together would fail.
     _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")  # of a WAL that has grown, once it is reused
     cursor.execute("PRAGMA synchronous = FULL")  # a committed job survives a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
+    connection.info["file"].refuse_gone()
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("sqlite_begin") != "IMMEDIATE":
         cursor.execute("BEGIN")

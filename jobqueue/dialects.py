@@ -1,34 +1,58 @@
-"""What the two databases do differently in the queue's SQL: moments, lists, and a few statements."""
+"""What the two databases do differently: their URLs; in SQL, moments, lists, and a few statements."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, Dialect, Engine, Table
+from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine, Table
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from jobqueue.errors import DatabaseError
+from jobqueue.postgresql import SILENT_SECONDS
 
 # What is no moment of Python's is read as one of these, in any time zone: long due, so that a worker claims
 # the job; or never.
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner.
+# table that was never analysed misleads the planner. A statement that waits for a lock ends before the client
+# takes the server for silent: or the server would go on with it, beside the next one.
 STEADY_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
     "TimeZone": "UTC",
+    "statement_timeout": f"{SILENT_SECONDS - 1}s",
 }
 PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
     sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
     for is_local in (True, False)
 )
+
+
+def url_of(database: Any) -> URL:
+    """The URL; a password in its query is moved to where a URL's repr hides it. Raises DatabaseError."""
+    try:
+        url = sa.make_url(database)
+    except (ArgumentError, ValueError) as error:
+        shown = re.sub("(?s)(?<=:).*(?=@)|(?<=password=)[^&]*", "***", str(database))
+        no = (
+            "; use, for example, sqlite:///jobs.db"
+            if isinstance(error, ArgumentError)
+            else ": its port is no number"
+        )
+        raise DatabaseError(f"{shown!r} is not a database URL{no}") from None
+    if password := url.query.get("password"):
+        url = url.set(password=str(password)).difference_update_query(["password"])
+    return url
 
 
 def is_postgresql(connection: Connection | Engine) -> bool:

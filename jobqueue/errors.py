@@ -1,8 +1,10 @@
 """The queue's exceptions. They share a base class; each docstring is the default message."""
 
 import logging
+import re
 import threading
 import traceback
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,17 +15,14 @@ logger = logging.getLogger("jobqueue")
 DatabaseErrors = TypeVar("DatabaseErrors", bound=StatementError)
 A_CENTURY = timedelta(days=36_525)
 
-# What to do about an error of a database, and how it is known: by SQLite's words, or PostgreSQL's code.
+MIGRATE = "The queue's tables are made, and brought up to date, by queue.create_tables() or jobqueue migrate"
+WRITABLE = "SQLite must be able to write to the database's file and to its folder, which must exist"
+JOIN = "If a transaction of your own holds the lock, pass its session: enqueue(job, session=session)"
+# What to do about what SQLite says, or what PostgreSQL has this code for.
 ADVICE = {
-    "The queue's tables are made, and brought up to date, by queue.create_tables() or jobqueue migrate": (
-        *("no such table", "no such column", "has no column", "42P01", "42703"),
-    ),
-    "SQLite must be able to write to the database's file and to its folder, which must exist": (
-        *("readonly database", "unable to open"),
-    ),
-    "If a transaction of your own holds the lock, pass its session: enqueue(job, session=session)": (
-        "is locked",
-    ),
+    r"no such (table|column)|has no column|42P01|42703": MIGRATE,
+    r"readonly database|unable to open": WRITABLE,
+    r"is locked": JOIN,
 }
 
 
@@ -37,12 +36,16 @@ def as_wait(wait: timedelta | float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def advised(error: DatabaseErrors) -> DatabaseErrors:
-    """The same error of a database, which now says what to do about it, if that is known."""
+def advised(error: DatabaseErrors, tables: Iterable[str] = ()) -> DatabaseErrors:
+    """The same error of a database. Its first line now says what to do about it, if that is known. `tables`
+    are the queue's: about those of others, nothing is.
+    """
     said = f"{error.orig} {getattr(error.orig, 'sqlstate', None) or getattr(error.orig, 'pgcode', None)}"
-    for advice, signs in ADVICE.items():
-        if advice not in error.detail and any(sign in said for sign in signs):
-            error.add_detail(advice)
+    ours = any(table in said for table in tables)
+    for sign, advice in ADVICE.items():
+        if re.search(sign, said) and advice not in error.args[0] and (ours or advice is not MIGRATE):
+            line, end, rest = error.args[0].partition("\n")
+            error.args = (f"{line}. {advice}{end}{rest}",)
     return error
 
 

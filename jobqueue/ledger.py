@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.database import complaint, did_not_answer, is_pooled, outside_pool
+from jobqueue.database import complaint, did_not_answer, outside_pool
 from jobqueue.dialects import NEVER
 from jobqueue.errors import UnknownJob, log_error
 from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
+from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
 from jobqueue.transactions import OwnConnections
@@ -31,7 +32,6 @@ LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
 POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
-SILENCE_SECONDS = 3 * CHECK_SECONDS
 RECONNECT_SECONDS = 1.0
 
 
@@ -140,7 +140,6 @@ class Watcher:
         self._queue = queue
         self._ring = ring
         self._ended = threading.Event()
-        self._alive_at = time.monotonic()
         self._watch = self._watch_file if queue.engine.dialect.name == "sqlite" else self._listen
         self._thread = threading.Thread(target=self._loop, name="jobqueue watcher", daemon=True)
         self._thread.start()
@@ -150,16 +149,13 @@ class Watcher:
         self._ended.set()
         self._thread.join(2 * LISTEN_SECONDS)
 
-    def is_dead(self) -> bool:
-        """Whether its connection has been silent for too long: it hangs, and the watcher must be replaced."""
-        return time.monotonic() - self._alive_at > SILENCE_SECONDS
-
     def _loop(self) -> None:
         while not self._ended.is_set():
             try:
-                driver: Any = outside_pool(self._queue.engine).dbapi_connection
+                connection: Any = outside_pool(self._queue.engine)
+                driver = connection.dbapi_connection
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
-                    self._watch(driver)
+                    self._watch(connection)
             except Exception as error:  # from SQLAlchemy, or from the driver itself
                 if self._ended.is_set():
                     return
@@ -167,12 +163,11 @@ class Watcher:
                 logger.warning("not notified of new jobs for a moment, polling: %s", said)
                 self._ended.wait(RECONNECT_SECONDS)
 
-    def _watch_file(self, driver: Any) -> None:
-        cursor = driver.cursor()
+    def _watch_file(self, connection: Any) -> None:
+        cursor, file = connection.dbapi_connection.cursor(), connection.info["file"]
         seen = None
-        while not self._ended.wait(LOOK_SECONDS):
+        while not self._ended.wait(LOOK_SECONDS) and not file.is_replaced():
             version = cursor.execute("PRAGMA data_version").fetchone()[0]
-            self._alive_at = time.monotonic()
             if version != seen:
                 seen = version
                 self._ring()
@@ -180,10 +175,10 @@ class Watcher:
     def _poll(self, reason: str) -> None:
         logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_OFTEN_SECONDS, reason)
         while not self._ended.wait(POLL_OFTEN_SECONDS):
-            self._alive_at = time.monotonic()
             self._ring()
 
-    def _listen(self, driver: Any) -> None:
+    def _listen(self, connection: Any) -> None:
+        driver = connection.dbapi_connection
         if not callable(getattr(driver, "notifies", None)):  # psycopg2's is a list
             self._poll(f"the driver is {self._queue.engine.driver}, and only psycopg 3 notifies")
             return
@@ -195,9 +190,10 @@ class Watcher:
         driver.autocommit = True
         driver.execute(f'LISTEN "{self._queue.tables.channel}"')
         self._ring()  # for notifications sent before LISTEN
+        check_at = time.monotonic() + CHECK_SECONDS
         while not self._ended.is_set():
-            if time.monotonic() - self._alive_at > CHECK_SECONDS:
+            if time.monotonic() > check_at:
                 driver.execute("SELECT 1")
-                self._alive_at = time.monotonic()
+                check_at = time.monotonic() + CHECK_SECONDS
             for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1):
                 self._ring()

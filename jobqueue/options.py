@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import Any, Literal, TypedDict, get_args
 
 from jobqueue.dialects import UNREADABLE, in_utc
-from jobqueue.errors import as_wait
+from jobqueue.errors import A_CENTURY, as_wait
 from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS
 
 RetryOn = Mapping[type[BaseException], timedelta | float | None]
@@ -56,7 +56,7 @@ DEFAULTS = {
     "unique_until": None,  # it ends
 }
 TOO_MUCH = 2**31  # for a column of integers
-LEAST_LEASE = 0.5  # seconds: a busy worker does not manage a heartbeat in less than a tenth of it
+LEAST_LEASE = timedelta(seconds=0.5)  # a busy worker manages no heartbeat in less than a tenth of it
 MOST_BYTES = 2_000  # PostgreSQL can't index texts much longer than this
 
 
@@ -67,54 +67,41 @@ def _is_storable(text: str) -> bool:
         return False
 
 
-def _is_lease(lease: timedelta) -> bool:
-    return LEAST_LEASE <= lease.total_seconds() < TOO_MUCH
-
-
-def _are_callable(observers: Iterable[Any]) -> bool:
-    return all(map(callable, observers))
-
-
 def _are_exceptions(kinds: Iterable[Any]) -> bool:
     return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
 
 
 # For each option: its types, in words; which values are possible (NaN never is), in words.
 Rule = tuple[tuple[type, ...], str, Callable[[Any], bool], str]
+WHOLE, SECONDS_LONG = ((int,), "a whole number"), ((int, float), "a number of seconds")
+PRIORITY: Rule = (*WHOLE, lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31")
+COUNT: Rule = (*WHOLE, lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31")
+DURATION: Rule = (*SECONDS_LONG, lambda n: 0 < n < TOO_MUCH, "more than 0 seconds and below 2**31")
 STORABLE = (_is_storable, f"text of 1 to {MOST_BYTES} bytes, without NUL or lone surrogates")
-LEASES = f"at least {LEAST_LEASE} seconds, since a tenth must do for a heartbeat, and below 2**31"
-SOME_QUEUES = "names of queues, at least one, or left out to serve all"
-EXCEPTIONS = "for classes of exceptions"
-PRIORITY: Rule = ((int,), "a whole number", lambda n: abs(n) < TOO_MUCH, "between -2**31 and 2**31")
-COUNT: Rule = ((int,), "a whole number", lambda n: 0 < n < TOO_MUCH, "at least 1 and below 2**31")
-OF_SECONDS = ((int, float), "a number of seconds")
-DURATION: Rule = (*OF_SECONDS, lambda n: 0 < n < TOO_MUCH, "more than 0 seconds and below 2**31")
+A_QUEUE = (lambda name: "," not in name and _is_storable(name), STORABLE[1].replace("out", "out commas,"))
+A_LEASE = (lambda lease: LEAST_LEASE <= lease <= A_CENTURY, "at least half a second, and at most a century")
+SOME_QUEUES = (bool, "names of queues, at least one, or left out to serve all")
+CALLABLE = (lambda each: all(map(callable, each)), "functions that take an Event")
+EXCEPTIONS = (_are_exceptions, "for classes of exceptions")
 RULES: dict[str, Rule] = {
-    "name": ((str,), "a string", *STORABLE),
-    "priority": PRIORITY,
-    "queue": ((str,), "a queue's name", *STORABLE),
-    "max_attempts": COUNT,
-    "max_run_time": DURATION,
-    "unique_key": ((str,), "a string", *STORABLE),
+    **dict.fromkeys(("priority", "min_priority", "max_priority"), PRIORITY),
+    **dict.fromkeys(("max_attempts", "threads", "max_batch"), COUNT),
+    **dict.fromkeys(("max_run_time", "poll_interval"), DURATION),
+    **dict.fromkeys(("name", "unique_key"), ((str,), "a string", *STORABLE)),
+    "queue": ((str,), "a queue's name", *A_QUEUE),
     "unique_until": ((str,), "a string", lambda until: until in ("start", "end"), '"start" or "end"'),
-    "retry_on": ((dict,), "like {TimeoutError: timedelta(minutes=5)}", _are_exceptions, EXCEPTIONS),
-    "discard_on": ((list, tuple), "like (KeyError, ValueError)", _are_exceptions, EXCEPTIONS),
+    "retry_on": ((dict,), "like {TimeoutError: timedelta(minutes=5)}", *EXCEPTIONS),
+    "discard_on": ((list, tuple), "like (KeyError, ValueError)", *EXCEPTIONS),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
     # a row's own:
-    "attempts": ((int,), "a whole number", lambda n: -1 < n < TOO_MUCH - 1, "at least 0 and below 2**31 - 1"),
+    "attempts": (*WHOLE, lambda n: -1 < n < TOO_MUCH - 1, "at least 0 and below 2**31 - 1"),
     "handler": ((str,), "text", lambda _: True, ""),
-    # a queue's:
-    "lease": ((timedelta,), "a timedelta, such as timedelta(seconds=30)", _is_lease, LEASES),
-    # a worker's:
-    "queues": ((list, tuple, set, frozenset), 'a list of names, such as ["mail"]', bool, SOME_QUEUES),
-    "observers": ((list, tuple), "a list of functions", _are_callable, "functions that take an Event"),
-    "min_priority": PRIORITY,
-    "max_priority": PRIORITY,
-    "threads": COUNT,
-    "max_batch": COUNT,
-    "limit": ((int,), "a whole number", lambda n: n >= 0, "at least 0"),
-    "poll_interval": DURATION,
-    "stop_timeout": (*OF_SECONDS, lambda n: n >= 0, "at least 0 seconds"),
+    # a queue's and a worker's:
+    "lease": ((timedelta,), "a timedelta, such as timedelta(seconds=30)", *A_LEASE),
+    "queues": ((list, tuple, set, frozenset), 'a list of names, such as ["mail"]', *SOME_QUEUES),
+    "observers": ((list, tuple), "a list of functions", *CALLABLE),
+    "limit": (*WHOLE, lambda n: n >= 0, "at least 0"),
+    "stop_timeout": (*SECONDS_LONG, lambda n: n >= 0, "at least 0 seconds"),
 }
 
 

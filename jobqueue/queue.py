@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, scoped_session
 from jobqueue import waiting
 from jobqueue.database import open_engine, writer
 from jobqueue.dialects import insert_unless_there
-from jobqueue.errors import AlreadyQueued, NoSuchJob, advised
+from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable
 from jobqueue.options import EnqueueOptions, RowOptions, check, checked, moment, refuse_others
 from jobqueue.schema import DEFAULT_TABLE, Job, migrate, tables
@@ -161,7 +161,7 @@ class Queue:
             try:
                 yield connection
             except DBAPIError as error:
-                raise advised(error) from error.__cause__
+                raise self._home.advised(error) from error.__cause__
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""

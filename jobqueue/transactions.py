@@ -12,13 +12,14 @@ from typing import Any
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.database import driver_of, greeted_by, outside_pool, refuse_autocommit, sqlite_file
+from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
 from jobqueue.dialects import plan_steadily
-from jobqueue.errors import DatabaseError
+from jobqueue.errors import DatabaseError, DatabaseErrors, advised
+from jobqueue.postgresql import greeted_by, limit_silence
 from jobqueue.schema import Tables
 
 STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
@@ -54,6 +55,14 @@ class Home:
         self._known = WeakSet[Any]([engine.pool])  # pools found to lead here
         self._place: object = None
         self._refuse_translation(engine)
+        event.listen(engine, "handle_error", self._advise)
+
+    def advised(self, error: DatabaseErrors) -> DatabaseErrors:
+        """The same error, which says what to do about it, if that is known."""
+        return advised(error, self._tables.metadata.tables)
+
+    def _advise(self, context: ExceptionContext) -> BaseException | None:
+        return context.sqlalchemy_exception and self.advised(context.sqlalchemy_exception)
 
     def join(self, session: Callers | None) -> Connection | None:
         """The connection of the caller's transaction, if there is one. Raises TypeError, or DatabaseError if
@@ -124,6 +133,7 @@ class Spares:
         """A transaction, committed at the end of the block. Raises DBAPIError."""
         kept = self._kept[os.getpid()]
         connection = self._take(kept) or self._engine.connect()
+        limit_silence(driver_of(connection))
         try:
             with connection.begin():
                 yield connection
@@ -148,8 +158,12 @@ class Spares:
 
 
 def _looks_open(connection: Connection) -> bool:
-    """PostgreSQL sends a message when it ends a connection; until asked, it sends nothing else."""
+    """SQLite's file may be another one. PostgreSQL sends a message when it ends a connection; until asked, it
+    sends nothing else.
+    """
     driver = driver_of(connection)
+    if connection.dialect.name == "sqlite":
+        return not connection.info["file"].is_replaced()
     if not hasattr(driver, "fileno"):
         return True
     unread = poll()
@@ -168,6 +182,9 @@ class OwnConnections:
     @contextmanager
     def transaction(self, engine: Engine) -> Iterator[Connection]:
         """A transaction on the engine's connection, which is replaced if the transaction fails."""
+        kept = self._connections.get(engine)
+        if kept and kept.dialect.name == "sqlite" and kept.info["file"].is_replaced():
+            self._connections.pop(engine).close()
         if is_new := engine not in self._connections:
             self._connections[engine] = Connection(engine, outside_pool(engine))
         connection = self._connections[engine]

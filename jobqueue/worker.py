@@ -159,9 +159,6 @@ class Worker:
         self._ledger.release([job for slot in self._slots for job in slot.take_waiting(PATIENCE)], now)
         if time.monotonic() >= self._ledger.next_beat:
             self._ledger.beat(self._held(), now)
-            if self._watcher.is_dead():
-                self._watcher.end()
-                self._watcher = Watcher(self.queue, self._ring)
         free = [slot for slot in self._slots if slot.free] if not self._stops else []
         # An idle worker first looks for due jobs, with a read that leaves SQLite's write lock alone.
         look = bool(free) and not self._outcomes and not self._ledger.more

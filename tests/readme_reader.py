@@ -47,6 +47,7 @@ class Block(NamedTuple):
 VARIES = [
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00)?( UTC)?", "MOMENT"),
     (r"\d+:\d\d:\d\d", "TIME"),
+    (r"in \S+://\S+:", "in URL:"),
     (r"pid:\d+", "PID"),
     (r"host:\S+", "HOST"),
     (r"\d+ (ms|s|min|h|days) ago", "AGO"),

@@ -2,8 +2,10 @@
 
 import importlib
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,14 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool
 from werkzeug.test import TestResponse
 
+from feedreader import silence
 from feedreader.database import make_engine, writer
 from feedreader.errors import SettingsError
 from feedreader.models import Entry, Feed, create_tables
 from feedreader.waiting import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_SILENCE, REMEMBERED
 from jobqueue import Queue, Worker
 from loadtests.feedserver.server import FeedServer, running_feedserver
+from loadtests.torture.silentproxy import SilentProxy
 
 MINUTE = timedelta(minutes=1)
 
@@ -332,6 +336,49 @@ def test_health_is_that_the_database_answers(reader: Reader) -> None:
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "app": reader.kind})
 
 
+def test_a_file_that_is_replaced_is_opened_anew(
+    reader: Reader, feeds: FeedServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by a restore: what visitors write from then on is in the new file."""
+    file = Path(reader.engine.url.database or "")
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+    reader.post(feeds.feed_url("fast", 1))
+    backup.replace(file)
+    page = reader.post(feeds.feed_url("fast", 2))
+    assert page.endswith("/1") and reader.browser.get(page).status_code == 200
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT count(*) FROM feeds").fetchone() == (1,)
+        assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert f"the file {file} was replaced: opening the new one" in caplog.messages
+
+
+@pytest.mark.parametrize("path", ["/", "/feeds/1", "/feeds/1.json", "/healthz"])
+@pytest.mark.parametrize("kind", ["sync", "queued"])
+def test_a_silent_database_is_503(
+    kind: str,
+    path: str,
+    postgres_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is no endless wait, and the log has one line for each answer. Later answers come by a new server."""
+    monkeypatch.setattr(silence, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "CONNECT_SECONDS", 2)
+    with SilentProxy(postgres_database) as proxy:
+        url = proxy.url.render_as_string(hide_password=False)
+        monkeypatch.setenv("FEEDREADER_DATABASE", url)
+        reader = Reader(kind, url)
+        proxy.silence()
+        answer = reader.browser.get(path)
+        assert answer.status_code == 503
+        assert path == "/healthz" or "Service Unavailable" in answer.text
+        assert [record.exc_info for record in caplog.records if record.levelname == "ERROR"] == [None]
+        proxy.speak()
+        assert reader.browser.get("/healthz").status_code == 200
+
+
 def test_health_without_the_tables_is_503(reader: Reader) -> None:
     """A health check sees it and routes no visitors here."""
     with writer(reader.engine).begin() as connection:
@@ -399,7 +446,7 @@ def test_a_feed_and_its_job_are_stored_together_or_not_at_all(settings: str) -> 
     reader = Reader("queued", settings)
     with writer(reader.engine).begin() as connection:
         connection.execute(text("DROP TABLE jobs"))
-    assert reader.browser.post("/feeds", data={"url": "http://example.org/"}).status_code == 500
+    assert reader.browser.post("/feeds", data={"url": "http://example.org/"}).status_code == 503
     with reader.engine.connect() as connection:
         assert connection.execute(select(Feed.id)).all() == []
 

@@ -47,9 +47,20 @@ ROOMS = (  # of loadtests: each may import those before it
     ),
 )
 WRITTEN_TWICE = {  # public names that several files define, and why that misleads nobody
-    "ASK_SECONDS": "the same: feedreader and jobqueue may not import each other",
-    "BUSY_TIMEOUT_MS": "the same: feedreader and jobqueue may not import each other",
-    "UTCDateTime": "the same: feedreader and jobqueue may not import each other",
+    **dict.fromkeys(
+        (
+            *(
+                "ASK_SECONDS",
+                "BUSY_TIMEOUT_MS",
+                "WAL_BYTES",
+                "CONNECT_SECONDS",
+                "KEEPALIVES",
+                "SILENT_SECONDS",
+            ),
+            *("UTCDateTime", "OpenFile", "Identity"),
+        ),
+        "the same: feedreader and jobqueue may not import each other",
+    ),
     "Base": "SQLAlchemy's declarative base, one for each set of tables",
     "Event": "the queue's, which observers get, and the simulation's, which never meet",
     "HERE": "the folder of that very file",

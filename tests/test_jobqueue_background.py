@@ -77,7 +77,7 @@ def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_p
         "Path('imported').touch()\n"
     )
     failed = start("--import", "once")
-    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.returncode == 1 and failed.stdout.count("\n") == 1  # only which tables
     assert failed.stderr.startswith("jobqueue: the workers did not start; jobqueue.log says:\n")
     assert "jobqueue: import failed: not once more\n" in failed.stderr
     assert order("status")[0] == 1
@@ -125,6 +125,16 @@ def test_status_says_how_the_workers_are(
     assert status == 0
     assert first.startswith(f"supervisor pid:{pid} runs for 0:00:") and first.endswith("workers: 1 of 1")
     assert second.startswith(f"  pid:{worker.pid} working for 0:00:") and "restarts: 0" in second
+
+
+@pytest.mark.live
+def test_status_finds_tables_of_other_names(
+    database_url: str, start_supervisor: StartSupervisor, order: Command
+) -> None:
+    """The state file names them."""
+    place = ["--table", "mail_jobs", *(["--schema", "beside"] if "postgresql" in database_url else [])]
+    start_supervisor(1, *place)
+    wait_until(lambda: "succeeded: 0, failed: 0" in order("status", "--database", database_url)[1], "its row")
 
 
 @pytest.mark.live

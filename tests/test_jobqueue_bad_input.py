@@ -225,12 +225,13 @@ def test_a_run_at_of_infinity_waits_for_ever(postgres_database: str) -> None:
 
 def test_what_is_no_queues_name_is_refused(queue: Queue) -> None:
     """PostgreSQL could not be asked about it."""
-    for name, error in ((5, TypeError), ("a\0", ValueError)):
+    for name, error in ((5, TypeError), ("a\0", ValueError), ("mail,images", ValueError)):
         for do in (queue.pause, queue.resume, queue.clear):
             with pytest.raises(error, match="queue must be"):
                 do(name)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="queue must be"):
-        Worker(queue, queues=["a\0"])
+    for name in ("a\0", "mail,images"):
+        with pytest.raises(ValueError, match=r"queue must be .* without commas"):
+            Worker(queue, queues=[name])
     for bound in ("min_priority", "max_priority"):
         with pytest.raises(ValueError, match=f"{bound} must be between"):
             Worker(queue, **{bound: 2**31})  # type: ignore[arg-type]

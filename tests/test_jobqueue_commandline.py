@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,19 +50,26 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
         ("", ["jobqueue: name the database: --database sqlite:///jobs.db", DATABASE_VARIABLE]),
         ("--database jobs.db", ["'jobs.db' is not a database URL"]),
         ("--database sqlite://", ["in memory only one connection sees", "after three slashes"]),
+        ("--database sqlite://host/x", ["sqlite://host/x names no file"]),
+        ("--database sqlite:///x?timeout=long", ["is not a database URL", "'long'"]),
         ("--database mysql://h/x", ["needs SQLite or PostgreSQL, not mysql"]),
         ("--database postgresql+nosuch://h/x", ["postgresql.nosuch", "the extra [postgresql]"]),
         ("--database sqlite+nosuch:///x", ["sqlite.nosuch", "Begin the URL with sqlite:"]),
         ("--database sqlite:///jobs.db --import no_such_module", ["import failed", "'no_such_module'"]),
-        ("--threads 0", ["argument --threads: 0 is not above 0 and at most 1000000000"]),
-        ("--threads 1.5", ["argument --threads: '1.5' is not a whole number"]),
+        ("--database sqlite:///jobs.db --import ./jobs.py", ["module's name, such as", "not './jobs.py'"]),
+        ("--database sqlite:///jobs.db --import .jobs", ["module's name, such as jobs or shop.jobs"]),
+        ("--database sqlite:///jobs.db --import=", ["--import takes a module's name", "not ''"]),
+        ("--threads 0", ["argument --threads: '0' is not a number from 1 to 1000"]),
+        ("--threads 1.5", ["argument --threads: '1.5' is not a number"]),
+        ("--threads 1000000", ["argument --threads: '1000000' is not a number from 1 to 1000"]),
         ("--lease -1", ["argument --lease: -1 is not above 0"]),
         ("--lease 1e300", ["argument --lease: 1e300 is not above 0 and at most 1000000000"]),
-        ("--lease 0.001 --database sqlite:///jobs.db", ["jobqueue: lease must be at least 0.5 seconds"]),
+        ("--lease 0.001 --database sqlite:///jobs.db", ["jobqueue: lease must be at least half a second"]),
         ("--stop-timeout inf", ["argument --stop-timeout: inf is not above 0 and at most"]),
         ("--poll-interval nan", ["argument --poll-interval: nan is not above 0 and at most"]),
         ("--max-run-time 5m", ["argument --max-run-time: '5m' is not a number of seconds, such as 300"]),
         ("--queue=", ["argument --queue: queue must be text of 1 to 2000 bytes"]),
+        ("--queue mail,images", ["without commas,", "not 'mail,images'; repeat --queue for more"]),
         ("--min-priority 2 --max-priority 1", ["jobqueue: min_priority must not be above max_priority"]),
         ("--min-priority 2 --max-priority 1 --processes 2", ["must not be above max_priority"]),
         ("--colour", ["unrecognized arguments: --colour"]),
@@ -105,6 +113,76 @@ def test_a_password_is_not_shown(capsys: pytest.CaptureFixture[str], monkeypatch
     with pytest.raises(SystemExit):
         main(["work", "--help"])
     assert "secret" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:secret@127.0.0.1:abc/jobs",
+        "postgresql://ada:secret@127.0.0.1:/jobs",
+        "postgresql://ada:s@secret:x@[::1/jobs?password=secret",
+        "postgresql//ada:secret@127.0.0.1/jobs",
+        "postgresql:ada?password=secret",
+        "postgresql://ada@127.0.0.1:1/jobs?password=secret",
+    ],
+)
+def test_a_password_in_a_broken_url_is_not_shown(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    """Also where the URL can't be taken apart, or has it in an unusual place."""
+    usable = "127.0.0.1:1/" in url
+    line = complaint(capsys, f"--database {url}", status=1 if usable else 2)
+    assert "secret" not in line and "***" in line
+    assert usable or "is not a database URL" in line
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero ({folder}/broken.py, line 1)"),
+        ("def (", "SyntaxError: invalid syntax (broken.py, line 1)"),
+        ("import sys\nsys.exit()", "SystemExit:  ({folder}/broken.py, line 2)"),
+        ("raise ValueError('a\\nb')", "ValueError: a ({folder}/broken.py, line 1)"),
+    ],
+)
+def test_a_module_that_fails_is_told_where(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, code: str, said: str
+) -> None:
+    """In a line, whatever it raises; one that ends the program is not taken for success."""
+    (tmp_path / "broken.py").write_text(code)
+    line = complaint(capsys, "--database sqlite:///jobs.db --import broken", status=2)
+    assert line == f"jobqueue: the module broken can't be imported: {said.format(folder=tmp_path)}"
+    del sys.path[0]
+
+
+def test_threads_that_the_system_refuses_are_explained(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few machines have room for as many as the option allows."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert main(["work", "--once", "--database", "sqlite:///jobs.db", "--import", "jobs_for_tests"]) == 1
+    line = "jobqueue: the system starts no more threads: use fewer --threads\n"
+    assert capsys.readouterr().err == line
+
+
+def test_the_tables_and_the_modules_may_be_named_by_variables(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the database may. Options take precedence, and an empty variable says nothing."""
+    monkeypatch.setenv(DATABASE_VARIABLE, "sqlite:///jobs.db")
+    monkeypatch.setenv("JOBQUEUE_TABLE", "mail_jobs")
+    monkeypatch.setenv("JOBQUEUE_SCHEMA", "")
+    monkeypatch.setenv("JOBQUEUE_IMPORT", "jobs_for_tests,no_such_module")
+    assert main(["migrate"]) == 0
+    assert "CREATE TABLE mail_jobs (" in capsys.readouterr().out
+    assert "No module named 'no_such_module'" in complaint(capsys, "", status=2)
+    assert "No module named 'nor_this'" in complaint(capsys, "--import nor_this", status=2)
+    assert main(["verify", "--import", "jobs_for_tests"]) == 0
+    assert capsys.readouterr().out == "no jobs to check\n"
+    monkeypatch.setenv("JOBQUEUE_SCHEMA", "beside")
+    assert "SQLite has no schemas" in complaint(capsys, "--import jobs_for_tests", status=2)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["work", "--help"]], ids=" ".join)
@@ -162,5 +240,6 @@ def test_a_worker_process_makes_its_table(queue: Queue, start_worker: Callable[.
     process = start_worker()
     process.signal(signal.SIGINT)
     assert process.exit_status() == 0
+    assert process.output().startswith(f"table jobs in {queue.engine.url!r}: created just now\n***")
     assert process.output().splitlines()[-1].startswith("*** Exiting job worker host:")
     assert queue.jobs() == []

@@ -99,7 +99,7 @@ def test_the_pickup_latency_is_a_histogram(queue: Queue) -> None:
     assert named(samples, "jobqueue_pickup_seconds_sum")[()] == pytest.approx(2000.612)
 
 
-@pytest.mark.parametrize("name", ['"} 1\njobqueue_workers 99', "\\", "naïve ☃", ""])
+@pytest.mark.parametrize("name", ['"} 1\njobqueue_workers 99', "\\", "naïve ☃"])
 def test_a_queues_name_may_hold_anything(queue: Queue, name: str) -> None:
     """The name is escaped, so that it can't pose as another metric."""
     enqueue(queue, "due", queue=name)

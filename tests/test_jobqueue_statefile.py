@@ -27,6 +27,8 @@ def a_state(**changes: Any) -> SupervisorState:
             "wanted": 1,
             "stop_timeout": 10.0,
             "database": None,
+            "table": "jobs",
+            "schema": None,
             "workers": (),
             **changes,
         }
@@ -163,9 +165,19 @@ def test_status_goes_without_the_database(tmp_path: Path, order: Command) -> Non
     """It says that it can't read what the workers have done, and reports the rest."""
     running = StateFile(tmp_path / "jobqueue.state")
     running.hold()
-    running.write(a_state(database="sqlite:////no/such/folder/jobs.db"))
+    running.write(a_state(database=f"sqlite:///{tmp_path}/gone.db"))
     status, text = order("status")
     assert status == 1
-    assert "can't read what the workers have done: unable to open database file" in text
+    assert f"can't read what the workers have done: there is no file {tmp_path}/gone.db" in text
+    assert not (tmp_path / "gone.db").exists()
     assert "with workers: 0 of 1" in text
+    running.write(a_state(database="postgresql://127.0.0.1:1/jobs"))
+    assert "can't read what the workers have done: connection failed" in order("status")[1]
     running.release()
+
+
+def test_a_folder_is_no_state_file(order: Command) -> None:
+    """Nor is nothing."""
+    for name in ("", "/"):
+        status, text = order("status", "--state", name)
+        assert status == 2 and "is no file: name another state file with --state" in text

@@ -1,5 +1,6 @@
 """A worker that ends by itself: when nothing is due (--once), or when no job waits (--exit-when-empty)."""
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -94,6 +95,30 @@ def test_from_the_command_line(queue: Queue, command: Command, signals_as_before
     refused = command("work", "--import", "jobs_for_tests", flag, "--processes", "2")
     assert refused.status == 2 and "are for one worker" in refused.err
     assert command("work", "--once", "--exit-when-empty").status == 2
+
+
+def test_a_worker_says_where_it_works(
+    queue: Queue, command: Command, signals_as_before: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that a mistyped name of a table or a queue is seen at once."""
+    caplog.set_level(logging.INFO)
+    where = f"table jobs in {queue.engine.url!r}:"
+    work = ("work", "--import", "jobs_for_tests", "--once")
+    queue.enqueue(Say("due"), queue="mail")
+    queue.enqueue(Say("later"), queue="mail", run_at=timedelta(days=1))
+    for options, said_first in (
+        (("--queue", "mail"), f"{where} 2 jobs waiting in mail"),
+        (("--queue", "mial", "--queue", "images"), f"{where} 0 jobs waiting in mial, images"),
+        ((), f"{where} 1 job waiting"),
+        (("--table", "mail_jobs"), f"table mail_jobs in {queue.engine.url!r}: created just now"),
+    ):
+        caplog.clear()
+        assert command(*work, *options).status == 0
+        assert caplog.messages[0] == said_first
+    queue.enqueue_many([Say("many")] * 1000, run_at=timedelta(days=1))
+    caplog.clear()
+    assert command(*work).status == 0
+    assert caplog.messages[0] == f"{where} 1,000 jobs or more waiting"
 
 
 def test_a_range_of_priorities_from_the_command_line(

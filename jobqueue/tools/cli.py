@@ -8,12 +8,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
-from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue import __version__
 from jobqueue.database import complaint
+from jobqueue.dialects import url_of
 from jobqueue.errors import JobQueueError
 from jobqueue.tools import (
     doctor,
@@ -25,14 +26,43 @@ from jobqueue.tools import (
     verifying,
     working,
 )
+from jobqueue.tools.printing import complain
 
 COMMAND_MODULES = (working, supervising, inspecting, mending, explaining, doctor, verifying, migration)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 success, 1 the answer is no or the database failed, 2 bad
-    usage, 130 interrupted.
+    """Run a command; returns the exit status: 0 success, 1 the answer is no, or the database or the output
+    failed, 2 bad usage, 130 interrupted.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: let writing fail, and no connection get its file descriptor
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDONLY), "w"))
+    logging.raiseExceptions = False  # a log that can't be written is no reason to stop
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _discard(sys.stdout)
+        if not isinstance(error, BrokenPipeError):  # the reader has closed the pipe, as head does
+            said = error.filename or "the output can't be written"
+            complain(f"{said}: {error.strerror}")
+        return 1
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what is left in the stream go nowhere: the interpreter flushes it once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="jobqueue", description="A job queue in a database table.")
     parser.add_argument("--version", action="version", version=f"jobqueue {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -42,20 +72,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     try:
         status: int = options.run(options)
-        sys.stdout.flush()
         return status
-    except BrokenPipeError:  # the reader has closed the pipe, as head does: discard the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as in shells
     except JobQueueError as error:
-        print(f"jobqueue: {error}", file=sys.stderr)
-        return 2
+        return complain(error, status=2)
     except ImportError as error:
-        print(f"jobqueue: import failed: {error}", file=sys.stderr)
-        return 2
+        return complain(f"import failed: {error}", status=2)
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        return complain("the system starts no more threads: use fewer --threads")
     except DBAPIError as error:
-        url = make_url(options.database)  # its repr hides the password
-        print(f"jobqueue: the database {url!r} can't be used: {complaint(error)}", file=sys.stderr)
-        return 1
+        return complain(f"the database {url_of(options.database)!r} can't be used: {complaint(error)}")

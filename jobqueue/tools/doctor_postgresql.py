@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, text
 
-from jobqueue.database import is_pooled
+from jobqueue.postgresql import is_pooled
 from jobqueue.tools.findings import Finding, judge
 from jobqueue.tools.printing import plural
 from jobqueue.tools.spans import span

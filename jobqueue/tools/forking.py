@@ -67,7 +67,8 @@ class Forker:
         In the new process this raises SystemExit, or whatever `run` raises: it ends by unwinding the frames
         that it inherited from its parent.
         """
-        sys.stdout.flush()  # or both processes would write what is buffered
+        with suppress(OSError):  # a full disk is no reason to start no process
+            sys.stdout.flush()  # or both processes would write what is buffered
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._obeyed)  # no signal meets a half-made process
         try:
             pid = os.fork()

@@ -1,14 +1,19 @@
 """`jobqueue schema` prints the tables' DDL; `jobqueue migrate` creates them or brings them up to date."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import closing
 
+import sqlalchemy as sa
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import postgresql
 
+from jobqueue import Queue
 from jobqueue.schema import ddl, migrate, tables
 from jobqueue.tools.options import Commands, add_database, open_queue
-from jobqueue.tools.printing import plural, say
+from jobqueue.tools.printing import plain, plural, say
+
+MOST_COUNTED = 1000  # jobs that wait
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,6 +44,24 @@ def migrate_tables(options: argparse.Namespace) -> int:
     done = f"executed {plural(len(statements), 'statement')}" if statements else "there was nothing to do"
     say(f"The tables are up to date: {done}.")
     return 0
+
+
+def make_tables(queue: Queue, names: Sequence[str]) -> str:
+    """Create what the tables lack, for a worker of the named queues or of all; returns what it says of them,
+    since a mistyped name would be a new table, or an empty queue, and the worker would idle.
+    """
+    jobs = queue.tables.jobs
+    its = [jobs.c.queue.in_(names)] if names else []
+    with queue.writer.begin() as connection:
+        there = sa.inspect(connection).has_table(jobs.name, schema=jobs.schema)
+        migrate(connection, queue.tables)
+        found = sa.select(jobs.c.id).where(queue.tables.waiting, *its).limit(MOST_COUNTED)
+        count = len(connection.execute(found).all())
+    waiting = plural(count, "job") + " or more" * (count == MOST_COUNTED) + " waiting"
+    where = f" in {', '.join(map(plain, names))}" if names else ""
+    return f"table {jobs.fullname} in {queue.engine.url!r}: " + (
+        waiting + where if there else "created just now"
+    )
 
 
 def _dialect(options: argparse.Namespace) -> Dialect:

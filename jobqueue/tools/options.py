@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,22 +15,27 @@ from jobqueue.errors import JobQueueError
 from jobqueue.options import checked
 from jobqueue.schema import DEFAULT_TABLE
 
-DATABASE_VARIABLE = "JOBQUEUE_DATABASE"
+DATABASE_VARIABLE = "JOBQUEUE_DATABASE"  # what is not given as an option
+TABLE_VARIABLE, SCHEMA_VARIABLE = "JOBQUEUE_TABLE", "JOBQUEUE_SCHEMA"
+IMPORT_VARIABLE = "JOBQUEUE_IMPORT"  # several modules with commas
 LONGEST_SECONDS = 1e9  # seconds, 30 years: more is a mistake, and overflows dates and clocks
 
 Commands = Any  # what add_subparsers() returns: its class is private to argparse
 
 
 def add_database(command: argparse.ArgumentParser) -> None:
-    """--database: the queue."""
+    """--database, --table and --schema: the queue."""
     command.add_argument(
         "--database",
         metavar="URL",
         default=os.environ.get(DATABASE_VARIABLE),
         help=f"such as sqlite:///jobs.db (default: the variable {DATABASE_VARIABLE})",
     )
-    command.add_argument("--table", metavar="NAME", default=DEFAULT_TABLE, help="the jobs' table (jobs)")
-    command.add_argument("--schema", metavar="NAME", help="its schema, on PostgreSQL")
+    for flag, variable, default, text in (
+        ("--table", TABLE_VARIABLE, DEFAULT_TABLE, f"the jobs' table ({DEFAULT_TABLE})"),
+        ("--schema", SCHEMA_VARIABLE, None, "its schema, on PostgreSQL"),
+    ):
+        command.add_argument(flag, metavar="NAME", default=os.environ.get(variable) or default, help=text)
 
 
 def add_imports(command: argparse.ArgumentParser) -> None:
@@ -57,14 +63,14 @@ def add_number(
     command.add_argument(flag, metavar=metavar, help=shown, default=default, type=partial(_number, kind))
 
 
-def option(name: str, kind: type[int] | type[str] = str) -> Callable[[str], Any]:
+def option(name: str, kind: type[int] | type[str] = str, hint: str = "") -> Callable[[str], Any]:
     """The type of an argument that is checked as the option `name` of the library is."""
 
     def parse(text: str) -> Any:
         try:
             return checked(**{name: kind(text)})[name]
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
+            raise argparse.ArgumentTypeError(f"{error}{hint}") from error
 
     return parse
 
@@ -78,11 +84,28 @@ def open_queue(options: argparse.Namespace, **settings: Any) -> Queue:
     return Queue(options.database, table=options.table, schema=options.schema, **settings)
 
 
+def modules(options: argparse.Namespace) -> list[str]:
+    """The modules named by --import, or else by the variable."""
+    return options.imports or [name for name in os.environ.get(IMPORT_VARIABLE, "").split(",") if name]
+
+
 def import_jobs(options: argparse.Namespace) -> None:
-    """Import the modules named by --import, also from the current folder. Raises ImportError."""
+    """Import the modules that register the jobs, also from the current folder. Raises JobQueueError, or
+    ImportError.
+    """
     sys.path.insert(0, str(Path.cwd()))
-    for module in options.imports:
-        importlib.import_module(module)
+    for module in modules(options):
+        if "/" in module or not all(module.split(".")):
+            raise JobQueueError(f"--import takes a module's name, such as jobs or shop.jobs, not {module!r}")
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            raise
+        except (Exception, SystemExit) as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if isinstance(error, SyntaxError) else f" ({frame.filename}, line {frame.lineno})"
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise JobQueueError(f"the module {module} can't be imported: {said}{where}") from error
 
 
 def _number(kind: type[int] | type[float], text: str) -> float:

@@ -6,6 +6,7 @@ A row may contain anything, so characters that would control the terminal are es
 import json
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from textwrap import fill
@@ -25,10 +26,11 @@ def say(text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def complain(what: object) -> int:
-    """Say on standard error why a command failed; returns its exit status, 1."""
-    print(f"jobqueue: {what}", file=sys.stderr)
-    return 1
+def complain(what: object, status: int = 1) -> int:
+    """Say on standard error, if that can be written, why a command failed; returns its exit status."""
+    with suppress(OSError):
+        print(f"jobqueue: {what}", file=sys.stderr)
+    return status
 
 
 def say_json(value: Any) -> None:

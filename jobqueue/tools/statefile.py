@@ -49,6 +49,8 @@ class SupervisorState:
     wanted: int  # how many workers
     stop_timeout: float  # seconds that a worker may take to stop
     database: str | None  # None when the URL has a password, which does not belong in a file
+    table: str
+    schema: str | None
     workers: tuple[WorkerState, ...]
 
     def working(self) -> int:
@@ -60,6 +62,8 @@ class StateFile:
     """A supervisor's file; the lock on it proves that the supervisor is alive."""
 
     def __init__(self, path: Path):
+        if not path.name:
+            raise JobQueueError(f"{path} is no file: name another state file with --state")
         self.path = path
         self._pipe = path.with_name(path.name + ".orders")  # not signals: so no process id is trusted
         self._file = self.orders = -1  # `orders`: readable when there are any

@@ -14,14 +14,15 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue import Queue
 from jobqueue.database import complaint
 from jobqueue.errors import JobQueueError
 from jobqueue.tools import presence
+from jobqueue.tools.asking import opened
 from jobqueue.tools.options import DATABASE_VARIABLE, Commands, add_database
+from jobqueue.tools.printing import complain
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, SupervisorState
-from jobqueue.tools.working import add_options, arguments_for, prepare, processes
+from jobqueue.tools.working import add_options, arguments_for, how_many, prepare
 
 STATE_FILE = Path("jobqueue.state")
 START_SECONDS = 60.0
@@ -38,7 +39,7 @@ def add_commands(commands: Commands) -> None:
     )
     add_database(command)
     command.add_argument(
-        "-n", metavar="N", dest="processes", type=processes, default=1, help="worker processes (1)"
+        "-n", metavar="N", dest="processes", type=how_many, default=1, help="worker processes (1)"
     )
     _add_state(command)
     command.add_argument(
@@ -53,14 +54,15 @@ def add_commands(commands: Commands) -> None:
         description="Change the number of workers under the supervisor; surplus workers stop gracefully."
         " Returns once the number is reached.",
     )
-    command.add_argument("processes", metavar="N", type=processes, help="worker processes")
+    command.add_argument("processes", metavar="N", type=how_many, help="worker processes")
     _add_state(command)
     command.set_defaults(run=scale)
 
     command = add(
         "status",
         help="show the state of the workers",
-        description="Exit status 0: all workers are working. 1: some are not, or there is no supervisor.",
+        description="Exit status 0: all workers are working. 1: some are not, or there is no supervisor."
+        " The state file says which queue is theirs; --database is only needed if its URL has a password.",
     )
     add_database(command)
     _add_state(command)
@@ -82,7 +84,7 @@ def start(options: argparse.Namespace) -> int:
     """Start a supervisor in the background; returns 0 when all its workers are working, 1 otherwise."""
     file = StateFile(options.state)
     if there := file.read():
-        return _complain(f"{_described(there)} is already running; a second one needs another --state")
+        return complain(f"{_described(there)} is already running; a second one needs another --state")
     prepare(options).queue.close()  # report errors of the database or the modules right here
     command = [sys.executable, "-m", "jobqueue", "work", f"--processes={options.processes}"]
     command += [f"--state={options.state}", *arguments_for(options)]
@@ -112,7 +114,7 @@ def start(options: argparse.Namespace) -> int:
             supervisor.wait()
     if not started or not state:
         text = options.log.read_bytes()[said_before:].decode(errors="replace")
-        return _complain(f"the workers did not start; {options.log} says:\n{text.rstrip()}")
+        return complain(f"the workers did not start; {options.log} says:\n{text.rstrip()}")
     print(f"{_described(state)} runs, with workers: {state.working()}; they write to {options.log}")
     return 0
 
@@ -122,7 +124,7 @@ def scale(options: argparse.Namespace) -> int:
     file = StateFile(options.state)
     state = file.read()
     if state is None or not file.order(str(options.processes)):
-        return _complain(_nobody(options))
+        return complain(_nobody(options))
 
     def reached() -> bool:
         now = file.read()
@@ -130,9 +132,7 @@ def scale(options: argparse.Namespace) -> int:
         return now is None or there == (options.processes,) * 3
 
     if not _wait(reached, START_SECONDS + state.stop_timeout) or file.read() is None:
-        return _complain(
-            f"the number of workers is not {options.processes}: see jobqueue status, and the log"
-        )
+        return complain(f"the number of workers is not {options.processes}: see jobqueue status, and the log")
     print(f"workers: {options.processes}")
     return 0
 
@@ -143,13 +143,14 @@ def status(options: argparse.Namespace) -> int:
     if state is None:
         print(json.dumps({"running": False}) if options.json else _nobody(options))
         return 1
-    url = state.database or options.database
-    done = _done(url) if url else {}
+    options.database = state.database or options.database
+    options.table, options.schema = state.table, state.schema
+    done = _done(options) if options.database else {}
     now = datetime.now(UTC)
     rows: list[dict[str, Any]] = []
     for worker in state.workers:
         row = {**asdict(worker), "seconds": _age(worker.started_at, now), "succeeded": None, "failed": None}
-        if tally := done.get(worker.name):
+        if (tally := done.get(worker.name)) is not None:
             row |= {"succeeded": tally.succeeded, "failed": tally.failed}
         rows.append(row)
     working = state.working()
@@ -168,10 +169,10 @@ def stop(options: argparse.Namespace) -> int:
     file = StateFile(options.state)
     state = file.read()
     if state is None or not file.order("stop now" if options.now else "stop"):
-        return _complain(_nobody(options))
+        return complain(_nobody(options))
     limit = 3 * KILL_MARGIN + (0.0 if options.now else state.stop_timeout)
     if not _wait(lambda: file.read() is None, limit):
-        return _complain(f"{_described(state)} has not stopped; see its log, or: kill -9 {state.supervisor}")
+        return complain(f"{_described(state)} has not stopped; see its log, or: kill -9 {state.supervisor}")
     print(f"{_described(state)} has stopped")
     return 0
 
@@ -184,11 +185,6 @@ def _add_state(command: argparse.ArgumentParser) -> None:
         default=STATE_FILE,
         help=f"the supervisor's state file ({STATE_FILE})",
     )
-
-
-def _complain(message: str) -> int:
-    print(f"jobqueue: {message}", file=sys.stderr)
-    return 1
 
 
 def _nobody(options: argparse.Namespace) -> str:
@@ -216,17 +212,15 @@ def _settled(state: SupervisorState | None) -> bool:
     )
 
 
-def _done(url: str) -> dict[str, presence.Tally]:
+def _done(options: argparse.Namespace) -> dict[str, presence.Tally]:
     """What each worker has done, by its name."""
-    queue = Queue(url)
     try:
-        with queue.engine.connect() as connection:
+        with opened(options) as queue, queue.engine.connect() as connection:
             return presence.tallies(connection, queue.tables)
-    except DBAPIError as error:
-        _complain(f"can't read what the workers have done: {complaint(error)}")
+    except (DBAPIError, JobQueueError) as error:
+        why = complaint(error) if isinstance(error, DBAPIError) else error
+        complain(f"can't read what the workers have done: {why}")
         return {}
-    finally:
-        queue.close()
 
 
 def _age(since: str | None, now: datetime) -> int:

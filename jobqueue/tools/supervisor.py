@@ -32,8 +32,8 @@ class Supervisor:
     stops gracefully on TERM or when the lifeline ends, at once on QUIT, and returns its exit status.
 
     `free(dead)` frees the jobs of dead workers: `dead` maps their names to how they ended. Both run in
-    separate processes. `stop_timeout` and `lease` are the workers', in seconds; `database` is the URL for the
-    state file.
+    separate processes. `stop_timeout` and `lease` are the workers', in seconds; `database`, the URL, `table`
+    and `schema` are for the state file.
     """
 
     def __init__(
@@ -45,12 +45,14 @@ class Supervisor:
         stop_timeout: float,
         lease: float,
         database: str | None = None,
+        table: str,
+        schema: str | None,
         state: StateFile | None = None,
     ):
         self.wanted = wanted
         self.stop_timeout = stop_timeout
         self._work = work
-        self._database = database
+        self._where = database, table, schema
         self._file = state
         self._freer = Freer(self._fork, free, patience=lease)  # after a lease, other workers free them
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -191,5 +193,5 @@ class Supervisor:
     def _state(self) -> SupervisorState:
         workers = tuple(place.state() for place in self._places)
         return SupervisorState(
-            os.getpid(), self._since, self.wanted, self.stop_timeout, self._database, workers
+            os.getpid(), self._since, self.wanted, self.stop_timeout, *self._where, workers
         )

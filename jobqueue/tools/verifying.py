@@ -19,7 +19,7 @@ from jobqueue.database import complaint
 from jobqueue.dialects import is_postgresql
 from jobqueue.handlers import parse
 from jobqueue.tools.asking import add_json, opened
-from jobqueue.tools.options import Commands, add_database, add_imports, import_jobs
+from jobqueue.tools.options import Commands, add_database, add_imports, import_jobs, modules
 from jobqueue.tools.printing import paragraph, plural, say, say_json
 
 PAGE_JOBS = 500  # jobs in memory at a time
@@ -63,7 +63,7 @@ def add_commands(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print which jobs would not load; returns 0, or 1 when there are any. Raises JobQueueError."""
-    if not options.imports:
+    if not modules(options):
         raise JobQueueError("name the modules that register your jobs, as for the worker: --import MODULE")
     import_jobs(options)
     with opened(options) as queue:

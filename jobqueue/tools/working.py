@@ -22,6 +22,7 @@ from jobqueue.options import checked
 from jobqueue.queue import LEASE, Queue
 from jobqueue.tools import presence
 from jobqueue.tools.meter import Meter
+from jobqueue.tools.migration import make_tables
 from jobqueue.tools.options import (
     Commands,
     add_database,
@@ -36,7 +37,7 @@ from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
 from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
 
-MOST_PROCESSES = 1000  # more is a mistake, and too much for the machine
+MOST_AT_A_TIME = 1000  # processes, or threads: more is a mistake, and too much for the machine
 
 logger = logging.getLogger("jobqueue")
 
@@ -52,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument(
         "--processes",
         metavar="P",
-        type=processes,
+        type=how_many,
         default=1,
         help="worker processes (1); with several, a supervisor restarts those that die",
     )
@@ -85,7 +86,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--queue",
         metavar="NAME",
         dest="queues",
-        type=option("queue"),
+        type=option("queue", hint="; repeat --queue for more"),
         action="append",
         default=[],
         help="only jobs of this queue; repeat for more (all)",
@@ -93,7 +94,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     for name, which in (("min_priority", "at least"), ("max_priority", "at most")):
         flag, kind = "--" + name.replace("_", "-"), option(name, int)
         command.add_argument(flag, metavar="N", type=kind, help=f"only jobs of {which} this priority (all)")
-    add_number(command, "--threads", "N", "jobs performed at a time", 1, int)
+    command.add_argument(
+        "--threads", metavar="N", type=how_many, default=1, help="jobs performed at a time (1)"
+    )
     add_number(command, "--poll-interval", "S", "seconds between an idle worker's polls", POLL_INTERVAL)
     add_number(command, "--max-run-time", "S", "seconds that one attempt may take", MAX_RUN_TIME)
     add_number(command, "--stop-timeout", "S", "seconds that running jobs may take after TERM", STOP_TIMEOUT)
@@ -115,10 +118,10 @@ def arguments_for(options: argparse.Namespace) -> list[str]:
     return arguments
 
 
-def processes(text: str) -> int:
-    """A number of worker processes, as an option's type."""
-    if not text.isdecimal() or not 0 < int(text) <= MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_PROCESSES}")
+def how_many(text: str) -> int:
+    """A number of worker processes, or of a worker's threads, as an option's type."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST_AT_A_TIME:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_AT_A_TIME}")
     return int(text)
 
 
@@ -158,7 +161,7 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
             "no job is registered: name the module that defines your jobs with --import your.module"
         )
     try:
-        queue.create_tables()
+        logger.info(make_tables(queue, options.queues))
     except BaseException:
         queue.close()
         raise
@@ -189,6 +192,8 @@ def _supervise(options: argparse.Namespace) -> int:
         stop_timeout=options.stop_timeout,
         lease=options.lease,
         database=without_password(url),
+        table=options.table,
+        schema=options.schema,
         state=StateFile(options.state) if options.state else None,
     ).run()
     return 0

@@ -29,7 +29,7 @@ class Scene:
         self.random = random.Random(seed)
         self.evidence = folder / "evidence"
         self.workers: list[Process] = []
-        self._url = url
+        self.url = url
         self._folder = folder
         self._until = time.monotonic() + TRIAL_SECONDS
         self._last_end = time.monotonic()
@@ -51,10 +51,10 @@ class Scene:
         self._stack.close()
         self.queue.close()
 
-    def start(self, *options: str, **environment: str) -> Process:
-        """Start `jobqueue work` with these options."""
+    def start(self, *options: str, url: str = "", **environment: str) -> Process:
+        """Start `jobqueue work` with these options; `url` is another way to the same database."""
         log = self._folder / f"worker-{len(list(self._folder.glob('worker-*')))}.log"
-        command = [*COMMAND, "--database", self._url, *options]
+        command = [*COMMAND, "--database", url or self.url, *options]
         named = {EVIDENCE: str(self.evidence), **environment}
         self.workers.append(self._stack.enter_context(Process("worker", command, log, named)))
         return self.workers[-1]

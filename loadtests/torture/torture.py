@@ -51,6 +51,7 @@ TRIALS = {
     "crash": Trial("server crashes", trials.crash, ("postgresql",), (4_000, 20), (400, 2)),
     "hold": Trial("a job holds the GIL", trials.hold, BOTH, (2_000, 2), (200, 1)),
     "stop": Trial("SIGSTOP for two leases", trials.stop, BOTH, (4_000, 10), (400, 1)),
+    "silence": Trial("silent host for 8 s", trials.silence, ("postgresql",), (2_000, 3), (400, 1)),
     "crowd": Trial("workers at one file", trials.crowd, ("sqlite",), (2_000, 100), (200, 10)),
     "clocks": Trial("clocks 60 s apart", trials.clocks, BOTH, (2_000, 1), (200, 1)),
     "disk": Trial("disk full for 3 s", trials.disk, ("sqlite",), (2_000, 5), (400, 1)),

@@ -17,6 +17,7 @@ from loadtests.servers.databases import fresh_database
 from loadtests.torture.evidence import Fates
 from loadtests.torture.jobs import CLOCK_AHEAD, HoldTheInterpreter
 from loadtests.torture.scene import Scene
+from loadtests.torture.silentproxy import SilentProxy
 
 SHORT_LEASE = ("--lease", "2")
 CREW = 4
@@ -94,6 +95,19 @@ def stop(ground: Ground) -> Fates:
             _signal(stopped, signal.SIGSTOP)
             time.sleep(2 * float(SHORT_LEASE[1]))  # not for something: it is the harm
             _signal(stopped, signal.SIGCONT)
+        scene.finish()
+        return scene.count()
+
+
+def silence(ground: Ground) -> Fates:
+    """The database's host falls silent for eight seconds: no answer, and no connection refused or closed."""
+    with ground.scene() as scene, SilentProxy(scene.url) as proxy:
+        through = proxy.url.render_as_string(hide_password=False)
+        scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE, url=through)
+        for _ in scene.spread(ground.strikes):
+            proxy.silence()
+            time.sleep(8)
+            proxy.speak()
         scene.finish()
         return scene.count()
 
