@@ -1,7 +1,6 @@
 """Download a document from somebody else's server, within limits on time, size and address."""
 
 from contextlib import closing
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
 from urllib.parse import urljoin
@@ -13,6 +12,7 @@ from requests.adapters import HTTPAdapter
 from feedreader.addresses import clean_address
 from feedreader.dialing import Deadline, Dialer, DialingAdapter
 from feedreader.errors import BadAddress, FetchFailed
+from feedreader.parsing import Document
 from feedreader.settings import Settings
 
 MAX_BYTES = 10 * 2**20  # after decompression; real feeds of more than 5 MiB exist
@@ -25,19 +25,11 @@ REQUEST_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A downloaded document. `url` is the final address, after redirects; `body` is decompressed."""
-
-    url: str
-    content_type: str
-    body: bytes
-
-
 class Fetcher:
     """Downloads documents. It keeps no state between downloads, so any number of threads may share one.
 
-    `deadline`: seconds for the whole download: name look-up, connections, redirects, headers and body.
+    `deadline`: seconds for a whole fetch: name look-up, connections, redirects, headers and body; what they
+    leave is for parsing.
     `allow`: (host, port) pairs that may be fetched even if they are on a private network.
     """
 

@@ -1,6 +1,6 @@
 """Feeds and their entries: `feed.fetch()` brings a feed's entries from its server into the database."""
 
-import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -13,7 +13,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, obje
 from feedreader.database import UTCDateTime, create_all, insert_for
 from feedreader.errors import FeedReaderError, FetchFailed
 from feedreader.fetching import Fetcher
-from feedreader.parsing import ParsedEntry, parse_feed
+from feedreader.limits import one_at_a_time, parse_in_time
+from feedreader.parsing import ParsedEntry
 
 Status = Literal["pending", "ready", "failed"]
 
@@ -22,11 +23,6 @@ class Base(DeclarativeBase):
     """Base of both tables: every datetime is a moment in UTC."""
 
     type_annotation_map = {datetime: UTCDateTime}  # noqa: RUF012 - SQLAlchemy's own way to write it
-
-
-# Parsing is pure CPU work. A thread that stores entries at the same time would wait for the GIL again and
-# again, and hold SQLite's write lock ten times as long. So only one thread of a process parses or stores.
-one_at_a_time = threading.Lock()
 
 
 class Feed(Base):
@@ -69,18 +65,16 @@ class Feed(Base):
             raise FeedReaderError("This feed belongs to no session: load it with one, then fetch it")
         feed_id, url = self.id, self.url
         session.commit()
+        fetcher = fetcher or Fetcher.from_environ()
+        end = time.monotonic() + fetcher.deadline
         try:
-            document = (fetcher or Fetcher.from_environ()).get(url)
+            document = fetcher.get(url)
+            parsed = parse_in_time(document, end - time.monotonic())
         except FetchFailed as failure:
             _finish(session, feed_id, [], status="failed", reason=str(failure))
             return
         with one_at_a_time:
-            try:
-                parsed = parse_feed(document)
-            except FetchFailed as failure:
-                _finish(session, feed_id, [], status="failed", reason=str(failure))
-            else:
-                _finish(session, feed_id, parsed.entries, status="ready", reason=None, title=parsed.title)
+            _finish(session, feed_id, parsed.entries, status="ready", reason=None, title=parsed.title)
 
     def perform(self) -> None:
         """What a job queue in Delayed Job's tradition calls. This package knows nothing else about queues."""

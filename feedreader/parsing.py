@@ -5,9 +5,11 @@ database rejects, and no more than a page can show.
 """
 
 import hashlib
+import re
 from calendar import timegm
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from html.parser import HTMLParser
+from html import unescape
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
@@ -16,16 +18,28 @@ from xml.sax import SAXException
 import feedparser
 
 from feedreader.errors import FetchFailed
-from feedreader.fetching import Document
 
 MAX_ENTRIES = 500
 MAX_TITLE = 300  # characters
 MAX_SUMMARY = 600  # characters
-MAX_MARKUP = 20_000  # characters of HTML read for a summary, MARKUP_STEP at a time
-MARKUP_STEP = 500
+MAX_MARKUP = 20_000  # characters of HTML read for one of these
 MAX_ID = 500  # characters of a guid, and MAX_LINK of a link: they are indexed or rendered, so bounded
 MAX_LINK = 2_000
 NOT_A_FEED = "The document is not a feed"
+# HTML, by patterns whose time is linear. The rest of a tag ends before the next "<" at the latest.
+REST = r"""(?:[^<>=]|=\s*"[^<"]*"|=\s*'[^<']*'|=)*+>?"""
+HIDDEN = re.compile(r"<!--.*?(-->|\Z)|<(script|style)\b.*?(</\2[^<>]*>?|\Z)", re.IGNORECASE | re.DOTALL)
+INLINE = re.compile(rf"</?(?:a|abbr|b|code|em|i|mark|small|span|strong|sub|sup)\b{REST}", re.IGNORECASE)
+BLOCK = re.compile(rf"<[/!?]?[a-z\[]{REST}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A downloaded document. `url` is the final address, after redirects; `body` is decompressed."""
+
+    url: str
+    content_type: str
+    body: bytes
 
 
 class ParsedEntry(NamedTuple):
@@ -61,6 +75,8 @@ def parse_feed(document: Document) -> ParsedFeed:
             resolve_relative_uris=False,
             sanitize_html=False,
         )
+    except MemoryError:
+        raise
     except Exception as error:  # a hostile document can make the parser raise anything
         raise FetchFailed(f"{NOT_A_FEED}: it can't be read.") from error
     if not found.version:
@@ -70,25 +86,19 @@ def parse_feed(document: Document) -> ParsedFeed:
         raise FetchFailed(f"{NOT_A_FEED} as it stands: its XML is broken before the first entry.")
     entries: dict[str, ParsedEntry] = {}
     for item in found.entries[:MAX_ENTRIES]:
-        entry = _entry(item, document.url)
+        entry = _entry(dict(item), document.url)  # its own get() is slow, and warns of a missing time
         entries.setdefault(entry.guid, entry)
-    return ParsedFeed(_text(found.feed, "title", MAX_TITLE), list(entries.values()))
+    return ParsedFeed(_text(dict(found.feed), "title", MAX_TITLE), list(entries.values()))
 
 
-def plain_text(html: str, enough: int = MAX_MARKUP) -> str:
-    """The text of a piece of HTML, on one line, without scripts and styles.
+def plain_text(html: str) -> str:
+    """The text of a piece of HTML, on one line, without comments, scripts and styles.
 
-    Parsing stops after about `enough` characters of text: HTML is slow to parse, and a page shows little.
+    A tag counts as a space unless it is inline.
     """
     if "<" in html or "&" in html:
-        reader = _TextOfHTML()
-        for start in range(0, min(len(html), MAX_MARKUP), MARKUP_STEP):
-            reader.feed(html[start : start + MARKUP_STEP])
-            if reader.length > enough:
-                break
-        else:
-            reader.close()
-        html = "".join(reader.pieces)
+        html = HIDDEN.sub(" ", html[:MAX_MARKUP])
+        html = unescape(BLOCK.sub(" ", INLINE.sub("", html)))
     return " ".join(html.split())
 
 
@@ -106,7 +116,7 @@ def _text(item: dict[str, Any], name: str, limit: int) -> str:
     text = item.get(name) or ""
     detail = item.get(f"{name}_detail") or {}
     if detail.get("type") != "text/plain":
-        text = plain_text(text, limit)
+        text = plain_text(text)
     return _clean(text, limit)
 
 
@@ -131,37 +141,8 @@ def _link(link: str, base: str) -> str:
 
 
 def _published(item: dict[str, Any]) -> datetime | None:
-    # dict.get, because feedparser's own get() warns when it substitutes one of the two for the other.
-    moment = dict.get(item, "published_parsed") or dict.get(item, "updated_parsed")
+    moment = item.get("published_parsed") or item.get("updated_parsed")
     try:
         return datetime.fromtimestamp(timegm(moment), UTC) if moment else None
     except (ValueError, OverflowError, OSError):  # a year out of range
         return None
-
-
-class _TextOfHTML(HTMLParser):
-    """Collects the text. A tag counts as a space unless it is inline."""
-
-    INLINE = frozenset({"a", "abbr", "b", "code", "em", "i", "mark", "small", "span", "strong", "sub", "sup"})
-    HIDDEN = frozenset({"script", "style"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-        self.length = 0
-        self._hidden = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden = tag in self.HIDDEN
-        if tag not in self.INLINE:
-            self.pieces.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
-        if tag not in self.INLINE:
-            self.pieces.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.pieces.append(data)
-            self.length += len(data)

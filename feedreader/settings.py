@@ -1,7 +1,7 @@
 """The settings that both readers share, read from the environment.
 
 FEEDREADER_DATABASE  URL of the database: SQLite or PostgreSQL
-FEEDREADER_DEADLINE  seconds that one fetch may take, from the name look-up to the last byte
+FEEDREADER_DEADLINE  seconds that one fetch may take, from the name look-up to the last entry
 FEEDREADER_ALLOW     host:port,host:port: servers on a private network that may be fetched all the same
 """
 

@@ -41,16 +41,9 @@ ENTRIES = (
     .order_by(Entry.published_at.desc().nulls_last(), Entry.id)  # newest first
     .limit(ENTRIES_SHOWN)
 )
-FEED_STATE = select(
-    Feed.id,
-    Feed.url,
-    Feed.title,
-    Feed.status,
-    Feed.reason,
-    Feed.requested_at,
-    Feed.fetched_at,
-    select(func.count()).where(Entry.feed_id == Feed.id).scalar_subquery().label("entries"),
-).where(Feed.id == bindparam("feed_id"))
+FEED_STATE = FEED.add_columns(
+    select(func.count()).where(Entry.feed_id == Feed.id).scalar_subquery().label("entries")
+)
 NEWEST_FEEDS = select(Feed.id, Feed.url, Feed.title, Feed.status).order_by(Feed.id.desc()).limit(FEEDS_SHOWN)
 
 

@@ -159,14 +159,21 @@ def outside_pool(engine: Engine) -> PoolProxiedConnection:
     return connection
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether the database is away, rather than that something is wrong with a statement."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return error.connection_invalidated or error.statement is None
+
+
 def complaint(error: DBAPIError) -> str:
     """The database's error message, and what to do about it, on one line."""
     return " ".join(error.args[0].partition(") ")[2].split())  # without the class of the driver's error
 
 
-def did_not_answer(error: DBAPIError) -> bool:
-    """Whether this may pass, as when the database is away or locked; otherwise it has refused a statement."""
-    return isinstance(error, InterfaceError | OperationalError)
+def reaction(error: DBAPIError) -> str:
+    """What the database did: a lock or a lost connection pass, but not what is wrong with a statement."""
+    return "did not answer" if isinstance(error, InterfaceError | OperationalError) else "refused a statement"
 
 
 def _forget_in_children(engine: Engine) -> Engine:

@@ -20,7 +20,7 @@ from jobqueue.postgresql import SILENT_SECONDS
 # What is no moment of Python's is read as one of these, in any time zone: long due, so that a worker claims
 # the job; or never.
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+INFINITY = datetime(9999, 1, 1, tzinfo=UTC)
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. A statement that waits for a lock ends before the client
 # takes the server for silent: or the server would go on with it, beside the next one.
@@ -126,7 +126,7 @@ def _moment(text: Any) -> datetime | None:
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except (TypeError, ValueError):
         pass
-    return NEVER if isinstance(text, bytes) or (isinstance(text, str) and text >= "9999") else UNREADABLE
+    return INFINITY if isinstance(text, bytes) or (isinstance(text, str) and text >= "9999") else UNREADABLE
 
 
 class _InReach(FunctionElement[datetime]):
@@ -139,7 +139,7 @@ class _InReach(FunctionElement[datetime]):
 @compiles(_InReach)
 def _clamped(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
     moment = compiler.process(element.clauses, **options)
-    first, last = (f"'{each.isoformat(' ')}'" for each in (UNREADABLE, NEVER))
+    first, last = (f"'{each.isoformat(' ')}'" for each in (UNREADABLE, INFINITY))
     clamped = f"WHEN ({moment} < {first}) THEN {first} WHEN ({moment} > {last}) THEN {last}"
     return f"CASE {clamped} ELSE {moment} END"
 

@@ -37,8 +37,8 @@ def as_wait(wait: timedelta | float) -> timedelta:
 
 
 def advised(error: DatabaseErrors, tables: Iterable[str] = ()) -> DatabaseErrors:
-    """The same error of a database. Its first line now says what to do about it, if that is known. `tables`
-    are the queue's: about those of others, nothing is.
+    """The same error of a database. Its first line now says what to do about it, if that is known; about
+    missing tables, only if they are these, the queue's.
     """
     said = f"{error.orig} {getattr(error.orig, 'sqlstate', None) or getattr(error.orig, 'pgcode', None)}"
     ours = any(table in said for table in tables)
@@ -107,7 +107,7 @@ class AlreadyQueued(JobQueueError):
 
 
 class NoSuchJob(JobQueueError):
-    """There is no job with this id: it has succeeded, or it was deleted."""
+    """There is no job with this id: it has succeeded, was deleted, or never existed."""
 
 
 class HandlerError(JobQueueError):

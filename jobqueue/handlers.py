@@ -123,8 +123,8 @@ def job(cls: type[Any] | None = None, /, **options: Unpack[JobOptions]) -> Any:
     the time given there has passed (a timedelta, or seconds); after one in `discard_on`, a sequence, it is
     given up at once. With `destroy_failed` a job that failed for good is deleted, not kept.
 
-    Raises NotAJob if perform() is missing or not an ordinary function, if a hook can't take its arguments, or
-    if another class has the name; TypeError or ValueError for a setting that no job can have.
+    Raises NotAJob if perform() is missing, if it or a hook can't be called as a worker will call it, or if
+    another class has the name; TypeError or ValueError for a setting that no job can have.
     """
     refuse_others(job, options)
     return partial(_register, **options) if cls is None else _register(cls, **options)
@@ -242,7 +242,7 @@ def _methods(cls: type[Any]) -> tuple[bool, frozenset[str]]:
             # A decorator may give perform() more arguments.
             signature = inspect.signature(bound, follow_wrapped=name != "perform")
             given = signature.bind(*arguments, **named).arguments
-            if any(name in arguments and name != value for name, value in given.items()):
+            if any(parameter in arguments and parameter != its for parameter, its in given.items()):
                 raise TypeError("one argument has the name of another")
         except (TypeError, ValueError) as error:
             how = IS_A_HOOK.format(name, ", ".join(arguments)) if arguments else HOW_TO_PERFORM

@@ -205,8 +205,7 @@ def _due(tables: Tables, served: Served) -> Any:
 
 def _claimed(row: Iterable[Any], now: datetime) -> Claimed:
     """The job in this row; if that is unsound, one that can't be performed, on its last attempt."""
-    job = Claimed._make(row)
-    if why := fault(job):
+    if why := fault(job := Claimed._make(row)):
         return Claimed(job.id, job.attempts, Unreadable(why), job.attempts, None, 0, now, str(job.queue))
     return job
 

@@ -6,23 +6,20 @@ Nothing depends on hearing of them, since the worker also polls slowly.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-
-from jobqueue.database import complaint, did_not_answer, outside_pool
-from jobqueue.dialects import NEVER
-from jobqueue.errors import UnknownJob, log_error
+from jobqueue.database import outside_pool
+from jobqueue.errors import UnknownJob
 from jobqueue.lease import Claimed, Lease, Outcome, reap
 from jobqueue.observing import News
 from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
 from jobqueue.transactions import OwnConnections
-from jobqueue.waiting import Served, next_run_at
+from jobqueue.waiting import Served, is_any_left, next_run_at
 
 logger = logging.getLogger("jobqueue")
 
@@ -33,18 +30,6 @@ POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
 RECONNECT_SECONDS = 1.0
-
-
-@contextmanager
-def surviving(then: str) -> Iterator[None]:
-    """Log what is raised within, and what happens `then`."""
-    try:
-        yield
-    except DBAPIError as error:
-        what = "did not answer" if did_not_answer(error) else "refused"
-        logger.error("the database %s%s: %s", what, then, complaint(error))
-    except Exception as error:
-        log_error(error, "the worker's loop failed%s", then)
 
 
 class Ledger:
@@ -89,12 +74,12 @@ class Ledger:
         return (due - now).total_seconds() if due else float("inf")
 
     def is_empty(self) -> bool:
-        """Whether no job waits, due or not, but those that are never due, or whose class this worker did not
-        know.
+        """Whether no job waits, due or not, or is held by any worker, but those whose class this worker did
+        not know.
         """
         others = self._served._replace(but=tuple(self._unknown))
         with self._own.transaction(self._queue.engine) as transaction:
-            return next_run_at(transaction, self._queue.tables, others) in (None, NEVER)
+            return not is_any_left(transaction, self._queue.tables, others)
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
         """Give back jobs that were claimed but not finished, as if they had never been claimed; and those of
@@ -108,6 +93,11 @@ class Ledger:
         given, self.unreleased = self.unreleased, []
         self._news.add("given back", now, given, why=why)
 
+    def finish(self, outcomes: Sequence[Outcome], unfinished: Sequence[Claimed], now: datetime) -> None:
+        """Settle outcomes, and give back the rest, at the end."""
+        self.exchange(outcomes, 0, now)
+        self.release(unfinished, now, "not finished when the worker was stopped")
+
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
         with self._own.transaction(self._queue.writer) as transaction:
@@ -120,7 +110,7 @@ class Ledger:
         with self._own.transaction(self._queue.writer) as transaction:
             freed = reap(transaction, self._queue.tables, self._queue.lease * SILENCE, now)
         if freed:
-            why = f"their workers were silent for {self._queue.lease}"
+            why = f"nothing was heard of the worker for {self._queue.lease}"
             self._news.add("freed", now, freed, why=why)
 
     def close(self) -> None:
@@ -150,17 +140,21 @@ class Watcher:
         self._thread.join(2 * LISTEN_SECONDS)
 
     def _loop(self) -> None:
+        told = ""
         while not self._ended.is_set():
             try:
                 connection: Any = outside_pool(self._queue.engine)
                 driver = connection.dbapi_connection
+                told = ""
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
                     self._watch(connection)
             except Exception as error:  # from SQLAlchemy, or from the driver itself
                 if self._ended.is_set():
                     return
                 said = " ".join(f"{type(error).__name__}: {error}".split())
-                logger.warning("not notified of new jobs for a moment, polling: %s", said)
+                if said != told:
+                    logger.warning("not notified of new jobs for a moment, polling: %s", said)
+                told = said
                 self._ended.wait(RECONNECT_SECONDS)
 
     def _watch_file(self, connection: Any) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from jobqueue.database import is_connection_lost
 from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, Unsound, log_error, printable
 from jobqueue.lease import Claimed, Outcome
 from jobqueue.options import check
@@ -139,13 +140,14 @@ class News:
 def log(event: Event) -> None:
     """The first observer: writes what others should know to the logger `jobqueue`."""
     kind, outcome, error = event.kind, event.outcome, event.error
+    jobs = f"{len(event.jobs)} job{'s' * (len(event.jobs) != 1)}"
     if kind == "lost":
         trace = printable(error)[0] if error and not isinstance(error, LeaseLost) else None
         logger.warning("job %d %s", event.job.id, event.why, exc_info=trace)
     elif kind == "freed":
-        logger.warning("freed %d jobs: %s", len(event.jobs), event.why)
+        logger.warning("freed %s: %s", jobs, event.why)
     elif kind == "given back" and event.why:
-        logger.info("gave back %d jobs: %s", len(event.jobs), event.why)
+        logger.info("gave back %s: %s", jobs, event.why)
     elif outcome and error and not (kind == "failed" and outcome.run_at is None):  # told as given up
         _log_failure(outcome, error)
 
@@ -174,5 +176,6 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     if what == "has failed for good":
         of = "no attempt left"
     what += " and was deleted" * outcome.destroy
-    trace = None if isinstance(error, UnknownJob | Unsound | Retry | Discard) else shown
+    no_trace = isinstance(error, UnknownJob | Unsound | Retry | Discard) or is_connection_lost(error)
+    trace = None if no_trace else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 LEASE = timedelta(seconds=30)
-NO_JOB = "there is no job {0}: it has succeeded, or it was deleted"
+NO_JOB = "there is no job {0}: it has succeeded, was deleted, or never existed"
 
 
 class Queue:
     """A job queue in a table of a database.
 
     `database` is a URL or an SQLAlchemy Engine, for SQLite or PostgreSQL. `lease` is how long a worker may be
-    silent before its jobs go to others. The jobs are in the table `table`, on PostgreSQL in `schema`: so one
-    database may hold several queues, or a table `jobs` of your own. Raises DatabaseError for a database that
-    can't hold a queue, and for a table's name that is not a plain one.
+    silent before its jobs go to others, at least half a second. The jobs are in the table `table`, on
+    PostgreSQL in `schema`: so one database may hold several queues, or a table `jobs` of your own. Raises
+    DatabaseError for a database that can't hold a queue, and for a table's name that is not a plain one.
 
     >>> queue = Queue("sqlite:///jobs.db")        # doctest: +SKIP
     >>> queue.create_tables()                     # doctest: +SKIP

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import Listed, among, each, insert_unless_there, is_postgresql, plan_steadily
+from jobqueue.dialects import INFINITY, Listed, among, each, insert_unless_there, is_postgresql, plan_steadily
 from jobqueue.errors import AlreadyQueued
 from jobqueue.handlers import Performable, dump, registered
 from jobqueue.options import DEFAULTS, checked
@@ -135,6 +135,15 @@ def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) ->
     plan_steadily(connection)
     due: datetime | None = connection.scalar(_next_run_at(tables, served))
     return due
+
+
+def is_any_left(connection: Connection, tables: Tables, served: Served) -> bool:
+    """Whether any of the jobs waits, though not for ever, or is held by a worker: in one statement, since
+    they go to and fro.
+    """
+    waiting = sa.and_(tables.waiting, tables.jobs.c.run_at < INFINITY)
+    left = (sa.exists().where(state, *served.conditions(tables)) for state in (waiting, tables.running))
+    return bool(connection.scalar(sa.select(sa.or_(*left))))
 
 
 @lru_cache

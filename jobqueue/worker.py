@@ -4,25 +4,32 @@ The thread that calls run() talks to the database; the others perform jobs. So o
 jobs and claims the next ones, a hung job blocks no other, and leases are renewed however long a job takes.
 """
 
+import logging
 import os
 import secrets
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Literal, Never
+from typing import Any, Literal, Never
 
+from sqlalchemy.exc import DBAPIError
+
+from jobqueue.database import complaint, reaction
+from jobqueue.errors import log_error
 from jobqueue.lease import Claimed, Lease, Outcome
-from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher, surviving
+from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
 from jobqueue.options import check, checked, moment, refuse_others
 from jobqueue.performing import Attempt, perform
 from jobqueue.queue import Queue
 from jobqueue.slots import MOST_AT_ONCE, BatchSize, Slot
 from jobqueue.waiting import Served
+
+logger = logging.getLogger("jobqueue")
 
 POLL_INTERVAL = 1.0  # all in seconds
 MAX_RUN_TIME = 4 * 3600.0  # as in Delayed Job
@@ -79,7 +86,7 @@ class Worker:
         self._slots: list[Slot] = []
         self._new_slot = partial(Slot, self._perform, self._ring)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
-        self._stops = 0
+        self._stops, self._trouble = 0, ""  # how often it was asked; the database's, as last told
         self._news = News(self, observers)
         served = Served(self.queues, min_priority, max_priority)
         self._ledger = Ledger(queue, lease, served, BatchSize(max_batch), self._news)
@@ -118,8 +125,8 @@ class Worker:
 
     def run(self, until: Literal["stopped", "idle", "empty"] = "stopped") -> None:
         """Perform jobs until stop() is called, from another thread or a signal handler; with "idle", at most
-        until no job is due that it could claim, and with "empty", until none is scheduled for later either.
-        It waits neither for jobs of paused queues nor for those whose class it does not know.
+        until no job is due that it could claim, and with "empty", until none is scheduled for later, or held
+        by others. It waits neither for jobs of paused queues nor for those whose class it does not know.
 
         Then it claims no more, lets running jobs go on for `stop_timeout` seconds, and gives back the rest
         with their attempts not counted. A second stop() gives them back at once. If the database goes away,
@@ -132,13 +139,9 @@ class Worker:
         self._news.tell("started", datetime.now(UTC))
         self._slots = [self._new_slot() for _ in range(self.threads)]
         self._watcher = Watcher(self.queue, self._ring)
-        wait = 0.0
         try:
             while not self._stops:
-                self._collect(wait)
-                wait = RECONNECT_SECONDS
-                with surviving(", trying again"):
-                    wait = self._turn()
+                self._collect(self._survive(self._turn))
         finally:
             self._watcher.end()
             self._finish_running()
@@ -171,8 +174,8 @@ class Worker:
                 slot.start(jobs)
         nothing = not hands and len(free) == self.threads
         self._news.tell("idle" if nothing else "busy", now)
-        may_end = nothing and self._until != "stopped"
-        if may_end and (self._until == "idle" or (look and self._ledger.is_empty())):
+        until = self._until if nothing else ""
+        if until == "idle" or (until == "empty" and look and self._ledger.is_empty()):
             self.stop()
         idle = len(hands) < len(free)
         if idle and (hands or not look):
@@ -216,19 +219,31 @@ class Worker:
         if self._slots:  # a thread that the first run left behind could pass for one of the second
             raise RuntimeError("this worker has run: make another Worker")
 
+    def _survive(self, turn: Callable[[], Any], then: str = ", trying again") -> Any:
+        """Take a turn. If it raises, log that, the database's trouble once: the loop goes on in a second."""
+        try:
+            wait, trouble = turn(), ""
+        except DBAPIError as error:
+            wait, trouble = RECONNECT_SECONDS, f"{reaction(error)}{then}: {complaint(error)}"
+        except Exception as error:
+            log_error(error, "the worker's loop failed%s", then)
+            return RECONNECT_SECONDS
+        if trouble != self._trouble:
+            level = logging.ERROR if trouble else logging.WARNING
+            logger.log(level, "the database %s", trouble or "answers again")
+            self._trouble = trouble
+        return wait
+
     def _finish_running(self) -> None:
         """Wait for running jobs, settle them, and give back the rest."""
         self._stops = max(self._stops, 1)  # run() also ends by an exception, such as Ctrl-C without a handler
         deadline = time.monotonic() + self.stop_timeout
         while self._stops < 2 and time.monotonic() < deadline and any(not slot.free for slot in self._slots):
             self._collect(max(0.0, deadline - time.monotonic()))
-            with surviving(", trying again"):
-                self._turn()
+            self._survive(self._turn)
         self._collect(0.0)
         unfinished = [job for slot in self._slots for job in slot.held()]
         for slot in self._slots:
             slot.end()
-        now = datetime.now(UTC)
-        with surviving("; jobs are freed after the lease"):
-            self._ledger.exchange(self._outcomes, 0, now)
-            self._ledger.release(unfinished, now, "they had not finished when the worker was stopped")
+        finish = partial(self._ledger.finish, self._outcomes, unfinished, datetime.now(UTC))
+        self._survive(finish, "; jobs are freed after the lease")

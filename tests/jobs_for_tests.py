@@ -5,6 +5,7 @@ What a job did is seen in `said` (in this process), in lines of a file (in any p
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -118,6 +119,18 @@ class Fail:
 
     def perform(self) -> None:
         raise RuntimeError(self.message)
+
+
+@job
+@dataclass
+class CloseOutput:
+    """Closes these streams of its process."""
+
+    names: list[str]
+
+    def perform(self) -> None:
+        for name in self.names:
+            getattr(sys, name).close()
 
 
 @job

@@ -53,7 +53,7 @@ VARIES = [
     (r"\d+ (ms|s|min|h|days) ago", "AGO"),
     (r"\(in \d+ (ms|s|min|h|days)\)", "(LATER)"),
     (r"at \d+\.\d+ j/s", "RATE"),
-    (r"(p\d\d) \d+ m?s", r"\1"),
+    (r"(p\d\d at most) \d+ m?s", r"\1"),
     (r"(?m) (\d s|\d+ ms)$", " AGE"),
     (r"\d+\.\d+\.\d+", "VERSION"),
     (r"in \d+\.\d+s", "SECONDS"),

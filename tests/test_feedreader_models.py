@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 
 from feedreader.database import make_engine, writer
 from feedreader.errors import FeedReaderError, FetchFailed, SettingsError
-from feedreader.fetching import Document, Fetcher
+from feedreader.fetching import Fetcher
+from feedreader.limits import BEYOND_LIMITS
 from feedreader.models import Entry, Feed, create_tables
+from feedreader.parsing import Document
 from feedreader.web import ENTRIES
 from loadtests.feedserver.server import running_feedserver
 
@@ -127,6 +129,7 @@ def test_a_feed_that_fails_keeps_its_title_and_its_entries(session: Session) -> 
     assert (feed.status, feed.reason) == ("ready", None)
 
 
+@pytest.mark.live
 def test_a_document_that_is_no_feed_is_a_failure_with_a_reason(session: Session) -> None:
     """fetch() does not raise for what somebody else's server sends."""
     feed = subscribe(session)
@@ -135,6 +138,18 @@ def test_a_document_that_is_no_feed_is_a_failure_with_a_reason(session: Session)
     feed.fetch(canned)
     assert feed.status == "failed" and "not a feed" in (feed.reason or "")
     assert feed.title == ""
+
+
+@pytest.mark.live
+def test_the_deadline_is_for_parsing_too(session: Session) -> None:
+    """What the download has left of it is all that a document gets which can't be parsed at once."""
+    feed = subscribe(session)
+    canned = Canned(("a", "Ham & eggs", 1))
+    feed.fetch(canned)
+    assert (feed.status, titles(session, feed)) == ("ready", ["Ham & eggs"])
+    canned.deadline = 0.0
+    feed.fetch(canned)
+    assert (feed.status, feed.reason) == ("failed", BEYOND_LIMITS)
 
 
 def test_nothing_is_held_while_the_network_is_waited_for(engine: Engine) -> None:

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedreader.errors import FetchFailed
-from feedreader.fetching import Document
 from feedreader.parsing import (
     MAX_ENTRIES,
     MAX_ID,
     MAX_SUMMARY,
     MAX_TITLE,
+    Document,
     ParsedEntry,
     ParsedFeed,
     parse_feed,

@@ -419,7 +419,7 @@ def test_stopped_in_mid_batch_a_worker_gives_back_the_rest(
     assert set(rest) <= set(only_locked(queue))
     running.stop()
     running.wait()
-    assert "gave back 3 jobs: they had not finished when the worker was stopped" in caplog.messages
+    assert "gave back 3 jobs: not finished when the worker was stopped" in caplog.messages
     left = by_id(queue)
     assert list(left) == rest
     assert {(job.attempts, job.locked_by, job.last_error) for job in left.values()} == {(0, None, None)}

@@ -28,7 +28,7 @@ def reasons(queue: Queue, id: int, now: datetime = NOON) -> dict[str, str]:
 
 def test_a_job_that_is_gone(queue: Queue, command: Command) -> None:
     """The exit status is 1; the text goes to standard error, JSON to standard output."""
-    text = "there is no job 7: it has succeeded, or it was deleted"
+    text = "there is no job 7: it has succeeded, was deleted, or never existed"
     assert command("explain", 7) == (1, "", f"jobqueue: {text}\n")
     status, out, _ = answer = command("explain", 7, "--json")
     assert status == 1 and out

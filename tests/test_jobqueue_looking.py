@@ -1,5 +1,6 @@
 """Inspecting the queue: `jobqueue stats`, `list`, `show` and `check`."""
 
+import math
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
@@ -63,7 +64,7 @@ def test_stats_tell_of_queues_workers_and_what_was_done(queue: Queue, command: C
     assert workers[2].startswith("somebody") and "2 min ago SILENT" in workers[2]
     assert answer.out.splitlines()[-2:] == [
         "attempts: 99 succeeded, 2 failed",
-        "pick-up latency: p50 3 ms, p95 5 ms, p99 over 5 min",
+        "pick-up latency: p50 at most 5 ms, p95 at most 5 ms, p99 over 5 min",
     ]
     assert max(map(len, answer.out.splitlines())) <= 80
 
@@ -106,7 +107,16 @@ def test_stats_for_programs(queue: Queue, command: Command) -> None:
     }
     assert (second["host"], second["pid"], second["queues"], second["silent"]) == ("somebody", None, [], True)
     assert (said["succeeded"], said["failed"]) == (0, 0)
-    assert said["pickup_seconds"] == {"p50": None, "p95": None, "p99": None}
+    assert said["pickup_seconds_at_most"] == {"p50": None, "p95": None, "p99": None}
+    waits = Tally()
+    for seconds in [11.0] * 95 + [400.0] * 5:
+        waits.count_wait(seconds)
+    seen(queue, name_of(1), NOON, waits)
+    assert command("stats", "--json").json()["pickup_seconds_at_most"] == {
+        "p50": 30.0,
+        "p95": 30.0,
+        "p99": None,
+    }
 
 
 def test_an_empty_queue_says_so(queue: Queue, command: Command) -> None:
@@ -116,18 +126,18 @@ def test_an_empty_queue_says_so(queue: Queue, command: Command) -> None:
     assert command("list", "--json").json() == []
 
 
-def test_a_pickup_latency_is_estimated_as_prometheus_does() -> None:
-    """Linear within a bucket; the highest bound for anything above it; None when nothing was claimed."""
+def test_a_pickup_latency_is_never_more_exact_than_what_was_measured() -> None:
+    """A bucket's bound is one that its jobs kept; the highest bound is no bound for those above it."""
     done = Tally()
-    assert looking.pickup_latency(done, 0.5) is None
-    for seconds in (0.03, 0.03, 0.2, 400.0):
+    assert looking.pickup_latency(done, 0.5) is None and looking.pickup(done) == ""
+    done.count_wait(11.0)
+    assert looking.pickup(done) == "p50 at most 30 s, p95 at most 30 s, p99 at most 30 s"
+    done = Tally()
+    for seconds in (0.03, 0.05, 0.2, 400.0):
         done.count_wait(seconds)
-    assert [looking.pickup_latency(done, share) for share in (0.25, 0.5, 0.75, 0.99)] == [
-        pytest.approx(0.0375),
-        pytest.approx(0.05),
-        pytest.approx(0.25),
-        300.0,
-    ]
+    found = [looking.pickup_latency(done, share) for share in (0.25, 0.5, 0.75, 0.99)]
+    assert found == [0.05, 0.05, 0.25, math.inf]
+    assert looking.pickup(done) == "p50 at most 50 ms, p95 over 5 min, p99 over 5 min"
 
 
 @pytest.mark.usefixtures("noon")
@@ -202,7 +212,7 @@ def test_show_tells_all_of_a_job(queue: Queue, command: Command) -> None:
 
 def test_a_job_that_is_not_there_is_told_on_standard_error(queue: Queue, command: Command) -> None:
     """The exit status is 1; for an argument that can't be an id, which is bad usage, it is 2."""
-    complaint = "jobqueue: there is no job 99: it has succeeded, or it was deleted\n"
+    complaint = "jobqueue: there is no job 99: it has succeeded, was deleted, or never existed\n"
     assert command("show", 99) == (1, "", complaint)
     for nonsense in ("0", "-1", "x", "1.5", "²", str(2**63), "9" * 30):
         answer = command("show", nonsense)
@@ -253,5 +263,5 @@ def test_the_whole_queue_is_summed_up(queue: Queue) -> None:
 
 def test_deleting_what_is_gone_is_told(queue: Queue) -> None:
     """The error is the same for a job that has only just gone."""
-    with pytest.raises(NoSuchJob, match="there is no job 7: it has succeeded, or it was deleted"):
+    with pytest.raises(NoSuchJob, match="there is no job 7: it has succeeded, was deleted, or never existed"):
         queue.delete(7)

@@ -24,7 +24,7 @@ def test_jobs_are_retried_by_id(queue: Queue, command: Command) -> None:
     assert answer == (
         1,
         f"job {bad} is due now\njob {runs} is already running\n",
-        "jobqueue: there is no job 99: it has succeeded, or it was deleted\n",
+        "jobqueue: there is no job 99: it has succeeded, was deleted, or never existed\n",
     )
     job = queue.jobs()[0]
     assert (job.id, job.state, job.attempts) == (bad, "waiting", 0)
@@ -57,6 +57,17 @@ def test_all_that_failed_are_retried_or_deleted_at_once(queue: Queue, command: C
     assert sorted(job.queue for job in queue.jobs() if job.id != kept) == ["images", "images"]
 
 
+def test_old_failures_are_deleted(queue: Queue, command: Command) -> None:
+    """For a cron job that keeps the latest ones."""
+    failed(queue, "long ago")
+    kept = queue.enqueue(Fail("just now"), max_attempts=1)
+    assert Worker(queue).work_off() == (0, 1)
+    assert command("delete", "--failed", "--older-than", 3600) == (0, "deleted 1 failed job\n", "")
+    assert [job.id for job in queue.jobs()] == [kept]
+    line = "jobqueue: --older-than goes with --failed, not with job ids\n"
+    assert command("delete", kept, "--older-than", 3600) == (2, "", line)
+
+
 def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
     """A running job is deleted too; the message says that its attempt goes on."""
     first = queue.enqueue(Say("x"), now=NOON)
@@ -65,7 +76,7 @@ def test_jobs_are_deleted_by_id(queue: Queue, command: Command) -> None:
     assert command("delete", first, second, second) == (
         1,
         f"deleted job {first}; its running attempt goes on to its end\ndeleted job {second}\n",
-        f"jobqueue: there is no job {second}: it has succeeded, or it was deleted\n",
+        f"jobqueue: there is no job {second}: it has succeeded, was deleted, or never existed\n",
     )
     assert queue.jobs() == []
 

@@ -123,7 +123,7 @@ def test_observers_are_told_of_jobs_given_back(
     running.stop()
     running.wait()
     assert kinds(events)[1:] == [("claimed", [id]), ("given back", [id]), ("stopped", [])]
-    assert events[2].why == "they had not finished when the worker was stopped"
+    assert events[2].why == "not finished when the worker was stopped"
     assert only_job(queue).locked_by is None
 
 
@@ -421,4 +421,4 @@ def test_under_a_supervisor_observers_are_told_of_the_jobs_of_a_killed_worker(
     id = queue.enqueue(KillItsWorker(str(tmp_path / "begun")), max_attempts=1)
     supervisor = start_supervisor(1, "--lease", "3600", "--import", "observers_for_tests", wait=False)
     supervisor.wait_for(rf"tells: job {id} freed\n")
-    supervisor.wait_for(r"freed 1 jobs: host:\S+ pid:\d+ \S+ was killed by signal 9 \(SIGKILL\)\n")
+    supervisor.wait_for(r"freed 1 job: host:\S+ pid:\d+ \S+ was killed by signal 9 \(SIGKILL\)\n")

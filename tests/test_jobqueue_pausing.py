@@ -61,7 +61,8 @@ def test_pausing_from_the_command_line(queue: Queue, command: Command) -> None:
     (figures,) = command("stats", "--json").json()["queues"]
     assert figures["paused"] is True
     assert "its queue is paused; jobqueue resume mail lets its jobs run" in command("explain", "1").out
-    assert command("resume", "mail") == (0, "the queue mail is not paused\n", "")
+    assert command("resume", "mail") == (0, "the queue mail is resumed\n", "")
+    assert command("resume", "mail") == (0, "the queue mail was not paused\n", "")
     assert "paused" not in command("stats").out + command("explain", "1").out
     assert command("pause").status == 2
 

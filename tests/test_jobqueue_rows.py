@@ -151,7 +151,7 @@ def test_no_row_affects_any_other_whatever_it_holds(
         (TypeError("of any kind"), "the worker's loop failed, trying again"),
         (
             DataError("SELECT", None, Exception("of any kind")),
-            "the database refused, trying again: of any kind",
+            "the database refused a statement, trying again: of any kind",
         ),
     ],
 )
@@ -176,5 +176,5 @@ def test_no_exception_ends_a_workers_loop(
     event.listen(queue.engine, "before_cursor_execute", fail)
     run_worker(queue)
     wait_until(lambda: said == ["hi"] and not queue.jobs(), "the job's end")
-    assert len(raised) == 3 and caplog.text.count(message) == 3
+    assert len(raised) == 3 and message in caplog.text
     assert "did not answer" not in caplog.text

@@ -46,7 +46,7 @@ def test_what_does_not_end_in_time_is_given_back(
     running = start_job(queue, run_worker, stop_timeout=0.1)
     running.stop()
     running.wait()
-    assert "gave back 1 jobs: they had not finished when the worker was stopped" in caplog.messages
+    assert "gave back 1 job: not finished when the worker was stopped" in caplog.messages
     assert [(job.attempts, job.locked_by, job.last_error) for job in queue.jobs()] == [(0, None, None)] * 2
     gates["stop"].set()
     assert Worker(queue).work_off() == (2, 0)
@@ -108,5 +108,5 @@ def test_a_worker_process_gives_back_its_job_and_exits(
     process.signal(signal.SIGTERM)
     process.signal(signal.SIGINT)
     assert process.exit_status() == 0
-    assert "gave back 1 jobs: they had not finished when the worker was stopped" in process.output()
+    assert "gave back 1 job: not finished when the worker was stopped" in process.output()
     assert (only_job(queue).attempts, only_job(queue).locked_by) == (0, None)

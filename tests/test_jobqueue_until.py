@@ -3,11 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
-from commands_for_tests import Command
+from commands_for_tests import Command, claimed
 from jobs_for_tests import Fail, Say, said
 from sqlalchemy import update
 
@@ -78,6 +78,20 @@ def test_a_paused_queue_keeps_no_worker(queue: Queue, until: Literal["idle", "em
     assert sorted(job.state for job in queue.jobs()) == ["failed", "waiting"]
 
 
+def test_until_empty_waits_for_what_another_worker_holds(
+    queue: Queue, open_queue: Callable[..., Queue]
+) -> None:
+    """If that worker is dead, its job comes back when its lease ends; with "idle", nobody waits for it."""
+    said.clear()
+    queue.enqueue(Say("held"), queue="mail")
+    claimed(queue, "dead", datetime.now(UTC))
+    run(queue, "idle")
+    run(queue, "empty", queues=["images"])
+    assert [job.locked_by for job in queue.jobs()] == ["dead"]
+    run(open_queue(lease=timedelta(seconds=1)), "empty", queues=["mail"])
+    assert (said, queue.jobs()) == (["held"], [])
+
+
 def test_it_waits_for_nothing_else(queue: Queue) -> None:
     """A misspelt word is refused at once."""
     with pytest.raises(ValueError, match='until must be "stopped", "idle" or "empty"'):
@@ -91,7 +105,7 @@ def test_from_the_command_line(queue: Queue, command: Command, signals_as_before
     queue.enqueue(Say("done"))
     answer = command("work", "--import", "jobs_for_tests", flag)
     assert (answer.status, answer.err, said) == (0, "", ["done"])
-    assert "1 jobs processed" in answer.out
+    assert "1 job processed" in answer.out
     refused = command("work", "--import", "jobs_for_tests", flag, "--processes", "2")
     assert refused.status == 2 and "are for one worker" in refused.err
     assert command("work", "--once", "--exit-when-empty").status == 2

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from conftest import administer, wait_until
 from jobs_for_tests import Fail, Line, Say, WaitAtGate, call, call_with_session, gates, only_job, said
-from sqlalchemy import make_url, select
+from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue, Worker, database, worker
@@ -35,8 +36,8 @@ def test_work_off_says_how_many_succeeded_and_failed(queue: Queue) -> None:
 
 def test_work_off_stops_at_its_limit(queue: Queue) -> None:
     """The last job is settled before it returns."""
-    for text in ("one", "two", "three"):
-        queue.enqueue(Say(text))
+    for word in ("one", "two", "three"):
+        queue.enqueue(Say(word))
     assert Worker(queue).work_off(limit=2) == (2, 0)
     assert len(queue.jobs()) == 1
     assert Worker(queue).work_off(limit=0) == (0, 0)
@@ -108,7 +109,7 @@ def test_a_worker_says_what_delayed_jobs_worker_says(queue: Queue, run_worker: R
     start, *reports, end = running.lines
     assert re.fullmatch(r"\*\*\* Starting job worker host:\S+ pid:\d+", start)
     assert re.fullmatch(r"\*\*\* Exiting job worker host:\S+ pid:\d+", end)
-    report = re.compile(r"(\d+) jobs processed at \d+\.\d{4} j/s, (\d+) failed \.\.\.")
+    report = re.compile(r"(\d+) jobs? processed at \d+\.\d{4} j/s, (\d+) failed \.\.\.")
     figures = [report.fullmatch(line) for line in reports]
     assert [sum(int(match[n]) for match in figures if match) for n in (1, 2)] == [2, 1]
 
@@ -208,6 +209,8 @@ def test_a_worker_survives_a_database_that_is_away(
     wait_until(lambda: len(queue.jobs()) == 1, "the job's end in the database")
     queue.enqueue(Say("next"))
     wait_until(lambda: said[-1] == "next", "the next job")
+    told = [line for line in caplog.messages if "database did not answer" in line or "answers again" in line]
+    assert told[-1] == "the database answers again" and all(a != b for a, b in pairwise(told))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -224,6 +227,34 @@ def test_a_worker_can_be_stopped_while_the_database_is_away(
     come_back()
     assert "did not answer; jobs are freed after the lease" in caplog.text
     assert (only_job(queue).attempts, only_job(queue).locked_by) == (1, running.worker.name)
+
+
+def end_the_connection(session: Session) -> None:
+    session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+
+def end_it_before_the_commit(session: Session) -> None:
+    pid = session.scalar(text("SELECT pg_backend_pid()"))
+    with Session(session.get_bind()) as other:
+        other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+
+
+def find_no_server(_: Session) -> None:
+    create_engine("postgresql+psycopg://127.0.0.1:1/none").connect()
+
+
+@pytest.mark.parametrize("lose", [end_the_connection, end_it_before_the_commit, find_no_server])
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_job_whose_connection_was_lost_costs_one_line(
+    queue: Queue, lose: Callable[[Session], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restart of the server. The traceback is in its last_error."""
+    queue.enqueue(call_with_session(lose))
+    assert Worker(queue).work_off() == (0, 1)
+    (line,) = caplog.records
+    assert "failed: sqlalchemy.exc.OperationalError" in line.getMessage() and line.exc_info is None
+    assert "\n" not in line.getMessage()
+    assert (only_job(queue).last_error or "").startswith("Traceback")
 
 
 def take_away(database_url: str) -> Callable[[], None]:

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
 
 from sqlalchemy.exc import DBAPIError
 
@@ -26,7 +25,7 @@ from jobqueue.tools import (
     verifying,
     working,
 )
-from jobqueue.tools.printing import complain
+from jobqueue.tools.printing import complain, discard
 
 COMMAND_MODULES = (working, supervising, inspecting, mending, explaining, doctor, verifying, migration)
 
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        _discard(sys.stdout)
+        discard(sys.stdout)
         if not isinstance(error, BrokenPipeError):  # the reader has closed the pipe, as head does
             said = error.filename or "the output can't be written"
             complain(f"{said}: {error.strerror}")
@@ -54,12 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             sys.stderr.flush()
         except OSError:
-            _discard(sys.stderr)
-
-
-def _discard(stream: TextIO) -> None:
-    """Let what is left in the stream go nowhere: the interpreter flushes it once more as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            discard(sys.stderr)
 
 
 def _run(argv: Sequence[str] | None) -> int:

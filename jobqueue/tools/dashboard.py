@@ -26,7 +26,7 @@ except ImportError as error:
     raise ImportError("the dashboard needs Flask: pip install Flask (the extra [dashboard])") from error
 
 from jobqueue import Job, Queue
-from jobqueue.database import complaint, did_not_answer
+from jobqueue.database import complaint, reaction
 from jobqueue.dialects import in_utc
 from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
 from jobqueue.tools import failures, looking
@@ -147,10 +147,7 @@ class _Site:
     def overview(self) -> Response:
         """The backlog and its age, what was done, and the workers."""
         stats = looking.stats(self._queue)
-        pickup = {share: looking.pickup_latency(stats.done, share / 100) for share in (50, 99)}
-        return self._page(
-            "overview", here="overview", stats=stats, pickup=pickup, is_silent=looking.is_silent
-        )
+        return self._page("overview", here="overview", stats=stats, looking=looking)
 
     def listed(self, state: looking.State) -> Response:
         """A page of the jobs in this state, of one queue or of all."""
@@ -210,9 +207,8 @@ class _Site:
 
     def no_database(self, error: DBAPIError) -> Response:
         """A page instead of a traceback; the error is also logged."""
-        said = "does not answer" if did_not_answer(error) else "refuses this"
         logger.error("the dashboard can't read the queue: %s", complaint(error))
-        return self._page("message", 503, title=f"The database {said}", message=complaint(error))
+        return self._page("message", 503, title=f"The database {reaction(error)}", message=complaint(error))
 
 
 def add_headers(response: Response) -> Response:

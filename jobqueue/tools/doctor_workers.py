@@ -14,7 +14,6 @@ the job next run it at the same time. The fence lets only one of them record the
 outside the database is done twice.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from jobqueue.ledger import BEATS, SILENCE
 from jobqueue.options import TOO_MUCH
 from jobqueue.schema import Tables, WorkerRow
 from jobqueue.tools.findings import Finding, judge
-from jobqueue.tools.looking import Stats, is_silent, serves
+from jobqueue.tools.looking import Stats, host_and_pid, is_silent, serves
 from jobqueue.tools.printing import plural
 
 AHEAD_SECONDS = 2.0  # of this machine's clock: harmless
@@ -50,9 +49,11 @@ def examine(
 ) -> Iterator[Finding]:
     """Check the workers. `lease` is the default one; `deadline` is the HTTP deadline, in seconds."""
     alive = [worker for worker in stats.workers if not is_silent(worker, now)]
-    yield there(len(alive), len(stats.workers) - len(alive))
+    silent = [worker for worker in stats.workers if worker not in alive]
+    held = sum(stats.held.get(worker.name, 0) for worker in silent)
+    yield there(len(alive), len(silent))
     yield served(stats, alive)
-    yield held_by_the_silent(_late(connection, tables, lease, now), bool(alive))
+    yield held_by_the_silent(max(held, _late(connection, tables, lease, now)), bool(alive))
     if alive:
         yield hosts([worker.name for worker in alive], connection.dialect.name == "sqlite")
         yield names([worker.name for worker in alive])
@@ -66,7 +67,7 @@ def there(alive: int, silent: int) -> Finding:
         return Finding("warn", "workers", "none is alive, so nothing runs: start one with jobqueue work")
     figure = f"{alive} alive"
     if silent:
-        text = f"{figure}, and {silent} silent for longer than their leases: did they die?"
+        text = f"{figure}, and {silent} fallen silent: did they die?"
         return Finding("warn", "workers", text)
     return Finding("ok", "workers", figure)
 
@@ -91,7 +92,7 @@ def held_by_the_silent(late: int, helped: bool) -> Finding:
 
 def hosts(workers: Sequence[str], sqlite: bool) -> Finding:
     """`workers`: the names of those that are alive."""
-    found = {_place(name)[0] for name in workers}
+    found = {host_and_pid(name)[0] for name in workers}
     if sqlite and len(found) > 1:
         text = f"{len(found)} share SQLite's file, whose locks fail across a network: use PostgreSQL"
         return Finding("fail", "hosts", f"{text} ({', '.join(sorted(found))})")
@@ -102,7 +103,7 @@ def names(workers: Sequence[str]) -> Finding:
     """Workers with the same host name and process id are containers. The rest of their names tells them
     apart, but a reader of their logs can't.
     """
-    twice = [place for place, count in Counter(map(_place, workers)).items() if count > 1]
+    twice = [place for place, count in Counter(map(host_and_pid, workers)).items() if count > 1]
     if twice:
         which = ", ".join(f"host:{host} pid:{pid}" for host, pid in twice)
         return Finding("warn", "names", f"several workers are {which}: give each container its own host name")
@@ -172,12 +173,11 @@ def _after(name: str, limits: Limits, lease: float, how: str) -> Finding:
     check = f"{name} < lease"
     if limits.most < lease:
         return Finding("ok", check, f"{limits.most:g} s < {lease:g} s")
-    return Finding(
-        "warn",
-        check,
-        f"{limits.most:g} s is not below {lease:g} s: heartbeats renew the lease, but a worker that is cut"
-        f" off from the database may run a job while another does; to rule that out, {how} below {lease:g}",
+    text = (
+        f"{limits.most:g} s is not below {lease:g} s, but heartbeats renew the lease; only a worker that is"
+        f" cut off from the database may run a job while another does: to rule it out, {how} below {lease:g}"
     )
+    return Finding("ok", check, text)
 
 
 def _limits(connection: Connection, tables: Tables) -> Limits | None:
@@ -194,9 +194,3 @@ def _limits(connection: Connection, tables: Tables) -> Limits | None:
 def _late(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> int:
     late = tables.jobs.c.locked_at < now - lease
     return connection.scalar(select(func.count()).where(tables.running, late)) or 0
-
-
-def _place(name: str) -> tuple[str, str]:
-    """Host name and process id, from a worker's name."""
-    found = re.match(r"host:(\S+) pid:(\d+) ", name)
-    return (found[1], found[2]) if found else (name, "")

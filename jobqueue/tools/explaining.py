@@ -153,6 +153,9 @@ def _running(
         text = f"{job.locked_by}, which holds it, {heard}; its lease has expired, and {helper}"
         return [Reason("lease_over", text)]
     until = f"{beat + lease:%F %T} UTC"
+    if worker and looking.is_gone(worker, now):
+        gone = f"{job.locked_by}, which holds it, {heard}, and has no process any more"
+        return [Reason("worker_gone", f"{gone}; the job goes to others at {until}")]
     reasons = [
         Reason(
             "running",

@@ -1,9 +1,9 @@
 """`jobqueue stats`, `list`, `show` and `check`: inspect the queue."""
 
 import argparse
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from textwrap import indent
 from typing import Any, get_args
 
@@ -15,7 +15,6 @@ from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
 from jobqueue.tools.asking import add_json, add_name, job_id, opened
 from jobqueue.tools.options import Commands, add_database, add_number
-from jobqueue.tools.presence import WAIT_BOUNDS
 from jobqueue.tools.printing import (
     as_dict,
     call,
@@ -30,8 +29,6 @@ from jobqueue.tools.printing import (
 )
 from jobqueue.tools.spans import ago, span
 from jobqueue.waiting import Served
-
-SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def add_commands(commands: Commands) -> None:
@@ -74,15 +71,16 @@ def stats(options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     with opened(options) as queue:
         found = looking.stats(queue, now)
-    latency = {name: looking.pickup_latency(found.done, share) for name, share in SHARES.items()}
     if options.json:
+        bounds = {name: looking.pickup_latency(found.done, share) for name, share in looking.SHARES.items()}
         say_json(
             {
                 "queues": [vars(each) for each in found.queues],
                 "workers": [_worker(each, found.held, now) for each in found.workers],
                 "succeeded": found.done.succeeded,
                 "failed": found.done.failed,
-                "pickup_seconds": latency,
+                # JSON has no infinity
+                "pickup_seconds_at_most": {n: None if s == inf else s for n, s in bounds.items()},
             }
         )
         return 0
@@ -105,7 +103,7 @@ def stats(options: argparse.Namespace) -> int:
     say(_workers(found, now) if found.workers else "no workers")
     say(f"\nattempts: {found.done.succeeded:,} succeeded, {found.done.failed:,} failed")
     if any(found.done.waits):
-        say(f"pick-up latency: {', '.join(f'{n} {_estimate(s)}' for n, s in latency.items())}")
+        say(f"pick-up latency: {looking.pickup(found.done)}")
     return 0
 
 
@@ -202,7 +200,7 @@ def _workers(found: looking.Stats, now: datetime) -> str:
     headings = ("host", "pid", "threads", "queues", "seen", "running", "succeeded", "failed")
     rows = []
     for worker in found.workers:
-        host, pid = _host_and_pid(worker.name)
+        host, pid = looking.host_and_pid(worker.name)
         queues = worker.queues or "all"
         seen = ago(worker.seen_at, now) + (" SILENT" if looking.is_silent(worker, now) else "")
         running = found.held.get(worker.name, 0)
@@ -214,7 +212,7 @@ def _worker(worker: WorkerRow, held: Mapping[str, int], now: datetime) -> dict[s
     """A worker, for JSON."""
     columns = {column.name: getattr(worker, column.name) for column in WorkerRow.__table__.columns}
     del columns["waits"]
-    host, pid = _host_and_pid(worker.name)
+    host, pid = looking.host_and_pid(worker.name)
     return {
         **columns,
         "host": host,
@@ -224,14 +222,3 @@ def _worker(worker: WorkerRow, held: Mapping[str, int], now: datetime) -> dict[s
         "silent": looking.is_silent(worker, now),
         "running": held.get(worker.name, 0),
     }
-
-
-def _host_and_pid(name: str) -> tuple[str, int | None]:
-    """From a worker's name; a name of another form is taken for the host."""
-    found = re.fullmatch(r"host:(\S+) pid:(\d+) \S+", name)
-    return (found[1], int(found[2])) if found else (name, None)
-
-
-def _estimate(seconds: float | None) -> str:
-    longest = WAIT_BOUNDS[-1]
-    return f"over {span(longest)}" if seconds == longest else span(seconds or 0.0)

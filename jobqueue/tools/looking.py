@@ -1,8 +1,12 @@
 """Inspecting the queue: shared by the commands, the dashboard and the metrics."""
 
+import os
+import re
+import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime
+from itertools import accumulate
+from math import inf
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, case, func, select
@@ -11,9 +15,12 @@ from sqlalchemy.orm import Session
 from jobqueue import Job, Queue
 from jobqueue.dialects import readable
 from jobqueue.handlers import NOBODY_KNOWS
+from jobqueue.ledger import BEATS
 from jobqueue.schema import GONE, Tables, WorkerRow
 from jobqueue.tools.presence import WAIT_BOUNDS, Tally, tallies
+from jobqueue.tools.spans import span
 
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 State = Literal["waiting", "due", "running", "failed"]
 
 
@@ -94,8 +101,36 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
 
 
 def is_silent(worker: WorkerRow, now: datetime) -> bool:
-    """Whether it has been silent for longer than its lease: it is presumed dead, and others get its jobs."""
-    return now - worker.seen_at > timedelta(seconds=worker.lease)
+    """Whether it is presumed dead: it has been silent for longer than its lease, and others get its jobs; or
+    it is gone.
+    """
+    return (now - worker.seen_at).total_seconds() > worker.lease or is_gone(worker, now)
+
+
+def is_gone(worker: WorkerRow, now: datetime) -> bool:
+    """Whether it was this machine's, has no process any more, and has missed two heartbeats. (Containers with
+    the same host name don't see each other's processes.)
+    """
+    host, pid = host_and_pid(worker.name)
+    if (
+        host != socket.gethostname()
+        or not pid
+        or (now - worker.seen_at).total_seconds() * BEATS < 2 * worker.lease
+    ):
+        return False
+    try:
+        os.kill(pid, 0)
+    except (PermissionError, OverflowError):
+        return False
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def host_and_pid(name: str) -> tuple[str, int | None]:
+    """From a worker's name; a name of another form is taken for the host."""
+    found = re.fullmatch(r"host:(\S+) pid:(\d{1,30}) \S+", name)
+    return (found[1], int(found[2])) if found else (name, None)
 
 
 def serves(worker: WorkerRow, name: str) -> bool:
@@ -104,18 +139,23 @@ def serves(worker: WorkerRow, name: str) -> bool:
 
 
 def pickup_latency(done: Tally, share: float) -> float | None:
-    """Seconds within which this share of the jobs was claimed after being due; None if none was.
-
-    Estimated from the histogram as Prometheus's histogram_quantile() does: linear within a bucket, and the
-    highest bound, 300 s, for whatever took longer.
+    """A bound, in seconds, within which this share of the jobs was claimed after being due: the histogram's
+    next one, infinity above its highest. None if no job was claimed.
     """
     rank = share * sum(done.waits)
-    below = 0
-    for (lower, upper), count in zip(pairwise((0.0, *WAIT_BOUNDS)), done.waits, strict=False):
-        if count and below + count >= rank:
-            return lower + (upper - lower) * (rank - below) / count
-        below += count
-    return WAIT_BOUNDS[-1] if done.waits[-1] else None
+    within = accumulate(done.waits)
+    return next(
+        (bound for bound, count in zip((*WAIT_BOUNDS, inf), within, strict=True) if count >= rank > 0), None
+    )
+
+
+def pickup(done: Tally) -> str:
+    """The pick-up latencies, in words."""
+    bounds = ((name, pickup_latency(done, share)) for name, share in SHARES.items())
+    longest = f"over {span(WAIT_BOUNDS[-1])}"
+    return ", ".join(
+        f"{name} {longest if bound == inf else f'at most {span(bound)}'}" for name, bound in bounds if bound
+    )
 
 
 def find(

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
@@ -10,7 +10,7 @@ from jobqueue import Queue
 from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
 from jobqueue.tools import failures, looking
 from jobqueue.tools.asking import add_name, job_id, opened
-from jobqueue.tools.options import Commands, add_database, option
+from jobqueue.tools.options import Commands, add_database, add_number, option
 from jobqueue.tools.printing import complain, plain, plural, say
 
 
@@ -24,6 +24,10 @@ def add_commands(commands: Commands) -> None:
         command.add_argument("ids", metavar="ID", type=job_id, nargs="*")
         command.add_argument("--failed", action="store_true", help="all jobs that failed for good")
         add_name(command)
+        if run is delete:
+            add_number(
+                command, "--older-than", "S", "with --failed: only those that failed S seconds ago", None
+            )
         command.set_defaults(run=run)
 
     for name, text, run in (
@@ -61,7 +65,8 @@ def delete(options: argparse.Namespace) -> int:
     if not _all_failed(options):
         return _each(options, _delete)
     with opened(options) as queue:
-        count = failures.delete_all(queue, until=datetime.now(UTC), name=options.name)
+        until = datetime.now(UTC) - timedelta(seconds=options.older_than or 0)
+        count = failures.delete_all(queue, until=until, name=options.name)
     say(f"deleted {plural(count, 'failed job')}")
     return 0
 
@@ -77,8 +82,11 @@ def pause(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Resume a queue; returns 0, also when it was not paused."""
     with opened(options) as queue:
+        pauses = queue.tables.pauses
+        with queue.engine.connect() as connection:
+            paused = connection.scalar(select(pauses.c.queue).where(pauses.c.queue == options.queue))
         queue.resume(options.queue)
-    say(f"the queue {plain(options.queue)} is not paused")
+    say(f"the queue {plain(options.queue)} {'is resumed' if paused else 'was not paused'}")
     return 0
 
 
@@ -97,13 +105,14 @@ def clear(options: argparse.Namespace) -> int:
 
 
 def _all_failed(options: argparse.Namespace) -> bool:
-    """Whether --failed was given rather than ids. Raises JobQueueError for both, neither, or ids with
-    --queue.
+    """Whether --failed was given rather than ids. Raises JobQueueError for both, neither, or ids with an
+    option that goes with --failed.
     """
     if bool(options.ids) == options.failed:
         raise JobQueueError("give either job ids, or --failed for all jobs that failed for good")
-    if options.ids and options.name is not None:
-        raise JobQueueError("--queue goes with --failed, not with job ids")
+    for flag, value in (("--queue", options.name), ("--older-than", vars(options).get("older_than"))):
+        if options.ids and value is not None:
+            raise JobQueueError(f"{flag} goes with --failed, not with job ids")
     return bool(options.failed)
 
 

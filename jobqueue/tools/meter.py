@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from jobqueue.observing import Event
+from jobqueue.tools.printing import plural
 
 logger = logging.getLogger("jobqueue")
 
@@ -38,6 +39,6 @@ class Meter:
             return
         if self._done:
             rate = self._done / max(elapsed, 1e-6)
-            self._say(f"{self._done} jobs processed at {rate:.4f} j/s, {self._failed} failed ...")
+            self._say(f"{plural(self._done, 'job')} processed at {rate:.4f} j/s, {self._failed} failed ...")
         self._done = self._failed = 0
         self._since = time.monotonic()

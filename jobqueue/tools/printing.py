@@ -4,13 +4,14 @@ A row may contain anything, so characters that would control the terminal are es
 """
 
 import json
+import os
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from textwrap import fill
-from typing import Any
+from typing import Any, TextIO
 
 from jobqueue.schema import Job
 from jobqueue.tools.spans import ago
@@ -31,6 +32,23 @@ def complain(what: object, status: int = 1) -> int:
     with suppress(OSError):
         print(f"jobqueue: {what}", file=sys.stderr)
     return status
+
+
+def discard(stream: TextIO) -> None:
+    """Let what is left in the stream go nowhere: the interpreter flushes it once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def discard_unwritten() -> None:
+    """Discard what the log could not take, for a command whose exit status says whether its work was done."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            stream.flush()
+        except OSError:
+            discard(stream)
+        except ValueError:  # a job has closed it
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def say_json(value: Any) -> None:

@@ -32,6 +32,7 @@ from jobqueue.tools.options import (
     open_queue,
     option,
 )
+from jobqueue.tools.printing import discard_unwritten
 from jobqueue.tools.processes import KILL_MARGIN
 from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
@@ -140,6 +141,7 @@ def work(options: argparse.Namespace) -> int:
         worker.run(options.until)
     finally:
         worker.queue.close()
+        discard_unwritten()
     return 0
 
 

@@ -17,8 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from feedreader.errors import FetchFailed
-from feedreader.fetching import Document
-from feedreader.parsing import parse_feed
+from feedreader.parsing import Document, parse_feed
 from loadtests.records.constants import BACKLOG
 
 SHOWN_FEEDS = 20
