@@ -76,10 +76,11 @@ def _open_sqlite(url: URL, given: Engine | None) -> Engine:
             f"{url!r} names no file, and in memory only one connection sees a queue; name one after three"
             " slashes, as in sqlite:///jobs.db"
         )
-    options = {"creator": lambda: outside_pool(given).dbapi_connection} if given else {}
-    engine = _engine(url, pool_size=0, **options)  # 0: no limit; each thread at work needs one
+    engine = _engine(url, pool_size=0)  # no limit; each thread at work needs one
     event.listen(engine, "connect", _configure_sqlite)
     notice_replacing(engine)
+    if given:
+        event.listen(engine, "do_connect", lambda *_: outside_pool(given).dbapi_connection)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "reset", _reset_sqlite)
     return engine

@@ -57,7 +57,7 @@ WRITTEN_TWICE = {  # public names that several files define, and why that mislea
                 "KEEPALIVES",
                 "SILENT_SECONDS",
             ),
-            *("UTCDateTime", "OpenFile", "Identity"),
+            *("UTCDateTime", "OpenFile"),
         ),
         "the same: feedreader and jobqueue may not import each other",
     ),

@@ -65,6 +65,24 @@ def test_a_worker_goes_on_with_the_new_file(
     running.wait()
 
 
+def test_a_connection_that_is_opened_after_a_restore_sees_the_new_file_alone(
+    queue: Queue, open_queue: Callable[..., Queue], file: Path, backup: Path
+) -> None:
+    """Also if all that the queue had open was closed before, while others kept the old WAL alive."""
+    other = open_queue()
+    other.enqueue(Say("lost"))
+    queue.close()
+    queue.enqueue(Say("lost"))
+    other.close()
+    queue.close()
+    other.enqueue(Say("lost"))
+    with queue.engine.connect() as reader, reader.begin():
+        other.enqueue(Say("lost, and in the WAL"))
+        backup.replace(file)
+    queue.engine.dispose()
+    assert [text.count("of the backup") for text in words(queue)] == [1]
+
+
 def test_what_would_go_to_a_file_that_is_gone_is_refused(queue: Queue, file: Path, backup: Path) -> None:
     """Nobody would find it there. No empty file takes its place."""
     file.unlink()
