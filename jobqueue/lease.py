@@ -96,7 +96,8 @@ class Lease:
         self._finish = sa.delete(jobs).where(ours).returning(J.id)
         self._release = sa.update(jobs).where(ours).values({**RELEASED, "attempts": J.attempts - 1})
         self._renew = sa.update(jobs).where(ours).values(locked_at=NOW)
-        error = sa.func.coalesce(sa.bindparam("error", type_=sa.Text()), J.last_error, SPENT)
+        said, unsaid = (sa.bindparam(name, type_=sa.Text()) for name in ("error", "otherwise"))
+        error = sa.func.coalesce(said, J.last_error, unsaid)
         new: dict[str, Any] = {name: sa.bindparam(name) for name in ("run_at", "failed_at")}
         values = {**RELEASED, **new, "attempts": sa.bindparam("counted"), "last_error": error}
         self._put_back = sa.update(jobs).where(ours).values(values)
@@ -149,6 +150,7 @@ class Lease:
         values = {
             "counted": outcome.attempts,
             "error": outcome.text,
+            "otherwise": None if outcome.run_at else SPENT,
             "run_at": outcome.run_at or outcome.job.run_at,
             "failed_at": None if outcome.run_at else now,
             "now": now,
@@ -218,9 +220,8 @@ def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime
     them time for others. One that has no attempt left is given up by the worker that claims it next.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
-    locked_at = tables.jobs.c.locked_at
-    silent = sa.or_(locked_at < now - lease, locked_at.is_(None), locked_at > now + A_DAY)
-    return _free(connection, tables, silent, how, now)
+    at = tables.jobs.c.locked_at
+    return _free(connection, tables, sa.or_(at < now - lease, at.is_(None), at > now + A_DAY), how, now)
 
 
 def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> list[Claimed]:
