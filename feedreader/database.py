@@ -1,5 +1,6 @@
 """How the database is opened. SQLite needs some configuration; PostgreSQL runs with its defaults."""
 
+import random
 import sqlite3
 import time
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from feedreader.silence import limit_silence, patience
 
 BUSY_TIMEOUT_MS = 15_000
 WAL_BYTES = 2**24
-ASK_SECONDS = 0.001  # between a writer's attempts to get the lock
+ASK_SECONDS = (0.001, 0.05)  # between a writer's attempts to get SQLite's write lock: at first, at last
 CREATE_TABLES_LOCK = 0x66656564  # "feed"; any number that nobody else is likely to use
 
 
@@ -161,15 +162,18 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _execute_when_free(cursor: Any, statement: str) -> None:
-    """Wait for the lock, retrying often. SQLite's own busy_timeout backs off to ten tries a second, so that
-    newcomers overtake those who have waited long.
+    """Ask until the lock is free: often at first, then once in each twentieth of the time waited, more or
+    less. SQLite's own busy_timeout comes to ask ten times a second, so that newcomers overtake those who have
+    waited long. And if all of a crowd asked every millisecond, who has the lock would lack the processor.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    start = time.monotonic()
     while True:
         try:
             cursor.execute(statement)
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            waited = time.monotonic() - start
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > BUSY_TIMEOUT_MS / 1000:
                 raise
-        time.sleep(ASK_SECONDS)
+        first, last = ASK_SECONDS
+        time.sleep(random.uniform(0.5, 1.5) * min(max(first, waited / 20), last))

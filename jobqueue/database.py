@@ -1,6 +1,7 @@
 """Opens the queue's database. SQLite needs a few settings; PostgreSQL is used as it comes."""
 
 import os
+import random
 import sqlite3
 import sys
 import time
@@ -20,7 +21,7 @@ from jobqueue.replacing import notice_replacing
 BUSY_TIMEOUT_MS = 15_000
 WAL_BYTES = 2**24
 ASYNC_DRIVERS = ("aiosqlite", "asyncpg", "psycopg_async")
-ASK_SECONDS = 0.001  # between a writer's attempts to get SQLite's write lock
+ASK_SECONDS = (0.001, 0.05)  # between a writer's attempts to get SQLite's write lock: at first, at last
 AUTOCOMMIT = (
     "Each statement would commit by itself (AUTOCOMMIT), so that jobs and data would not commit together:"
     " begin a transaction first (in Django: transaction.atomic()), or use another isolation level"
@@ -224,18 +225,21 @@ def _begin(connection: Connection) -> None:
 
 
 def _execute_when_free(cursor: Any, statement: str) -> None:
-    """Retry often until the lock is free. SQLite's own busy_timeout retries less and less often, in the end
-    ten times a second, so that newcomers overtake those that have waited long.
+    """Ask until the lock is free: often at first, then once in each twentieth of the time waited, more or
+    less. SQLite's own busy_timeout comes to ask ten times a second, so that newcomers overtake those who have
+    waited long. And if all of a crowd asked every millisecond, who has the lock would lack the processor.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    start = time.monotonic()
     while True:
         try:
             cursor.execute(statement)
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            waited = time.monotonic() - start
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > BUSY_TIMEOUT_MS / 1000:
                 raise
-        time.sleep(ASK_SECONDS)
+        first, last = ASK_SECONDS
+        time.sleep(random.uniform(0.5, 1.5) * min(max(first, waited / 20), last))
 
 
 def _reset_sqlite(dbapi_connection: Any, *_: object) -> None:

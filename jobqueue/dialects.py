@@ -209,6 +209,24 @@ def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = 
     return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
 
 
+class exactly(FunctionElement[bool]):
+    """Whether a column has this value, so that PostgreSQL uses an index which begins with that column to find
+    the rows in its order. For `=` it may choose another: before it was analysed, a rare value seems common.
+    """
+
+    inherit_cache = True
+
+
+@compiles(exactly)
+def _with_any(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    return "{} = ANY (ARRAY[{}])".format(*(compiler.process(part, **options) for part in element.clauses))
+
+
+@compiles(exactly, "sqlite")
+def _with_equals(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    return "{} = {}".format(*(compiler.process(part, **options) for part in element.clauses))
+
+
 @compiles(each)
 @compiles(_Among)
 def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:

@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import Unreadable, UTCDateTime, among, plan_steadily
+from jobqueue.dialects import Unreadable, among, plan_steadily
 from jobqueue.options import fault
 from jobqueue.schema import Tables
-from jobqueue.waiting import ALL, Served, notify
+from jobqueue.waiting import ALL, NOW, Served, due, notify
 
-NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UTCDateTime())
 RELEASED = {"locked_at": sa.null(), "locked_by": sa.null(), "updated_at": NOW}
 MOST_ATTEMPTS = 2**31 - 1  # that PostgreSQL's integer holds
 LOST = "was not settled: this worker had lost its lease"
@@ -111,7 +110,13 @@ class Lease:
         meantime.
         """
         plan_steadily(connection)
-        rows = connection.execute(_due(self._tables, served), {"now": now, "limit": limit}).all()
+        rows: list[Any] = []
+        while len(rows) < limit:
+            values = {"now": now, "limit": limit - len(rows), "above": rows[-1].priority if rows else None}
+            more = connection.execute(_due(self._tables, served, above=bool(rows)), values).all()
+            if not more:
+                break
+            rows += [row for row in more if row.priority == more[0].priority]
         return [_claimed(row, now) for row in rows]
 
     def take(self, connection: Connection, due: list[Claimed], now: datetime) -> list[Claimed]:
@@ -192,17 +197,8 @@ def _one_more(tables: Tables) -> ColumnElement[int]:
 
 
 @cache
-def _due(tables: Tables, served: Served) -> Any:
-    J = tables.jobs.c
-    return (
-        sa.select(*_described(tables, _one_more(tables)))
-        .where(tables.waiting, J.run_at <= NOW, *served.conditions(tables))
-        .order_by(J.priority, J.run_at, J.id)
-        .limit(sa.bindparam("limit"))
-        # PostgreSQL: no worker waits for another, or takes what it has. SQLAlchemy omits it for SQLite,
-        # where the transaction has the write lock from its start.
-        .with_for_update(skip_locked=True)
-    )
+def _due(tables: Tables, served: Served, *, above: bool) -> Any:
+    return due(tables, served, _described(tables, _one_more(tables)), above=above)
 
 
 def _claimed(row: Iterable[Any], now: datetime) -> Claimed:

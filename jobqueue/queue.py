@@ -16,7 +16,7 @@ from jobqueue.dialects import insert_unless_there
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable
 from jobqueue.options import EnqueueOptions, RowOptions, check, checked, moment, refuse_others
-from jobqueue.schema import DEFAULT_TABLE, Job, migrate, tables
+from jobqueue.schema import DEFAULT_TABLE, Job, migrate, missing, tables
 from jobqueue.transactions import Callers, Home, Spares
 
 if TYPE_CHECKING:
@@ -67,9 +67,11 @@ class Queue:
         return self.tables.metadata
 
     def create_tables(self) -> None:
-        """Create the queue's tables, or bring older ones up to date. Any number of processes may call it at
-        once. Raises DatabaseError if a table of this name is not a queue's.
-        """
+        """Create the tables, or bring old ones up to date. Raises DatabaseError if one is not the queue's."""
+        # Any number of processes may do so at once. Most find nothing to do, and need no lock for that.
+        with self.engine.begin() as connection:
+            if not missing(connection, self.tables):
+                return
         with self.writer.begin() as connection:
             migrate(connection, self.tables)
 

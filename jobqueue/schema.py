@@ -129,8 +129,10 @@ class Tables:
         # On which PostgreSQL notifies idle workers of new jobs.
         self.channel = ".".join(filter(None, ("jobqueue", schema, name if name != DEFAULT_TABLE else None)))
         jobs.dialect_options["sqlite"]["autoincrement"] = True
-        # Small, since partial, and in claiming order.
-        self._index("waiting", self.waiting, jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        # Small, since partial, and in claiming order: of all queues, and of each.
+        in_order = (jobs.c.priority, jobs.c.run_at, jobs.c.id)
+        self._index("waiting", self.waiting, *in_order)
+        self._index("waiting_by_queue", self.waiting, jobs.c.queue, *in_order)
         self._index("running", self.running, jobs.c.locked_at)
         self._index("unique_key", self.unique, jobs.c.unique_key, unique=True)
 

@@ -8,12 +8,24 @@ from typing import Any, NamedTuple, cast
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import INFINITY, Listed, among, each, insert_unless_there, is_postgresql, plan_steadily
+from jobqueue.dialects import (
+    INFINITY,
+    Listed,
+    UTCDateTime,
+    among,
+    each,
+    exactly,
+    insert_unless_there,
+    is_postgresql,
+    plan_steadily,
+)
 from jobqueue.errors import AlreadyQueued
 from jobqueue.handlers import Performable, dump, registered
 from jobqueue.options import DEFAULTS, checked
 from jobqueue.schema import Tables
 
+NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UTCDateTime())
+LIMIT: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer())
 MOST_ROWS = 5_000  # inserted by one statement
 
 
@@ -116,7 +128,7 @@ class Served(NamedTuple):
     def conditions(self, tables: Tables) -> Iterator[ColumnElement[bool]]:
         """That a job is one of these, and not of a paused queue."""
         J = tables.jobs.c
-        yield J.queue.not_in(sa.select(tables.pauses.c.queue))
+        yield _unpaused(tables, J.queue)
         if self.queues:
             yield among(J.queue, "queues", self.queues)
         if self.min_priority is not None:
@@ -130,6 +142,28 @@ class Served(NamedTuple):
 ALL = Served()
 
 
+def due(tables: Tables, served: Served, columns: Sequence[ColumnElement[Any]], *, above: bool = False) -> Any:
+    """SELECT up to `limit` jobs that are due `now`, in the order in which they should run: those of one lane,
+    the most urgent in which a job is due. With `above`, only lanes of later priorities count. For a worker
+    that serves several queues, those of one lane in each.
+    """
+    J = tables.jobs.c
+    lanes = _lanes(tables, served, above=above, until_due=True)
+    last = sa.select(sa.func.max(lanes.c.priority))
+
+    def of(queue: Any, priority: Any) -> Any:
+        found = _in_order(tables, queue, *columns).where(J.priority == priority.scalar_subquery())
+        return _unlocked(found.where(J.run_at <= NOW)).limit(LIMIT)
+
+    if not served.queues:
+        return of(None, last).where(_unpaused(tables, J.queue))
+    by_queue = [of(sa.literal(name), last.where(lanes.c.queue == name)) for name in served.queues]
+    if len(by_queue) == 1:
+        return by_queue[0]
+    merged = sa.union_all(*(sa.select(each.subquery()) for each in by_queue))
+    return merged.order_by("priority", "run_at", "id").limit(LIMIT)
+
+
 def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) -> datetime | None:
     """When the next of the waiting jobs is due, possibly in the past; None if no job waits."""
     plan_steadily(connection)
@@ -138,9 +172,7 @@ def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) ->
 
 
 def is_any_left(connection: Connection, tables: Tables, served: Served) -> bool:
-    """Whether any of the jobs waits, though not for ever, or is held by a worker: in one statement, since
-    they go to and fro.
-    """
+    """Whether any job waits, though not for ever, or is held: in one statement, since they go to and fro."""
     waiting = sa.and_(tables.waiting, tables.jobs.c.run_at < INFINITY)
     left = (sa.exists().where(state, *served.conditions(tables)) for state in (waiting, tables.running))
     return bool(connection.scalar(sa.select(sa.or_(*left))))
@@ -149,16 +181,70 @@ def is_any_left(connection: Connection, tables: Tables, served: Served) -> bool:
 @lru_cache
 def _next_run_at(tables: Tables, served: Served) -> Any:
     J = tables.jobs.c
-    earliest = sa.func.min(J.run_at, type_=J.run_at.type)
-    if served != ALL:
-        return sa.select(earliest).where(tables.waiting, *served.conditions(tables))
-    # The index orders jobs by priority, then run_at, so this reads only the first job of each priority, and
-    # the paused ones before it, however many jobs there are. (PostgreSQL's wiki calls it a loose index scan.)
-    lowest = sa.select(sa.func.min(J.priority).label("priority")).where(tables.waiting)
-    first = lowest.cte("priorities", recursive=True)
-    after = lowest.where(J.priority > first.c.priority).scalar_subquery()
-    priorities = first.union_all(sa.select(after).where(first.c.priority.is_not(None)))
-    its = (J.priority == priorities.c.priority, *served.conditions(tables))
-    of_one = sa.select(earliest).where(tables.waiting, *its).scalar_subquery()
-    of_all = sa.select(sa.func.min(of_one, type_=J.run_at.type).label("run_at")).select_from(priorities)
-    return sa.select(of_all.subquery().c.run_at)  # UTCDateTime names a selected column more than once
+    lanes = _lanes(tables, served)
+    first = _in_lane(tables, lanes, J.run_at).limit(1)
+    if served.but:
+        first = first.where(~among(J.id, "but", served.but))
+    of_all = sa.select(sa.func.min(first.scalar_subquery(), type_=J.run_at.type).label("run_at"))
+    # UTCDateTime names a selected column more than once.
+    return sa.select(of_all.select_from(lanes).subquery().c.run_at)
+
+
+def _lanes(tables: Tables, served: Served, *, above: bool = False, until_due: bool = False) -> sa.CTE:
+    """The lanes: the jobs that wait at one priority are a lane or, for a worker that serves certain queues
+    only, one in each of these. The most urgent come first; with `until_due`, a queue's last one is the first
+    in which a job is due.
+
+    Each is found by one look into an index, however many jobs there are. (PostgreSQL's wiki calls it a loose
+    index scan.)
+    """
+    J = tables.jobs.c
+
+    def lowest(queue: Any, *beyond: ColumnElement[bool]) -> Any:
+        found = _in_order(tables, queue, J.priority).where(*beyond)
+        if served.max_priority is not None:
+            found = found.where(J.priority <= served.max_priority)
+        return found.limit(1).scalar_subquery().label("priority")
+
+    start = [J.priority > sa.bindparam("above")] if above else []
+    if served.min_priority is not None:
+        start.append(J.priority >= served.min_priority)
+    if served.queues:
+        name = each(sa.bindparam("queues", served.queues, type_=Listed(sa.Text()))).column_valued("value")
+        first = sa.select(lowest(name, *start), name.label("queue")).where(_unpaused(tables, name))
+    else:
+        first = sa.select(lowest(None, *start))
+    lane = first.cte("lanes", recursive=True)
+    queue = lane.c.get("queue")
+    following = sa.select(lowest(queue, J.priority > lane.c.priority), *list(lane.c)[1:])
+    following = following.where(lane.c.priority.is_not(None))
+    if until_due:
+        due = _unlocked(_in_lane(tables, lane, J.id).where(J.run_at <= NOW))
+        following = following.where(~due.exists())
+    return lane.union_all(following)
+
+
+def _in_lane(tables: Tables, lane: sa.CTE, *columns: ColumnElement[Any]) -> Any:
+    J = tables.jobs.c
+    found = _in_order(tables, lane.c.get("queue"), *columns).where(J.priority == lane.c.priority)
+    return found if "queue" in lane.c else found.where(_unpaused(tables, J.queue))
+
+
+def _in_order(tables: Tables, queue: Any, *columns: ColumnElement[Any]) -> Any:
+    """SELECT from the waiting jobs, of all queues or of one, in the order of the index that serves this."""
+    J = tables.jobs.c
+    found = sa.select(*columns).where(tables.waiting)
+    if queue is None:
+        return found.order_by(J.priority, J.run_at, J.id)
+    return found.where(exactly(J.queue, queue)).order_by(J.queue, J.priority, J.run_at, J.id)
+
+
+def _unlocked(jobs: Any) -> Any:
+    """PostgreSQL: no worker waits for another, or takes what it has. SQLAlchemy omits it for SQLite, where
+    the transaction has the write lock from its start.
+    """
+    return jobs.with_for_update(skip_locked=True)
+
+
+def _unpaused(tables: Tables, queue: ColumnElement[str]) -> ColumnElement[bool]:
+    return queue.not_in(sa.select(tables.pauses.c.queue))

@@ -18,6 +18,7 @@ from jobs_for_tests import Base, gates, said, scripts
 from sqlalchemy import Engine, create_engine, event
 
 from jobqueue import Queue, Worker
+from jobqueue.dialects import plan_steadily
 from jobqueue.observing import Observer
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.presence import Presence
@@ -191,6 +192,7 @@ def explain(queue: Queue) -> Iterator[Callable[[], list[str]]]:
         prefix = "EXPLAIN QUERY PLAN " if queue.engine.dialect.name == "sqlite" else "EXPLAIN "
         statements = executed[:]
         with queue.engine.connect() as connection:
+            plan_steadily(connection)
             plans = [connection.exec_driver_sql(prefix + sql, values).all() for sql, values in statements]
         return ["\n".join(str(row[-1]) for row in plan) for plan in plans]
 

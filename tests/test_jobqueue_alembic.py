@@ -103,7 +103,7 @@ def test_what_is_written_works_as_it_stands(queue: Queue, migrations: Migrations
     """It makes the tables that create_tables() makes, removes them, and a worker works on them."""
     text = migrations.written()
     assert "jobqueue" not in text
-    assert len(re.findall(r"op\.create_table|create_index", text)) == 7
+    assert len(re.findall(r"op\.create_table|create_index", text)) == 8
     migrations.upgrade()
     migrations.downgrade()
     migrations.upgrade()

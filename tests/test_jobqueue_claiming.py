@@ -1,5 +1,6 @@
 """Claiming: which jobs a worker gets, in which order, and that no two workers get the same job."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -160,16 +161,58 @@ def test_on_postgresql_a_claim_does_not_wait_for_another(postgres_database: str)
     queue.close()
 
 
-@pytest.mark.parametrize("queues", [[], ["default"]], ids=["all queues", "one queue"])
-def test_a_claim_reads_the_waiting_jobs_in_the_order_of_their_index(
-    queue: Queue, explain: Callable[[], list[str]], queues: list[str]
+def test_the_order_is_the_same_for_a_worker_of_several_queues(queue: Queue) -> None:
+    """Most urgent first, whichever queue a job is in; a priority with nothing due is passed over."""
+    first, last = add(queue, queue="a"), add(queue, queue="b", priority=5)
+    second = add(queue, queue="b", run_at=NOON - timedelta(hours=1), priority=3)
+    third = add(queue, queue="a", priority=3)
+    add(queue, queue="a", priority=-1, run_at=LATER)
+    add(queue, queue="c", priority=-1)
+    for limit in (2, 10):
+        with queue.writer.connect() as connection:  # rolled back
+            jobs = Lease(queue.tables, "w").claim(connection, limit, NOON, Served(("a", "b")))
+        assert [job.id for job in jobs] == [first, second, third, last][:limit]
+    assert claimed_ids(queue, queues=("a", "b"), min_priority=3, max_priority=4) == [second, third]
+
+
+def test_on_postgresql_no_claim_waits_for_more_urgent_jobs_that_are_locked(postgres_database: str) -> None:
+    """Neither in their lane, nor does it end there: later priorities have their turn."""
+    queue = Queue(postgres_database)
+    queue.create_tables()
+    urgent, normal = add(queue, priority=-1), add(queue)
+    with queue.writer.begin() as other:
+        queue.delete(urgent, session=other)
+        for queues in ((), ("default",), ("default", "mail")):
+            with queue.writer.connect() as connection:  # rolled back
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
+                jobs = Lease(queue.tables, "w").claim(connection, 10, NOON, Served(queues))
+            assert [job.id for job in jobs] == [normal]
+    queue.close()
+
+
+@pytest.mark.parametrize("served", [Served(), Served(("rare",)), Served(("rare", "seldom"), -1, 1)], ids=str)
+def test_a_claim_reads_no_rows_but_its_own(
+    queue: Queue, explain: Callable[[], list[str]], served: Served
 ) -> None:
-    """It neither sorts nor reads the whole backlog, even in a table just filled and never analysed."""
-    fill(queue, 2_000)
-    claim(queue, limit=3, queues=tuple(queues))
-    plan, by_id = explain()[-2:]
-    assert "jobs_waiting" in plan and "SCAN jobs" not in by_id and "Seq Scan" not in by_id
-    assert "Sort" not in plan and "TEMP B-TREE" not in plan
+    """It neither sorts nor reads the backlog of other queues, or of jobs that are not due yet, though these
+    are more urgent: in a table just filled, and in one analysed before there was a job for this worker.
+    """
+    index = "jobs_waiting_by_queue" if served.queues else "jobs_waiting"
+    fill(queue, 1_000, run_at=LATER, priority=-1)
+    for analysed in (False, True):
+        if analysed:
+            with queue.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        fill(queue, 3, queue="rare")
+        assert len(claim(queue, limit=3, **served._asdict())) == 3
+        with queue.engine.connect() as connection:
+            waiting.next_run_at(connection, queue.tables, served)
+    plans = [plan for plan in explain() if "lanes" in plan]
+    assert len(plans) == 4
+    for plan in plans:
+        assert set(re.findall(r"(?:using|INDEX) (jobs_\w+)", plan)) == {index}, plan
+        assert re.search(r"priority=\?( AND run_at<\?)?\)|Index Cond: .*\(priority = ", plan), plan
+        assert "Seq Scan on jobs" not in plan and "Sort" not in (plan.partition("Append")[2] or plan), plan
 
 
 def test_a_claim_for_fewer_slots_reads_no_more(queue: Queue, explain: Callable[[], list[str]]) -> None:
@@ -205,8 +248,8 @@ def test_settling_and_heartbeat_touch_their_own_rows_only(
     assert "jobs_running" in plans[-1]  # which has the running jobs only
 
 
-def fill(queue: Queue, count: int) -> None:
+def fill(queue: Queue, count: int, /, **columns: Any) -> None:
     """Insert a backlog of `count` jobs."""
     row = {"handler": "{}", "run_at": NOON, "max_attempts": 25, "created_at": NOON, "updated_at": NOON}
     with queue.writer.begin() as connection:
-        connection.execute(insert(Job), [row] * count)
+        connection.execute(insert(Job), [row | columns] * count)

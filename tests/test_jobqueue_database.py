@@ -1,6 +1,7 @@
 """How the queue opens its database and creates its tables."""
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from jobs_for_tests import Say
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
-from jobqueue import DatabaseError, Queue, Worker
+from jobqueue import DatabaseError, Queue, Worker, database
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -35,6 +36,7 @@ def test_tables_are_created_once_by_whoever_is_first(
     assert sorted(inspect(queue.engine).get_table_names()) == ["job_pauses", "job_workers", "jobs"]
     assert {index["name"] for index in inspect(queue.engine).get_indexes("jobs")} == {
         "jobs_waiting",
+        "jobs_waiting_by_queue",
         "jobs_running",
         "jobs_unique_key",
     }
@@ -75,6 +77,32 @@ def test_only_a_busy_database_is_waited_for(tmp_path: Path) -> None:
         dbapi_connection.execute("BEGIN")
         with pytest.raises(OperationalError, match="cannot start a transaction within a transaction"):
             connection.begin()
+    queue.close()
+
+
+def test_tables_that_are_there_are_left_without_waiting(tmp_path: Path) -> None:
+    """A crowd of workers that start together must not queue for SQLite's write lock to find nothing to do."""
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    queue.create_tables()
+    with queue.writer.begin():
+        Queue(queue.engine.url).create_tables()
+    queue.close()
+
+
+def test_a_writer_asks_for_the_lock_often_at_first_and_then_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crowd that asked every millisecond would leave no processor to the one that has the lock."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1000)
+    queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
+    with queue.writer.begin(), queue.writer.connect() as waiting:
+        asked: list[float] = []
+        driver: Any = waiting.connection.dbapi_connection
+        driver.set_trace_callback(lambda sql: asked.append(time.monotonic()) if "IMMEDIATE" in sql else None)
+        with pytest.raises(OperationalError, match="database is locked"):
+            waiting.begin()
+    assert 3 < len(asked) < 150  # of 1,000 milliseconds
+    assert asked[2] - asked[0] < asked[-1] - asked[-3]
     queue.close()
 
 

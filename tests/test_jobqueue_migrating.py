@@ -113,7 +113,7 @@ def test_a_table_of_the_first_version_takes_new_jobs(database_url: str) -> None:
 
 def test_migrate_makes_the_tables_in_an_empty_database(database_url: str, command: Command) -> None:
     """On SQLite it creates the file as well."""
-    assert command("migrate").out.endswith("The tables are up to date: executed 6 statements.\n")
+    assert command("migrate").out.endswith("The tables are up to date: executed 7 statements.\n")
     assert command("list") == (0, "no jobs\n", "")
 
 

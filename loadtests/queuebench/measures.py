@@ -4,6 +4,7 @@ Jobqueue and the systems it is compared with take turns, round after round, each
 so that a slow moment of the machine affects all of them.
 """
 
+import contextlib
 import re
 import resource
 import subprocess
@@ -33,6 +34,7 @@ PEER_SHARES = {"huey": 0.1, "huey-nofsync": 0.2, "procrastinate": 0.01, "pgqueue
 ENQUEUE = Target("at least", 0.5)
 SINGLE = Target("at least", 0.3)
 MANY = Target("at least", 0.7)
+OTHER_ROWS = Target("at least", 0.8)
 BULK = Target("at least", 0.25)
 DRAIN = Target("at least", 0.25)
 TWO_WORKERS = Target("at least", 0.75)
@@ -216,6 +218,42 @@ def deep(run: Run) -> list[Result]:
         return run.measure(samples, lambda taken: [line(taken, {few_waiting: MANY})])
 
 
+def beside(run: Run) -> list[Result]:
+    """No-op jobs beside another queue's, scheduled ones and failed ones."""
+    few, many = run.sizes.few, run.sizes.many
+    kinds = {
+        "fill-another-queue": (many, f"drain, {many:,} elsewhere"),
+        "fill-scheduled": (many // 2, f"drain, {many // 2:,} scheduled"),
+        "fill-failed": (many // 5, f"drain, {many // 5:,} failed"),
+    }
+
+    def drained(url: str) -> float:
+        with run.workbench.workers(url, [work_command(url, 1, "--queue", "default")]) as workers:
+            last = workers.watch.last_id()
+            run.workbench.program("jobqueue", "fill", url, few)
+            return workers.drain(few, last + 1)
+
+    with contextlib.ExitStack() as stack:
+        samples: dict[str, Timing] = {}
+        for work, count in {"empty table": 1, **{kind: count for kind, (count, _) in kinds.items()}}.items():
+            url = stack.enter_context(run.workbench.database())
+            run.workbench.program("jobqueue", work if work in kinds else "fill-failed", url, count)
+            if run.database == "postgresql":
+                settle_postgres(url)
+            samples[work] = partial(drained, url)
+        line = partial(result, "beside", run.database)
+
+        def lines(taken: Mapping[str, list[float]]) -> list[Result]:
+            empty = {"empty table": taken["empty table"]}
+            targets = {"empty table": OTHER_ROWS}
+            return [
+                line(title, "jobs/s", {"jobqueue": taken[kind], **empty}, targets)
+                for kind, (_, title) in kinds.items()
+            ]
+
+        return run.measure(samples, lines)
+
+
 def threads(run: Run) -> list[Result]:
     """Jobs that wait 100 ms, 50 at a time: at best 500 a second."""
     count = run.sizes.pauses
@@ -250,12 +288,14 @@ MEASURES: dict[str, Callable[[Run], list[Result]]] = {
     "single": single,
     "idle": idle,
     "deep": deep,
+    "beside": beside,
     "threads": threads,
     "import": imports,
 }
 WITHOUT_DATABASE = ("import",)
 WEIGHTS = {
     "drain": 4.0,
+    "beside": 1.5,
     "idle": 1.5,
     "import": 0.5,
 }  # their shares of a run's time; those of the others are 1

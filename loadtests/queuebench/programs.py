@@ -15,9 +15,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import timedelta
 from functools import partial
+from typing import Unpack
+
+import sqlalchemy as sa
 
 from jobqueue import Queue, Worker
+from jobqueue.options import EnqueueOptions
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.presence import Presence
 from loadtests.queuebench import peers, plain
@@ -57,6 +62,24 @@ def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float
     queue = Queue(url)
     for number in range(0, count, FILL_CALL):
         queue.enqueue_many(kind() for _ in range(min(FILL_CALL, count - number)))
+    queue.close()
+    return time.perf_counter() - start
+
+
+def fill_beside(url: str, count: int, failed: bool = False, **options: Unpack[EnqueueOptions]) -> float:
+    """Fill the table with copies of a job with these options, or of one that has failed for good."""
+    start = time.perf_counter()
+    queue = Queue(url)
+    jobs = queue.tables.jobs
+    columns = [column for column in jobs.c if not column.primary_key]
+    with queue.writer.begin() as transaction:
+        id = queue.enqueue(NoOp(), session=transaction, **options)
+        if failed:
+            transaction.execute(sa.update(jobs).where(jobs.c.id == id).values(failed_at=jobs.c.run_at))
+        rows = 1
+        while rows < count:  # each time twice as many
+            more = sa.select(*columns).where(jobs.c.id >= id).limit(count - rows)
+            rows += transaction.execute(sa.insert(jobs).from_select(columns, more)).rowcount
     queue.close()
     return time.perf_counter() - start
 
@@ -137,6 +160,9 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("jobqueue", "fill"): fill,
     ("jobqueue", "single"): work_off,
     ("jobqueue", "fill-pauses"): partial(fill, kind=Pause),
+    ("jobqueue", "fill-another-queue"): partial(fill_beside, queue="another"),
+    ("jobqueue", "fill-scheduled"): partial(fill_beside, priority=-1, run_at=timedelta(days=1)),
+    ("jobqueue", "fill-failed"): partial(fill_beside, failed=True),
     ("plain", "enqueue"): plain.enqueue,
     ("plain-autocommit", "enqueue"): partial(plain.enqueue, autocommit=True),
     ("plain", "bulk"): plain.bulk,

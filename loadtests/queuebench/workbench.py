@@ -85,10 +85,10 @@ def module(name: str) -> list[str]:
     return [sys.executable, "-m", name]
 
 
-def work_command(url: str, threads: int = 1) -> list[str]:
-    """jobqueue's own command for a worker, with all settings but the threads at their defaults."""
+def work_command(url: str, threads: int = 1, *options: str) -> list[str]:
+    """jobqueue's own command for a worker, with all settings but these at their defaults."""
     work = [*module("jobqueue"), "work", "--database", url, "--import", "loadtests.queuebench.jobs"]
-    return [*work, "--threads", str(threads)]
+    return [*work, "--threads", str(threads), *options]
 
 
 def program_command(system: str, work: str, url: str, count: int = 0) -> list[str]:
@@ -110,12 +110,13 @@ class Workers:
             process.wait_for(READY, PROGRAM_SECONDS)
         self._gate.touch()
 
-    def drain(self, count: int) -> float:
-        """Let them go, and wait until the first `count` of the waiting jobs are done; returns jobs a second.
+    def drain(self, count: int, least: int = 0) -> float:
+        """Let them go, and wait until the first `count` of the waiting jobs with ids from `least` on are
+        done; returns jobs a second.
 
         The clock runs from the moment the first job is seen claimed to the moment the last is seen gone.
         """
-        first = self.watch.first_id()
+        first = self.watch.first_id(least)
         if first is None:
             raise ProcessError("No job is waiting, though a program has just enqueued some.")
         last = first + count - 1
@@ -169,6 +170,11 @@ class Watch:
         """The lowest job id from `least` on; None if there is none."""
         found: int | None = self._look(f"SELECT min(id) FROM jobs WHERE id >= {least}")[0][0]
         return found
+
+    def last_id(self) -> int:
+        """The highest job id; 0 if there is none."""
+        found: int | None = self._look("SELECT max(id) FROM jobs")[0][0]
+        return found or 0
 
     def is_claimed(self, id: int) -> bool:
         """Whether a worker has claimed the job, or finished it."""

@@ -233,6 +233,7 @@ lab.show_sql(statements["postgresql"])
 # | in the statements | for |
 # |---|---|
 # | `run_at <= now` | jobs scheduled for later, and retries of failed ones |
+# | `WITH RECURSIVE lanes` | the most urgent priority at which a job is due: it looks at the first job of each priority, so that no claim reads half a million urgent jobs that are scheduled for tomorrow |
 # | `ORDER BY priority, run_at, id` | urgent ones first; then those that have been due longest |
 # | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (another statement gives it back, chapter 7) |
 # | `attempts + 1` | an attempt is counted before it begins, so one that kills its worker counts too |
@@ -242,9 +243,9 @@ lab.show_sql(statements["postgresql"])
 # | `NOT IN (SELECT ...)` | the jobs of a paused queue wait |
 # | two statements | between them the worker decides how many of the jobs it has threads for |
 #
-# An index of the waiting rows in that order serves the claim. The claim does not read the backlog of due jobs, only
-# what it skips: more urgent jobs that are not due yet, rows that others have locked, and on PostgreSQL the dead
-# versions of rows claimed before, until vacuum removes them.
+# An index of the waiting rows in that order serves the claim. The claim does not read the backlog, only what it skips:
+# jobs of paused queues, rows that others have locked, and on PostgreSQL the dead versions of rows claimed before, until
+# vacuum removes them.
 #
 # Chapter 7 kills workers to show what the lease and the count are for.
 #
