@@ -217,30 +217,29 @@ def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
     at = tables.jobs.c.locked_at
-    return _free(connection, tables, sa.or_(at < now - lease, at.is_(None), at > now + A_DAY), how, now)
+    return free(connection, tables, sa.or_(at < now - lease, at.is_(None), at > now + A_DAY), how, now)
 
 
-def free(connection: Connection, tables: Tables, worker: str, how: str, now: datetime) -> list[Claimed]:
-    """Free the jobs of a worker known to have died, as reap() does; returns them."""
-    return _free(connection, tables, tables.jobs.c.locked_by == worker, how, now)
-
-
-def _free(
-    connection: Connection, tables: Tables, which: ColumnElement[bool], how: str, now: datetime
+def free(
+    connection: Connection, tables: Tables, worker: Any, how: str, now: datetime, late: Sequence[int] = ()
 ) -> list[Claimed]:
+    """Free the jobs of this worker, or of those that a condition finds, as reap() does; returns them. Those
+    with the ids `late` wait from the first attempt on: they had exceeded their max_run_time.
+    """
     J = tables.jobs.c
+    which = J.locked_by == worker if isinstance(worker, str) else worker
     begun = sa.cast(J.attempts, sa.BigInteger)  # on SQLite it may be anything
-    waits = sa.case((sa.and_(begun >= 2, begun < J.max_attempts), begun), else_=0)
+    poison = sa.and_(sa.or_(begun >= 2, J.id.in_(late)), begun < J.max_attempts)
+    waits = sa.case((poison, begun), else_=0)
     held = sa.select(waits, *_described(tables, begun)).where(tables.running, which)
     freed: list[Claimed] = []
-    ids: defaultdict[int, list[int]] = defaultdict(list)
+    ids: defaultdict[Any, list[int]] = defaultdict(list)
     for attempts, *job in connection.execute(held.with_for_update(skip_locked=True)):
         freed.append(Claimed._make(job))
-        ids[attempts].append(freed[-1].id)
-    values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}"}
-    for attempts, some in ids.items():
-        later = {"run_at": now + backoff(attempts)} if attempts else {}
-        statement = sa.update(tables.jobs).where(among(J.id, "ids")).values({**values, **later})
+        ids[now + backoff(attempts) if attempts else J.run_at].append(freed[-1].id)
+    for run_at, some in ids.items():  # each that waits has its own moment: it may be innocent
+        values = {**RELEASED, "last_error": "The worker " + J.locked_by + f" {how}", "run_at": run_at}
+        statement = sa.update(tables.jobs).where(among(J.id, "ids")).values(values)
         connection.execute(statement, {"ids": some, "now": now})
     if freed:
         notify(connection, tables)

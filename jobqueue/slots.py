@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
+from math import inf
 from queue import SimpleQueue
 
 from jobqueue.lease import Claimed, Outcome
@@ -52,19 +53,28 @@ class Slot:
     """A thread that performs the jobs it is given, one after another, and calls `done` when all have ended.
 
     A thread can't be stopped from outside: a slot whose job hangs is abandoned, and a new one takes its
-    place. Everything but the work happens under a lock.
+    place, and its `notice`: see Worker.running. Everything but the work happens under a lock.
     """
 
-    def __init__(self, work: Callable[[Claimed], Outcome], done: Callable[[], None]):
+    def __init__(
+        self,
+        work: Callable[[Claimed], Outcome],
+        done: Callable[[], None],
+        max_run_time: float,
+        notice: MutableSequence[float],
+    ):
         self._work = work
         self._done = done
+        self._max_run_time = max_run_time
+        self._notice = notice
         self._lock = threading.Lock()
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._waiting: deque[Claimed] = deque()
         self._current: Claimed | None = None
         self._outcomes: list[Outcome] = []
         self._given = 0
-        self._given_at = self._began_at = self._ended_at = 0.0  # on the monotonic clock, in seconds
+        self._given_at = self._ended_at = 0.0  # on the monotonic clock, in seconds
+        self._notify(None)
         threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()
 
     @property
@@ -78,7 +88,6 @@ class Slot:
         with self._lock:
             self._waiting.extend(jobs)
             self._given, self._given_at = len(jobs), time.monotonic()
-            self._began_at = self._given_at
         self._wake.put(True)
 
     def held(self) -> list[Claimed]:
@@ -105,26 +114,20 @@ class Slot:
             self._given -= len(taken)
         return taken
 
-    def deadline(self, max_run_time: float, patience: float = float("inf")) -> float:
+    def deadline(self, patience: float = inf) -> float:
         """When the running job will have run too long, on the monotonic clock: by its own limit, or by
         `patience` if others wait behind it. Infinity if no job is running.
         """
         with self._lock:
-            ends_at = self._ends_at(max_run_time)
-            return min(ends_at, self._given_at + patience) if self._waiting else ends_at
+            return min(self._notice[1], self._given_at + patience) if self._waiting else self._notice[1]
 
-    def abandon(self, max_run_time: float) -> Claimed | None:
-        """Take away the running job if it has run too long; returns it, or None. Then call end()."""
+    def abandon(self) -> Claimed | None:
+        """Take away the running job if it has run too long; returns it, or None. Its thread ends with it."""
         with self._lock:
-            if time.monotonic() < self._ends_at(max_run_time):
+            if time.monotonic() < self._notice[1]:
                 return None
             job, self._current = self._current, None
         return job
-
-    def _ends_at(self, max_run_time: float) -> float:
-        if self._current is None:
-            return float("inf")
-        return self._began_at + (self._current.max_run_time or max_run_time)
 
     def end(self) -> None:
         """Let the thread end once it has nothing left to do."""
@@ -139,11 +142,17 @@ class Slot:
 
     def _begin(self) -> Claimed | None:
         with self._lock:
-            if not self._waiting:
-                return None
-            self._current = self._waiting.popleft()
-            self._began_at = time.monotonic()
+            self._current = self._waiting.popleft() if self._waiting else None
+            self._notify(self._current)
             return self._current
+
+    def _notify(self, job: Claimed | None) -> None:
+        """Note in public which job runs, and when it will have run too long."""
+        if job is None:
+            self._notice[1] = inf
+        else:
+            self._notice[0] = job.id
+            self._notice[1] = time.monotonic() + (job.max_run_time or self._max_run_time)
 
     def _end(self, outcome: Outcome) -> bool:
         with self._lock:

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, MutableSequence, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -44,7 +44,8 @@ class Worker:
     `queues` limits it to these queues, `min_priority` and `max_priority` to such jobs (lower runs first).
     `poll_interval` is how often an idle worker looks for jobs that it was not notified of, `max_run_time` how
     long one attempt may take, `stop_timeout` how long running jobs may go on after stop(): all in seconds. At
-    most `max_batch` short jobs are claimed at once for a thread. `observers` are told of each Event.
+    most `max_batch` short jobs are claimed at once for a thread. `observers` hear of each Event. `running`:
+    each thread's job, and its limit on the monotonic clock; before run(), shared memory may take its place.
     """
 
     def __init__(
@@ -83,8 +84,9 @@ class Worker:
         self._perform = partial(perform, queue, lease)
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung by everything that run() waits for
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
+        self.running: Sequence[MutableSequence[float]] = [[0, 0] for _ in range(threads)]
         self._slots: list[Slot] = []
-        self._new_slot = partial(Slot, self._perform, self._ring)
+        self._new_slot = partial(Slot, self._perform, self._ring, max_run_time)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops, self._trouble = 0, ""  # how often it was asked; the database's, as last told
         self._news = News(self, observers)
@@ -137,7 +139,7 @@ class Worker:
         self._refuse_another_run()
         self._until = until
         self._news.tell("started", datetime.now(UTC))
-        self._slots = [self._new_slot() for _ in range(self.threads)]
+        self._slots = [self._new_slot(notice) for notice in self.running]
         self._watcher = Watcher(self.queue, self._ring)
         try:
             while not self._stops:
@@ -180,7 +182,7 @@ class Worker:
         idle = len(hands) < len(free)
         if idle and (hands or not look):
             return 0.0  # nothing due is left: look when the next job is due
-        deadlines = [slot.deadline(self.max_run_time, PATIENCE) for slot in self._slots]
+        deadlines = [slot.deadline(PATIENCE) for slot in self._slots]
         wait = min(self._ledger.next_beat, *deadlines) - time.monotonic()
         if idle:
             wait = min(wait, due_in if due_in > 0 else self.poll_interval, self.poll_interval)
@@ -206,11 +208,10 @@ class Worker:
     def _end_hung_jobs(self) -> None:
         """Fail jobs that have exceeded their max_run_time, and replace their threads."""
         for index, slot in enumerate(self._slots):
-            if hung := slot.abandon(self.max_run_time):
+            if hung := slot.abandon():
                 self._outcomes += slot.take_outcomes(self._ledger.batch)
                 self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
-                slot.end()
-                self._slots[index] = self._new_slot()
+                self._slots[index] = self._new_slot(self.running[index])
                 self._slots[index].start(slot.take_waiting(0.0))
 
     # -- around the loop

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,15 +115,16 @@ def run_worker(open_queue: object) -> Iterator[Callable[..., RunningWorker]]:
 
 
 class WorkerProcess(Process):
-    """`python -m jobqueue work` in a process that can't outlive the test."""
+    """A command with a worker, in a process that can't outlive the test."""
 
     def pid(self) -> int:
         """The worker's process id, once it has started."""
         return int(self.wait_for(r"\*\*\* Starting job worker host:\S+ pid:(\d+)\n")[1])
 
     def signal(self, number: int) -> None:
-        """Send it a signal, once it has started."""
-        os.kill(self.pid(), number)
+        """Send the command a signal, once its worker has started."""
+        self.pid()
+        self.tree()[0].send_signal(number)
 
     def exit_status(self) -> int:
         """Wait for its end; returns its exit status."""
@@ -131,16 +133,21 @@ class WorkerProcess(Process):
 
 @pytest.fixture
 def start_worker(queue: Queue, database_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """start_worker("--threads", "2") starts a worker process on the test's queue, ended after the test."""
+    """start_worker("--threads", "2") runs `jobqueue work` on the test's queue; it is ended after the test."""
     with ExitStack() as stack:
 
-        def start(*options: str) -> WorkerProcess:
-            command = [sys.executable, "-m", "jobqueue", "work", "--database", database_url]
-            command += ["--import", "jobs_for_tests", *options]
+        def start(*options: str, program: Sequence[str] = ("-m", "jobqueue", "work")) -> WorkerProcess:
+            command = [sys.executable, *program, "--database", database_url, "--import", "jobs_for_tests"]
             log = tmp_path / f"worker{len(list(tmp_path.glob('worker*.log')))}.log"
-            return stack.enter_context(WorkerProcess("worker", command, log, ENVIRONMENT))
+            return stack.enter_context(WorkerProcess("worker", [*command, *options], log, ENVIRONMENT))
 
         yield start
+
+
+@pytest.fixture
+def start_lone_worker(start_worker: Callable[..., WorkerProcess]) -> Callable[..., WorkerProcess]:
+    """The same with a worker that has no supervisor: see lone_worker.py."""
+    return partial(start_worker, program=[str(Path(__file__).with_name("lone_worker.py"))])
 
 
 @pytest.fixture

@@ -288,13 +288,13 @@ def test_only_the_job_that_hangs_is_ended() -> None:
         gates[job.handler].wait(GATE_SECONDS)
         return Outcome(job)
 
-    slot = Slot(wait, lambda: None)
+    slot = Slot(wait, lambda: None, 3600.0, [0, 0])
     hung, innocent = some("hi")
     slot.start([hung._replace(max_run_time=0.001), innocent._replace(max_run_time=20.0)])
-    wait_until(lambda: slot.deadline(3600.0) <= time.monotonic(), "the first job's limit")
+    wait_until(lambda: slot.deadline() <= time.monotonic(), "the first job's limit")
     gates["h"].set()
     wait_until(lambda: slot.held()[0].handler == "i", "the beginning of the second")
-    assert slot.abandon(3600.0) is None
+    assert slot.abandon() is None
     gates["i"].set()
     slot.end()
     wait_until(lambda: not any(t.name == "jobqueue" for t in threading.enumerate()), "the end of both")

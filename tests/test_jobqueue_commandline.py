@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,11 @@ def neutral_ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -> str:
-    """Return the error line that `work` prints for these arguments; check its exit status."""
+    """Return the error line that `start` prints for these arguments, the same as `work` and before it starts
+    a process; check its exit status.
+    """
     try:
-        exited = main(["work", *arguments.split()])
+        exited = main(["start", *arguments.split()])
     except SystemExit as error:  # raised by argparse, which prints the usage above the error
         assert error.code == 2
         exited = 2
@@ -71,7 +72,7 @@ def complaint(capsys: pytest.CaptureFixture[str], arguments: str, status: int) -
         ("--queue=", ["argument --queue: queue must be text of 1 to 2000 bytes"]),
         ("--queue mail,images", ["without commas,", "not 'mail,images'; repeat --queue for more"]),
         ("--min-priority 2 --max-priority 1", ["jobqueue: min_priority must not be above max_priority"]),
-        ("--min-priority 2 --max-priority 1 --processes 2", ["must not be above max_priority"]),
+        ("--min-priority 2 --max-priority 1 -n 2", ["must not be above max_priority"]),
         ("--colour", ["unrecognized arguments: --colour"]),
     ],
 )
@@ -153,18 +154,36 @@ def test_a_module_that_fails_is_told_where(
     del sys.path[0]
 
 
-def test_threads_that_the_system_refuses_are_explained(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.live
+@pytest.mark.parametrize("options", [[], ["--processes", "2", "--once"]], ids=["one", "several"])
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ("--import no_such_module", 2, "import failed: No module named 'no_such_module'\n"),
+        (
+            "--import shop --database sqlite:///no/such/jobs.db",
+            1,
+            "unable to open database file. SQLite must be",
+        ),
+        ("--lease 0.001", 2, "lease must be at least half a second"),
+        ("--import no_threads", 1, "the system starts no more threads: use fewer --threads\n"),
+    ],
+)
+def test_what_keeps_a_worker_from_starting_is_explained(
+    tmp_path: Path, options: list[str], arguments: str, status: int, words: str
 ) -> None:
-    """Few machines have room for as many as the option allows."""
-
-    def refuse(_thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert main(["work", "--once", "--database", "sqlite:///jobs.db", "--import", "jobs_for_tests"]) == 1
-    line = "jobqueue: the system starts no more threads: use fewer --threads\n"
-    assert capsys.readouterr().err == line
+    """Each process says so in a line, and the command's exit status is theirs."""
+    shop = "from jobqueue import job\n@job\nclass Nothing:\n    def perform(self): pass\n"
+    (tmp_path / "shop.py").write_text(shop)
+    refuse = 'def refuse(_):\n    raise RuntimeError("can\'t start new thread")\n'
+    patched = f"import threading\n{refuse}threading.Thread.start = refuse\n"
+    (tmp_path / "no_threads.py").write_text(shop + patched)
+    command = [sys.executable, "-m", "jobqueue", "work", "--database", "sqlite:///jobs.db", *options]
+    ran = subprocess.run(
+        [*command, *arguments.split()], capture_output=True, check=False, text=True, timeout=60
+    )
+    assert ran.returncode == status
+    assert words in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_the_tables_and_the_modules_may_be_named_by_variables(

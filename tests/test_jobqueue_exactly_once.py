@@ -134,13 +134,13 @@ def test_after_a_kill_the_effect_is_there_exactly_once(
     queue: Queue,
     open_queue: Callable[..., Queue],
     tmp_path: Path,
-    start_worker: Callable[..., Any],
+    start_lone_worker: Callable[..., Any],
     run_worker: Callable[..., Any],
 ) -> None:
     """kill -9 between write and commit: the database rolls back, and the next attempt writes it."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(WriteLineAndHangAtFirst(str(begun), "effect"))
-    killed = start_worker("--lease", "0.5")
+    killed = start_lone_worker("--lease", "0.5")
     wait_until(lambda: lines_of(begun), "the job's beginning")
     killed.signal(signal.SIGKILL)
     assert killed.exit_status() == 128 + signal.SIGKILL

@@ -45,11 +45,11 @@ EFFECTS = {
 }
 
 
-def die(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, point: str, **settings: str) -> None:
+def die(start_lone_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, point: str, **settings: str) -> None:
     """Start a worker process, and wait until it has been killed at this point."""
     for name, value in {POINT: point, **settings}.items():
         monkeypatch.setenv(name, value)
-    assert start_worker("--import", "worker_at_a_point").exit_status() == 128 + signal.SIGKILL
+    assert start_lone_worker("--import", "worker_at_a_point").exit_status() == 128 + signal.SIGKILL
 
 
 def recover(queue: Queue) -> tuple[int, int]:
@@ -73,12 +73,12 @@ def state(queue: Queue, point: str) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_job_of_a_killed_worker_is_done_at_least_once(
-    queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str
+    queue: Queue, start_lone_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str
 ) -> None:
     """No job is lost; only a job that had taken effect and was not yet finished is done twice."""
     effects = tmp_path / "effects.txt"
     queue.enqueue(AppendAt(str(effects), "done"))
-    die(start_worker, monkeypatch, point)
+    die(start_lone_worker, monkeypatch, point)
     state(queue, point)
     assert recover(queue) == (int(point != AFTER_THE_FINISH), 0)
     assert lines_of(effects) == ["done"] * EFFECTS[point]
@@ -87,12 +87,12 @@ def test_a_job_of_a_killed_worker_is_done_at_least_once(
 
 @pytest.mark.parametrize("point", POINTS)
 def test_what_a_job_of_a_killed_worker_writes_is_there_exactly_once(
-    queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str
+    queue: Queue, start_lone_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str
 ) -> None:
     """This holds for perform(self, session), even if the job has run twice."""
     attempts = tmp_path / "attempts.txt"
     queue.enqueue(WriteLineAt(str(attempts), "done"))
-    die(start_worker, monkeypatch, point)
+    die(start_lone_worker, monkeypatch, point)
     state(queue, point)
     assert lines(queue) == ["done"] * (point == AFTER_THE_FINISH)
     assert recover(queue) == (int(point != AFTER_THE_FINISH), 0)
@@ -103,7 +103,7 @@ def test_what_a_job_of_a_killed_worker_writes_is_there_exactly_once(
 
 
 def test_a_kill_runs_no_more_again_than_one_batch(
-    queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    queue: Queue, start_lone_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Batches of five, killed after the eighth job's effect: the first batch was finished, and three jobs of
     the second had been done.
@@ -111,7 +111,7 @@ def test_a_kill_runs_no_more_again_than_one_batch(
     effects = tmp_path / "effects.txt"
     for n in range(1, 13):
         queue.enqueue(AppendAt(str(effects), f"job {n}"))
-    die(start_worker, monkeypatch, AFTER_THE_EFFECT, **{BATCHES: "5", AFTER: "7"})
+    die(start_lone_worker, monkeypatch, AFTER_THE_EFFECT, **{BATCHES: "5", AFTER: "7"})
     left = {job.id: job for job in queue.jobs()}
     assert list(left) == list(range(6, 13))
     assert [id for id, job in left.items() if job.locked_by] == [6, 7, 8, 9, 10]
@@ -122,13 +122,13 @@ def test_a_kill_runs_no_more_again_than_one_batch(
 
 
 def test_a_killed_batch_writes_exactly_once(
-    queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    queue: Queue, start_lone_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In a batch, too, each job with a session is finished in the transaction of its own effect."""
     attempts = tmp_path / "attempts.txt"
     for n in range(1, 7):
         queue.enqueue(WriteLineAt(str(attempts), f"job {n}"))
-    die(start_worker, monkeypatch, AFTER_THE_EFFECT, **{BATCHES: "6", AFTER: "3"})
+    die(start_lone_worker, monkeypatch, AFTER_THE_EFFECT, **{BATCHES: "6", AFTER: "3"})
     assert lines(queue) == ["job 1", "job 2", "job 3"]
     assert recover(queue) == (3, 0)
     assert lines(queue) == [f"job {n}" for n in range(1, 7)]

@@ -190,13 +190,13 @@ def test_the_job_of_a_killed_worker_runs_again(
     queue: Queue,
     open_queue: Callable[..., Queue],
     tmp_path: Path,
-    start_worker: Callable[..., Any],
+    start_lone_worker: Callable[..., Any],
     run_worker: Callable[..., Any],
 ) -> None:
     """After kill -9 in mid-job, another worker runs it when the lease has expired, as its second attempt."""
     begun = tmp_path / "begun.txt"
     queue.enqueue(HangAtFirst(str(begun)))
-    killed = start_worker("--lease", "0.5")
+    killed = start_lone_worker("--lease", "0.5")
     wait_until(lambda: lines_of(begun), "the job's beginning")
     killed.signal(signal.SIGKILL)
     assert killed.exit_status() == 128 + signal.SIGKILL

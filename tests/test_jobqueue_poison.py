@@ -23,7 +23,7 @@ StartWorker = Callable[..., Any]
 
 @pytest.fixture
 def die_of_poison(
-    queue: Queue, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+    queue: Queue, start_lone_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], dict[int, Job]]:
     """A function that lets a worker process claim up to ten jobs at once and die, frees the jobs it held, as
     its supervisor would, and returns the jobs that are left.
@@ -31,7 +31,7 @@ def die_of_poison(
     monkeypatch.setenv(BATCHES, "10")
 
     def die() -> dict[int, Job]:
-        worker = start_worker("--import", "worker_at_a_point")
+        worker = start_lone_worker("--import", "worker_at_a_point")
         assert worker.exit_status() == 128 + signal.SIGKILL
         (name,) = {job.locked_by for job in queue.jobs() if job.locked_by}
         assert re.search(rf"pid:{worker.pid()} ", name)

@@ -8,7 +8,7 @@ import pytest
 from conftest import still_running, wait_until
 
 from jobqueue.tools.forking import ending
-from jobqueue.tools.processes import Freer, restart_delay
+from jobqueue.tools.processes import Death, Freer, restart_delay
 
 
 def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
@@ -35,7 +35,7 @@ def test_freeing_is_tried_again_and_given_up_in_the_end(caplog: pytest.LogCaptur
         return tries[-1]
 
     freer = Freer(fork, lambda _dead: 0, patience=2.5)
-    freer.add("a worker", "was killed", now=0.0)
+    freer.add("a worker", Death("was killed", at=0.0))
     for now in (0.0, 0.5, 1.5, 2.4):
         freer.turn(now)
         assert freer.next_moments()
@@ -59,7 +59,7 @@ def test_freeing_is_given_up_when_the_supervisor_ends() -> None:
         return pid
 
     freer = Freer(fork, lambda _dead: 0, patience=30.0)
-    freer.add("a worker", "was killed", now=0.0)
+    freer.add("a worker", Death("was killed", at=0.0))
     freer.turn(0.0)
     freer.end()
     wait_until(lambda: not still_running(processes), "its end")

@@ -49,7 +49,6 @@ def test_the_job_of_a_killed_worker_runs_again_soon(
     print(f"ran again {time.monotonic() - killed_at:.3f} s after kill -9")
     wait_until(lambda: "RuntimeError: the second attempt" in (only_job(queue).last_error or ""), "its end")
     assert rf"worker pid:{worker.pid} was killed by signal 9 (SIGKILL) after " in supervisor.output()
-    assert "another one starts at once" in supervisor.output()
     (another,) = supervisor.wait_for_workers(1)
     assert another.pid != worker.pid
     assert supervisor.status()["workers"][0]["restarts"] == 1
@@ -101,8 +100,8 @@ def test_workers_that_can_not_start_are_tried_ever_more_rarely(
     (tmp_path / "broken.py").write_text("import no_such_module")
     supervisor = start_supervisor(1, "--import", "broken", wait=False)
     supervisor.wait_for(r"import failed: No module named 'no_such_module'")
-    supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts at once")
-    supervisor.wait_for(r"ended with exit status 2 after 0\.\d s: another one starts in 1 s")
+    supervisor.wait_for(r"ended with exit status 2 after \d+\.\d s: another one starts at once")
+    supervisor.wait_for(r"ended with exit status 2 after \d+\.\d s: another one starts in 1 s")
     (worker,) = supervisor.status()["workers"]
     assert (worker["pid"], worker["state"], worker["restarts"]) == (None, "waiting", 2)
     status, text = order("status")
@@ -154,9 +153,8 @@ def test_a_worker_that_does_not_stop_is_killed(
     supervisor.workers()[0].suspend()
     supervisor.signal(signal.SIGINT)
     assert supervisor.exit_status() == 0
-    assert "has not stopped in time: killing it" in supervisor.output()
     assert only_job(queue).locked_by is None
-    assert "was killed by signal 9" in (only_job(queue).last_error or "")
+    assert "was killed from outside: it had not stopped in time" in (only_job(queue).last_error or "")
 
 
 def test_hup_replaces_the_workers(queue: Queue, start_supervisor: StartSupervisor) -> None:

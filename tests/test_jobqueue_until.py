@@ -1,14 +1,14 @@
 """A worker that ends by itself: when nothing is due (--once), or when no job waits (--exit-when-empty)."""
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from commands_for_tests import Command, claimed
-from jobs_for_tests import Fail, Say, said
+from jobs_for_tests import Append, Fail, Say, lines_of, said
 from sqlalchemy import update
 
 from jobqueue import Queue, Retry, Worker, job
@@ -98,55 +98,57 @@ def test_it_waits_for_nothing_else(queue: Queue) -> None:
         Worker(queue).run("done")  # type: ignore[arg-type]
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("flag", ["--once", "--exit-when-empty"])
-def test_from_the_command_line(queue: Queue, command: Command, signals_as_before: object, flag: str) -> None:
-    """The status is 0; several processes can't do it, and say so."""
-    said.clear()
-    queue.enqueue(Say("done"))
-    answer = command("work", "--import", "jobs_for_tests", flag)
-    assert (answer.status, answer.err, said) == (0, "", ["done"])
-    assert "1 job processed" in answer.out
-    refused = command("work", "--import", "jobs_for_tests", flag, "--processes", "2")
-    assert refused.status == 2 and "are for one worker" in refused.err
+@pytest.mark.parametrize("count", [1, 2])
+def test_from_the_command_line(
+    queue: Queue, start_worker: Callable[..., Any], tmp_path: Path, flag: str, count: int
+) -> None:
+    """The status is 0, once all processes have ended by themselves."""
+    queue.enqueue(Append(str(tmp_path / "done"), "done"))
+    worker = start_worker(flag, "--processes", str(count))
+    assert worker.exit_status() == 0
+    assert lines_of(tmp_path / "done") == ["done"]
+    assert "1 job processed" in worker.output()
+
+
+def test_it_ends_in_one_way(command: Command) -> None:
+    """Two are refused."""
     assert command("work", "--once", "--exit-when-empty").status == 2
 
 
-def test_a_worker_says_where_it_works(
-    queue: Queue, command: Command, signals_as_before: object, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.live
+def test_a_worker_says_where_it_works(queue: Queue, start_worker: Callable[..., Any]) -> None:
     """So that a mistyped name of a table or a queue is seen at once."""
-    caplog.set_level(logging.INFO)
     where = f"table jobs in {queue.engine.url!r}:"
-    work = ("work", "--import", "jobs_for_tests", "--once")
     queue.enqueue(Say("due"), queue="mail")
     queue.enqueue(Say("later"), queue="mail", run_at=timedelta(days=1))
-    for options, said_first in (
-        (("--queue", "mail"), f"{where} 2 jobs waiting in mail"),
-        (("--queue", "mial", "--queue", "images"), f"{where} 0 jobs waiting in mial, images"),
-        ((), f"{where} 1 job waiting"),
-        (("--table", "mail_jobs"), f"table mail_jobs in {queue.engine.url!r}: created just now"),
-    ):
-        caplog.clear()
-        assert command(*work, *options).status == 0
-        assert caplog.messages[0] == said_first
+
+    def said_first(*options: str) -> str:
+        worker = start_worker("--once", *options)
+        assert worker.exit_status() == 0
+        return worker.output().splitlines()[0]
+
+    assert said_first("--queue", "mail") == f"{where} 2 jobs waiting in mail"
+    assert said_first("--queue", "mial", "--queue", "images") == f"{where} 0 jobs waiting in mial, images"
+    assert said_first() == f"{where} 1 job waiting"
+    created = f"table mail_jobs in {queue.engine.url!r}: created just now"
+    assert said_first("--table", "mail_jobs") == created
     queue.enqueue_many([Say("many")] * 1000, run_at=timedelta(days=1))
-    caplog.clear()
-    assert command(*work).status == 0
-    assert caplog.messages[0] == f"{where} 1,000 jobs or more waiting"
+    assert said_first() == f"{where} 1,000 jobs or more waiting"
 
 
+@pytest.mark.live
 def test_a_range_of_priorities_from_the_command_line(
-    queue: Queue, command: Command, signals_as_before: object, open_queue: Callable[..., Queue]
+    queue: Queue, start_worker: Callable[..., Any], command: Command, tmp_path: Path
 ) -> None:
     """--min-priority and --max-priority, as Delayed Job's."""
-    said.clear()
     for priority in (-1, 0, 1):
-        queue.enqueue(Say(str(priority)), priority=priority)
-    work = ("work", "--import", "jobs_for_tests", "--once")
-    assert command(*work, "--min-priority", "1").status == 0
-    assert command(*work, "--max-priority", "-1").status == 0
-    assert said == ["1", "-1"]
-    assert command(*work, "--min-priority", "high").status == 2
+        queue.enqueue(Append(str(tmp_path / "done"), str(priority)), priority=priority)
+    assert start_worker("--once", "--min-priority", "1").exit_status() == 0
+    assert start_worker("--once", "--max-priority", "-1").exit_status() == 0
+    assert lines_of(tmp_path / "done") == ["1", "-1"]
+    assert command("work", "--once", "--min-priority", "high").status == 2
 
 
 def test_until_empty_waits_for_what_is_scheduled_beside_a_paused_queue(queue: Queue) -> None:

@@ -4,10 +4,11 @@ import logging
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
+
+from jobqueue.tools.printing import discard_unwritten
 
 logger = logging.getLogger("jobqueue")
 
@@ -68,7 +69,7 @@ class Forker:
         that it inherited from its parent.
         """
         with suppress(OSError):  # a full disk is no reason to start no process
-            sys.stdout.flush()  # or both processes would write what is buffered
+            discard_unwritten()  # or both processes would write what is buffered
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._obeyed)  # no signal meets a half-made process
         try:
             pid = os.fork()

@@ -27,6 +27,7 @@ from jobqueue.tools.working import add_options, arguments_for, how_many, prepare
 STATE_FILE = Path("jobqueue.state")
 START_SECONDS = 60.0
 SETTLING_SECONDS = 0.05
+ALREADY = "{} is already running; a second one needs another --state"
 
 
 def add_commands(commands: Commands) -> None:
@@ -84,7 +85,7 @@ def start(options: argparse.Namespace) -> int:
     """Start a supervisor in the background; returns 0 when all its workers are working, 1 otherwise."""
     file = StateFile(options.state)
     if there := file.read():
-        return complain(f"{_described(there)} is already running; a second one needs another --state")
+        return complain(ALREADY.format(_described(there)))
     prepare(options).queue.close()  # report errors of the database or the modules right here
     command = [sys.executable, "-m", "jobqueue", "work", f"--processes={options.processes}"]
     command += [f"--state={options.state}", *arguments_for(options)]
@@ -104,15 +105,23 @@ def start(options: argparse.Namespace) -> int:
             start_new_session=True,
         )
     started = False
-    try:
-        _wait(lambda: supervisor.poll() is not None or _settled(file.read()), START_SECONDS)
+
+    def ours() -> SupervisorState | None:
+        """The state of the supervisor started here; None if another one holds the file."""
         state = file.read()
-        started = bool(supervisor.poll() is None and state and state.working() == state.wanted)
+        return state if state and state.supervisor == supervisor.pid else None
+
+    try:
+        _wait(lambda: supervisor.poll() is not None or _settled(ours()), START_SECONDS)
+        state = ours()
+        started = state is not None and state.working() == state.wanted
     finally:  # also on Ctrl-C
         if not started:
             supervisor.terminate()
             supervisor.wait()
     if not started or not state:
+        if there := file.read():  # another `start` was faster
+            return complain(ALREADY.format(_described(there)))
         text = options.log.read_bytes()[said_before:].decode(errors="replace")
         return complain(f"the workers did not start; {options.log} says:\n{text.rstrip()}")
     print(f"{_described(state)} runs, with workers: {state.working()}; they write to {options.log}")

@@ -1,4 +1,4 @@
-"""Keeps a number of worker processes running: restarts them when they die, frees their jobs, stops them.
+"""Keeps worker processes running: kills those that hang, replaces those that die, frees their jobs.
 
 The supervisor forks. It has imported jobqueue but none of the user's modules, so a new worker starts in some
 tens of ms, not the time that a new interpreter takes; and each worker imports the user's modules itself, so a
@@ -7,7 +7,8 @@ Whatever needs one, such as freeing a dead worker's jobs, runs in a separate pro
 database never holds the supervisor up either.
 
 A worker sends its name, the one in jobs.locked_by, through a pipe before it claims its first job: containers
-share host names and process ids, so freeing jobs by these alone could free another worker's.
+share host names and process ids, so freeing jobs by these alone could free another worker's. It keeps the
+pipe open as long as it lives. The rest is on its Pulse.
 """
 
 import logging
@@ -17,31 +18,37 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf
 
 from jobqueue.tools.forking import Forker, ending, exit_code
-from jobqueue.tools.processes import KILL_MARGIN, TRY_AGAIN, Freer, Place
+from jobqueue.tools.processes import KILL_MARGIN, TRY_AGAIN, Death, Freer, Place
+from jobqueue.tools.pulse import Pulse
 from jobqueue.tools.statefile import StateFile, SupervisorState
 
-logger = logging.getLogger("jobqueue")
+logger = logging.getLogger("jobqueue.supervisor")
 
+GLIMPSE_SECONDS = 0.5  # between looks at the pulses
 Tell = Callable[[str], None]
 
 
 class Supervisor:
-    """Supervises `wanted` processes that run `work(tell, lifeline)`: it calls tell(name) when it starts,
-    stops gracefully on TERM or when the lifeline ends, at once on QUIT, and returns its exit status.
+    """Supervises `wanted` processes that run `work(tell, pulse, lifeline)`: it calls tell(name) when it
+    starts, stops gracefully on TERM or when the lifeline ends, at once on QUIT, and returns its exit status.
+    `lasting`: whether a worker is also replaced if it finishes by itself, or can't even start.
 
-    `free(dead)` frees the jobs of dead workers: `dead` maps their names to how they ended. Both run in
-    separate processes. `stop_timeout` and `lease` are the workers', in seconds; `database`, the URL, `table`
-    and `schema` are for the state file.
+    `free(dead)` frees the jobs of dead workers: `dead` maps their names to their deaths. Both run in
+    separate processes. `threads`, `stop_timeout` and `lease` are the workers', in seconds where they are
+    times; `database`, the URL, `table` and `schema` are for the state file.
     """
 
     def __init__(
         self,
         wanted: int,
-        work: Callable[[Tell, int], int],
-        free: Callable[[Mapping[str, str]], int],
+        work: Callable[[Tell, Pulse, int], int],
+        free: Callable[[Mapping[str, Death]], int],
         *,
+        lasting: bool,
+        threads: int,
         stop_timeout: float,
         lease: float,
         database: str | None = None,
@@ -52,6 +59,9 @@ class Supervisor:
         self.wanted = wanted
         self.stop_timeout = stop_timeout
         self._work = work
+        self._lasting = lasting
+        self._threads = threads
+        self._lease = lease
         self._where = database, table, schema
         self._file = state
         self._freer = Freer(self._fork, free, patience=lease)  # after a lease, other workers free them
@@ -60,25 +70,29 @@ class Supervisor:
         self._stops = 0  # 1: stop gracefully, 2: at once
         self._passed_on = 0  # how many of them were passed on to the workers
         self._renew = False
+        self._status = 0
 
-    def run(self) -> None:
-        """Supervise until a signal or an order to stop; returns once all workers are gone. Raises
-        JobQueueError when another supervisor holds the state file.
+    def run(self) -> int:
+        """Supervise until a signal or an order to stop, or until all workers have finished; returns 0, or the
+        exit status of a worker that could not start. Raises JobQueueError when another supervisor holds the
+        state file.
         """
         if self._file:
             self._file.hold()
+            self._file.write(self._state())  # so that nobody finds it empty
         both = {signal.SIGINT, signal.SIGHUP}
         obeyed = {signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD, *both}
         self._forker = Forker(self._note, obeyed, ignored=both)
         logger.info("supervisor starts workers: %d", self.wanted)
         self._turn(time.monotonic())
-        while not self._stops or self._places or self._freer.next_moments():
+        while self._places or self._freer.next_moments():
             self._wait()
             self._turn(time.monotonic())
         self._freer.end()
         logger.info("supervisor has stopped")
         if self._file:
             self._file.release()
+        return self._status
 
     def _note(self, number: int) -> None:
         """Remember a signal, in its handler. (CHLD only has to wake us.)"""
@@ -109,22 +123,30 @@ class Supervisor:
 
     def _wait(self) -> None:
         """Wait until there may be something to do."""
-        moments = [place.kill_at if place.pid else place.start_at for place in self._places]
-        until = min((moment for moment in [*moments, *self._freer.next_moments()] if moment), default=None)
-        timeout = None if until is None else max(0.0, until - time.monotonic())
+        limits = [max(place.limit(self._lease)[0], place.doubt_until) for place in self._places]
+        starts = [place.start_at for place in self._places if not place.pid]
+        now = time.monotonic()
+        until = min(now + GLIMPSE_SECONDS, *limits, *starts, *self._freer.next_moments())
         pipes = [place.pipe for place in self._places if place.pipe >= 0]
-        self._forker.wait([*pipes, self._file.orders] if self._file else pipes, timeout)
+        self._forker.wait([*pipes, self._file.orders] if self._file else pipes, max(0.0, until - now))
 
     def _look_after(self, place: Place, now: float) -> None:
-        """Read the worker's name, and see whether it is still alive."""
-        place.kill_if_late(now)
+        """Read the worker's name, see whether it is still alive, and kill it if it hangs."""
         code = exit_code(place.pid) if place.pid else None
-        place.hear()  # after exit_code(): a dead worker has sent all that it ever will
-        if code is not None:
-            how = ending(code)
-            if place.name and code != 0:
-                self._freer.add(place.name, how, now)
-            place.empty(how, now)
+        place.hear(now)  # after exit_code(): a dead worker has sent all that it ever will
+        if code is None:
+            place.kill_if_late(self._lease, now)
+            return
+        finished = place.pulse.finished
+        how = f"was killed from outside: {place.killed}" if place.killed else ending(code)
+        unasked = not self._lasting and place.stop_by == inf
+        if unasked and (finished or not (place.name or place.restarts)):
+            place.leaving = True
+            self.wanted -= 1
+            self._status = self._status or (code if code >= 0 else 128 - code)
+        if place.name and not finished:
+            self._freer.add(place.name, Death(how, now, place.pulse.late(now)))
+        place.empty(how, now)
 
     def _take_orders(self) -> None:
         for order in self._file.read_orders() if self._file else []:
@@ -172,11 +194,11 @@ class Supervisor:
         def tell(name: str) -> None:
             with suppress(BrokenPipeError):  # the supervisor is gone, as the lifeline tells too
                 os.write(told, name.encode())
-            os.close(told)
 
+        place.pulse = Pulse(self._threads)
         place.started, place.started_at = now, datetime.now(UTC)
         place.start_at = now + TRY_AGAIN  # in case the fork fails
-        place.pid = self._fork(lambda: self._work(tell, self._forker.lifeline))
+        place.pid = self._fork(lambda: self._work(tell, place.pulse, self._forker.lifeline))
         os.close(told)
 
     def _fork(self, run: Callable[[], int]) -> int:

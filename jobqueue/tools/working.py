@@ -1,4 +1,4 @@
-"""`jobqueue work`: a worker in the foreground, or several under a supervisor."""
+"""`jobqueue work`: one worker or several in the foreground, under a supervisor."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -33,7 +33,8 @@ from jobqueue.tools.options import (
     option,
 )
 from jobqueue.tools.printing import discard_unwritten
-from jobqueue.tools.processes import KILL_MARGIN
+from jobqueue.tools.processes import KILL_MARGIN, Death
+from jobqueue.tools.pulse import Pulse
 from jobqueue.tools.statefile import StateFile, without_password
 from jobqueue.tools.supervisor import Supervisor, Tell
 from jobqueue.worker import MAX_RUN_TIME, POLL_INTERVAL, STOP_TIMEOUT, Worker
@@ -56,13 +57,13 @@ def add_commands(commands: Commands) -> None:
         metavar="P",
         type=how_many,
         default=1,
-        help="worker processes (1); with several, a supervisor restarts those that die",
+        help="worker processes (1)",
     )
     command.add_argument(
         "--state",
         metavar="FILE",
         type=Path,
-        help="supervise even one worker; jobqueue status, scale and stop use this file",
+        help="have jobqueue status, scale and stop find the supervisor by this file",
     )
     ending = command.add_mutually_exclusive_group()
     for flag, until, text in (
@@ -127,22 +128,31 @@ def how_many(text: str) -> int:
 
 
 def work(options: argparse.Namespace) -> int:
-    """Work until a signal, or as long as there is work; returns 0. Raises JobQueueError."""
-    if options.processes > 1 or options.state:
-        if options.until != "stopped":
-            raise JobQueueError(
-                "--once and --exit-when-empty are for one worker, not for --processes or --state"
-            )
-        return _supervise(options)
-    worker = prepare(options, partial(print, flush=True))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: worker.stop())
-    try:
-        worker.run(options.until)
-    finally:
-        worker.queue.close()
-        discard_unwritten()
-    return 0
+    """Work until a signal, or as long as there is work; returns 0, or the exit status of a worker that could
+    not start. Raises JobQueueError.
+    """
+    url = queue_of(options).engine.url  # no connection, but imports the driver before the forks
+    alone = options.processes == 1 and not options.state
+    if alone:  # it looks like a single process, until something goes wrong
+        logging.getLogger("jobqueue.supervisor").setLevel(logging.WARNING)
+    else:
+        several = "%(asctime)s pid:%(process)d %(message)s"  # several processes write to one log
+        logging.basicConfig(stream=sys.stdout, format=several, level=logging.INFO, force=True)
+    status = Supervisor(
+        options.processes,
+        partial(_work, options),
+        partial(_free, options),
+        lasting=not alone and options.until == "stopped",
+        threads=options.threads,
+        stop_timeout=options.stop_timeout,
+        lease=options.lease,
+        database=without_password(url),
+        table=options.table,
+        schema=options.schema,
+        state=StateFile(options.state) if options.state else None,
+    ).run()
+    discard_unwritten()
+    return status
 
 
 def queue_of(options: argparse.Namespace) -> Queue:
@@ -154,7 +164,7 @@ def queue_of(options: argparse.Namespace) -> Queue:
         raise JobQueueError(str(error)) from error
 
 
-def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.info) -> Worker:
+def prepare(options: argparse.Namespace) -> Worker:
     """A worker that is ready: its modules are imported, the database answers, the tables exist."""
     queue = queue_of(options)
     import_jobs(options)
@@ -179,31 +189,15 @@ def prepare(options: argparse.Namespace, say: Callable[[str], None] = logger.inf
         poll_interval=options.poll_interval,
         max_run_time=options.max_run_time,
         stop_timeout=options.stop_timeout,
-        observers=[presence.Presence(queue), Meter(say)],
+        observers=[presence.Presence(queue), Meter()],
     )
 
 
-def _supervise(options: argparse.Namespace) -> int:
-    url = queue_of(options).engine.url  # no connection, but imports the driver before the forks
-    several = "%(asctime)s pid:%(process)d %(message)s"  # several processes write to one log
-    logging.basicConfig(stream=sys.stdout, format=several, level=logging.INFO, force=True)
-    Supervisor(
-        options.processes,
-        partial(_work_supervised, options),
-        partial(_free, options),
-        stop_timeout=options.stop_timeout,
-        lease=options.lease,
-        database=without_password(url),
-        table=options.table,
-        schema=options.schema,
-        state=StateFile(options.state) if options.state else None,
-    ).run()
-    return 0
-
-
-def _work_supervised(options: argparse.Namespace, tell: Tell, lifeline: int) -> int:
-    """Work, in a separate process, until the supervisor stops it or is gone."""
+def _work(options: argparse.Namespace, tell: Tell, pulse: Pulse, lifeline: int) -> int:
+    """Work, in a separate process, until the supervisor stops it or is gone, or no more is to be done."""
+    pulse.keep_beating()
     worker = prepare(options)
+    worker.running = pulse.running
     asked = threading.Lock()
 
     def stop_in_order(*_: object) -> None:
@@ -227,23 +221,26 @@ def _work_supervised(options: argparse.Namespace, tell: Tell, lifeline: int) -> 
     signal.signal(signal.SIGQUIT, stop_at_once)
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
     tell(worker.name)
-    worker.run()
+    worker.run(options.until)
+    pulse.finish()
+    worker.queue.close()
+    discard_unwritten()
     return 0
 
 
-def _free(options: argparse.Namespace, dead: Mapping[str, str]) -> int:
-    """Free the jobs of these workers, in a separate process; `dead` maps their names to how they ended."""
+def _free(options: argparse.Namespace, dead: Mapping[str, Death]) -> int:
+    """Free the jobs of these workers, in a separate process; `dead` has their deaths by their names."""
     queue = open_queue(options)
     now = datetime.now(UTC)
     freed: dict[str, list[Claimed]] = {}
     with queue.writer.begin() as connection:
-        for name, how in dead.items():
-            freed[name] = lease.free(connection, queue.tables, name, f"{how}.", now)
+        for name, death in dead.items():
+            freed[name] = lease.free(connection, queue.tables, name, f"{death.how}.", now, death.late)
             presence.leave(connection, queue.tables, name, now)
     if any(freed.values()):
         with suppress(Exception, SystemExit):  # the workers, which do the same, say what is wrong
             import_jobs(options)  # and with them the observers
     for name, jobs in freed.items():
         if jobs:
-            News(Worker(queue), ()).tell("freed", now, jobs, f"{name} {dead[name]}")
+            News(Worker(queue), ()).tell("freed", now, jobs, f"{name} {dead[name].how}")
     return 0

@@ -195,7 +195,9 @@ for what, value in after.items():
 #
 # A job that *hangs* is the third kind. It neither fails nor dies, and its worker's heartbeats go on. For this there is
 # `max_run_time`: when it is over, the attempt has failed, and a new thread takes over. Python can't end the old thread:
-# it goes on, with its effects, alongside the next attempt, which is one more way to run twice.
+# it goes on, with its effects, alongside the next attempt, which is one more way to run twice. (A job that never lets
+# go of Python's interpreter stops its whole worker. That takes somebody outside to kill it: the parent process that
+# `jobqueue work` gives its workers, which also sees at once when one dies. The workers of this chapter have none.)
 #
 # ## Exercises
 #

@@ -85,15 +85,8 @@ class Lab:
 
     def hire(self, count: int) -> list[Process]:
         """Start `count` more workers; returns them once they are running."""
-        command = [sys.executable, "-m", "jobqueue", "work", "--database", self.url]
-        command += [
-            "--import",
-            "workbook.chapter07_jobs",
-            "--lease",
-            str(self.lease),
-            "--stop-timeout",
-            "0.2",
-        ]
+        work = "from workbook.chapter07_jobs import work; work()"
+        command = [sys.executable, "-c", work, self.url, str(self.lease)]
         path = os.pathsep.join(filter(None, (str(NOTEBOOKS), os.environ.get("PYTHONPATH"))))
         new = []
         for _ in range(count):

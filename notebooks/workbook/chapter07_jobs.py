@@ -1,19 +1,23 @@
-"""The jobs of chapter 7. Worker processes import this, so it imports nothing heavy.
+"""The jobs of chapter 7, and the program of its workers, which imports nothing heavy.
 
 What the jobs do outside the database, and when, is noted in a file in the folder that they are given.
 """
 
 import json
+import logging
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from jobqueue import job
+from jobqueue import Queue, Worker, job
+from jobqueue.tools.meter import Meter
 
 FOR_EVER = 3600.0  # seconds; somebody will have killed it by then
 LOG_FILE = "log.jsonl"
@@ -49,6 +53,17 @@ def noted(folder: str) -> list[dict[str, Any]]:
 def die() -> None:
     """End this process as kill -9 does: nothing is finished, nothing is cleaned up."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work() -> None:
+    """A worker by itself, for the database and the lease of the command line: `jobqueue work` would have a
+    supervisor, which sees a worker die.
+    """
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    queue = Queue(sys.argv[1], lease=timedelta(seconds=float(sys.argv[2])))
+    worker = Worker(queue, stop_timeout=0.2, observers=[Meter()])
+    signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stop())
+    worker.run()
 
 
 @job

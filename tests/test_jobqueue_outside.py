@@ -1,0 +1,173 @@
+"""A worker that can't help itself: its parent sees it, kills it and replaces it, and other jobs go on."""
+
+import ctypes
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from conftest import still_running, wait_until
+from jobs_for_tests import Append, HangAtFirst, lines_of, only_job
+
+from jobqueue import Queue, job
+from jobqueue.tools.statefile import StateFile
+
+pytestmark = pytest.mark.live
+
+pytest_plugins = ["queue_fixtures", "supervisor_fixtures"]
+
+SHORT = ("--max-run-time", "1", "--lease", "3600")  # whoever waits for the lease waits in vain
+KILLED = "was killed from outside: "
+LATE = KILLED + r"job \d+ had exceeded its max_run_time, and the interpreter did not answer\."
+
+
+def keep_the_interpreter() -> None:
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    threading.Event().wait()  # it takes a moment, in which the job could end
+
+
+def close_all() -> None:
+    os.closerange(3, 1000)
+    threading.Event().wait()
+
+
+def crash() -> None:
+    ctypes.string_at(0)
+
+
+def leave() -> None:
+    os._exit(0)
+
+
+WAYS = {  # to take a worker along, and what last_error says then
+    keep_the_interpreter: LATE,
+    stop: LATE,
+    close_all: KILLED + r"its file descriptors had been closed\.",
+    crash: r"was killed by signal 11 \(SIGSEGV\)\.",
+    leave: r"ended with exit status 0\.",
+}
+
+
+@job
+@dataclass
+class TakeAlong:
+    """Poison: takes its worker along in one of WAYS."""
+
+    way: str
+
+    def perform(self) -> None:
+        next(way for way in WAYS if way.__name__ == self.way)()
+
+
+def poison(queue: Queue, way: Callable[[], None], done: Path) -> int:
+    """Enqueue such a job with two attempts, and good ones behind it; returns its id."""
+    id = queue.enqueue(TakeAlong(way.__name__), max_attempts=2, priority=-1)
+    queue.enqueue_many(Append(str(done), str(n)) for n in range(40))
+    return id
+
+
+def good_ones_are_done_and_poison_is_given_up(queue: Queue, id: int, done: Path, said: str) -> None:
+    """The good jobs need no lease to end; then the poison's next attempt, due now, is its last."""
+    wait_until(lambda: len(queue.jobs()) == 1, "the end of the good jobs")
+    assert {*map(int, lines_of(done))} == set(range(40))
+
+    wait_until(lambda: only_job(queue).locked_by is None, "the end of its attempt")
+    queue.retry(id)
+    wait_until(lambda: only_job(queue).failed_at, "the end of the poison")
+    job = only_job(queue)
+    assert (job.id, job.attempts) == (id, 2)
+    assert re.fullmatch(f"The worker host:\\S+ pid:\\d+ \\S+ {said}", job.last_error or ""), job.last_error
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_job_that_takes_its_worker_along_stops_nothing_else(
+    queue: Queue, start_worker: Callable[..., Any], tmp_path: Path, way: Callable[[], None]
+) -> None:
+    """Also with one process in the foreground: the good jobs are done, the bad one runs out of attempts, and
+    the command ends in order.
+    """
+    done = tmp_path / "done"
+    id = poison(queue, way, done)
+    worker = start_worker("--import", "test_jobqueue_outside", *SHORT)
+    good_ones_are_done_and_poison_is_given_up(queue, id, done, WAYS[way])
+    worker.signal(signal.SIGTERM)
+    assert worker.exit_status() == 0
+
+
+def test_beside_it_other_threads_and_processes_go_on(
+    queue: Queue, start_supervisor: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Jobs in its worker's other threads are performed again, and their attempts are not used up."""
+    done = tmp_path / "done"
+    id = poison(queue, keep_the_interpreter, done)
+    start_supervisor(2, "--threads", "4", "--import", "test_jobqueue_outside", *SHORT, wait=False)
+    good_ones_are_done_and_poison_is_given_up(queue, id, done, LATE)
+
+
+def test_workers_in_the_background_have_a_parent_too(
+    queue: Queue, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    """`jobqueue start` is the same supervisor."""
+    started = start("--import", "test_jobqueue_outside", *SHORT)
+    assert started.returncode == 0, started.stderr
+    id = poison(queue, keep_the_interpreter, tmp_path / "done")
+    good_ones_are_done_and_poison_is_given_up(queue, id, tmp_path / "done", LATE)
+
+
+def test_a_worker_that_is_silent_for_a_lease_is_killed(
+    queue: Queue, start_supervisor: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Also an idle one; no attempt has to exceed its time first."""
+    supervisor = start_supervisor(1, "--lease", "0.5")
+    (worker,) = supervisor.workers()
+    worker.suspend()
+    supervisor.wait_for(r"killing worker pid:\d+: its interpreter had not run for 0\.5 s, the lease")
+    wait_until(lambda: still_running([worker]) == [], "its end")
+    queue.enqueue(Append(str(tmp_path / "done"), "done"))
+    wait_until(lambda: lines_of(tmp_path / "done"), "a job's end")
+
+
+def test_workers_are_not_blamed_for_the_time_in_which_their_parent_was_stopped_too(
+    queue: Queue, start_worker: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As by Ctrl-Z: the job goes on."""
+    begun, lease = tmp_path / "begun", 0.5
+    queue.enqueue(HangAtFirst(str(begun)))
+    command = start_worker("--lease", str(lease))
+    wait_until(lambda: lines_of(begun), "the job's beginning")
+    parent, worker = command.tree()
+    for process in (worker, parent):
+        process.suspend()
+    stopped = monotonic()
+    wait_until(lambda: monotonic() > stopped + 3 * lease, "three leases")
+    for process in (parent, worker):
+        process.resume()
+    command.signal(signal.SIGTERM)
+    command.signal(signal.SIGTERM)
+    assert command.exit_status() == 0
+    assert "killing" not in command.output()
+
+
+def test_of_four_starts_at_once_one_wins(
+    queue: Queue, start: Callable[..., Any], order: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    """The others say so, with the same status, and leave the winner alone."""
+    with ThreadPoolExecutor() as pool:
+        starts = [*pool.map(lambda _: start("-n", "1"), range(4))]
+    state = StateFile(tmp_path / "jobqueue.state").read()
+    assert state and state.working() == 1
+    assert sorted(started.returncode for started in starts) == [0, 1, 1, 1], starts
+    already = f"jobqueue: supervisor pid:{state.supervisor} is already running; a second one needs another"
+    assert {started.stderr for started in starts} == {"", f"{already} --state\n"}
+    assert order("status")[0] == 0
