@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
-from jobqueue.dialects import url_of
+from jobqueue.dialects import read_text, url_of
 from jobqueue.errors import DatabaseError, advised
 from jobqueue.postgresql import allow_silence, configure, limit_silence, patience
 from jobqueue.replacing import notice_replacing
@@ -173,6 +173,11 @@ def complaint(error: DBAPIError) -> str:
     return " ".join(error.args[0].partition(") ")[2].split())  # without the class of the driver's error
 
 
+def reaction(error: DBAPIError) -> str:
+    """What the database did: a lock or a lost connection pass, but not what is wrong with a statement."""
+    return "did not answer" if isinstance(error, InterfaceError | OperationalError) else "refused a statement"
+
+
 def _forget_in_children(engine: Engine) -> Engine:
     """Have a forked child open its own connections: it neither uses nor closes the parent's."""
     known, inherited = weakref.ref(engine), []
@@ -189,6 +194,8 @@ def _forget_in_children(engine: Engine) -> Engine:
 def _configure_sqlite(dbapi_connection: Any, _record: object) -> None:
     if sys.version_info >= (3, 12):
         dbapi_connection.autocommit = sqlite3.LEGACY_TRANSACTION_CONTROL
+    if dbapi_connection.text_factory is str:  # not what a given engine has set
+        dbapi_connection.text_factory = read_text
     dbapi_connection.isolation_level = None  # we send BEGIN ourselves; sqlite3 would send it too late
     cursor = dbapi_connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")

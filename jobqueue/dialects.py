@@ -18,7 +18,10 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from jobqueue.errors import DatabaseError
 from jobqueue.postgresql import SILENT_SECONDS
 
-UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)  # in any time zone; long due, so that a worker claims it
+# What is no moment of Python's is read as one of these, in any time zone: long due, so that a worker claims
+# the job; or never.
+UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)
+INFINITY = datetime(9999, 1, 1, tzinfo=UTC)
 # PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
 # table that was never analysed misleads the planner. A statement that waits for a lock ends before the client
 # takes the server for silent: or the server would go on with it, beside the next one.
@@ -98,10 +101,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def column_expression(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """As it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
-        days = ("0001-01-03", "9999-01-01")
-        first, last = (sa.literal_column(f"'{day} 00:00:00+00'", type_=self) for day in days)
-        return sa.case((column < first, first), (column > last, last), else_=column)
+        return _InReach(column)
 
     # SQLite: text, at a fraction of the time that SQLAlchemy takes for it.
 
@@ -118,15 +118,58 @@ def _as_text(value: datetime | None) -> str | None:
 
 
 def _moment(text: Any) -> datetime | None:
-    """A moment that SQLite has stored. It stores any value, and an invalid one must not stop a worker."""
+    """A moment that SQLite has stored. It stores anything, and sorts numbers before texts, and blobs last."""
     if text is None:
         return None
     try:
-        if len(text) == 26:
-            return datetime.fromisoformat(text + "Z")
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        if "0002" < text < "9999":
+            if len(text) == 26:
+                return datetime.fromisoformat(text + "Z")
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except (TypeError, ValueError):
-        return UNREADABLE
+        pass
+    return INFINITY if isinstance(text, bytes) or (isinstance(text, str) and text >= "9999") else UNREADABLE
+
+
+class _InReach(FunctionElement[datetime]):
+    """A moment as it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
+
+    inherit_cache = True
+    type = UTCDateTime()
+
+
+@compiles(_InReach)
+def _clamped(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    first, last = (f"'{each.isoformat(' ')}'" for each in (UNREADABLE, INFINITY))
+    clamped = f"WHEN ({moment} < {first}) THEN {first} WHEN ({moment} > {last}) THEN {last}"
+    return f"CASE {clamped} ELSE {moment} END"
+
+
+@compiles(_InReach, "sqlite")
+def _as_it_is(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+    text: str = compiler.process(element.clauses, **options)
+    return text
+
+
+class Unreadable(str):
+    """A text in place of one that can't be read: its bytes, escaped. As the handler of a claimed job: what is
+    wrong with its row.
+    """
+
+
+def read_text(stored: bytes) -> str:
+    """A text that SQLite has stored, which may not be UTF-8: that must not stop a worker."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        escaped: str = readable(stored)
+        return escaped
+
+
+def readable(value: Any) -> Any:
+    """A value from a row; SQLite may hold a blob in any column."""
+    return Unreadable(value.decode(errors="backslashreplace")) if isinstance(value, bytes) else value
 
 
 def insert_unless_there(connection: Connection, table: Table) -> Any:

@@ -114,6 +114,10 @@ class HandlerError(JobQueueError):
     """The job's handler can't be loaded with the code that this worker runs."""
 
 
+class Unsound(HandlerError):
+    """The job's row makes no sense: only jobqueue should write to its table."""
+
+
 class UnknownJob(HandlerError):
     """No job is registered under this name in this worker."""
 

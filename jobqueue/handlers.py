@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapper, Session, scoped_session
 
-from jobqueue.errors import HandlerError, NotAJob, UnknownJob
+from jobqueue.errors import HandlerError, NotAJob, UnknownJob, Unsound
 from jobqueue.options import ClassOptions, DiscardOn, JobOptions, RetryOn, checked, failing, refuse_others
 from jobqueue.payloads import arguments_of, as_json, key_of, load_key, parameters_of, read_json
 
@@ -156,15 +156,15 @@ def dump(performable: Performable) -> str:
 
 
 def parse(handler: str) -> tuple[JobClass, dict[str, Any]]:
-    """The registered class that a row's text names, and its body. Raises HandlerError, or UnknownJob if
-    this program has not registered it.
+    """The registered class that a row's text names, and its body. Raises Unsound if it names none, or
+    UnknownJob if this program has not registered it.
     """
     try:
         body, end = read_json(text := handler.strip())
         if end < len(text) or not isinstance(name := body["job"], str):
             raise TypeError
-    except (ValueError, TypeError, KeyError) as error:
-        raise HandlerError(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Unsound(f"The handler is not what jobqueue writes: {handler[:200]!r}") from error
     known = registry.get(name)
     if known is None:
         raise UnknownJob(

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from types import NoneType
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import UNREADABLE, among, plan_steadily
+from jobqueue.dialects import Unreadable, among, plan_steadily
+from jobqueue.options import fault
 from jobqueue.schema import Tables
 from jobqueue.waiting import ALL, NOW, Served, due, notify
 
@@ -22,7 +22,8 @@ RELEASED = {"locked_at": sa.null(), "locked_by": sa.null(), "updated_at": NOW}
 MOST_ATTEMPTS = 2**31 - 1  # that PostgreSQL's integer holds
 LOST = "was not settled: this worker had lost its lease"
 DELETED = "was not settled: it was deleted while it ran, or another worker has finished it"
-UNSOUND = "A value in this row has the wrong type for its column: only jobqueue should write to this table."
+A_DAY = timedelta(days=1)  # by which no worker's clock is ahead
+SPENT = "it had no attempt left, after its worker had died, or had ended it"
 
 
 class Claimed(NamedTuple):
@@ -40,11 +41,7 @@ class Claimed(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether it may wait behind others for a slot: a crash of theirs costs it this attempt."""
-        return self.attempts == 1 < self.max_attempts or self.handler is UNSOUND
-
-
-# SQLite enforces no types of columns, and 20.0 may come back from it as 20.
-SOUND = {(int, int, str, int, run_time, int, datetime, str) for run_time in (float, int, NoneType)}
+        return self.attempts == 1 < self.max_attempts or type(self.handler) is Unreadable
 
 
 class Outcome(NamedTuple):
@@ -98,7 +95,8 @@ class Lease:
         self._finish = sa.delete(jobs).where(ours).returning(J.id)
         self._release = sa.update(jobs).where(ours).values({**RELEASED, "attempts": J.attempts - 1})
         self._renew = sa.update(jobs).where(ours).values(locked_at=NOW)
-        error = sa.func.coalesce(sa.bindparam("error", type_=sa.Text()), J.last_error)
+        said, unsaid = (sa.bindparam(name, type_=sa.Text()) for name in ("error", "otherwise"))
+        error = sa.func.coalesce(said, J.last_error, unsaid)
         new: dict[str, Any] = {name: sa.bindparam(name) for name in ("run_at", "failed_at")}
         values = {**RELEASED, **new, "attempts": sa.bindparam("counted"), "last_error": error}
         self._put_back = sa.update(jobs).where(ours).values(values)
@@ -157,6 +155,7 @@ class Lease:
         values = {
             "counted": outcome.attempts,
             "error": outcome.text,
+            "otherwise": None if outcome.run_at else SPENT,
             "run_at": outcome.run_at or outcome.job.run_at,
             "failed_at": None if outcome.run_at else now,
             "now": now,
@@ -204,20 +203,21 @@ def _due(tables: Tables, served: Served, *, above: bool) -> Any:
 
 def _claimed(row: Iterable[Any], now: datetime) -> Claimed:
     """The job in this row; if that is unsound, one that can't be performed, on its last attempt."""
-    job = Claimed._make(row)
-    if tuple(map(type, job)) in SOUND and job.run_at != UNREADABLE:
-        return job
-    return Claimed(job.id, job.attempts, UNSOUND, job.attempts, None, 0, now, str(job.queue))
+    if why := fault(job := Claimed._make(row)):
+        return Claimed(job.id, job.attempts, Unreadable(why), job.attempts, None, 0, now, str(job.queue))
+    return job
 
 
 def reap(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> list[Claimed]:
-    """Free the jobs of workers that have been silent for `lease`; returns them. Their attempts stay counted.
+    """Free the jobs of workers that have been silent for `lease`, or whose locked_at makes no sense; returns
+    them. Their attempts stay counted.
 
     They run again at once, or after backoff() from the second attempt on: one that kills its workers leaves
     them time for others. One that has no attempt left is given up by the worker that claims it next.
     """
     how = "was silent for longer than its lease: it died, or lost its connection to the database."
-    return free(connection, tables, tables.jobs.c.locked_at < now - lease, how, now)
+    at = tables.jobs.c.locked_at
+    return free(connection, tables, sa.or_(at < now - lease, at.is_(None), at > now + A_DAY), how, now)
 
 
 def free(
@@ -228,9 +228,10 @@ def free(
     """
     J = tables.jobs.c
     which = J.locked_by == worker if isinstance(worker, str) else worker
-    poison = sa.and_(sa.or_(J.attempts >= 2, J.id.in_(late)), J.attempts < J.max_attempts)
-    waits = sa.case((poison, J.attempts), else_=0)
-    held = sa.select(waits, *_described(tables, J.attempts)).where(tables.running, which)
+    begun = sa.cast(J.attempts, sa.BigInteger)  # on SQLite it may be anything
+    poison = sa.and_(sa.or_(begun >= 2, J.id.in_(late)), begun < J.max_attempts)
+    waits = sa.case((poison, begun), else_=0)
+    held = sa.select(waits, *_described(tables, begun)).where(tables.running, which)
     freed: list[Claimed] = []
     ids: defaultdict[Any, list[int]] = defaultdict(list)
     for attempts, *job in connection.execute(held.with_for_update(skip_locked=True)):

@@ -93,6 +93,11 @@ class Ledger:
         given, self.unreleased = self.unreleased, []
         self._news.add("given back", now, given, why=why)
 
+    def finish(self, outcomes: Sequence[Outcome], unfinished: Sequence[Claimed], now: datetime) -> None:
+        """Settle outcomes, and give back the rest, at the end."""
+        self.exchange(outcomes, 0, now)
+        self.release(unfinished, now, "not finished when the worker was stopped")
+
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
         with self._own.transaction(self._queue.writer) as transaction:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jobqueue.database import is_connection_lost
-from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, log_error, printable
+from jobqueue.errors import Discard, LeaseLost, Retry, UnknownJob, Unsound, log_error, printable
 from jobqueue.lease import Claimed, Outcome
 from jobqueue.options import check
 
@@ -155,11 +155,13 @@ def log(event: Event) -> None:
 def _log_failure(outcome: Outcome, error: BaseException) -> None:
     job, ends = outcome.job, outcome.run_at is None
     spent, unknown = job.attempts > job.max_attempts, isinstance(error, UnknownJob)
+    unsound = isinstance(error, Unsound)
     early = isinstance(error, Discard) or job.attempts < job.max_attempts
     level, what = next(
         (level, what)
         for holds, level, what in (
             (unknown, logging.WARNING, "was given back"),
+            (unsound, logging.ERROR, "was set aside"),
             (isinstance(error, Retry) and not ends, logging.INFO, "runs again"),
             (early and ends, logging.WARNING, "was discarded"),
             (spent, logging.ERROR, "has failed for good"),
@@ -174,6 +176,6 @@ def _log_failure(outcome: Outcome, error: BaseException) -> None:
     if what == "has failed for good":
         of = "no attempt left"
     what += " and was deleted" * outcome.destroy
-    no_trace = isinstance(error, UnknownJob | Retry | Discard) or is_connection_lost(error)
+    no_trace = isinstance(error, UnknownJob | Unsound | Retry | Discard) or is_connection_lost(error)
     trace = None if no_trace else shown
     logger.log(level, "job %d %s: %s (%s)", job.id, what, reason, of, exc_info=trace)

@@ -4,10 +4,10 @@ import inspect
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, TypedDict, get_args
 
-from jobqueue.dialects import in_utc
+from jobqueue.dialects import UNREADABLE, in_utc
 from jobqueue.errors import A_CENTURY, as_wait
 from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS
 
@@ -93,6 +93,10 @@ RULES: dict[str, Rule] = {
     "retry_on": ((dict,), "like {TimeoutError: timedelta(minutes=5)}", *EXCEPTIONS),
     "discard_on": ((list, tuple), "like (KeyError, ValueError)", *EXCEPTIONS),
     "destroy_failed": ((bool,), "True or False", lambda _: True, ""),
+    # a row's own:
+    "attempts": (*WHOLE, lambda n: -1 < n < TOO_MUCH - 1, "at least 0 and below 2**31 - 1"),
+    "handler": ((str,), "text", lambda _: True, ""),
+    # a queue's and a worker's:
     "lease": ((timedelta,), "a timedelta, such as timedelta(seconds=30)", *A_LEASE),
     "queues": ((list, tuple, set, frozenset), 'a list of names, such as ["mail"]', *SOME_QUEUES),
     "observers": ((list, tuple), "a list of functions", *CALLABLE),
@@ -117,9 +121,30 @@ def check(**options: object) -> None:
     for name, value in options.items():
         types, in_words, fits, which = RULES[name]
         if type(value) not in types:
-            raise TypeError(f"{name} must be {in_words}, not {value!r}")
+            raise TypeError(f"{name} must be {in_words}, not {reprlib.repr(value)}")
         if not fits(value):
             raise ValueError(f"{name} must be {which}, not {reprlib.repr(value)}")
+
+
+def fault(job: Any) -> str:
+    """What makes no sense in a job's row, if anything: a value that enqueue() would refuse, or that can't be
+    read. Only others write such.
+    """
+    try:
+        _check_numbers(job.attempts, job.max_attempts, job.max_run_time, job.priority)
+        if type(job.handler) is type(job.queue) is str and job.run_at > UNREADABLE:
+            return ""
+        check(handler=job.handler, queue=job.queue)
+        return "run_at must be a moment from the year 2 on"
+    except (TypeError, ValueError) as error:
+        return str(error)
+
+
+@lru_cache  # which keeps no error: most jobs have the same few
+def _check_numbers(attempts: Any, max_attempts: Any, max_run_time: Any, priority: Any) -> None:
+    check(attempts=attempts, max_attempts=max_attempts, priority=priority)
+    if max_run_time is not None:
+        check(max_run_time=max_run_time)
 
 
 def refuse_others(function: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from jobqueue import observing
+from jobqueue.dialects import Unreadable
 from jobqueue.errors import (
     Discard,
     JobQueueError,
@@ -20,12 +21,13 @@ from jobqueue.errors import (
     Retry,
     RunTimeExceeded,
     UnknownJob,
+    Unsound,
     is_ctrl_c,
     log_error,
     printable,
 )
 from jobqueue.handlers import AnySession, JobClass, parse, registered
-from jobqueue.lease import Claimed, Lease, Outcome, backoff
+from jobqueue.lease import SPENT, Claimed, Lease, Outcome, backoff
 from jobqueue.options import moment
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ logger = logging.getLogger("jobqueue")
 
 MAX_ERROR_CHARACTERS = 50_000
 UNKNOWN_WAIT = timedelta(seconds=30)  # before a job whose class a worker does not know is claimed again
-SPENT = "it had no attempt left, after its worker had died, or had ended it"
 
 
 def perform(
@@ -112,6 +113,8 @@ class Attempt:
 
     def parse(self) -> JobClass:
         """Find the job's class, which is returned, and the body of its row. Raises HandlerError."""
+        if type(self.job.handler) is Unreadable:
+            raise Unsound(f"The job's row makes no sense: {self.job.handler}")
         self.known, self.body = parse(self.job.handler)
         return self.known
 
@@ -168,7 +171,7 @@ class Attempt:
         spent = job.attempts > job.max_attempts
         text = None  # the last_error of a job that is spent already says why
         if not spent:
-            whole = str(error) if isinstance(error, UnknownJob) else printable(error)[1]
+            whole = str(error) if isinstance(error, UnknownJob | Unsound) else printable(error)[1]
             text = whole[-MAX_ERROR_CHARACTERS:]  # the end names the error
         if isinstance(error, UnknownJob):
             return Outcome(job, error, text, now + UNKNOWN_WAIT, job.attempts - 1)
@@ -178,7 +181,7 @@ class Attempt:
         rule = next((kind for kind in kinds if kind in said.retry_on or kind in said.discard_on), None)
         uncounted = isinstance(error, Retry) and not error.counted
         last = job.attempts >= job.max_attempts and not uncounted
-        if spent or last or isinstance(error, Discard) or rule in said.discard_on:
+        if spent or last or isinstance(error, Discard | Unsound) or rule in said.discard_on:
             attempts = min(job.attempts, job.max_attempts)
             return Outcome(job, error, text, None, attempts, said.destroy_failed)
         wait = error.wait if isinstance(error, Retry) else said.retry_on[rule] if rule else None

@@ -24,15 +24,14 @@ def patience(url: URL) -> dict[str, int]:
 
 def configure(driver: Any, _record: object) -> None:
     """Set up a new connection of the queue's pool."""
-    # Drivers read times in the session's zone, in which the first and the last may be in no year of Python's.
-    settings = {"TimeZone": "UTC"}
-    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared.
+    # A pooler gives each transaction another server connection, which lacks what psycopg has prepared; there,
+    # only transactions have settings: see STEADY_PLANS.
     if hasattr(driver, "prepare_threshold") and is_pooled(driver):
         driver.prepare_threshold = None
     else:  # the locks of a client that has vanished are released, too
-        settings |= {f"tcp_keepalives_{name}": str(value) for name, value in KEEPALIVES.items()}
-    calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    driver.cursor().execute(f"SELECT {', '.join(calls)}")
+        settings = {"TimeZone": "UTC", **{f"tcp_keepalives_{name}": n for name, n in KEEPALIVES.items()}}
+        calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+        driver.cursor().execute(f"SELECT {', '.join(calls)}")
     driver.commit()
 
 

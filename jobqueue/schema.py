@@ -12,11 +12,12 @@ from functools import cache
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Connection, Dialect, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Dialect, Index, Integer, MetaData, Table, Text, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateSchema, CreateTable
 
-from jobqueue.dialects import UTCDateTime
+from jobqueue.dialects import UTCDateTime, readable
 from jobqueue.errors import DatabaseError
 
 DEFAULT_TABLE = "jobs"
@@ -85,6 +86,13 @@ class WorkerColumns:
     succeeded: Mapped[int] = mapped_column(BigInteger())  # Attempts that succeeded
     failed: Mapped[int] = mapped_column(BigInteger())  # Attempts that failed
     waits: Mapped[str]  # Histogram of pick-up latencies, as JSON: see presence.py
+
+
+@event.listens_for(JobColumns, "load", propagate=True)
+def _make_readable(job: JobColumns, _context: object) -> None:
+    for name, value in vars(job).items():
+        if isinstance(value, bytes):
+            set_committed_value(job, name, readable(value))
 
 
 class Job(JobColumns, Base):

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from jobqueue.dialects import (
+    INFINITY,
     Listed,
     UTCDateTime,
     among,
@@ -171,10 +172,9 @@ def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) ->
 
 
 def is_any_left(connection: Connection, tables: Tables, served: Served) -> bool:
-    """Whether any of the jobs waits, or is held by a worker: in one statement, since they go to and fro."""
-    left = (
-        sa.exists().where(state, *served.conditions(tables)) for state in (tables.waiting, tables.running)
-    )
+    """Whether any job waits, though not for ever, or is held: in one statement, since they go to and fro."""
+    waiting = sa.and_(tables.waiting, tables.jobs.c.run_at < INFINITY)
+    left = (sa.exists().where(state, *served.conditions(tables)) for state in (waiting, tables.running))
     return bool(connection.scalar(sa.select(sa.or_(*left))))
 
 

@@ -14,11 +14,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Literal, Never
+from typing import Any, Literal, Never
 
 from sqlalchemy.exc import DBAPIError
 
-from jobqueue.database import complaint
+from jobqueue.database import complaint, reaction
+from jobqueue.errors import log_error
 from jobqueue.lease import Claimed, Lease, Outcome
 from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
@@ -219,15 +220,18 @@ class Worker:
         if self._slots:  # a thread that the first run left behind could pass for one of the second
             raise RuntimeError("this worker has run: make another Worker")
 
-    def _survive(self, turn: Callable[[], float]) -> float:
-        """Take a turn. If the database does not answer, log that, once: the loop tries again each second."""
+    def _survive(self, turn: Callable[[], Any], then: str = ", trying again") -> Any:
+        """Take a turn. If it raises, log that, the database's trouble once: the loop goes on in a second."""
         try:
             wait, trouble = turn(), ""
         except DBAPIError as error:
-            wait, trouble = RECONNECT_SECONDS, complaint(error)
+            wait, trouble = RECONNECT_SECONDS, f"{reaction(error)}{then}: {complaint(error)}"
+        except Exception as error:
+            log_error(error, "the worker's loop failed%s", then)
+            return RECONNECT_SECONDS
         if trouble != self._trouble:
-            said = f"did not answer, trying again: {trouble}" if trouble else "answers again"
-            logger.log(logging.ERROR if trouble else logging.WARNING, "the database %s", said)
+            level = logging.ERROR if trouble else logging.WARNING
+            logger.log(level, "the database %s", trouble or "answers again")
             self._trouble = trouble
         return wait
 
@@ -242,9 +246,5 @@ class Worker:
         unfinished = [job for slot in self._slots for job in slot.held()]
         for slot in self._slots:
             slot.end()
-        now = datetime.now(UTC)
-        try:
-            self._ledger.exchange(self._outcomes, 0, now)
-            self._ledger.release(unfinished, now, "not finished when the worker was stopped")
-        except DBAPIError as error:
-            logger.error("the database did not answer; jobs are freed after the lease: %s", complaint(error))
+        finish = partial(self._ledger.finish, self._outcomes, unfinished, datetime.now(UTC))
+        self._survive(finish, "; jobs are freed after the lease")

@@ -26,7 +26,7 @@ except ImportError as error:
     raise ImportError("the dashboard needs Flask: pip install Flask (the extra [dashboard])") from error
 
 from jobqueue import Job, Queue
-from jobqueue.database import complaint
+from jobqueue.database import complaint, reaction
 from jobqueue.dialects import in_utc
 from jobqueue.errors import AlreadyQueued, JobQueueError, NoSuchJob
 from jobqueue.tools import failures, looking
@@ -208,7 +208,7 @@ class _Site:
     def no_database(self, error: DBAPIError) -> Response:
         """A page instead of a traceback; the error is also logged."""
         logger.error("the dashboard can't read the queue: %s", complaint(error))
-        return self._page("message", 503, title="The database does not answer", message=complaint(error))
+        return self._page("message", 503, title=f"The database {reaction(error)}", message=complaint(error))
 
 
 def add_headers(response: Response) -> Response:

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from jobqueue.ledger import BEATS, SILENCE
+from jobqueue.options import TOO_MUCH
 from jobqueue.schema import Tables, WorkerRow
 from jobqueue.tools.findings import Finding, judge
 from jobqueue.tools.looking import Stats, host_and_pid, is_silent, serves
@@ -183,7 +184,9 @@ def _limits(connection: Connection, tables: Tables) -> Limits | None:
     """Of waiting and running jobs; None when none has its own max_run_time."""
     J = tables.jobs.c
     least, most = connection.execute(
-        select(func.min(J.max_run_time), func.max(J.max_run_time)).where(J.failed_at.is_(None))
+        select(func.min(J.max_run_time), func.max(J.max_run_time)).where(
+            J.failed_at.is_(None), J.max_run_time.between(0, TOO_MUCH)
+        )
     ).one()
     return None if least is None else Limits(least, most)
 

@@ -10,7 +10,9 @@ from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from jobqueue import Job, NoSuchJob, Queue
+from jobqueue.dialects import UNREADABLE
 from jobqueue.handlers import NOBODY_KNOWS, registry
+from jobqueue.options import fault
 from jobqueue.schema import WorkerRow
 from jobqueue.tools import looking
 from jobqueue.tools.asking import add_json, job_id, opened
@@ -85,7 +87,10 @@ def explain(queue: Queue, id: int, now: datetime | None = None) -> Explanation:
     alive = [worker for worker in stats.workers if not looking.is_silent(worker, now)]
     state = state_of(job, now)
     reasons: list[Reason] = []
-    if state == "failed":
+    if nonsense := fault(job):
+        text = f"its row makes no sense: {nonsense}. A worker that finds it sets it aside as failed"
+        reasons.append(Reason("unsound", f"{text}; jobqueue delete {id} deletes it"))
+    elif state == "failed":
         reasons.append(_failed(job, now))
     elif state == "running":
         reasons += _running(job, stats, alive, queue.lease, now)
@@ -137,7 +142,7 @@ def _running(
     worker = next((worker for worker in stats.workers if worker.name == job.locked_by), None)
     if worker:
         lease = timedelta(seconds=worker.lease)
-    beat = cast(datetime, job.locked_at)
+    beat = job.locked_at or UNREADABLE
     heard = f"was last heard from {ago(beat, now)}"
     if beat + lease < now:
         helper = (

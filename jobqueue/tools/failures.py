@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from jobqueue import Queue, waiting
 from jobqueue.errors import AlreadyQueued
+from jobqueue.lease import A_DAY
 from jobqueue.schema import Tables
 
 
@@ -50,4 +51,5 @@ def delete_all(queue: Queue, *, until: datetime, name: str | None = None) -> int
 
 def _failed(tables: Tables, until: datetime, name: str | None) -> ColumnElement[bool]:
     J = tables.jobs.c
-    return and_(J.failed_at <= until, *([] if name is None else [J.queue == name]))
+    future = J.failed_at > datetime.now(UTC) + A_DAY  # as others may have written
+    return and_(or_(J.failed_at <= until, future), *([] if name is None else [J.queue == name]))

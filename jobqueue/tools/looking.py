@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue
+from jobqueue.dialects import readable
 from jobqueue.handlers import NOBODY_KNOWS
 from jobqueue.ledger import BEATS
 from jobqueue.schema import GONE, Tables, WorkerRow
@@ -83,7 +84,9 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
     with Session(queue.engine, expire_on_commit=False) as session:
         paused = set(session.scalars(select(queue.tables.pauses.c.queue)))
         queues = [
-            QueueStats(name, int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now), name in paused)
+            QueueStats(
+                readable(name), int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now), name in paused
+            )
             for name, a, b, c, d, e, oldest in session.execute(counts).all()
         ]
         empty = paused - {each.name for each in queues}
@@ -93,7 +96,7 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         workers = list(session.scalars(there))
         done = sum(tallies(session.connection(), queue.tables).values(), Tally())
         holders = select(J.locked_by, func.count()).where(running).group_by(J.locked_by)
-        held = {str(name): int(a) for name, a in session.execute(holders).all()}
+        held = {readable(name): int(a) for name, a in session.execute(holders).all()}
     return Stats(queues, workers, done, held)
 
 

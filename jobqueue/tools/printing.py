@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
+from math import isfinite
 from textwrap import fill
 from typing import Any, TextIO
 
@@ -147,6 +148,10 @@ def state_of(job: Job, now: datetime) -> str:
 
 
 def as_dict(job: Job, now: datetime) -> dict[str, Any]:
-    """All columns by name, and the state, for JSON."""
-    columns = {column.name: getattr(job, column.name) for column in Job.__table__.columns}
+    """All columns by name, and the state, for JSON, which has no infinity."""
+    values = ((column.name, getattr(job, column.name)) for column in Job.__table__.columns)
+    columns = {
+        name: str(value) if isinstance(value, float) and not isfinite(value) else value
+        for name, value in values
+    }
     return {"id": columns.pop("id"), "state": state_of(job, now), **columns}
