@@ -1,8 +1,10 @@
 """The queue's tables have the names you choose, and it keeps away from tables that are not its own."""
 
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -160,18 +162,32 @@ def test_a_table_that_is_not_the_queues_is_refused(database_url: str, theirs: st
     own.close()
 
 
-def test_a_worker_in_the_wrong_database_changes_nothing(database_url: str, command: Command) -> None:
+def test_a_command_in_the_wrong_database_changes_nothing(database_url: str, command: Command) -> None:
     """Every command says in one sentence that the table is not the queue's, and ends with 2."""
     queue = Queue(database_url)
     with queue.writer.begin() as connection:
         connection.exec_driver_sql(THEIRS)
     before = columns(queue)
-    for line in ("migrate", "list", "stats", "work --import jobs_for_tests", "check --max-age 5"):
+    for line in ("migrate", "list", "stats", "check --max-age 5"):
         answer = command(*line.split())
         assert (answer.status, answer.out) == (2, ""), line
         assert "The table jobs is not jobqueue's" in answer.err and "--table" in answer.err
     assert columns(queue) == before
     queue.close()
+
+
+@pytest.mark.live
+def test_a_worker_in_the_wrong_database_changes_nothing(
+    queue: Queue, start_worker: Callable[..., Any]
+) -> None:
+    """It says so in one sentence, and ends with 2."""
+    with queue.writer.begin() as connection:
+        connection.exec_driver_sql(THEIRS.replace("jobs", "mails"))
+    before = columns(queue)["mails"]
+    worker = start_worker("--table", "mails")
+    assert worker.exit_status() == 2
+    assert re.fullmatch("jobqueue: The table mails is not jobqueue's.*--table\n", worker.output())
+    assert columns(queue)["mails"] == before
 
 
 def test_commands_take_the_tables_name(database_url: str, command: Command) -> None:
