@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import still_running, wait_until
-from jobs_for_tests import Append, HangAtFirst, lines_of, only_job
+from jobs_for_tests import Append, HangAtFirst, KillItsWorker, lines_of, only_job
 from sqlalchemy import make_url
 
 from jobqueue import Queue
@@ -81,6 +81,16 @@ def test_start_says_why_workers_do_not_start(start: Start, order: Command, tmp_p
     assert failed.stderr.startswith("jobqueue: the workers did not start; jobqueue.log says:\n")
     assert "jobqueue: import failed: not once more\n" in failed.stderr
     assert order("status")[0] == 1
+
+
+@pytest.mark.live
+def test_start_does_not_take_a_job_that_kills_its_worker_for_a_worker_that_can_not_start(
+    queue: Queue, start: Start, order: Command, tmp_path: Path
+) -> None:
+    queue.enqueue(KillItsWorker(str(tmp_path / "poison.txt")), max_attempts=2)
+    assert start().returncode == 0
+    wait_until(lambda: only_job(queue).failed_at, "the end of its attempts")
+    assert order("stop")[0] == 0
 
 
 @pytest.mark.live

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -12,68 +11,18 @@ from conftest import wait_until
 from flask import Flask
 from jobs_for_tests import Say, said
 from sqlalchemy import event
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError
 
-from jobqueue import Job, Queue, Worker
+from jobqueue import Queue, Worker
 from jobqueue.tools import looking
 from jobqueue.tools.cli import main
 from jobqueue.tools.dashboard import dashboard
 from jobqueue.tools.explaining import explain
+from loadtests.torture.mutations import mutate
 
 pytest_plugins = ["queue_fixtures"]
 
-GOOD = '{"job":"Say","arguments":{"text":"mutated"}}'
 AT_ONCE = 40  # mutations for one worker
-DEEP = "[" * 100_000 + "]" * 100_000
-JSON = [
-    *("", "{}", "null", "[1]", "7", "NaN", DEEP, DEEP[:100_000], '{"a":' * 50_000, f"[{'1,' * 100_000}1]"),
-    *(GOOD.replace('"mutated"', each) for each in (DEEP, "9" * 5_000, "1e999", r'"\ud800\u0000"', '"\0"')),
-    GOOD.replace('{"text":"mutated"}', "[]"),
-    GOOD.replace("Say", r"\ud800"),
-    '{"job":"Article","key":[{"UUID":7}]}',
-]
-NUMBERS = [n + more for n in (0, 2**31, -(2**31), 2**63 - 2, 2 - 2**63) for more in (-1, 0, 1)]
-NUMBERS += [float("inf"), float("-inf"), float("nan"), 1e308, 1e-308, 1.5, -10_000]
-MOMENTS = [
-    *("infinity", "-infinity", "0044-03-15 12:00:00 BC", "0001-01-01 00:00:00.000000", "2026-13-45 00:00:00"),
-    *("9999-12-31 23:59:59.999999", "294276-12-31 23:59:59", "2026-01-01", "2026-01-01 00:00:00.000000"),
-]
-COLUMNS = [column.name for column in Job.__table__.columns if column.name != "id"]
-
-
-def anything(random: Random) -> Any:
-    """A value of any kind."""
-    some = random.randbytes(random.randrange(40))
-    cut = bytearray(GOOD.encode())
-    cut[random.randrange(len(cut))] = random.randrange(256)
-    return random.choice(
-        [
-            some,
-            bytes(cut),
-            some.decode("latin-1"),
-            bytes(cut).decode("latin-1"),
-            random.randrange(-(2**63), 2**63),
-            random.gauss(0, 10.0 ** random.randrange(300)),
-            *(random.choice(values) for values in (JSON, NUMBERS, MOMENTS)),
-        ]
-    )
-
-
-def mutate(queue: Queue, id: int, random: Random) -> list[str]:
-    """Write anything into one or two columns of the row; returns which. What is refused stays as it was."""
-    names = random.sample(COLUMNS, random.choice([1, 1, 2]))
-    for name in names:
-        value, placeholder = anything(random), "?"
-        if queue.engine.dialect.name == "postgresql":
-            placeholder = f"CAST(%s AS {Job.__table__.c[name].type.compile(queue.engine.dialect)})"
-            value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        elif isinstance(value, bytes) and random.random() < 0.5:
-            placeholder = "CAST(? AS TEXT)"
-        held = ", locked_by = 'nobody'" if name == "locked_at" else ""
-        with suppress(DBAPIError), queue.writer.begin() as connection:
-            statement = f"UPDATE jobs SET {name} = {placeholder}{held} WHERE id = {id}"
-            connection.exec_driver_sql(statement, (value,))
-    return names
 
 
 Look = Callable[[Iterable[int]], None]

@@ -54,14 +54,15 @@ class Place:
     outdated: bool = False  # to be replaced by a new worker
     deaths: int = 0  # in a row, of workers that had not begun to work
     restarts: int = 0
+    has_worked: bool = False  # this process, or one before it
 
     def state(self) -> WorkerState:
         """Its state, for the state file."""
         if not self.pid or not self.started_at:
-            return WorkerState(None, "", "waiting", None, self.restarts)
+            return WorkerState(None, "", "waiting", None, self.restarts, self.has_worked)
         state = "stopping" if self.stop_by < inf else "working" if self.name else "starting"
         since = self.started_at.isoformat(timespec="seconds")
-        return WorkerState(self.pid, self.name, state, since, self.restarts)
+        return WorkerState(self.pid, self.name, state, since, self.restarts, self.has_worked)
 
     def hear(self, now: float) -> None:
         """Read the worker's name from the pipe, if it has arrived, or that the pipe was closed."""
@@ -71,6 +72,7 @@ class Place:
             except BlockingIOError:
                 return
             self.name = said or self.name
+            self.has_worked |= bool(said)
             if not said:
                 os.close(self.pipe)
                 self.pipe, self.deaf_at = -1, now

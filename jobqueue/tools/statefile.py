@@ -38,6 +38,7 @@ class WorkerState:
     state: str  # starting, working, stopping, or waiting (to be restarted)
     started_at: str | None  # in ISO 8601, like all times here
     restarts: int
+    has_worked: bool  # it, or one before it in its place
 
 
 @dataclass(frozen=True)

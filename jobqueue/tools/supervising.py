@@ -112,9 +112,9 @@ def start(options: argparse.Namespace) -> int:
         return state if state and state.supervisor == supervisor.pid else None
 
     try:
-        _wait(lambda: supervisor.poll() is not None or _settled(ours()), START_SECONDS)
+        _wait(lambda: supervisor.poll() is not None or _started(ours()) is not None, START_SECONDS)
         state = ours()
-        started = state is not None and state.working() == state.wanted
+        started = bool(_started(state))
     finally:  # also on Ctrl-C
         if not started:
             supervisor.terminate()
@@ -214,11 +214,13 @@ def _wait(condition: Callable[[], object], seconds: float) -> bool:
     return True
 
 
-def _settled(state: SupervisorState | None) -> bool:
-    """Whether all workers are working, or one has died."""
-    return state is not None and (
-        state.working() == state.wanted or any(worker.restarts for worker in state.workers)
-    )
+def _started(state: SupervisorState | None) -> bool | None:
+    """Whether all workers have begun to work, if only to die of a job; None while that is open."""
+    if state is None or len(state.workers) < state.wanted:
+        return None
+    if any(worker.restarts and not worker.has_worked for worker in state.workers):
+        return False
+    return all(worker.has_worked for worker in state.workers) or None
 
 
 def _done(options: argparse.Namespace) -> dict[str, presence.Tally]:

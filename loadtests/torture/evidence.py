@@ -51,23 +51,33 @@ def attempts(file: Path) -> dict[int, list[Try]]:
 
 def count(queue: Queue, file: Path, plain: Sequence[int], writing: Sequence[int]) -> Fates:
     """Count what became of the jobs with these numbers: Leave jobs, and Write jobs."""
-    tried = attempts(file)
+    ours = {*plain, *writing}
+    tried = {number: one for number, one in attempts(file).items() if number in ours}
     with Session(queue.engine) as session:
         effects = Counter(session.scalars(sa.select(Effect.number)))
         handlers = session.scalars(sa.select(queue.tables.Job.handler)).all()
-    waiting = {json.loads(handler)["arguments"].get("number") for handler in handlers} - {None}
+    waiting = ours & {_number(handler) for handler in handlers}
     ended = sorted(each.ended for one in tried.values() for each in one if each.ended is not None)
     done = {number for number in plain if any(each.ended is not None for each in tried.get(number, ()))}
     done |= effects.keys()
     return Fates(
-        tried=len(plain) + len(writing),
+        tried=len(ours),
         left=len(waiting),
-        lost=len({*plain, *writing} - done - waiting),
+        lost=len(ours - done - waiting),
         doubled=sum(times > 1 for times in effects.values()),
         overlapping=sum(_overlap(one) for one in tried.values()),
         again=sum(len(one) > 1 for one in tried.values()),
         pause=max((later - earlier for earlier, later in pairwise(ended)), default=0.0),
     )
+
+
+def _number(handler: str) -> int:
+    """The number of the job with this handler; -1 if it is none of ours."""
+    try:
+        number: int = json.loads(handler)["arguments"]["number"]
+        return number if isinstance(number, int) else -1
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return -1
 
 
 def _overlap(tried: Sequence[Try]) -> bool:

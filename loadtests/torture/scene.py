@@ -35,7 +35,7 @@ class Scene:
         self._last_end = time.monotonic()
         self.struck = 0  # how often the harm was done
         self._stack = ExitStack()
-        self._done = self._read = 0
+        self._done = self._read = self._last = 0
         self.plain, self.writing = range(jobs // 2), range(jobs // 2, jobs)
 
     def __enter__(self) -> "Scene":
@@ -45,6 +45,7 @@ class Scene:
         mixed = [Leave(n, steps(4)) for n in self.plain] + [Write(n, steps(4)) for n in self.writing]
         self.random.shuffle(mixed)
         self.queue.enqueue_many(mixed)
+        self._last = max(job.id for job in self.queue.jobs(len(mixed)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,12 +102,14 @@ class Scene:
             yield self.struck
 
     def finish(self) -> None:
-        """Wait until no job is left but those that failed for good, as far as it comes to that."""
-        self.wait(lambda: not self._number(failed=False))
+        """Wait until none of its jobs is left but those that failed for good, as far as it comes to that."""
+        jobs = self.queue.tables.jobs.c
+        self.wait(lambda: not self._number(jobs.id <= self._last, jobs.failed_at.is_(None)))
 
-    def failed(self) -> int:
-        """How many jobs failed for good."""
-        return self._number(failed=True)
+    def set_aside(self) -> int:
+        """How many of the jobs that a trial has added have failed for good."""
+        jobs = self.queue.tables.jobs.c
+        return self._number(jobs.id > self._last, jobs.failed_at.is_not(None))
 
     def count(self) -> Fates:
         """What became of the jobs, once the workers are gone."""
@@ -116,12 +119,10 @@ class Scene:
             struck=self.struck, stalled=stalled
         )
 
-    def _number(self, failed: bool) -> int:
-        """How many jobs have failed for good, or have not; 1 while the database can't be asked."""
-        failed_at = self.queue.tables.jobs.c.failed_at
-        which = failed_at.is_not(None) if failed else failed_at.is_(None)
+    def _number(self, *which: sa.ColumnElement[bool]) -> int:
+        """How many jobs are such; -1 while the database can't be asked."""
         try:
             with self.queue.engine.connect() as connection:
-                return connection.scalars(sa.select(sa.func.count()).where(which)).one()
+                return connection.scalars(sa.select(sa.func.count()).where(*which)).one()
         except DBAPIError:
-            return 1
+            return -1

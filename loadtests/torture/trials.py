@@ -15,7 +15,8 @@ import psutil
 
 from loadtests.servers.databases import fresh_database
 from loadtests.torture.evidence import Fates
-from loadtests.torture.jobs import CLOCK_AHEAD, HoldTheInterpreter
+from loadtests.torture.jobs import CLOCK_AHEAD, HoldTheInterpreter, Leave
+from loadtests.torture.mutations import mutate
 from loadtests.torture.scene import Scene
 from loadtests.torture.silentproxy import SilentProxy
 
@@ -81,8 +82,21 @@ def hold(ground: Ground) -> Fates:
         for _ in range(ground.strikes):
             scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
         scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", *SHORT_LEASE)
+        scene.wait(lambda: scene.set_aside() == ground.strikes)
         scene.finish()
-        scene.struck = scene.failed()
+        scene.struck = scene.set_aside()
+        return scene.count()
+
+
+def poison_rows(ground: Ground) -> Fates:
+    """Rows that make no sense, and are more urgent than all others: bytes, kinds and extremes at random."""
+    with ground.scene() as scene:
+        for _ in range(ground.strikes):
+            id = scene.queue.enqueue(Leave(-1, 0), priority=-1)
+            mutate(scene.queue, id, scene.random)
+        scene.struck = ground.strikes
+        scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE)
+        scene.finish()
         return scene.count()
 
 
