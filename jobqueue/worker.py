@@ -19,7 +19,7 @@ from typing import Any, Literal, Never
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint, reaction
-from jobqueue.errors import log_error
+from jobqueue.errors import DatabaseError, log_error
 from jobqueue.lease import Claimed, Lease, Outcome
 from jobqueue.ledger import RECONNECT_SECONDS, Ledger, Watcher
 from jobqueue.observing import News, Observer
@@ -226,6 +226,8 @@ class Worker:
             wait, trouble = turn(), ""
         except DBAPIError as error:
             wait, trouble = RECONNECT_SECONDS, f"{reaction(error)}{then}: {complaint(error)}"
+        except DatabaseError:  # it can't hold a queue, and never will
+            raise
         except Exception as error:
             log_error(error, "the worker's loop failed%s", then)
             return RECONNECT_SECONDS
@@ -239,7 +241,7 @@ class Worker:
         """Wait for running jobs, settle them, and give back the rest."""
         self._stops = max(self._stops, 1)  # run() also ends by an exception, such as Ctrl-C without a handler
         deadline = time.monotonic() + self.stop_timeout
-        while self._stops < 2 and time.monotonic() < deadline and any(not slot.free for slot in self._slots):
+        while self._stops < 2 and time.monotonic() < deadline and not all(slot.free for slot in self._slots):
             self._collect(max(0.0, deadline - time.monotonic()))
             self._survive(self._turn)
         self._collect(0.0)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import sqlalchemy as sa
 
@@ -57,7 +58,7 @@ class Workbench:
             return self.program(system, work, url, count)
 
     def megabytes_of(self, code: str) -> float:
-        """The resident memory of an interpreter that has run `code`."""
+        """The memory of an interpreter that has run `code`."""
         program = f"{code}; import time; print('ready', flush=True); time.sleep({PROGRAM_SECONDS})"
         with self._process("interpreter", [sys.executable, "-c", program]) as process:
             process.wait_for("ready", PROGRAM_SECONDS)
@@ -134,7 +135,7 @@ class Workers:
         return "".join(process.output() for process in self.processes)
 
     def megabytes(self) -> float:
-        """The resident memory of the largest of them."""
+        """The memory of the largest of them."""
         return max(map(_megabytes, self.processes))
 
     def wait_until(self, condition: Callable[[], object]) -> None:
@@ -154,8 +155,13 @@ class Workers:
 
 
 def _megabytes(process: Process) -> float:
-    """The resident memory of a process and its descendants."""
-    return float(sum(each.memory_info().rss for each in process.tree()) / 1e6)
+    """The memory of a process and its descendants, each page once though they share it, where that is told."""
+    return float(sum(_bytes_of(each) for each in process.tree()) / 1e6)
+
+
+def _bytes_of(process: psutil.Process) -> int:
+    told = process.memory_full_info()
+    return int(getattr(told, "pss", told.rss))
 
 
 class Watch:

@@ -205,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests torture",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Harm the queue's workers, and count what became of the jobs. Takes about 10 minutes.",
+        description="Harm the queue's workers, and count what became of the jobs. Takes about\n10 minutes.",
         epilog=f"trials:\n{about}\n\n{EXIT_STATUSES}",
     )
     option = parser.add_argument

@@ -51,7 +51,7 @@ Harm = Callable[[Ground], Fates]
 
 
 def kill(ground: Ground) -> Fates:
-    """Workers are killed with SIGKILL; every other time together with the process that would replace them."""
+    """Workers are killed, half the time together with their supervisor."""
     options = ("--threads", "2", *SHORT_LEASE)
     with ground.scene() as scene:
         for _ in range(CREW):
@@ -77,7 +77,7 @@ def crash(ground: Ground) -> Fates:
 
 
 def hold(ground: Ground) -> Fates:
-    """Jobs that let no other thread of their process run, each with two attempts."""
+    """Jobs let no other thread run; each has two attempts."""
     with ground.scene() as scene:
         for _ in range(ground.strikes):
             scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
@@ -89,7 +89,7 @@ def hold(ground: Ground) -> Fates:
 
 
 def poison_rows(ground: Ground) -> Fates:
-    """Rows that make no sense, and are more urgent than all others: bytes, kinds and extremes at random."""
+    """Rows that make no sense are ahead of all others."""
     with ground.scene() as scene:
         for _ in range(ground.strikes):
             id = scene.queue.enqueue(Leave(-1, 0), priority=-1)
@@ -101,7 +101,7 @@ def poison_rows(ground: Ground) -> Fates:
 
 
 def stop(ground: Ground) -> Fates:
-    """A worker is stopped with SIGSTOP for two leases, and then continued, if it is still there."""
+    """A worker is stopped for two leases, then continued if it is there."""
     with ground.scene() as scene:
         workers = [scene.start("--threads", "2", *SHORT_LEASE) for _ in range(CREW)]
         for _ in scene.spread(ground.strikes):
@@ -114,7 +114,7 @@ def stop(ground: Ground) -> Fates:
 
 
 def silence(ground: Ground) -> Fates:
-    """The database's host falls silent for eight seconds: no answer, and no connection refused or closed."""
+    """The database's host neither answers nor refuses, for eight seconds."""
     with ground.scene() as scene, SilentProxy(scene.url) as proxy:
         through = proxy.url.render_as_string(hide_password=False)
         scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE, url=through)
@@ -136,7 +136,7 @@ def crowd(ground: Ground) -> Fates:
 
 
 def clocks(ground: Ground) -> Fates:
-    """The clocks of two machines differ by a minute; the lease is longer, as the documentation asks for."""
+    """Two machines' clocks differ by a minute; the lease is longer."""
     with ground.scene() as scene:
         for seconds in ("0", "60"):
             scene.start("--processes", "2", "--threads", "2", "--lease", "90", **{CLOCK_AHEAD: seconds})
@@ -146,7 +146,7 @@ def clocks(ground: Ground) -> Fates:
 
 
 def disk(ground: Ground) -> Fates:
-    """The file system that holds the database has no byte left, for three seconds each time."""
+    """The database's file system has no byte left, for three seconds."""
     with ground.scene() as scene:
         scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE)
         for _ in scene.spread(ground.strikes):
