@@ -155,7 +155,7 @@ class Workers:
 
 
 def _megabytes(process: Process) -> float:
-    """The memory of a process and its descendants, each page once though they share it, where that is told."""
+    """The memory of a process and its descendants; where it is told, shared pages count once."""
     return float(sum(_bytes_of(each) for each in process.tree()) / 1e6)
 
 
