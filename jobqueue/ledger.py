@@ -26,6 +26,7 @@ logger = logging.getLogger("jobqueue")
 BEATS = 10  # heartbeats in a lease
 SILENCE = 1 - 1 / BEATS  # of a lease: one beat early, so that a dead worker's jobs are back within the lease
 LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
+LOOK_AT_LEAST_SECONDS = 0.5  # the longest wait between them
 POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
@@ -159,12 +160,17 @@ class Watcher:
 
     def _watch_file(self, connection: Any) -> None:
         cursor, file = connection.dbapi_connection.cursor(), connection.info["file"]
-        seen = None
-        while not self._ended.wait(LOOK_SECONDS) and not file.is_replaced():
+        seen, pause = None, LOOK_SECONDS
+        asleep_at = time.monotonic()
+        while not self._ended.wait(pause) and not file.is_replaced():
+            # Late, so no processor is free: a crowd of watchers would keep it from those who work.
+            late = time.monotonic() - asleep_at - pause
+            pause = min(LOOK_SECONDS + 5 * late, LOOK_AT_LEAST_SECONDS)
             version = cursor.execute("PRAGMA data_version").fetchone()[0]
             if version != seen:
                 seen = version
                 self._ring()
+            asleep_at = time.monotonic()
 
     def _poll(self, reason: str) -> None:
         logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_OFTEN_SECONDS, reason)

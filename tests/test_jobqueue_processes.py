@@ -8,7 +8,7 @@ import pytest
 from conftest import still_running, wait_until
 
 from jobqueue.tools.forking import ending
-from jobqueue.tools.processes import Death, Freer, restart_delay
+from jobqueue.tools.processes import Death, Freer, Place, restart_delay
 
 
 def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
@@ -22,6 +22,14 @@ def test_endings_are_told_in_words() -> None:
     assert ending(0) == "ended with exit status 0"
     assert ending(-11) == "was killed by signal 11 (SIGSEGV)"
     assert ending(-200) == "was killed by signal 200"
+
+
+def test_a_worker_is_starting_until_it_begins_to_work_or_takes_too_long() -> None:
+    """A supervisor starts few at a time, but does not wait for one that hangs in an import."""
+    place = Place(pid=7, started=100.0)
+    assert place.is_starting(100.9) and not place.is_starting(101.1)
+    place.name = "host:here pid:7 0"
+    assert not place.is_starting(100.5) and not Place().is_starting(100.5)
 
 
 @pytest.mark.live

@@ -23,6 +23,7 @@ LONGEST_DELAY = 60.0  # all in seconds
 KILL_MARGIN = 5.0  # from when a worker should have stopped until it is killed
 DOUBT_SECONDS = 1.0  # from when a worker's time is up until it is killed
 TRY_AGAIN = 1.0
+START_SECONDS = 1.0  # that a worker's start usually takes at most
 
 
 def restart_delay(deaths: int) -> float:
@@ -63,6 +64,10 @@ class Place:
         state = "stopping" if self.stop_by < inf else "working" if self.name else "starting"
         since = self.started_at.isoformat(timespec="seconds")
         return WorkerState(self.pid, self.name, state, since, self.restarts, self.has_worked)
+
+    def is_starting(self, now: float) -> bool:
+        """Whether it has just started a worker, which has yet to begin to work."""
+        return bool(self.pid) and not self.name and now - self.started < START_SECONDS
 
     def hear(self, now: float) -> None:
         """Read the worker's name from the pipe, if it has arrived, or that the pipe was closed."""

@@ -28,6 +28,8 @@ from jobqueue.tools.statefile import StateFile, SupervisorState
 logger = logging.getLogger("jobqueue.supervisor")
 
 GLIMPSE_SECONDS = 0.5  # between looks at the pulses
+STARTS_AT_ONCE = 4  # so that the first of many workers are soon at work, and not all are late
+NEXT_START_SECONDS = 0.01
 Tell = Callable[[str], None]
 
 
@@ -114,9 +116,11 @@ class Supervisor:
         else:
             self._resize(now)
             self._renew_one(now)
+            starting = sum(place.is_starting(now) for place in self._places)
             for place in self._places:
-                if not (place.pid or place.leaving) and place.start_at <= now:
+                if not (place.pid or place.leaving) and place.start_at <= now and starting < STARTS_AT_ONCE:
                     self._start(place, now)
+                    starting += 1
         self._places = [place for place in self._places if place.pid or not place.leaving]
         if self._file:
             self._file.write(self._state())
@@ -124,8 +128,8 @@ class Supervisor:
     def _wait(self) -> None:
         """Wait until there may be something to do."""
         limits = [max(place.limit(self._lease)[0], place.doubt_until) for place in self._places]
-        starts = [place.start_at for place in self._places if not place.pid]
         now = time.monotonic()
+        starts = [max(place.start_at, now + NEXT_START_SECONDS) for place in self._places if not place.pid]
         until = min(now + GLIMPSE_SECONDS, *limits, *starts, *self._freer.next_moments())
         pipes = [place.pipe for place in self._places if place.pipe >= 0]
         self._forker.wait([*pipes, self._file.orders] if self._file else pipes, max(0.0, until - now))
