@@ -23,7 +23,7 @@ LONGEST_DELAY = 60.0  # all in seconds
 KILL_MARGIN = 5.0  # from when a worker should have stopped until it is killed
 DOUBT_SECONDS = 1.0  # from when a worker's time is up until it is killed
 TRY_AGAIN = 1.0
-START_SECONDS = 1.0  # that a worker's start usually takes at most
+USUAL_START_SECONDS = 1.0  # that a worker's start usually takes at most
 
 
 def restart_delay(deaths: int) -> float:
@@ -67,7 +67,7 @@ class Place:
 
     def is_starting(self, now: float) -> bool:
         """Whether it has just started a worker, which has yet to begin to work."""
-        return bool(self.pid) and not self.name and now - self.started < START_SECONDS
+        return bool(self.pid) and not self.name and now - self.started < USUAL_START_SECONDS
 
     def hear(self, now: float) -> None:
         """Read the worker's name from the pipe, if it has arrived, or that the pipe was closed."""
