@@ -50,7 +50,7 @@ def test_tables_that_are_not_there_fail(database_url: str, command: Command, tmp
     (tmp_path / "test.db").touch()
     status, out, err = command("doctor")
     assert (status, err) == (1, "")
-    assert "fail  tables                  not up to date, 6 statements to execute: run" in out
+    assert "fail  tables                  not up to date, 7 statements to execute: run" in out
     assert command("doctor", "--json").status == 1
     assert out.splitlines()[-1].endswith(" checks ok, 0 warnings, 1 failed")
 

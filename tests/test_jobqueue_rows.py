@@ -22,8 +22,6 @@ from loadtests.torture.mutations import mutate
 
 pytest_plugins = ["queue_fixtures"]
 
-AT_ONCE = 40  # mutations for one worker
-
 
 Look = Callable[[Iterable[int]], None]
 
@@ -61,33 +59,34 @@ def look(queue: Queue, database_url: str, capsys: pytest.CaptureFixture[str]) ->
     return look
 
 
-@pytest.mark.parametrize("count", [AT_ONCE, pytest.param(2_000, marks=pytest.mark.live)])
+@pytest.mark.parametrize(("count", "at_once"), [(40, 40), pytest.param(2_000, 400, marks=pytest.mark.live)])
 def test_no_row_affects_any_other_whatever_it_holds(
-    queue: Queue, look: Look, database_url: str, count: int
+    queue: Queue, look: Look, database_url: str, count: int, at_once: int
 ) -> None:
     """Behind each mutated row is a good job: all good ones run. The mutated ones are done, or failed with a
     reason, or wait for later; they can be shown, retried and deleted like any others.
     """
     random = Random(count)
-    for start in range(0, count, AT_ONCE):
+    for start in range(0, count, at_once):
         said.clear()
         now = datetime.now(UTC)
         past = now - timedelta(minutes=1)
         mutated: dict[int, list[str]] = {}
-        for n in range(start, start + AT_ONCE):
+        for n in range(start, start + at_once):
             id = queue.enqueue(Say("mutated"), now=past)
             mutated[id] = mutate(queue, id, random)
             queue.enqueue(Say(f"good {n}"), now=past)
         look(mutated)
         Worker(queue).work_off(now=now)
         assert [each for each in said if "good" in str(each)] == [
-            f"good {n}" for n in range(start, start + AT_ONCE)
+            f"good {n}" for n in range(start, start + at_once)
         ]
         look(mutated)
         assert looking.find(queue, state="due", now=now) == looking.find(queue, state="running") == []
         for job in looking.find(queue, state="failed"):
             assert job.last_error or {"failed_at", "last_error"}.intersection(mutated[job.id])
-        assert main(["retry", "--failed", "--database", database_url]) == 0
+        retried = main(["retry", "--failed", "--database", database_url])
+        assert retried in (0, 1)  # 1: two have been given the same unique key
         Worker(queue).work_off()
         assert main(["delete", "--failed", "--database", database_url]) == 0
         assert looking.find(queue, state="failed") == []
