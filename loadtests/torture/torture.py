@@ -113,7 +113,7 @@ def table(rows: Sequence[Shown]) -> str:
             continue
         figures = (f"{each.tried:,}", each.again, each.lost, each.doubled, each.overlapping)
         answer = {"kept": "yes", "broken": "NO", "undecided": "?"}[row.answer]
-        lines.append(TRIAL_LINE.format(name, each.struck, *figures, f"{each.pause:.1f}", answer))
+        lines.append(TRIAL_LINE.format(name, f"{each.struck:,}", *figures, f"{each.pause:.1f}", answer))
         if each.left:
             lines.append(f"  {each.left:,} jobs were still waiting or had failed")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from sqlalchemy.exc import OperationalError
 
 from loadtests.servers.databases import fresh_database
 from loadtests.torture.evidence import Fates
@@ -147,15 +148,22 @@ def clocks(ground: Ground) -> Fates:
 
 def disk(ground: Ground) -> Fates:
     """The database's file system has no byte left, for three seconds."""
+    more = [Leave(-1, 0)] * 20_000  # more than the room that the write-ahead log still has
     with ground.scene() as scene:
         scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE)
+        refused = 0
         for _ in scene.spread(ground.strikes):
             ballast = ground.disk / "ballast"
             with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
                 while True:
                     file.write(bytes(4096))
+            try:
+                scene.queue.enqueue_many(more)
+            except OperationalError as error:
+                refused += "full" in str(error)
             time.sleep(3)
             ballast.unlink()
+        scene.struck = refused
         scene.finish()
         return scene.count()
 
