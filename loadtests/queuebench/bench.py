@@ -29,7 +29,7 @@ import psycopg
 from loadtests.arguments import chosen, count, minutes
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
 from loadtests.files import new_folder, put, room, write_all, writing
-from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WEIGHTS, WITHOUT_DATABASE, Run, Sizes
+from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, USUAL, WEIGHTS, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
 from loadtests.queuebench.report import DATABASES, chart, finding, number, target_table
 from loadtests.queuebench.stats import Result, answers, share, status
@@ -48,7 +48,7 @@ class QueuePlan:
     """The options of a run."""
 
     databases: tuple[str, ...] = ("sqlite", "postgresql")  # or the URL of a PostgreSQL server
-    measures: tuple[str, ...] = tuple(MEASURES)
+    measures: tuple[str, ...] = USUAL
     sizes: Sizes = field(default_factory=Sizes)
     peers: bool = False
     seed: int = 1
@@ -273,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     option(
         "--only",
         type=chosen(MEASURES),
-        default=tuple(MEASURES),
+        default=USUAL,
         metavar="NAME,...",
         help="take only these measures (see below)",
     )

@@ -219,7 +219,7 @@ def deep(run: Run) -> list[Result]:
 
 
 def beside(run: Run) -> list[Result]:
-    """No-op jobs beside another queue's, scheduled ones and failed ones."""
+    """Beside others' jobs, scheduled and failed ones; only if it is named."""
     few, many = run.sizes.few, run.sizes.many
     kinds = {
         "fill-another-queue": (many, f"drain, {many:,} elsewhere"),
@@ -293,6 +293,7 @@ MEASURES: dict[str, Callable[[Run], list[Result]]] = {
     "import": imports,
 }
 WITHOUT_DATABASE = ("import",)
+USUAL = tuple(name for name in MEASURES if name != "beside")  # which takes longer than all others together
 WEIGHTS = {
     "drain": 4.0,
     "beside": 1.5,
