@@ -22,7 +22,7 @@ from typing import Unpack
 import sqlalchemy as sa
 
 from jobqueue import Queue, Worker
-from jobqueue.options import EnqueueOptions
+from jobqueue.options import RowOptions
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.presence import Presence
 from loadtests.queuebench import peers, plain
@@ -66,20 +66,16 @@ def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float
     return time.perf_counter() - start
 
 
-def fill_beside(url: str, count: int, failed: bool = False, **options: Unpack[EnqueueOptions]) -> float:
-    """Fill the table with copies of a job with these options, or of one that has failed for good."""
+def fill_beside(url: str, count: int, failed: bool = False, **options: Unpack[RowOptions]) -> float:
+    """Fill the table with jobs with these options, or with jobs that have failed for good."""
     start = time.perf_counter()
     queue = Queue(url)
-    jobs = queue.tables.jobs
-    columns = [column for column in jobs.c if not column.primary_key]
-    with queue.writer.begin() as transaction:
-        id = queue.enqueue(NoOp(), session=transaction, **options)
-        if failed:
-            transaction.execute(sa.update(jobs).where(jobs.c.id == id).values(failed_at=jobs.c.run_at))
-        rows = 1
-        while rows < count:  # each time twice as many
-            more = sa.select(*columns).where(jobs.c.id >= id).limit(count - rows)
-            rows += transaction.execute(sa.insert(jobs).from_select(columns, more)).rowcount
+    for number in range(0, count, FILL_CALL):
+        queue.enqueue_many((NoOp() for _ in range(min(FILL_CALL, count - number))), **options)
+    if failed:
+        jobs = queue.tables.jobs
+        with queue.writer.begin() as transaction:
+            transaction.execute(sa.update(jobs).values(failed_at=jobs.c.run_at))
     queue.close()
     return time.perf_counter() - start
 
