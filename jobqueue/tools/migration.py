@@ -52,6 +52,7 @@ def make_tables(queue: Queue, names: Sequence[str]) -> str:
     """
     jobs = queue.tables.jobs
     its = [jobs.c.queue.in_(names)] if names else []
+    # With the lock, which most would not need: it keeps a crowd of starters behind those who are at work.
     with queue.writer.begin() as connection:
         there = sa.inspect(connection).has_table(jobs.name, schema=jobs.schema)
         migrate(connection, queue.tables)
