@@ -165,7 +165,7 @@ def _enqueue(queue: Queue, planned: Sequence[Planned], start: datetime) -> None:
 def _running(queue: Queue, workers: Sequence[Hands]) -> Iterator[None]:
     """Workers in threads of this process, stopped at the end. Each job is claimed alone, as slow ones are."""
     started = [
-        Worker(queue, threads=threads, queues=queues, max_batch=1, stop_timeout=1.0)
+        Worker(queue, threads=threads, queues=queues or None, max_batch=1, stop_timeout=1.0)
         for threads, queues in workers
     ]
     loops = [threading.Thread(target=worker.run, name="worker", daemon=True) for worker in started]
