@@ -100,18 +100,11 @@ def test_no_row_of_a_worker_or_a_pause_affects_anything_whatever_it_holds(
     """Jobs run, a worker that has died can be taken out, and all tools show what can be shown."""
     random, now, tables = Random(count), datetime.now(UTC), queue.tables
     names = [f"host:here pid:1 {n}" for n in range(count)]
-    started: dict[str, Any] = {
-        "threads": 1,
-        "queues": "",
-        "lease": 60.0,
-        "max_run_time": 3600.0,
-        "started_at": now,
-    }
     id = queue.enqueue(Say("good"))
     handler = queue.get(id).handler
     with queue.writer.begin() as connection:
         for name in names:
-            me = presence.Self(name, **started)
+            me = presence.Self(name, 1, queues="", lease=60.0, max_run_time=3600.0, started_at=now)
             presence.be_seen(connection, tables, me, presence.Tally(1, 1), now)
             connection.execute(tables.pauses.insert(), {"queue": name, "paused_at": now})
     for name in names:

@@ -26,7 +26,7 @@ from jobqueue.transactions import OwnConnections
 
 logger = logging.getLogger("jobqueue")
 
-MOST_COUNTED = 2**53  # more is not a worker's
+MOST_ATTEMPTS_TOLD = 2**53  # more is not a worker's
 TELL_SECONDS = 1.0  # how often the row of a busy worker is written
 # Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
 WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -185,10 +185,10 @@ def _tally(succeeded: object, failed: object, waits: Any) -> Tally:
     with suppress(ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         histogram = json.loads(waits)
         counts, seconds = [_count(n) for n in histogram["counts"]], float(histogram["seconds"])
-        if len(counts) == len(tally.waits) and 0 <= seconds < MOST_COUNTED:
+        if len(counts) == len(tally.waits) and 0 <= seconds < MOST_ATTEMPTS_TOLD:
             tally.waits, tally.waited = counts, seconds
     return tally
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value < MOST_COUNTED else 0
+    return value if isinstance(value, int) and 0 <= value < MOST_ATTEMPTS_TOLD else 0
