@@ -42,6 +42,9 @@ def test_every_command_has_a_test_here() -> None:
     """A command added to the README fails until a test below runs it."""
     assert COMMANDS == [
         "make bench",
+        "make demo",
+        "make demo ARGS=--tour",
+        "make demo ARGS=--text",
         'make bench ARGS="--users 1,20,100 --app queued"',
         'make bench ARGS="--model open --rate 2,5,10"',
         'make bench ARGS="--users 30,100 --slots 4,16,64,256"',
