@@ -84,11 +84,12 @@ def test_the_loads_own_help_is_printed() -> None:
 
 
 @pytest.mark.live
-def test_make_bench_explains_its_options() -> None:
-    """It prints its help, with status 0."""
-    done = run("make bench ARGS=--help")
+@pytest.mark.parametrize(("target", "option"), [("bench", "--users N,N"), ("demo", "--tour")])
+def test_make_explains_options(target: str, option: str) -> None:
+    """It prints the command's help, with status 0. (What the demo's options do: test_demo_live.py.)"""
+    done = run(f"make {target} ARGS=--help")
     assert done.returncode == 0
-    assert "--users N,N" in done.stdout
+    assert option in done.stdout
 
 
 @pytest.mark.live

@@ -45,12 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print("Starting two readers and their visitors ...", flush=True)
         with Demo(wanted, options.minutes, options.rows) as demo:
-            if options.tour:
-                demo.start_tour()
             if options.text:
-                show_text(demo)
+                show_text(demo, options.tour)
             else:
-                show_page(demo, port, options.browser and _has_screen())
+                show_page(demo, port, options.tour, options.browser and _has_screen())
             print("Stopping ...", flush=True)
     except KeyboardInterrupt:  # the ordinary end
         print("Stopped.", flush=True)

@@ -25,9 +25,10 @@ PAGE_STYLE = Path(__file__).with_name("page.css")
 class Showing:
     """What all pages share: the demo, its latest state, and whether anybody looks."""
 
-    def __init__(self, demo: Demo) -> None:
+    def __init__(self, demo: Demo, tour: bool) -> None:
         self.demo = demo
         self.now: list[Now] = []
+        self._tour = tour  # to be begun when the first page is there
         self.error: Exception | None = None  # what ended it
         self._pages: set[str] = set()
         self._last_page: float | None = None  # when one was last there
@@ -35,6 +36,9 @@ class Showing:
     def opened(self, client: Client) -> None:
         """Somebody looks, until the browser is gone for some seconds."""
         self._pages.add(client.id)
+        if self._tour:
+            self._tour = False
+            self.demo.start_tour()
         client.on_delete(lambda: self._pages.discard(client.id))
 
     def tick(self) -> None:
@@ -53,9 +57,9 @@ class Showing:
         app.shutdown()
 
 
-def show_page(demo: Demo, port: int, browser: bool) -> None:
+def show_page(demo: Demo, port: int, tour: bool, browser: bool) -> None:
     """Serve the page until it has been closed, Ctrl-C, or the demo's end. Raises what ended the demo."""
-    showing = Showing(demo)
+    showing = Showing(demo, tour)
     address = f"http://{HOST}:{port}"
 
     @ui.page("/", title=TITLE)
@@ -105,7 +109,7 @@ def _page(showing: Showing) -> None:
                 _button("Hang ten feeds now", demo.hang_ten)
                 kill = _button("Kill the worker now", demo.kill_or_replace_worker)
         with ui.element("footer"):
-            busy = ui.label().props('role="status"')
+            busy = ui.label()
             left = ui.label()
 
     def show() -> None:
@@ -123,7 +127,7 @@ def _page(showing: Showing) -> None:
         kill.text = "Kill the worker now" if demo.worker else "Start a worker"
         if showing.now:
             busy.text, full = machine(showing.now)
-            busy.classes(toggle=None, add="full" if full else "", remove="" if full else "full")
+            busy.classes(add="full" if full else "", remove="" if full else "full")
         left.text = f"Ends in {clock(demo.seconds_left)}, or when this page is closed."
 
     ui.timer(TICK_SECONDS, show)
@@ -131,7 +135,7 @@ def _page(showing: Showing) -> None:
 
 def _step(demo: Demo, number: int) -> ui.button:
     button = _button(str(number + 1), lambda: demo.play(number))
-    return button.props(f'aria-label="TourStep {number + 1}: {TOUR[number].title}" aria-pressed="false"')
+    return button.props(f'aria-label="Step {number + 1}: {TOUR[number].title}" aria-pressed="false"')
 
 
 def _button(text: str, act: Callable[[], object]) -> ui.button:

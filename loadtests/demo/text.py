@@ -23,8 +23,10 @@ KEYS_AT_ONCE = 64
 LINES_SECONDS = 5.0  # between two looks, without a terminal
 
 
-def show_text(demo: Demo) -> None:
+def show_text(demo: Demo, tour: bool) -> None:
     """Show the demo until q, Ctrl-C or its end. Raises what ends it otherwise."""
+    if tour:
+        demo.start_tour()
     console = Console(width=SCREEN_COLUMNS)
     if not console.is_terminal:
         _print_lines(demo)
