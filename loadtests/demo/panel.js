@@ -5,7 +5,7 @@ const SECONDS = 30;  // from the left edge to the right one
 const FROM_MS = 1, TO_MS = 60000;
 const MARKS = [[1, "1 ms"], [10, "10 ms"], [100, "100 ms"], [1000, ""], [10000, "10 s"]];
 const FRAME_MS = 66;
-const LEFT = 62, BOTTOM = 8, RADIUS = 3.2;
+const BOTTOM = 8;
 
 export default {
   template: `
@@ -56,36 +56,37 @@ export default {
       if (canvas.width !== Math.round(width * scale)) canvas.width = Math.round(width * scale);
       if (canvas.height !== Math.round(height * scale)) canvas.height = Math.round(height * scale);
       const style = getComputedStyle(canvas), colour = (name) => style.getPropertyValue("--" + name);
+      const size = parseFloat(style.fontSize), left = 5 * size, radius = size / 3.7;
       const pen = canvas.getContext("2d");
-      const x = (at) => width - (now - at) / SECONDS * (width - LEFT);
+      const x = (at) => width - (now - at) / SECONDS * (width - left);
       const y = (ms) => (height - BOTTOM) * (1 - Math.log(Math.max(ms, FROM_MS) / FROM_MS) / Math.log(TO_MS / FROM_MS));
       pen.setTransform(scale, 0, 0, scale, 0, 0);
       pen.clearRect(0, 0, width, height);
       pen.fillStyle = colour("late-back");
-      pen.fillRect(LEFT, 0, width, y(this.rule));
+      pen.fillRect(left, 0, width, y(this.rule));
       pen.font = style.font;
       pen.textBaseline = "middle";
       pen.textAlign = "right";
       for (const [ms, text] of MARKS) {
         pen.fillStyle = colour("text-soft");
-        pen.fillText(text, LEFT - 6, y(ms));
+        pen.fillText(text, left - 6, y(ms));
         pen.fillStyle = colour("grid");
-        pen.fillRect(LEFT, y(ms), width, 1);
+        pen.fillRect(left, y(ms), width, 1);
       }
       pen.fillStyle = colour("late");
-      pen.fillRect(LEFT, y(this.rule) - 1, width, 2);
-      pen.fillText(this.rule + " ms", LEFT - 6, y(this.rule));
+      pen.fillRect(left, y(this.rule) - 1, width, 2);
+      pen.fillText(this.rule + " ms", left - 6, y(this.rule));
       for (const [at, ms, group] of this.dots) {
-        if (x(at) < LEFT) continue;
+        if (x(at) < left) continue;
         pen.fillStyle = colour(group) || colour("other");
         if (ms === null) pen.fillRect(x(at) - 4, 2, 8, 3);
-        else this.dot(pen, x(at), y(ms), colour(group) ? RADIUS : RADIUS / 2);
+        else this.dot(pen, x(at), y(ms), colour(group) ? radius : radius / 2);
       }
       pen.lineWidth = 1.6;
       for (const [at, , group] of this.waiting || []) {
         pen.strokeStyle = colour(group) || colour("other");
         pen.beginPath();
-        pen.arc(Math.max(x(at), LEFT), y((now - at) * 1000), RADIUS, 0, 7);
+        pen.arc(Math.max(x(at), left), y((now - at) * 1000), radius, 0, 7);
         pen.stroke();
       }
     },
