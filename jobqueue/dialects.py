@@ -131,25 +131,29 @@ def _moment(text: Any) -> datetime | None:
     return INFINITY if isinstance(text, bytes) or (isinstance(text, str) and text >= "9999") else UNREADABLE
 
 
-class _InReach(FunctionElement[datetime]):
+class _ByDialect(FunctionElement[Any]):
+    """SQL that each of the two databases writes in its own way."""
+
+    sqlite: str
+    postgresql: str
+
+
+@compiles(_ByDialect)
+def _written(element: _ByDialect, compiler: Any, **options: Any) -> str:
+    template: str = getattr(element, compiler.dialect.name)
+    return template.format(*(compiler.process(part, **options) for part in element.clauses))
+
+
+class _InReach(_ByDialect):
     """A moment as it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
 
     inherit_cache = True
     type = UTCDateTime()
-
-
-@compiles(_InReach)
-def _clamped(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    moment = compiler.process(element.clauses, **options)
-    first, last = (f"'{each.isoformat(' ')}'" for each in (UNREADABLE, INFINITY))
-    clamped = f"WHEN ({moment} < {first}) THEN {first} WHEN ({moment} > {last}) THEN {last}"
-    return f"CASE {clamped} ELSE {moment} END"
-
-
-@compiles(_InReach, "sqlite")
-def _as_it_is(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    text: str = compiler.process(element.clauses, **options)
-    return text
+    sqlite = "{0}"
+    postgresql = (
+        f"CASE WHEN ({{0}} < '{UNREADABLE}') THEN '{UNREADABLE}'"
+        f" WHEN ({{0}} > '{INFINITY}') THEN '{INFINITY}' ELSE {{0}} END"
+    )
 
 
 class Unreadable(str):
@@ -196,14 +200,18 @@ class Listed(TypeDecorator[Sequence[Any]]):
         return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
 
 
-class each(FunctionElement[Any]):
+class each(_ByDialect):
     """The elements of a list, as rows, in its order."""
 
     inherit_cache = True
+    sqlite = "json_each({})"
+    postgresql = "unnest({})"
 
 
-class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
+class _Among(_ByDialect):  # not of type Boolean: SQLite would then have to compute `... = 1`
     inherit_cache = True
+    sqlite = "{} IN (SELECT value FROM json_each({}))"
+    postgresql = "{} = ANY ({})"
 
 
 def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
@@ -211,33 +219,11 @@ def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = 
     return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
 
 
-class exactly(FunctionElement[bool]):
+class exactly(_ByDialect):
     """Whether a column has this value, so that PostgreSQL uses an index which begins with that column to find
     the rows in its order. For `=` it may choose another: before it was analysed, a rare value seems common.
     """
 
     inherit_cache = True
-
-
-@compiles(exactly)
-def _with_any(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    return "{} = ANY (ARRAY[{}])".format(*(compiler.process(part, **options) for part in element.clauses))
-
-
-@compiles(exactly, "sqlite")
-def _with_equals(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    return "{} = {}".format(*(compiler.process(part, **options) for part in element.clauses))
-
-
-@compiles(each)
-@compiles(_Among)
-def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
-
-
-@compiles(each, "sqlite")
-@compiles(_Among, "sqlite")
-def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"
+    sqlite = "{} = {}"
+    postgresql = "{} = ANY (ARRAY[{}])"

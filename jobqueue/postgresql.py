@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, event
 
 SILENT_SECONDS = 6  # with a heartbeat before it, noticed within ten
 CONNECT_SECONDS = 4
@@ -22,8 +22,15 @@ def patience(url: URL) -> dict[str, int]:
     return {name: value for name, value in ours.items() if name not in url.query}
 
 
-def configure(driver: Any, _record: object) -> None:
-    """Set up a new connection of the queue's pool."""
+def set_up(engine: Engine) -> None:
+    """Set up the connections of the engine's pool. Who takes one may be silent for long."""
+    event.listen(engine, "connect", limit_silence)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "checkout", _allow_silence)  # the pool has just asked whether it still lives
+    event.listen(engine, "checkin", limit_silence)
+
+
+def _configure(driver: Any, _record: object) -> None:
     # A pooler gives each transaction another server connection, which lacks what psycopg has prepared; there,
     # only transactions have settings: see STEADY_PLANS.
     if hasattr(driver, "prepare_threshold") and is_pooled(driver):
@@ -58,7 +65,7 @@ def limit_silence(driver: Any, *_: object) -> None:
         driver.wait = lambda steps, *more, **options: wait(_heard(driver, steps), *more, **options)
 
 
-def allow_silence(driver: Any, *_: object) -> None:
+def _allow_silence(driver: Any, *_: object) -> None:
     """Undo limit_silence(): a statement of the user's may take its time."""
     getattr(driver, "__dict__", {}).pop("wait", None)
 

@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
-from jobqueue.database import open_engine, writer
+from jobqueue.database import open_engines
 from jobqueue.dialects import insert_unless_there
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable
 from jobqueue.options import EnqueueOptions, RowOptions, check, checked, moment, refuse_others
 from jobqueue.schema import DEFAULT_TABLE, Job, migrate, missing, tables
-from jobqueue.transactions import Callers, Home, Spares
+from jobqueue.transactions import Callers, Home, Kept
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -49,14 +49,12 @@ class Queue:
         lease: timedelta = LEASE,
     ):
         check(lease=lease)
-        self.engine = open_engine(database)
-        self.writer = writer(self.engine)
+        self.engine, self.writer = open_engines(database)  # on SQLite, `writer` has the write lock
         self.tables = tables(table, schema)
         self.lease = lease
-        self._home = Home(self.engine, self.tables)
+        self._home = Home(self.engine, self.writer, self.tables)
         # An Engine's pool is the application's: none of its connections are kept.
-        shared = self.engine.get_execution_options().get("shared_pool")
-        self._writing = self.writer if shared else Spares(self.writer)
+        self._kept = None if self.engine.get_execution_options().get("shared_pool") else Kept()
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -161,7 +159,9 @@ class Queue:
         joined = self._home.join(session)
         if joined is not None:
             return self._home.advising(joined)
-        return engine.begin() if engine else self._writing.begin()
+        if self._kept and not engine:
+            return self._kept.begin(self.writer)
+        return (engine or self.writer).begin()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
@@ -243,6 +243,7 @@ class Queue:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if isinstance(self._writing, Spares):
-            self._writing.close()
+        if self._kept:
+            self._kept.close()
             self.engine.dispose()
+            self.writer.dispose()

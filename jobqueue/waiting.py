@@ -102,7 +102,7 @@ def _notified(tables: Tables) -> ColumnElement[Any]:
 @cache
 def _add(tables: Tables, postgresql: bool) -> Any:
     """On PostgreSQL it also notifies, in the same round trip."""
-    insertion = sa.insert(tables.jobs)
+    insertion = sa.insert(tables.jobs).inline()  # or SQLAlchemy would look for the key once more
     return insertion.returning(tables.jobs.c.id, _notified(tables)) if postgresql else insertion
 
 

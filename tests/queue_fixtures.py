@@ -203,6 +203,9 @@ def explain(queue: Queue) -> Iterator[Callable[[], list[str]]]:
             plans = [connection.exec_driver_sql(prefix + sql, values).all() for sql, values in statements]
         return ["\n".join(str(row[-1]) for row in plan) for plan in plans]
 
-    event.listen(queue.engine, "before_cursor_execute", record)
+    engines = {queue.engine, queue.writer}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", record)
     yield explain
-    event.remove(queue.engine, "before_cursor_execute", record)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", record)
