@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from jobqueue import postgresql, sqlite
@@ -67,7 +67,7 @@ def _open_sqlite(url: URL, given: Engine | None) -> tuple[Engine, Engine]:
     sqlite.set_up(*engines)
     if given:
         for engine in engines:
-            event.listen(engine, "do_connect", lambda *_: outside_pool(given).dbapi_connection)
+            event.listen(engine, "do_connect", lambda *_: driver_of(outside_pool(given)))
     return engines
 
 
@@ -110,17 +110,17 @@ def refuse_autocommit(connection: Connection) -> None:
         raise DatabaseError(AUTOCOMMIT)
 
 
-def outside_pool(engine: Engine) -> PoolProxiedConnection:
+def outside_pool(engine: Engine) -> Connection:
     """A connection opened as the engine's pool opens its own, but not counted: the pool may be used up. The
     queue alone uses it, and the server's silence is limited. The caller closes it. Raises DBAPIError.
     """
     base = engine.dialect.loaded_dbapi.Error
     try:
-        connection = engine.pool.recreate().connect()
+        connection = Connection(engine, engine.pool.recreate().connect())
     except base as error:
         raise advised(DBAPIError.instance(None, None, error, base, dialect=engine.dialect)) from error
     connection.detach()
-    postgresql.limit_silence(connection.dbapi_connection)
+    postgresql.limit_silence(connection.connection.dbapi_connection)
     return connection
 
 

@@ -16,27 +16,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from jobqueue.errors import DatabaseError
-from jobqueue.postgresql import SILENT_SECONDS
 
 # What is no moment of Python's is read as one of these, in any time zone: long due, so that a worker claims
 # the job; or never.
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)
 INFINITY = datetime(9999, 1, 1, tzinfo=UTC)
-# PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner. A statement that waits for a lock ends before the client
-# takes the server for silent: or the server would go on with it, beside the next one.
-STEADY_PLANS = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
-    "TimeZone": "UTC",
-    "statement_timeout": f"{SILENT_SECONDS - 1}s",
-}
-PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
-    sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
-    for is_local in (True, False)
-)
 
 
 def url_of(database: Any) -> URL:
@@ -58,16 +42,6 @@ def url_of(database: Any) -> URL:
 
 def is_postgresql(connection: Connection | Engine) -> bool:
     return connection.dialect.name == "postgresql"
-
-
-def plan_steadily(connection: Connection, *, always: bool = False) -> None:
-    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions; or
-    `always`, on a connection that nobody else uses, which saves each of them a round trip.
-    """
-    if is_postgresql(connection) and "steady" not in connection.info:
-        connection.execute(PLAN_ALWAYS_STEADILY if always else PLAN_STEADILY)
-        if always:
-            connection.info["steady"] = True
 
 
 def in_utc(moment: datetime) -> datetime:

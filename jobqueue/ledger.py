@@ -144,7 +144,7 @@ class Watcher:
         told = ""
         while not self._ended.is_set():
             try:
-                connection: Any = outside_pool(self._queue.engine)
+                connection: Any = outside_pool(self._queue.engine).connection
                 driver = connection.dbapi_connection
                 told = ""
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open

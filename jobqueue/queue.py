@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 LEASE = timedelta(seconds=30)
-NO_JOB = "there is no job {0}: it has succeeded, was deleted, or never existed"
 
 
 class Queue:
@@ -132,7 +131,7 @@ class Queue:
         now: datetime | None,
         options: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        now = moment("now", now or datetime.now(UTC))
+        now = moment("now", now)
         given = checked(now, **options)
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
@@ -178,7 +177,7 @@ class Queue:
         with Session(connection) as reading:
             if job := reading.get(self.tables.Job, id):
                 return job
-        raise NoSuchJob(NO_JOB.format(id))
+        raise NoSuchJob(id)
 
     def retry(self, id: int, *, session: Callers | None = None, now: datetime | None = None) -> bool:
         """Make a job due now; one that failed for good gets all its attempts again. Returns whether anything
@@ -186,7 +185,7 @@ class Queue:
 
         Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
         """
-        jobs, now = self.tables.jobs, moment("now", now or datetime.now(UTC))
+        jobs, now = self.tables.jobs, moment("now", now)
         failed = jobs.c.failed_at.is_not(None)
         attempts = case((failed, 0), else_=jobs.c.attempts)
         values = {"run_at": now, "updated_at": now, "attempts": attempts, "failed_at": None}
@@ -211,13 +210,13 @@ class Queue:
         jobs = self.tables.jobs
         with self._transaction(session) as connection:
             if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:
-                raise NoSuchJob(NO_JOB.format(id))
+                raise NoSuchJob(id)
 
     def pause(self, queue: str, *, now: datetime | None = None) -> None:
         """Let the jobs of the named queue wait until resume(); those that run go on to their end. Raises
         TypeError or ValueError for what is no queue's name, as resume() and clear() do.
         """
-        row = {**checked(queue=queue), "paused_at": moment("now", now or datetime.now(UTC))}
+        row = {**checked(queue=queue), "paused_at": moment("now", now)}
         with self.writer.begin() as connection:
             connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 

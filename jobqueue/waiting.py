@@ -17,11 +17,11 @@ from jobqueue.dialects import (
     exactly,
     insert_unless_there,
     is_postgresql,
-    plan_steadily,
 )
 from jobqueue.errors import AlreadyQueued
 from jobqueue.handlers import Performable, dump, registered
 from jobqueue.options import DEFAULTS, checked
+from jobqueue.postgresql import plan_steadily
 from jobqueue.schema import Tables
 
 NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UTCDateTime())

@@ -19,8 +19,8 @@ from jobs_for_tests import Base, gates, said, scripts
 from sqlalchemy import Engine, create_engine, event
 
 from jobqueue import Queue, Worker
-from jobqueue.dialects import plan_steadily
 from jobqueue.observing import Observer
+from jobqueue.postgresql import plan_steadily
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.presence import Presence
 from loadtests.servers.processes import Process

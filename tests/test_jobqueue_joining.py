@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,14 @@ def test_an_engine_in_autocommit_mode_is_refused_at_its_first_transaction(
         Worker(queue).run()
     queue.close()
     engine.dispose()
+
+
+def test_a_worker_uses_an_engine_with_another_isolation_level(queue: Queue, engine: Engine) -> None:
+    """However that was set."""
+    for level in ("SERIALIZABLE", "READ UNCOMMITTED"):
+        with closing(Queue(engine.execution_options(isolation_level=level))) as other:
+            other.enqueue(Say(level))
+            assert Worker(other).work_off() == (1, 0)
 
 
 # ---- another database
