@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ from loadtests.servers.processes import Process
 
 # Worker processes find the sample jobs here.
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent)}
+OUTLIVED = (
+    "-c",
+    "import signal, subprocess, sys; subprocess.run([sys.executable, '-m', 'jobqueue', *sys.argv[1:]]);"
+    " signal.pause()",
+)
 
 
 class SupervisorProcess(Process):
@@ -84,6 +90,12 @@ def start_supervisor(queue: Queue, database_url: str, tmp_path: Path) -> Iterato
             return supervisor
 
         yield start
+
+
+@pytest.fixture
+def start_outlived(start_supervisor: StartSupervisor) -> StartSupervisor:
+    """The same in a program that goes on when the supervisor is killed, and so does the test's guard."""
+    return partial(start_supervisor, program=OUTLIVED)
 
 
 @pytest.fixture

@@ -135,6 +135,22 @@ def test_it_stops_at_the_first_rate_that_is_unfit_twice(monkeypatch: pytest.Monk
     assert found["highest_fit_per_s"] == 200
 
 
+def test_its_output_fits_a_terminal_whatever_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All reasons are named, in lines of 80 columns."""
+    everything = judged(
+        LOST, late_ms=50, generator=0.9, host=1.0, processes_lost=1, arrivals=Arrivals(300, 100, 200)
+    )
+    shown = {"rates": [everything], "highest_fit_per_s": None}
+    monkeypatch.setattr(floor, "measure_floor", lambda _rates, _seconds, done: done(everything) or shown)
+    assert floor.main([]) == 3
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert all(reason in " ".join(said.split()) for reason in everything["unfit_reasons"])
+    assert len(everything["unfit_reasons"]) > 4
+
+
 @pytest.mark.live
 def test_the_command_measures_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

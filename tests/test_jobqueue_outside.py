@@ -3,10 +3,12 @@
 import ctypes
 import os
 import re
+import resource
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -46,6 +48,11 @@ def crash() -> None:
     ctypes.string_at(0)
 
 
+def be_killed() -> None:
+    """As by the kernel, when there is no memory left."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def leave() -> None:
     os._exit(0)
 
@@ -55,6 +62,7 @@ WAYS = {  # to take a worker along, and what last_error says then
     stop: LATE,
     close_all: KILLED + r"its file descriptors had been closed\.",
     crash: r"was killed by signal 11 \(SIGSEGV\)\.",
+    be_killed: r"was killed by signal 9 \(SIGKILL\)\.",
     leave: r"ended with exit status 0\.",
 }
 
@@ -68,6 +76,23 @@ class TakeAlong:
 
     def perform(self) -> None:
         next(way for way in WAYS if way.__name__ == self.way)()
+
+
+@job
+class UseUpMemory:
+    """Leaves its process not one byte, up to a limit of its own."""
+
+    def perform(self) -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + 2**26, resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+        kept: list[Any] = []
+        for size in (2**20, 2**12, 2**6):
+            with suppress(MemoryError):
+                while True:
+                    kept.append(bytearray(size))
+        while True:
+            kept = [kept]
 
 
 def poison(queue: Queue, way: Callable[[], None], done: Path) -> int:
@@ -105,6 +130,21 @@ def test_a_job_that_takes_its_worker_along_stops_nothing_else(
     assert worker.exit_status() == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells what a process takes")
+def test_a_job_that_uses_up_the_memory_of_its_process_fails_alone(
+    queue: Queue, start_worker: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Its worker goes on, with the same threads."""
+    done = tmp_path / "done"
+    id = queue.enqueue(UseUpMemory(), max_attempts=1, priority=-1)
+    queue.enqueue_many(Append(str(done), str(n)) for n in range(40))
+    worker = start_worker("--threads", "2", "--import", "test_jobqueue_outside", "--once")
+    assert worker.exit_status() == 0
+    assert {*map(int, lines_of(done))} == set(range(40))
+    assert (only_job(queue).id, "MemoryError" in (only_job(queue).last_error or "")) == (id, True)
+    assert "killing" not in worker.output()
+
+
 def test_beside_it_other_threads_and_processes_go_on(
     queue: Queue, start_supervisor: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -136,6 +176,19 @@ def test_a_worker_that_is_silent_for_a_lease_is_killed(
     wait_until(lambda: still_running([worker]) == [], "its end")
     queue.enqueue(Append(str(tmp_path / "done"), "done"))
     wait_until(lambda: lines_of(tmp_path / "done"), "a job's end")
+
+
+def test_a_worker_that_keeps_its_interpreter_does_not_outlive_its_parent_for_long(
+    queue: Queue, start_outlived: Callable[..., Any]
+) -> None:
+    """Without one, nobody else could end it; and it says what kept it."""
+    supervisor = start_outlived(1, "--lease", "3", "--import", "test_jobqueue_outside")
+    workers = supervisor.workers()
+    queue.enqueue(TakeAlong("keep_the_interpreter"))
+    wait_until(lambda: only_job(queue).locked_by, "the claim")
+    supervisor.signal(signal.SIGKILL)
+    wait_until(lambda: still_running(workers) == [], "its end")
+    supervisor.wait_for(r"in keep_the_interpreter")
 
 
 def test_workers_are_not_blamed_for_the_time_in_which_their_parent_was_stopped_too(

@@ -1,6 +1,7 @@
 """Parts of the supervisor: restart delays, the words for a worker's end, and who frees its jobs."""
 
 import os
+import subprocess
 from collections.abc import Callable
 
 import psutil
@@ -9,6 +10,7 @@ from conftest import still_running, wait_until
 
 from jobqueue.tools.forking import ending
 from jobqueue.tools.processes import Death, Freer, Place, restart_delay
+from jobqueue.tools.pulse import Pulse
 
 
 def test_the_delay_before_a_restart_grows_to_a_minute() -> None:
@@ -30,6 +32,18 @@ def test_a_worker_is_starting_until_it_begins_to_work_or_takes_too_long() -> Non
     assert place.is_starting(100.9) and not place.is_starting(101.1)
     place.name = "host:here pid:7 0"
     assert not place.is_starting(100.5) and not Place().is_starting(100.5)
+
+
+@pytest.mark.live
+def test_a_worker_that_is_to_stop_at_once_is_in_doubt_from_then_on() -> None:
+    """One that is to stop in order has until its jobs' time is up."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        place = Place(pid=process.pid)
+        place.pulse = Pulse(1)
+        place.ask_to_stop(100.0, 60.0)
+        assert place.limit(lease=1e9)[0] > 160.0
+        place.ask_to_stop(100.0, 60.0, at_once=True)
+        assert place.limit(lease=1e9) == (100.0, "it had not stopped in time")
 
 
 @pytest.mark.live

@@ -81,7 +81,7 @@ def test_no_row_affects_any_other_whatever_it_holds(
         assert [each for each in said if "good" in str(each)] == [
             f"good {n}" for n in range(start, start + at_once)
         ]
-        look(mutated)
+        look(list(mutated)[::5])
         assert looking.find(queue, state="due", now=now) == looking.find(queue, state="running") == []
         for job in looking.find(queue, state="failed"):
             assert job.last_error or {"failed_at", "last_error"}.intersection(mutated[job.id])

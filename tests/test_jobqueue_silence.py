@@ -1,5 +1,7 @@
 """A database that falls silent: it refuses nothing and closes nothing, and it never answers."""
 
+import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -90,6 +92,21 @@ def test_a_second_stop_ends_a_worker_whose_database_is_silent(
     running.stop()
     running.wait()
     assert "did not answer; jobs are freed after the lease" in caplog.text
+
+
+@pytest.mark.live
+def test_a_second_signal_ends_a_process_whose_database_is_silent(
+    through: Queue, proxy: SilentProxy, start_worker: Callable[..., Any]
+) -> None:
+    """Its supervisor kills it after a second."""
+    process = start_worker("--stop-timeout", "3600", "--database", str(proxy.url))
+    process.pid()
+    through.enqueue(Say("hi"))
+    proxy.silence()
+    process.signal(signal.SIGTERM)
+    process.signal(signal.SIGTERM)
+    assert process.exit_status() == 0
+    assert re.search(r"killing worker pid:\d+: it had not stopped in time", process.output())
 
 
 def test_enqueueing_fails_when_the_database_is_silent(proxy: SilentProxy) -> None:

@@ -1,19 +1,22 @@
 """The torture of the queue: what its evidence proves, and each kind of harm, done a few times."""
 
+import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from jobqueue import Queue
-from loadtests.servers.postgres import crashing_postgres
 from loadtests.status import Status
 from loadtests.torture.evidence import Fates, count
 from loadtests.torture.jobs import Base, Effect, Leave, Write
+from loadtests.torture.scene import Scene
 from loadtests.torture.torture import TRIALS, Shown, status, table
-from loadtests.torture.trials import Ground
+from loadtests.torture.trials import Ground, server_for
 
 WELL = Fates(tried=9, left=0, lost=0, doubled=0, overlapping=0, again=2, pause=0.5, struck=3)
 
@@ -42,7 +45,7 @@ DONE = ["0 a begin 1.0", "0 a end 1.5", "1 b begin 1.0", "1 b end 1.75", "2 c be
 
 
 def test_jobs_that_are_done_once_are_well(queue: Queue, tmp_path: Path) -> None:
-    assert counted(queue, tmp_path, DONE, [2]) == {"tried": 3, "pause": 0.25}
+    assert counted(queue, tmp_path, DONE, [2]) == {"tried": 3}
 
 
 def test_a_job_without_an_end_is_lost_unless_it_waits(queue: Queue, tmp_path: Path) -> None:
@@ -56,7 +59,7 @@ def test_a_job_without_an_end_is_lost_unless_it_waits(queue: Queue, tmp_path: Pa
 def test_an_attempt_that_died_is_no_second_one_at_once(queue: Queue, tmp_path: Path) -> None:
     """Whose last line is older than the next one's first."""
     died = [*DONE, "0 d begin 0.5", "0 d step 0.9"]
-    assert counted(queue, tmp_path, died, [2]) == {"tried": 3, "again": 1, "pause": 0.25}
+    assert counted(queue, tmp_path, died, [2]) == {"tried": 3, "again": 1}
 
 
 @pytest.mark.parametrize("between", [[], ["0 e begin 0.6"]])
@@ -64,11 +67,62 @@ def test_two_attempts_at_once_are_seen(queue: Queue, tmp_path: Path, between: li
     """Also if a third one began and died in between."""
     lines = [*DONE, "0 d begin 0.5", "0 d end 1.25", *between]
     found = counted(queue, tmp_path, lines, [2])
-    assert found == {"tried": 3, "again": 1, "overlapping": 1, "pause": 0.25}
+    assert found == {"tried": 3, "again": 1, "overlapping": 1}
 
 
 def test_two_effects_in_the_database_are_seen(queue: Queue, tmp_path: Path) -> None:
-    assert counted(queue, tmp_path, DONE, [2, 2]) == {"tried": 3, "doubled": 1, "pause": 0.25}
+    assert counted(queue, tmp_path, DONE, [2, 2]) == {"tried": 3, "doubled": 1}
+
+
+@pytest.mark.parametrize(
+    ("jobs_after", "slow"),
+    [
+        ([2.2 + n / 100 for n in range(200)], 1.2),  # at once, after a pause
+        ([1.1 + n / 50 for n in range(100)] + [3.1 + n / 100 for n in range(200)], 1.9),  # half of it before
+        ([1.1 + n / 50 for n in range(100)], 1.3),  # not before they run out
+    ],
+)
+def test_the_rate_is_back_when_as_many_jobs_end_as_before(
+    queue: Queue, tmp_path: Path, jobs_after: list[float], slow: float
+) -> None:
+    """From when a job kept the interpreter: here at 1.0, after two seconds with a hundred jobs each."""
+    ends = [n / 100 - 1 for n in range(200)] + jobs_after
+    lines = [f"{n} a{n} end {moment}" for n, moment in enumerate(ends)]
+    found = counted(queue, tmp_path, [*lines, "-1 x hold 1.0"])
+    assert found["slow"] == pytest.approx(slow, abs=0.02)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A scene with two jobs and no worker."""
+    with Scene(f"sqlite:///{tmp_path}/queue.db", tmp_path, jobs=2, seed=1) as scene:
+        yield scene
+
+
+@pytest.mark.parametrize(("struck", "pause"), [(0, 0.0), (1, 30.0)])
+def test_a_pause_is_the_time_between_two_ends_after_a_harm(scene: Scene, struck: int, pause: float) -> None:
+    begun = time.monotonic()
+    scene.struck = struck
+    scene.evidence.write_text(f"0 a end {begun}\n0 b end {begun + 30}\n1 c end {begun + 50}\n")
+    assert scene.count().pause == pytest.approx(pause)
+
+
+def test_a_job_is_due_unless_it_waits_to_be_tried_again_or_has_failed_for_good(scene: Scene) -> None:
+    """One that a worker holds is due, too: the worker may be dead."""
+
+    def change(id: int, **values: object) -> None:
+        with scene.queue.writer.begin() as connection:
+            jobs = scene.queue.tables.jobs
+            connection.execute(sa.update(jobs).where(jobs.c.id == id).values(values))
+
+    first, second = (job.id for job in scene.queue.jobs())
+    now = datetime.now(UTC)
+    change(first, run_at=now + timedelta(hours=1))
+    assert scene.is_any_due()
+    change(second, failed_at=now)
+    assert not scene.is_any_due()
+    change(first, locked_by="a worker", locked_at=now)
+    assert scene.is_any_due()
 
 
 @pytest.mark.parametrize(
@@ -109,8 +163,7 @@ def test_the_table_is_80_columns_wide_and_says_what_was_not_tried() -> None:
     [(name, database) for name, trial in TRIALS.items() for database in trial.databases if name != "disk"],
 )
 def test_each_kind_of_harm_leaves_the_promises_kept(name: str, database: str, tmp_path: Path) -> None:
-    with crashing_postgres() as (server, crash):
-        where = "sqlite" if database == "sqlite" else server
-        ground = Ground(where, tmp_path, tmp_path, *TRIALS[name].quick, seed=1, crash=crash)
+    with server_for(database) as (server, crash):
+        ground = Ground(server, tmp_path, tmp_path, *TRIALS[name].quick, seed=1, crash=crash)
         found = Shown(name, database, TRIALS[name].run(ground))
     assert found.answer == "kept", found

@@ -104,7 +104,11 @@ def short(text: str, width: int) -> str:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], shrink: Collection[str] = ()) -> str:
     """Columns under their headings, numbers to the right; those in `shrink` are narrowed as far as needed."""
-    cells = [list(headings), *([plain(cell) for cell in row] for row in rows)]
+
+    def text(name: str, cell: object) -> str:
+        return plain(short(str(cell), WIDTH) if name in shrink else cell)  # a job may hold megabytes
+
+    cells = [list(headings), *(list(map(text, headings, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     while sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) > WIDTH:
         narrower = [n for n, name in enumerate(headings) if name in shrink and widths[n] > NARROWEST]

@@ -86,7 +86,7 @@ class Place:
         """Ask the worker, if there is one, to stop, gracefully or at once; see limit()."""
         if self.pid:
             self._send(signal.SIGQUIT if at_once else signal.SIGTERM)
-            self.stop_by = now + KILL_MARGIN + (0.0 if at_once else stop_timeout)
+            self.stop_by = now if at_once else now + KILL_MARGIN + stop_timeout
 
     def limit(self, lease: float) -> tuple[float, str]:
         """When the worker must be killed unless something changes, and why."""

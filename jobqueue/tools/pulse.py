@@ -5,10 +5,12 @@ these may take: Worker.running. Nothing has to be sent, so a job that keeps the 
 file descriptors, hides nothing. The monotonic clock is the same in all processes.
 """
 
+import faulthandler
 import mmap
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 BEAT_SECONDS = 0.25
@@ -27,12 +29,17 @@ class Pulse:
         """Note that the worker was alive just now."""
         self._cells[0] = time.monotonic()
 
-    def keep_beating(self) -> None:
-        """In the worker: start the thread that does so for as long as the interpreter runs."""
+    def keep_beating(self, most: float) -> None:
+        """In the worker: start the thread that does so for as long as the interpreter runs. If that stands
+        still for `most` seconds, the process ends, though its supervisor may be gone.
+        """
 
         def loop() -> None:
             while True:
                 self.beat()
+                with suppress(RuntimeError):  # out of memory
+                    # A thread that needs no interpreter; it also says what that did.
+                    faulthandler.dump_traceback_later(most, exit=True, file=2)
                 time.sleep(BEAT_SECONDS)
 
         threading.Thread(target=loop, name="jobqueue beat", daemon=True).start()

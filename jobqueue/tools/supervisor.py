@@ -186,7 +186,7 @@ class Supervisor:
             at_once = self._stops > 1
             logger.info("stopping %s", "at once" if at_once else f"within {self.stop_timeout:g} s")
             self._passed_on = self._stops
-            self._freer.patience = KILL_MARGIN
+            self._freer.patience = TRY_AGAIN if at_once else KILL_MARGIN
             for place in self._places:
                 place.leaving = True
                 place.ask_to_stop(now, self.stop_timeout, at_once=at_once)

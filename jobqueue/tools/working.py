@@ -195,7 +195,7 @@ def prepare(options: argparse.Namespace) -> Worker:
 
 def _work(options: argparse.Namespace, tell: Tell, pulse: Pulse, lifeline: int) -> int:
     """Work, in a separate process, until the supervisor stops it or is gone, or no more is to be done."""
-    pulse.keep_beating()
+    pulse.keep_beating(options.lease + KILL_MARGIN)  # by then the supervisor would have killed us
     worker = prepare(options)
     worker.running = pulse.running
     asked = threading.Lock()

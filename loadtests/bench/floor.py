@@ -10,6 +10,7 @@ import json
 import math
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def _line(seen: FloorRate) -> str:
         f"{seen['rate_per_s']:6g}/s {seen['achieved_per_s']:7.1f}/s {p50:>9} {p99:>9}"
         f" {seen['lag_p99_ms']:6.1f} ms {seen['cpu_percent']:8.0f} %  {'yes' if seen['fit'] else 'no'}"
     )
-    return line if seen["fit"] else f"{line}\n         not fit: {'; '.join(seen['unfit_reasons'])}"
+    why = f"not fit: {'; '.join(seen['unfit_reasons'])}"
+    return line if seen["fit"] else f"{line}\n{textwrap.indent(textwrap.fill(why, 71), ' ' * 9)}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -219,7 +219,7 @@ def deep(run: Run) -> list[Result]:
 
 
 def beside(run: Run) -> list[Result]:
-    """Beside others' jobs, scheduled and failed ones; only if it is named."""
+    """Beside others' jobs, scheduled and failed ones."""
     few, many = run.sizes.few, run.sizes.many
     kinds = {
         "fill-another-queue": (many, f"drain, {many:,} elsewhere"),
@@ -293,10 +293,9 @@ MEASURES: dict[str, Callable[[Run], list[Result]]] = {
     "import": imports,
 }
 WITHOUT_DATABASE = ("import",)
-USUAL = tuple(name for name in MEASURES if name != "beside")  # which takes longer than all others together
 WEIGHTS = {
     "drain": 4.0,
-    "beside": 1.5,
+    "beside": 2.0,
     "idle": 1.5,
     "import": 0.5,
 }  # their shares of a run's time; those of the others are 1

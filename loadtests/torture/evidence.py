@@ -1,9 +1,10 @@
 """Counts, from what the attempts have left behind, what was lost, done twice, or done twice at once."""
 
 import json
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +24,14 @@ class Fates(NamedTuple):
     doubled: int  # with more than one effect in the database
     overlapping: int  # of which two attempts ran at the same time
     again: int  # begun more than once: allowed, since a worker that dies can't tell what it has done
-    pause: float  # the longest time in which no job ended, in seconds
+    pause: float = 0.0  # after a harm, the longest time in which jobs were due and none ended, in seconds
+    slow: float = 0.0  # the longest from when a job kept an interpreter until the rate was back, in seconds
     struck: int = 0  # how often the harm was done
     stalled: bool = False  # whether no job ended any more, though the trial had time
+
+
+WINDOW_SECONDS = 0.5  # in which a rate is measured
+BACK = 0.8  # of the rate before: the rate is back
 
 
 class Try(NamedTuple):
@@ -57,7 +63,6 @@ def count(queue: Queue, file: Path, plain: Sequence[int], writing: Sequence[int]
         effects = Counter(session.scalars(sa.select(Effect.number)))
         handlers = session.scalars(sa.select(queue.tables.Job.handler)).all()
     waiting = ours & {_number(handler) for handler in handlers}
-    ended = sorted(each.ended for one in tried.values() for each in one if each.ended is not None)
     done = {number for number in plain if any(each.ended is not None for each in tried.get(number, ()))}
     done |= effects.keys()
     return Fates(
@@ -67,8 +72,30 @@ def count(queue: Queue, file: Path, plain: Sequence[int], writing: Sequence[int]
         doubled=sum(times > 1 for times in effects.values()),
         overlapping=sum(_overlap(one) for one in tried.values()),
         again=sum(len(one) > 1 for one in tried.values()),
-        pause=max((later - earlier for earlier, later in pairwise(ended)), default=0.0),
+        slow=slow(file),
     )
+
+
+def slow(file: Path) -> float:
+    """The longest time from the moment a job kept an interpreter until the rate was back, or until jobs ran
+    out. The rate before is that of the two seconds before the first such moment.
+    """
+    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    holds, ends = (sorted(float(line[3]) for line in lines if line[2] == what) for what in ("hold", "end"))
+
+    def ended(since: float, seconds: float) -> int:
+        return bisect_left(ends, since + seconds) - bisect_left(ends, since)
+
+    if not (holds and ends):
+        return 0.0
+    longest = 0.0
+    enough = ceil(BACK * ended(holds[0] - 2, 2) / 2 * WINDOW_SECONDS)
+    ran_out = ends[-enough]  # fewer were left from then on
+    for hold in holds:
+        later = (moment for moment in [hold, *ends] if moment >= hold)
+        back = next((moment for moment in later if ended(moment, WINDOW_SECONDS) >= enough), ran_out)
+        longest = max(longest, back - hold)
+    return longest
 
 
 def _number(handler: str) -> int:

@@ -1,7 +1,8 @@
 """The jobs of the trials. Each attempt leaves evidence: lines in a file, and for some a row in the database.
 
-A line is "number attempt what moment": which job, which attempt at it, its "begin", a "step" or its "end",
-and when, in seconds on the machine's monotonic clock. Any number of processes append whole lines.
+A line is "number attempt what moment": which job, which attempt at it, its "begin", a "step" or its "end", or
+that it will "hold" its interpreter; and when, in seconds on the machine's monotonic clock. Any number of
+processes append whole lines.
 """
 
 import os
@@ -55,17 +56,17 @@ def _file() -> int:
     return os.open(os.environ[EVIDENCE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
+def _note(number: int, attempt: str, what: str) -> None:
+    os.write(_file(), f"{number} {attempt} {what} {time.monotonic():.6f}\n".encode())
+
+
 def _work(number: int, steps: int) -> None:
     attempt = uuid.uuid4().hex
-
-    def note(what: str) -> None:
-        os.write(_file(), f"{number} {attempt} {what} {time.monotonic():.6f}\n".encode())
-
-    note("begin")
+    _note(number, attempt, "begin")
     for _ in range(steps):
         time.sleep(STEP_SECONDS)
-        note("step")
-    note("end")
+        _note(number, attempt, "step")
+    _note(number, attempt, "end")
 
 
 @job
@@ -98,4 +99,5 @@ class HoldTheInterpreter:
     """Lets no other thread of its process run, in practice for ever."""
 
     def perform(self) -> None:
+        _note(-1, uuid.uuid4().hex, "hold")
         re.match(r"(a+)+$", "a" * 64 + "b")

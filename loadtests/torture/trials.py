@@ -6,7 +6,6 @@ They are as bad as the promises allow: what is killed is chosen at random, in th
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import psutil
 from sqlalchemy.exc import OperationalError
 
 from loadtests.servers.databases import fresh_database
+from loadtests.servers.postgres import crashing_postgres
 from loadtests.torture.evidence import Fates
 from loadtests.torture.jobs import CLOCK_AHEAD, HoldTheInterpreter, Leave
 from loadtests.torture.mutations import mutate
@@ -37,7 +37,7 @@ class Ground:
     jobs: int
     strikes: int
     seed: int
-    crash: Callable[[], None] = lambda: None  # the server
+    crash: Callable[[], None]  # the server
 
     @contextlib.contextmanager
     def scene(self) -> Iterator[Scene]:
@@ -49,6 +49,18 @@ class Ground:
 
 
 Harm = Callable[[Ground], Fates]
+
+
+@contextlib.contextmanager
+def server_for(database: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What a Ground needs to know of a server, and the function by which that crashes; started if it is
+    PostgreSQL.
+    """
+    if database == "sqlite":
+        yield database, lambda: None
+    else:
+        with crashing_postgres() as server:
+            yield server
 
 
 def kill(ground: Ground) -> Fates:
@@ -80,9 +92,9 @@ def crash(ground: Ground) -> Fates:
 def hold(ground: Ground) -> Fates:
     """Jobs let no other thread run; each has two attempts."""
     with ground.scene() as scene:
-        for _ in range(ground.strikes):
-            scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
         scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", *SHORT_LEASE)
+        for _ in scene.spread(ground.strikes):
+            scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
         scene.wait(lambda: scene.set_aside() == ground.strikes)
         scene.finish()
         scene.struck = scene.set_aside()
@@ -108,7 +120,7 @@ def stop(ground: Ground) -> Fates:
         for _ in scene.spread(ground.strikes):
             stopped = scene.random.choice(workers).tree()[-1:]
             _signal(stopped, signal.SIGSTOP)
-            time.sleep(2 * float(SHORT_LEASE[1]))  # not for something: it is the harm
+            scene.last(2 * float(SHORT_LEASE[1]))
             _signal(stopped, signal.SIGCONT)
         scene.finish()
         return scene.count()
@@ -121,7 +133,7 @@ def silence(ground: Ground) -> Fates:
         scene.start("--processes", "2", "--threads", "2", *SHORT_LEASE, url=through)
         for _ in scene.spread(ground.strikes):
             proxy.silence()
-            time.sleep(8)
+            scene.last(8)
             proxy.speak()
         scene.finish()
         return scene.count()
@@ -130,8 +142,8 @@ def silence(ground: Ground) -> Fates:
 def crowd(ground: Ground) -> Fates:
     """A hundred workers at one SQLite file."""
     with ground.scene() as scene:
-        scene.start("--processes", str(ground.strikes))
         scene.struck = ground.strikes
+        scene.start("--processes", str(ground.strikes))
         scene.finish()
         return scene.count()
 
@@ -139,9 +151,9 @@ def crowd(ground: Ground) -> Fates:
 def clocks(ground: Ground) -> Fates:
     """Two machines' clocks differ by a minute; the lease is longer."""
     with ground.scene() as scene:
+        scene.struck = 1
         for seconds in ("0", "60"):
             scene.start("--processes", "2", "--threads", "2", "--lease", "90", **{CLOCK_AHEAD: seconds})
-        scene.struck = 1
         scene.finish()
         return scene.count()
 
@@ -161,7 +173,7 @@ def disk(ground: Ground) -> Fates:
                 scene.queue.enqueue_many(more)
             except OperationalError as error:
                 refused += "full" in str(error)
-            time.sleep(3)
+            scene.last(3)
             ballast.unlink()
         scene.struck = refused
         scene.finish()
