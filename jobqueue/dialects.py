@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine, Table
+from sqlalchemy import URL, ColumnElement, Connection, Dialect, Table
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -38,10 +38,6 @@ def url_of(database: Any) -> URL:
     if password := url.query.get("password"):
         url = url.set(password=str(password)).difference_update_query(["password"])
     return url
-
-
-def is_postgresql(connection: Connection | Engine) -> bool:
-    return connection.dialect.name == "postgresql"
 
 
 def in_utc(moment: datetime) -> datetime:
