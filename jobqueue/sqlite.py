@@ -109,23 +109,17 @@ class OpenFile:
     def __init__(self, path: str):
         self._path = path
         self._identity = _identity(path)
-        self._is_gone = self._is_told = False
+        self._is_gone = False
         # As long as this is open, no other file gets the log's number. (A few file systems allow none.)
         log = f"{path}-wal"
         self._log = os.open(log if Path(log).exists() else os.devnull, os.O_RDONLY)
         finalize(self, os.close, self._log)
 
     def is_replaced(self) -> bool:
-        """Whether another file has its path now. What the old one has left there is removed."""
+        """Whether another file has its path now."""
         now = _identity(self._path)
         self._is_gone = now is None
-        if now in (None, self._identity):
-            return False
-        self._remove_log()
-        if not self._is_told:
-            self._is_told = True
-            logger.warning("the file %s was replaced: opening the new one", self._path)
-        return True
+        return now not in (None, self._identity)
 
     def refuse_gone(self) -> None:
         """Raise OperationalError if is_replaced() found no file: what is written to this one is nowhere."""
@@ -136,8 +130,9 @@ class OpenFile:
         """Whether the log at this path is still the one. The last connection to be closed removes it."""
         return _identity(f"{self._path}-wal") == _identity(self._log)
 
-    def _remove_log(self) -> None:
-        """SQLite would take it for the new file's."""
+    def give_up(self) -> None:
+        """Remove the log that it has left there, which SQLite would take for the new file's."""
+        logger.warning("the file %s was replaced: opening the new one", self._path)
         folder = os.open(Path(self._path).parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)  # or another process could just have made the new file's
@@ -162,7 +157,7 @@ def _notice_replacing(*engines: Engine) -> None:
 
     def look(*_: object) -> None:
         if latest and latest[0].is_replaced():
-            latest.clear()
+            latest.pop().give_up()
 
     def remember(driver: Any, record: Any) -> None:
         cursor = driver.cursor()
