@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint
 from jobqueue.dialects import insert_unless_there
-from jobqueue.ledger import BEATS
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
@@ -24,6 +23,7 @@ from jobqueue.transactions import OwnConnections
 
 logger = logging.getLogger("jobqueue")
 
+SIGNS_OF_LIFE = 3  # in a lease: few, since on SQLite each commit wakes all idle workers
 TELL_SECONDS = 1.0  # how often the row of a busy worker is written
 # Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
 WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -73,13 +73,13 @@ class Self:
 class Presence:
     """An observer that keeps a worker's row: Worker(queue, observers=[Presence(queue)]). For one worker.
 
-    It writes the row BEATS times per lease, and every TELL_SECONDS while there is something to report, in
-    transactions and on a connection of its own. When one fails, it logs that and tries again.
+    It writes the row SIGNS_OF_LIFE times per lease, and every TELL_SECONDS while there is something to
+    report, in transactions and on a connection of its own. When one fails, it logs that and tries again.
     """
 
     def __init__(self, queue: Queue):
         self._queue = queue
-        self._beat = queue.lease.total_seconds() / BEATS
+        self._beat = queue.lease.total_seconds() / SIGNS_OF_LIFE
         self._own = OwnConnections()  # to wait for the pool's would delay the worker's heartbeats
         self._more = Tally()  # since the row was written
         self._started_at: datetime | None = None
