@@ -96,6 +96,7 @@ RULES: dict[str, Rule] = {
     # a row's own:
     "attempts": (*WHOLE, lambda n: -1 < n < TOO_MUCH - 1, "at least 0 and below 2**31 - 1"),
     "handler": ((str,), "text", lambda _: True, ""),
+    "id": (*WHOLE, lambda n: abs(n) < 2**63, "below 2**63"),
     # a queue's and a worker's:
     "lease": ((timedelta,), "a timedelta, such as timedelta(seconds=30)", *A_LEASE),
     "queues": ((list, tuple, set, frozenset), 'a list of names, such as ["mail"]', *SOME_QUEUES),

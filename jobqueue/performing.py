@@ -175,8 +175,8 @@ class Attempt:
             text = whole[-MAX_ERROR_CHARACTERS:]  # the end names the error
         if isinstance(error, UnknownJob):
             return Outcome(job, error, text, now + UNKNOWN_WAIT, job.attempts - 1)
-        if isinstance(error, LeaseLost):  # it is not ours to settle
-            return Outcome(job, error, text, now, job.attempts)
+        if isinstance(error, LeaseLost):  # it is not ours to settle, unless the job itself has raised it
+            return Outcome(job, error, text, now + backoff(job.attempts), job.attempts)
         kinds = type(error).__mro__  # the most specific first
         rule = next((kind for kind in kinds if kind in said.retry_on or kind in said.discard_on), None)
         uncounted = isinstance(error, Retry) and not error.counted

@@ -117,10 +117,8 @@ class Queue:
         now: datetime | None = None,
         **options: Unpack[RowOptions],
     ) -> int:
-        """Add many jobs, all or none; returns how many. The options are those of enqueue(), and so is what
-        it raises.
-
-        Jobs of equal priority run in the order given.
+        """Add many jobs, all or none; returns how many. Jobs of equal priority run in the order given. The
+        options are those of enqueue(), and so is what it raises.
         """
         refuse_others(Queue.enqueue_many, options)
         rows = self._rows(jobs, session, now, options)
@@ -165,12 +163,14 @@ class Queue:
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
+        check(limit=limit)
         Job = self.tables.Job
         with Session(self.engine) as session:
             return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
 
     def get(self, id: int, *, session: Callers | None = None) -> Job:
-        """The job with this id. Raises NoSuchJob."""
+        """The job with this id. Raises NoSuchJob; TypeError or ValueError for what can't be an id."""
+        check(id=id)
         with self._transaction(session, self.engine) as connection:
             return self._get(connection, id)
 
@@ -186,6 +186,7 @@ class Queue:
 
         Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
         """
+        check(id=id)
         jobs, now = self.tables.jobs, moment("now", now or datetime.now(UTC))
         failed = jobs.c.failed_at.is_not(None)
         attempts = case((failed, 0), else_=jobs.c.attempts)
@@ -208,6 +209,7 @@ class Queue:
 
     def delete(self, id: int, *, session: Callers | None = None) -> None:
         """Delete a job, whatever its state; a running attempt goes on to its end. Raises NoSuchJob."""
+        check(id=id)
         jobs = self.tables.jobs
         with self._transaction(session) as connection:
             if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:

@@ -149,8 +149,8 @@ def tables(name: str = DEFAULT_TABLE, schema: str | None = None) -> Tables:
     """The tables of the queue whose jobs are in the table `name`. Raises DatabaseError for a name that SQL
     would need in quotes, that is too long for the names made of it, or that ends in "job".
     """
-    for word in (name, schema):
-        if word is not None and not re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", word):
+    for word in (name, name if schema is None else schema):
+        if not isinstance(word, str) or not re.fullmatch(r"[a-z_][a-z0-9_]{0,39}", word):
             raise DatabaseError(f"{word!r} can't name a table: use small letters, digits and _, at most 40")
     if name.endswith("job"):
         raise DatabaseError(f"{name!r} would share tables with {name}s: choose that, or another name")

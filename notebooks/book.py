@@ -18,6 +18,12 @@ from urllib.parse import unquote
 HERE = Path(__file__).parent
 OUT = HERE.parent / "var" / "book"
 FIRST_PAGE = "00_contents"
+# The picture of the page that one drags becomes that page.
+DRAGGED = re.compile(r"\[!\[(?P<words>.*?)\]\((?P<up>[./]*)slots\.gif\)\]\(.*?\)")
+FRAME = (
+    r'<iframe class="slots" title="\g<words>" src="\g<up>_static/slots.html"></iframe>'
+    r'<p><a href="\g<up>_static/slots.html">On a page of its own</a></p>'
+)
 TOC = """```{{toctree}}
 :hidden:
 :caption: {caption}
@@ -73,13 +79,14 @@ def stage(folder: Path) -> None:
     shutil.copy(HERE / "site" / "conf.py", folder)
     (folder / "_static").mkdir()
     shutil.copy(HERE / "site" / "workbook.css", folder / "_static")
+    shutil.copy(HERE / "slots.html", folder / "_static")
     (folder / "solutions").mkdir()
     chapters = sorted(path.relative_to(HERE) for path in HERE.glob("[0-9][0-9]_*.ipynb"))
     solutions = sorted(path.relative_to(HERE) for path in HERE.glob("solutions/*.ipynb"))
     for page in [*chapters, *solutions]:
         notebook = nbformat.read(HERE / page, as_version=4)
         for cell in notebook.cells:
-            cell.source = _with_index(cell.source)
+            cell.source = DRAGGED.sub(FRAME, _with_index(cell.source))
         if page.stem == FIRST_PAGE:
             toc = contents(chapters[1:], solutions)
             notebook.cells.append(nbformat.v4.new_markdown_cell(toc))

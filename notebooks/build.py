@@ -26,6 +26,7 @@ from matplotlib.pyplot import imread
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+import slotspage
 from chapters import (
     CONTENTS,
     HERE,
@@ -81,7 +82,7 @@ def build(chapter: Chapter, record: bool) -> None:
 
 
 def build_pages(chapters: Sequence[Chapter]) -> None:
-    """Build the contents and the last page, which shows the author's predictions."""
+    """Build the contents, the last page with the author's predictions, and the page that one drags."""
     nbformat.write(contents(chapters), HERE / f"{CONTENTS}.ipynb")
     last = predictions()
     with tempfile.TemporaryDirectory() as temporary:
@@ -89,6 +90,7 @@ def build_pages(chapters: Sequence[Chapter]) -> None:
         notes.write_text(json.dumps(noted(chapters)))
         execute(last, HERE, "recorded", notes)
     nbformat.write(last, HERE / f"{PREDICTIONS}.ipynb")
+    slotspage.write()
 
 
 def noted(chapters: Sequence[Chapter]) -> list[dict[str, object]]:

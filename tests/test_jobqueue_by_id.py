@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from jobs_for_tests import Fail, Say, said
@@ -27,6 +28,21 @@ def test_a_job_is_there_until_it_has_succeeded_or_is_deleted(queue: Queue) -> No
         for act in (queue.get, queue.retry, queue.delete):
             with pytest.raises(NoSuchJob, match=f"there is no job {id}"):
                 act(id)
+
+
+@pytest.mark.parametrize("id", ["1", None, True, 1.0, 2**63])
+def test_what_is_no_id_leaves_the_callers_transaction_as_it_was(queue: Queue, id: Any) -> None:
+    """On SQLite "1" and True would be job 1; PostgreSQL would refuse all that follows in the transaction."""
+    queue.enqueue(Say("stays"))
+    with Session(queue.writer) as session:
+        for act in (queue.get, queue.retry, queue.delete):
+            with pytest.raises((TypeError, ValueError), match="id must be"):
+                act(id, session=session)
+        queue.enqueue(Say("goes on"), session=session)
+        session.commit()
+    assert len(queue.jobs()) == 2
+    with pytest.raises(ValueError, match="limit must be at least 0, not -1"):
+        queue.jobs(-1)
 
 
 def test_a_failed_job_gets_all_its_attempts_again(queue: Queue) -> None:

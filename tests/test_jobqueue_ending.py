@@ -18,7 +18,7 @@ from sqlalchemy import func, text, update
 from sqlalchemy.orm import Session
 
 from jobqueue import Claimed, Job, Queue, Worker, job, lease
-from jobqueue.errors import RunTimeExceeded
+from jobqueue.errors import LeaseLost, RunTimeExceeded
 from jobqueue.lease import Lease
 from jobqueue.performing import UNKNOWN_WAIT
 from jobqueue.tools import looking
@@ -93,6 +93,17 @@ def test_whatever_perform_raises_fails_the_attempt(
     wait_until(lambda: all(job.failed_at for job in queue.jobs()), "the other job's failure")
     assert said == expected
     assert all(kind.__name__ in (job.last_error or "") for job in queue.jobs())
+
+
+def test_a_job_that_says_that_its_lease_was_lost_waits_as_after_any_failure(queue: Queue) -> None:
+    """It has the lease: to run it again at once would use up all its attempts."""
+    raises(LeaseLost())
+    id = queue.enqueue(Fragile(), max_attempts=2, now=NOON)
+    assert Worker(queue).work_off(now=NOON) == (0, 1)
+    assert queue.get(id).run_at >= NOON + timedelta(seconds=6)
+    assert Worker(queue).work_off(now=NOON + timedelta(minutes=1)) == (0, 1)
+    assert Worker(queue).work_off(now=NOON + timedelta(hours=1)) == (0, 0)
+    assert (queue.get(id).state, said.count("failure")) == ("failed", 1)
 
 
 def test_a_hook_that_raises_anything_changes_nothing(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,11 @@
 # %% [markdown]
 # # 1. The 500 ms rule
 #
+# [![Visitors' requests as dots: eight feeds that hang hold all eight slots, and a line grows](slots.gif)](slots.html)
+#
+# `notebooks/slots.html` opens in any browser, without a server: take its five steps, then drag the sliders. It
+# simulates what this chapter measures.
+#
 # > A good rule of thumb is to avoid web requests which run longer than 500ms.
 # >
 # > — Heroku's documentation on background jobs
