@@ -72,7 +72,7 @@ class Worker:
         checked(queues=queues, min_priority=min_priority, max_priority=max_priority)
         self.queue = queue
         self.threads = threads
-        self.queues = tuple(queues or ())
+        self.queues = tuple(dict.fromkeys(queues or ()))  # each once, or its jobs would be claimed twice
         for name in self.queues:
             check(queue=name)
         self.poll_interval = poll_interval
