@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from jobqueue import Queue, ledger, postgresql
 from jobqueue.ledger import Watcher
 from jobqueue.tools import failures
-from jobqueue.transactions import OwnConnections
+from jobqueue.transactions import Kept
 from loadtests.torture.silentproxy import SilentProxy
 
 pytest_plugins = ["queue_fixtures"]
@@ -181,8 +181,8 @@ def test_what_is_asked_of_all_jobs_may_take_its_time(through: Queue) -> None:
 
 def test_a_statement_of_the_queue_that_waits_for_a_lock_ends_first_in_the_server(direct: Queue) -> None:
     """Or it would go on there, beside the next one, whenever it was given up here."""
-    own = OwnConnections()
-    with own.transaction(direct.writer) as connection:
+    own = Kept(own=True)
+    with own.begin(direct.writer) as connection:
         seconds = int(connection.scalar(text("SHOW statement_timeout")).removesuffix("s"))
     own.close()
     assert 0 < seconds < usual_limit
