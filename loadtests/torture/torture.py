@@ -52,7 +52,7 @@ TRIALS = {
     "rows": Trial("mutated rows", trials.poison_rows, BOTH, (2_000, 2_000), (100, 100)),
     "stop": Trial("SIGSTOP for two leases", trials.stop, BOTH, (4_000, 10), (400, 1)),
     "silence": Trial("silent host for 8 s", trials.silence, ("postgresql",), (2_000, 3), (400, 1)),
-    "crowd": Trial("workers at one file", trials.crowd, ("sqlite",), (2_000, 200), (200, 10)),
+    "crowd": Trial("workers at one file", trials.crowd, ("sqlite",), (2_000, 100), (200, 10)),
     "clocks": Trial("clocks 60 s apart", trials.clocks, BOTH, (2_000, 1), (200, 1)),
     "disk": Trial("disk full for 3 s", trials.disk, ("sqlite",), (2_000, 5), (400, 1)),
 }

@@ -140,7 +140,7 @@ def silence(ground: Ground) -> Fates:
 
 
 def crowd(ground: Ground) -> Fates:
-    """Two hundred workers at one SQLite file."""
+    """A hundred workers at one SQLite file."""
     with ground.scene() as scene:
         scene.struck = ground.strikes
         scene.start("--processes", str(ground.strikes))
