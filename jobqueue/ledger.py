@@ -18,7 +18,7 @@ from jobqueue.observing import News
 from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
-from jobqueue.transactions import OwnConnections
+from jobqueue.transactions import Kept
 from jobqueue.waiting import Served, is_any_left, next_run_at
 
 logger = logging.getLogger("jobqueue")
@@ -48,14 +48,14 @@ class Ledger:
         self._lease = lease
         self._served = served
         self._news = news
-        self._own = OwnConnections()
+        self._own = Kept(own=True)
         self._unknown: set[int] = set()  # ids of jobs that this worker gave back, not knowing their class
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         hands: list[list[Claimed]] = []
         claimed: list[Claimed] = []
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             lost = self._lease.settle(transaction, outcomes, now)
             if slots:
                 due = self._lease.due(transaction, slots * self.batch.size, now, self._served)
@@ -70,7 +70,7 @@ class Ledger:
 
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
-        with self._own.transaction(self._queue.engine) as transaction:
+        with self._own.begin(self._queue.engine) as transaction:
             due = next_run_at(transaction, self._queue.tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
@@ -79,7 +79,7 @@ class Ledger:
         not know.
         """
         others = self._served._replace(but=tuple(self._unknown))
-        with self._own.transaction(self._queue.engine) as transaction:
+        with self._own.begin(self._queue.engine) as transaction:
             return not is_any_left(transaction, self._queue.tables, others)
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
@@ -89,7 +89,7 @@ class Ledger:
         self.unreleased += unfinished
         if not self.unreleased:
             return
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             self._lease.release(transaction, self.unreleased, now)
         given, self.unreleased = self.unreleased, []
         self._news.add("given back", now, given, why=why)
@@ -101,14 +101,14 @@ class Ledger:
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             self._lease.renew(transaction, held, now)
         self.reap(now)
         self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def reap(self, now: datetime) -> None:
         """Free the jobs of dead workers."""
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             freed = reap(transaction, self._queue.tables, self._queue.lease * SILENCE, now)
         if freed:
             why = f"nothing was heard of the worker for {self._queue.lease}"
@@ -144,7 +144,7 @@ class Watcher:
         told = ""
         while not self._ended.is_set():
             try:
-                connection: Any = outside_pool(self._queue.engine)
+                connection: Any = outside_pool(self._queue.engine).connection
                 driver = connection.dbapi_connection
                 told = ""
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open

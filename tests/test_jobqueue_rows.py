@@ -148,7 +148,7 @@ def test_no_exception_ends_a_workers_loop(
             raise error
 
     queue.enqueue(Say("hi"))
-    event.listen(queue.engine, "before_cursor_execute", fail)
+    event.listen(queue.writer, "before_cursor_execute", fail)
     run_worker(queue)
     wait_until(lambda: said == ["hi"] and not queue.jobs(), "the job's end")
     assert len(raised) == 3 and message in caplog.text

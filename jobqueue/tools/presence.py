@@ -22,7 +22,7 @@ from jobqueue.ledger import BEATS
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
-from jobqueue.transactions import OwnConnections
+from jobqueue.transactions import Kept
 
 logger = logging.getLogger("jobqueue")
 
@@ -83,7 +83,7 @@ class Presence:
     def __init__(self, queue: Queue):
         self._queue = queue
         self._beat = queue.lease.total_seconds() / BEATS
-        self._own = OwnConnections()  # to wait for the pool's would delay the worker's heartbeats
+        self._own = Kept(own=True)  # to wait for the pool's would delay the worker's heartbeats
         self._more = Tally()  # since the row was written
         self._started_at: datetime | None = None
         self._beat_at = self._write_at = 0.0  # on the monotonic clock, in seconds
@@ -119,7 +119,7 @@ class Presence:
             started_at=self._started_at or event.at,
         )
         try:
-            with self._own.transaction(self._queue.writer) as connection:
+            with self._own.begin(self._queue.writer) as connection:
                 be_seen(connection, tables, me, self._more, event.at)
                 if event.kind == "stopped":
                     leave(connection, tables, me.name, event.at)
