@@ -184,7 +184,7 @@ def test_the_machines_limit_is_not_taken_for_the_readers() -> None:
     """With the reason that every verdict would give."""
     assert machine([CALM, CALM]) == ("20 + 20 visitors. Machine 40 % busy.", False)
     said, full = machine([CALM, STUCK])
-    assert full and "the machine's limit, not the readers': the load generator was late by 1234.5 ms" in said
+    assert full and "the machine's limit, not the readers': the load generator was late by 1234.5 ms." in said
 
 
 def test_who_can_not_see_the_dots_hears_the_figures() -> None:
@@ -220,6 +220,7 @@ def test_the_screen_has_24_lines_of_at_most_80_columns(now: Now, step: int | Non
     lines = screen(glimpse(now._replace(jobs=None), now, step=step))
     assert len(lines) == 24
     assert max(text.cell_len for text in lines) <= SCREEN_COLUMNS
+    assert lines[5].plain.count("only looking") == 2  # nothing of the figures is cut
     if step is not None:
         assert " ".join(text.plain for text in lines[1:3]).split() == TOUR[step].says.split()
     for app in ("sync", "queued"):

@@ -93,7 +93,6 @@ def show_page(demo: Demo, port: int, tour: bool, browser: bool) -> None:
 def _page(showing: Showing) -> None:
     demo = showing.demo
     ui.add_css(PAGE_STYLE.read_text())
-    ui.colors(primary="#0b5cad")
     with ui.element("div").classes("demo"):
         with ui.element("header"):
             with ui.element("nav").props('aria-label="Steps"'):
@@ -119,8 +118,7 @@ def _page(showing: Showing) -> None:
             field.show(getattr(demo.wanted, name))
         step = demo.step
         for number, button in enumerate(steps):
-            pressed = TOUR[number] is step
-            button.props["aria-pressed"], button.props["outline"] = str(pressed).lower(), not pressed
+            button.props["aria-pressed"] = "true" if TOUR[number] is step else "false"
         tour.text = f"Tour: {demo.step_left:.0f} s" if demo.touring else "Tour"
         title.text = step.title if step else TITLE
         says.text = step.says if step else "Change what you like, or play a step."
@@ -139,7 +137,7 @@ def _step(demo: Demo, number: int) -> ui.button:
 
 
 def _button(text: str, act: Callable[[], object]) -> ui.button:
-    return ui.button(text, on_click=act).props("no-caps unelevated dense")
+    return ui.button(text, on_click=act, color=None).props("no-caps unelevated dense")
 
 
 class _Field:

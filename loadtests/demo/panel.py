@@ -40,7 +40,7 @@ def _described(app: str, now: Now, threads: int) -> dict[str, Any]:
         "level": level(now.share),
         "figures": [
             *((who, whole_percent(now.shares.get(group)), group) for group, who in WHO.items()),
-            ("until the feed can be read", content(now.content), ""),
+            ("until it can be read", content(now.content), ""),
         ],
         "slots": [_slot(held) for held in now.slots],
         "line": now.in_line,

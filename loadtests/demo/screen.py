@@ -80,7 +80,7 @@ def _column(app: str, now: Now, drawn: list[Text], threads: int) -> list[Text]:
         Text(f"in line {now.in_line:4} {'●' * now.in_line}"),
         Text(jobs, "" if now.jobs else "dim"),
         Text(worker, "" if now.worker else "bold red"),
-        Text(f"{content(now.content)} until the feed can be read"),
+        Text(f"{content(now.content)} until it can be read"),
     ]
 
 

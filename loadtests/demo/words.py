@@ -12,7 +12,7 @@ WHAT_IT_DOES = {
     "sync": "fetches the feed while the visitor waits",
     "queued": "leaves the fetching to a worker",
 }
-WHO = {"submit": "submitting a feed", "browse": "only looking"}
+WHO = {"submit": "submitting", "browse": "only looking"}
 
 
 def whole_percent(share: float | None) -> str:
@@ -40,7 +40,8 @@ def machine(now: Sequence[Now]) -> tuple[str, bool]:
     if not reasons:
         visitors = " + ".join(str(each.visitors) for each in now)
         return f"{visitors} visitors. Machine {100 * max(each.busy for each in now):.0f} % busy.", False
-    return f"What you see may be the machine's limit, not the readers': {reasons[0]}.", True
+    reason = min(reasons, key=len).partition(" (")[0]  # without the limit
+    return f"This may be the machine's limit, not the readers': {reason}.", True
 
 
 def spoken(app: str, now: Now) -> str:
