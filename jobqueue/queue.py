@@ -211,21 +211,20 @@ class Queue:
         check(id=id)
         jobs = self.tables.jobs
         with self._transaction(session) as connection:
-            if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:
+            if not connection.execute(delete(jobs).where(jobs.c.id == id, self.tables.ours)).rowcount:
                 raise NoSuchJob(id)
 
     def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        """Let the jobs of the named queue wait until resume(); those that run go on to their end. Raises
-        TypeError or ValueError for what is no queue's name, as resume() and clear() do.
-        """
-        row = {**checked(queue=queue), "paused_at": moment("now", now)}
+        """Let a queue's jobs wait until resume(); those that run go on. Raises TypeError or ValueError."""
+        check(queue=queue)
+        row = {"queue": queue, "paused_at": moment("now", now)}
         with self.writer.begin() as connection:
             connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
+        check(queue=queue)
         pauses = self.tables.pauses
-        checked(queue=queue)
         with self.writer.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.queue == queue))
             waiting.notify(connection, self.tables)
@@ -238,7 +237,7 @@ class Queue:
         jobs = self.tables.jobs
         which = [jobs.c.queue == name for name in checked(queue=queue).values()]
         with self.writer.begin() as connection:
-            return connection.execute(delete(jobs).where(*which)).rowcount
+            return connection.execute(delete(jobs).where(self.tables.ours, *which)).rowcount
 
     def close(self) -> None:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
