@@ -107,7 +107,7 @@ class Worker:
         outcomes: list[Outcome] = []
         self._news.tell("started", now or datetime.now(UTC))
         try:
-            self._ledger.reap(now or datetime.now(UTC))
+            self._ledger.beat([], now or datetime.now(UTC))
             while True:
                 at = now or datetime.now(UTC)
                 hands = self._ledger.exchange(outcomes, min(1, limit - succeeded - failed), at)
@@ -174,6 +174,8 @@ class Worker:
             self._outcomes = []
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
+        if hands:
+            self._watcher.was_right()
         nothing = not hands and len(free) == self.threads
         self._news.tell("idle" if nothing else "busy", now)
         until = self._until if nothing else ""

@@ -15,10 +15,9 @@ from sqlalchemy.orm import Session
 from jobqueue import Job, Queue
 from jobqueue.dialects import readable
 from jobqueue.handlers import NOBODY_KNOWS
-from jobqueue.ledger import BEATS
 from jobqueue.options import TOO_MUCH
 from jobqueue.schema import GONE, Tables, WorkerRow
-from jobqueue.tools.presence import WAIT_BOUNDS, Tally, tallies
+from jobqueue.tools.presence import SIGNS_OF_LIFE, WAIT_BOUNDS, Tally, tallies
 from jobqueue.tools.spans import span
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -121,14 +120,14 @@ def is_silent(worker: WorkerRow, now: datetime) -> bool:
 
 
 def is_gone(worker: WorkerRow, now: datetime) -> bool:
-    """Whether it was this machine's, has no process any more, and has missed two heartbeats. (Containers with
+    """Whether it was this machine's, has no process any more, and has missed a sign of life. (Containers with
     the same host name don't see each other's processes.)
     """
     host, pid = host_and_pid(worker.name)
     if (
         host != socket.gethostname()
         or not pid
-        or (now - worker.seen_at).total_seconds() * BEATS < 2 * worker.lease
+        or (now - worker.seen_at).total_seconds() * SIGNS_OF_LIFE < 1.5 * worker.lease
     ):
         return False
     try:

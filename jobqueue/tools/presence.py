@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 from jobqueue.database import complaint
 from jobqueue.dialects import insert_unless_there
 from jobqueue.lease import A_DAY
-from jobqueue.ledger import BEATS
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
@@ -26,6 +25,7 @@ from jobqueue.transactions import Kept
 
 logger = logging.getLogger("jobqueue")
 
+SIGNS_OF_LIFE = 3  # in a lease: few, since on SQLite each commit wakes all idle workers
 MOST_ATTEMPTS_TOLD = 2**53  # more is not a worker's
 TELL_SECONDS = 1.0  # how often the row of a busy worker is written
 # Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
@@ -76,13 +76,13 @@ class Self:
 class Presence:
     """An observer that keeps a worker's row: Worker(queue, observers=[Presence(queue)]). For one worker.
 
-    It writes the row BEATS times per lease, and every TELL_SECONDS while there is something to report, in
-    transactions and on a connection of its own. When one fails, it logs that and tries again.
+    It writes the row SIGNS_OF_LIFE times per lease, and every TELL_SECONDS while there is something to
+    report, in transactions and on a connection of its own. When one fails, it logs that and tries again.
     """
 
     def __init__(self, queue: Queue):
         self._queue = queue
-        self._beat = queue.lease.total_seconds() / BEATS
+        self._beat = queue.lease.total_seconds() / SIGNS_OF_LIFE
         self._own = Kept(own=True)  # to wait for the pool's would delay the worker's heartbeats
         self._more = Tally()  # since the row was written
         self._started_at: datetime | None = None
