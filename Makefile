@@ -25,6 +25,10 @@ help:  ## print this list
 
 # ---- look ------------------------------------------------------------------------------------------------
 
+.PHONY: demo
+demo: $(VENV)/demo.stamp  ## both readers side by side on a page, live; ARGS=--tour tells the story, ARGS=--text is for a terminal
+	@$(RUN) -m loadtests demo $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes to reports/ (8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
@@ -75,7 +79,7 @@ docs: $(VENV)/book.stamp  ## build jobqueue's documentation as an offline site: 
 # ---- keep in order ---------------------------------------------------------------------------------------
 
 .PHONY: check
-check: $(VENV)/test.stamp  ## run the linter and the type checker
+check: $(VENV)/test.stamp $(VENV)/demo.stamp  ## run the linter and the type checker
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
 	@$(RUN) -m mypy
@@ -85,7 +89,7 @@ test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-live
-test-live: $(VENV)/test.stamp $(VENV)/book.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
+test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
 	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
 # jobqueue comes from the wheel, not from this folder, in the tests and in the processes they start (PYTHONSAFEPATH).
@@ -141,11 +145,11 @@ $(VENV)/%.stamp: requirements/%.txt jobqueue/pyproject.toml | $(VENV)/pip.stamp
 
 # These build on bench's requirements, which come first: the tests run several makes at once, and those must find
 # bench.stamp up to date.
-$(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp: $(VENV)/bench.stamp
+$(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp $(VENV)/demo.stamp: $(VENV)/bench.stamp
 
 .PHONY: lock
 lock:  ## re-pin requirements/*.txt from requirements/*.in (needs uv)
-	@for set in pip bench notebooks test peers book; do \
+	@for set in pip bench notebooks test peers book demo; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done
 

@@ -9,34 +9,18 @@ from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import URL, ColumnElement, Connection, Dialect, Engine, Table
+from sqlalchemy import URL, ColumnElement, Connection, Dialect, Table
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from jobqueue.errors import DatabaseError
-from jobqueue.postgresql import SILENT_SECONDS
 
 # What is no moment of Python's is read as one of these, in any time zone: long due, so that a worker claims
 # the job; or never.
 UNREADABLE = datetime(1, 1, 3, tzinfo=UTC)
 INFINITY = datetime(9999, 1, 1, tzinfo=UTC)
-# PostgreSQL: always use the indexes, which hold the jobs in claiming order, and plan each statement once. A
-# table that was never analysed misleads the planner. A statement that waits for a lock ends before the client
-# takes the server for silent: or the server would go on with it, beside the next one.
-STEADY_PLANS = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_sort": "off",
-    "TimeZone": "UTC",
-    "statement_timeout": f"{SILENT_SECONDS - 1}s",
-}
-PLAN_STEADILY, PLAN_ALWAYS_STEADILY = (
-    sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
-    for is_local in (True, False)
-)
 
 
 def url_of(database: Any) -> URL:
@@ -54,20 +38,6 @@ def url_of(database: Any) -> URL:
     if password := url.query.get("password"):
         url = url.set(password=str(password)).difference_update_query(["password"])
     return url
-
-
-def is_postgresql(connection: Connection | Engine) -> bool:
-    return connection.dialect.name == "postgresql"
-
-
-def plan_steadily(connection: Connection, *, always: bool = False) -> None:
-    """Have PostgreSQL plan the queue's statements well, until the end of one of the queue's transactions; or
-    `always`, on a connection that nobody else uses, which saves each of them a round trip.
-    """
-    if is_postgresql(connection) and "steady" not in connection.info:
-        connection.execute(PLAN_ALWAYS_STEADILY if always else PLAN_STEADILY)
-        if always:
-            connection.info["steady"] = True
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -131,25 +101,29 @@ def _moment(text: Any) -> datetime | None:
     return INFINITY if isinstance(text, bytes) or (isinstance(text, str) and text >= "9999") else UNREADABLE
 
 
-class _InReach(FunctionElement[datetime]):
+class _ByDialect(FunctionElement[Any]):
+    """SQL that each of the two databases writes in its own way."""
+
+    sqlite: str
+    postgresql: str
+
+
+@compiles(_ByDialect)
+def _written(element: _ByDialect, compiler: Any, **options: Any) -> str:
+    template: str = getattr(element, compiler.dialect.name)
+    return template.format(*(compiler.process(part, **options) for part in element.clauses))
+
+
+class _InReach(_ByDialect):
     """A moment as it is selected: PostgreSQL's infinity, -infinity and years BC are no datetime in Python."""
 
     inherit_cache = True
     type = UTCDateTime()
-
-
-@compiles(_InReach)
-def _clamped(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    moment = compiler.process(element.clauses, **options)
-    first, last = (f"'{each.isoformat(' ')}'" for each in (UNREADABLE, INFINITY))
-    clamped = f"WHEN ({moment} < {first}) THEN {first} WHEN ({moment} > {last}) THEN {last}"
-    return f"CASE {clamped} ELSE {moment} END"
-
-
-@compiles(_InReach, "sqlite")
-def _as_it_is(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    text: str = compiler.process(element.clauses, **options)
-    return text
+    sqlite = "{0}"
+    postgresql = (
+        f"CASE WHEN ({{0}} < '{UNREADABLE}') THEN '{UNREADABLE}'"
+        f" WHEN ({{0}} > '{INFINITY}') THEN '{INFINITY}' ELSE {{0}} END"
+    )
 
 
 class Unreadable(str):
@@ -196,14 +170,18 @@ class Listed(TypeDecorator[Sequence[Any]]):
         return json.dumps(value) if dialect.name == "sqlite" else list(value or ())
 
 
-class each(FunctionElement[Any]):
+class each(_ByDialect):
     """The elements of a list, as rows, in its order."""
 
     inherit_cache = True
+    sqlite = "json_each({})"
+    postgresql = "unnest({})"
 
 
-class _Among(FunctionElement[bool]):  # not of type Boolean: SQLite would then have to compute `... = 1`
+class _Among(_ByDialect):  # not of type Boolean: SQLite would then have to compute `... = 1`
     inherit_cache = True
+    sqlite = "{} IN (SELECT value FROM json_each({}))"
+    postgresql = "{} = ANY ({})"
 
 
 def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = None) -> ColumnElement[bool]:
@@ -211,33 +189,11 @@ def among(column: ColumnElement[Any], name: str, values: Sequence[Any] | None = 
     return _Among(column, sa.bindparam(name, values, type_=Listed(column.type)))
 
 
-class exactly(FunctionElement[bool]):
+class exactly(_ByDialect):
     """Whether a column has this value, so that PostgreSQL uses an index which begins with that column to find
     the rows in its order. For `=` it may choose another: before it was analysed, a rare value seems common.
     """
 
     inherit_cache = True
-
-
-@compiles(exactly)
-def _with_any(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    return "{} = ANY (ARRAY[{}])".format(*(compiler.process(part, **options) for part in element.clauses))
-
-
-@compiles(exactly, "sqlite")
-def _with_equals(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    return "{} = {}".format(*(compiler.process(part, **options) for part in element.clauses))
-
-
-@compiles(each)
-@compiles(_Among)
-def _with_an_array(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} = ANY ({values})" if column else f"unnest({values})"
-
-
-@compiles(each, "sqlite")
-@compiles(_Among, "sqlite")
-def _with_json(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
-    *column, values = (compiler.process(part, **options) for part in element.clauses)
-    return f"{column[0]} IN (SELECT value FROM json_each({values}))" if column else f"json_each({values})"
+    sqlite = "{} = {}"
+    postgresql = "{} = ANY (ARRAY[{}])"

@@ -107,7 +107,10 @@ class AlreadyQueued(JobQueueError):
 
 
 class NoSuchJob(JobQueueError):
-    """There is no job with this id: it has succeeded, was deleted, or never existed."""
+    """There is no job with this id."""
+
+    def __init__(self, id: int):
+        super().__init__(f"there is no job {id}: it has succeeded, was deleted, or never existed")
 
 
 class HandlerError(JobQueueError):

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import Unreadable, among, plan_steadily
+from jobqueue.dialects import Unreadable, among
 from jobqueue.options import fault
+from jobqueue.postgresql import plan_steadily
 from jobqueue.schema import Tables
 from jobqueue.waiting import ALL, NOW, Served, due, notify
 

@@ -4,6 +4,7 @@ Nothing depends on hearing of them, since the worker also polls slowly.
 """
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from jobqueue.observing import News
 from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
-from jobqueue.transactions import OwnConnections
+from jobqueue.transactions import Kept
 from jobqueue.waiting import Served, is_any_left, next_run_at
 
 logger = logging.getLogger("jobqueue")
@@ -26,7 +27,8 @@ logger = logging.getLogger("jobqueue")
 BEATS = 10  # heartbeats in a lease
 SILENCE = 1 - 1 / BEATS  # of a lease: one beat early, so that a dead worker's jobs are back within the lease
 LOOK_SECONDS = 0.015  # between reads of SQLite's data_version
-LOOK_AT_LEAST_SECONDS = 0.5  # the longest wait between them
+VAIN_A_SECOND = 3.0  # rings after which there was nothing to claim; with more, a watcher looks less often:
+FEW_IN_VAIN, MOST_IN_VAIN = 5.0, 15.0  # from the first of these numbers on, and up to a tenth as often
 POLL_OFTEN_SECONDS = 0.15  # between looks where there are no notifications
 LISTEN_SECONDS = 0.2  # the longest wait for notifications, so that the thread ends soon when told to
 CHECK_SECONDS = 10.0  # between checks that PostgreSQL still answers the listener
@@ -48,14 +50,14 @@ class Ledger:
         self._lease = lease
         self._served = served
         self._news = news
-        self._own = OwnConnections()
+        self._own = Kept(own=True)
         self._unknown: set[int] = set()  # ids of jobs that this worker gave back, not knowing their class
 
     def exchange(self, outcomes: Sequence[Outcome], slots: int, now: datetime) -> list[list[Claimed]]:
         """Settle outcomes and claim jobs for `slots` slots, in one transaction; returns each slot's jobs."""
         hands: list[list[Claimed]] = []
         claimed: list[Claimed] = []
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             lost = self._lease.settle(transaction, outcomes, now)
             if slots:
                 due = self._lease.due(transaction, slots * self.batch.size, now, self._served)
@@ -70,7 +72,7 @@ class Ledger:
 
     def due_in(self, now: datetime) -> float:
         """Seconds until the next waiting job is due; infinity if none waits. A read, which needs no lock."""
-        with self._own.transaction(self._queue.engine) as transaction:
+        with self._own.begin(self._queue.engine) as transaction:
             due = next_run_at(transaction, self._queue.tables, self._served)
         return (due - now).total_seconds() if due else float("inf")
 
@@ -79,7 +81,7 @@ class Ledger:
         not know.
         """
         others = self._served._replace(but=tuple(self._unknown))
-        with self._own.transaction(self._queue.engine) as transaction:
+        with self._own.begin(self._queue.engine) as transaction:
             return not is_any_left(transaction, self._queue.tables, others)
 
     def release(self, unfinished: Sequence[Claimed], now: datetime, why: str = "") -> None:
@@ -89,7 +91,7 @@ class Ledger:
         self.unreleased += unfinished
         if not self.unreleased:
             return
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             self._lease.release(transaction, self.unreleased, now)
         given, self.unreleased = self.unreleased, []
         self._news.add("given back", now, given, why=why)
@@ -101,18 +103,13 @@ class Ledger:
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
         """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
-        with self._own.transaction(self._queue.writer) as transaction:
+        with self._own.begin(self._queue.writer) as transaction:
             self._lease.renew(transaction, held, now)
-        self.reap(now)
-        self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
-
-    def reap(self, now: datetime) -> None:
-        """Free the jobs of dead workers."""
-        with self._own.transaction(self._queue.writer) as transaction:
             freed = reap(transaction, self._queue.tables, self._queue.lease * SILENCE, now)
         if freed:
             why = f"nothing was heard of the worker for {self._queue.lease}"
             self._news.add("freed", now, freed, why=why)
+        self.next_beat = time.monotonic() + self._queue.lease.total_seconds() / BEATS
 
     def close(self) -> None:
         """Close the worker's connections."""
@@ -123,6 +120,8 @@ class Watcher:
     """A thread that calls `ring` when there may be new jobs. If the database goes away, it reconnects.
 
     SQLite: `PRAGMA data_version` tells whether another connection has committed; it costs a few microseconds.
+    A crowd that woke at every commit of each other's would use up the processor: so who rings in vain looks
+    less often, and at moments of its own.
     PostgreSQL: LISTEN, on a connection of its own; enqueueing sends NOTIFY in the same transaction. With
     another driver than psycopg 3, or behind a pooler, it rings several times a second instead.
     """
@@ -131,6 +130,7 @@ class Watcher:
         self._queue = queue
         self._ring = ring
         self._ended = threading.Event()
+        self._vain = 0.0  # how often it rang for nothing, less VAIN_A_SECOND
         self._watch = self._watch_file if queue.engine.dialect.name == "sqlite" else self._listen
         self._thread = threading.Thread(target=self._loop, name="jobqueue watcher", daemon=True)
         self._thread.start()
@@ -140,11 +140,15 @@ class Watcher:
         self._ended.set()
         self._thread.join(2 * LISTEN_SECONDS)
 
+    def was_right(self) -> None:
+        """It has not rung in vain: the worker has claimed a job."""
+        self._vain = 0.0
+
     def _loop(self) -> None:
         told = ""
         while not self._ended.is_set():
             try:
-                connection: Any = outside_pool(self._queue.engine)
+                connection: Any = outside_pool(self._queue.engine).connection
                 driver = connection.dbapi_connection
                 told = ""
                 with closing(driver):  # SQLAlchemy would first roll back, and leave a lost connection open
@@ -161,16 +165,14 @@ class Watcher:
     def _watch_file(self, connection: Any) -> None:
         cursor, file = connection.dbapi_connection.cursor(), connection.info["file"]
         seen, pause = None, LOOK_SECONDS
-        asleep_at = time.monotonic()
-        while not self._ended.wait(pause) and not file.is_replaced():
-            # Late, so no processor is free: a crowd of watchers would keep it from those who work.
-            late = time.monotonic() - asleep_at - pause
-            pause = min(LOOK_SECONDS + 5 * late, LOOK_AT_LEAST_SECONDS)
+        while not self._ended.wait(pause * random.uniform(0.5, 1.5)) and not file.is_replaced():
             version = cursor.execute("PRAGMA data_version").fetchone()[0]
             if version != seen:
                 seen = version
+                self._vain = min(self._vain + 1, MOST_IN_VAIN)
                 self._ring()
-            asleep_at = time.monotonic()
+            self._vain = max(0.0, self._vain - VAIN_A_SECOND * pause)
+            pause = LOOK_SECONDS * max(1.0, self._vain - FEW_IN_VAIN)
 
     def _poll(self, reason: str) -> None:
         logger.warning("not notified of new jobs, polling every %g seconds: %s", POLL_OFTEN_SECONDS, reason)

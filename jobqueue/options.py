@@ -163,10 +163,12 @@ def _taken_by(function: Callable[..., Any]) -> set[str]:
     return named.union(*(known.__optional_keys__ for [known] in filter(None, unpacked)))
 
 
-def moment(name: str, value: datetime | timedelta, now: datetime | None = None) -> datetime:
-    """The moment in UTC; a timedelta counts from `now`. Raises TypeError; ValueError for a naive datetime,
-    or for one too far away for a database in any time zone.
+def moment(name: str, value: datetime | timedelta | None, now: datetime | None = None) -> datetime:
+    """The moment in UTC: None is the current time, and a timedelta counts from `now`. Raises TypeError;
+    ValueError for a naive datetime, or for one too far away for a database in any time zone.
     """
+    if value is None:
+        return datetime.now(UTC)
     if not isinstance(value, datetime | timedelta):
         raise TypeError(f"{name} must be a datetime with a time zone, or a timedelta from now, not {value!r}")
     try:

@@ -125,7 +125,8 @@ def key_of(performable: object) -> str:
 
 def load_key(cls: type[Any], key: Sequence[Any], session: Session | scoped_session[Any]) -> Any:
     """The mapped object with this key, or None. A key that key_of() did not make may raise any error."""
-    return session.get(cls, _key(key))
+    values = (_from_text(*value.items()) if isinstance(value, dict) else value for value in key)
+    return session.get(cls, tuple(values))
 
 
 def _refusal(cls: type[Any], why: str) -> NotSerializable:
@@ -143,10 +144,6 @@ def _read(performable: object, names: Sequence[str]) -> tuple[dict[str, Any], di
         raise _refusal(
             type(performable), f"{error}; store each argument of __init__ under its own name"
         ) from error
-
-
-def _key(packed: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(_from_text(*value.items()) if isinstance(value, dict) else value for value in packed)
 
 
 def _from_text(named: tuple[str, str]) -> Any:

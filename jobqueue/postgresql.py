@@ -1,16 +1,32 @@
-"""PostgreSQL's connections: what they are set to, and how long they may be silent. A host that has vanished
-refuses nothing: it only never answers.
+"""PostgreSQL: what connections are set to, how statements are planned, and how long a server may be silent.
+One that has vanished refuses nothing: it only never answers.
 """
 
 import time
 from collections.abc import Callable, Generator
 from typing import Any
 
-from sqlalchemy import URL
+import sqlalchemy as sa
+from sqlalchemy import URL, Connection, Engine, event
 
 SILENT_SECONDS = 6  # with a heartbeat before it, noticed within ten
 CONNECT_SECONDS = 4
 KEEPALIVES = {"idle": SILENT_SECONDS // 2, "interval": 1, "count": SILENT_SECONDS // 2}
+# Always use the indexes, which hold the jobs in claiming order, and plan each statement once. A table that
+# was never analysed misleads the planner. A statement that waits for a lock ends before the client takes the
+# server for silent: or the server would go on with it, beside the next one.
+STEADY_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "TimeZone": "UTC",
+    "statement_timeout": f"{SILENT_SECONDS - 1}s",
+}
+PLAN_ALWAYS, PLAN_STEADILY = (
+    sa.select(*(sa.func.set_config(name, value, is_local) for name, value in STEADY_PLANS.items()))
+    for is_local in (False, True)
+)
 
 
 def patience(url: URL) -> dict[str, int]:
@@ -22,8 +38,15 @@ def patience(url: URL) -> dict[str, int]:
     return {name: value for name, value in ours.items() if name not in url.query}
 
 
-def configure(driver: Any, _record: object) -> None:
-    """Set up a new connection of the queue's pool."""
+def set_up(engine: Engine) -> None:
+    """Set up the connections of the engine's pool. A statement of whoever takes one may take its time."""
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "checkout", _allow_silence)  # the pool has just asked whether it still lives
+    event.listen(engine, "checkin", limit_silence)
+
+
+def _configure(driver: Any, _record: object) -> None:
+    limit_silence(driver)
     # A pooler gives each transaction another server connection, which lacks what psycopg has prepared; there,
     # only transactions have settings: see STEADY_PLANS.
     if hasattr(driver, "prepare_threshold") and is_pooled(driver):
@@ -33,6 +56,12 @@ def configure(driver: Any, _record: object) -> None:
         calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
         driver.cursor().execute(f"SELECT {', '.join(calls)}")
     driver.commit()
+
+
+def plan_steadily(connection: Connection) -> None:
+    """Have PostgreSQL plan the queue's statements well, until the end of this transaction of its own."""
+    if connection.dialect.name == "postgresql" and not connection.info.get("steady"):
+        connection.execute(PLAN_STEADILY)
 
 
 def greeted_by(driver: Any) -> int | None:
@@ -58,7 +87,7 @@ def limit_silence(driver: Any, *_: object) -> None:
         driver.wait = lambda steps, *more, **options: wait(_heard(driver, steps), *more, **options)
 
 
-def allow_silence(driver: Any, *_: object) -> None:
+def _allow_silence(driver: Any, *_: object) -> None:
     """Undo limit_silence(): a statement of the user's may take its time."""
     getattr(driver, "__dict__", {}).pop("wait", None)
 

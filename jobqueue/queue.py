@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -11,19 +11,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from jobqueue import waiting
-from jobqueue.database import open_engine, writer
+from jobqueue.database import open_engines
 from jobqueue.dialects import insert_unless_there
 from jobqueue.errors import AlreadyQueued, NoSuchJob
 from jobqueue.handlers import Performable
 from jobqueue.options import EnqueueOptions, RowOptions, check, checked, moment, refuse_others
 from jobqueue.schema import DEFAULT_TABLE, Job, migrate, missing, tables
-from jobqueue.transactions import Callers, Home, Spares
+from jobqueue.transactions import Callers, Home, Kept
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 LEASE = timedelta(seconds=30)
-NO_JOB = "there is no job {0}: it has succeeded, was deleted, or never existed"
 
 
 class Queue:
@@ -49,14 +48,12 @@ class Queue:
         lease: timedelta = LEASE,
     ):
         check(lease=lease)
-        self.engine = open_engine(database)
-        self.writer = writer(self.engine)
+        self.engine, self.writer = open_engines(database)  # `writer` takes SQLite's lock
         self.tables = tables(table, schema)
         self.lease = lease
-        self._home = Home(self.engine, self.tables)
+        self._home = Home(self.engine, self.writer, self.tables)
         # An Engine's pool is the application's: none of its connections are kept.
-        shared = self.engine.get_execution_options().get("shared_pool")
-        self._writing = self.writer if shared else Spares(self.writer)
+        self._kept = None if self.engine.get_execution_options().get("shared_pool") else Kept()
 
     def __repr__(self) -> str:
         return f"<Queue {self.engine.url!r}>"
@@ -132,7 +129,7 @@ class Queue:
         now: datetime | None,
         options: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        now = moment("now", now or datetime.now(UTC))
+        now = moment("now", now)
         given = checked(now, **options)
         if isinstance(session, Session | scoped_session):
             session.flush()  # gives a new mapped object its primary key
@@ -159,7 +156,9 @@ class Queue:
         joined = self._home.join(session)
         if joined is not None:
             return self._home.advising(joined)
-        return engine.begin() if engine else self._writing.begin()
+        if self._kept and not engine:
+            return self._kept.begin(self.writer)
+        return (engine or self.writer).begin()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
         """The jobs in the table, at most `limit` of them, in the order in which they would run."""
@@ -178,7 +177,7 @@ class Queue:
         with Session(connection) as reading:
             if job := reading.get(self.tables.Job, id):
                 return job
-        raise NoSuchJob(NO_JOB.format(id))
+        raise NoSuchJob(id)
 
     def retry(self, id: int, *, session: Callers | None = None, now: datetime | None = None) -> bool:
         """Make a job due now; one that failed for good gets all its attempts again. Returns whether anything
@@ -187,7 +186,7 @@ class Queue:
         Raises NoSuchJob, and AlreadyQueued when another job with its unique key is queued.
         """
         check(id=id)
-        jobs, now = self.tables.jobs, moment("now", now or datetime.now(UTC))
+        jobs, now = self.tables.jobs, moment("now", now)
         failed = jobs.c.failed_at.is_not(None)
         attempts = case((failed, 0), else_=jobs.c.attempts)
         values = {"run_at": now, "updated_at": now, "attempts": attempts, "failed_at": None}
@@ -212,21 +211,20 @@ class Queue:
         check(id=id)
         jobs = self.tables.jobs
         with self._transaction(session) as connection:
-            if not connection.execute(delete(jobs).where(jobs.c.id == id)).rowcount:
-                raise NoSuchJob(NO_JOB.format(id))
+            if not connection.execute(delete(jobs).where(jobs.c.id == id, self.tables.ours)).rowcount:
+                raise NoSuchJob(id)
 
     def pause(self, queue: str, *, now: datetime | None = None) -> None:
-        """Let the jobs of the named queue wait until resume(); those that run go on to their end. Raises
-        TypeError or ValueError for what is no queue's name, as resume() and clear() do.
-        """
-        row = {**checked(queue=queue), "paused_at": moment("now", now or datetime.now(UTC))}
+        """Let a queue's jobs wait until resume(); those that run go on. Raises TypeError or ValueError."""
+        check(queue=queue)
+        row = {"queue": queue, "paused_at": moment("now", now)}
         with self.writer.begin() as connection:
             connection.execute(insert_unless_there(connection, self.tables.pauses), row)
 
     def resume(self, queue: str) -> None:
         """Let workers perform the jobs of a paused queue again."""
+        check(queue=queue)
         pauses = self.tables.pauses
-        checked(queue=queue)
         with self.writer.begin() as connection:
             connection.execute(delete(pauses).where(pauses.c.queue == queue))
             waiting.notify(connection, self.tables)
@@ -239,12 +237,13 @@ class Queue:
         jobs = self.tables.jobs
         which = [jobs.c.queue == name for name in checked(queue=queue).values()]
         with self.writer.begin() as connection:
-            return connection.execute(delete(jobs).where(*which)).rowcount
+            return connection.execute(delete(jobs).where(self.tables.ours, *which)).rowcount
 
     def close(self) -> None:
         """Close the queue's connections, but not those of an Engine's pool that it shares. The queue opens
         new ones if it is used again.
         """
-        if isinstance(self._writing, Spares):
-            self._writing.close()
+        if self._kept:
+            self._kept.close()
             self.engine.dispose()
+            self.writer.dispose()

@@ -123,6 +123,7 @@ class Tables:
             Column("paused_at", UTCDateTime(), nullable=False),
             schema=schema,
         )
+        self.ours = jobs.c.handler.is_not(None)  # always; but a table that is not ours lacks it
         self.waiting = sa.and_(jobs.c.locked_by.is_(None), jobs.c.failed_at.is_(None))
         self.running = sa.and_(jobs.c.locked_by.is_not(None), jobs.c.failed_at.is_(None))
         self.unique = sa.and_(jobs.c.unique_key.is_not(None), jobs.c.failed_at.is_(None))

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session, scoped_session
 
-from jobqueue.database import driver_of, outside_pool, refuse_autocommit, sqlite_file
-from jobqueue.dialects import plan_steadily
+from jobqueue.database import driver_of, outside_pool, refuse_autocommit
 from jobqueue.errors import DatabaseError, advised
-from jobqueue.postgresql import greeted_by, limit_silence
+from jobqueue.postgresql import PLAN_ALWAYS, greeted_by, limit_silence
 from jobqueue.schema import Tables
+from jobqueue.sqlite import file_of
 
 STALE_SECONDS = 5.0  # a connection idle for longer may have been cut off
 WRONG_TYPE = (
@@ -49,13 +49,14 @@ class Home:
     look for the tables in another schema.
     """
 
-    def __init__(self, engine: Engine, tables: Tables):
+    def __init__(self, engine: Engine, writer: Engine, tables: Tables):
         self._engine = engine
         self._tables = tables
-        self._known = WeakSet[Any]([engine.pool])  # pools found to lead here
+        self._known = WeakSet[Any]([engine.pool, writer.pool])  # pools found to lead here
         self._place: object = None
         self._refuse_translation(engine)
-        event.listen(engine, "handle_error", self._advise)
+        for each in {engine, writer}:
+            event.listen(each, "handle_error", self._advise)
 
     @contextmanager
     def advising(self, joined: Connection) -> Iterator[Connection]:
@@ -103,14 +104,14 @@ class Home:
         place = self._place_of(connection)
         if place != self._place:  # not asked yet, or the server has been restarted since
             # The caller may hold the pool's last connection, so this takes none of the pool's.
-            with Connection(self._engine, outside_pool(self._engine)) as own:
+            with outside_pool(self._engine) as own:
                 self._place = self._place_of(own)
         return place == self._place
 
     def _place_of(self, connection: Connection) -> object:
         """What tells the database, and on PostgreSQL the table, from any other."""
         if connection.dialect.name == "sqlite":
-            return sqlite_file(connection)
+            return file_of(connection)
         table = sa.cast(sa.func.to_regclass(self._tables.jobs.fullname), sa.BigInteger)
         # As a whole number, since drivers and Django make different things of a moment.
         started = sa.extract("epoch", sa.func.pg_postmaster_start_time()) * 1_000_000
@@ -124,23 +125,25 @@ class Home:
             raise DatabaseError(TRANSLATED)
 
 
-class Spares:
-    """Connections of the pool, kept from one of the queue's own transactions to the next, for any number of
-    threads: taking one from the pool and returning it takes more than half as long as all the rest.
+class Kept:
+    """Connections kept from one of the queue's own transactions to the next, for any number of threads:
+    taking one from the pool and returning it takes more than half as long as all the rest. With `own`
+    they are not the pool's, which jobs may use up.
     """
 
-    def __init__(self, engine: Engine):
-        self._engine = engine
+    def __init__(self, *, own: bool = False):
+        self._own = own
         # By process: after a fork, the parent's connections are neither used nor closed.
-        self._kept: defaultdict[int, list[tuple[Connection, float]]] = defaultdict(list)
+        self._kept: defaultdict[tuple[int, Engine], list[tuple[Connection, float]]] = defaultdict(list)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, engine: Engine) -> Iterator[Connection]:
         """A transaction, committed at the end of the block. Raises DBAPIError."""
-        kept = self._kept[os.getpid()]
-        connection = self._take(kept) or self._engine.connect()
-        limit_silence(driver_of(connection))
+        kept = self._kept[os.getpid(), engine]
+        connection = self._take(kept) or self._open(engine)
         try:
+            if self._own:
+                _plan_always(connection)
             with connection.begin():
                 yield connection
         except BaseException:
@@ -149,9 +152,10 @@ class Spares:
         kept.append((connection, time.monotonic()))
 
     def close(self) -> None:
-        """Return the connections that are not in use to the pool."""
-        for connection, _ in self._kept.pop(os.getpid(), ()):
-            connection.close()
+        """Close the connections that are not in use, or return them to the pool."""
+        for key in [key for key in list(self._kept) if key[0] == os.getpid()]:
+            for connection, _ in self._kept.pop(key):
+                connection.close()
 
     def _take(self, kept: list[tuple[Connection, float]]) -> Connection | None:
         with suppress(IndexError):  # none is left, or another thread took it
@@ -162,14 +166,21 @@ class Spares:
                 connection.close()  # the pool checks whether it is still alive
         return None
 
+    def _open(self, engine: Engine) -> Connection:
+        if not self._own or engine.dialect.name == "sqlite":  # whose pool has no limit
+            connection = engine.connect()
+            limit_silence(driver_of(connection))
+            return connection
+        return outside_pool(engine)
+
 
 def _looks_open(connection: Connection) -> bool:
     """SQLite's file may be another one. PostgreSQL sends a message when it ends a connection; until asked, it
     sends nothing else.
     """
-    driver = driver_of(connection)
     if connection.dialect.name == "sqlite":
         return not connection.info["file"].is_replaced()
+    driver = driver_of(connection)
     if not hasattr(driver, "fileno"):
         return True
     unread = poll()
@@ -177,45 +188,14 @@ def _looks_open(connection: Connection) -> bool:
     return not unread.poll(0)
 
 
-class OwnConnections:
-    """A thread's own connections, one for each engine, since jobs may use up the pool. Both methods raise
-    DBAPIError.
+def _plan_always(connection: Connection) -> None:
+    """As plan_steadily() does, but once for all transactions, which saves each a round trip; unless a pooler
+    lets others use the session, too. (pg8000 can't tell.)
     """
-
-    def __init__(self) -> None:
-        self._connections: dict[Engine, Connection] = {}
-
-    @contextmanager
-    def transaction(self, engine: Engine) -> Iterator[Connection]:
-        """A transaction on the engine's connection, which is replaced if the transaction fails."""
-        kept = self._connections.get(engine)
-        if kept and kept.dialect.name == "sqlite" and kept.info["file"].is_replaced():
-            self._connections.pop(engine).close()
-        if is_new := engine not in self._connections:
-            self._connections[engine] = Connection(engine, outside_pool(engine))
-        connection = self._connections[engine]
-        driver = driver_of(connection)
-        try:
-            if is_new:
-                if _is_private(connection):
-                    plan_steadily(connection, always=True)
-                connection.commit()
-            with connection.begin():
-                yield connection
-        except BaseException:
-            del self._connections[engine]
-            connection.invalidate()
-            with suppress(Exception):  # SQLAlchemy leaves a detached connection open
-                driver.close()
-            raise
-
-    def close(self) -> None:
-        """Close the connections."""
-        while self._connections:
-            self._connections.popitem()[1].close()
-
-
-def _is_private(connection: Connection) -> bool:
-    """Whether it is PostgreSQL's, and no pooler lets others use its session, too. (pg8000 can't tell.)"""
-    pid = greeted_by(driver_of(connection))
-    return pid is not None and pid == connection.scalar(sa.select(sa.func.pg_backend_pid()))
+    if connection.dialect.name == "postgresql" and "steady" not in connection.info:
+        greeted = greeted_by(driver_of(connection))
+        pid = connection.scalar(sa.select(sa.func.pg_backend_pid()))
+        connection.info["steady"] = greeted == pid
+        if greeted == pid:
+            connection.execute(PLAN_ALWAYS)
+        connection.commit()

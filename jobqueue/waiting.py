@@ -16,12 +16,11 @@ from jobqueue.dialects import (
     each,
     exactly,
     insert_unless_there,
-    is_postgresql,
-    plan_steadily,
 )
 from jobqueue.errors import AlreadyQueued
 from jobqueue.handlers import Performable, dump, registered
 from jobqueue.options import DEFAULTS, checked
+from jobqueue.postgresql import plan_steadily
 from jobqueue.schema import Tables
 
 NOW: sa.BindParameter[datetime] = sa.bindparam("now", type_=UTCDateTime())
@@ -55,8 +54,9 @@ def row_of(tables: Tables, job: Performable, options: dict[str, Any], now: datet
 
 def add(connection: Connection, tables: Tables, row: dict[str, Any]) -> int:
     """Insert a job; returns its id. Idle workers learn of it when the transaction commits."""
-    added = connection.execute(_add(tables, is_postgresql(connection)), row)
-    return int(added.scalar_one() if is_postgresql(connection) else added.lastrowid)
+    kind = connection.dialect.name
+    added = connection.execute(_add(tables, kind), row)
+    return int(added.scalar_one() if kind == "postgresql" else added.lastrowid)
 
 
 def add_unique(connection: Connection, tables: Tables, row: dict[str, Any], *, keep: bool) -> int:
@@ -91,7 +91,7 @@ def add_many(connection: Connection, tables: Tables, rows: Sequence[dict[str, An
 
 def notify(connection: Connection, tables: Tables) -> None:
     """Tell idle workers that there may be jobs. (On SQLite they see that the file has changed.)"""
-    if is_postgresql(connection):
+    if connection.dialect.name == "postgresql":
         connection.execute(sa.select(_notified(tables)))
 
 
@@ -100,10 +100,10 @@ def _notified(tables: Tables) -> ColumnElement[Any]:
 
 
 @cache
-def _add(tables: Tables, postgresql: bool) -> Any:
+def _add(tables: Tables, kind: str) -> Any:
     """On PostgreSQL it also notifies, in the same round trip."""
-    insertion = sa.insert(tables.jobs)
-    return insertion.returning(tables.jobs.c.id, _notified(tables)) if postgresql else insertion
+    insertion = sa.insert(tables.jobs).inline()  # or SQLAlchemy would look for the key once more
+    return insertion.returning(tables.jobs.c.id, _notified(tables)) if kind == "postgresql" else insertion
 
 
 @cache

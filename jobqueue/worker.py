@@ -72,7 +72,7 @@ class Worker:
         checked(queues=queues, min_priority=min_priority, max_priority=max_priority)
         self.queue = queue
         self.threads = threads
-        self.queues = tuple(queues or ())
+        self.queues = tuple(dict.fromkeys(queues or ()))  # each once, or its jobs would be claimed twice
         for name in self.queues:
             check(queue=name)
         self.poll_interval = poll_interval
@@ -107,7 +107,7 @@ class Worker:
         outcomes: list[Outcome] = []
         self._news.tell("started", now or datetime.now(UTC))
         try:
-            self._ledger.reap(now or datetime.now(UTC))
+            self._ledger.beat([], now or datetime.now(UTC))
             while True:
                 at = now or datetime.now(UTC)
                 hands = self._ledger.exchange(outcomes, min(1, limit - succeeded - failed), at)
@@ -155,8 +155,6 @@ class Worker:
         self._stops += 1
         self._ring()
 
-    # -- one turn of the loop
-
     def _turn(self) -> float:
         """Settle, beat, claim, start; returns how many seconds to wait unless the bell rings."""
         now = datetime.now(UTC)
@@ -174,6 +172,8 @@ class Worker:
             self._outcomes = []
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
+        if hands:
+            self._watcher.was_right()
         nothing = not hands and len(free) == self.threads
         self._news.tell("idle" if nothing else "busy", now)
         until = self._until if nothing else ""
@@ -213,8 +213,6 @@ class Worker:
                 self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
                 self._slots[index] = self._new_slot(self.running[index])
                 self._slots[index].start(slot.take_waiting(0.0))
-
-    # -- around the loop
 
     def _refuse_another_run(self) -> None:
         if self._slots:  # a thread that the first run left behind could pass for one of the second

@@ -93,18 +93,20 @@ class Submitter(Visitor):
 
     @task
     def submit_and_read(self) -> None:
-        options: Any = self.environment.parsed_options
-        number = plugin.random_of(self).randrange(1_000_000_000)
-        feed = {"url": f"{options.feeds}/feeds/{options.kind}/{number}.xml"}
+        self.visit(self.environment.parsed_options.kind, plugin.random_of(self).randrange(1_000_000_000))
+
+    def visit(self, kind: str, number: int) -> None:
+        """Submit feed `number` of a kind, and read it."""
+        feed = {"url": f"{self.environment.parsed_options.feeds}/feeds/{kind}/{number}.xml"}
         with plugin.visit(self, "content", "content on the page") as content:
             answer = self.ask("submit", "POST", "/feeds", "/feeds", expect=303, data=feed)
             page = answer.headers.get("location") if answer.status_code == 303 else None
             if page is None:
                 content.error = "the feed was not accepted"
             else:
-                self.read(page, number, content)
+                self.read(page, kind, number, content)
 
-    def read(self, page: str, number: int, content: Pending) -> None:
+    def read(self, page: str, kind: str, number: int, content: Pending) -> None:
         """Open the page; while its feed is being fetched, poll as its script does, then open it again."""
         waited = 0.0
         while True:
@@ -115,7 +117,7 @@ class Submitter(Visitor):
                 return
             told = PENDING_PAGE.search(answer.content)
             if told is None:
-                if self.is_good(number) and not has_entries_of(number, answer.content):
+                if self.is_good(kind, number) and not has_entries_of(number, answer.content):
                     content.error = NO_ENTRIES
                 return
             address, pause = told[1].decode(), float(told[2])
@@ -130,11 +132,10 @@ class Submitter(Visitor):
                     again = PENDING_STATE.search(state.content)
                     pause = float(again[1]) if again else 0.0
 
-    def is_good(self, number: int) -> bool:
+    def is_good(self, kind: str, number: int) -> bool:
         """Whether the reader must show this feed's entries; for others it may report a failure."""
         options: Any = self.environment.parsed_options
-        within = options.deadline - SPARE_SECONDS
-        return is_good(options.kind, number, within, options.feeds_mix, options.feeds_seed)
+        return is_good(kind, number, options.deadline - SPARE_SECONDS, options.feeds_mix, options.feeds_seed)
 
 
 class Browser(Visitor):

@@ -36,9 +36,9 @@ from loadtests.generator.recorder import Pending
 from loadtests.generator.resending import watch
 from loadtests.generator.resolving import resolve_numbers_at_once
 from loadtests.generator.sending import OURS, answered, recorded
-from loadtests.live.process import Doubt, LocustProcess, Ready
+from loadtests.live.process import Doubt, Listener, LocustProcess, Ready
 
-__all__ = ["doubt", "random_of", "ready", "request", "visit"]
+__all__ = ["doubt", "news", "random_of", "ready", "request", "visit"]
 
 _process = LocustProcess()
 
@@ -109,6 +109,12 @@ def doubt(look: Doubt) -> Doubt:
     """After each test, call `look(recording, options)`, which returns reasons why the load is not fit."""
     _process.doubts.append(look)
     return look
+
+
+def news(listener: Listener) -> Listener:
+    """While a test runs, call `listener(told)` four times a second with this process's news (telling.py)."""
+    _process.listeners.append(listener)
+    return listener
 
 
 # ---- connected to Locust

@@ -5,6 +5,7 @@ A test module that needs it sets `pytest_plugins = ["browser_fixtures"]`.
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,21 @@ FLAGS = (
 )
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """A browser with a fresh profile."""
+@contextmanager
+def opened_browser(profile: Path) -> Iterator[webdriver.Chrome]:
+    """A browser with a fresh profile in that folder, until the end of the block."""
     if not (CHROMIUM and DRIVER):
         pytest.skip("needs a browser: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A browser with a fresh profile."""
+    with opened_browser(tmp_path / "profile") as browser:
         yield browser

@@ -19,8 +19,8 @@ from jobs_for_tests import Base, gates, said, scripts
 from sqlalchemy import Engine, create_engine, event
 
 from jobqueue import Queue, Worker
-from jobqueue.dialects import plan_steadily
 from jobqueue.observing import Observer
+from jobqueue.postgresql import plan_steadily
 from jobqueue.tools.meter import Meter
 from jobqueue.tools.presence import Presence
 from loadtests.servers.processes import Process
@@ -203,6 +203,9 @@ def explain(queue: Queue) -> Iterator[Callable[[], list[str]]]:
             plans = [connection.exec_driver_sql(prefix + sql, values).all() for sql, values in statements]
         return ["\n".join(str(row[-1]) for row in plan) for plan in plans]
 
-    event.listen(queue.engine, "before_cursor_execute", record)
+    engines = {queue.engine, queue.writer}
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", record)
     yield explain
-    event.remove(queue.engine, "before_cursor_execute", record)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", record)

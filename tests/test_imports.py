@@ -28,6 +28,7 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
         "plugin.py",
         "process.py",
         "visiting.py",
+        "visitors.py",
         "watching.py",
     },
 }
@@ -43,6 +44,7 @@ ROOMS = (  # of loadtests: each may import those before it
         "bench",
         "queuebench",
         "torture",
+        "demo",
         "__main__",
     ),
 )

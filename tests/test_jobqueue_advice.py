@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, Worker, database
+from jobqueue import Queue, Worker, sqlite
 from jobqueue.database import complaint
 
 pytest_plugins = ["queue_fixtures"]
@@ -79,7 +79,7 @@ def test_who_holds_sqlites_lock_himself_is_told_to_pass_his_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue would wait for the caller, who waits for the queue."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     queue.create_tables()
     engine = create_engine(queue.engine.url)

@@ -229,6 +229,9 @@ def test_what_is_no_queues_name_is_refused(queue: Queue) -> None:
         for do in (queue.pause, queue.resume, queue.clear):
             with pytest.raises(error, match="queue must be"):
                 do(name)  # type: ignore[arg-type]
+    for do in (queue.pause, queue.resume):  # which, unlike clear(), need a name
+        with pytest.raises(TypeError, match="queue must be"):
+            do(None)  # type: ignore[arg-type]
     for name in ("a\0", "mail,images"):
         with pytest.raises(ValueError, match=r"queue must be .* without commas"):
             Worker(queue, queues=[name])

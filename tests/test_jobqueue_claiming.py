@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs_for_tests import Append, Say, failed, lines_of
+from jobs_for_tests import Append, Say, failed, lines_of, said
 from sqlalchemy import Connection, insert
 
 from jobqueue import Job, Queue, Worker, lease, waiting
@@ -66,6 +66,13 @@ def test_a_worker_may_keep_to_some_queues(queue: Queue) -> None:
     add(queue, queue="images")
     assert Worker(queue, queues=["mail"]).work_off(now=NOON) == (0, 0)
     assert Worker(queue, queues=["images"]).work_off(now=NOON) == (1, 0)
+
+
+def test_a_queue_that_is_named_twice_is_served_once(queue: Queue) -> None:
+    """Or both threads would have the same job."""
+    add(queue, queue="mail")
+    Worker(queue, queues=["mail", "mail"], threads=2).run("idle")
+    assert said == ["hello"]
 
 
 def test_a_worker_may_keep_to_some_priorities(queue: Queue) -> None:

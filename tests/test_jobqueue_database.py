@@ -11,7 +11,7 @@ from jobs_for_tests import Say
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import OperationalError
 
-from jobqueue import DatabaseError, Queue, Worker, database
+from jobqueue import DatabaseError, Queue, Worker, sqlite
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -93,7 +93,7 @@ def test_a_writer_asks_for_the_lock_often_at_first_and_then_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crowd that asked every millisecond would leave no processor to the one that has the lock."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1000)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 1000)
     queue = Queue(f"sqlite:///{tmp_path / 'test.db'}")
     with queue.writer.begin(), queue.writer.connect() as waiting:
         asked: list[float] = []

@@ -63,11 +63,11 @@ def test_what_a_job_writes_is_committed_with_its_end(queue: Queue) -> None:
     queue.enqueue(WriteLine("effect"))
     transactions: list[set[str]] = [set()]
 
-    @event.listens_for(queue.engine, "before_cursor_execute")
+    @event.listens_for(queue.writer, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         transactions[-1].add(statement.partition(" ")[0])
 
-    event.listen(queue.engine, "commit", lambda _: transactions.append(set()))
+    event.listen(queue.writer, "commit", lambda _: transactions.append(set()))
     assert Worker(queue).work_off() == (1, 0)
     assert {"INSERT", "DELETE"} in [statements - {"BEGIN"} for statements in transactions]
     assert lines(queue) == ["effect"]

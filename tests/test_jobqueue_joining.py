@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,29 +62,37 @@ def test_a_session_in_autocommit_mode_is_refused(queue: Queue, database_url: str
     assert queue.jobs() == []
 
 
-@pytest.mark.parametrize("given", ["create_engine()", "execution_options()"])
-def test_an_engine_in_autocommit_mode_is_refused(given: str, database_url: str) -> None:
-    """A claim and an outcome must be written in one transaction."""
-    if given == "create_engine()":
-        engine = create_engine(database_url, isolation_level="AUTOCOMMIT")
-    else:
-        engine = create_engine(database_url).execution_options(isolation_level="AUTOCOMMIT")
-    with pytest.raises(DatabaseError, match=ALONE):
-        Queue(engine)
-
-
-def test_an_engine_whose_connections_autocommit_is_refused_at_its_first_transaction(
-    postgres_database: str,
+@pytest.mark.parametrize("given", ["connect_args", "create_engine()", "execution_options()"])
+def test_an_engine_in_autocommit_mode_is_refused_at_its_first_transaction(
+    given: str, postgres_database: str
 ) -> None:
-    """Only a connection shows it. (On SQLite the queue sets the mode of its own connections.)"""
-    engine = create_engine(postgres_database, connect_args={"autocommit": True})
+    """A claim and an outcome must be written in one transaction. Only a connection shows whether they are.
+    (On SQLite the queue sets the mode of its own connections.)
+    """
+    engine = create_engine(postgres_database)
+    if given == "connect_args":
+        engine = create_engine(postgres_database, connect_args={"autocommit": True})
+    elif given == "create_engine()":
+        engine = create_engine(postgres_database, isolation_level="AUTOCOMMIT")
+    else:
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
     queue = Queue(engine)
     with pytest.raises(DatabaseError, match=ALONE):
         queue.create_tables()
     with pytest.raises(DatabaseError, match=ALONE):
+        queue.enqueue(Say("hi"))
+    with pytest.raises(DatabaseError, match=ALONE):
         Worker(queue).run()
     queue.close()
     engine.dispose()
+
+
+def test_a_worker_uses_an_engine_with_another_isolation_level(queue: Queue, engine: Engine) -> None:
+    """However that was set."""
+    for level in ("SERIALIZABLE", "READ UNCOMMITTED"):
+        with closing(Queue(engine.execution_options(isolation_level=level))) as other:
+            other.enqueue(Say(level))
+            assert Worker(other).work_off() == (1, 0)
 
 
 # ---- another database

@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from commands_for_tests import NOON, Command
+from conftest import wait_until
 from jobs_for_tests import Say, said
 from sqlalchemy import inspect, text
 
 from jobqueue import Queue, Worker
+from jobqueue.handlers import dump
 from jobqueue.schema import ddl, missing
 from jobqueue.tools.cli import main
 
@@ -93,6 +98,42 @@ def test_an_older_table_is_brought_up_to_date(
     with queue.engine.connect() as connection:
         assert missing(connection, queue.tables) == []
     queue.close()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("first", [True, False], ids=["first version", "without an index"])
+def test_an_older_table_is_brought_up_to_date_while_workers_run(
+    queue: Queue, run_worker: Callable[..., Any], command: Command, first: bool
+) -> None:
+    """Others add jobs meanwhile. Each job runs once, and no worker ends."""
+    kind = queue.engine.dialect.name
+    with queue.writer.begin() as connection:
+        if first:
+            queue.metadata.drop_all(connection)
+            for statement in FIRST.format(id=ID[kind], moment=MOMENT[kind]).split(";"):
+                connection.exec_driver_sql(statement)
+        else:
+            connection.exec_driver_sql("DROP INDEX jobs_waiting_by_queue")
+    jobs = queue.tables.jobs
+    row = {"priority": 0, "attempts": 0, "queue": "default", "max_attempts": 25}
+    row |= dict.fromkeys(("run_at", "created_at", "updated_at"), NOON)
+
+    def add(text: str) -> None:
+        with queue.writer.begin() as connection:
+            connection.execute(jobs.insert(), {**row, "handler": dump(Say(text))})
+
+    add("0")
+    workers = [run_worker(queue, threads=2, queues=queues) for queues in (None, ["default"])]
+    with ThreadPoolExecutor() as pool:
+        adding = pool.map(add, map(str, range(1, 200)))
+        assert command("migrate").status == 0
+        list(adding)
+    wait_until(lambda: len(said) == 200 and not queue.jobs(), "the end of all jobs")
+    assert sorted(said) == sorted(map(str, range(200)))
+    with queue.engine.connect() as connection:
+        assert missing(connection, queue.tables) == []
+    for worker in workers:
+        assert not any("Exiting" in line for line in worker.lines)
 
 
 def test_a_table_of_the_first_version_takes_new_jobs(database_url: str) -> None:

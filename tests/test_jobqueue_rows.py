@@ -14,11 +14,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import DataError
 
 from jobqueue import Queue, Worker
-from jobqueue.tools import looking
+from jobqueue.tools import looking, presence
 from jobqueue.tools.cli import main
 from jobqueue.tools.dashboard import dashboard
 from jobqueue.tools.explaining import explain
-from loadtests.torture.mutations import mutate
+from loadtests.torture.mutations import mutate, write_anything
 
 pytest_plugins = ["queue_fixtures"]
 
@@ -93,6 +93,33 @@ def test_no_row_affects_any_other_whatever_it_holds(
         queue.clear()
 
 
+@pytest.mark.parametrize("count", [60, pytest.param(300, marks=pytest.mark.live)])
+def test_no_row_of_a_worker_or_a_pause_affects_anything_whatever_it_holds(
+    queue: Queue, look: Look, count: int
+) -> None:
+    """Jobs run, a worker that has died can be taken out, and all tools show what can be shown."""
+    random, now, tables = Random(count), datetime.now(UTC), queue.tables
+    names = [f"host:here pid:1 {n}" for n in range(count)]
+    id = queue.enqueue(Say("good"))
+    handler = queue.get(id).handler
+    with queue.writer.begin() as connection:
+        for name in names:
+            me = presence.Self(name, 1, queues="", lease=60.0, max_run_time=3600.0, started_at=now)
+            presence.be_seen(connection, tables, me, presence.Tally(1, 1), now)
+            connection.execute(tables.pauses.insert(), {"queue": name, "paused_at": now})
+    for name in names:
+        for table, key in ((tables.workers, "name"), (tables.pauses, "queue")):
+            write_anything(queue, random.choice(list(table.c)), handler, random, f" WHERE {key} = '{name}'")
+    look([id])
+    with queue.engine.connect() as connection:
+        assert presence.tallies(connection, tables)
+    assert Worker(queue, observers=[presence.Presence(queue)]).work_off() == (1, 0)
+    with queue.writer.begin() as connection:
+        for name in names:
+            presence.leave(connection, tables, name, now)
+    look([])
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -121,7 +148,7 @@ def test_no_exception_ends_a_workers_loop(
             raise error
 
     queue.enqueue(Say("hi"))
-    event.listen(queue.engine, "before_cursor_execute", fail)
+    event.listen(queue.writer, "before_cursor_execute", fail)
     run_worker(queue)
     wait_until(lambda: said == ["hi"] and not queue.jobs(), "the job's end")
     assert len(raised) == 3 and message in caplog.text

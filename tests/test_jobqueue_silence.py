@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Queue, ledger, postgresql
 from jobqueue.ledger import Watcher
-from jobqueue.transactions import OwnConnections
+from jobqueue.tools import failures
+from jobqueue.transactions import Kept
 from loadtests.torture.silentproxy import SilentProxy
 
 pytest_plugins = ["queue_fixtures"]
@@ -163,10 +164,25 @@ def test_a_statement_of_a_job_may_take_its_time(through: Queue, run_worker: RunW
     assert said == ["reported"]
 
 
+def test_what_is_asked_of_all_jobs_may_take_its_time(through: Queue) -> None:
+    """To retry or delete a million failed ones, say: this is not what a worker waits for."""
+    sleep = "LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'"
+    through.enqueue(Say("hi"))
+    with through.writer.begin() as connection:
+        connection.execute(text("UPDATE jobs SET failed_at = now()"))
+        connection.execute(text(f"CREATE FUNCTION slow() RETURNS trigger {sleep}"))
+        when = "BEFORE UPDATE OR DELETE ON jobs FOR EACH STATEMENT"
+        connection.execute(text(f"CREATE TRIGGER slow {when} EXECUTE FUNCTION slow()"))
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    assert failures.retry_all(through, until=now) == 1
+    assert failures.delete_all(through, until=now) == 0
+    assert through.clear() == 1
+
+
 def test_a_statement_of_the_queue_that_waits_for_a_lock_ends_first_in_the_server(direct: Queue) -> None:
     """Or it would go on there, beside the next one, whenever it was given up here."""
-    own = OwnConnections()
-    with own.transaction(direct.writer) as connection:
+    own = Kept(own=True)
+    with own.begin(direct.writer) as connection:
         seconds = int(connection.scalar(text("SHOW statement_timeout")).removesuffix("s"))
     own.close()
     assert 0 < seconds < usual_limit

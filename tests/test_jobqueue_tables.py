@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from commands_for_tests import Command
 from conftest import wait_until
 from jobs_for_tests import Say, said
+from sqlalchemy.exc import DBAPIError
 
 from jobqueue import DatabaseError, Job, Queue, Worker
 from jobqueue.schema import Tables, missing, tables
@@ -160,6 +162,20 @@ def test_a_table_that_is_not_the_queues_is_refused(database_url: str, theirs: st
     assert {name: columns(queue)[name] for name in before} == before
     queue.close()
     own.close()
+
+
+def test_nothing_is_deleted_from_a_table_that_is_not_the_queues(database_url: str) -> None:
+    """It has an id, too; but the database refuses, since no column is a job's."""
+    queue = Queue(database_url)
+    with queue.writer.begin() as connection:
+        connection.exec_driver_sql(THEIRS)
+        connection.exec_driver_sql("INSERT INTO jobs (id, title, queue) VALUES (1, 'baker', 'mail')")
+    for delete in (queue.clear, partial(queue.clear, "mail"), partial(queue.delete, 1)):
+        with pytest.raises(DBAPIError, match="handler"):
+            delete()
+    with queue.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT title FROM jobs").all() == [("baker",)]
+    queue.close()
 
 
 def test_a_command_in_the_wrong_database_changes_nothing(database_url: str, command: Command) -> None:

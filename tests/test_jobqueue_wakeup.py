@@ -1,5 +1,6 @@
 """Waking up: an idle worker hears of new jobs at once. In these tests it would not poll for an hour."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,6 +184,20 @@ def test_a_watcher_rings_at_a_commit_and_not_before(queue: Queue, listener: list
         assert len(listener) == heard
         session.commit()
     wait_until(lambda: len(listener) > heard, "a ring")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_watcher_that_rings_in_vain_looks_less_often(queue: Queue, listener: list[float]) -> None:
+    """Or all of a crowd would wake at each commit of one of them. A watcher that was right keeps looking."""
+    right: list[None] = []
+    watcher = Watcher(queue, lambda: right.append(None))
+    for number in itertools.count():
+        watcher.was_right()
+        queue.pause(f"queue {number}")  # a commit that no job depends on
+        if len(right) > 100:
+            break
+    watcher.end()
+    assert len(listener) < len(right) - 20
 
 
 def test_a_listener_whose_connection_is_cut_listens_again(

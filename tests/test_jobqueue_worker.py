@@ -15,7 +15,7 @@ from jobs_for_tests import Fail, Line, Say, WaitAtGate, call, call_with_session,
 from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
-from jobqueue import Queue, Worker, database, worker
+from jobqueue import Queue, Worker, sqlite, worker
 from jobqueue.observing import Event
 from jobqueue.tools import meter
 
@@ -189,7 +189,7 @@ def hung_threads() -> list[threading.Thread]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once what would otherwise wait some seconds for the database."""
     monkeypatch.setattr(worker, "RECONNECT_SECONDS", 0.05)
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
 
 
 @pytest.mark.usefixtures("impatient")

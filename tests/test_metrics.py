@@ -23,7 +23,7 @@ LATE = Request("pay", "POST /pay", 4.0, 1000.0, "unfinished", 0.0)
 
 def news(ended: list[Request], *late: Request) -> Told:
     """What a process of five users tells."""
-    return Told(0.0, 5.0, ended, list(late), ["content"], 5, [Lag(4.9, 3.0)], [])
+    return Told(0.0, 5.0, ended, list(late), ["content"], 5, [Lag(4.9, 3.0)], [], 0)
 
 
 def scraped(port: str) -> dict[tuple[str, ...], float]:

@@ -57,16 +57,16 @@ def test_a_load_of_two_processes_goes_on_until_it_is_decided(null_server: str, t
 
 
 def test_a_broken_rule_stops_all_steps(truth_server: str, tmp_path: Path) -> None:
-    """Later steps are larger, so they would break it, too."""
-    steps = ("--steps", "4,8", "--step-seconds", "12", "--stop-timeout", "5")
+    """Later steps are larger, so they would break it, too. (On a busy machine it takes several looks.)"""
+    steps = ("--steps", "4,8", "--step-seconds", "20", "--stop-timeout", "5")
     users = ("Lognormal", "--host", truth_server)
     run = headless(TRUTH, tmp_path, *users, *steps, "--stop-when-broken", "--rule", "10", "--fail-over", "1")
     stages = run.recording.stages
     if "The load ended by itself" not in run.out:  # on a busy machine nothing is broken beyond doubt
-        assert "upper bounds" in run.out and len(stages) == 2
+        assert run.status in {3, 4} and len(stages) == 2, run.out
         return
     assert run.status in {1, 3} and "broken" in run.out, run.out
-    assert stages[-1].end_s - stages[-1].start_s < 11
+    assert stages[-1].end_s - stages[-1].start_s < 20
 
 
 def test_a_port_that_is_taken_is_refused(null_server: str, tmp_path: Path) -> None:

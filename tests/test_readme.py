@@ -42,6 +42,9 @@ def test_every_command_has_a_test_here() -> None:
     """A command added to the README fails until a test below runs it."""
     assert COMMANDS == [
         "make bench",
+        "make demo",
+        "make demo ARGS=--tour",
+        "make demo ARGS=--text",
         'make bench ARGS="--users 1,20,100 --app queued"',
         'make bench ARGS="--model open --rate 2,5,10"',
         'make bench ARGS="--users 30,100 --slots 4,16,64,256"',
@@ -81,11 +84,12 @@ def test_the_loads_own_help_is_printed() -> None:
 
 
 @pytest.mark.live
-def test_make_bench_explains_its_options() -> None:
-    """It prints its help, with status 0."""
-    done = run("make bench ARGS=--help")
+@pytest.mark.parametrize(("target", "option"), [("bench", "--users N,N"), ("demo", "--tour")])
+def test_make_explains_options(target: str, option: str) -> None:
+    """It prints the command's help, with status 0. (What the demo's options do: test_demo_live.py.)"""
+    done = run(f"make {target} ARGS=--help")
     assert done.returncode == 0
-    assert "--users N,N" in done.stdout
+    assert option in done.stdout
 
 
 @pytest.mark.live

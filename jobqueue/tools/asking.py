@@ -8,7 +8,6 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from jobqueue import Queue
-from jobqueue.dialects import is_postgresql
 from jobqueue.errors import JobQueueError
 from jobqueue.schema import missing
 from jobqueue.tools.options import open_queue, option
@@ -60,6 +59,6 @@ def opened(options: argparse.Namespace, *, with_tables: bool = True) -> Iterator
 def sqlite_path(engine: Engine) -> Path | None:
     """The SQLite file; None for PostgreSQL, and for a file named by an SQLite URI."""
     name = engine.url.database
-    if is_postgresql(engine) or not name or name.startswith("file:"):
+    if engine.dialect.name == "postgresql" or not name or name.startswith("file:"):
         return None
     return Path(name)

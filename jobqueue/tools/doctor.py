@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from jobqueue import Queue
-from jobqueue.dialects import is_postgresql
 from jobqueue.schema import missing
 from jobqueue.tools import doctor_postgresql, doctor_sqlite, doctor_workers, looking
 from jobqueue.tools.asking import add_json, opened, sqlite_path
@@ -72,6 +71,6 @@ def tables(lacking: list[str]) -> Finding:
 
 
 def _database(connection: Connection, queue: Queue) -> Iterator[Finding]:
-    if is_postgresql(connection):
+    if connection.dialect.name == "postgresql":
         return doctor_postgresql.examine(connection, queue.tables.jobs.fullname, queue.lease.total_seconds())
     return doctor_sqlite.examine(connection, sqlite_path(queue.engine))

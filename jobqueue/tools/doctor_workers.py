@@ -19,8 +19,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
+from jobqueue.dialects import INFINITY
 from jobqueue.ledger import BEATS, SILENCE
 from jobqueue.options import TOO_MUCH
 from jobqueue.schema import Tables, WorkerRow
@@ -53,7 +54,9 @@ def examine(
     held = sum(stats.held.get(worker.name, 0) for worker in silent)
     yield there(len(alive), len(silent))
     yield served(stats, alive)
-    yield held_by_the_silent(max(held, _late(connection, tables, lease, now)), bool(alive))
+    yield scheduled(_count(connection, tables.waiting, tables.jobs.c.run_at >= INFINITY))
+    late = _count(connection, tables.running, tables.jobs.c.locked_at < now - lease)
+    yield held_by_the_silent(max(held, late), bool(alive))
     if alive:
         yield hosts([worker.name for worker in alive], connection.dialect.name == "sqlite")
         yield names([worker.name for worker in alive])
@@ -78,6 +81,14 @@ def served(stats: Stats, alive: Sequence[WorkerRow]) -> Finding:
         return Finding("ok", "queues", "all with due jobs are served")
     which = ", ".join(f"{queue.name} ({plural(queue.due, 'due job')})" for queue in alone)
     return Finding("fail", "queues", f"no worker serves {which}: start one with jobqueue work --queue NAME")
+
+
+def scheduled(never: int) -> Finding:
+    """`never`: how many jobs wait for infinity, which PostgreSQL knows, or for what SQLite sorts last."""
+    if not never:
+        return Finding("ok", "run_at", "none is out of reach")
+    text = f"{plural(never, 'job')} scheduled for the year 9999 or later: see jobqueue list; retry or delete"
+    return Finding("warn", "run_at", text)
 
 
 def held_by_the_silent(late: int, helped: bool) -> Finding:
@@ -191,6 +202,5 @@ def _limits(connection: Connection, tables: Tables) -> Limits | None:
     return None if least is None else Limits(least, most)
 
 
-def _late(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> int:
-    late = tables.jobs.c.locked_at < now - lease
-    return connection.scalar(select(func.count()).where(tables.running, late)) or 0
+def _count(connection: Connection, *which: ColumnElement[bool]) -> int:
+    return connection.scalar(select(func.count()).where(*which)) or 0

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from jobqueue import Job, Queue
 from jobqueue.dialects import readable
 from jobqueue.handlers import NOBODY_KNOWS
-from jobqueue.ledger import BEATS
+from jobqueue.options import TOO_MUCH
 from jobqueue.schema import GONE, Tables, WorkerRow
-from jobqueue.tools.presence import WAIT_BOUNDS, Tally, tallies
+from jobqueue.tools.presence import SIGNS_OF_LIFE, WAIT_BOUNDS, Tally, tallies
 from jobqueue.tools.spans import span
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -82,7 +82,7 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         func.min(case((due, J.run_at)), type_=J.run_at.type),
     ).group_by(J.queue)
     with Session(queue.engine, expire_on_commit=False) as session:
-        paused = set(session.scalars(select(queue.tables.pauses.c.queue)))
+        paused = set(map(readable, session.scalars(select(queue.tables.pauses.c.queue))))
         queues = [
             QueueStats(
                 readable(name), int(a), int(b), int(c), int(d), int(e), _seconds(oldest, now), name in paused
@@ -93,11 +93,23 @@ def stats(queue: Queue, now: datetime | None = None) -> Stats:
         queues += [QueueStats(name, 0, 0, 0, 0, 0, 0.0, paused=True) for name in empty]
         queues.sort(key=lambda each: each.name)
         there = select(W).where(W.name != GONE).order_by(W.started_at)
-        workers = list(session.scalars(there))
+        workers = [worker for worker in session.scalars(there) if _makes_sense(worker)]
         done = sum(tallies(session.connection(), queue.tables).values(), Tally())
         holders = select(J.locked_by, func.count()).where(running).group_by(J.locked_by)
         held = {readable(name): int(a) for name, a in session.execute(holders).all()}
     return Stats(queues, workers, done, held)
+
+
+def _makes_sense(worker: WorkerRow) -> bool:
+    """Whether a worker can have written the row: SQLite holds anything in any column."""
+    numbers = worker.threads, worker.lease, worker.max_run_time
+    counts = worker.succeeded, worker.failed
+    return (
+        all(isinstance(text, str) for text in (worker.name, worker.queues, worker.waits))
+        and all(isinstance(number, int | float) and 0 < number < TOO_MUCH for number in numbers)
+        and all(isinstance(count, int) for count in counts)
+        and all(1 < moment.year < 9999 for moment in (worker.started_at, worker.seen_at))
+    )
 
 
 def is_silent(worker: WorkerRow, now: datetime) -> bool:
@@ -108,14 +120,14 @@ def is_silent(worker: WorkerRow, now: datetime) -> bool:
 
 
 def is_gone(worker: WorkerRow, now: datetime) -> bool:
-    """Whether it was this machine's, has no process any more, and has missed two heartbeats. (Containers with
+    """Whether it was this machine's, has no process any more, and has missed a sign of life. (Containers with
     the same host name don't see each other's processes.)
     """
     host, pid = host_and_pid(worker.name)
     if (
         host != socket.gethostname()
         or not pid
-        or (now - worker.seen_at).total_seconds() * BEATS < 2 * worker.lease
+        or (now - worker.seen_at).total_seconds() * SIGNS_OF_LIFE < 1.5 * worker.lease
     ):
         return False
     try:

@@ -7,23 +7,26 @@ import json
 import logging
 import time
 from bisect import bisect_left
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, delete, select, update
+from sqlalchemy import Column, Connection, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue.database import complaint
 from jobqueue.dialects import insert_unless_there
-from jobqueue.ledger import BEATS
+from jobqueue.lease import A_DAY
 from jobqueue.observing import Event
 from jobqueue.queue import Queue
 from jobqueue.schema import GONE, Tables
-from jobqueue.transactions import OwnConnections
+from jobqueue.transactions import Kept
 
 logger = logging.getLogger("jobqueue")
 
+SIGNS_OF_LIFE = 3  # in a lease: few, since on SQLite each commit wakes all idle workers
+MOST_ATTEMPTS_TOLD = 2**53  # more is not a worker's
 TELL_SECONDS = 1.0  # how often the row of a busy worker is written
 # Upper bounds in seconds of the histogram of pick-up latencies: from the moment a job is due to its claim.
 WAIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -73,14 +76,14 @@ class Self:
 class Presence:
     """An observer that keeps a worker's row: Worker(queue, observers=[Presence(queue)]). For one worker.
 
-    It writes the row BEATS times per lease, and every TELL_SECONDS while there is something to report, in
-    transactions and on a connection of its own. When one fails, it logs that and tries again.
+    It writes the row SIGNS_OF_LIFE times per lease, and every TELL_SECONDS while there is something to
+    report, in transactions and on a connection of its own. When one fails, it logs that and tries again.
     """
 
     def __init__(self, queue: Queue):
         self._queue = queue
-        self._beat = queue.lease.total_seconds() / BEATS
-        self._own = OwnConnections()  # to wait for the pool's would delay the worker's heartbeats
+        self._beat = queue.lease.total_seconds() / SIGNS_OF_LIFE
+        self._own = Kept(own=True)  # to wait for the pool's would delay the worker's heartbeats
         self._more = Tally()  # since the row was written
         self._started_at: datetime | None = None
         self._beat_at = self._write_at = 0.0  # on the monotonic clock, in seconds
@@ -116,7 +119,7 @@ class Presence:
             started_at=self._started_at or event.at,
         )
         try:
-            with self._own.transaction(self._queue.writer) as connection:
+            with self._own.begin(self._queue.writer) as connection:
                 be_seen(connection, tables, me, self._more, event.at)
                 if event.kind == "stopped":
                     leave(connection, tables, me.name, event.at)
@@ -150,9 +153,11 @@ def leave(connection: Connection, tables: Tables, name: str, now: datetime) -> N
 
 
 def forget_the_silent(connection: Connection, tables: Tables, lease: timedelta, now: datetime) -> None:
-    """Delete the rows of workers that have been silent for `lease`, as leave() does."""
+    """Delete the rows of workers that have been silent for `lease`, or seen in the far future, as leave()
+    does.
+    """
     W = tables.workers.c
-    silent = select(W.name).where(W.name != GONE, W.seen_at < now - lease)
+    silent = select(W.name).where(W.name != GONE, or_(W.seen_at < now - lease, W.seen_at > now + A_DAY))
     # In a fixed order, so that two workers that delete rows at the same time can't deadlock.
     for name in connection.scalars(silent.order_by(W.name)).all():
         leave(connection, tables, name, now)
@@ -174,6 +179,16 @@ def _columns(tally: Tally) -> dict[str, object]:
     return {"succeeded": tally.succeeded, "failed": tally.failed, "waits": waits}
 
 
-def _tally(succeeded: int, failed: int, waits: str) -> Tally:
-    histogram = json.loads(waits)
-    return Tally(succeeded, failed, histogram["counts"], histogram["seconds"])
+def _tally(succeeded: object, failed: object, waits: Any) -> Tally:
+    """What a row says; what makes no sense there counts as nothing."""
+    tally = Tally(_count(succeeded), _count(failed))
+    with suppress(ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
+        histogram = json.loads(waits)
+        counts, seconds = [_count(n) for n in histogram["counts"]], float(histogram["seconds"])
+        if len(counts) == len(tally.waits) and 0 <= seconds < MOST_ATTEMPTS_TOLD:
+            tally.waits, tally.waited = counts, seconds
+    return tally
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < MOST_ATTEMPTS_TOLD else 0

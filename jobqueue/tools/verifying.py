@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from jobqueue import HandlerError, JobQueueError, Queue
 from jobqueue.database import complaint
-from jobqueue.dialects import is_postgresql
 from jobqueue.handlers import parse
 from jobqueue.tools.asking import add_json, opened
 from jobqueue.tools.options import Commands, add_database, add_imports, import_jobs, modules
@@ -123,7 +122,7 @@ def _check_page(queue: Queue, last: int, groups: dict[str, SameReason]) -> Seque
     J = queue.tables.jobs.c
     page = select(J.id, J.handler).where(J.failed_at.is_(None), J.id > last).order_by(J.id).limit(PAGE_JOBS)
     with Session(queue.engine) as session:
-        if is_postgresql(queue.engine):
+        if queue.engine.dialect.name == "postgresql":
             # As on SQLite: read jobs and their mapped objects from one snapshot.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         rows = session.execute(page).all()

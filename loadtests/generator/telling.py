@@ -41,11 +41,12 @@ class Told(NamedTuple):
     users: int
     lag: list[Lag]  # since the last time, like `vitals`
     vitals: list[Vital]
+    in_flight: int  # requests sent and not answered yet
 
 
 def unpacked(cells: Iterable[Any]) -> Told:
     """The news from a message, in which all tuples have become lists."""
-    started_at, until, ended, late, visits, users, lag, vitals = cells
+    started_at, until, ended, late, visits, users, lag, vitals, in_flight = cells
     return Told(
         started_at,
         until,
@@ -55,6 +56,7 @@ def unpacked(cells: Iterable[Any]) -> Told:
         users,
         [Lag(*each) for each in lag],
         [Vital(*each) for each in vitals],
+        in_flight,
     )
 
 
@@ -122,8 +124,10 @@ class Teller:
         lag, vitals = generator.samples(self._seen_lags, self._seen_vitals)
         self._seen_lags += len(lag)
         self._seen_vitals += len(vitals)
-        visits = sorted(recorder.visits)
-        return Told(recorder.started_at, until, ended, late, visits, generator.users(), lag, vitals)
+        unanswered = [pending for pending in self._held if pending.done is None]
+        in_flight = sum(pending.group not in recorder.visits for pending in unanswered)
+        visits, users = sorted(recorder.visits), generator.users()
+        return Told(recorder.started_at, until, ended, late, visits, users, lag, vitals, in_flight)
 
 
 def _told_of(pending: Pending, ms: float, outcome: RequestOutcome) -> Request:

@@ -34,7 +34,7 @@ from loadtests.generator.loadoptions import MOST_RUN_SECONDS, Load, load_from
 from loadtests.generator.openload import choices_of
 from loadtests.generator.recordings import merged, with_plan
 from loadtests.generator.steps import Steps
-from loadtests.generator.telling import Teller, unpacked
+from loadtests.generator.telling import Teller, Told, unpacked
 from loadtests.judging.judge import judge
 from loadtests.judging.terminal import verdict_text
 from loadtests.live.ending import Ending
@@ -50,6 +50,7 @@ from loadtests.status import Status
 
 Ready = Callable[[Any], None]
 Doubt = Callable[[Recording, Any], Sequence[str]]
+Listener = Callable[[Told], object]
 
 ENDING_SECONDS = 60.0  # beyond --stop-timeout
 INTERRUPTED = "Interrupted: this is what was measured until then."
@@ -80,6 +81,7 @@ class LocustProcess:
         self.metrics: Metrics | None = None
         self.checks: list[Ready] = []
         self.doubts: list[Doubt] = []
+        self.listeners: list[Listener] = []
         self.to_say = ""
 
     @property
@@ -108,6 +110,7 @@ class LocustProcess:
                 listen(page.host, page.port, "--web-port").close()
             if self.load.prometheus:
                 self.metrics = Metrics(self.load.prometheus, self.load.rule_ms)
+                self.listeners.append(self.metrics.take)
         except UsageError as error:
             print(f"loadtests: {error}", file=sys.stderr)
             sys.exit(error.exit_status)
@@ -144,7 +147,7 @@ class LocustProcess:
             self.gathering = Gathering(self.runner)
             self.started_at = self.gathering.started_at
             live = Live(self.load.warm_up, self.gathering.processes()) if watched else None
-            self.watching = Watching(self.runner, None, live, self.metrics, self.look)
+            self.watching = Watching(self.runner, None, live, self.listeners, self.look)
             return
         generator = Generator(self.load, max(0, self.runner.worker_index), lambda: self.runner.user_count)
         self.generator = generator  # set before its users get ready, which may never end
@@ -155,7 +158,7 @@ class LocustProcess:
         generator.start()
         self.share, self.started_at = None, generator.recorder.started_at
         live = Live(self.load.warm_up) if watched and not isinstance(self.runner, WorkerRunner) else None
-        self.watching = Watching(self.runner, Teller(generator), live, self.metrics, self.look)
+        self.watching = Watching(self.runner, Teller(generator), live, self.listeners, self.look)
 
     def look(self, live: Live) -> None:
         """Look at the figures of all processes; end the load or its step if that is due."""

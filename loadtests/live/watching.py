@@ -1,7 +1,7 @@
 """While a test runs, each process tells of its requests, and the one that judges takes in what all tell."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -10,14 +10,13 @@ from locust.runners import WorkerRunner
 from loadtests.generator.gathering import NEWS
 from loadtests.generator.telling import Teller, Told
 from loadtests.live.figures import Live
-from loadtests.live.metrics import Metrics
 
 TELLING_SECONDS = 0.25  # little at a time, so that telling does not delay requests
 
 
 class Watching:
     """One test, watched until stop(). A process that sends has a `teller`; the one that judges, `live`, and
-    calls `look` with it after each news.
+    calls `look` with it after each news. The `listeners` get all news.
     """
 
     def __init__(
@@ -25,16 +24,16 @@ class Watching:
         runner: Any,
         teller: Teller | None,
         live: Live | None,
-        metrics: Metrics | None,
+        listeners: Sequence[Callable[[Told], object]],
         look: Callable[[Live], object],
     ) -> None:
         self.live = live
         self._runner = runner
         self._teller = teller
-        self._metrics = metrics
+        self._listeners = listeners
         self._look = look
         # A worker does not know whether the master watches.
-        watched = live or metrics or isinstance(runner, WorkerRunner)
+        watched = live or listeners or isinstance(runner, WorkerRunner)
         self._greenlet = gevent.spawn(self._watch) if watched else None
 
     def _watch(self) -> None:
@@ -54,8 +53,8 @@ class Watching:
 
     def take(self, told: Told, process: str = "", later: float = 0.0) -> None:
         """Take in the news of a process whose clock started `later` seconds after the load's."""
-        if self._metrics:
-            self._metrics.take(told)
+        for listen in self._listeners:
+            listen(told)
         if self.live and told.until < math.inf:
             self.live.take(told, process, later)
 

@@ -18,7 +18,7 @@ import requests
 import sqlalchemy.orm
 from gunicorn.workers.sync import SyncWorker
 
-from loadtests.servers.slotmeter import FOLDER, SlotMeter
+from loadtests.servers.slotmeter import DEADLINE_FILE, FOLDER, SlotMeter
 
 
 class SlotWorker(SyncWorker):  # type: ignore[misc]
@@ -74,8 +74,11 @@ def post_worker_init(worker: Any) -> None:
 
 if folder := os.environ.get(FOLDER):
     meter = SlotMeter(Path(folder))
+    deadline = Path(file) if (file := os.environ.get(DEADLINE_FILE)) else None
 
     def pre_request(_worker: Any, _request: Any) -> None:
+        if deadline:
+            os.environ["FEEDREADER_DEADLINE"] = deadline.read_text()
         meter.begin()
 
     def post_request(_worker: Any, request: Any, _environ: Any, _response: Any) -> None:

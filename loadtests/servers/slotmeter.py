@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = "LOADTESTS_SLOTS"  # environment variable: the folder of the slots' files
+DEADLINE_FILE = "LOADTESTS_DEADLINE"  # another: a file with a deadline, which may change meanwhile
 REQUEST_KINDS = ("submit", "page", "poll", "list", "other")
 FIELDS = ("count", "busy", "squares")  # of each kind
 # When the request under way began (0: none is); then the fields, kind by kind.
@@ -110,3 +111,10 @@ def read_slots(folder: Path) -> SlotCounts:
         under_way_s=sum(max(0.0, now - start) for start in began),
         squares_s2=squares,
     )
+
+
+def slots_held(folder: Path) -> list[float | None]:
+    """For how many seconds each slot has held its request, always in the same order; None: it is free."""
+    now = time.monotonic()
+    slots = [data for path in sorted(folder.iterdir()) if len(data := path.read_bytes()) == LAYOUT.size]
+    return [max(0.0, now - began) if (began := BEGAN.unpack_from(data)[0]) else None for data in slots]

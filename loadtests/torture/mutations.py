@@ -1,10 +1,11 @@
-"""Mutates jobs' rows, as no program of this queue would write them."""
+"""Mutates a queue's rows, as no program of this queue would write them."""
 
 import json
 from contextlib import suppress
 from random import Random
 from typing import Any
 
+from sqlalchemy import Column
 from sqlalchemy.exc import DBAPIError
 
 from jobqueue import Job, Queue
@@ -48,18 +49,25 @@ def anything(good: str, random: Random) -> Any:
 
 
 def mutate(queue: Queue, id: int, random: Random) -> list[str]:
-    """Write anything into one or two columns of the row; returns which. What is refused stays as it was."""
+    """Write anything into one or two columns of the job's row; returns which. What is refused stays as it
+    was.
+    """
     good = queue.get(id).handler
     names = random.sample(MUTATED_COLUMNS, random.choice([1, 1, 2]))
     for name in names:
-        value, placeholder = anything(good, random), "?"
-        if queue.engine.dialect.name == "postgresql":
-            placeholder = f"CAST(%s AS {Job.__table__.c[name].type.compile(queue.engine.dialect)})"
-            value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        elif isinstance(value, bytes) and random.random() < 0.5:
-            placeholder = "CAST(? AS TEXT)"
         held = ", locked_by = 'nobody'" if name == "locked_at" else ""
-        with suppress(DBAPIError), queue.writer.begin() as connection:
-            statement = f"UPDATE jobs SET {name} = {placeholder}{held} WHERE id = {id}"
-            connection.exec_driver_sql(statement, (value,))
+        write_anything(queue, queue.tables.jobs.c[name], good, random, f"{held} WHERE id = {id}")
     return names
+
+
+def write_anything(queue: Queue, column: Column[Any], good: str, random: Random, rest: str) -> None:
+    """Write anything() into a column of the rows that `rest` of the statement names, unless it is refused."""
+    value, placeholder = anything(good, random), "?"
+    if queue.engine.dialect.name == "postgresql":
+        placeholder = f"CAST(%s AS {column.type.compile(queue.engine.dialect)})"
+        value = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    elif isinstance(value, bytes) and random.random() < 0.5:
+        placeholder = "CAST(? AS TEXT)"
+    with suppress(DBAPIError), queue.writer.begin() as connection:
+        statement = f"UPDATE {column.table} SET {column.name} = {placeholder}{rest}"
+        connection.exec_driver_sql(statement, (value,))
