@@ -102,6 +102,7 @@ class _Copy:
     def text(self, text: str) -> None:
         if self._left_out or not self._room:
             return
+        text = text.replace("\n", " ")  # feedparser takes a microsecond for each line
         if len(text) > self._room:
             if not self._prose:
                 raise ValueError  # half an id would be another's

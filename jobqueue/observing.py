@@ -154,27 +154,21 @@ def log(event: Event) -> None:
 
 def _log_failure(outcome: Outcome, error: BaseException) -> None:
     job, ends = outcome.job, outcome.run_at is None
-    spent, unknown = job.attempts > job.max_attempts, isinstance(error, UnknownJob)
-    unsound = isinstance(error, Unsound)
-    early = isinstance(error, Discard) or job.attempts < job.max_attempts
-    level, what = next(
-        (level, what)
-        for holds, level, what in (
-            (unknown, logging.WARNING, "was given back"),
-            (unsound, logging.ERROR, "was set aside"),
-            (isinstance(error, Retry) and not ends, logging.INFO, "runs again"),
-            (early and ends, logging.WARNING, "was discarded"),
-            (spent, logging.ERROR, "has failed for good"),
-            (True, logging.ERROR, "failed"),
-        )
-        if holds
-    )
+    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
+    level, what = logging.ERROR, "failed"
+    if isinstance(error, UnknownJob):
+        level, what = logging.WARNING, "was given back"
+    elif isinstance(error, Unsound):
+        what = "was set aside"
+    elif isinstance(error, Retry) and not ends:
+        level, what = logging.INFO, "runs again"
+    elif ends and (isinstance(error, Discard) or job.attempts < job.max_attempts):
+        level, what = logging.WARNING, "was discarded"
+    elif job.attempts > job.max_attempts:
+        what, of = "has failed for good", "no attempt left"
     shown, _ = printable(error)
     lines = traceback.format_exception_only(shown) if shown is error else str(shown).splitlines()
     reason = next(line for line in lines if not line.startswith(" ")).strip().partition("\n")[0]
-    of = f"attempt {job.attempts} of {job.max_attempts}" + ", not counted" * (outcome.attempts < job.attempts)
-    if what == "has failed for good":
-        of = "no attempt left"
     what += " and was deleted" * outcome.destroy
     no_trace = isinstance(error, UnknownJob | Unsound | Retry | Discard) or is_connection_lost(error)
     trace = None if no_trace else shown

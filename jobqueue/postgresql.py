@@ -39,7 +39,7 @@ def patience(url: URL) -> dict[str, int]:
 
 
 def set_up(engine: Engine) -> None:
-    """Set up the connections of the engine's pool. Who takes one may be silent for long."""
+    """Set up the connections of the engine's pool. A statement of whoever takes one may take its time."""
     event.listen(engine, "connect", _configure)
     event.listen(engine, "checkout", _allow_silence)  # the pool has just asked whether it still lives
     event.listen(engine, "checkin", limit_silence)

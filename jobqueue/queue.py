@@ -48,7 +48,7 @@ class Queue:
         lease: timedelta = LEASE,
     ):
         check(lease=lease)
-        self.engine, self.writer = open_engines(database)  # on SQLite, `writer` has the write lock
+        self.engine, self.writer = open_engines(database)  # `writer` takes SQLite's lock
         self.tables = tables(table, schema)
         self.lease = lease
         self._home = Home(self.engine, self.writer, self.tables)

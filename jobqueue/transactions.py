@@ -127,8 +127,8 @@ class Home:
 
 class Kept:
     """Connections kept from one of the queue's own transactions to the next, for any number of threads:
-    taking one from the pool and returning it takes more than half as long as all the rest. If they are its
-    `own`, jobs may use up the pool.
+    taking one from the pool and returning it takes more than half as long as all the rest. With `own`
+    they are not the pool's, which jobs may use up.
     """
 
     def __init__(self, *, own: bool = False):

@@ -155,8 +155,6 @@ class Worker:
         self._stops += 1
         self._ring()
 
-    # -- one turn of the loop
-
     def _turn(self) -> float:
         """Settle, beat, claim, start; returns how many seconds to wait unless the bell rings."""
         now = datetime.now(UTC)
@@ -215,8 +213,6 @@ class Worker:
                 self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
                 self._slots[index] = self._new_slot(self.running[index])
                 self._slots[index].start(slot.take_waiting(0.0))
-
-    # -- around the loop
 
     def _refuse_another_run(self) -> None:
         if self._slots:  # a thread that the first run left behind could pass for one of the second

@@ -63,7 +63,7 @@ def test_a_broken_rule_stops_all_steps(truth_server: str, tmp_path: Path) -> Non
     run = headless(TRUTH, tmp_path, *users, *steps, "--stop-when-broken", "--rule", "10", "--fail-over", "1")
     stages = run.recording.stages
     if "The load ended by itself" not in run.out:  # on a busy machine nothing is broken beyond doubt
-        assert "upper bounds" in run.out and len(stages) == 2
+        assert run.status in {3, 4} and len(stages) == 2, run.out
         return
     assert run.status in {1, 3} and "broken" in run.out, run.out
     assert stages[-1].end_s - stages[-1].start_s < 20

@@ -2,6 +2,7 @@
 
 import re
 from importlib.resources import files
+from itertools import pairwise
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -13,18 +14,22 @@ pytestmark = pytest.mark.live
 
 def test_a_screen_reader_hears_what_is_seen_but_not_of_every_request(page: Page) -> None:
     """The picture's label is always true; what is announced changes when the picture does."""
-    page.step(2)
-    page.run(
-        "window.heard = []; new MutationObserver(() => heard.push(find('said').textContent))"
-        ".observe(find('said'), { childList: true })"
-    )
-    page.pass_seconds(30)
-    page.step(4)
-    page.pass_seconds(12)
-    page.pass_seconds(8)
-    heard = page.run("return heard")
-    assert 1 < len(heard) <= 5
-    assert re.search(r"8 of 8 slots are held, \d+ requests wait in line. 8 feeds hang.", heard[-1])
+    listen = """
+const heard = [];
+for (let n = 0; n < 6 * 30; n++) {
+  const before = find("said").textContent;
+  tick(1 / 30);
+  if (find("said").textContent !== before) heard.push([model.now, find("said").textContent]);
+}
+return heard;
+"""
+    heard = []
+    for step in (4, 5) * 5:
+        page.step(step)
+        heard += page.run(listen)
+    assert re.search(r"8 of 8 slots are held, \d+ requests wait in line. 8 feeds hang.", heard[0][1])
+    assert len(heard) > 2
+    assert min(later - at for (at, _), (later, _) in pairwise(heard)) >= 10
     label = page.browser.find_element(By.ID, "scene").get_attribute("aria-label")
     assert label == page.run("return inWords(record.figures(model))")
 
@@ -54,7 +59,7 @@ def test_a_pause_stops_everything_and_calm_pictures_jump(page: Page) -> None:
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_fits_and_is_accessible(page: Page, width: int, dark: bool) -> None:
-    """No part is cut off or needs scrolling sideways; axe finds nothing, in any step."""
+    """No step needs scrolling sideways; axe finds nothing."""
     page.open(width, dark)
     axe = pytest.importorskip("axe_core_python", reason="needs axe-core-python: make test-live installs it")
     page.run((files(axe) / "axe.min.js").read_text())
@@ -62,6 +67,8 @@ def test_the_page_fits_and_is_accessible(page: Page, width: int, dark: bool) -> 
         page.step(step)
         page.pass_seconds(6)
         assert page.run("return document.documentElement.scrollWidth") <= page.run("return innerWidth")
+        if step not in (1, 5):
+            continue  # what axe reads differs between the readers only
         found = page.browser.execute_async_script("axe.run().then(arguments[0])")
         assert len(found["passes"]) > 15
         assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []

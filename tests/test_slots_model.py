@@ -5,7 +5,7 @@ statistical error of many short runs.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 from typing import Any
@@ -34,7 +34,7 @@ AT_ONCE = {"firstPause": 0.01, "longestPause": 0.02}  # the page asks so often t
 
 RUN = """
 const [settings, work, times, runs, warmup, measure] = arguments;
-const feed = (random) => times[Math.floor(random() * times.length)] ?? Infinity;
+const feed = (random) => times[Math.floor(random() * times.length)] ?? Infinity; // null: it hangs
 const found = [];
 for (let seed = 1; seed <= runs; seed++) {
   const seen = { submit: [], wait: [], other: [], over: [], ended: 0, polls: 0, job: [] };
@@ -72,13 +72,23 @@ def page(browser: webdriver.Chrome) -> webdriver.Chrome:
     return browser
 
 
-def times_of(mix: Mapping[str, float], deadline: float) -> list[float]:
-    """How long the feeds from which the simulation draws take."""
-    return [min(delay_of(kind_of(n, mix), n), deadline) for n in range(MIX_SAMPLE)]
+def delays_of(mix: Mapping[str, float]) -> list[float | None]:
+    """How long the feeds from which the simulation draws take; None for those that hang."""
+    delays = [delay_of(kind_of(n, mix), n) for n in range(MIX_SAMPLE)]
+    return [delay if math.isfinite(delay) else None for delay in delays]
+
+
+def fetches_of(mix: Mapping[str, float], deadline: float) -> Draw:
+    """The simulation's time of a fetch, as in a perfect reader: no longer than its feed takes."""
+    mean = fmean(deadline if delay is None else min(delay, deadline) for delay in delays_of(mix))
+    return feed_service(mix, deadline, mean)
 
 
 def modelled(
-    page: webdriver.Chrome, settings: Mapping[str, Any], work: Mapping[str, float], times: list[float]
+    page: webdriver.Chrome,
+    settings: Mapping[str, Any],
+    work: Mapping[str, float],
+    times: Sequence[float | None],
 ) -> dict[str, list[float]]:
     """{figure: its value in each run} of the page's model."""
     runs = page.execute_script(RUN, settings, work, times, RUNS, WARMUP, MEASURE)
@@ -128,9 +138,8 @@ def test_the_synchronous_reader_is_as_slow_as_in_the_simulation(
     """With few visitors and many, from idle slots to full ones."""
     mix = {"typical": 100 - hanging, "hang": hanging}
     settings = {"visitors": users, "slots": slots, "deadline": deadline}
-    mine = modelled(page, settings, {"page": SYNC.page, "browse": SYNC.browse}, times_of(mix, deadline))
-    draws = {"submit": feed_service(mix, deadline, fmean(times_of(mix, deadline)))}
-    theirs = simulated(SYNC, slots, users, draws)
+    mine = modelled(page, settings, {"page": SYNC.page, "browse": SYNC.browse}, delays_of(mix))
+    theirs = simulated(SYNC, slots, users, {"submit": fetches_of(mix, deadline)})
     assert_agree(mine, theirs, *FIGURES)
 
 
@@ -157,9 +166,10 @@ def test_jobs_wait_for_a_thread_as_requests_would_for_a_slot(
     mix = {"typical": 100 - hanging, "hang": hanging}
     instant = dict.fromkeys(("submit", "page", "poll", "browse"), 1e-6)
     settings = {"visitors": users, "slots": 32, "workers": threads, "deadline": 5, "queued": True}
-    mine = modelled(page, settings, {**instant, **AT_ONCE, "submitters": 1}, times_of(mix, 5))
-    feeds = feed_service(mix, 5, fmean(times_of(mix, 5)))
-    theirs = simulated(replace(SYNC, submitters=0), threads, users, {"browse": feeds}, ("other",))
+    mine = modelled(page, settings, {**instant, **AT_ONCE, "submitters": 1}, delays_of(mix))
+    theirs = simulated(
+        replace(SYNC, submitters=0), threads, users, {"browse": fetches_of(mix, 5)}, ("other",)
+    )
     assert_agree({"other": mine["job"]}, theirs, "other")
 
 

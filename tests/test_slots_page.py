@@ -100,7 +100,7 @@ def test_the_five_steps_tell_the_story(page: Page) -> None:
     stories, shown = [], []
     for step in range(1, 6):
         page.step(step)
-        page.pass_seconds(12)
+        page.pass_seconds(12 if step < 5 else 4)  # what was before the queue is not held against it
         stories.append(page.text("#story"))
         shown.append(page.figures())
     assert [figures["hanging"] for figures in shown] == [0, 0, 1, 8, 8]
@@ -116,7 +116,9 @@ def test_the_five_steps_tell_the_story(page: Page) -> None:
 
 @pytest.mark.live
 def test_the_steps_can_be_taken_from_the_keyboard_and_repeated(page: Page) -> None:
-    """With the arrow keys, as the choices of one group; taking a step again hangs its feeds again."""
+    """With the arrow keys, as the choices of one group. As many feeds hang as a step says, whatever was
+    before.
+    """
     page.step(3)
     page.browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     page.pass_seconds(8)
@@ -125,9 +127,10 @@ def test_the_steps_can_be_taken_from_the_keyboard_and_repeated(page: Page) -> No
     page.drag("deadline", 1)
     page.pass_seconds(5)
     assert page.figures()["hanging"] == 0
-    page.step(4)
-    page.pass_seconds(8)
-    assert page.figures()["hanging"] == 8
+    for step, hanging in ((4, 8), (4, 8), (3, 1), (5, 8), (2, 0)):
+        page.step(step)
+        page.pass_seconds(8)
+        assert page.figures()["hanging"] == hanging
 
 
 @pytest.mark.live
@@ -139,7 +142,7 @@ def test_a_button_hangs_a_feed_and_a_switch_changes_the_reader(page: Page) -> No
         page.pass_seconds(3)
         assert page.figures()["hanging"] == number
     page.browser.find_element(By.CSS_SELECTOR, "[value=queued]").click()
-    assert page.figures()["hanging"] == 0
+    assert page.figures()["hanging"] == page.figures()["submit"]["of"] == 0  # nothing of the other reader's
     page.browser.find_element(By.ID, "hang").click()
     page.pass_seconds(3)
     assert page.run("return model.threads.filter((job) => job?.feed === Infinity).length") == 1

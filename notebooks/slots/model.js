@@ -56,6 +56,11 @@ class Model {
     this.toHang += count;
   }
 
+  /* How many feeds hang, or will as soon as they are fetched. */
+  get hanging() {
+    return [...this.fetches(), ...this.table].filter((each) => each.feed === Infinity).length + this.toHang;
+  }
+
   restart() {
     for (const request of inFlight(this)) {
       Object.assign(request, { took: this.now - request.at, lost: true });

@@ -4,12 +4,12 @@
 const STEPS = [
   ["One visitor", { visitors: 1 }, 0,
     "One visitor adds a feed. The request holds a slot until that feed's server answers."],
-  ["Forty", { visitors: 40 }, 0, "Forty visitors share eight slots. Feeds answer soon, so there is room for all."],
+  ["Forty", { visitors: 40 }, 0, "Forty visitors share eight slots. Feeds answer soon, so nobody stands in line for long."],
   ["One feed hangs", { visitors: 40 }, 1,
     "One feed never answers. Its request keeps a slot until the deadline; seven are left."],
   ["Eight hang", { visitors: 40 }, 8,
     "Eight feeds hang, and hold all eight slots. Now everybody waits, even those who only browse."],
-  ["The queue", { visitors: 40, queued: true }, 8,
+  ["The queue", { visitors: 40, queued: true, workers: 12 }, 8,
     "The same eight hang in worker threads. A request leaves a job in the table, and its slot is free at once."],
 ];
 const START = { queued: false, visitors: 40, hanging: 0, deadline: 30, slots: 8, workers: 32 };
@@ -44,7 +44,8 @@ const speech = { state: "", since: 0, said: "", at: -Infinity };
 function take(step) {
   const [, settings, hang, story] = STEPS[step];
   change({ ...START, ...settings });
-  model.hang(Math.max(0, hang - record.figures(model).hanging));
+  if (model.hanging > hang) model.restart();
+  model.hang(hang - model.hanging);
   find("story").textContent = story;
   document.querySelectorAll("[name=step]").forEach((each, n) => (each.checked = n === step));
 }
@@ -121,10 +122,9 @@ function show() {
 function say(figures) {
   const words = inWords(figures), { now } = model;
   find("scene").setAttribute("aria-label", words);
+  const { queued, busy, slots, line, hanging, browse, backlog } = figures;
   const state = [
-    figures.queued, figures.busy >= figures.slots, Math.min(2, Math.ceil(figures.line / 5)), figures.hanging,
-    ...JUDGED.map((kind) => Math.ceil((4 * figures[kind].over) / (figures[kind].of || 1))),
-    Math.ceil(figures.backlog / 20),
+    queued, busy >= slots, line > 5, hanging > 0, hanging >= slots, 2 * browse.over > browse.of, backlog > 20,
   ].join();
   if (state !== speech.state) Object.assign(speech, { state, since: now });
   if (state === speech.said || now - speech.since < SETTLED || now - speech.at < QUIET) return;

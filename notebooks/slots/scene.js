@@ -121,6 +121,7 @@ class Scene {
       this.path([centre(boxes[name][place]), centre(box)]);
       pen.stroke();
     });
+    if (this.narrow) pen.clearRect(0, this.rooms.feeds.y - 1.2 * colours.em, 8 * colours.em, colours.em); // for words
     pen.setLineDash([]);
     boxes.feeds.forEach((box, place) => {
       const { fetching, hangs, colour } = state(place), feed = centre(box);
@@ -164,7 +165,7 @@ class Scene {
       pen.stroke();
       pen.setLineDash([]);
       const held = holder ? now - holder.begun : 0;
-      if (held >= 1 && w > 4.5 * colours.em) {
+      if (held >= 1 && w > 4.1 * colours.em) {
         Object.assign(pen, { textAlign: "right", textBaseline: "middle" });
         this.text(`${Math.floor(held)} s`, x + w - 6, y + h / 2 + 0.5, colours.text, 600);
       }
