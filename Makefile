@@ -26,7 +26,7 @@ help:  ## print this list
 # ---- look ------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/demo.stamp  ## both readers side by side on a page, live; ARGS=--tour tells the story, ARGS=--text is for a terminal
+demo: $(VENV)/demo.stamp  ## watch both readers side by side, live; ARGS=--tour tells the story
 	@$(RUN) -m loadtests demo $(ARGS)
 
 .PHONY: bench

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from rich.text import Text
+from shown_readers import CALM, STUCK
 
 from loadtests.__main__ import main
 from loadtests.demo.controls import CONTROLS, Wanted
 from loadtests.demo.demo import Demo
-from loadtests.demo.running import Dot, Now, share_over
-from loadtests.demo.screen import SCREEN_COLUMNS, Glimpse, chart, line, screen
+from loadtests.demo.running import share_over
 from loadtests.demo.text import press
 from loadtests.demo.tour import TOUR, TOUR_SECONDS, step_at
 from loadtests.demo.words import level, machine, spoken, whole_percent
@@ -19,34 +18,7 @@ from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import check_mix
 from loadtests.generator.telling import Request, Told
 from loadtests.judging.rule import RULED
-from loadtests.live.figures import RECENT_SECONDS, Live, Quantile
-
-CALM = Now(
-    visitors=20,
-    share=0.0,
-    shares={"submit": 0.0, "browse": 0.0},
-    slots=[None] * 8,
-    in_line=0,
-    waiting=[],
-    content=Quantile(712.0, True),
-    jobs=(3, 5),
-    worker=True,
-    busy=0.4,
-    slowed=(),
-)
-STUCK = CALM._replace(
-    share=1.0,
-    shares={"submit": 1.0, "browse": 0.998},
-    slots=[19.6] * 8,
-    in_line=1234,
-    waiting=[Dot(1000.0 - age, None, "submit") for age in range(1, 60)],
-    content=Quantile(61_234.0, False),
-    jobs=(12_345, 64),
-    worker=False,
-    busy=1.0,
-    slowed=("the load generator was late by 1234.5 ms (p99, at most 10 ms)",),
-)
-
+from loadtests.live.figures import RECENT_SECONDS, Live
 
 # ---- what is run
 
@@ -195,48 +167,7 @@ def test_who_can_not_see_the_dots_hears_the_figures() -> None:
     )
 
 
-# ---- what is drawn in a terminal
-
-
-def glimpse(*now: Now, step: int | None = 4) -> Glimpse:
-    """A screen with a request of each latency a second, and those that wait."""
-    dots = [Dot(1000.0 - age, 3.0 * 1.4**age, "submit") for age in range(40)]
-    wanted = Wanted().changed(**{name: control.most for name, control in CONTROLS.items()})
-    return Glimpse(
-        1000.0,
-        ("sync", "queued"),
-        now,
-        (dots, dots),
-        wanted,
-        TOUR[step] if step is not None else None,
-        3599.0,
-    )
-
-
-@pytest.mark.parametrize("now", [CALM, STUCK])
-@pytest.mark.parametrize("step", [None, *range(len(TOUR))])
-def test_the_screen_has_24_lines_of_at_most_80_columns(now: Now, step: int | None) -> None:
-    """With the largest figures, too; no sentence of the tour is cut."""
-    lines = screen(glimpse(now._replace(jobs=None), now, step=step))
-    assert len(lines) == 24
-    assert max(text.cell_len for text in lines) <= SCREEN_COLUMNS
-    assert lines[5].plain.count("only looking") == 2  # nothing of the figures is cut
-    if step is not None:
-        assert " ".join(text.plain for text in lines[1:3]).split() == TOUR[step].says.split()
-    for app in ("sync", "queued"):
-        assert len(line(app, now)) <= SCREEN_COLUMNS - len("59:59 ")
-
-
-def test_the_chart_has_the_newest_on_the_right_and_the_slow_above_the_line() -> None:
-    """Who waits is a circle, at the time waited so far; polls are not drawn."""
-    dots = [Dot(999.5, 3.0, "browse"), Dot(990.5, 700.0, "submit"), Dot(990.5, 700.0, "poll")]
-    rows = [text.plain for text in chart(dots, [Dot(997.5, None, "submit")], 1000.0)]
-    rule = next(number for number, row in enumerate(rows) if row.startswith("500 ms"))
-    assert rows[-1].endswith("·") and rows[-1].count("·") == 1
-    assert rows[rule - 1][-10] == "·" and "".join(rows).count("·") == 2
-    (waiting,) = [number for number, row in enumerate(rows) if "○" in row]
-    assert rows[waiting][-3] == "○" and waiting < rule - 1
-    assert all(isinstance(text, Text) and text.style is not None for text in chart([], [], 0.0))
+# ---- keys and options
 
 
 def test_keys_do_what_the_sliders_and_buttons_do() -> None:
