@@ -52,6 +52,8 @@ class Demo:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for reader in self.readers:
+            reader.ask_to_stop()  # all at once; closing then waits for each
         self._exits.close()
 
     @property

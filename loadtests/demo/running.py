@@ -86,6 +86,11 @@ class RunningReader:
     def __exit__(self, *_: object) -> None:
         self._exits.close()
 
+    def ask_to_stop(self) -> None:
+        """Have everything end, without waiting for it."""
+        for process in (self._visitors.process, *self.stack.processes.values()):
+            process.ask_to_stop()
+
     def want(self, wanted: Wanted) -> None:
         """Change what is run."""
         self._wanted = wanted

@@ -28,8 +28,8 @@ TOUR = (
     ),
     TourStep(
         "Forty visitors",
-        "A feed takes a third of a second, some twice that; on the left its visitor waits so long. Eight slots"
-        " are enough: nobody stands in line.",
+        "A feed takes a third of a second, some twice that; on the left its visitor waits so long. Eight"
+        " slots are enough: nobody stands in line.",
         30,
         CALM,
     ),
