@@ -26,23 +26,23 @@ help:  ## print this list
 # ---- look ------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/demo.stamp  ## watch both readers side by side, live; ARGS=--tour tells the story
+demo: $(VENV)/demo.stamp  ## watch both readers side by side; ARGS=--tour tells the story
 	@$(RUN) -m loadtests demo $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/bench.stamp  ## how many users each reader holds; the report goes to reports/ (8 minutes)
+bench: $(VENV)/bench.stamp  ## how many users each reader holds, with a report (8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full
-bench-full: $(VENV)/bench.stamp  ## the same with repeats around the knee, open load, a burst (40 minutes)
+bench-full: $(VENV)/bench.stamp  ## the same with repeats, open load, a burst (40 minutes)
 	@$(RUN) -m loadtests bench --full --floor $(ARGS)
 
 .PHONY: bench-queue
-bench-queue: $(VENV)/bench.stamp $(if $(findstring --peers,$(ARGS)),$(VENV)/peers.stamp)  ## measure jobqueue beside the plain drivers; --peers adds other queues
+bench-queue: $(VENV)/bench.stamp $(if $(findstring --peers,$(ARGS)),$(VENV)/peers.stamp)  ## measure jobqueue beside the plain drivers (13 minutes)
 	@$(RUN) -m loadtests queue $(ARGS)
 
 .PHONY: torture
-torture: $(VENV)/bench.stamp  ## harm jobqueue's workers, and count what became of the jobs (10 minutes)
+torture: $(VENV)/bench.stamp  ## harm jobqueue's workers, and count the jobs (10 minutes)
 	@$(RUN) -m loadtests torture $(ARGS)
 
 .PHONY: sync
@@ -54,7 +54,7 @@ queued: $(VENV)/bench.stamp  ## start the queued reader, its worker and feed ser
 	@$(RUN) -m loadtests stack queued $(ARGS)
 
 .PHONY: locust
-locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: make locust ARGS="--app queued"
+locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: ARGS="--app queued"
 	@$(VENV)/bin/locust -f loadtests/feeds.py $(ARGS)
 
 .PHONY: diff
@@ -71,7 +71,7 @@ book: $(VENV)/book.stamp  ## build the workbook as an offline site: var/book/ind
 	@$(RUN) notebooks/book.py $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/book.stamp  ## build jobqueue's documentation as an offline site: var/docs/index.html
+docs: $(VENV)/book.stamp  ## build jobqueue's documentation as a site: var/docs/index.html
 	@rm -rf var/docs
 	@$(RUN) -m sphinx --quiet --fail-on-warning --keep-going jobqueue/docs var/docs $(ARGS)
 	@echo "The site: var/docs/index.html"
@@ -107,7 +107,7 @@ format: $(VENV)/test.stamp  ## format the code
 	@$(RUN) -m ruff format --quiet .
 
 .PHONY: chapters
-chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; ARGS=--check runs them again
+chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; --check runs them
 	@$(RUN) notebooks/build.py $(ARGS)
 
 .PHONY: schema

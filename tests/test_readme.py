@@ -179,7 +179,9 @@ def test_links_lead_somewhere(name: str) -> None:
 
 @pytest.mark.live
 def test_make_alone_lists_every_target_with_its_help() -> None:
-    """A target without a help line would be missing from the list, and fails here."""
-    listed = re.findall(r"^  ([a-z-]+) {2,}\S", run("make").stdout, re.MULTILINE)
+    """A target without a help line would be missing from the list, and fails here. It fits a terminal."""
+    shown = run("make").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    listed = re.findall(r"^  ([a-z-]+) {2,}\S", shown, re.MULTILINE)
     targets = re.findall(r"^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(targets)
