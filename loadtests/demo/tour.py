@@ -42,8 +42,8 @@ TOUR = (
     ),
     TourStep(
         "Eight feeds hang",
-        "On the left no slot is free: nobody gets a page, not even who only looks. On the right the worker"
-        " waits, and no visitor does.",
+        "On the left no slot is free: nobody gets a page, not even those who only look. On the right"
+        " the worker waits, and no visitor does.",
         45,
         CALM,
         hang=8,
