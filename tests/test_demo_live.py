@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from browser_fixtures import opened_browser
+from browsing import opened_browser
 from conftest import still_running, wait_until
 from selenium import webdriver
 from selenium.webdriver.common.by import By
