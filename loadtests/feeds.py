@@ -93,7 +93,12 @@ class Submitter(Visitor):
 
     @task
     def submit_and_read(self) -> None:
-        self.visit(self.environment.parsed_options.kind, plugin.random_of(self).randrange(1_000_000_000))
+        number = plugin.random_of(self).randrange(1_000_000_000)
+        self.visit(self.kind(number), number)
+
+    def kind(self, _number: int) -> str:
+        """The kind of the feed that is submitted under this number."""
+        return str(self.environment.parsed_options.kind)
 
     def visit(self, kind: str, number: int) -> None:
         """Submit feed `number` of a kind, and read it."""

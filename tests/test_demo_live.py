@@ -23,6 +23,7 @@ from selenium.webdriver.common.by import By
 from loadtests.judging.rule import RULED
 from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row
+from loadtests.servers.processes import Process
 
 pytestmark = pytest.mark.live
 COMMAND = (sys.executable, "-m", "loadtests", "demo", "--minutes", "5")
@@ -163,7 +164,7 @@ def each_control_changes_what_it_should(shown: Shown) -> None:
         lambda: "3 s" in shown.all(".sync .slots li"), "a feed that takes longer than the deadline before"
     )
     shown.press("Kill the worker now")
-    wait_until(lambda: shown.all(".queued .threads b") and shown.count(".threads.gone"), "no worker")
+    wait_until(lambda: shown.count(".threads.gone"), "no worker")
     wait_until(lambda: shown.count(".queued .jobs i") > 2, "jobs that wait")
     shown.press("Start a worker")
     wait_until(lambda: not shown.count(".queued .jobs i"), "no job that waits")
@@ -205,6 +206,25 @@ def is_drawn(row: Row, recording: Recording, at: float, ms: float | None, group:
     if row.group != group or abs(recording.started_at + row.intended_s - at) > 1e-5:
         return False
     return row.failed if ms is None else abs(row.waited_ms(recording.ended_s) - ms) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["slow", "hang"])
+def test_visitors_submit_the_feeds_that_were_ordered(tmp_path: Path, kind: str) -> None:
+    """And no others, as those from whom they inherit would."""
+    script = f"""
+from types import SimpleNamespace
+from locust.env import Environment
+from loadtests.demo.visitors import Guest
+options = SimpleNamespace(feeds_mix={{"typical": 0, "{kind}": 100}}, feeds_seed=1, kind="mix", seed=1)
+Guest.host = "http://127.0.0.1:9"
+guest = Guest(Environment(parsed_options=options))
+guest.visit = lambda kind, number: print(kind)
+for task in Guest.tasks * 5:
+    task(guest)
+"""
+    with Process("script", [sys.executable, "-W", "ignore", "-c", script], tmp_path / "log") as process:
+        assert process.wait_with(lambda: None, timeout=60) == 0, process.output()
+        assert process.output().split() == [kind] * 5
 
 
 def test_in_a_terminal_keys_change_it_and_ctrl_c_ends_it() -> None:

@@ -105,7 +105,7 @@ def test_a_second_signal_ends_a_process_whose_database_is_silent(
     through.enqueue(Say("hi"))
     proxy.silence()
     process.signal(signal.SIGTERM)
-    process.signal(signal.SIGTERM)
+    process.signal(signal.SIGINT)  # two of a kind at once could arrive as one
     assert process.exit_status() == 0
     assert re.search(r"killing worker pid:\d+: it had not stopped in time", process.output())
 

@@ -127,6 +127,9 @@ def test_the_steps_can_be_taken_from_the_keyboard_and_repeated(page: Page) -> No
     page.drag("deadline", 1)
     page.pass_seconds(5)
     assert page.figures()["hanging"] == 0
+    page.step(4)
+    page.pass_seconds(40)
+    assert page.figures()["hanging"] == 8  # again, since those of before were given up
     for step, hanging in ((4, 8), (4, 8), (3, 1), (5, 8), (2, 0)):
         page.step(step)
         page.pass_seconds(8)

@@ -155,7 +155,7 @@ answers = iter({shown!r})
 def ask(*_):
     status, body = next(answers)
     return SimpleNamespace(status_code=status, content=body.encode())
-feeds.Submitter.read(SimpleNamespace(ask=ask), "/feeds/1", 1, SimpleNamespace())
+feeds.Submitter.read(SimpleNamespace(ask=ask), "/feeds/1", "typical", 1, SimpleNamespace())
 """
     path = tmp_path / "script.py"
     path.write_text(script)

@@ -109,6 +109,7 @@ def _page(showing: Showing) -> None:
                 kill = _button("Kill the worker now", demo.kill_or_replace_worker)
         with ui.element("footer"):
             busy = ui.label()
+            ui.label("Hollow: not answered yet. Small and grey: pages and polls. A bar at the top: failed.")
             left = ui.label()
 
     def show() -> None:
@@ -133,7 +134,8 @@ def _page(showing: Showing) -> None:
 
 def _step(demo: Demo, number: int) -> ui.button:
     button = _button(str(number + 1), lambda: demo.play(number))
-    return button.props(f'aria-label="Step {number + 1}: {TOUR[number].title}" aria-pressed="false"')
+    name = f"Step {number + 1}: {TOUR[number].title}"
+    return button.props(f'aria-label="{name}" title="{name}" aria-pressed="false"')
 
 
 def _button(text: str, act: Callable[[], object]) -> ui.button:

@@ -27,7 +27,7 @@ export default {
         <p v-if="now.jobs" class="jobs"><span class="label">jobs in the table <b>{{ now.jobs.waiting }}</b></span>
           <i v-for="n in Math.min(now.jobs.waiting, 60)" :key="n"></i></p>
         <p v-if="now.jobs" class="threads" :class="{gone: !now.jobs.worker}">
-          <span class="label">{{ now.jobs.worker ? "worker" : "no worker" }} <b v-if="now.jobs.worker">{{ now.jobs.performed }}</b></span>
+          <span class="label">{{ now.jobs.worker ? "threads busy" : "no worker" }} <b v-if="now.jobs.worker">{{ now.jobs.performed }}</b></span>
           <i v-for="n in now.jobs.threads" :key="n" :class="{held: n <= now.jobs.performed}"></i></p>
         <p v-if="!now.jobs" class="none">No queue: the slot itself waits for the feed.</p>
         <p v-if="!now.jobs"></p>

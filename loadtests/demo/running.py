@@ -24,6 +24,7 @@ from loadtests.servers.stack import StackSettings
 DOTS = 6000  # kept, for pages that are opened later
 HEALTH_SECONDS = 5.0  # over which the machine's use is averaged
 LAGS, VITALS = 400, 20  # more than are sampled in that time
+NONE = Quantile(None, True)
 
 
 class Dot(NamedTuple):
@@ -129,9 +130,9 @@ class RunningReader:
             share=share_over(recent, RULED),
             shares={group: share_over(recent, [group]) for group in RULED},
             slots=slots,
-            in_line=max(0, self._in_flight - sum(held is not None for held in slots)),
+            in_line=max(0, self._in_flight - len(slots)) if all(held is not None for held in slots) else 0,
             waiting=[self._dot(each) for each in self._late if each.group not in self._visits],
-            content=recent["content"].quantiles[0] if "content" in recent else Quantile(None, True),
+            content=self._content(recent["content"].quantiles[0] if "content" in recent else NONE),
             jobs=self._jobs(),
             worker=bool(self.stack.worker and self.stack.worker.is_running()),
             busy=busy,
@@ -141,6 +142,11 @@ class RunningReader:
     def _dot(self, request: Request) -> Dot:
         ms = None if request.outcome == "failed" else request.ms
         return Dot(self._started_at + request.due, ms, request.group)
+
+    def _content(self, median: Quantile) -> Quantile:
+        """The median of the feeds that were read lately; if there were none, how long the next has waited."""
+        waiting = [each.ms for each in self._late if each.group == "content"]
+        return Quantile(max(waiting), False) if waiting and median.ms is None else median
 
     def _health(self) -> tuple[float, tuple[str, ...]]:
         """How busy the machine is, and why latencies are upper bounds, by the rules of every verdict."""

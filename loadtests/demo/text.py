@@ -81,7 +81,7 @@ def _print_lines(demo: Demo) -> None:
         if time.monotonic() >= due:
             due += LINES_SECONDS
             for reader in demo.readers:
-                print(f"{clock(demo.seconds_left)} {line(reader.app, reader.now())}", flush=True)
+                print(f"{clock(demo.seconds_left)} left  {line(reader.app, reader.now())}", flush=True)
         time.sleep(TICK_SECONDS)
 
 

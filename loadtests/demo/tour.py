@@ -22,14 +22,14 @@ TOUR = (
     TourStep(
         "One visitor",
         "Each request takes one of eight slots. On the left it keeps the slot while the feed is fetched; on"
-        " the right it leaves a job behind, and is answered.",
+        " the right it leaves a job behind and is answered at once.",
         20,
         CALM.changed(visitors=1),
     ),
     TourStep(
         "Forty visitors",
-        "A feed takes a third of a second, some twice that; on the left its visitor waits so long. Eight"
-        " slots are enough: nobody stands in line.",
+        "A feed takes a third of a second, some twice that; on the left its visitor waits that long. Eight"
+        " slots are enough: hardly anybody stands in line.",
         30,
         CALM,
     ),
@@ -50,8 +50,8 @@ TOUR = (
     ),
     TourStep(
         "The queue",
-        "Now 1 feed in 5 is slow or hangs. On the right even a killed worker delays no request: its jobs stay"
-        " in the table, and the next worker does them.",
+        "One feed in five is now slow or hangs. On the right even a killed worker delays no request: its jobs"
+        " stay in the table, and the next worker picks them up.",
         50,
         Wanted(visitors=40),
         kill_s=15,

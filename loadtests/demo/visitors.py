@@ -11,7 +11,7 @@ from typing import Any
 
 import gevent
 import msgspec
-from locust import events, task
+from locust import events
 
 from loadtests import feeds, plugin
 from loadtests.demo.controls import Order
@@ -24,11 +24,9 @@ from loadtests.records.constants import ramp_per_s
 class Guest(feeds.Submitter):
     """Submits feeds of the mix that was ordered last. The same numbers for each reader: the same feeds."""
 
-    @task
-    def submit_and_read(self) -> None:
-        number = plugin.random_of(self).randrange(1_000_000_000)
+    def kind(self, number: int) -> str:
         options: Any = self.environment.parsed_options
-        self.visit(kind_of(number, options.feeds_mix, options.feeds_seed), number)
+        return kind_of(number, options.feeds_mix, options.feeds_seed)
 
 
 class Passer(feeds.Browser):

@@ -4,13 +4,14 @@
 const STEPS = [
   ["One visitor", { visitors: 1 }, 0,
     "One visitor adds a feed. The request holds a slot until that feed's server answers."],
-  ["Forty", { visitors: 40 }, 0, "Forty visitors share eight slots. Feeds answer soon, so nobody stands in line for long."],
+  ["Forty", { visitors: 40 }, 0, 
+    "Forty visitors share eight slots. Feeds answer soon: only those whose own feed takes longer wait over 500 ms."],
   ["One feed hangs", { visitors: 40 }, 1,
-    "One feed never answers. Its request keeps a slot until the deadline; seven are left."],
+    "One feed never answers. Its request keeps a slot until the deadline; the others share the remaining seven."],
   ["Eight hang", { visitors: 40 }, 8,
     "Eight feeds hang, and hold all eight slots. Now everybody waits, even those who only browse."],
   ["The queue", { visitors: 40, queued: true, workers: 12 }, 8,
-    "The same eight hang in worker threads. A request leaves a job in the table, and its slot is free at once."],
+    "The same eight hang in twelve worker threads. A request leaves a job in the table, and its slot is free at once."],
 ];
 const START = { queued: false, visitors: 40, hanging: 0, deadline: 30, slots: 8, workers: 32 };
 const SLIDERS = {
@@ -36,6 +37,7 @@ const model = new Model(START, {
   tell: (what, whom) => [record, scene].forEach((each) => each.hear(what, whom)),
 });
 let paused = false, seen = true;
+let hanging = 0; // feeds that hang as long as the step is shown
 const drawn = { scene: 0, chart: 0, figures: 0 }; // when each was, in seconds
 const speech = { state: "", since: 0, said: "", at: -Infinity };
 
@@ -46,6 +48,8 @@ function take(step) {
   change({ ...START, ...settings });
   if (model.hanging > hang) model.restart();
   model.hang(hang - model.hanging);
+  hanging = hang;
+  pause(false);
   find("story").textContent = story;
   document.querySelectorAll("[name=step]").forEach((each, n) => (each.checked = n === step));
 }
@@ -66,8 +70,14 @@ function change(settings) {
   show();
 }
 
+function pause(now) {
+  paused = now;
+  find("pause").textContent = paused ? "Resume" : "Pause";
+}
+
 /* What a visitor changes is no step of the story. */
 function own(settings) {
+  hanging = 0;
   document.querySelectorAll("[name=step]").forEach((each) => (each.checked = false));
   find("story").textContent = "";
   change(settings);
@@ -87,10 +97,7 @@ function connect() {
     find(name).addEventListener("input", ({ target }) => own({ [name]: Number(target.value) * unit }));
   }
   find("hang").addEventListener("click", () => model.hang(1));
-  find("pause").addEventListener("click", () => {
-    paused = !paused;
-    find("pause").textContent = paused ? "Go on" : "Pause";
-  });
+  find("pause").addEventListener("click", () => pause(!paused));
   dark.addEventListener("change", paint);
   addEventListener("resize", paint);
   new IntersectionObserver(([entry]) => (seen = entry.isIntersecting)).observe(document.querySelector("main"));
@@ -136,6 +143,7 @@ function say(figures) {
 
 /* Let the model go on by some seconds, and draw what is due. */
 function tick(seconds) {
+  if (!model.hanging) model.hang(hanging); // once more, after the deadline
   model.advance(model.now + seconds);
   record.look(model);
   const { now } = model, calm = still.matches;
