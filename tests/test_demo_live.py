@@ -256,7 +256,8 @@ def test_in_a_terminal_keys_change_it_and_ctrl_c_ends_it() -> None:
 def test_without_a_terminal_it_prints_lines_and_kill_9_leaves_nothing() -> None:
     """The guards end what their starter can't."""
     with running("--text", "--visitors", 3, stdout=subprocess.PIPE) as process:
-        wait_for_line(process, r"^\d:\d\d queued .* over 500 ms, \d of 8 slots, \d+ in line, \d+ jobs wait$")
+        shown = r"left  queued .* over 500 ms, \d of 8 slots, \d+ in line, \d+ jobs wait"
+        wait_for_line(process, rf"^\d+:\d\d {shown}$")
         children = started_by(process)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
