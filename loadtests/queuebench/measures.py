@@ -148,7 +148,7 @@ def drain(run: Run) -> list[Result]:
         return [
             line("drain, one worker", "jobs/s", one, targets),
             line("drain, two workers", "jobs/s", two, {"one worker": TWO_WORKERS}),
-            line("memory, worker and supervisor", "MB", {"jobqueue": memory, "imports": bare}, {"imports": MEMORY}),
+            line("memory with supervisor", "MB", {"jobqueue": memory, "imports": bare}, {"imports": MEMORY}),
         ]
 
     return run.measure(samples | run.peers_at("drain", count), lines)
