@@ -24,7 +24,7 @@ import yaml
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "source"
-CONTENTS, PREDICTIONS = "00_contents", "11_your_predictions"
+CONTENTS, PREDICTIONS = "00_contents", "14_your_predictions"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# solution:\n(.*?)^ *# end(?:\n|\Z)", re.MULTILINE | re.DOTALL)
 EXERCISE = "exercise"

@@ -25,7 +25,7 @@ BUILDS_THINGS = {4}  # this chapter is about building a queue from scratch
 PAGES = {chapters.CONTENTS: lambda: chapters.contents(CHAPTERS), chapters.PREDICTIONS: chapters.predictions}
 MOST_CODE_LINES, MOST_DEFINITION_LINES = 15, 3
 CELLS = range(16, 32)  # about 25, plus one of links
-OWN_PROCESS = "chapter10_procrastinate.py"  # a reader, and no helper: no kernel imports it
+OWN_PROCESS = "chapter12_procrastinate.py"  # a reader, and no helper: no kernel imports it
 HERE = re.compile(rf"{re.escape(str(NOTEBOOKS.parent))}|/home/|/tmp/|/Users/|site-packages")
 
 WRITTEN = [*NOTEBOOKS.glob("*.ipynb"), *NOTEBOOKS.glob("solutions/*.ipynb"), NOTEBOOKS / "teachers.md"]

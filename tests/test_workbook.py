@@ -9,6 +9,7 @@ import notebooks_path
 import pytest
 import workbook.session
 from workbook import WorkbookError, begin, check, near, seal
+from workbook.exercises import sealed
 from workbook.session import advice
 
 from loadtests.errors import ProcessError
@@ -26,7 +27,9 @@ def answer_of(right: Any, answer: Any, capsys: Captured) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("right", [lambda answer: answer == 7, near(7, 0.02), seal("2", 7)])
+@pytest.mark.parametrize(
+    "right", [lambda answer: answer == 7, near(7, 0.02), sealed("2", seal("2", 7), hint="Think of N*.")]
+)
 def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Captured) -> None:
     """By a condition, a tolerance or a seal; an unanswered exercise is not an error."""
     assert answer_of(right, 7, capsys) == "Exercise 3.2: right."

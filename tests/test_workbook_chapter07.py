@@ -1,36 +1,40 @@
-"""Chapter 7's lab: a worker that is paused for longer than its lease, then resumes."""
-
-import os
-import signal
+"""Chapter 7: what its simulation and tables say about jobs with known durations."""
 
 import notebooks_path  # noqa: F401
 import pytest
 
 # isort: split
-from workbook.chapter07 import Lab
-from workbook.session import WorkbookError
+from workbook import chapter07, chapter07_tables
+
+JOBS = [
+    {"queue": "default", "due": due, "seconds": 2.0, "began": due + 3, "ended": due + 5}
+    for due in (0.0, 1.0, 1.5)
+]
 
 
-@pytest.mark.parametrize("look", [Lab.at_work, lambda lab: lab.afterwards(signal.SIGKILL)])
-def test_a_lab_without_workers_says_what_to_run(look: object) -> None:
-    """If used before it was opened."""
-    with pytest.raises(WorkbookError, match="run the cell that starts two workers"):
-        look(Lab())  # type: ignore[operator]
+def test_a_simulated_queue_takes_no_time() -> None:
+    """In order of arrival, each job starts on the thread that is free first."""
+    assert [each["began"] for each in chapter07.simulated(JOBS, 1)] == [0, 2, 4]
+    assert [each["began"] for each in chapter07.simulated(JOBS, 2)] == [0, 1, 2]
+    assert [each["ended"] for each in chapter07.simulated(JOBS, 3)] == [2, 3, 3.5]
 
 
-@pytest.mark.live
-def test_a_stopped_worker_loses_its_job_and_is_told_so_when_it_goes_on(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Another worker finishes the job meanwhile, and the mail is sent twice."""
-    lab = Lab()
-    try:
-        lab.set_to_work(lease=0.5, workers=2)
-        os.kill(lab.at_work(watch=0.1), signal.SIGSTOP)
-        story = lab.afterwards(signal.SIGSTOP)
-    finally:
-        lab.close()
-    assert "worker A, which goes on after SIGCONT, says: job 1 was not settled" in capsys.readouterr().out
-    assert story["signal"] == "SIGSTOP"
-    assert [each["worker"] for each in story["attempts"]] == ["A", "B"]
-    assert len(story["mails"]) == 2
+def test_formula_simulation_and_measurement_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    """Pick-up latencies only where the threads keep up."""
+    chapter07_tables.show_pick_ups({"1": JOBS, "2": JOBS}, rate=1, demand=1)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "2 threads: pick-up by the formula 333 ms, simulated 167 ms, measured 3.0 s"
+
+
+def test_waits_are_compared_when_there_is_something_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    """A starter has no answer to exercise 7.3 yet."""
+    shared = [each | {"queue": queue} for each in JOBS for queue in ("urgent", "ordinary")]
+    chapter07_tables.show_waits(shared, ..., by=3)
+    assert capsys.readouterr().out == ""
+    chapter07_tables.show_waits(shared, {"jobs": chapter07.simulated(shared, 6)}, by=3)
+    head, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert head == ["workers", "picked", "up", "after", "begun", "within", "3", "s"]
+    assert [row[:2] for row in rows] == [
+        [kind, whose] for kind in ("urgent", "ordinary") for whose in ("shared", "own")
+    ]
+    assert [row[2:4] for row in rows[:2]] == [["3.0", "s"], ["0.0", "ms"]]

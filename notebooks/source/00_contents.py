@@ -8,8 +8,8 @@
 #
 # (the chapters)
 #
-# Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 8 in any order; 9 builds on 7 and
-# 8, and 10 on 4, 6, 7 and 8. At the end, [your predictions](11_your_predictions.ipynb) shows how well you predicted it
+# Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 9 in any order; 11 builds on 8 and
+# 9, and 12 on 4, 7, 8 and 9. At the end, [your predictions](14_your_predictions.ipynb) shows how well you predicted it
 # all.
 #
 # ## How to use it
@@ -22,7 +22,7 @@
 # * You don't have to run anything: every figure is in the page already. To run a chapter without starting servers,
 #   write `begin(1, recorded=True)` in its first cell; its experiments then come from recordings, and you can draw the
 #   figures in other ways.
-# * All servers listen on this machine only, and are gone when their cell is done. (Only chapter 7's workers live
+# * All servers listen on this machine only, and are gone when their cell is done. (Only chapter 8's workers live
 #   longer: until you kill them, or the kernel ends.)
 # * Measure with nothing else running. If the machine was too busy for an experiment, it says that it was slowed, or is
 #   not fit to judge by; run that cell again.

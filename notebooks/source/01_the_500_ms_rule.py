@@ -36,6 +36,7 @@ from statistics import mean
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of, kind_of
 from loadtests.report.chart_rows import timeline_figure
+from workbook import chapter01_checks as checks
 from workbook.chapter01 import one_visitor, one_visitor_figure, print_content, print_fetches
 
 # %% [markdown]
@@ -123,7 +124,7 @@ predict("browse, synchronous", seconds=0.1)
 # Measure it. Each of the two steps takes less than 20 seconds: a fresh reader, a second in which the visitors come, 3
 # seconds of warm-up, 5 seconds that count, and some time for the requests still in flight. The line printed for each is
 # about `POST /feeds`: half of the answers came within `p50`, 95 % within `p95`; `over` is the share over 500 ms. With
-# so few requests the p95 is rough: chapter 8 says how rough.
+# so few requests the p95 is rough: chapter 9 says how rough.
 
 # %%
 plan = Plan(users=(40,), warmup=3, measure=5, drain=3)
@@ -184,7 +185,7 @@ print_fetches((synchronous, queued), demand, plan.measure)
 #
 # What the law gives with $D$ differs from what was seen, and by a different amount in your run: so few seconds hold
 # only dozens of feeds, of which sometimes none hangs and sometimes four. The second figure takes their own mean in
-# place of $D$; what difference is left comes from fetches that began before these seconds, or ended after. Chapter 8 is
+# place of $D$; what difference is left comes from fetches that began before these seconds, or ended after. Chapter 9 is
 # about how long you have to measure.
 #
 # ## Exercises
@@ -244,12 +245,7 @@ still_slow = "submit"
 # end
 
 # %%
-check(
-    "3",
-    still_slow,
-    "45c1fb0c",  # of the right word
-    hint="Who waits for a place, and who for somebody else's server? Only the first is helped by places.",
-)
+check("3", still_slow, checks.still_slow)
 
 # %% [markdown]
 # **Go on.** Let no feed be slow: `mix={"fast": 100}`. Is the queue still worth it? And with `users=(10,)`?

@@ -180,7 +180,7 @@ print_loads(submitters=(15, 31, 300), rates=(6, 9, 10, 11, 12), demand=held)
 
 # %% [markdown]
 # "inf" is meant literally: if more is asked of the slots than they can do, the line grows for as long as visitors come.
-# Chapter 8 compares the two kinds of load.
+# Chapter 9 compares the two kinds of load.
 #
 # ## Exercises
 #

@@ -235,7 +235,7 @@ lab.show_sql(statements["postgresql"])
 # | `run_at <= now` | jobs scheduled for later, and retries of failed ones |
 # | `WITH RECURSIVE lanes` | the most urgent priority at which a job is due: it looks at the first job of each priority, so that no claim reads half a million urgent jobs that are scheduled for tomorrow |
 # | `ORDER BY priority, run_at, id` | urgent ones first; then those that have been due longest |
-# | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (another statement gives it back, chapter 7) |
+# | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (another statement gives it back, chapter 8) |
 # | `attempts + 1` | an attempt is counted before it begins, so one that kills its worker counts too |
 # | `CASE WHEN` | the count stops at the largest number that the column holds, rather than the worker |
 # | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
@@ -247,7 +247,7 @@ lab.show_sql(statements["postgresql"])
 # jobs of paused queues, rows that others have locked, and on PostgreSQL the dead versions of rows claimed before, until
 # vacuum removes them.
 #
-# Chapter 7 kills workers to show what the lease and the count are for.
+# Chapter 8 kills workers to show what the lease and the count are for.
 #
 # ## Exercises
 #

@@ -82,7 +82,7 @@ predict("polls among the queued reader's requests", percent=15)
 
 # %% [markdown]
 # Each of the two steps takes some 20 seconds ("over": the share of answers over 500 ms). If a line ends in "not steady", the two
-# halves of the measured time differed: six seconds are few, and the crowd is still settling. Chapter 8 is about that.
+# halves of the measured time differed: six seconds are few, and the crowd is still settling. Chapter 9 is about that.
 
 # %%
 plan = Plan(users=(60,), warmup=3, measure=6, drain=3, seed=5)
@@ -106,7 +106,7 @@ answer_and_content_figure(results)
 # And the median content now comes *sooner* with the queue, although the page has to ask for it. The eight slots are
 # full, so the synchronous reader's visitors wait for a slot before their feed is fetched at all. The queued reader's
 # worker has 32 threads, and nobody waits for one of these. (That is not because the queue is faster, but because 32 are
-# more than 8. Chapter 9 gives the synchronous reader 64 slots.) The slowest contents stay slow: a feed that hangs takes
+# more than 8. Chapter 11 gives the synchronous reader 64 slots.) The slowest contents stay slow: a feed that hangs takes
 # its whole deadline with either.
 #
 # **In short:** later by a pause while there is room, sooner when the slots are full.
@@ -149,7 +149,7 @@ print(f"The worker, expected: {expected['queued'] * mean(delays):.1f} of its 32 
 #
 # Two things follow. A comparison "at the same number of users" is not one at the same work: the faster system does
 # more. And a reader that moves to a queue needs workers for *more* than it did before. The public, who come whether or
-# not others have been served, behave differently (*open load*, chapter 8).
+# not others have been served, behave differently (*open load*, chapter 9).
 #
 # ## The process that does the work
 #
@@ -242,4 +242,4 @@ check(
 #   for good.
 #
 # Twelve feeds a second were expected, of a good second each, and there are 32 threads: is that enough, and how would
-# you know? That is chapter 6.
+# you know? That is chapter 7.

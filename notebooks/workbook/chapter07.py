@@ -1,295 +1,227 @@
-"""Helpers for chapter 7: a queue with workers to kill, and what became of the jobs."""
+"""Helpers for chapter 7: jobs that take a known time, and jobqueue on SQLite to perform them."""
 
-import logging
-import os
+import heapq
 import random
-import re
-import signal
-import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
-import psutil
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from jobqueue import Queue, Worker, job
+from workbook.session import WorkbookError
 
-from jobqueue import Job, Queue
-from jobqueue.ledger import BEATS
-from loadtests.servers.processes import Process
-from workbook.chapter07_jobs import GO_ON, Base, Pay, Payment, Poison, SendMail, noted
-from workbook.session import NOTEBOOKS, WorkbookError
-from workbook.words import in_words
+HEAD_START = 0.6  # seconds to enqueue all jobs in before the first is due
+JOBS_LATE_SECONDS = 20.0  # seconds beyond what the jobs need, after which something is wrong
 
-WORKER_SECONDS = 30.0
-WATCH_SECONDS = 0.01
-BEFORE_THE_KILL = 1.2  # seconds shown in the picture
-NOT_OPEN = (
-    "No worker has the job: run the cell that starts two workers (with recorded=False, if the chapter shows"
-    " recordings), and then this one again."
-)
-
-QUEUE_LOG = logging.getLogger("jobqueue")
+DoneJob = Mapping[str, Any]  # a finished job: due, seconds, began, ended; times in seconds
+Jobs = Sequence[DoneJob]
+Hands = tuple[int, Sequence[str]]  # a worker: how many threads it has, and which queues it serves ([]: all)
 
 
-class Lab:
-    """A queue in its own folder, and worker processes; both end with the block, or with the kernel.
+@dataclass(frozen=True)
+class Planned:
+    """A job to come: when it is due, seconds after the start, and how long it takes."""
 
-    Nothing exists before open(), or `with Lab(lease=2, workers=1)`. Times are in seconds.
+    due: float
+    seconds: float
+    queue: str = "default"
+    priority: int = 0
+
+
+def poisson_jobs(rate: float, demand: float, seconds: float, seed: int) -> list[Planned]:
+    """Poisson arrivals of `rate` jobs per second, with exponential times of mean `demand`.
+
+    The number of jobs and their mean time are exact: given their number, Poisson arrivals are uniform; the
+    times are scaled. So a short schedule is as good a test of a formula as it can be.
     """
+    source = random.Random(seed)
+    count = round(rate * seconds)
+    moments = sorted(source.uniform(0, seconds) for _ in range(count))
+    times = [source.expovariate(1 / demand) for _ in range(count)]
+    scale = demand * count / sum(times)
+    return [Planned(due, scale * each) for due, each in zip(moments, times, strict=True)]
 
-    def __init__(self, lease: float = 30.0, workers: int = 0):
-        self.lease = lease
-        self._wanted = workers
-        self._exits = ExitStack()
-        self._workers: list[Process] = []
-        self._letters: dict[int, str] = {}  # of workers, by process id, in the order in which they were seen
-        self._beats: dict[tuple[str, float], None] = {}
 
-    def open(self) -> Self:
-        """Create an empty queue, and start the workers."""
-        self.close()
-        # Failures and dead workers are expected here: keep jobqueue's log of them out of the notebook.
-        self._exits.callback(QUEUE_LOG.setLevel, QUEUE_LOG.level)
-        QUEUE_LOG.setLevel(logging.CRITICAL)
-        random.seed(7)  # a tenth of each wait is random: here the same in each run
-        try:
-            self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
-            self.url = f"sqlite:///{self.folder}/jobs.db"
-            self.queue = Queue(self.url, lease=timedelta(seconds=self.lease))
-            self._exits.callback(self.queue.close)
-            self.queue.create_tables()
-            Base.metadata.create_all(self.queue.engine)
-            self.hire(self._wanted)
-        except BaseException:
-            self.close()
-            raise
-        return self
+# ---- the experiments
 
-    def close(self) -> None:
-        """End the workers, and remove the queue. Safe to call twice."""
-        for worker in self._workers:
-            worker.ask_to_stop()  # all at once; then each is waited for
-        self._exits.close()
-        self._workers, self._letters, self._beats = [], {}, {}
 
-    def __enter__(self) -> Self:
-        return self.open()
+def crews(threads: Sequence[int], rate: float, demand: float, seconds: float, seed: int) -> dict[int, Any]:
+    """Run the same schedule on one worker after another, each with a different number of threads."""
+    return {each: work(poisson_jobs(rate, demand, seconds, seed), [(each, [])]) for each in threads}
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
-    def hire(self, count: int) -> list[Process]:
-        """Start `count` more workers; returns them once they are running."""
-        work = "from workbook.chapter07_jobs import work; work()"
-        command = [sys.executable, "-c", work, self.url, str(self.lease)]
-        path = os.pathsep.join(filter(None, (str(NOTEBOOKS), os.environ.get("PYTHONPATH"))))
-        new = []
-        for _ in range(count):
-            log = Path(self.folder) / f"worker-{len(self._workers) + 1}.log"
-            worker = Process("worker", command, log, {"PYTHONPATH": path})
-            new.append(self._exits.enter_context(worker))
-            self._workers.append(worker)
-        for worker in new:
-            worker.wait_for(r"Starting job worker", WORKER_SECONDS)
-        return new
+def burst(
+    threads: int, rate: float, demand: float, seconds: float, jobs: int, at: float, seed: int
+) -> list[dict[str, Any]]:
+    """Run a steady load, with `jobs` more at one moment."""
+    usual, more = poisson_jobs(rate, demand, seconds, seed), poisson_jobs(jobs, demand, 1, seed + 1)
+    return work([*usual, *(Planned(at, each.seconds) for each in more)], [(threads, [])])
 
-    def unfinished(self) -> list[Job]:
-        """The jobs that wait or run."""
-        return [job for job in self.queue.jobs() if job.failed_at is None]
 
-    def happened(self, name: str, what: str) -> list[dict[str, Any]]:
-        """What the jobs have noted under this name."""
-        return [each for each in noted(self.folder) if (each["name"], each["what"]) == (name, what)]
+def flood(
+    workers: Sequence[Hands], urgent: float, ordinary: float, demand: float, seconds: float, seed: int
+) -> dict[str, Any]:
+    """Run `urgent` and `ordinary` jobs per second; returns how many threads there were, and the jobs.
 
-    def payments(self, order: str) -> int:
-        """How many payments of this order are in the database."""
-        with Session(self.queue.engine) as session:
-            return session.scalars(select(func.count()).where(Payment.order == order)).one()
+    Each kind has a queue of its name. `workers`: each one's threads, and the queues it serves.
+    """
+    urgent_ones = [
+        Planned(each.due, each.seconds, "urgent", -10) for each in poisson_jobs(urgent, demand, seconds, seed)
+    ]
+    others = [
+        Planned(each.due, each.seconds, "ordinary", 0)
+        for each in poisson_jobs(ordinary, demand, seconds, seed + 1)
+    ]
+    return {"threads": sum(threads for threads, _ in workers), "jobs": work(urgent_ones + others, workers)}
 
-    # -- by hand: a long job, and the worker that has it
 
-    def set_to_work(self, lease: float, workers: int) -> list[dict[str, Any]]:
-        """Open, and have a worker begin a job that takes for ever; returns four looks at the job's row."""
-        self.lease, self._wanted = lease, workers
-        self.open()
-        began = time.time()
-        self.queue.enqueue(SendMail(self.folder, "ada", first="takes long"))
-        self._wait(lambda: self.happened("ada", "mail"), "a worker to begin")
-        looks = []
-        for _ in range(4):
-            time.sleep(0.23 * lease)
-            (row,) = self.queue.jobs()
-            assert row.locked_at and row.locked_by
-            now = time.time()
-            look = {
-                "at": now - began,
-                "locked by": f"worker {self._letter(row)}",
-                "attempts": row.attempts,
-                "silent for": now - row.locked_at.timestamp(),
-            }
-            print("  ".join(f"{key}: {_said(value)}" for key, value in look.items()))
-            looks.append(look)
-        return looks
+# ---- jobqueue at work
 
-    def at_work(self, watch: float = BEFORE_THE_KILL) -> int:
-        """Watch for some seconds; returns the process id of the worker that has the job, between two of its
-        heartbeats: a process that is stopped while it writes would keep SQLite's lock from all others.
-        """
-        if self._workers:
-            until = time.monotonic() + watch
-            row, beat, last_beat = self._look(), None, None
-            while (now := time.monotonic()) < until or (beat == last_beat and now < until + self.lease):
-                time.sleep(WATCH_SECONDS)
-                row, last_beat = self._look(), beat
-                beat = row and row.locked_at
-            if row and row.locked_by:
-                time.sleep(self.lease / BEATS / 2)
-                return _pid(row)
-        raise WorkbookError(NOT_OPEN)
 
-    def afterwards(self, number: int) -> dict[str, Any]:
-        """Watch from signal `number` until the job is done; returns what happened. Ends all workers.
+class Board:
+    """Where the jobs write down when they began and ended, on the monotonic clock."""
 
-        Times are in seconds since the signal. A worker that was only stopped is continued at the end, and
-        what it logs is printed. Raises WorkbookError if the job does not come back.
-        """
-        if not self._workers:
-            raise WorkbookError(NOT_OPEN)
-        killed = time.time()
-        self._wait(lambda: not self._look(), "the job to come back", 10 * self.lease + WORKER_SECONDS)
-        begun, done = self.happened("ada", "begun"), self.happened("ada", "done")
-        ends = {each["pid"]: each["at"] - killed for each in done}
-        story = {
-            "lease": self.lease,
-            "signal": signal.Signals(number).name,
-            "beats": [[letter, at - killed] for letter, at in self._beats],
-            "attempts": [
-                {
-                    "worker": self._letters.setdefault(each["pid"], "?"),
-                    "begun": each["at"] - killed,
-                    "ended": ends.get(each["pid"]),
-                }
-                for each in begun
-            ],
-            "mails": [each["at"] - killed for each in self.happened("ada", "mail")],
-        }
-        self._wake_the_stopped()
-        self.close()
-        return story
+    def __init__(self, wanted: int):
+        self.times: dict[int, tuple[float, float]] = {}
+        self.complete = threading.Event()
+        self._wanted = wanted
 
-    def _wake_the_stopped(self) -> None:
-        """Continue the workers that SIGSTOP has stopped, and print what they log when their attempt ends."""
-        for worker in self._workers:
-            stopped = [each for each in worker.tree() if each.status() == psutil.STATUS_STOPPED]
-            if not stopped:
-                continue
-            (Path(self.folder) / GO_ON).touch()
-            for process in stopped:
-                process.resume()
-            said = worker.wait_for(r"job \d+ was not settled.*", WORKER_SECONDS).group()
-            letter = next(self._letters[each.pid] for each in stopped if each.pid in self._letters)
-            print(f"worker {letter}, which goes on after SIGCONT, says: {said}")
+    def note(self, number: int, began: float, ended: float) -> None:
+        self.times[number] = began, ended
+        if len(self.times) == self._wanted:
+            self.complete.set()
 
-    def _look(self) -> Job | None:
-        """The job's row as it is now; notes its heartbeat."""
-        rows = self.queue.jobs(limit=1)
-        if not rows:
-            return None
-        if rows[0].locked_at and rows[0].locked_by:
-            self._beats[self._letter(rows[0]), rows[0].locked_at.timestamp()] = None
-        return rows[0]
 
-    def _letter(self, row: Job) -> str:
-        return self._letters.setdefault(_pid(row), "ABCDEFGH"[len(self._letters)])
+_boards: list[Board] = []  # that of the current run
 
-    def _wait(self, condition: Callable[[], object], what: str, timeout: float = WORKER_SECONDS) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                said = "\n".join(worker.output() for worker in self._workers)[-1500:]
-                self.close()
+
+@job
+@dataclass
+class Nap:
+    """A job that only waits, like one that fetches something from somebody else's server."""
+
+    number: int
+    seconds: float
+
+    def perform(self) -> None:
+        began = time.monotonic()
+        time.sleep(self.seconds)
+        _boards[0].note(self.number, began, time.monotonic())
+
+
+def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str, Any]]:
+    """Have these workers perform these jobs; returns the jobs in the order in which they were due.
+
+    Raises WorkbookError if they are not done in time. When it returns, or is interrupted, no worker is left.
+    """
+    planned = sorted(planned, key=lambda each: each.due)
+    board = Board(len(planned))
+    _boards[:] = [board]
+    with (
+        TemporaryDirectory(prefix="workbook-") as folder,
+        closing(Queue(f"sqlite:///{folder}/q.db")) as queue,
+    ):
+        queue.create_tables()
+        start, origin = datetime.now(UTC) + timedelta(seconds=HEAD_START), time.monotonic() + HEAD_START
+        _enqueue(queue, planned, start)
+        threads = sum(hands for hands, _ in workers)
+        needed = planned[-1].due + sum(each.seconds for each in planned) / threads
+        with _running(queue, workers):
+            if not board.complete.wait(HEAD_START + needed + JOBS_LATE_SECONDS):
                 raise WorkbookError(
-                    f"Waited {timeout:.0f} s for {what}, in vain. Run the chapter's cells again"
-                    f" from the one that starts the workers. The workers said:\n{said}"
+                    f"Only {len(board.times)} of {len(planned)} jobs were done in time. Close whatever"
+                    " else is running on this machine, and run the cell again."
                 )
-            time.sleep(WATCH_SECONDS)
-
-
-def _pid(row: Job) -> int:
-    """The process id of the worker that has the job, from the worker's name."""
-    found = re.search(r"pid:(\d+)", row.locked_by or "")
-    assert found
-    return int(found[1])
-
-
-def _said(value: Any) -> str:
-    return in_words(value) if isinstance(value, float) else str(value)
-
-
-def killed_at(leases: Sequence[float]) -> list[dict[str, float]]:
-    """For each lease, kill a job's worker; returns seconds until the other worker begins the job again."""
-    found = []
-    for lease in leases:
-        with Lab(lease, workers=2) as lab:
-            again = _again_after_a_kill(lab)
-        print(f"lease {lease:3g} s: it ran again after {again:.2f} s, {again / lease:.2f} leases")
-        found.append({"lease": lease, "again": again})
-    return found
-
-
-def _again_after_a_kill(lab: Lab) -> float:
-    lab.queue.enqueue(SendMail(lab.folder, "bob", first="takes long"))
-    lab._wait(lambda: lab.happened("bob", "mail"), "a worker to begin")
-    os.kill(lab.at_work(watch=0.37 * lab.lease), signal.SIGKILL)
-    killed = time.time()
-    lab._wait(lambda: len(lab.happened("bob", "begun")) > 1, "the job to come back")
-    return float(lab.happened("bob", "begun")[1]["at"] - killed)
-
-
-def die_at_points(lease: float) -> list[dict[str, Any]]:
-    """Let workers die before or after sending or paying; returns how often each began and took effect."""
-    found = []
-    with Lab(lease) as lab:
-        for first in ("dies before", "dies after"):
-            lab.queue.enqueue(SendMail(lab.folder, f"mail {first}", first))
-            lab.queue.enqueue(Pay(lab.folder, f"payment {first}", first))
-        _work_through(lab)
-        for first in ("dies before", "dies after"):
-            for kind in ("mail", "payment"):
-                name = f"{kind} {first}"
-                effects = len(lab.happened(name, "mail")) if kind == "mail" else lab.payments(name)
-                begun = len(lab.happened(name, "begun"))
-                found.append({"kind": kind, "first": first, "begun": begun, "effects": effects})
-    return found
-
-
-def poison(lease: float, max_attempts: int, others: int) -> dict[str, Any]:
-    """Run a job that kills each worker that begins it, ahead of some mails; dead workers are replaced."""
-    with Lab(lease) as lab:
-        lab.queue.enqueue(Poison(lab.folder, "poison"), max_attempts=max_attempts)
-        lab.queue.enqueue_many(SendMail(lab.folder, f"reader {n}") for n in range(others))
-        died = _work_through(lab)
-        (row,) = lab.queue.jobs()
-        return {
-            "workers that died": died,
-            "attempts": row.attempts,
-            "failed for good": row.failed_at is not None,
-            "last_error": re.sub(r"host:\S+ pid:\d+ \w+", "(host and process id)", row.last_error or ""),
-            "mails": sum(each["what"] == "mail" for each in noted(lab.folder)),
+    return [
+        {
+            "queue": each.queue,
+            "due": round(each.due, 4),
+            "seconds": round(each.seconds, 4),
+            "began": round(board.times[number][0] - origin, 4),
+            "ended": round(board.times[number][1] - origin, 4),
         }
+        for number, each in enumerate(planned)
+    ]
 
 
-def _work_through(lab: Lab) -> int:
-    """Run one worker, replaced whenever it dies, until no job waits or runs; returns how many died."""
-    died = 0
-    while lab.unfinished():
-        (worker,) = lab.hire(1)
-        is_running = worker.is_running
-        lab._wait(lambda: not (is_running() and lab.unfinished()), "the jobs to be done")  # noqa: B023
-        died += not worker.is_running()
-    return died
+def _enqueue(queue: Queue, planned: Sequence[Planned], start: datetime) -> None:
+    """Enqueue all jobs beforehand, each with its `run_at`, so that this process can't delay any."""
+    with queue.writer.begin() as connection:
+        for number, each in enumerate(planned):
+            queue.enqueue(
+                Nap(number, each.seconds),
+                run_at=start + timedelta(seconds=each.due),
+                priority=each.priority,
+                queue=each.queue,
+                session=connection,
+            )
+
+
+@contextmanager
+def _running(queue: Queue, workers: Sequence[Hands]) -> Iterator[None]:
+    """Workers in threads of this process, stopped at the end. Each job is claimed alone, as slow ones are."""
+    started = [
+        Worker(queue, threads=threads, queues=queues or None, max_batch=1, stop_timeout=1.0)
+        for threads, queues in workers
+    ]
+    loops = [threading.Thread(target=worker.run, name="worker", daemon=True) for worker in started]
+    for loop in loops:
+        loop.start()
+    try:
+        yield
+    finally:
+        for worker in started:
+            worker.stop()
+        for loop in loops:
+            loop.join()
+
+
+# ---- figures from the jobs
+
+
+def waits(jobs: Jobs) -> list[float]:
+    """Their pick-up latencies: seconds from when a job was due until it began."""
+    return [each["began"] - each["due"] for each in jobs]
+
+
+def backlog(jobs: Jobs, at: float) -> int:
+    """How many jobs were due at that moment, and had not begun."""
+    return sum(bool(each["due"] <= at < each["began"]) for each in jobs)
+
+
+def busy(jobs: Jobs, seconds: float) -> float:
+    """How many threads were busy on average, over the first `seconds` seconds."""
+    spans = [(min(each["began"], seconds), min(each["ended"], seconds)) for each in jobs]
+    return float(sum(ended - began for began, ended in spans)) / seconds
+
+
+def drained(jobs: Jobs, since: float) -> float:
+    """Seconds from `since` until no job waits for the first time."""
+    moments = sorted(each["began"] for each in jobs if each["began"] > since)
+    return float(next(moment for moment in moments if not backlog(jobs, moment))) - since
+
+
+def begun(jobs: Jobs, queue: str, by: float) -> float:
+    """Percentage of a queue's jobs that had begun by that moment."""
+    ours = [bool(each["began"] <= by) for each in jobs if each["queue"] == queue]
+    return 100 * sum(ours) / len(ours)
+
+
+def of_queue(jobs: Jobs, queue: str) -> list[DoneJob]:
+    """The jobs of one queue."""
+    return [each for each in jobs if each["queue"] == queue]
+
+
+def simulated(jobs: Jobs, threads: int) -> list[DoneJob]:
+    """The same jobs if a queue took no time: each begins, in order of arrival, on the next free thread."""
+    free = [0.0] * threads
+    found: list[DoneJob] = []
+    for each in jobs:
+        began = max(each["due"], free[0])
+        heapq.heapreplace(free, began + each["seconds"])
+        found.append({**each, "began": began, "ended": began + each["seconds"]})
+    return found

@@ -1,141 +1,138 @@
 """The pictures of chapter 7."""
 
-import signal
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import ceil
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
-from workbook.chapter07 import BEFORE_THE_KILL
+from loadtests.records.constants import RULE_MS
+from loadtests.report.chart_rows import MORE_COLOURS
+from loadtests.report.chartparts import (
+    GREY,
+    EndLabel,
+    even_ticks,
+    house_style,
+    inches,
+    label_ends,
+    latency_axis,
+)
+from loadtests.theory import OpenLoad
+from loadtests.wording import duration
+from workbook.chapter07 import Jobs, backlog, waits
 
-ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
+ENDED = 0.02  # share of the picture: a shorter stretch without arrivals is not made grey
+Corners = Sequence[tuple[float, float]]
 
 
-def kill_figure(story: Mapping[str, Any]) -> Figure:
-    """Two workers before and after one gets a signal: attempts, heartbeats, and the silence between."""
-    lease, number = story["lease"], signal.Signals[story["signal"]]
-    silent = number in (signal.SIGKILL, signal.SIGSTOP)  # the worker can't give its job back
-    first, again = story["attempts"][0], story["attempts"][1]
-    end = max(again["ended"], 1.05 * lease) + 0.25
-    last_beat = max(at for letter, at in story["beats"] if at <= 0)
+def backlog_figure(
+    lines: Mapping[str, Jobs],
+    title: str,
+    until: float,
+    dashed: Mapping[str, Corners] | None = None,
+    enlarged: Sequence[str] = (),
+) -> Figure:
+    """Waiting jobs against time, a line for each name; `dashed`: the corners of the expected lines.
+
+    Grey after `until`, when nothing arrives any more. The `enlarged` lines are drawn again below, on their
+    own scale.
+    """
+    end = max(each["ended"] for jobs in lines.values() for each in jobs)
+    colours = dict(zip(lines, MORE_COLOURS, strict=False))
+    below = 2.3 if enlarged else 0.0
     with house_style():
-        figure = Figure(figsize=(11, 3.9))
-        axes = inches(figure, 1.2, 0.7, 9.4, 2.6)
-        axes.set_title(f"One worker gets {number.name}, and another one takes over its job", weight="bold")
-        axes.set_xlim(-BEFORE_THE_KILL, end)
-        axes.set_ylim(-0.75, 1.75)
-        if silent:
-            _silence(axes, last_beat, lease)
-        start = max(-BEFORE_THE_KILL, first["begun"])
-        axes.barh(1, -start, left=start, height=0.5, color=TWICE, alpha=0.45)
-        axes.barh(0, again["ended"] - again["begun"], left=again["begun"], height=0.5, color=ONCE, alpha=0.45)
-        for letter, at in story["beats"]:
-            if at >= -BEFORE_THE_KILL:
-                row = 1 if letter == first["worker"] else 0
-                axes.plot([at, at], [row - 0.25, row + 0.25], color=(ONCE, TWICE)[row], lw=1.8)
-        marker = r"$\mathbf{\parallel}$" if number == signal.SIGSTOP else "X"
-        axes.plot([0], [1], marker=marker, ms=15, color="black", zorder=3)
-        axes.text(0.02 * end, 1.38, f"kill -{number:d}", size=11, weight="bold", va="center")
-        axes.text(start, 0.62, " attempt 1", color=TWICE, size=11, va="center")
-        said = "attempt 2: a second mail" if silent else "attempt 1 again: a second mail"
-        axes.text(again["ended"], -0.42, said, color=ONCE, size=11, ha="right", va="center")
-        axes.set_yticks((1, 0), [f"worker {first['worker']}", f"worker {again['worker']}"])
-        axes.grid(axis="y", visible=False)
-        axes.set_xlabel("seconds since the signal (each vertical line: a heartbeat)")
+        figure = Figure(figsize=(11, 4.6 + below))
+        upper = inches(figure, 0.8, 0.75 + below, 7.3, 3.3)
+        _backlogs(upper, lines, colours, until, end, dashed or {})
+        upper.set_title(title, weight="bold")
+        lower = upper
+        if enlarged:
+            lower = inches(figure, 0.8, 0.75, 7.3, 1.75)
+            _backlogs(lower, {name: lines[name] for name in enlarged}, colours, until, end, {}, width=1.3)
+            upper.set_xticklabels([])
+            lower.set_title("enlarged", size=11, pad=4)
+        grey = " (grey: nothing arrives any more)" if end - until > ENDED * end else ""
+        lower.set_xlabel(f"seconds since the start{grey}")
     return figure
 
 
-def _silence(axes: Axes, last_beat: float, lease: float) -> None:
-    axes.axvspan(0.8 * lease, lease, color="#e8eef3", lw=0, zorder=0)
-    axes.text(0.9 * lease, 1.62, "0.8 to 1.0 leases", color=GREY, size=11, ha="center", va="center")
-    abandoned = last_beat + 0.9 * lease
-    arrow = {"arrowstyle": "<->", "color": GREY, "lw": 1.4, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", (abandoned, 0.55), (last_beat, 0.55), arrowprops=arrow)
-    said = "silent for 0.9 leases: counts as abandoned "
-    axes.text(abandoned, 0.66, said, color=GREY, size=11, ha="right", va="bottom")
+def _backlogs(
+    axes: Axes,
+    lines: Mapping[str, Jobs],
+    colours: Mapping[str, str],
+    until: float,
+    end: float,
+    dashed: Mapping[str, Corners],
+    width: float = 2.2,
+) -> None:
+    axes.set_xlim(0, end)
+    if end - until > ENDED * end:
+        axes.axvspan(until, end, color="#f0f0f0", lw=0, zorder=0)
+    labels, most = [], 1.0
+    for name, jobs in lines.items():
+        moments = sorted({0.0, *(each[key] for each in jobs for key in ("due", "began"))})
+        heights = [backlog(jobs, moment) for moment in moments]
+        most = max(most, *heights)
+        axes.plot(moments, heights, color=colours[name], lw=width, drawstyle="steps-post")
+        top = max(range(len(heights)), key=heights.__getitem__)
+        labels.append(EndLabel(moments[top], heights[top], f"{name}: up to {heights[top]}", colours[name]))
+    for name, corners in dashed.items():
+        axes.plot(*zip(*corners, strict=True), color=GREY, lw=2, ls=(0, (4, 2)))
+        top_corner = max(corners, key=lambda corner: corner[1])
+        most = max(most, top_corner[1])
+        labels.append(EndLabel(*top_corner, f"dashed: {name}", GREY))
+    axes.set_ylim(0, 1.12 * most)
+    even_ticks(axes.yaxis, 6 if most > 20 else 4, integer=True)
+    axes.xaxis.set_major_locator(FixedLocator(range(ceil(end))))
+    label_ends(axes, labels)
 
 
-def leases_figure(found: Sequence[Mapping[str, float]]) -> Figure:
-    """How long a killed worker's job waits, against the lease: measured, and the range in theory."""
+def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figure:
+    """The share of jobs that waited longer: measured, and by Erlang C where there is a steady state."""
     with house_style():
-        figure = Figure(figsize=(9.5, 4.6))
-        axes = inches(figure, 0.9, 0.75, 5.6, 3.3)
-        most = 1.15 * max(each["lease"] for each in found)
-        axes.set_title("From kill -9 until the job runs again", weight="bold")
-        axes.set_xlim(0, most)
-        axes.set_ylim(0, 1.05 * most)
-        axes.fill_between([0, most], [0, 0.8 * most], [0, most], color=GREY, alpha=0.2, lw=0)
-        axes.plot([each["lease"] for each in found], [each["again"] for each in found], "o", color=ONCE, ms=9)
-        axes.set_xlabel("the lease, in seconds")
-        axes.set_ylabel("seconds until attempt 2")
-        end = found[-1]
-        label_ends(
-            axes,
-            [
-                EndLabel(most, 0.9 * most, "theory: 0.8 to 1.0 leases", GREY),
-                EndLabel(end["lease"], end["again"], "measured, one kill each", ONCE),
-            ],
+        figure = Figure(figsize=(11, 5))
+        axes = inches(figure, 0.9, 0.75, 6.7, 3.4)
+        latency_axis(axes, axes.xaxis, [2.0])
+        least = 0.5 / max(len(jobs) for jobs in found.values())
+        _share_axis(axes, least)
+        axes.axvline(RULE_MS, color="black", lw=1.4)
+        axes.text(RULE_MS, 1.6, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
+        left, right = axes.get_xlim()
+        for (threads, jobs), colour in zip(found.items(), MORE_COLOURS, strict=False):
+            times = sorted(1000 * wait for wait in waits(jobs))
+            shares = [1 - count / len(times) for count in range(len(times) + 1)]
+            axes.step([left, *times, right], [*shares, 0], where="post", color=colour, lw=2.6)
+            _name(axes, times, f"{threads} threads", colour)
+            _erlang(axes, OpenLoad(int(threads), rate, demand), least, colour)
+        axes.set_xlabel("pick-up latency (logarithmic)")
+        figure.text(
+            0.02, 0.945, "Share of jobs that waited longer (dashed: Erlang C)", weight="bold", size=13
         )
     return figure
 
 
-def effects_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
-    """How often the effect is there in the end, for each kind of job and moment of death."""
-    rows = {"mail": "a mail:\nperform(self)", "payment": "a payment:\nperform(self, session)"}
-    columns = {"dies before": "it died before the effect", "dies after": "it died after it"}
-    with house_style():
-        figure = Figure(figsize=(9, 3.3))
-        axes = inches(figure, 2.4, 0.2, 5.8, 2.4)
-        axes.set_xlim(-0.5, 1.5)
-        axes.set_ylim(1.5, -0.5)
-        for each in found:
-            x, y = list(columns).index(each["first"]), list(rows).index(each["kind"])
-            colour = ONCE if each["effects"] == 1 else TWICE
-            axes.barh(y, 0.94, left=x - 0.47, height=0.9, color=colour, alpha=0.22)
-            said = {0: "never", 1: "once", 2: "twice"}.get(each["effects"], f"{each['effects']} times")
-            axes.text(x, y, said, size=17, weight="bold", color=colour, ha="center", va="center")
-        axes.set_yticks(range(2), list(rows.values()))
-        axes.set_xticks(range(2), list(columns.values()))
-        axes.xaxis.tick_top()
-        axes.tick_params(length=0)
-        axes.grid(visible=False)
-        for side in axes.spines.values():
-            side.set_visible(False)
-        title = "Its first worker died; how often is the effect there in the end?"
-        figure.text(0.02, 0.95, title, size=13, weight="bold", va="center")
-    return figure
+def _name(axes: Axes, times: Sequence[float], text: str, colour: str) -> None:
+    """Label a curve: high up, or lower down if it is off the chart there."""
+    high, low = times[-round(0.3 * len(times))], times[-max(1, round(0.02 * len(times)))]
+    x, share = (high, 0.3) if high > 10 else (low, 0.02)
+    axes.text(1.12 * max(x, axes.get_xlim()[0]), share, text, color=colour, size=11, va="center")
 
 
-SPANS = {60: "a minute", 3600: "an hour", 86_400: "a day", 7 * 86_400: "a week"}
+def _share_axis(axes: Axes, least: float) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(least, 1.3)
+    axes.yaxis.set_major_locator(FixedLocator([share for share in (1.0, 0.1, 0.01, 0.001) if share > least]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
-def retries_figure(moments: Sequence[float]) -> Figure:
-    """When each attempt began, since the first; and with a fixed pause, as long as the first one."""
-    attempts = range(2, len(moments) + 1)
-    pause = moments[1]
-    fixed = [pause * (attempt - 1) for attempt in attempts]
-    with house_style():
-        figure = Figure(figsize=(11, 4.8))
-        axes = inches(figure, 1.2, 0.75, 6.4, 3.5)
-        axes.set_title("A job that always fails: when each attempt begins", weight="bold")
-        axes.set_yscale("log")
-        axes.set_xlim(1, len(moments) + 0.5)
-        axes.set_ylim(4, 5e6)
-        axes.set_yticks(list(SPANS), list(SPANS.values()))
-        axes.minorticks_off()
-        axes.plot(attempts, moments[1:], "o", color=ONCE, ms=7)
-        axes.plot(attempts, fixed, "o", color=TWICE, ms=4)
-        axes.set_xlabel("attempt")
-        axes.set_ylabel("since the first (logarithmic)")
-        end = len(moments)
-        always = f"always {pause:g} s, as at first: {fixed[-1]:g} s"
-        label_ends(
-            axes,
-            [
-                EndLabel(end, moments[-1], f"jobqueue: {moments[-1] / 86_400:.0f} days", ONCE),
-                EndLabel(end, fixed[-1], always, TWICE),
-            ],
-        )
-    return figure
+def _erlang(axes: Axes, load: OpenLoad, least: float, colour: str) -> None:
+    if load.utilisation >= 1:
+        return
+    left, right = axes.get_xlim()
+    moments = [left * (right / left) ** (n / 300) for n in range(301)]
+    shares = [load.share_waiting_over(ms / 1000) for ms in moments]
+    line = [(ms, share) for ms, share in zip(moments, shares, strict=True) if share > least]
+    if line:
+        axes.plot(*zip(*line, strict=True), color=colour, lw=1.6, ls=(0, (4, 2)))

@@ -1,214 +1,295 @@
-"""Helpers for chapter 8: tools against a freezing server, rows that flatter, runs that are too short."""
+"""Helpers for chapter 8: a queue with workers to kill, and what became of the jobs."""
 
-import math
+import logging
+import os
 import random
 import re
+import signal
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
-from loadtests.errors import ProcessError
-from loadtests.judging.rule import word_of
-from loadtests.judging.samples import nearest_rank, summarise
-from loadtests.records.constants import LOCUST_SECONDS
-from loadtests.records.figures import Summary
-from loadtests.records.recording import read_recording
-from loadtests.records.rows import Row, in_window
-from loadtests.report.chart_rows import Series
+import psutil
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from jobqueue import Job, Queue
+from jobqueue.ledger import BEATS
 from loadtests.servers.processes import Process
-from loadtests.status import Status
-from loadtests.theory import ClosedLoad, OpenLoad
-from loadtests.wording import duration, figure, percent
-from workbook.readers import rows_of, say_if_disturbed
+from workbook.chapter08_jobs import GO_ON, Base, Pay, Payment, Poison, SendMail, noted
+from workbook.session import NOTEBOOKS, WorkbookError
+from workbook.words import in_words
 
-# ---- tools that look at a server that freezes
+WORKER_SECONDS = 30.0
+WATCH_SECONDS = 0.01
+BEFORE_THE_KILL = 1.2  # seconds shown in the picture
+NOT_OPEN = (
+    "No worker has the job: run the cell that starts two workers (with recorded=False, if the chapter shows"
+    " recordings), and then this one again."
+)
 
-SERVER = Path(__file__).with_name("chapter08_freezing.py")
-LOCUSTFILE = """\
-from locust import FastHttpUser, constant_pacing, task
-
-import loadtests.plugin
-
-
-class LookingUser(FastHttpUser):
-    wait_time = constant_pacing({pace})
-
-    @task
-    def look(self):
-        self.client.get("/")
-"""
-TOOLS = {
-    "closed": ["--users", "1"],
-    "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
-    "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
-}
-TOOL_COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
-# As the Locust plugin words the reasons.
-DISTURBED = re.compile(r"(?:But this proves nothing|Its latencies are upper bounds): (.*)\.")
+QUEUE_LOG = logging.getLogger("jobqueue")
 
 
-def frozen_server(
-    rate: float, warmup: float, seconds: float, freeze_at: float, freeze: float
-) -> dict[str, Any]:
-    """Run three tools at once, `rate` requests per second each, against a server that freezes once.
+class Lab:
+    """A queue in its own folder, and worker processes; both end with the block, or with the kernel.
 
-    Times are in seconds; `seconds` includes the warm-up, and `freeze_at` counts from the first request.
-    Returns the rows of each tool, for `tools_of`. A slowed or unfit load is reported; when
-    recording, it raises WorkbookError.
+    Nothing exists before open(), or `with Lab(lease=2, workers=1)`. Times are in seconds.
     """
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
-        folder = Path(name)
-        locustfile = folder / "look.py"
-        locustfile.write_text(LOCUSTFILE.format(pace=1 / rate))
-        server = [sys.executable, str(SERVER), str(freeze_at), str(freeze)]
-        log = folder / "server.log"
-        url = exits.enter_context(Process("freezing server", server, log)).wait_for_address()
-        common = [*_locust(locustfile, url), "--warm-up", f"{warmup:g}", "--run-time", f"{seconds:g}s"]
-        looking = {
-            tool: exits.enter_context(_tool(folder, tool, [*common, *options], rate))
-            for tool, options in TOOLS.items()
+
+    def __init__(self, lease: float = 30.0, workers: int = 0):
+        self.lease = lease
+        self._wanted = workers
+        self._exits = ExitStack()
+        self._workers: list[Process] = []
+        self._letters: dict[int, str] = {}  # of workers, by process id, in the order in which they were seen
+        self._beats: dict[tuple[str, float], None] = {}
+
+    def open(self) -> Self:
+        """Create an empty queue, and start the workers."""
+        self.close()
+        # Failures and dead workers are expected here: keep jobqueue's log of them out of the notebook.
+        self._exits.callback(QUEUE_LOG.setLevel, QUEUE_LOG.level)
+        QUEUE_LOG.setLevel(logging.CRITICAL)
+        random.seed(7)  # a tenth of each wait is random: here the same in each run
+        try:
+            self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
+            self.url = f"sqlite:///{self.folder}/jobs.db"
+            self.queue = Queue(self.url, lease=timedelta(seconds=self.lease))
+            self._exits.callback(self.queue.close)
+            self.queue.create_tables()
+            Base.metadata.create_all(self.queue.engine)
+            self.hire(self._wanted)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """End the workers, and remove the queue. Safe to call twice."""
+        for worker in self._workers:
+            worker.ask_to_stop()  # all at once; then each is waited for
+        self._exits.close()
+        self._workers, self._letters, self._beats = [], {}, {}
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def hire(self, count: int) -> list[Process]:
+        """Start `count` more workers; returns them once they are running."""
+        work = "from workbook.chapter08_jobs import work; work()"
+        command = [sys.executable, "-c", work, self.url, str(self.lease)]
+        path = os.pathsep.join(filter(None, (str(NOTEBOOKS), os.environ.get("PYTHONPATH"))))
+        new = []
+        for _ in range(count):
+            log = Path(self.folder) / f"worker-{len(self._workers) + 1}.log"
+            worker = Process("worker", command, log, {"PYTHONPATH": path})
+            new.append(self._exits.enter_context(worker))
+            self._workers.append(worker)
+        for worker in new:
+            worker.wait_for(r"Starting job worker", WORKER_SECONDS)
+        return new
+
+    def unfinished(self) -> list[Job]:
+        """The jobs that wait or run."""
+        return [job for job in self.queue.jobs() if job.failed_at is None]
+
+    def happened(self, name: str, what: str) -> list[dict[str, Any]]:
+        """What the jobs have noted under this name."""
+        return [each for each in noted(self.folder) if (each["name"], each["what"]) == (name, what)]
+
+    def payments(self, order: str) -> int:
+        """How many payments of this order are in the database."""
+        with Session(self.queue.engine) as session:
+            return session.scalars(select(func.count()).where(Payment.order == order)).one()
+
+    # -- by hand: a long job, and the worker that has it
+
+    def set_to_work(self, lease: float, workers: int) -> list[dict[str, Any]]:
+        """Open, and have a worker begin a job that takes for ever; returns four looks at the job's row."""
+        self.lease, self._wanted = lease, workers
+        self.open()
+        began = time.time()
+        self.queue.enqueue(SendMail(self.folder, "ada", first="takes long"))
+        self._wait(lambda: self.happened("ada", "mail"), "a worker to begin")
+        looks = []
+        for _ in range(4):
+            time.sleep(0.23 * lease)
+            (row,) = self.queue.jobs()
+            assert row.locked_at and row.locked_by
+            now = time.time()
+            look = {
+                "at": now - began,
+                "locked by": f"worker {self._letter(row)}",
+                "attempts": row.attempts,
+                "silent for": now - row.locked_at.timestamp(),
+            }
+            print("  ".join(f"{key}: {_said(value)}" for key, value in look.items()))
+            looks.append(look)
+        return looks
+
+    def at_work(self, watch: float = BEFORE_THE_KILL) -> int:
+        """Watch for some seconds; returns the process id of the worker that has the job, between two of its
+        heartbeats: a process that is stopped while it writes would keep SQLite's lock from all others.
+        """
+        if self._workers:
+            until = time.monotonic() + watch
+            row, beat, last_beat = self._look(), None, None
+            while (now := time.monotonic()) < until or (beat == last_beat and now < until + self.lease):
+                time.sleep(WATCH_SECONDS)
+                row, last_beat = self._look(), beat
+                beat = row and row.locked_at
+            if row and row.locked_by:
+                time.sleep(self.lease / BEATS / 2)
+                return _pid(row)
+        raise WorkbookError(NOT_OPEN)
+
+    def afterwards(self, number: int) -> dict[str, Any]:
+        """Watch from signal `number` until the job is done; returns what happened. Ends all workers.
+
+        Times are in seconds since the signal. A worker that was only stopped is continued at the end, and
+        what it logs is printed. Raises WorkbookError if the job does not come back.
+        """
+        if not self._workers:
+            raise WorkbookError(NOT_OPEN)
+        killed = time.time()
+        self._wait(lambda: not self._look(), "the job to come back", 10 * self.lease + WORKER_SECONDS)
+        begun, done = self.happened("ada", "begun"), self.happened("ada", "done")
+        ends = {each["pid"]: each["at"] - killed for each in done}
+        story = {
+            "lease": self.lease,
+            "signal": signal.Signals(number).name,
+            "beats": [[letter, at - killed] for letter, at in self._beats],
+            "attempts": [
+                {
+                    "worker": self._letters.setdefault(each["pid"], "?"),
+                    "begun": each["at"] - killed,
+                    "ended": ends.get(each["pid"]),
+                }
+                for each in begun
+            ],
+            "mails": [each["at"] - killed for each in self.happened("ada", "mail")],
         }
-        statuses = {
-            tool: each.wait_with(lambda: None, seconds + LOCUST_SECONDS) for tool, each in looking.items()
+        self._wake_the_stopped()
+        self.close()
+        return story
+
+    def _wake_the_stopped(self) -> None:
+        """Continue the workers that SIGSTOP has stopped, and print what they log when their attempt ends."""
+        for worker in self._workers:
+            stopped = [each for each in worker.tree() if each.status() == psutil.STATUS_STOPPED]
+            if not stopped:
+                continue
+            (Path(self.folder) / GO_ON).touch()
+            for process in stopped:
+                process.resume()
+            said = worker.wait_for(r"job \d+ was not settled.*", WORKER_SECONDS).group()
+            letter = next(self._letters[each.pid] for each in stopped if each.pid in self._letters)
+            print(f"worker {letter}, which goes on after SIGCONT, says: {said}")
+
+    def _look(self) -> Job | None:
+        """The job's row as it is now; notes its heartbeat."""
+        rows = self.queue.jobs(limit=1)
+        if not rows:
+            return None
+        if rows[0].locked_at and rows[0].locked_by:
+            self._beats[self._letter(rows[0]), rows[0].locked_at.timestamp()] = None
+        return rows[0]
+
+    def _letter(self, row: Job) -> str:
+        return self._letters.setdefault(_pid(row), "ABCDEFGH"[len(self._letters)])
+
+    def _wait(self, condition: Callable[[], object], what: str, timeout: float = WORKER_SECONDS) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                said = "\n".join(worker.output() for worker in self._workers)[-1500:]
+                self.close()
+                raise WorkbookError(
+                    f"Waited {timeout:.0f} s for {what}, in vain. Run the chapter's cells again"
+                    f" from the one that starts the workers. The workers said:\n{said}"
+                )
+            time.sleep(WATCH_SECONDS)
+
+
+def _pid(row: Job) -> int:
+    """The process id of the worker that has the job, from the worker's name."""
+    found = re.search(r"pid:(\d+)", row.locked_by or "")
+    assert found
+    return int(found[1])
+
+
+def _said(value: Any) -> str:
+    return in_words(value) if isinstance(value, float) else str(value)
+
+
+def killed_at(leases: Sequence[float]) -> list[dict[str, float]]:
+    """For each lease, kill a job's worker; returns seconds until the other worker begins the job again."""
+    found = []
+    for lease in leases:
+        with Lab(lease, workers=2) as lab:
+            again = _again_after_a_kill(lab)
+        print(f"lease {lease:3g} s: it ran again after {again:.2f} s, {again / lease:.2f} leases")
+        found.append({"lease": lease, "again": again})
+    return found
+
+
+def _again_after_a_kill(lab: Lab) -> float:
+    lab.queue.enqueue(SendMail(lab.folder, "bob", first="takes long"))
+    lab._wait(lambda: lab.happened("bob", "mail"), "a worker to begin")
+    os.kill(lab.at_work(watch=0.37 * lab.lease), signal.SIGKILL)
+    killed = time.time()
+    lab._wait(lambda: len(lab.happened("bob", "begun")) > 1, "the job to come back")
+    return float(lab.happened("bob", "begun")[1]["at"] - killed)
+
+
+def die_at_points(lease: float) -> list[dict[str, Any]]:
+    """Let workers die before or after sending or paying; returns how often each began and took effect."""
+    found = []
+    with Lab(lease) as lab:
+        for first in ("dies before", "dies after"):
+            lab.queue.enqueue(SendMail(lab.folder, f"mail {first}", first))
+            lab.queue.enqueue(Pay(lab.folder, f"payment {first}", first))
+        _work_through(lab)
+        for first in ("dies before", "dies after"):
+            for kind in ("mail", "payment"):
+                name = f"{kind} {first}"
+                effects = len(lab.happened(name, "mail")) if kind == "mail" else lab.payments(name)
+                begun = len(lab.happened(name, "begun"))
+                found.append({"kind": kind, "first": first, "begun": begun, "effects": effects})
+    return found
+
+
+def poison(lease: float, max_attempts: int, others: int) -> dict[str, Any]:
+    """Run a job that kills each worker that begins it, ahead of some mails; dead workers are replaced."""
+    with Lab(lease) as lab:
+        lab.queue.enqueue(Poison(lab.folder, "poison"), max_attempts=max_attempts)
+        lab.queue.enqueue_many(SendMail(lab.folder, f"reader {n}") for n in range(others))
+        died = _work_through(lab)
+        (row,) = lab.queue.jobs()
+        return {
+            "workers that died": died,
+            "attempts": row.attempts,
+            "failed for good": row.failed_at is not None,
+            "last_error": re.sub(r"host:\S+ pid:\d+ \w+", "(host and process id)", row.last_error or ""),
+            "mails": sum(each["what"] == "mail" for each in noted(lab.folder)),
         }
-        results = {tool: _look(folder, tool, status, looking[tool]) for tool, status in statuses.items()}
-        said = "".join(process.output() for process in looking.values())
-    say_if_disturbed(set(DISTURBED.findall(said)), fit=Status.UNFIT not in statuses.values())
-    return {"csv": {tool: each.pop("csv") for tool, each in results.items()}, "steps": results}
 
 
-def _locust(locustfile: Path, url: str) -> list[str]:
-    return [
-        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
-        *("--host", url, "--stop-timeout", "3", "--fail-over", "1", "--exit-code-on-error", "0"),
-    ]
-
-
-def _tool(folder: Path, tool: str, command: Sequence[str], rate: float) -> Process:
-    file = _file(folder, tool)
-    written = [part.format(rate=rate) for part in command]
-    return Process(f"load generator ({tool})", [*written, "--rows", str(file)], file.with_suffix(".log"))
-
-
-def _file(folder: Path, tool: str) -> Path:
-    return folder / f"{tool.replace(' ', '-')}.csv"
-
-
-def _look(folder: Path, tool: str, status: int, process: Process) -> dict[str, Any]:
-    file = _file(folder, tool)
-    if not file.exists():
-        raise ProcessError(f"Locust ended with status {status}. It said:\n{process.output()[-1500:]}")
-    recording = read_recording(file)
-    return {
-        "rows": tool,
-        "csv": file.read_text(),
-        "exit_status": status,
-        "window_s": [recording.warm_up_s, recording.stopped_s],
-        "ended_s": recording.ended_s,
-    }
-
-
-def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
-    """What each tool recorded, as the figures of `loadtests.report.chart_rows` take it."""
-    return {
-        tool: Series(tool, TOOL_COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
-        for tool, step in looks["steps"].items()
-    }
-
-
-def judged(tool: Series, naive: bool = False) -> Summary:
-    """A tool's figures, without its warm-up; `naive`: timed from the moment of sending."""
-    return summarise(in_window(tool.rows, *tool.window), tool.ended, naive=naive)
-
-
-def tell(looks: Mapping[str, Any], *names: str) -> None:
-    """Print what each of these tools found, with its interval, and what its exit status means."""
-    tools = tools_of(looks)
-    for name in names:
-        seen = judged(tools[name])
-        low, high = seen["share_ci"] or (0.0, 1.0)
-        print(
-            f"{name:6} of {seen['count']} requests {percent(seen['share_over'] or 0)} over 500 ms,"
-            f" 95 % interval {percent(low)} to {percent(high)}; p99 {figure(seen, 'p99_ms')}\n"
-            f"       the rule is {verdict(looks['steps'][name]['exit_status'], seen)}"
-        )
-
-
-def verdict(status: int, seen: Summary) -> str:
-    """What the interval of the share proves, if the load was fit."""
-    if status == Status.UNFIT:
-        return "not to be judged: the run was not fit"
-    word = word_of(seen["over"], seen["judged"])
-    if status == Status.UNDECIDED and word == "broken":
-        return "undecided: over 1 %, but the machine was too busy to say that the server did it"
-    return f"{word}: the interval reaches across 1 %" if word == "undecided" else word
-
-
-# ---- open or closed
-
-
-def closed_and_open(people: Sequence[int], slots: int, think: float, demand: float) -> None:
-    """Print throughput and mean response time of closed loads of `people`, and of open ones at their rate."""
-    for users in people:
-        waits = ClosedLoad(slots=slots, users=users, think=think, demand=demand)
-        comes = OpenLoad(slots=slots, rate=users / (think + demand), demand=demand)
-        grows = "grows without end" if math.isinf(comes.response) else f"{comes.response:.1f} s"
-        print(
-            f"{users:2} people   closed: {waits.throughput:4.1f} requests/s, mean {waits.response:.1f} s"
-            f"   open: {comes.rate:4.1f} requests/s, mean {grows}"
-        )
-
-
-# ---- what is counted
-
-
-UNLUCKY = 0.1  # share of the requests of `minute`
-MINUTE = 60.0
-
-
-def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
-    """A minute of requests, of which a tenth is unlucky, always the same ones.
-
-    "slow": they take 3 to 5 s. "refused": the server says 503 after 2 ms. "unanswered": it never answers.
-    """
-    source, rows = random.Random(seed), []
-    for number in range(requests):
-        begun = source.random() * MINUTE
-        good = source.lognormvariate(math.log(0.15), 0.5)
-        bad, slow = source.random() < UNLUCKY, source.uniform(3, 5)
-        takes = {"slow": slow, "refused": 0.002, "unanswered": math.inf}[unlucky] if bad else good
-        done = begun + takes
-        answered = done <= MINUTE
-        status = 0 if not answered else 503 if bad and unlucky == "refused" else 200
-        rows.append(Row(number, "look", "/", begun, begun, done if answered else None, status, ""))
-    return rows
-
-
-def servers(*unlucky: str) -> None:
-    """Print what two ways of counting say about each `minute`."""
-    for how in unlucky:
-        rows = minute(how)
-        back = [row.waited_ms(MINUTE) for row in rows if row.done_s is not None]
-        seen = summarise(rows, ended=MINUTE)
-        print(
-            f"{how:10}  p95 of what came back: {duration(nearest_rank(back, 95)):>6}"
-            f"   p95 {figure(seen, 'p95_ms'):>8}, {percent(seen['share_over'] or 0)} over 500 ms"
-        )
-
-
-# ---- how many requests it takes
-
-MEDIAN_MS, SIGMA = 210.0, 0.5
-TRUE_P95_MS = MEDIAN_MS * math.exp(1.6448536 * SIGMA)  # 1.64...: 95 % of a normal distribution lie below
-
-
-def many_runs(requests: int, runs: int = 1000, seed: int = 8) -> list[float]:
-    """The p95, in ms, of each of many runs of `requests` requests. The server's true p95 is TRUE_P95_MS."""
-    source = random.Random(seed)
-    median = math.log(MEDIAN_MS)
-    return [
-        nearest_rank([source.lognormvariate(median, SIGMA) for _ in range(requests)], 95) for _ in range(runs)
-    ]
+def _work_through(lab: Lab) -> int:
+    """Run one worker, replaced whenever it dies, until no job waits or runs; returns how many died."""
+    died = 0
+    while lab.unfinished():
+        (worker,) = lab.hire(1)
+        is_running = worker.is_running
+        lab._wait(lambda: not (is_running() and lab.unfinished()), "the jobs to be done")  # noqa: B023
+        died += not worker.is_running()
+    return died

@@ -1,283 +1,214 @@
-"""Helpers for chapter 9: the async twin under load, while it parses, and when a process ends."""
+"""Helpers for chapter 9: tools against a freezing server, rows that flatter, runs that are too short."""
 
-import contextlib
-import io
+import math
 import random
+import re
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import mean, median
 from typing import Any
 
-import psutil
-import requests
-import sqlalchemy as sa
-
-from loadtests.bench.plan import Plan
-from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
-from loadtests.predicting.workload import submitters_among
+from loadtests.errors import ProcessError
+from loadtests.judging.rule import word_of
+from loadtests.judging.samples import nearest_rank, summarise
+from loadtests.records.constants import LOCUST_SECONDS
+from loadtests.records.figures import Summary
+from loadtests.records.recording import read_recording
 from loadtests.records.rows import Row, in_window
+from loadtests.report.chart_rows import Series
 from loadtests.servers.processes import Process
-from loadtests.servers.stack import Stack, StackSettings
-from loadtests.wording import figure
-from workbook.readers import PATIENCE_SECONDS, bench, read, rows_of, under_way, wait_until
-from workbook.words import in_words
+from loadtests.status import Status
+from loadtests.theory import ClosedLoad, OpenLoad
+from loadtests.wording import duration, figure, percent
+from workbook.readers import rows_of, say_if_disturbed
 
-TWIN = Path(__file__).with_name("chapter09_async.py")
-WAYS = {"sync": "threads", "host": "async", "queued": "queue"}  # what the three are called here
-FEEDS_ALONE = 2000  # a sample of the mix
-SEED = Plan().seed  # of the visitors in a bench whose plan names none
+# ---- tools that look at a server that freezes
 
+SERVER = Path(__file__).with_name("chapter09_freezing.py")
+LOCUSTFILE = """\
+from locust import FastHttpUser, constant_pacing, task
 
-# ---- the twin
-
-
-@dataclass(frozen=True)
-class RunningTwin:
-    """A running async reader, and the feed server that it fetches from."""
-
-    url: str
-    feeds_url: str
-    process: Process
-    again: Callable[[], "RunningTwin"]  # starts another one, which knows nothing of this one
+import loadtests.plugin
 
 
-def memory_of(processes: Sequence[Process]) -> float:
-    """Memory of all of them, in MiB; shared memory is counted in proportion, where the system tells."""
-    infos = [each.memory_full_info() for process in processes for each in process.tree()]
-    return sum(getattr(info, "pss", info.uss) for info in infos) / 2**20
+class LookingUser(FastHttpUser):
+    wait_time = constant_pacing({pace})
+
+    @task
+    def look(self):
+        self.client.get("/")
+"""
+TOOLS = {
+    "closed": ["--users", "1"],
+    "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
+    "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
+}
+TOOL_COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
+# As the Locust plugin words the reasons.
+DISTURBED = re.compile(r"(?:But this proves nothing|Its latencies are upper bounds): (.*)\.")
 
 
-@contextlib.contextmanager
-def running_twin(
-    deadline: float, mix: str = "", longer: int = 1, in_thread: bool = False
-) -> Iterator[RunningTwin]:
-    """Start the twin and a feed server, and end them. Raises ProcessError if one does not start."""
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name, contextlib.ExitStack() as exits:
+def frozen_server(
+    rate: float, warmup: float, seconds: float, freeze_at: float, freeze: float
+) -> dict[str, Any]:
+    """Run three tools at once, `rate` requests per second each, against a server that freezes once.
+
+    Times are in seconds; `seconds` includes the warm-up, and `freeze_at` counts from the first request.
+    Returns the rows of each tool, for `tools_of`. A slowed or unfit load is reported; when
+    recording, it raises WorkbookError.
+    """
+    with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
         folder = Path(name)
-        command = [sys.executable, "-m", "loadtests", "feedserver", "--port", "0"]
-        command += ["--mix", mix] if mix else []
-        feeds = exits.enter_context(Process("feed server", command, folder / "feeds.log"))
-        feeds_url = feeds.wait_for_address()
-        ours = [sys.executable, str(TWIN), "--feeds", feeds_url, "--deadline", str(deadline)]
-        ours += ["--longer", str(longer), *(["--in-thread"] if in_thread else [])]
-        logs = (folder / f"twin-{number}.log" for number in range(9))
-
-        def start() -> RunningTwin:
-            process = exits.enter_context(Process("async reader", ours, next(logs)))
-            url = process.wait_for_address()
-            wait_until(lambda: _answers(url), "The async reader does not answer.")
-            return RunningTwin(url, feeds_url, process, start)
-
-        yield start()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=PATIENCE_SECONDS).ok
-    except requests.ConnectionError:
-        return False
+        locustfile = folder / "look.py"
+        locustfile.write_text(LOCUSTFILE.format(pace=1 / rate))
+        server = [sys.executable, str(SERVER), str(freeze_at), str(freeze)]
+        log = folder / "server.log"
+        url = exits.enter_context(Process("freezing server", server, log)).wait_for_address()
+        common = [*_locust(locustfile, url), "--warm-up", f"{warmup:g}", "--run-time", f"{seconds:g}s"]
+        looking = {
+            tool: exits.enter_context(_tool(folder, tool, [*common, *options], rate))
+            for tool, options in TOOLS.items()
+        }
+        statuses = {
+            tool: each.wait_with(lambda: None, seconds + LOCUST_SECONDS) for tool, each in looking.items()
+        }
+        results = {tool: _look(folder, tool, status, looking[tool]) for tool, status in statuses.items()}
+        said = "".join(process.output() for process in looking.values())
+    say_if_disturbed(set(DISTURBED.findall(said)), fit=Status.UNFIT not in statuses.values())
+    return {"csv": {tool: each.pop("csv") for tool, each in results.items()}, "steps": results}
 
 
-def async_bench(plan: Plan) -> dict[str, Any]:
-    """`bench` of the twin, with all rows."""
-    with running_twin(plan.deadline, written_mix(plan.mix)) as twin:
-        target = replace(plan, apps=("host",), host=twin.url, feeds=twin.feeds_url)
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            results = bench(target, rows=True)
-        print(said.getvalue().replace("  your app", "async twin"), end="")
-    return results
-
-
-# ---- three ways, compared
-
-
-def steps_of(*benches: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The first step of each app in all these results, by app: sync, host (the twin), queued."""
-    steps = {step["app"]: step for results in benches for step in reversed(results["steps"])}
-    return {app: steps[app] for app in WAYS if app in steps}
-
-
-def feeds_alone(deadline: float, count: int = FEEDS_ALONE) -> list[float]:
-    """How long `count` feeds of the mix take, each given up after `deadline`; in seconds."""
-    return [min(deadline, delay_of(kind_of(n), n)) for n in range(count)]
-
-
-def submitted(results: Mapping[str, Any], app: str) -> list[tuple[Row, float]]:
-    """Each counted POST /feeds of an app's step, and how long its feed takes by itself, in seconds.
-
-    The rows don't say which feed it was. The visitors' random numbers do, as loadtests/feeds.py draws them:
-    a pause before the first visit, and then a feed and a pause for each.
-    """
-    step, settings = steps_of(results)[app], results["settings"]
-    of_user = sorted(
-        (row for row in rows_of(results, step) if row.group == "submit"),
-        key=lambda row: (row.user, row.intended_s),
-    )
-    delays = {}
-    for user, rows in groupby(of_user, key=lambda row: row.user):
-        drawn = random.Random(f"{SEED} Submitter {user}")
-        for row in rows:
-            drawn.random()
-            n = drawn.randrange(1_000_000_000)
-            delays[row] = min(settings["deadline_s"], delay_of(kind_of(n, settings["mix"]), n))
-    return [(row, delays[row]) for row in in_window(of_user, *step["window_s"])]
-
-
-def compare(*benches: Mapping[str, Any]) -> None:
-    """Print what each way gave: medians, what it added to the feeds, and how many waited at a time."""
-    for results in benches:
-        for app, step in steps_of(results).items():
-            groups = (f"{group} {figure(step[group], 'p50_ms')}" for group in ("submit", "browse", "content"))
-            print(f"{WAYS[app]:7}  p50: {', '.join(groups)}")
-            if app != "queued":
-                print(f"         {_beside_the_feeds(results, app)}")
-
-
-def _beside_the_feeds(results: Mapping[str, Any], app: str) -> str:
-    settings, pairs = results["settings"], submitted(results, app)
-    ended, demand = steps_of(results)[app]["ended_s"], mean(delay for _, delay in pairs)
-    added = median(row.waited_ms(ended) / 1000 - delay for row, delay in pairs)
-    visitors = submitters_among(settings["users"][0], settings["submitters"])
-    expected = visitors * demand / (demand + settings["think_s"])
-    return (
-        f"its feeds alone: mean D = {demand:.2f} s; it adds {in_words(added)} (median);"
-        f" waiting at a time: expected {expected:.1f}, counted {waiting(results, app):.1f}"
-    )
-
-
-def waiting(results: Mapping[str, Any], app: str) -> float:
-    """How many visitors waited for the answer to POST /feeds at a time, averaged over the counted time."""
-    step = steps_of(results)[app]
-    start, end = step["window_s"]
-    stays = [
-        (row.intended_s, end if row.done_s is None else row.done_s)
-        for row in rows_of(results, step)
-        if row.group == "submit"
+def _locust(locustfile: Path, url: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *("--host", url, "--stop-timeout", "3", "--fail-over", "1", "--exit-code-on-error", "0"),
     ]
-    return float(sum(max(0.0, min(done, end) - max(begun, start)) for begun, done in stays) / (end - start))
 
 
-# ---- one loop
+def _tool(folder: Path, tool: str, command: Sequence[str], rate: float) -> Process:
+    file = _file(folder, tool)
+    written = [part.format(rate=rate) for part in command]
+    return Process(f"load generator ({tool})", [*written, "--rows", str(file)], file.with_suffix(".log"))
 
 
-def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict[str, Any]:
-    """Look at the twin's list 20 times a second, while a feed is added every `every` seconds.
-
-    The feeds come at once, and are long. Returns when each look was due, and how long after that the answer
-    came; and when feeds were added. All in seconds.
-    """
-    with (
-        running_twin(deadline=10, longer=longer, in_thread=in_thread) as twin,
-        ThreadPoolExecutor(40) as pool,
-    ):
-        began = time.monotonic() + 0.2
-
-        def look(at: float) -> list[float]:
-            requests.get(twin.url, timeout=60).raise_for_status()
-            return [at, time.monotonic() - began - at]
-
-        def add(number: int) -> None:
-            feed = f"{twin.feeds_url}/feeds/fast/{3 * number}.xml"  # every third one is RSS 2.0
-            requests.post(f"{twin.url}/feeds", data={"url": feed}, allow_redirects=False, timeout=60)
-
-        plan = [(0.05 * n, None) for n in range(round(seconds / 0.05))]
-        added = [every * (n + 0.5) for n in range(int(seconds / every))]
-        looks, adding = [], []
-        for at, number in sorted([*plan, *((at, n) for n, at in enumerate(added))], key=lambda each: each[0]):
-            time.sleep(max(0.0, began + at - time.monotonic()))
-            if number is None:
-                looks.append(pool.submit(look, at))
-            else:
-                adding.append(pool.submit(add, number))
-        for future in adding:
-            future.result()
-        return {"looks": [future.result() for future in looks], "added": added}
+def _file(folder: Path, tool: str) -> Path:
+    return folder / f"{tool.replace(' ', '-')}.csv"
 
 
-def slowest(seen: Mapping[str, Any]) -> float:
-    """The longest wait for the list, in seconds."""
-    return float(max(wait for _, wait in seen["looks"]))
+def _look(folder: Path, tool: str, status: int, process: Process) -> dict[str, Any]:
+    file = _file(folder, tool)
+    if not file.exists():
+        raise ProcessError(f"Locust ended with status {status}. It said:\n{process.output()[-1500:]}")
+    recording = read_recording(file)
+    return {
+        "rows": tool,
+        "csv": file.read_text(),
+        "exit_status": status,
+        "window_s": [recording.warm_up_s, recording.stopped_s],
+        "ended_s": recording.ended_s,
+    }
 
 
-# ---- when a process ends
+def tools_of(looks: Mapping[str, Any]) -> dict[str, Series]:
+    """What each tool recorded, as the figures of `loadtests.report.chart_rows` take it."""
+    return {
+        tool: Series(tool, TOOL_COLOURS[tool], rows_of(looks, step), step["ended_s"], tuple(step["window_s"]))
+        for tool, step in looks["steps"].items()
+    }
 
 
-def crash(visitors: int) -> dict[str, dict[str, float]]:
-    """Let `visitors` visitors add feeds that hang, and kill all the reader's processes during the fetches.
-
-    One good feed has been read before. Returns, for each way, how many visitors had been answered, how many
-    feeds the reader knows after a restart, how many jobs a worker will find then, and how many KiB of memory
-    each fetch in flight added.
-    """
-    with ThreadPoolExecutor() as pool:  # they don't disturb each other: all only wait
-        killed = {app: pool.submit(_reader_killed, app, visitors) for app in ("sync", "queued")}
-        killed["host"] = pool.submit(_twin_killed, visitors)
-        return {app: killed[app].result() for app in WAYS}
+def judged(tool: Series, naive: bool = False) -> Summary:
+    """A tool's figures, without its warm-up; `naive`: timed from the moment of sending."""
+    return summarise(in_window(tool.rows, *tool.window), tool.ended, naive=naive)
 
 
-def _reader_killed(app: str, visitors: int) -> dict[str, float]:
-    settings = StackSettings(app=app, slots=visitors, slot_kind="threads", threads=visitors, deadline=30)
-    with Stack(settings) as stack:
-        ours = [process for name, process in stack.processes.items() if name != "feed server"]
-        seen = _killed(stack.url, stack.feeds_url, visitors, ours)
-        return {**seen, **{table: _count(stack.database_url, table) for table in ("feeds", "jobs")}}
-
-
-def _twin_killed(visitors: int) -> dict[str, float]:
-    with running_twin(deadline=30) as twin:
-        seen = _killed(twin.url, twin.feeds_url, visitors, [twin.process])
-        listed = requests.get(twin.again().url, timeout=PATIENCE_SECONDS).text.count("<li>")
-        return {**seen, "feeds": listed, "jobs": 0}  # it has no jobs
-
-
-def _count(database: str, table: str) -> int:
-    """How many rows a table has; 0 if there is no such table."""
-    engine = sa.create_engine(database, poolclass=sa.NullPool)
-    if not sa.inspect(engine).has_table(table):
-        return 0
-    with engine.connect() as connection:
-        return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
-
-
-def _killed(url: str, feeds: str, visitors: int, processes: Sequence[Process]) -> dict[str, float]:
-    """Kill the processes with all fetches in flight; returns how many were "answered", and "kib_each"."""
-    answers: list[int] = []
-
-    def add(number: int) -> None:
-        feed = {"url": f"{feeds}/feeds/hang/{number}.xml"}
-        with contextlib.suppress(requests.ConnectionError):
-            answers.append(
-                requests.post(f"{url}/feeds", data=feed, allow_redirects=False, timeout=60).status_code
-            )
-
-    read(url, f"{feeds}/feeds/fast/1.xml", every=0.05)
-    before = memory_of(processes)
-    threads = [threading.Thread(target=add, args=[number], daemon=True) for number in range(visitors)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: under_way(feeds, "hang") == visitors, "The fetches did not begin.")
-    more = memory_of(processes) - before
-    for process in processes:
-        for each in process.tree():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-    for thread in threads:
-        thread.join()
-    return {"answered": answers.count(303), "kib_each": round(1024 * more / visitors)}
-
-
-def tell(left: Mapping[str, Mapping[str, float]]) -> None:
-    """Print what `crash` has found, a line for each way."""
-    print("         answered  after a restart: feeds  jobs  memory for each fetch under way")
-    for app, found in left.items():
+def tell(looks: Mapping[str, Any], *names: str) -> None:
+    """Print what each of these tools found, with its interval, and what its exit status means."""
+    tools = tools_of(looks)
+    for name in names:
+        seen = judged(tools[name])
+        low, high = seen["share_ci"] or (0.0, 1.0)
         print(
-            f"{WAYS[app]:7}  {found['answered']:8}  {found['feeds']:22}  {found['jobs']:4}"
-            f"  {found['kib_each']:5.0f} KiB"
+            f"{name:6} of {seen['count']} requests {percent(seen['share_over'] or 0)} over 500 ms,"
+            f" 95 % interval {percent(low)} to {percent(high)}; p99 {figure(seen, 'p99_ms')}\n"
+            f"       the rule is {verdict(looks['steps'][name]['exit_status'], seen)}"
         )
+
+
+def verdict(status: int, seen: Summary) -> str:
+    """What the interval of the share proves, if the load was fit."""
+    if status == Status.UNFIT:
+        return "not to be judged: the run was not fit"
+    word = word_of(seen["over"], seen["judged"])
+    if status == Status.UNDECIDED and word == "broken":
+        return "undecided: over 1 %, but the machine was too busy to say that the server did it"
+    return f"{word}: the interval reaches across 1 %" if word == "undecided" else word
+
+
+# ---- open or closed
+
+
+def closed_and_open(people: Sequence[int], slots: int, think: float, demand: float) -> None:
+    """Print throughput and mean response time of closed loads of `people`, and of open ones at their rate."""
+    for users in people:
+        waits = ClosedLoad(slots=slots, users=users, think=think, demand=demand)
+        comes = OpenLoad(slots=slots, rate=users / (think + demand), demand=demand)
+        grows = "grows without end" if math.isinf(comes.response) else f"{comes.response:.1f} s"
+        print(
+            f"{users:2} people   closed: {waits.throughput:4.1f} requests/s, mean {waits.response:.1f} s"
+            f"   open: {comes.rate:4.1f} requests/s, mean {grows}"
+        )
+
+
+# ---- what is counted
+
+
+UNLUCKY = 0.1  # share of the requests of `minute`
+MINUTE = 60.0
+
+
+def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
+    """A minute of requests, of which a tenth is unlucky, always the same ones.
+
+    "slow": they take 3 to 5 s. "refused": the server says 503 after 2 ms. "unanswered": it never answers.
+    """
+    source, rows = random.Random(seed), []
+    for number in range(requests):
+        begun = source.random() * MINUTE
+        good = source.lognormvariate(math.log(0.15), 0.5)
+        bad, slow = source.random() < UNLUCKY, source.uniform(3, 5)
+        takes = {"slow": slow, "refused": 0.002, "unanswered": math.inf}[unlucky] if bad else good
+        done = begun + takes
+        answered = done <= MINUTE
+        status = 0 if not answered else 503 if bad and unlucky == "refused" else 200
+        rows.append(Row(number, "look", "/", begun, begun, done if answered else None, status, ""))
+    return rows
+
+
+def servers(*unlucky: str) -> None:
+    """Print what two ways of counting say about each `minute`."""
+    for how in unlucky:
+        rows = minute(how)
+        back = [row.waited_ms(MINUTE) for row in rows if row.done_s is not None]
+        seen = summarise(rows, ended=MINUTE)
+        print(
+            f"{how:10}  p95 of what came back: {duration(nearest_rank(back, 95)):>6}"
+            f"   p95 {figure(seen, 'p95_ms'):>8}, {percent(seen['share_over'] or 0)} over 500 ms"
+        )
+
+
+# ---- how many requests it takes
+
+MEDIAN_MS, SIGMA = 210.0, 0.5
+TRUE_P95_MS = MEDIAN_MS * math.exp(1.6448536 * SIGMA)  # 1.64...: 95 % of a normal distribution lie below
+
+
+def many_runs(requests: int, runs: int = 1000, seed: int = 8) -> list[float]:
+    """The p95, in ms, of each of many runs of `requests` requests. The server's true p95 is TRUE_P95_MS."""
+    source = random.Random(seed)
+    median = math.log(MEDIAN_MS)
+    return [
+        nearest_rank([source.lognormvariate(median, SIGMA) for _ in range(requests)], 95) for _ in range(runs)
+    ]

@@ -1,84 +1,92 @@
-"""The pictures of chapter 9: three ways compared with the feeds alone, and a loop that computes."""
+"""The pictures of chapter 9: two clocks for the same requests, and what short runs say."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
+import random
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from loadtests.judging.samples import nearest_rank
 from loadtests.records.constants import RULE_MS
-from loadtests.records.rows import in_window
-from loadtests.report.chart_rows import not_yet_answered
+from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
-    COLOURS,
     GREY,
+    EndLabel,
     head,
     house_style,
     inches,
     label_ends,
     latency_axis,
+    number_axis,
     rule_line,
-    share_axis,
+    seconds_axis,
 )
-from loadtests.wording import duration
-from workbook.chapter09 import WAYS, steps_of, submitted
-from workbook.readers import rows_of
+from workbook.chapter09 import TOOL_COLOURS, TRUE_P95_MS
+from workbook.words import in_words
 
-WAY_COLOURS = {"sync": COLOURS["sync"], "host": "#007A5A", "queued": COLOURS["queued"]}
-LINES: dict[str, Any] = {  # threads and async overlap
-    "sync": {"lw": 3, "zorder": 3},
-    "host": {"lw": 2.5, "ls": (0, (3, 2)), "zorder": 4},
-    "queued": {"lw": 3, "zorder": 3},
-}
+SENT_COLOUR = "#A3478A"
+SHOWN_RUNS = 100  # runs of each length
 
 
-def ways_figure(both: Mapping[str, Any], twin: Mapping[str, Any]) -> Figure:
-    """The share of POST /feeds not yet answered, for each way; and the same for these feeds alone."""
-    found = {
-        app: not_yet_answered(in_window(_submits(results, step), *step["window_s"]))
-        for results in (both, twin)
-        for app, step in steps_of(results).items()
-    }
-    alone = sorted(
-        1000 * each for pairs in (submitted(both, "sync"), submitted(twin, "host")) for _, each in pairs
-    )
+def two_clocks_figure(tool: Series) -> Figure:
+    """Each request of one tool twice: timed from when it was meant to begin, and from when it was sent."""
+    rows = [row for row in tool.rows if row.sent_s is not None]
+    intended = [row.waited_ms(tool.ended) for row in rows]
+    sent = [row.waited_ms(tool.ended, naive=True) for row in rows]
     with house_style():
         figure = Figure(figsize=(11, 4.9))
-        what = "share of the POST /feeds not yet answered, against the time since each was meant to begin"
-        head(figure, "Threads and async answer when the feed's server does", what)
-        axes = inches(figure, 0.95, 0.75, 7.6, 3.1)
-        latency_axis(axes, axes.xaxis, [*alone, *(ms for times, _ in found.values() for ms in times)])
-        share_axis(axes)
-        axes.set_xlabel("time (logarithmic)")
-        left, _ = axes.get_xlim()
-        axes.axvline(RULE_MS, color="black", lw=1.4)
-        axes.text(RULE_MS, 1.05, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
-        after = [1 - count / len(alone) for count in range(len(alone) + 1)]
-        axes.step([left, *alone], after, where="post", color="#c4c4c4", lw=9, label="these feeds alone")
-        for app, (times, shares) in found.items():
-            line = {"color": WAY_COLOURS[app], "label": WAYS[app], **LINES[app]}
-            axes.step([left, *times], shares, where="post", **line)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+        head(
+            figure,
+            "The same requests, timed from two moments",
+            "one connection: what comes later has to wait",
+        )
+        axes = inches(figure, 0.95, 0.75, 7.1, 3.1)
+        seconds_axis(axes, tool.ended, tool.window)
+        axes.set_xlabel("when the request was meant to begin, seconds (grey: not counted)")
+        latency_axis(axes, axes.yaxis, [*intended, *sent, 1.0])
+        times = [row.intended_s for row in rows]
+        axes.plot(times, intended, "o", ms=6, color=tool.colour, alpha=0.7)
+        for slow, size in ((False, 4), (True, 10)):
+            chosen = [(at, ms) for at, ms in zip(times, sent, strict=True) if (ms > RULE_MS) == slow]
+            xs, ys = [at for at, _ in chosen], [ms for _, ms in chosen]
+            axes.plot(xs, ys, "D", ms=size, mec=SENT_COLOUR, mfc="white" if slow else "none", zorder=3)
+        slowest = nearest_rank(intended, 95), nearest_rank(sent, 50)
+        right = axes.get_xlim()[1]
+        labels = [
+            EndLabel(right, slowest[0], "● from when it was meant to begin", tool.colour),
+            EndLabel(right, slowest[1], "◇ from when it was sent", SENT_COLOUR),
+            rule_line(axes, RULE_MS),
+        ]
+        label_ends(axes, labels)
     return figure
 
 
-def _submits(results: Mapping[str, Any], step: Mapping[str, Any]) -> list[Any]:
-    return [row for row in rows_of(results, step) if row.group == "submit"]
-
-
-def loop_figure(seen: Mapping[str, Any]) -> Figure:
-    """Every look at the list: when, and how long it took; vertical lines where a feed was added."""
-    times = [at for at, _ in seen["looks"]]
-    waits = [1000 * wait for _, wait in seen["looks"]]
+def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
+    """The p95 of runs of different lengths, a dot each, and what share of them is over the rule."""
+    source = random.Random(1)
     with house_style():
-        figure = Figure(figsize=(11, 4.7))
-        what = "each dot asks for the list of feeds, and for nothing else; dashed: somebody adds a long feed"
-        head(figure, "One loop: while it computes, nobody is served", what)
-        axes = inches(figure, 0.95, 0.75, 8.2, 3.0)
-        axes.set_xlim(0, max(times) + 0.1)
-        latency_axis(axes, axes.yaxis, [*waits, 1.0])
-        for at in seen["added"]:
-            axes.axvline(at, color=GREY, lw=1.4, ls=(0, (5, 4)))
-        axes.plot(times, waits, "o", ms=6, color=WAY_COLOURS["host"], alpha=0.7, mew=0)
-        axes.set_xlabel("when it was asked for, seconds")
-        label_ends(axes, [rule_line(axes, RULE_MS)])
+        figure = Figure(figsize=(11, 4.9))
+        head(
+            figure,
+            "A short run says anything: the p95 of many runs against one server",
+            f"{len(next(iter(runs.values())))} simulated runs of each length, {SHOWN_RUNS} of them shown;"
+            " orange: it says that the server breaks its promise, which it keeps",
+        )
+        axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
+        number_axis(
+            axes, runs, "requests in a run (logarithmic); at the foot: share of the runs that is wrong"
+        )
+        axes.set_ylim(200, 800)
+        for requests, found in runs.items():
+            for p95 in found[:SHOWN_RUNS]:
+                colour = TOOL_COLOURS["closed"] if p95 > RULE_MS else TOOL_COLOURS["open"]
+                x = requests * math.exp(source.uniform(-0.12, 0.12))
+                axes.plot([x], [p95], "o", ms=4, color=colour, alpha=0.6, mew=0)
+            wrong = sum(p95 > RULE_MS for p95 in found) / len(found)
+            axes.text(requests, 216, f"{wrong:.1%}".replace("%", " %"), ha="center", size=11)
+        axes.axhline(TRUE_P95_MS, color=GREY, lw=1.4, ls=":")
+        axes.set_ylabel("p95 of a run, ms")
+        right = axes.get_xlim()[1]
+        truth = f"{in_words(TRUE_P95_MS / 1000)}: the truth"
+        label_ends(axes, [rule_line(axes, RULE_MS), EndLabel(right, TRUE_P95_MS, truth, GREY)])
     return figure

@@ -11,28 +11,26 @@ Right = Callable[[Any], bool | str]
 NO_ANSWER = "There is no answer in its cell."
 
 
-def check(name: str, answer: Any, right: Right | str, hint: str) -> None:
-    """Print whether an answer is right, and the hint if it is wrong. Without an answer there is no hint.
+def check(name: str, answer: Any, right: Right, hint: str = "") -> None:
+    """Print whether an answer is right, and what to think of if it is wrong. Without an answer, no hint.
 
-    `right` takes the answer and returns True or False, or what is wrong with it; or it is the `seal` of the
-    right word. `...`, or a tuple that contains it, counts as no answer. Never raises, so the notebook goes
-    on.
+    `right`, from `workbook.chapterNN_checks`, takes the answer, and returns True or what is wrong with it.
+    `...`, or a tuple that contains it, counts as no answer. Never raises, so the notebook goes on.
     """
     label = f"Exercise {session().chapter}.{name}"
-    problem = _problem(name, answer, right, hint)
+    problem = problem_of(answer, right, hint)
     said = f"{label}: right." if problem is None else f"{label}: not yet. {problem}"
     print(textwrap.fill(said, 96))
 
 
-def _problem(name: str, answer: Any, right: Right | str, hint: str) -> str | None:
+def problem_of(answer: Any, right: Right, hint: str = "") -> str | None:
+    """What is wrong with an answer, or None."""
     if any(map(_is_missing, answer if isinstance(answer, tuple) else (answer,))):
         return NO_ANSWER
-    if isinstance(right, str):
-        return None if seal(name, answer) == right else hint
     try:
         found = right(answer)
     except Exception as error:
-        return f"{hint} (Your answer raised {type(error).__name__}: {error}.)"
+        return f"{hint} (Your answer raised {type(error).__name__}: {error}.)".strip()
     if isinstance(found, str):
         return found
     return None if found else hint
@@ -43,8 +41,8 @@ def _is_missing(answer: Any) -> bool:
     return answer is ... or ... in getattr(getattr(answer, "__code__", None), "co_consts", ())
 
 
-def near(value: float, within: float = 0.1) -> Right:
-    """A `right` for `check`: a number that differs from `value` by at most the fraction `within` of it."""
+def near(value: float, within: float = 0.1) -> Callable[[Any], bool]:
+    """Whether a number differs from `value` by at most the fraction `within` of it."""
     return lambda answer: bool(abs(answer - value) <= within * abs(value))
 
 
@@ -52,3 +50,8 @@ def seal(name: str, answer: object) -> str:
     """A digest that does not give away the right answer to exercise `name`; letter case does not matter."""
     text = f"{name}:{str(answer).strip().lower()}"
     return blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def sealed(name: str, digest: str, hint: str) -> Right:
+    """A check that knows only the seal of the right word; `hint` is what it says of any other."""
+    return lambda answer: seal(name, answer) == digest or hint

@@ -1,10 +1,10 @@
-"""What chapter 6 prints next to its pictures."""
+"""What chapter 7 prints next to its pictures."""
 
 from collections.abc import Mapping
 from statistics import mean
 
 from loadtests.theory import OpenLoad, drain_time, workers_needed
-from workbook.chapter06 import Jobs, begun, busy, drained, of_queue, simulated, waits
+from workbook.chapter07 import Jobs, begun, busy, drained, of_queue, simulated, waits
 from workbook.words import in_words
 
 

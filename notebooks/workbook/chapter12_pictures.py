@@ -1,4 +1,4 @@
-"""The pictures of chapter 10: a backlog with more and more workers, and the reader on two engines."""
+"""The pictures of chapter 12: a backlog with more and more workers, and the reader on two engines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median

@@ -1,4 +1,4 @@
-"""The jobs of chapter 7, and the program of its workers, which imports nothing heavy.
+"""The jobs of chapter 8, and the program of its workers, which imports nothing heavy.
 
 What the jobs do outside the database, and when, is noted in a file in the folder that they are given.
 """

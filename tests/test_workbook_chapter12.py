@@ -1,4 +1,4 @@
-"""Chapter 10: on Procrastinate the queued reader stays the same reader, as the chapter claims."""
+"""Chapter 12: on Procrastinate the queued reader stays the same reader, as the chapter claims."""
 
 import notebooks_path  # noqa: F401
 import pytest
@@ -9,8 +9,8 @@ from feedreader.database import make_engine
 from feedreader.models import Feed, create_tables
 
 # isort: split
-from workbook.chapter10_engines import same_visitors
-from workbook.chapter10_procrastinate import Procrastinate
+from workbook.chapter12_engines import same_visitors
+from workbook.chapter12_procrastinate import Procrastinate
 
 
 def test_a_job_on_procrastinate_is_in_the_readers_transaction(postgres_database: str) -> None:

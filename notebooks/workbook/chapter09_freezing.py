@@ -1,6 +1,6 @@
-"""A server that answers in 5 ms, and freezes once: for chapter 8, as a process of its own.
+"""A server that answers in 5 ms, and freezes once: for chapter 9, as a process of its own.
 
-    python chapter08_freezing.py 5 2      # 5 s after the first request it stands still for 2 s
+    python chapter09_freezing.py 5 2      # 5 s after the first request it stands still for 2 s
 
 Nothing is lost: requests that come in meanwhile wait, and are answered afterwards, as when a garbage
 collector, a lock or a backup stops a real server.

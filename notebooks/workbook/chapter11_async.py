@@ -1,6 +1,6 @@
-"""The synchronous reader's endpoint with async and await, for chapter 9: a twin, and not a third reader.
+"""The synchronous reader's endpoint with async and await, for chapter 11: a twin, and not a third reader.
 
-    python chapter09_async.py --feeds http://127.0.0.1:9000 --deadline 5
+    python chapter11_async.py --feeds http://127.0.0.1:9000 --deadline 5
 
 POST /feeds waits for the feed's server as sync_app does, and parses with the readers' own parser; but one
 thread waits for any number of servers at a time. What is left out favours it: feeds are kept in memory, pages

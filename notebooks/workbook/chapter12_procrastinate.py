@@ -1,8 +1,8 @@
-"""The queued reader with Procrastinate in jobqueue's place, for chapter 10.
+"""The queued reader with Procrastinate in jobqueue's place, for chapter 12.
 
-    gunicorn "workbook.chapter10_procrastinate:create_app()"
-    python chapter10_procrastinate.py work 8           # a worker, 8 jobs at a time, until stopped
-    python chapter10_procrastinate.py retry-stalled    # retry what dead workers had in hand
+    gunicorn "workbook.chapter12_procrastinate:create_app()"
+    python chapter12_procrastinate.py work 8           # a worker, 8 jobs at a time, until stopped
+    python chapter12_procrastinate.py retry-stalled    # retry what dead workers had in hand
 
 All that the reader needs of a queue is `create_tables()` and `enqueue(feed, session=session)`. So another
 engine can take its place under the same name, and the reader itself stays unchanged. PostgreSQL only, which

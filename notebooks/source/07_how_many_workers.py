@@ -5,7 +5,7 @@
 # ---
 
 # %% [markdown]
-# # 6. How many workers?
+# # 7. How many workers?
 #
 # **The question:** jobs come in at a certain rate, and each takes a certain time. How many workers does that need, and
 # what happens when there are too few, or just enough?
@@ -18,15 +18,15 @@
 # %%
 from workbook import begin, check, experiment, predict, score, seal
 
-begin(6)
+begin(7)
 
 from math import ceil
 from statistics import mean
 
 from loadtests.theory import drain_time, workers_needed
-from workbook.chapter06 import backlog, begun, burst, crews, drained, flood, of_queue, waits
-from workbook.chapter06_pictures import backlog_figure, waits_figure
-from workbook.chapter06_tables import show_busy, show_drained, show_pick_ups, show_waits
+from workbook.chapter07 import backlog, begun, burst, crews, drained, flood, of_queue, waits
+from workbook.chapter07_pictures import backlog_figure, waits_figure
+from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, show_waits
 
 # %% [markdown]
 # ## Enough, or not enough
@@ -199,7 +199,7 @@ backlog_figure(
 #
 # ## Exercises
 #
-# **Exercise 6.1.** 79 jobs a second of 0.1 s each: $\lambda D = 7.9$, and 8 threads keep up. Now one in twenty of them
+# **Exercise 7.1.** 79 jobs a second of 0.1 s each: $\lambda D = 7.9$, and 8 threads keep up. Now one in twenty of them
 # hangs, until it is given up after 5 s, and is not retried. How many threads are needed?
 
 # %% tags=["exercise"]
@@ -216,7 +216,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 6.2.** After a burst of `backlog` jobs, with `rate` more a second of `demand` seconds each, the backlog
+# **Exercise 7.2.** After a burst of `backlog` jobs, with `rate` more a second of `demand` seconds each, the backlog
 # must be gone in `within` seconds, by the formula. Write `threads_for(backlog, rate, demand, within)`: the smallest
 # whole number of threads. (`ceil` is there, from `math`.)
 
@@ -241,7 +241,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 6.3.** Give the ordinary jobs a worker of their own, without adding a thread: 3 threads that serve only the
+# **Exercise 7.3.** Give the ordinary jobs a worker of their own, without adding a thread: 3 threads that serve only the
 # queue `"urgent"`, and 1 for `"ordinary"`, in this order. It is the experiment "shared-workers" with other `workers`,
 # and with all that it returns, not only its `["jobs"]`; call it "own-worker".
 
@@ -267,7 +267,7 @@ show_waits(shared, own, by=3)
 # Nearly all ordinary jobs are begun meanwhile, and the urgent ones wait longer than before, because they have lost a
 # thread. When there are no ordinary jobs, that thread idles. Somebody always pays; now you have chosen who.
 #
-# **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer fails) change in exercise 6.1? And how
+# **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer fails) change in exercise 7.1? And how
 # many threads would the visitors of chapter 5 need, with some twelve feeds a second of a good second each, so that a
 # burst of 100 feeds is gone within 10 seconds?
 #
@@ -277,4 +277,4 @@ show_waits(shared, own, by=3)
 # * A backlog drains at $W/D - \lambda$. Idle workers are what short waits and quick recoveries are made of.
 # * Priorities choose who waits. Jobs that must not starve need a worker of their own.
 #
-# So far every worker has survived. Chapter 7 asks what becomes of a job when its worker is killed in the middle of it.
+# So far every worker has survived. Chapter 8 asks what becomes of a job when its worker is killed in the middle of it.

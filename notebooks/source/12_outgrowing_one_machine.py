@@ -5,7 +5,7 @@
 # ---
 
 # %% [markdown]
-# # 10. Outgrowing one machine
+# # 12. Outgrowing one machine
 #
 # **The question:** which figure says that one machine is no longer enough, and what changes when you go?
 #
@@ -16,16 +16,16 @@
 # %%
 from workbook import begin, check, experiment, predict, score
 
-begin(10)
+begin(12)
 
 import math
 from statistics import median
 
 from loadtests.theory import workers_needed
 from loadtests.wording import figure
-from workbook.chapter10 import drains, enqueue_rates, theory, two_generators
-from workbook.chapter10_engines import same_visitors, worker_killed
-from workbook.chapter10_pictures import drains_figure, engines_figure
+from workbook.chapter12 import drains, enqueue_rates, theory, two_generators
+from workbook.chapter12_engines import same_visitors, worker_killed
+from workbook.chapter12_pictures import drains_figure, engines_figure
 
 # %% [markdown]
 # ## The same lines, another URL
@@ -121,7 +121,7 @@ print(f"POST /feeds: {submit['count']} counted, half of them within {figure(subm
 #
 # All that our reader needs of a queue is `create_tables()` and `enqueue(feed, session=session)`. So Procrastinate takes
 # jobqueue's place under the same name, and the reader stays unchanged
-# (`notebooks/workbook/chapter10_procrastinate.py`):
+# (`notebooks/workbook/chapter12_procrastinate.py`):
 #
 # ```python
 # # jobqueue: an object with perform()
@@ -170,7 +170,7 @@ engines_figure(visits)
 # |---|---|---|---|
 # | to operate | the database that you have | the same, if it is PostgreSQL | a broker as well (Redis, RabbitMQ) |
 # | the job in your transaction | `session=` | `connection=` | no: a job may be sent for a feed that is never committed |
-# | a worker that died | its lease expires, another takes the job | see exercise 10.3 | lost, unless `acks_late` was asked for (and `task_reject_on_worker_lost`, if only a child process dies) |
+# | a worker that died | its lease expires, another takes the job | see exercise 12.3 | lost, unless `acks_late` was asked for (and `task_reject_on_worker_lost`, if only a child process dies) |
 # | a failed job | up to 25 attempts | one attempt, unless you ask for more | one attempt, unless you ask for more |
 # | a finished job | its row is deleted | its row is kept, unless `delete_jobs` says otherwise | its message is gone |
 # | synchronous jobs at a time | `--threads` | `concurrency`, but no more than Python's default pool: 4 threads and one for each core, unless you set a larger one, as was done here | `--concurrency` processes |
@@ -198,7 +198,7 @@ engines_figure(visits)
 #
 # ## Exercises
 #
-# **Exercise 10.1.** 40 feeds come a second, and each takes 0.9 s on average. A machine runs one worker with 16 threads.
+# **Exercise 12.1.** 40 feeds come a second, and each takes 0.9 s on average. A machine runs one worker with 16 threads.
 # How many machines are needed at least? (`workers_needed(rate, demand)` counts threads.)
 
 # %% tags=["exercise"]
@@ -215,7 +215,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 10.2.** Write `connections(machines, processes, threads)`: how many connections the workers may need in all. Do six machines with
+# **Exercise 12.2.** Write `connections(machines, processes, threads)`: how many connections the workers may need in all. Do six machines with
 # two worker processes of 16 threads each fit into PostgreSQL's 100?
 
 
@@ -235,7 +235,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 10.3.** Kill the only worker while it fetches a feed, and start another one at once, with each of the two
+# **Exercise 12.3.** Kill the only worker while it fetches a feed, and start another one at once, with each of the two
 # engines. With either, a worker counts as dead after two seconds of silence here (by default, after 30). With which is
 # the feed fetched by itself within 6 seconds? Call the experiment "worker-killed"; it takes `worker_killed`,
 # `engines=("jobqueue", "procrastinate")` and `watched=6`. Put the name of the engine into `by_itself`, as a string.

@@ -1,4 +1,4 @@
-"""Helpers for chapter 10: two databases, several workers, two load generators."""
+"""Helpers for chapter 12: two databases, several workers, two load generators."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""The same reader on two engines, for chapter 10: jobqueue, and Procrastinate in its place."""
+"""The same reader on two engines, for chapter 12: jobqueue, and Procrastinate in its place."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ from workbook.readers import PATIENCE_SECONDS, comes_true, read, submit, under_w
 from workbook.session import NOTEBOOKS
 from workbook.words import in_words
 
-PROCRASTINATE = Path(__file__).with_name("chapter10_procrastinate.py")
+PROCRASTINATE = Path(__file__).with_name("chapter12_procrastinate.py")
 POLL_SECONDS = 0.05
 SLOW_SEARCHED = 500  # searched for the quickest of the slow ones
 
@@ -34,7 +34,7 @@ class EngineStack(Stack):
     def web_command(self) -> list[str]:
         if self.engine == "jobqueue":
             return super().web_command()
-        factory = "workbook.chapter10_procrastinate:create_app()"
+        factory = "workbook.chapter12_procrastinate:create_app()"
         return gunicorn_command(self.settings, factory, "--pythonpath", str(NOTEBOOKS))
 
     def worker_command(self) -> list[str]:

@@ -5,7 +5,7 @@
 # ---
 
 # %% [markdown]
-# # 7. When things break
+# # 8. When things break
 #
 # **The question:** a worker is killed in the middle of a job. What becomes of the job, and what must the job be like for
 # that to be harmless?
@@ -16,16 +16,16 @@
 # %%
 from workbook import begin, check, experiment, predict, score
 
-begin(7)
+begin(8)
 
 import os
 import signal
 from datetime import UTC, datetime
 
 from jobqueue import Worker
-from workbook.chapter07 import Lab, die_at_points, killed_at, poison
-from workbook.chapter07_jobs import AlwaysFails
-from workbook.chapter07_pictures import effects_figure, kill_figure, leases_figure, retries_figure
+from workbook.chapter08 import Lab, die_at_points, killed_at, poison
+from workbook.chapter08_jobs import AlwaysFails
+from workbook.chapter08_pictures import effects_figure, kill_figure, leases_figure, retries_figure
 
 # %% [markdown]
 # ## A dead worker says nothing
@@ -139,7 +139,7 @@ effects_figure(found)
 # though the job ran twice.
 #
 # Nobody can promise that the job *runs* exactly once, and nobody can promise it for mails. What helps there is to make
-# the second time harmless (*idempotent*), as in exercise 7.3.
+# the second time harmless (*idempotent*), as in exercise 8.3.
 #
 # ## A job that fails
 #
@@ -201,7 +201,7 @@ for what, value in after.items():
 #
 # ## Exercises
 #
-# **Exercise 7.1.** After how many failed attempts does a job wait for more than a day for the first time?
+# **Exercise 8.1.** After how many failed attempts does a job wait for more than a day for the first time?
 
 # %% tags=["exercise"]
 # solution:
@@ -217,7 +217,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 7.2.** Now and then one of your machines is silent for 12 s, while its workers live on. And when one dies,
+# **Exercise 8.2.** Now and then one of your machines is silent for 12 s, while its workers live on. And when one dies,
 # its jobs have to be running again within 60 s. Choose a lease, in seconds, with which the first does no harm and the
 # second holds.
 
@@ -240,7 +240,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 7.3.** Make the second mail harmless. The mail server keeps what it has accepted in a dict, `mailbox`.
+# **Exercise 8.3.** Make the second mail harmless. The mail server keeps what it has accepted in a dict, `mailbox`.
 # Write `send(mailbox, key, text)` so that a second call with the same key changes nothing, and return the mailbox. The
 # key must be the same at each attempt: the order's number, say, not the time.
 
@@ -277,4 +277,4 @@ check(
 #   end of the job in one transaction: `perform(self, session)`.
 # * Retry at growing intervals, count an attempt before it begins, and keep what has failed for good.
 #
-# Chapter 8 doubts the figures: how do you measure all this without fooling yourself?
+# Chapter 9 doubts the figures: how do you measure all this without fooling yourself?

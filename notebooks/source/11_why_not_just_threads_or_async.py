@@ -5,7 +5,7 @@
 # ---
 
 # %% [markdown]
-# # 9. "Why not just threads, or async?"
+# # 11. "Why not just threads, or async?"
 #
 # **The question:** threads and async make it cheap to wait for somebody else's server. What is left for a queue to do?
 #
@@ -16,21 +16,22 @@
 # %%
 from workbook import begin, bench, check, experiment, predict, score
 
-begin(9)
+begin(11)
 
 from statistics import mean
 
 from loadtests.bench.plan import Plan
 from loadtests.theory import knee
-from workbook.chapter09 import async_bench, compare, crash, feeds_alone, one_loop, slowest, steps_of, tell
-from workbook.chapter09_pictures import loop_figure, ways_figure
+from workbook import chapter11_checks as checks
+from workbook.chapter11 import async_bench, compare, crash, feeds_alone, one_loop, slowest, steps_of, tell
+from workbook.chapter11_pictures import loop_figure, ways_figure
 
 # %% [markdown]
 # ## Three ways to wait
 #
 # * **threads**: the unchanged synchronous reader, with 64 threads in one process instead of 8 processes. Not a line of
 #   code changes; it is an option of its web server (`python -m loadtests stack sync --slots 64 --slot-kind threads`).
-# * **async**: a twin of its endpoint with aiohttp, in `notebooks/workbook/chapter09_async.py`. It has one thread, which
+# * **async**: a twin of its endpoint with aiohttp, in `notebooks/workbook/chapter11_async.py`. It has one thread, which
 #   runs a *loop*: where the code says `await`, the loop turns to another visitor until the answer is there.
 #
 #   ```python
@@ -45,7 +46,7 @@ from workbook.chapter09_pictures import loop_figure, ways_figure
 #
 # **Write down what you expect**: 95 % of the answers to `POST /feeds` take at most how long, with each of the first
 # two? And how long does the median page take for those who only browse? (They are too few here for a 95th percentile:
-# see chapter 8.)
+# see chapter 9.)
 
 # %%
 predict("submit, threads, p95", seconds=1)
@@ -102,7 +103,7 @@ print(f"The feeds of the whole mix: mean D = {D:.2f} s")
 # The loop turns to another visitor where the code says `await`, and nowhere else. A feed has to be parsed, and parsing
 # is computing. Let the feeds be long, with 200 times as many entries as before: a large site's archive. Their server
 # answers at once. One visitor adds such a feed every 1.5 seconds, and another looks at the list 20 times a second
-# (timed as chapter 8 demands, from when each look should have begun).
+# (timed as chapter 9 demands, from when each look should have begun).
 #
 # **Write down what you expect:** what is the longest that the list takes?
 
@@ -116,7 +117,7 @@ loop_figure(seen)
 
 # %% [markdown]
 # Each slope is one parsed feed: everybody who comes while it is being parsed waits until that is done, as with the
-# freezing server of chapter 8. How high it begins depends on the feed: half as long, half as high. If you serve
+# freezing server of chapter 9. How high it begins depends on the feed: half as long, half as high. If you serve
 # strangers' feeds, you don't choose that.
 #
 # With 64 threads it would be milder. Only the thread that holds Python's *global interpreter lock* (GIL) runs, and it
@@ -150,7 +151,7 @@ tell(left)
 # worse than lost: the feeds are in the database, their pages say "being fetched", and nobody is fetching them. An async
 # reader with that database would do the same. The **async** twin, which has none, has forgotten even the good feed. The
 # visitors saw an error, and have to try again themselves. The **queued** reader had answered all of them, and each
-# feed's job was committed in the same transaction as the feed; chapter 7 has shown what the next worker does with it.
+# feed's job was committed in the same transaction as the feed; chapter 8 has shown what the next worker does with it.
 #
 # A deploy that waits for the end of all requests loses none of them, and takes as long as the slowest. A crash waits for nobody.
 #
@@ -182,7 +183,7 @@ tell(left)
 #
 # ## Exercises
 #
-# **Exercise 9.1.** From how many *submitting* visitors on must they wait for each other, with 64 threads? They think
+# **Exercise 11.1.** From how many *submitting* visitors on must they wait for each other, with 64 threads? They think
 # for 2 s. (Chapter 2 has the formula, and `loadtests.theory` the function. `D` is computed above.)
 
 # %% tags=["exercise"]
@@ -199,7 +200,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 9.2.** Measure the loop again, with the parsing handed to a thread: `in_thread=True`, everything else as
+# **Exercise 11.2.** Measure the loop again, with the parsing handed to a thread: `in_thread=True`, everything else as
 # above. Call the experiment "one-loop-and-a-thread". How long does the list take at most?
 
 # %% tags=["exercise"]
@@ -219,7 +220,7 @@ check(
 # %% [markdown]
 # The loop serves the list again while a thread parses; they still share one core, and take turns at the interpreter.
 #
-# **Exercise 9.3.** Your page shows the price of a flight, which another company's server gives you within 2 to 3 s, and
+# **Exercise 11.3.** Your page shows the price of a flight, which another company's server gives you within 2 to 3 s, and
 # nobody books without it. Which column of the table would you choose, `"threads"`, `"async"` or `"queue"`, if there are
 # twenty thousand visitors at a time?
 
@@ -229,12 +230,7 @@ way = "async"
 # end
 
 # %%
-check(
-    "3",
-    way,
-    "80ff3dc6",  # of the right word
-    hint="They need the answer itself, so no queue; and how many wait at a time?",
-)
+check("3", way, checks.the_better_way)
 
 # %% [markdown]
 # **Go on.** Give the twin a database, and retries, and let its fetches survive a restart. At what point have you
@@ -246,4 +242,4 @@ check(
 # * A loop serves nobody while it computes; threads share one core. What waits or computes in a process ends with it.
 # * Use them where the visitor needs the slow answer; use a queue where it is enough to know that it will be done.
 #
-# Chapter 10 asks when one machine is no longer enough for the queue.
+# Chapter 12 asks when one machine is no longer enough for the queue.

@@ -5,7 +5,7 @@
 # ---
 
 # %% [markdown]
-# # 8. Measuring without fooling yourself
+# # 9. Measuring without fooling yourself
 #
 # > The first principle is that you must not fool yourself—and you are the easiest person to fool.
 # >
@@ -19,7 +19,7 @@
 # %%
 from workbook import begin, check, experiment, predict, score
 
-begin(8)
+begin(9)
 
 import math
 from itertools import count
@@ -29,8 +29,8 @@ from loadtests.predicting.simulation import Period, simulate_closed
 from loadtests.predicting.workload import Workload
 from loadtests.report.chart_rows import timeline_figure
 from loadtests.wording import duration, figure, percent
-from workbook.chapter08 import closed_and_open, frozen_server, judged, many_runs, servers, tell, tools_of
-from workbook.chapter08_pictures import runs_figure, two_clocks_figure
+from workbook.chapter09 import closed_and_open, frozen_server, judged, many_runs, servers, tell, tools_of
+from workbook.chapter09_pictures import runs_figure, two_clocks_figure
 
 # %% [markdown]
 # ## A server that freezes
@@ -236,7 +236,7 @@ for p in (50, 90, 95, 99):
 #
 # ## Exercises
 #
-# **Exercise 8.1.** Write `over(seconds, freeze)`: what share of the people waits longer than 0.5 s, if they come evenly
+# **Exercise 9.1.** Write `over(seconds, freeze)`: what share of the people waits longer than 0.5 s, if they come evenly
 # over that many seconds, and the server freezes once, for `freeze` seconds?
 
 
@@ -260,7 +260,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 8.2.** Somebody wants to know the 99.9th percentile, with a 95 % interval. How many requests are needed at
+# **Exercise 9.2.** Somebody wants to know the 99.9th percentile, with a 95 % interval. How many requests are needed at
 # the very least?
 
 # %% tags=["exercise"]
@@ -289,4 +289,4 @@ check(
 # * Closed load asks what a known number of people see; open load asks what the public sees.
 # * A percentile has an interval, or it is a rumour: p95 needs 72 requests, p99 needs 368, and a narrow interval needs many more.
 #
-# Chapter 9 measures the two objections that every reader of chapter 1 has had, threads and async, by these rules.
+# Chapter 11 measures the two objections that every reader of chapter 1 has had, threads and async, by these rules.
