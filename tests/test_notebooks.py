@@ -5,6 +5,9 @@ Nothing is measured here: `make chapters ARGS=--check` runs starters and solutio
 
 import ast
 import copy
+import gzip
+import json
+import math
 import re
 from collections.abc import Iterator
 from io import BytesIO
@@ -24,6 +27,10 @@ CHAPTERS = chapters.all_chapters()
 BUILDS_THINGS = {4}  # this chapter is about building a queue from scratch
 PAGES = {chapters.CONTENTS: lambda: chapters.contents(CHAPTERS), chapters.PREDICTIONS: chapters.predictions}
 MOST_CODE_LINES, MOST_DEFINITION_LINES = 15, 3
+SECONDS, PERCENT = ("seconds", 1e-3), ("percent", 100.0)  # as what the workbook says a figure of results.json
+SAMPLED = dict.fromkeys(("p50_ms", "p95_ms", "p99_ms"), SECONDS) | dict.fromkeys(
+    ("share_over", "polls_share"), PERCENT
+)
 CELLS = range(16, 32)  # about 25, plus one of links
 OWN_PROCESS = "chapter12_procrastinate.py"  # a reader, and no helper: no kernel imports it
 HERE = re.compile(rf"{re.escape(str(NOTEBOOKS.parent))}|/home/|/tmp/|/Users/|site-packages")
@@ -154,6 +161,31 @@ def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapt
     cells = [cell.source for cell in code_of(notebook)]
     first = [next(n for n, cell in enumerate(cells) if word in cell) for word in ("predict(", "score(")]
     assert first[0] < first[1]
+
+
+@each_chapter
+def test_a_score_of_a_sampled_figure_has_its_interval(chapter: Chapter) -> None:
+    """So that nobody is right or wrong by chance: see WRITING.md, "Scoring"."""
+    files = build.DATA.glob(f"{chapter.number:02}-*.json.gz")
+    recorded = [json.loads(gzip.decompress(file.read_bytes()))["result"] for file in files]
+    sampled = [figure for result in recorded for figure in sampled_figures(result)]
+    for each in build.noted([chapter]):
+        same = [unit for unit, figure in sampled if math.isclose(figure, each["measured"])]
+        assert each["unit"] not in same or each["interval"], each
+    for call in calls(chapters.starter(chapter), "score"):
+        given = [keyword.value for keyword in call.keywords if keyword.arg]  # and not **sampled(...)
+        found = [node for value in given for node in ast.walk(value) if isinstance(node, ast.Constant)]
+        assert not [node.value for node in found if node.value in SAMPLED], ast.unparse(call)
+
+
+def sampled_figures(found: object) -> Iterator[tuple[str, float]]:
+    """The percentiles and shares, with their units, that a recording holds at any depth."""
+    inside = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+    for each in inside:
+        yield from sampled_figures(each)
+    for key, (unit, scale) in SAMPLED.items():
+        if isinstance(found, dict) and isinstance(found.get(key), float):
+            yield unit, found[key] * scale
 
 
 @each_chapter
