@@ -113,7 +113,7 @@ def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
     said = build.printed(page)
     for each in build.noted(CHAPTERS):
         assert re.search(rf"^ ?{each['chapter']}  {re.escape(each['name'])}  ", said, re.MULTILINE), each
-    assert any("image/png" in output.get("data", {}) for output in outputs_of(page))
+    assert any(map(build.pictures, page.cells))
 
 
 @pytest.mark.live
@@ -136,7 +136,7 @@ def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
     changed = copy.deepcopy(kept_one)
     changed.cells[number - 1].outputs[0].text += "!"
     assert build.stale(kept_one, changed) == [f"cell {number} prints something else"]
-    pictures = [png for cell in kept_one.cells for png in build.pictures(cell)]
+    pictures = [png for cell in kept_one.cells for _, png in build.pictures(cell)]
     assert not build.alike(pictures[0], pictures[1])
     pixels = imread(BytesIO(pictures[0]))
     for dots, same in ((1, True), (10_000, False)):
@@ -192,7 +192,7 @@ def sampled_figures(found: object) -> Iterator[tuple[str, float]]:
 def test_a_chapter_has_a_picture(chapter: Chapter) -> None:
     """In the page itself, so that it can be seen without running anything."""
     for path in (chapter.starter, chapter.solution):
-        assert any("image/png" in output.get("data", {}) for output in outputs_of(kept(path)))
+        assert any(map(build.pictures, kept(path).cells))
 
 
 @each_chapter
@@ -335,4 +335,4 @@ def test_the_example_in_the_authors_page_is_a_chapter(which: str, tmp_path: Path
     build.execute(notebook, NOTEBOOKS, "live", tmp_path / "predictions.json")
     said = re.findall(r"^Exercise 12\.\d: (not yet|right)\.", build.printed(notebook), re.MULTILINE)
     assert said == ["not yet" if which == "starter" else "right"] * 2
-    assert any("image/png" in output.get("data", {}) for output in outputs_of(notebook))
+    assert any(map(build.pictures, notebook.cells))

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +60,7 @@ def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()
     _runs.clear()
     if shell := _shell():
         shell.run_line_magic("matplotlib", "inline")
+        _show_figures_with_their_words(shell)
     if chapter:
         print(f"Chapter {chapter}, {'recorded' if mode == 'recorded' else 'live'}: {MODES[mode]}.")
 
@@ -127,6 +129,23 @@ def _show_messages_only() -> None:
         shell._showtraceback(kind, error, [advice(error)])
 
     shell.set_custom_exc(tuple(kinds), show)
+
+
+def _show_figures_with_their_words(shell: Any) -> None:
+    """Have IPython show a figure as an image with its alternative text, which is the figure's label.
+
+    As HTML: JupyterLab shows an output that is only a PNG without one, whatever its metadata say.
+    """
+    from matplotlib.figure import Figure
+
+    formatters = shell.display_formatter.formatters
+    as_png = formatters["image/png"].pop(Figure)
+
+    def as_image(figure: Figure) -> str:
+        words = escape(str(figure.get_label()) or "A figure that nobody has described.")
+        return f'<img alt="{words}" src="data:image/png;base64,{as_png(figure)}">'
+
+    formatters["text/html"].for_type(Figure, as_image)
 
 
 def _shell() -> Any:
