@@ -161,7 +161,7 @@ class Queue:
         return (engine or self.writer).begin()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
-        """At most `limit` jobs, in the order in which they would run; those that failed for good come last."""
+        """At most `limit` jobs, in the order in which they would run; those that failed for good are last."""
         check(limit=limit)
         Job = self.tables.Job
         order = Job.failed_at.is_not(None), Job.priority, Job.run_at, Job.id

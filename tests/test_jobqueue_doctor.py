@@ -145,7 +145,7 @@ def test_queues_without_a_worker_and_silent_workers_are_found(queue: Queue) -> N
 
 
 def test_a_paused_queue_with_due_jobs_is_told_with_the_command_that_ends_it(queue: Queue) -> None:
-    """A worker would not help: it is not what the jobs wait for. A pause that keeps nobody waiting is fine."""
+    """A worker would not help, and is not asked for. A pause that keeps nobody waiting is fine."""
     queue.pause("partners")
     queue.pause("empty")
     queue.enqueue(Say("x"), now=NOON, run_at=HOUR, queue="partners")

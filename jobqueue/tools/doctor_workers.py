@@ -89,7 +89,7 @@ def served(stats: Stats, alive: Sequence[WorkerRow]) -> Finding:
 
 
 def paused(stats: Stats) -> Finding:
-    """A queue may be paused on purpose, so this is a warning; but nobody is told when a pause is forgotten."""
+    """A queue may be paused on purpose, so this is a warning; but nobody is told if a pause is forgotten."""
     waiting = [queue for queue in stats.queues if queue.paused and queue.due]
     if not waiting:
         return Finding("ok", "paused", "no queue with due jobs")
