@@ -51,7 +51,7 @@ def renew(folder: Path) -> list[str]:
 
 
 def copied(notebook: nbformat.NotebookNode, outputs: bool = False) -> nbformat.NotebookNode:
-    """The notebook as a reader gets it, marked with its version; without outputs, unless they are asked for."""
+    """The notebook as a reader gets it, marked with its version; without outputs unless asked for."""
     for cell in notebook.cells:
         if cell.cell_type == "code" and not outputs:
             cell.outputs, cell.execution_count = [], None
@@ -60,7 +60,7 @@ def copied(notebook: nbformat.NotebookNode, outputs: bool = False) -> nbformat.N
 
 
 def put(notebook: nbformat.NotebookNode, wanted: Path) -> Iterator[str]:
-    """Write a notebook to `wanted`, or beside it, where no work is lost. Yields what became of a copy there."""
+    """Write a notebook to `wanted`, or beside it, so that no work is lost. Yields what to say about it."""
     for number in count():
         beside = f"-new{number if number > 1 else ''}" if number else ""
         file = wanted.with_name(f"{wanted.stem}{beside}.ipynb")
