@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-UNITS = {"percent": "%", "per_second": "a second"}  # all others are words already
+UNIT_WORDS = {"percent": "%", "per_second": "a second"}  # all others are words already
 SHEET = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -92,5 +92,5 @@ def _blanks(calls: Iterable[ast.Call]) -> str:
     for call in calls:
         (unit,) = (keyword.arg for keyword in call.keywords)
         name = escape(ast.literal_eval(call.args[0]))
-        rows.append(f"<div><dt>{name}</dt><dd> {UNITS.get(unit, unit.replace('_', ' '))}</dd></div>")
+        rows.append(f"<div><dt>{name}</dt><dd> {UNIT_WORDS.get(unit, unit.replace('_', ' '))}</dd></div>")
     return f"<dl>{''.join(rows)}</dl>"
