@@ -11,9 +11,10 @@ def one_by_one(latencies: list[int], every: int) -> list[int]:
     """The waits of the omitted requests, counted down."""
     found = []
     for latency in latencies:
-        while latency > 0:
-            found.append(latency)
-            latency -= every
+        left = latency
+        while left > 0:
+            found.append(left)
+            left -= every
     return found
 
 
@@ -53,8 +54,10 @@ ANSWERS = {
                 each - late for each in latencies for late in range(every, each, every)
             ],
             lambda latencies, every: latencies + [each - every for each in latencies if each > every],
-            lambda latencies, every: latencies
-            + [each - late for each in latencies for late in range(every, each - every + 1, every)],
+            lambda latencies, every: (
+                latencies
+                + [each - late for each in latencies for late in range(every, each - every + 1, every)]
+            ),
             lambda latencies, every: [each for each in latencies for _ in range(0, each, every)],
             lambda latencies, every: len(one_by_one(latencies, every)),
         ],

@@ -47,7 +47,7 @@ def _tests(draw: Random) -> Iterator[Case]:
         ([GOOD, REFUSED, (404, 0.1), GOOD], "A failure counts as over, however fast it was."),
         ([GOOD, (303, 0.1)], "A status of 303 is an answer, not a failure."),
         ([GOOD, (0, 7.0)], "One that has waited for 7 s is over, answered or not."),
-        ([GOOD, SLOW, (0, 0.2)], "One that has waited for 0.2 s is left out of both: of those over, and of all."),
+        ([GOOD, SLOW, (0, 0.2)], "One that has waited for 0.2 s is left out of both counts."),
         (drawn, "Which of these are over, and which count?"),
     ):
         yield (requests,), _share(requests), wrong

@@ -43,6 +43,6 @@ def parsed_in_a_thread(seen: Mapping[str, Any]) -> Right:
             return "Everything but in_thread must be as it was above: longer, seconds, every."
         if longest != slowest(handed):
             return "longest: slowest() of `handed`."
-        return longest < slowest(seen) or "That is no faster than before: was the machine busy? Measure again."
+        return longest < slowest(seen) or "No faster than before: was the machine busy? Measure again."
 
     return right
