@@ -13,9 +13,9 @@
 #
 # **The question:** a load test says that all is well. Which requests has it not seen?
 #
-# The team has moved the fetch behind a queue, chosen how many workers it needs, and seen what a kill does. Each of these
-# decisions rests on the figures of a load test. A colleague doubts them: she has seen a tool report that all was well
-# while everybody waited. So now the tools are measured, on a server whose behaviour is known to the millisecond.
+# The team has moved the fetch behind a queue, chosen how many workers it needs, and seen what a kill does. Each of
+# these decisions rests on the figures of a load test. A colleague doubts them: she has seen a tool report that all was
+# well while everybody waited. So now the tools are measured, on a server whose behaviour is known to the millisecond.
 
 # %%
 from workbook import begin, check, experiment, predict, sampled, score
@@ -116,8 +116,8 @@ two_clocks_figure(tools["one connection"])
 # There are 10, 20, 40 and 80 people, who think for 2 s: *closed*, they wait before they think again; *open*, others
 # like them come at the rate that these people would have if nobody ever waited.
 #
-# **Write down what you expect**, by the theory of chapter 2: with 20 people the mean response takes 1 s, closed or open.
-# How long does it take with 80, closed? And open?
+# **Write down what you expect**, by the theory of chapter 2: with 20 people the mean response takes 1 s, closed or
+# open. How long does it take with 80, closed? And open?
 
 # %%
 predict("80 people, closed: mean response", seconds=4)
@@ -134,8 +134,8 @@ closed_and_open(people=(10, 20, 40, 80), slots=8, think=2, demand=0.9)
 #
 # ## Exercises
 #
-# **Exercise 9.1.** People come evenly over some seconds, and the server freezes once. Write `longest(seconds)`: how many
-# seconds may the freeze last at most, so that the rule is kept?
+# **Exercise 9.1.** People come evenly over some seconds, and the server freezes once. Write `longest(seconds)`: how
+# many seconds may the freeze last at most, so that the rule is kept?
 
 
 # %% tags=["exercise"]
@@ -151,10 +151,10 @@ check("1", longest, checks.the_longest_freeze)
 # %% [markdown]
 # Try it with an hour. A share says nothing about how the slow requests are spread: look at the timeline, too.
 #
-# **Exercise 9.2.** A closed tool should have asked once every `every` ms. It has kept the `latencies` of its answers, in
-# whole ms; during those that took longer it asked for nothing. Write `mended(latencies, every)`: a list of its latencies,
-# in any order, and of those that the omitted requests would have had, if the server answered them at the same moment as the
-# one it was waiting for. (The one due at that very moment is not omitted: the tool sends it.)
+# **Exercise 9.2.** A closed tool should have asked once every `every` ms. It has kept the `latencies` of its answers,
+# in whole ms; during those that took longer it asked for nothing. Write `mended(latencies, every)`: a list of its
+# latencies, in any order, and of those that the omitted requests would have had, if the server answered them at the
+# same moment as the one it was waiting for. (The one due at that very moment is not omitted: the tool sends it.)
 
 
 # %% tags=["exercise"]
@@ -168,8 +168,8 @@ def mended(latencies, every):
 check("2", mended, checks.what_was_omitted)
 
 # %% [markdown]
-# **Go on.** Mend the closed tool's latencies, `[round(row.waited_ms(0)) for row in tools["closed"].rows]`: what share is
-# over 500 ms now? Of what kind of slow server would this mending paint too dark a picture? A shop is mentioned on
+# **Go on.** Mend the closed tool's latencies, `[round(row.waited_ms(0)) for row in tools["closed"].rows]`: what share
+# is over 500 ms now? Of what kind of slow server would this mending paint too dark a picture? A shop is mentioned on
 # television, and strangers open its page: with what kind of load do you test that?
 #
 # ## From memory
@@ -177,8 +177,8 @@ check("2", mended, checks.what_was_omitted)
 # <details><summary>A server stands still for ten seconds. How many slow requests does a closed test with 50 users see,
 # and how does that compare with 50 visitors a second who come from outside?</summary>
 #
-# At most 50, one for each user, however long it stands still. Of the visitors from outside, 500 come meanwhile, and all but
-# the last 25 wait for over 500 ms.
+# At most 50, one for each user, however long it stands still. Of the visitors from outside, 500 come meanwhile, and all
+# but the last 25 wait for over 500 ms.
 #
 # </details>
 # <details><summary>A tool has a schedule, and too few connections. What does it report if it times from the moment of

@@ -10,9 +10,9 @@
 # **The question:** a load test has printed its figures. What do they prove?
 #
 # The team's tool now sends what the public would send, and times it from the right moment. The colleague who doubted it
-# takes the printed page, and has five more questions. What had happened before? Was it the server? What was counted? How
-# exact is it? How sure is it? Nothing is measured in this chapter: its requests are made up, so that the right answer is
-# known.
+# takes the printed page, and has five more questions. What had happened before? Was it the server? What was counted?
+# How exact is it? How sure is it? Nothing is measured in this chapter: its requests are made up, so that the right
+# answer is known.
 
 # %%
 from workbook import begin, check, counted, predict, score
@@ -34,10 +34,10 @@ from workbook.chapter10_pictures import runs_figure
 # ## What had happened before?
 #
 # A server that has just started is not the one you are asking about. That it may be slower is well known: nothing is
-# cached, and no connection is open. Now take the forty people and eight slots of chapter 9, simulated from an empty server
-# on (each opens a page afterwards, which takes 1 ms and also waits for a slot; the figures are those of the long
-# request alone). 5 seconds are measured, at once or after a *warm-up* of 30 s that is left out. Which of the two medians
-# is higher?
+# cached, and no connection is open. Now take the forty people and eight slots of chapter 9, simulated from an empty
+# server on (each opens a page afterwards, which takes 1 ms and also waits for a slot; the figures are those of the long
+# request alone). 5 seconds are measured, at once or after a *warm-up* of 30 s that is left out. Which of the two
+# medians is higher?
 
 # %%
 work = Workload(think=2, submitters=1, submit=0.9, page=0.001, browse=0.001)
@@ -46,25 +46,25 @@ for warmup in (0, 30):
     print(f"warm-up {warmup:2} s   p50 {duration(seen['p50_ms']):>6}   p95 {duration(seen['p95_ms']):>6}")
 
 # %% [markdown]
-# With long requests the beginning is *faster*: nobody is waiting yet. How long a warm-up is enough? Until the first half
-# of the measured time looks like the second. `make bench` compares the two, and marks a step that is not steady.
+# With long requests the beginning is *faster*: nobody is waiting yet. How long a warm-up is enough? Until the first
+# half of the measured time looks like the second. `make bench` compares the two, and marks a step that is not steady.
 #
 # ## Was it the server?
 #
-# If the load generator or the machine is too busy, a test measures these as well as the server. That only makes latencies
-# longer. So a step here is *slowed* if the generator was late (over 10 ms at the 99th percentile) or used over 80 % of
-# its core, or if the machine was over 80 % busy. Its latencies are upper bounds: they can show that the rule was kept,
-# but not that the server broke it.
+# If the load generator or the machine is too busy, a test measures these as well as the server. That only makes
+# latencies longer. So a step here is *slowed* if the generator was late (over 10 ms at the 99th percentile) or used
+# over 80 % of its core, or if the machine was over 80 % busy. Its latencies are upper bounds: they can show that the
+# rule was kept, but not that the server broke it.
 #
 # A step is *not fit*, and gets no verdict, if it was not the load that was asked for: if users were missing, say, or if
 # Little's law, $N = X (R + Z)$ over all rows, gives another number of users (by more than 5 %, and what chance allows).
 #
 # ## What was counted?
 #
-# A minute of 600 requests. Nine in ten are good, some 150 ms. One in ten, always the same ones, is unlucky in one of three
-# ways: *slow*, it takes 3 to 5 s; *refused*, an overloaded server says 503 after 2 ms; *unanswered*, it is still waiting
-# when the test ends. Which of the three would you call the best server? And which will a tool that takes the percentile of
-# whatever came back?
+# A minute of 600 requests. Nine in ten are good, some 150 ms. One in ten, always the same ones, is unlucky in one of
+# three ways: *slow*, it takes 3 to 5 s; *refused*, an overloaded server says 503 after 2 ms; *unanswered*, it is still
+# waiting when the test ends. Which of the three would you call the best server? And which will a tool that takes the
+# percentile of whatever came back?
 
 # %%
 servers("slow", "refused", "unanswered")
@@ -110,8 +110,8 @@ runs_figure(runs)
 # A 95 % *interval* of a percentile needs no assumption about how latencies are distributed: it lies between two of the
 # requests. Each request is below the true percentile with the same probability, so how many of them are is binomial,
 # and that gives the ranks of the two. With too few requests there is no upper one: it is too likely that all of them
-# happen to be below the percentile, and then nothing bounds it from above. The interval may miss the truth in 5 % of all
-# tests, half of them on this side, so 2.5 % is too likely.
+# happen to be below the percentile, and then nothing bounds it from above. The interval may miss the truth in 5 % of
+# all tests, half of them on this side, so 2.5 % is too likely.
 #
 # **Write down what you expect:** how many requests does an interval of the 99th percentile take at the very least?
 
@@ -131,16 +131,16 @@ print(", ".join(f"p{p} needs {n}" for p, n in least.items()))
 #
 # Go back to the freeze in chapter 9, and to the two intervals of its tools. They do not even overlap. Each is computed
 # exactly, and one of them does not contain the truth: an interval accounts for chance, and for nothing else. It can't
-# know about requests that were never sent. And it assumes that requests are independent, while the slow ones of the open
-# tool all come from *one* freeze. Whether there is one freeze a minute or one an hour, ten seconds can't say. For that,
-# measure longer, and repeat: the differences between repeats show what a single run can't know.
+# know about requests that were never sent. And it assumes that requests are independent, while the slow ones of the
+# open tool all come from *one* freeze. Whether there is one freeze a minute or one an hour, ten seconds can't say. For
+# that, measure longer, and repeat: the differences between repeats show what a single run can't know.
 #
 # ## Exercises
 #
-# **Exercise 10.1.** Here are five reports of the same server, by a tool that counts as this project does. What does each
-# prove about the rule, that at most 1 % may take over 500 ms? Write a list of five words, for A to E, each one of
-# `"kept"`, `"broken"`, `"undecided"` and `"not fit"`. (`clopper_pearson(over, of)` in `loadtests.judging.intervals` gives
-# the interval of a share.)
+# **Exercise 10.1.** Here are five reports of the same server, by a tool that counts as this project does. What does
+# each prove about the rule, that at most 1 % may take over 500 ms? Write a list of five words, for A to E, each one of
+# `"kept"`, `"broken"`, `"undecided"` and `"not fit"`. (`clopper_pearson(over, of)` in `loadtests.judging.intervals`
+# gives the interval of a share.)
 
 # %%
 show_reports()
@@ -154,9 +154,9 @@ verdicts = ["undecided", "kept", "broken", "undecided", "not fit"]
 check("1", verdicts, checks.what_they_prove)
 
 # %% [markdown]
-# **Exercise 10.2.** Write `share_over(requests)`. Each request is a pair `(status, seconds)`. A status of 400 or more is a
-# failure; 0 says that there was no answer when the test ended, and then `seconds` is how long it had waited. One that
-# had waited for less than the rule's 0.5 s may yet have kept it, or not: leave it out altogether.
+# **Exercise 10.2.** Write `share_over(requests)`. Each request is a pair `(status, seconds)`. A status of 400 or more
+# is a failure; 0 says that there was no answer when the test ended, and then `seconds` is how long it had waited. One
+# that had waited for less than the rule's 0.5 s may yet have kept it, or not: leave it out altogether.
 
 
 # %% tags=["exercise"]
@@ -191,14 +191,15 @@ check("3", needed, checks.enough_requests)
 #
 # ## From memory
 #
-# <details><summary>After a deploy the p95 fell from 900 to 300 ms. Which two of the report's other figures do you look at
-# before you are glad?</summary>
+# <details><summary>After a deploy the p95 fell from 900 to 300 ms. Which two of the report's other figures do you look
+# at before you are glad?</summary>
 #
 # The failures, and the requests without an answer. If either has grown, the percentile may have fallen because the slow
 # requests are no longer in it.
 #
 # </details>
-# <details><summary>The machine was 95 % busy during a test. Which verdict can it still give, and why not the other?</summary>
+# <details><summary>The machine was 95 % busy during a test. Which verdict can it still give, and why not the
+# other?</summary>
 #
 # That the rule was kept: a busy machine makes latencies longer, and if even these kept it, the server does. If they did
 # not, it may have been the machine.
@@ -214,7 +215,8 @@ check("3", needed, checks.enough_requests)
 #
 # ## What to remember
 #
-# * Ask what had happened before, whether it was the server, and what was counted: failures and missing answers included.
+# * Ask what had happened before, whether it was the server, and what was counted: failures and missing answers
+#   included.
 # * A percentile has an interval, or it is a rumour: p95 needs 72 requests, p99 needs 368, and a narrow one many more.
 # * An interval accounts for chance alone. Repeat the test for what one run can't know.
 #

@@ -9,9 +9,9 @@
 #
 # **The question:** threads and async make it cheap to wait for somebody else's server. What is left for a queue to do?
 #
-# A new colleague has read the team's code, and says what every reader of chapter 1 has said: eight slots is not many. Give
-# the server more threads, or write the endpoint with `async` and `await`, and no visitor has to wait for another. The
-# objection is good, and nobody in the team can refute it by talking. So they measure how far it goes.
+# A new colleague has read the team's code, and says what every reader of chapter 1 has said: eight slots is not many.
+# Give the server more threads, or write the endpoint with `async` and `await`, and no visitor has to wait for another.
+# The objection is good, and nobody in the team can refute it by talking. So they measure how far it goes.
 
 # %%
 from workbook import begin, bench, check, experiment, predict, sampled, score
@@ -41,7 +41,8 @@ from workbook.chapter11_pictures import loop_figure, ways_figure
 # * **queue**: the queued reader, with the same 64 threads in its web server, and its worker.
 #
 # The same hundred visitors come to each: 70 submit feeds and 30 browse. Of the feeds 80 % are typical, 15 % slow, 5 %
-# hang, as in chapter 1; the deadline of a fetch is 3 s. The twin has an advantage: it keeps its feeds in memory, not in a database.
+# hang, as in chapter 1; the deadline of a fetch is 3 s. The twin has an advantage: it keeps its feeds in memory, not in
+# a database.
 #
 # **Write down what you expect**: 95 % of the answers to `POST /feeds` take at most how long, with each of the first
 # two? And of the pages for those who only browse, what share takes over 500 ms?
@@ -56,7 +57,7 @@ predict("browse, async, over 500 ms", percent=5)
 # Three steps, of some 15 seconds each:
 
 # %%
-plan = Plan(users=(100,), warmup=1, measure=4, drain=1, slots=(64,), slot_kind="threads", deadline=3)
+plan = Plan(users=(100,), warmup=1, measure=3.5, drain=1, slots=(64,), slot_kind="threads", deadline=3)
 both = experiment("threads-and-queue", bench, plan=plan, rows=True)
 twin = experiment("async-twin", async_bench, plan=plan)
 
@@ -147,7 +148,8 @@ tell(left)
 # visitors saw an error, and have to try again themselves. The **queued** reader had answered all of them, and each
 # feed's job was committed in the same transaction as the feed; chapter 8 has shown what the next worker does with it.
 #
-# A deploy that waits for the end of all requests loses none of them, and takes as long as the slowest. A crash waits for nobody.
+# A deploy that waits for the end of all requests loses none of them, and takes as long as the slowest. A crash waits
+# for nobody.
 #
 # The last column is what waiting costs. A thread has its stack, and what its fetch holds; a coroutine has only the
 # latter. (The queue's figure includes two threads, one that answered and one that fetches.) So threads can wait by the
@@ -177,8 +179,9 @@ tell(left)
 # ## Exercises
 #
 # **Exercise 11.1.** Write `threads(visitors, demand, think)`: how many threads does a reader need at the least, so that
-# its knee is at this many *submitting* visitors, or beyond? They think for `think` seconds, and their feeds take `demand`
-# seconds on average. (Chapter 2 has the formula for the other direction; `knee` in `loadtests.theory` computes it.)
+# its knee is at this many *submitting* visitors, or beyond? They think for `think` seconds, and their feeds take
+# `demand` seconds on average. (Chapter 2 has the formula for the other direction; `knee` in `loadtests.theory` computes
+# it.)
 
 
 # %% tags=["exercise"]
@@ -207,9 +210,9 @@ check("2", (handed, longest), checks.parsed_in_a_thread(seen))
 # %% [markdown]
 # The loop serves the list again while a thread parses; they still share one core, and take turns at the interpreter.
 #
-# **Exercise 11.3.** Your page shows the price of a flight, which another company's server gives you within 2 to 3 s, and
-# nobody books without it. Which column of the table would you choose, `"threads"`, `"async"` or `"queue"`, if there are
-# twenty thousand visitors at a time?
+# **Exercise 11.3.** Your page shows the price of a flight, which another company's server gives you within 2 to 3 s,
+# and nobody books without it. Which column of the table would you choose, `"threads"`, `"async"` or `"queue"`, if there
+# are twenty thousand visitors at a time?
 
 # %% tags=["exercise"]
 # solution:
@@ -225,22 +228,22 @@ check("3", way, checks.the_better_way)
 #
 # ## From memory
 #
-# <details><summary>With 64 threads, why do visitors who browse not wait any more, although those who submit wait as long as
-# before?</summary>
+# <details><summary>With 64 threads, why do visitors who browse not wait any more, although those who submit wait as
+# long as before?</summary>
 #
-# Those who submit hold one thread each, and there are more threads than visitors who wait at a time: one is always free.
-# The fetch itself takes as long as the feed's server does.
+# Those who submit hold one thread each, and there are more threads than visitors who wait at a time: one is always
+# free. The fetch itself takes as long as the feed's server does.
 #
 # </details>
-# <details><summary>An async reader is fast in every test, and now and then it stands still for a second. What do you look
-# for in its code?</summary>
+# <details><summary>An async reader is fast in every test, and now and then it stands still for a second. What do you
+# look for in its code?</summary>
 #
 # For what computes, or waits without `await`: parsing, images, compression, a database driver that blocks. While that
 # runs, the loop serves nobody.
 #
 # </details>
-# <details><summary>Both readers lost power in mid-fetch. Why can the queued one go on where it was, and the one with threads
-# not, although both have a database?</summary>
+# <details><summary>Both readers lost power in mid-fetch. Why can the queued one go on where it was, and the one with
+# threads not, although both have a database?</summary>
 #
 # The queued one has written down what is still to be done, before it answered. The other one knows that only in its
 # memory; its database says that a feed is being fetched, and nobody reads that as a task.
@@ -249,7 +252,8 @@ check("3", way, checks.the_better_way)
 #
 # ## What to remember
 #
-# * Threads and async make waiting cheap, and free the bystanders. The visitor who submits waits as long as before: for the feed.
+# * Threads and async make waiting cheap, and free the bystanders. The visitor who submits waits as long as before: for
+#   the feed.
 # * A loop serves nobody while it computes; threads share one core. What waits or computes in a process ends with it.
 # * Use them where the visitor needs the slow answer; use a queue where it is enough to know that it will be done.
 #
