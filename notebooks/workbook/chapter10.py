@@ -52,7 +52,7 @@ def servers(*unlucky: str) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """What a load test has printed; the load asked for was ASKED users."""
+    """What a load test has printed; asked for were USERS_ASKED users."""
 
     requests: int
     slow: int  # answered, in over 500 ms
@@ -65,15 +65,15 @@ class Report:
     @property
     def verdict(self) -> str:
         """What it proves: "kept", "broken", "undecided" or "not fit"."""
-        little = Little(self.users, abs(self.users - ASKED) / ASKED, chance=0.0)
+        little = Little(self.users, abs(self.users - USERS_ASKED) / USERS_ASKED, chance=0.0)
         if unfit_reasons(little=little):
             return "not fit"
         slowed = slowed_reasons(lag_p99_ms=self.late_ms, host_cpu_percent=self.busy)
         return word_of(self.slow + self.failed, self.requests, slowed=bool(slowed))
 
 
-ASKED = 50
-REPORTS = {
+USERS_ASKED = 50
+FIVE_REPORTS = {
     "A": Report(requests=200, slow=0, failed=0, p95_ms=170, late_ms=1.2, busy=31, users=50.1),
     "B": Report(requests=2000, slow=6, failed=0, p95_ms=380, late_ms=4.9, busy=94, users=49.8),
     "C": Report(requests=2000, slow=4, failed=120, p95_ms=160, late_ms=1.4, busy=35, users=50.3),
@@ -83,12 +83,12 @@ REPORTS = {
 
 
 def show_reports() -> None:
-    """Print REPORTS, a line each."""
+    """Print FIVE_REPORTS, a line each."""
     print("   requests  over 500 ms  failed     p95  generator late  machine busy  users by Little's law")
-    for name, each in REPORTS.items():
+    for name, each in FIVE_REPORTS.items():
         print(
             f"{name}  {each.requests:8}  {each.slow:11}  {each.failed:6}  {each.p95_ms:3} ms"
-            f"  {each.late_ms:11.1f} ms  {each.busy:10} %  {each.users:.1f} of {ASKED}"
+            f"  {each.late_ms:11.1f} ms  {each.busy:10} %  {each.users:.1f} of {USERS_ASKED}"
         )
 
 
