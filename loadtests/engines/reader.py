@@ -10,10 +10,12 @@ all else is the reader's own configuration.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 
 import sqlalchemy as sa
 from flask import Flask
@@ -29,9 +31,21 @@ OPTIONS = frozenset(os.environ.get("ENGINE_OPTIONS", "").split())  # of the engi
 
 
 def create_app() -> Flask:
-    """The queued reader, as queued_app makes it, on the engine whose module ENGINE names."""
-    vars(reader)["Queue"] = import_module(os.environ["ENGINE"]).Queue
+    """The queued reader, as queued_app makes it, on the engine whose module ENGINE names; empty: jobqueue.
+
+    While the file exists that ENGINE_DIES names, a process that has committed a feed dies.
+    """
+    if module := os.environ["ENGINE"]:
+        vars(reader)["Queue"] = import_module(module).Queue
+    if flag := os.environ.get("ENGINE_DIES"):
+        # For all sessions, and so before what after_commit() adds to one.
+        sa.event.listen(Session, "after_commit", partial(_die, Path(flag)))
     return reader.create_app()
+
+
+def _die(flag: Path, _session: Session) -> None:
+    if flag.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
