@@ -12,6 +12,7 @@ from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
     GREY,
     EndLabel,
+    described,
     head,
     house_style,
     inches,
@@ -21,6 +22,7 @@ from loadtests.report.chartparts import (
     rule_line,
     seconds_axis,
 )
+from loadtests.wording import duration, percent
 from workbook.chapter09 import TOOL_COLOURS, TRUE_P95_MS
 from workbook.words import in_words
 
@@ -58,7 +60,12 @@ def two_clocks_figure(tool: Series) -> Figure:
             rule_line(axes, RULE_MS),
         ]
         label_ends(axes, labels)
-    return figure
+    over = [sum(ms > RULE_MS for ms in waits) for waits in (intended, sent)]
+    return described(
+        figure,
+        f"Of {len(rows)} requests, {over[0]} take over 500 ms from when they were meant to begin, up to"
+        f" {duration(max(intended))}; and {over[1]} from when they were sent, up to {duration(max(sent))}.",
+    )
 
 
 def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
@@ -77,16 +84,21 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
             axes, runs, "requests in a run (logarithmic); at the foot: share of the runs that is wrong"
         )
         axes.set_ylim(200, 800)
+        told = []
         for requests, found in runs.items():
             for p95 in found[:SHOWN_RUNS]:
                 colour = TOOL_COLOURS["closed"] if p95 > RULE_MS else TOOL_COLOURS["open"]
                 x = requests * math.exp(source.uniform(-0.12, 0.12))
                 axes.plot([x], [p95], "o", ms=4, color=colour, alpha=0.6, mew=0)
-            wrong = sum(p95 > RULE_MS for p95 in found) / len(found)
-            axes.text(requests, 216, f"{wrong:.1%}".replace("%", " %"), ha="center", size=11)
+            wrong = percent(sum(p95 > RULE_MS for p95 in found) / len(found))
+            axes.text(requests, 216, wrong, ha="center", size=11)
+            told.append(f"{wrong} of those of {requests}")
         axes.axhline(TRUE_P95_MS, color=GREY, lw=1.4, ls=":")
         axes.set_ylabel("p95 of a run, ms")
         right = axes.get_xlim()[1]
         truth = f"{in_words(TRUE_P95_MS / 1000)}: the truth"
         label_ends(axes, [rule_line(axes, RULE_MS), EndLabel(right, TRUE_P95_MS, truth, GREY)])
-    return figure
+    return described(
+        figure,
+        f"Runs whose p95 is over 500 ms, though it truly is {duration(TRUE_P95_MS)}: {', '.join(told)} requests.",
+    )

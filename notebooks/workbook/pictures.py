@@ -7,11 +7,18 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import GREY, head, house_style, inches
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    described,
+    head,
+    house_style,
+    inches,
+)
 from workbook.predictions import WELL_SAID, Prediction
 
 MOST_FACTOR = 100.0  # factors beyond it are drawn at the edge, as arrows
-GOOD_COLOUR, OFF_COLOUR = "#007A5A", "#D55E00"
+GOOD_COLOUR, OFF_COLOUR = "#007A5A", COLOURS["sync"]
 ROW_INCHES = 0.42
 
 
@@ -39,7 +46,13 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
         axes.set_xticks((0.01, 0.1, 1, 10, 100), names)
         axes.xaxis.minorticks_off()
         axes.grid(axis="y", visible=False)
-    return figure
+    good = sum((each.factor or 0) < WELL_SAID for each in predictions)
+    less = sum(each.said < (each.measured or 0) for each in predictions)
+    return described(
+        figure,
+        f"Of {len(predictions)} predictions {good} were off by a factor of less than {WELL_SAID}; {less} were"
+        " too small.",
+    )
 
 
 def _mark(axes: Axes, y: float, each: Prediction) -> None:
