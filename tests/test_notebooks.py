@@ -5,6 +5,9 @@ Nothing is measured here: `make chapters ARGS=--check` runs starters and solutio
 
 import ast
 import copy
+import gzip
+import json
+import math
 import re
 from collections.abc import Iterator
 from io import BytesIO
@@ -24,6 +27,10 @@ CHAPTERS = chapters.all_chapters()
 BUILDS_THINGS = {4}  # this chapter is about building a queue from scratch
 PAGES = {chapters.CONTENTS: lambda: chapters.contents(CHAPTERS), chapters.PREDICTIONS: chapters.predictions}
 MOST_CODE_LINES, MOST_DEFINITION_LINES = 15, 3
+SECONDS, PERCENT = ("seconds", 1e-3), ("percent", 100.0)  # as what the workbook says a figure of results.json
+SAMPLED = dict.fromkeys(("p50_ms", "p95_ms", "p99_ms"), SECONDS) | dict.fromkeys(
+    ("share_over", "polls_share"), PERCENT
+)
 CELLS = range(16, 32)  # about 25, plus one of links
 OWN_PROCESS = "chapter12_procrastinate.py"  # a reader, and no helper: no kernel imports it
 HERE = re.compile(rf"{re.escape(str(NOTEBOOKS.parent))}|/home/|/tmp/|/Users/|site-packages")
@@ -101,7 +108,7 @@ def test_the_contents_lead_to_every_chapter() -> None:
 
 
 def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
-    """Those in the sources, with their recorded outcomes, in a picture."""
+    """Those in the solutions, with their recorded outcomes, in a picture."""
     page = kept(NOTEBOOKS / f"{chapters.PREDICTIONS}.ipynb")
     said = build.printed(page)
     for each in build.noted(CHAPTERS):
@@ -144,16 +151,47 @@ def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
 
 @each_chapter
 def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapter: Chapter) -> None:
-    """In the kept notebook each score has found its prediction and its measured figure."""
+    """In the kept solution each score has found its prediction; in the kept starter nobody has made one."""
     notebook = chapters.starter(chapter)
     predicted = first_arguments(notebook, "predict")
     assert predicted
-    said = build.printed(kept(chapter.starter))
-    for name in predicted:
-        assert re.search(rf"^{re.escape(name)}: you said .*, it was ", said, re.MULTILINE), name
+    for path, outcome in (
+        (chapter.solution, "you said .*, it was "),
+        (chapter.starter, "it was .*You noted no"),
+    ):
+        said = build.printed(kept(path))
+        for name in predicted:
+            assert re.search(rf"^{re.escape(name)}: {outcome}", said, re.MULTILINE), name
+    for call in calls(notebook, "predict"):
+        assert [ast.unparse(keyword.value) for keyword in call.keywords] == ["..."]
     cells = [cell.source for cell in code_of(notebook)]
     first = [next(n for n, cell in enumerate(cells) if word in cell) for word in ("predict(", "score(")]
     assert first[0] < first[1]
+
+
+@each_chapter
+def test_a_score_of_a_sampled_figure_has_its_interval(chapter: Chapter) -> None:
+    """So that nobody is right or wrong by chance: see WRITING.md, "Scoring"."""
+    files = build.DATA.glob(f"{chapter.number:02}-*.json.gz")
+    recorded = [json.loads(gzip.decompress(file.read_bytes()))["result"] for file in files]
+    sampled = [figure for result in recorded for figure in sampled_figures(result)]
+    for each in build.noted([chapter]):
+        same = [unit for unit, figure in sampled if math.isclose(figure, each["measured"])]
+        assert each["unit"] not in same or each["interval"], each
+    for call in calls(chapters.starter(chapter), "score"):
+        given = [keyword.value for keyword in call.keywords if keyword.arg]  # and not **sampled(...)
+        found = [node for value in given for node in ast.walk(value) if isinstance(node, ast.Constant)]
+        assert not [node.value for node in found if node.value in SAMPLED], ast.unparse(call)
+
+
+def sampled_figures(found: object) -> Iterator[tuple[str, float]]:
+    """The percentiles and shares, with their units, that a recording holds at any depth."""
+    inside = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+    for each in inside:
+        yield from sampled_figures(each)
+    for key, (unit, scale) in SAMPLED.items():
+        if isinstance(found, dict) and isinstance(found.get(key), float):
+            yield unit, found[key] * scale
 
 
 @each_chapter
@@ -267,6 +305,13 @@ def test_an_answer_is_left_out_of_the_starter() -> None:
     assert chapters.without_answers(code) == "def f(x):\n    return ...  # your answer"
     assert chapters.without_answers("# solution:\nprint(1)\n# end") == "...  # your answer"
     assert chapters.without_answers("# solution:\ndef f(x):\n    return x\n# end") == "f = ...  # your answer"
+
+
+def test_a_predicted_figure_is_left_out_of_the_starter() -> None:
+    """Nothing else in the cell changes."""
+    code = 'x = f(s=2)\npredict("∅", s=10 * x)  # yours\npredict("b", jobs=1); predict("c", percent=2.5)'
+    blank = 'x = f(s=2)\npredict("∅", s=...)  # yours\npredict("b", jobs=...); predict("c", percent=...)'
+    assert chapters.without_predictions(code) == blank
 
 
 def test_an_exercise_without_an_answer_is_refused() -> None:

@@ -1,99 +1,67 @@
 """Predictions: written down before the measurement, scored after it, summed up on the last page.
 
-They are kept in notebooks/predictions.json, one for each name and chapter, and survive a restart.
+They are kept in predictions.json beside the notebook, one for each name and chapter, and survive a restart.
 """
 
 import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
-from workbook.session import NOTEBOOKS, WorkbookError, session
+from workbook.scoring import PERCENT, RATIOS, UNIT_SECONDS, WELL_SAID, WELL_SAID_POINTS, Ends, Prediction
+from workbook.session import WorkbookError, disturbed, session
 from workbook.words import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WELL_SAID = 1.5  # a factor; below it a prediction counts as good
-UNIT_SECONDS = {
-    "ms": 1e-3,
-    "seconds": 1.0,
-    "minutes": 60.0,
-    "hours": 3600.0,
-    "days": 86400.0,
-    "weeks": 604800.0,
-}
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was said and, once it is known, what was measured, in the same unit."""
-
-    chapter: int
-    name: str
-    unit: str
-    said: float
-    measured: float | None = None
-    at_least: bool = False  # the measurement is a lower bound
-
-    @property
-    def factor(self) -> float | None:
-        """How many times too small or too large it was, from 1 up; infinite if one is 0; None if unknown."""
-        if self.measured is None:
-            return None
-        if self.at_least and self.said >= self.measured:
-            return 1.0
-        if self.said == self.measured:
-            return 1.0
-        low, high = sorted((self.said, self.measured))
-        return high / low if low > 0 else math.inf
-
-    @property
-    def verdict(self) -> str:
-        """ "well said", or how far off."""
-        factor = self.factor
-        if factor is None:
-            return "not measured"
-        if factor < WELL_SAID:
-            return "well said"
-        if math.isinf(factor):
-            return "off (no factor: one of the two is 0)"
-        return f"off by a factor of {'at least ' if self.at_least else ''}{times(factor)}"
-
-
-def times(factor: float) -> str:
-    """A factor in words: "1.0", "6.4", "121"; "-" if it is infinite."""
-    if math.isinf(factor):
-        return "-"
-    return f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
-
-
-def predict(name: str, /, *figures: float, **said: float) -> None:
+def predict(name: str, /, *figures: float, **said: float | EllipsisType) -> None:
     """Note what you expect, before you look: predict("submit", seconds=4). Replaces an earlier prediction.
 
     The keyword is the unit: seconds, percent, per_second, users, jobs, or any other word.
-    Raises WorkbookError unless there is exactly one number, 0 or more, with its unit.
+    Raises WorkbookError unless there is exactly one number, 0 or more, with its unit: so "Run All" stops at a
+    blank, `...`, before it shows the result. (build.py lets them pass.)
     """
     if figures or len(said) != 1:
         raise WorkbookError(f'Write one figure with its unit, for instance predict("{name}", seconds=2).')
     ((unit, value),) = said.items()
+    if value is ... and os.environ.get("WORKBOOK_BLANKS"):
+        print(f"{name}: not predicted yet.")
+        return
+    if value is ...:
+        raise WorkbookError(
+            f'Write down what you expect before you go on: a number in place of the dots in predict("{name}",'
+            f" {unit}=...), and in any others in this cell. Then run the cell again."
+        )
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise WorkbookError(f"{value!r} is not a prediction: write a number, 0 or more, such as {unit}=2.")
-    if unit in UNIT_SECONDS and value == 0:
-        raise WorkbookError(f"Nothing takes 0 {unit}: write a number above 0.")
+    if unit in RATIOS and value == 0:
+        raise WorkbookError(f"{in_words(0, unit)} is no prediction: write a number above 0.")
+    if unit == PERCENT and value > 100:
+        raise WorkbookError(f"{in_words(value, unit)} is more than all of them: write a number up to 100.")
     prediction = Prediction(session().chapter, name, unit, value)
     _write({_key(each): each for each in read()} | {_key(prediction): prediction})
     print(f"Noted: {name}, {in_words(value, unit)}.")
 
 
-def score(name: str, /, *figures: float, at_least: bool = False, **measured: float | None) -> None:
+def score(
+    name: str,
+    /,
+    *figures: float,
+    at_least: bool = False,
+    interval: Ends | None = None,
+    **measured: float | None,
+) -> None:
     """Print how far the prediction was from the measurement: score("submit", seconds=11).
 
     The keyword is the unit; times are converted to it. None: nothing was measured. `at_least`: the
-    measurement is a lower bound. Raises WorkbookError if the prediction was made in another unit.
+    measurement is a lower bound. `interval`: the low and high of the true figure, at 95 %, if a sample was
+    measured; None for an end without limit. If it is wider than what is well said, nothing is scored.
+    Raises WorkbookError if the prediction was made in another unit.
     """
     if figures or len(measured) != 1:
         raise WorkbookError(f'Give one figure with its unit, for instance score("{name}", seconds=11).')
@@ -103,12 +71,11 @@ def score(name: str, /, *figures: float, at_least: bool = False, **measured: flo
     said = predictions.get(wanted)
     if said is None:
         others = [f'"{each.name}"' for each in predictions.values() if each.chapter == wanted[0]]
-        print(
-            f"{name}: no prediction of that name was noted; run the cell with predict() first."
-            f" (Noted: {', '.join(others) or 'none in this chapter'}.)"
-        )
+        scored = Prediction(*wanted, unit, math.nan, value, at_least)
+        noted = f" Noted in this chapter: {', '.join(others)}." if others else ""
+        print(f"{name}: {_outcome(scored)}. (You noted no prediction of that name.{noted})")
         return
-    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least)
+    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, disturbed())
     _write(predictions | {wanted: scored})
     print(f"{name}: {_sentence(scored)}")
 
@@ -128,17 +95,34 @@ def _converted(each: Prediction, unit: str) -> float:
 def _sentence(each: Prediction) -> str:
     said = f"you said {in_words(each.said, each.unit)}"
     if each.measured is None:
-        return f"{said}; nothing was measured."
-    bound = "at least " if each.at_least else ""
-    return f"{said}, it was {bound}{in_words(each.measured, each.unit)}: {each.verdict}."
+        return f"{said}; {_outcome(each)}."
+    if not each.known:
+        return f"{said}, {_outcome(each)}: not scored, since {_limits(each)}."
+    doubt = " Doubtful: that run was disturbed." if each.doubtful else ""
+    return f"{said}, {_outcome(each)}: {each.verdict}.{doubt}"
+
+
+def _outcome(each: Prediction) -> str:
+    return "nothing was measured" if each.measured is None else f"it was {_measured(each)}"
+
+
+def _measured(each: Prediction) -> str:
+    return ("at least " if each.at_least else "") + in_words(each.measured or 0.0, each.unit)
+
+
+def _limits(each: Prediction) -> str:
+    """What a sample too small to score a prediction says about the true figure."""
+    low, high = (end if end is None else in_words(end, each.unit) for end in each.interval or (None, None))
+    if low and high:
+        return f"the true figure may be anywhere from {low} to {high} (its 95 % interval)"
+    more = f" to say more than that the true figure is above {low}" if low else ""
+    return f"the sample is too small{more}"
 
 
 def _columns(each: Prediction) -> str:
     said = in_words(each.said, each.unit)
-    if each.measured is None or each.factor is None:
-        return f"{said:>14}  {'not measured':>16}"
-    was = ("≥ " if each.at_least else "") + in_words(each.measured, each.unit)
-    return f"{said:>14}  {was:>16}  {times(each.factor)}"
+    was = "-" if each.measured is None else _measured(each)
+    return f"{said:>14}  {was:>20}  {each.verdict.removeprefix('off by ')}{' ?' * each.doubtful}"
 
 
 def summary() -> "Figure | None":
@@ -148,16 +132,21 @@ def summary() -> "Figure | None":
         print("No prediction has been noted yet. The first ones are in chapter 1.")
         return None
     width = max(len(each.name) for each in predictions)
-    print(f"    {'':{width}}  {'you said':>14}  {'it was':>16}  off by")
+    print(f"    {'':{width}}  {'you said':>14}  {'it was':>20}  off by")
     for each in predictions:
         print(f"{each.chapter:2}  {each.name:{width}}  {_columns(each)}")
-    scored = [each for each in predictions if each.factor is not None]
+    scored = [each for each in predictions if each.off is not None]
+    if scored:
+        print(
+            f"\n{sum(each.well_said for each in scored)} of {len(scored)} were well said: off by less than a"
+            f" factor of {WELL_SAID}, or by less than {WELL_SAID_POINTS:g} points of a share."
+        )
+    if any(each.verdict == "not scored" for each in predictions):
+        print("Not scored: the sample was too small to tell.")
+    if any(each.doubtful for each in predictions):
+        print("?: the machine was too busy, or the load was not the one asked for; measure again.")
     if not scored:
         return None
-    good = sum((each.factor or 0) < WELL_SAID for each in scored)
-    none = any(math.isinf(each.factor or 0) for each in scored)
-    said = "; -: no factor, since one of the two is 0" if none else ""
-    print(f"\n{good} of {len(scored)} were off by a factor of less than {WELL_SAID}{said}.")
     from workbook.pictures import predictions_figure
 
     return predictions_figure(scored)
@@ -172,14 +161,13 @@ def read() -> list[Prediction]:
         return [Prediction(**each) for each in json.loads(file.read_text())]
     except (ValueError, TypeError) as error:
         raise WorkbookError(
-            f"Your predictions, in notebooks/{file.name}, can't be read ({error})."
-            " Delete the file, and predict again."
+            f"Your predictions, in {file}, can't be read ({error}). Delete the file, and predict again."
         ) from None
 
 
 def predictions_file() -> Path:
     """Where this reader's predictions are kept."""
-    return Path(os.environ.get("WORKBOOK_PREDICTIONS") or NOTEBOOKS / "predictions.json")
+    return Path(os.environ.get("WORKBOOK_PREDICTIONS") or session().folder / "predictions.json")
 
 
 def _key(each: Prediction) -> tuple[int, str]:

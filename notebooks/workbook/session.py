@@ -32,6 +32,7 @@ class Session:
 
     chapter: int
     mode: str
+    folder: Path  # the notebook's: Jupyter starts its kernel there
 
     @property
     def prefix(self) -> str:
@@ -40,6 +41,7 @@ class Session:
 
 
 _sessions: list[Session] = []  # empty until begin(); then one
+_runs: list[tuple[int, bool]] = []  # the latest cell with an experiment: its number; was a run disturbed?
 
 
 def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()) -> None:
@@ -55,7 +57,8 @@ def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()
     if mode not in MODES:
         raise WorkbookError(f"WORKBOOK={mode} in the environment: set it to live or to recorded.")
     _look_for(NEEDED, needs if mode != "recorded" else (), chapter)
-    _sessions[:] = [Session(chapter, mode)]
+    _sessions[:] = [Session(chapter, mode, Path.cwd())]
+    _runs.clear()
     if shell := _shell():
         shell.run_line_magic("matplotlib", "inline")
         _show_figures_with_their_words(shell)
@@ -68,6 +71,18 @@ def session() -> Session:
     if not _sessions:
         raise WorkbookError("Run the first cell of this notebook first: it calls begin().")
     return _sessions[0]
+
+
+def note_run(disturbed: bool = False) -> None:
+    """Note that this cell has run an experiment; and, if it was disturbed, that too."""
+    shell = _shell()
+    cell = shell.execution_count if shell else 0
+    _runs[:] = [(cell, disturbed or (cell, True) in _runs)]
+
+
+def disturbed() -> bool:
+    """Whether a run in the latest cell with an experiment was disturbed, so that its figures are in doubt."""
+    return any(was for _, was in _runs)
 
 
 def _look_for(needed: Iterable[str], special: Iterable[str], chapter: int) -> None:
