@@ -56,7 +56,5 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
         right = axes.get_xlim()[1]
         truth = f"{duration(TRUE_P95_MS)}: the truth"
         label_ends(axes, [rule_line(axes, RULE_MS), EndLabel(right, TRUE_P95_MS, truth, GREY)])
-    told = ", ".join(wrong)
-    return described(
-        figure, f"The p95 of many runs, which is truly {duration(TRUE_P95_MS)}. Over 500 ms: {told} requests."
-    )
+    truly = f"The p95 of many runs, which is truly {duration(TRUE_P95_MS)}"
+    return described(figure, f"{truly}. Over 500 ms: {', '.join(wrong)} requests.")
