@@ -156,7 +156,12 @@ def keeps_the_lock(db: Connection, id: int, worker: str) -> bool:
 ANSWERS = {
     "1": Answers(
         claims_on_sqlite,
-        right=[one_update, in_transaction("BEGIN IMMEDIATE"), in_transaction("BEGIN EXCLUSIVE"), compare_and_set],
+        right=[
+            one_update,
+            in_transaction("BEGIN IMMEDIATE"),
+            in_transaction("BEGIN EXCLUSIVE"),
+            compare_and_set,
+        ],
         wrong=[
             *WRONG_ANYWHERE,
             in_transaction("BEGIN"),  # it reads first, and then can't write
@@ -165,7 +170,11 @@ ANSWERS = {
     ),
     "2": Answers(
         claims_on_postgresql,
-        right=[skip_locked, with_a_table_expression, in_transaction("BEGIN", f"{FREE} FOR UPDATE SKIP LOCKED")],
+        right=[
+            skip_locked,
+            with_a_table_expression,
+            in_transaction("BEGIN", f"{FREE} FOR UPDATE SKIP LOCKED"),
+        ],
         wrong=[
             *WRONG_ANYWHERE,
             one_update,

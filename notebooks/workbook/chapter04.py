@@ -2,24 +2,19 @@
 
 import atexit
 import inspect
-import textwrap
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from itertools import chain, count
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, CursorResult, Engine, NullPool, create_engine, make_url, text
 
-from jobqueue import Queue, Worker, job
-from jobqueue.lease import Lease
 from loadtests.servers.databases import DATABASE_NAMES
 from loadtests.servers.postgres import running_postgres
 from workbook.exercises import Right, problem_of
@@ -67,7 +62,7 @@ def database(kind: str) -> Iterator[Engine]:
 
 @cache
 def _postgres_url() -> URL:
-    """The URL of this kernel's PostgreSQL server: it starts when it is first needed, and ends with the kernel."""
+    """The URL of this kernel's PostgreSQL server, which starts on first use, and ends with the kernel."""
     stack = ExitStack()
     atexit.register(stack.close)
     return make_url(stack.enter_context(running_postgres()))
@@ -87,6 +82,7 @@ def _open(url: URL) -> Engine:
 
 
 def one_update(db: Connection, worker: str) -> int | None:
+    """Look and claim in one statement."""
     return sql(
         db,
         """UPDATE jobs SET locked_by = :worker
@@ -97,6 +93,7 @@ def one_update(db: Connection, worker: str) -> int | None:
 
 
 def skip_locked(db: Connection, worker: str) -> int | None:
+    """Lock the row while looking for it, on PostgreSQL."""
     return sql(
         db,
         """UPDATE jobs SET locked_by = :worker
@@ -120,7 +117,7 @@ def yours(claim: Claim, right: Right, own: Claim) -> Claim:
 
 def show(claim: Claim) -> None:
     """Print the chapter's own claim, as Python."""
-    print(inspect.getsource(claim), end="")
+    print(f"\nThe chapter's own claim:\n\n{inspect.getsource(claim)}", end="")
 
 
 # ---- races
@@ -201,57 +198,3 @@ def overlaps(tried: Mapping[str, Mapping[str, Claim]], hold: float) -> list[dict
                 fill(engine, 3)
                 found.append({"database": kind, "claim": name, **overlap(engine, claim, hold)})
     return found
-
-
-_noted: list[int] = []  # the numbers of the notes, in the order they ran
-
-
-@job
-@dataclass
-class Note:
-    """A jobqueue job that notes that it ran."""
-
-    number: int
-
-    def perform(self) -> None:
-        """Note it."""
-        _noted.append(self.number)
-
-
-def the_library(workers: int, count: int) -> dict[str, str]:
-    """Run jobqueue's own workers on each database with `count` jobs; prints the outcome.
-
-    Returns the statements of a claim for each database.
-    """
-    statements = {}
-    for kind, name in DATABASE_NAMES.items():
-        with database(kind) as engine:
-            queue = Queue(engine.url)
-            queue.create_tables()
-            queue.enqueue_many([Note(n) for n in range(1, count + 1)])
-            statements[kind] = _claim_as_sql(queue)
-            _noted.clear()
-            with ThreadPoolExecutor(workers) as pool:
-                for each in [pool.submit(Worker(queue).work_off) for _ in range(workers)]:
-                    each.result()
-            queue.close()
-        print(f"{name}, jobqueue: {len(runs([_noted]))} jobs ran, {extra([_noted])} runs too many")
-    return statements
-
-
-def _claim_as_sql(queue: Queue) -> str:
-    """The statements that jobqueue sends to claim a job."""
-    sent: list[str] = []
-    with queue.writer.connect() as connection:
-        event.listen(connection, "before_cursor_execute", lambda *told: sent.append(told[2]))
-        Lease(queue.tables, "A").claim(connection, 1, datetime.now(UTC))
-        connection.rollback()
-    return "\n".join(" ".join(each.split()) for each in sent[-2:])
-
-
-def show_sql(statement: str) -> None:
-    """Print long statements, one clause to a line."""
-    for clause in ("SET", "WHERE", "FROM", "ORDER BY", "LIMIT", "FOR UPDATE", "RETURNING"):
-        statement = statement.replace(f" {clause}", f"\n{clause}")
-    for line in statement.splitlines():
-        print(textwrap.fill(line, 96, subsequent_indent="    "))

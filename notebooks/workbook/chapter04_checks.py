@@ -1,12 +1,13 @@
 """The checks of chapter 4's exercises: what is wrong with the claim, or the finish, that a reader wrote.
 
-What counts is what is in the table afterwards, with a rival who acts between two of its statements, wherever
+What counts is the table afterwards, also when a rival acts between two of the answer's statements, wherever
 it has more than one. How it is written does not.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -15,91 +16,120 @@ from sqlalchemy.exc import OperationalError
 from workbook.chapter04 import Claim, database, one_update, skip_locked, sql
 
 Finish = Callable[[Connection, int, str], Any]
-Jobs = dict[int, str | None]  # who has each job, by the job's id
+Holders = dict[int, str | None]  # who has each job, by the job's id
 RIVAL, OTHER = "the rival", "another worker"
 MOST_STATEMENTS = 40
 NO_FUNCTION = "Write a function, and leave its name and arguments as they are."
 ENDLESS = f"It had sent {MOST_STATEMENTS} statements, and was not done: how does it end when no job is free?"
-LEFT_OPEN = "It left a transaction, or the result of a statement, open: as long as it is, nobody else can write."
+LEFT_OPEN = (
+    "It left a transaction, or the result of a statement, open: as long as it is, nobody else can write."
+)
 REFUSED = (
     "The database was locked: it had looked before another worker wrote, and then could no longer write."
     " It must have the write lock before it looks."
 )
 STOPPED = "It stopped at a job that another worker was just claiming, and did not go on to the next one."
 CAME_BETWEEN = "Another worker came between two of its statements"
+NOTHING_RETURNED = "It did its work, but returned None: is a `return` missing?"
 
 
-class Endless(Exception):
+class EndlessError(Exception):
     """The answer goes on sending statements."""
 
 
-class Stage:
+@dataclass(frozen=True)
+class Played:
+    """What an answer returned; the jobs before it, with what the rival got meanwhile; and those after it."""
+
+    got: Any
+    before: Holders
+    after: Holders
+    locked: bool  # afterwards the rival could not write
+
+
+class Contest:
     """A table of jobs, a connection for the answer, and a rival's, who can act between its statements."""
 
-    def __init__(self, engine: Engine, db: Connection, rival: Connection):
+    def __init__(
+        self, engine: Engine, db: Connection, rival: Connection, act: Callable[[Connection], int | None]
+    ):
+        """`act` returns the id of the job that the rival has got, or None."""
         self.sqlite = engine.dialect.name == "sqlite"
-        self.db, self.rival = db, rival
+        self.db, self.rival, self.act = db, rival, act
         for each in (db, rival):
             sql(each, "PRAGMA busy_timeout = 50" if self.sqlite else "SET lock_timeout = '500ms'")
-        columns = "id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT"
-        sql(self.rival, f"CREATE TABLE jobs ({columns})")
-        self.sent, self.at = 0, 0
-        self.act: Callable[[], None] = lambda: None
-        event.listen(engine, "before_cursor_execute", self._before)
+        sql(rival, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
+        self.sent = self.at = 0
+        self.before: Holders = {}
+        event.listen(engine, "before_cursor_execute", self._sends)
 
-    def _before(self, connection: Connection, *_: Any) -> None:
-        if connection is not self.rival:
-            self.sent += 1
-            if self.sent > MOST_STATEMENTS:
-                raise Endless
-            if self.sent == self.at:
-                self.act()
+    def _sends(self, connection: Connection, *_: Any) -> None:
+        if connection is self.rival:
+            return
+        self.sent += 1
+        if self.sent > MOST_STATEMENTS:
+            raise EndlessError
+        if self.sent == self.at:
+            with suppress(OperationalError):  # it was locked out
+                if (id := self.act(self.rival)) is not None:
+                    self.before[id] = RIVAL
 
-    def play(
-        self, jobs: Jobs, answer: Callable[[Connection], Any], act: Callable[[], None] | None = None, at: int = 0
-    ) -> tuple[Any, Jobs]:
-        """What `answer` returns with these jobs in the table, and the jobs afterwards.
+    def play(self, jobs: Holders, answer: Callable[..., Any], *given: Any, at: int = 0) -> Played:
+        """Call the answer with these jobs in the table; the rival acts just before its statement number `at`.
 
-        The rival does `act` just before the answer's statement number `at`. Raises Endless, or OperationalError
-        if the answer or, afterwards, the rival finds the table locked.
+        Raises EndlessError, or OperationalError when the answer finds the table locked.
         """
         sql(self.rival, "DELETE FROM jobs")
         for id in random.sample(sorted(jobs), len(jobs)):
             insert = "INSERT INTO jobs (id, handler, locked_by) VALUES (:id, 'count me', :who)"
             sql(self.rival, insert, id=id, who=jobs[id])
-        self.sent, self.at, self.act = 0, at, act or self.act
-        got = answer(self.db)
+        self.sent, self.at, self.before = 0, at, dict(jobs)
+        got = answer(self.db, *given)
         self.at = 0
         try:
             sql(self.rival, "UPDATE jobs SET handler = 'seen'")
         except OperationalError:
-            return LEFT_OPEN, {}
-        return got, {id: who for id, who in sql(self.rival, "SELECT id, locked_by FROM jobs")}
+            return Played(got, self.before, {}, locked=True)
+        after: Holders = {row.id: row.locked_by for row in sql(self.rival, "SELECT id, locked_by FROM jobs")}
+        return Played(got, self.before, after, locked=False)
+
+    def disturbed(self, jobs: Holders, answer: Callable[..., Any], *given: Any) -> Iterator[Played]:
+        """Play it once for each gap between two of its statements, in which the rival acts."""
+        for at in range(2, MOST_STATEMENTS + 1):
+            played = self.play(jobs, answer, *given, at=at)
+            if self.sent < at:
+                return
+            yield played
 
 
 def claims_on_sqlite(claim: Claim) -> bool | str:
     """Does it claim the first free job, and no other, whoever comes between its statements?"""
-    return _verdict("sqlite", claim, _wrong_with_claim)
+    return _verdict("sqlite", claim, _wrong_with_claim, lambda db: one_update(db, RIVAL))
 
 
 def claims_on_postgresql(claim: Claim) -> bool | str:
     """The same; and does it go on to the next job at once when another worker is just claiming one?"""
-    return _verdict("postgresql", claim, _wrong_with_claim)
+    return _verdict("postgresql", claim, _wrong_with_claim, lambda db: skip_locked(db, RIVAL))
 
 
 def finishes_its_own_only(finish: Finish) -> bool | str:
     """Does it delete only this worker's job, whoever comes between its statements, and say whether it did?"""
-    return _verdict("sqlite", finish, _wrong_with_finish)
+    given_to_rival = f"UPDATE jobs SET locked_by = '{RIVAL}' WHERE locked_by LIKE 'worker %' RETURNING id"
+    return _verdict("sqlite", finish, _wrong_with_finish, lambda db: sql(db, given_to_rival).scalar())
 
 
-def _verdict(kind: str, answer: Any, wrong: Callable[[Stage, Any], Iterator[str | None]]) -> bool | str:
+def _verdict(
+    kind: str,
+    answer: Any,
+    wrong: Callable[[Contest, Any], Iterator[str]],
+    act: Callable[[Connection], int | None],
+) -> bool | str:
     if not callable(answer):
         return NO_FUNCTION
     with database(kind) as engine, engine.connect() as db, engine.connect() as rival:
-        stage = Stage(engine, db, rival)
         try:
-            return next(filter(None, wrong(stage, answer)), True)
-        except Endless:
+            return next(wrong(Contest(engine, db, rival, act), answer), True)
+        except EndlessError:
             return ENDLESS
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
@@ -112,129 +142,100 @@ def _verdict(kind: str, answer: Any, wrong: Callable[[Stage, Any], Iterator[str 
 # ---- claims
 
 
-def _wrong_with_claim(stage: Stage, claim: Claim) -> Iterator[str | None]:
-    rivals_claim = one_update if stage.sqlite else skip_locked
+def _wrong_with_claim(contest: Contest, claim: Claim) -> Iterator[str]:
     for free in (4, 1, 3):
         jobs, worker = _some_jobs(free), f"worker {random.randrange(1000)}"
         left = jobs
         for _ in range(free + 1):
-            before = left
-            got, left = stage.play(before, lambda db: claim(db, worker))
-            yield _wrong_claim(got, before, left, worker)
-        for at in range(2, MOST_STATEMENTS):
-            taken: list[int | None] = []
-
-            def act() -> None:
-                with suppress(OperationalError):  # locked out
-                    taken.append(rivals_claim(stage.rival, RIVAL))
-
-            got, left = stage.play(jobs, lambda db: claim(db, worker), act, at)
-            if stage.sent < at:
-                break
-            yield _wrong_claim(got, jobs | {id: RIVAL for id in taken if id is not None}, left, worker)
-        if not stage.sqlite:
-            yield _wrong_beside_another(stage, claim, jobs, worker)
+            played = contest.play(left, claim, worker)
+            yield from _wrong_claim(played, worker)
+            left = played.after
+        for played in contest.disturbed(jobs, claim, worker):
+            yield from _wrong_claim(played, worker)
+        if not contest.sqlite:
+            yield from _wrong_claim(_beside_another(contest, jobs, claim, worker), worker)
 
 
-def _wrong_beside_another(stage: Stage, claim: Claim, jobs: Jobs, worker: str) -> str | None:
-    """What it does while another worker's claim is not yet committed."""
-    taken: list[int | None] = []
+def _beside_another(contest: Contest, jobs: Holders, claim: Claim, worker: str) -> Played:
+    """Play it while the rival's claim is not yet committed."""
 
-    def beside(db: Connection) -> Any:
-        sql(stage.rival, "BEGIN")
-        taken.append(skip_locked(stage.rival, RIVAL))
+    def late(db: Connection, worker: str) -> Any:
+        sql(contest.rival, "BEGIN")
         try:
             return claim(db, worker)
         finally:
-            sql(stage.rival, "COMMIT")
+            sql(contest.rival, "COMMIT")
 
-    got, left = stage.play(jobs, beside)
-    return _wrong_claim(got, jobs | {id: RIVAL for id in taken if id is not None}, left, worker)
+    return contest.play(jobs, late, worker, at=1)
 
 
-def _some_jobs(free: int) -> Jobs:
-    """Jobs with ids at random, some of which others have: the first of all, and of two more at most."""
+def _some_jobs(free: int) -> Holders:
+    """Holders with ids at random; the first of them and two others are somebody else's."""
     first, *ids = sorted(random.sample(range(1, 1000), free + 3))
-    held = random.sample(ids, 2)
-    return {first: OTHER} | {id: OTHER if id in held else None for id in ids}
+    held = {first, *random.sample(ids, 2)}
+    return {id: OTHER if id in held else None for id in (first, *ids)}
 
 
-def _wrong_claim(got: Any, before: Jobs, after: Jobs, worker: str) -> str | None:
-    """What is wrong with a claim that returned `got`; `before` includes what the rival has claimed meanwhile."""
-    if got is LEFT_OPEN:
-        return LEFT_OPEN
+def _wrong_claim(played: Played, worker: str) -> Iterator[str]:
+    got, before, after = played.got, played.before, played.after
     if not isinstance(got, int | None) or isinstance(got, bool):
-        return f"It must return the job's id, or None, and not {type(got).__name__}."
+        yield f"It must return the job's id, or None, and not {type(got).__name__}."
+    if played.locked:
+        yield LEFT_OPEN
     if before.keys() != after.keys():
-        return "A claim writes into locked_by: it neither deletes jobs nor adds any."
+        yield "A claim writes into locked_by: it neither deletes jobs nor adds any."
     free = [id for id, who in sorted(before.items()) if who is None]
     changed = [id for id in sorted(before) if before[id] != after[id]]
     for id in changed:
         if before[id] == RIVAL:
-            return f"{CAME_BETWEEN}, and claimed job {id}: then it took that job as well."
+            yield f"{CAME_BETWEEN}, and claimed job {id}: then it took that job as well."
         if before[id] is not None:
-            return "It took a job that another worker has."
+            yield "It took a job that another worker has."
         if after[id] != worker:
-            return "The job's locked_by must be the name of the worker."
+            yield "The job's locked_by must be the name of the worker."
     if len(changed) > 1:
-        return f"It claimed {len(changed)} jobs at once; its worker learns of one, and nobody does the others."
+        yield f"It claimed {len(changed)} jobs at once; its worker learns of one, and nobody does the others."
     if got is None and changed:
-        return "It claimed a job, but returned None: is a `return` missing?"
+        yield NOTHING_RETURNED
     if got is None and free:
-        late = RIVAL in before.values()
-        said = "Another worker was quicker, and it returned None" if late else "It returned None"
-        return f"{said} although {len(free)} {'job is' if len(free) == 1 else 'jobs are'} free."
-    if [got] != (changed or [None]):
-        claimed = f"had claimed job {changed[0]}" if changed else "had claimed none"
-        return f"It returned {got}, but {claimed}."
+        late = "Another worker was quicker, and it" if RIVAL in before.values() else "It"
+        yield f"{late} returned None although {len(free)} {'job is' if len(free) == 1 else 'jobs are'} free."
+    if got is not None and [got] != changed:
+        yield f"It returned {got}, but had claimed {f'job {changed[0]}' if changed else 'none'}."
     if changed and changed != free[:1]:
-        return "Of the free jobs, the one with the lowest id goes first."
-    return None
+        yield "Of the free jobs, the one with the lowest id goes first."
 
 
 # ---- finishes
 
 
-def _wrong_with_finish(stage: Stage, finish: Finish) -> Iterator[str | None]:
+def _wrong_with_finish(contest: Contest, finish: Finish) -> Iterator[str]:
     for _ in range(3):
         worker = f"worker {random.randrange(1000)}"
         mine, others, free, gone = random.sample(range(1, 1000), 4)
-        jobs: Jobs = {mine: worker, others: OTHER, free: None}
+        jobs: Holders = {mine: worker, others: OTHER, free: None}
         for id in (others, free, gone, mine):
-            got, left = stage.play(jobs, lambda db: finish(db, id, worker))
-            yield _wrong_finish(got, jobs, left, id, worker)
-        for at in range(2, MOST_STATEMENTS):
-            given: list[int] = []
-
-            def act() -> None:
-                with suppress(OperationalError):
-                    change = "UPDATE jobs SET locked_by = :rival WHERE id = :id"
-                    given.append(sql(stage.rival, change, rival=RIVAL, id=mine).rowcount)
-
-            got, left = stage.play(jobs, lambda db: finish(db, mine, worker), act, at)
-            if stage.sent < at:
-                break
-            yield _wrong_finish(got, jobs | ({mine: RIVAL} if any(given) else {}), left, mine, worker)
+            yield from _wrong_finish(contest.play(jobs, finish, id, worker), id, worker)
+        for played in contest.disturbed(jobs, finish, mine, worker):
+            yield from _wrong_finish(played, mine, worker)
 
 
-def _wrong_finish(got: Any, before: Jobs, after: Jobs, id: int, worker: str) -> str | None:
-    """What is wrong with a finish that returned `got`; `before` includes what the rival was given meanwhile."""
-    if got is LEFT_OPEN:
-        return LEFT_OPEN
-    who = before.get(id)
-    is_mine = who == worker
-    if not is_mine and id in before and id not in after:
-        if who == RIVAL:
-            return f"{CAME_BETWEEN}, and was given the job: then it deleted that worker's job."
-        return f"It deleted a job that {'another worker' if who else 'nobody'} has."
-    if {**before, id: None} != {**after, id: None}:
-        return "It may change no other job."
-    if is_mine and id in after:
-        return "The job is this worker's, and was not deleted."
+def _wrong_finish(played: Played, id: int, worker: str) -> Iterator[str]:
+    got, who = played.got, played.before.get(id)
+    if played.locked:
+        yield LEFT_OPEN
+    deleted = id in played.before and id not in played.after
+    if deleted and who == RIVAL:
+        yield f"{CAME_BETWEEN}, and was given the job: then it deleted that worker's job."
+    if deleted and who != worker:
+        yield f"It deleted a job that {'another worker' if who else 'nobody'} has."
+    if {**played.before, id: None} != {**played.after, id: None}:
+        yield "It may change no other job."
+    if who == worker and not deleted:
+        yield "The job is this worker's, and was not deleted."
     if got is None:
-        return "It returned None: is a `return` missing?"
+        yield NOTHING_RETURNED
     if not isinstance(got, bool):
-        return f"It must return True or False, and not {type(got).__name__}."
-    if got is not is_mine:
-        return f"It returned {got} for a job that {'was' if is_mine else 'was not'} this worker's."
-    return None
+        yield f"It must return True or False, and not {type(got).__name__}."
+    if got is not (who == worker):
+        yield f"It returned {got} for a job that {'was' if who == worker else 'was not'} this worker's."
