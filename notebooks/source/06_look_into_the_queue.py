@@ -39,8 +39,8 @@ predict("a worker is started: feeds fetched", feeds=100)
 
 # %% [markdown]
 # The next cell starts the reader, and lets its weekend pass in fast-forward: jobs are enqueued, tried and put off by the
-# code that always does it, only that it is told another time. (The reader goes on running until the kernel ends.) Then,
-# in a terminal, the first two questions to any queue: what is in it, and is anything late?
+# code that always does it, which is only told another time. (Monday, nine o'clock, is now. The reader goes on running
+# until the kernel ends.) Then, in a terminal, the first two questions to any queue: what is in it, and is anything late?
 
 # %%
 monday = Monday()

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import requests
@@ -20,6 +21,7 @@ from jobqueue import Queue
 from jobqueue.tools import looking
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings
+from workbook.chapter06_keeper import end
 from workbook.chapter06_weekend import FEEDS, addresses
 from workbook.readers import PATIENCE_SECONDS, comes_true
 from workbook.session import NOTEBOOKS, WorkbookError
@@ -31,16 +33,6 @@ NOT_BEGUN = (
     "The reader is not running: run the cell with monday.begin (with recorded=False, if the chapter shows"
     " recordings), and then this one again."
 )
-# `jobqueue start` puts workers into the background, where they outlive whoever started them. This process
-# ends them once its guard notices that the kernel is gone. It asks again and again: they may be starting.
-KEEPER = """
-import signal, subprocess, sys, time
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-signal.sigwait([signal.SIGTERM])
-stop = [sys.executable, "-m", "jobqueue", "stop", "--now", "--state", sys.argv[1]]
-while subprocess.run(stop).returncode:
-    time.sleep(0.1)
-"""
 CONSOLE = """
 import code, sys
 console = code.InteractiveConsole()
@@ -73,15 +65,17 @@ class Monday:
         """Start the reader, let the weekend pass, and look at all pages; returns how many say what."""
         self.close()
         try:
-            settings = StackSettings(app="queued", slots=2, workers=0, jobs_password="monday")
+            folder = Path(mkdtemp(prefix="workbook-"))
+            self._exits.enter_context(_guarded("keeper", folder, str(folder)))
+            self._exits.callback(end, folder)
+            settings = StackSettings("queued", slots=2, workers=0, jobs_password="monday", folder=folder)
             self._reader = reader = self._exits.enter_context(Reader(settings))
             self.queue = Queue(reader.database_url)
             self._exits.callback(self.queue.close)
-            self._pass_the_weekend(reader)
-            command = [sys.executable, "-c", KEEPER, str(reader.folder / "jobqueue.state")]
-            log = reader.folder / "keeper.log"
-            self._keeper = self._exits.enter_context(Process("keeper", command, log, _python_path()))
-            self._exits.callback(self._stop_workers)
+            setting = {**reader.environment, "FEEDREADER_DEADLINE": WRONG_DEADLINE}
+            with _guarded("weekend", folder, reader.database_url, reader.feeds_url, **setting) as weekend:
+                if weekend.wait_with(lambda: None, WEEKEND_SECONDS):
+                    raise weekend.error("failed")
         except BaseException:
             self.close()
             raise
@@ -116,10 +110,9 @@ class Monday:
         Returns how many feeds were being fetched before; when each command was given and had ended, and when
         each feed came, in seconds since the first command; and how long the rest has yet to wait.
         """
-        began, before, done = time.time(), self._pending(), []
+        before, began, done = self._pending(), time.time(), []
         for command, feeds in steps.items():
-            there = len(self._came(began))
-            given = time.time() - began
+            given, there = time.time() - began, len(self._came(began))
             self.terminal([command])
             done.append({"command": command, "given": given, "ended": time.time() - began})
             self._wait(lambda: len(self._came(began)) >= there + feeds, f"{feeds} feeds")  # noqa: B023
@@ -174,19 +167,6 @@ class Monday:
         status = f"(exit status {ran.returncode})\n" if ran.returncode else ""
         return ran.stdout.replace(f"{ROOT}/", "") + status
 
-    def _pass_the_weekend(self, reader: Reader) -> None:
-        command = [sys.executable, "-m", "workbook.chapter06_weekend", reader.database_url, reader.feeds_url]
-        environment = {**reader.environment, **_python_path(), "FEEDREADER_DEADLINE": WRONG_DEADLINE}
-        with Process("weekend", command, reader.folder / "weekend.log", environment) as weekend:
-            if weekend.wait_with(lambda: None, WEEKEND_SECONDS):
-                raise weekend.error("failed")
-
-    def _stop_workers(self) -> None:
-        """Stop those in the background, and do without the keeper, which has nothing more to wait for."""
-        self._run("-m", "jobqueue", "stop", "--now")
-        for process in self._keeper.tree():
-            process.kill()
-
     def _pending(self) -> int:
         return sum(status == "pending" for status, _ in self._feeds())
 
@@ -222,6 +202,12 @@ def rate(act: Mapping[str, Any], step: int, threads: int) -> float:
     until = steps[step + 1]["given"] if step + 1 < len(steps) else act["seconds"]
     came = [moment for moment in act["came"] if steps[step]["ended"] <= moment <= until]
     return float((len(came) - threads) / (came[-1] - came[threads - 1]))
+
+
+def _guarded(name: str, folder: Path, *arguments: str, **environment: str) -> Process:
+    """Start one of this chapter's modules as a process."""
+    command = [sys.executable, "-m", f"workbook.chapter06_{name}", *arguments]
+    return Process(name, command, folder / f"{name}.log", {**environment, **_python_path()})
 
 
 def _python_path() -> dict[str, str]:

@@ -11,7 +11,6 @@ from loadtests.report.chartparts import COLOURS, GREY, described, even_ticks, he
 
 TALL, STEP_DOWN = 1.2, 0.11  # of the axis, and between the commands' names, in shares of the most feeds
 SHOWN = 20  # letters of a command
-LABEL_AFTER = 2.2  # seconds after a command: where the rate is written
 
 Act = Mapping[str, Any]  # what Monday.act() returns
 
@@ -36,11 +35,12 @@ def pending_figure(acts: Sequence[Act], rates: Mapping[str, float]) -> Figure:
         axes.set_ylim(0, TALL * most)
         for act, start in zip(acts, starts, strict=False):
             _draw(axes, act, start, most)
-        for step, (who, rate) in zip(acts[0]["steps"], rates.items(), strict=True):
-            at = step["ended"] + LABEL_AFTER
-            there = most - sum(moment < at for moment in acts[0]["came"])
+        ends = [*(step["given"] for step in acts[0]["steps"][1:]), acts[0]["seconds"]]
+        for step, end, (who, rate) in zip(acts[0]["steps"], ends, rates.items(), strict=True):
+            middle = (step["ended"] + end) / 2
+            there = most - sum(moment < middle for moment in acts[0]["came"])
             text = f"{who}:\n{rate:.1f} a second"
-            axes.text(at + 0.3, there + 3, text, color=COLOURS["queued"], size=11, va="bottom")
+            axes.text(middle - 0.3, there - 3, text, color=COLOURS["queued"], size=11, ha="right", va="top")
         even_ticks(axes.yaxis, 6, integer=True)
         even_ticks(axes.xaxis, 10, integer=True)
         left_out = ", without the pause before retry" if acts[1:] else ""
@@ -57,9 +57,9 @@ def _draw(axes: Axes, act: Act, start: float, most: int) -> None:
         given, command = start + step["given"], step["command"]
         axes.axvline(given, color=GREY, lw=1.4, ls=(0, (5, 4)))
         shown = command if len(command) <= SHOWN else f"{command.partition(' ')[0]} ..."
-        axes.text(
-            given + 0.1, (TALL - 0.06 - STEP_DOWN * place) * most, shown, size=11, va="center", color=GREY
-        )
+        style: dict[str, Any] = {"size": 11, "va": "center", "color": GREY}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.text(given + 0.1, (TALL - 0.06 - STEP_DOWN * place) * most, shown, **style)
 
 
 def _told(acts: Sequence[Act], rates: Mapping[str, float]) -> str:
