@@ -13,7 +13,7 @@
 # feeds have been "being fetched" since they came, some since Saturday. No page shows an error, and nobody knows why.*
 #
 # In this chapter the queued reader really is in that state, and you have a terminal next to it. All that you see there
-# comes from `jobqueue`'s own commands, which work the same with any other program's queue.
+# comes from `jobqueue`'s own commands, which work with any program's queue.
 
 # %%
 from workbook import begin, check, experiment, predict, score
@@ -44,7 +44,7 @@ predict("a worker is started: feeds fetched", feeds=100)
 
 # %%
 monday = Monday()
-pages = experiment("monday", monday.begin)
+weekend = experiment("monday", monday.begin)
 experiment("first-look", monday.terminal, commands=["stats", "check --max-age 300"])
 
 # %% [markdown]
@@ -71,6 +71,7 @@ predict("Saturday's feeds: until the next attempt", hours=1)
 
 # %%
 experiment("explain", monday.terminal, commands=["explain 100", "explain 39", "explain 9", "explain 1"])
+score("Saturday's feeds: until the next attempt", hours=median(weekend["due in"]) / 3600)
 
 # %% [markdown]
 # One reason can hide another: job 39 needs a worker *and* an end of the pause, job 1 a worker *and* patience. A command
@@ -109,7 +110,6 @@ start = "start --threads 2 --import queued_app.jobs"
 worked = experiment("start", monday.act, steps={start: 16, "scale 3": 0})
 rates = {"1 worker": rate(worked, step=0, threads=2), "3 workers": rate(worked, step=1, threads=6)}
 score("a worker is started: feeds fetched", feeds=len(worked["came"]))
-score("Saturday's feeds: until the next attempt", hours=median(worked["due in"]) / 3600)
 score("from start to the first feed", seconds=worked["came"][0])
 score("one worker", per_second=rates["1 worker"])
 score("three workers", per_second=rates["3 workers"])
@@ -122,9 +122,9 @@ pending_figure([worked], rates)
 #
 # $$ X = \frac{c}{D} $$
 #
-# feeds a second while there is a backlog: with $D = 0.8$ s that is 2.5 for two threads, and 7.5 for six. It was the
-# number of threads, and nothing else, that kept the backlog from shrinking faster: the database and the machine had
-# time. How many threads a load needs in the long run is the question of chapter 7.
+# feeds a second while there is a backlog: with $D = 0.8$ s that is 2.5 for two threads, and 7.5 for six; or slightly
+# less, since a thread also has to claim the job, and to parse and store the feed. How many threads a load needs in the
+# long run is the question of chapter 7.
 #
 # And the line ends at 52, not at zero. "Start a worker" was right, and not enough. A team that stops looking here, because
 # the feeds that come in now are fetched at once, leaves 52 feeds behind. What is left:
@@ -136,8 +136,8 @@ experiment("left", monday.terminal, commands=["status", "stats", "list --queue d
 # `status` is about the processes, `stats` about the queue. `show` gives everything about a job; the last line is where
 # you begin to read: it names the exception, and here also the cure.
 #
-# The commands show what is in a table of your database. Whatever they don't answer, you ask in a Python console. Have
-# all jobs with an error the same one?
+# The commands show what is in a table of your database. Whatever they don't answer, you ask in a Python console. Do all
+# jobs with an error have the same one?
 
 # %%
 console = [
@@ -187,12 +187,12 @@ experiment("work", monday.visited, feeds=6, commands=[work])
 # |---|---|
 # | | which table it works on, and how many jobs are waiting there |
 # | `*** Starting job worker host:silver pid:4227` | the same |
-# | `* [JOB] Feed completed after 0.8123`, in the log | nothing for a job that succeeds; a failed one is logged |
+# | `* [JOB] Feed completed after 0.8123` | nothing for a job that succeeds; one that fails is logged |
 # | `1 jobs processed at 7.0823 j/s, 0 failed ...` | the same, every 5 s and when nothing is left to do |
 # | `Exiting...` | `*** Exiting job worker host:silver pid:4227` |
 #
-# "j/s" are jobs a second, from the end of the line before. It falls if the worker had nothing to do for a while: it says
-# how fast the worker went, not how fast it could go.
+# "j/s" are jobs a second, since the line before, or since the worker last had nothing to do. So they say how fast it
+# went, not how many jobs came.
 #
 # ## Exercises
 #
@@ -215,8 +215,8 @@ check("1", late, checks.finds_the_late)
 # %% [markdown]
 # **Exercise 6.2.** The setting is mended, so you want to retry the jobs that failed for good *because of it*, and no
 # others. Write `failed_with(queue, name)`: the ids of the jobs that failed for good, and whose last error was of the class
-# `name`, such as "SettingsError". (`job.last_error` is the traceback, as `show` prints it. An error's message may contain
-# anything, and so may its class have any module.)
+# `name`, such as "SettingsError". (`job.last_error` is the traceback, as `show` prints it. A message may contain
+# anything, other errors' names too; and a class may come with its module, as it did above.)
 
 
 # %% tags=["exercise"]
@@ -232,8 +232,8 @@ check("2", failed_with, checks.finds_the_failed)
 
 # %% [markdown]
 # **Go on.** Run the chapter live, and try your own commands: `monday.terminal(["list --state failed"])`. What does
-# `explain` say of a job while all threads are busy? And what would have told your team on Saturday? Write the line for
-# cron.
+# `explain` say of a job while all threads are busy? Have the worker print a line for each job that succeeds, as Delayed
+# Job did (`jobqueue/docs/observers.md`). And which line for cron would have told the team on Saturday?
 #
 # ## From memory
 #
@@ -254,7 +254,7 @@ check("2", failed_with, checks.finds_the_failed)
 # <details><summary>An hour's backlog drains at 2.5 jobs a second. What makes it drain faster, and what does not?</summary>
 #
 # More threads do, in more or in larger workers, as long as the machine, the database and the servers that the jobs wait
-# for have time. A restart does not, and neither does a retry: the jobs are due already.
+# for can keep up. A restart does not, and neither does a retry: the jobs are due already.
 #
 # </details>
 #

@@ -61,8 +61,10 @@ class Monday:
         self._exits = ExitStack()
         self._reader: Reader | None = None
 
-    def begin(self) -> dict[str, int]:
-        """Start the reader, let the weekend pass, and look at all pages; returns how many say what."""
+    def begin(self) -> dict[str, Any]:
+        """Start the reader, let the weekend pass, and look at all pages; returns how many say what, and in how
+        many seconds jobs are due that are not due yet.
+        """
         self.close()
         try:
             folder = Path(mkdtemp(prefix="workbook-"))
@@ -79,7 +81,9 @@ class Monday:
         except BaseException:
             self.close()
             raise
-        return self.pages()
+        now = datetime.now(UTC)
+        later = [(job.run_at - now).total_seconds() for job in self.queue.jobs() if job.run_at > now]
+        return {**self.pages(), "due in": later}
 
     def close(self) -> None:
         """End everything. Safe to call twice."""
@@ -107,8 +111,8 @@ class Monday:
     def act(self, steps: Mapping[str, int]) -> dict[str, Any]:
         """Run commands, each followed by a wait for so many feeds; then wait until the workers are idle.
 
-        Returns how many feeds were being fetched before; when each command was given and had ended, and when
-        each feed came, in seconds since the first command; and how long the rest has yet to wait.
+        Returns how many feeds were being fetched before and after; and when each command was given and had
+        ended, and when each feed came, in seconds since the first command.
         """
         before, began, done = self._pending(), time.time(), []
         for command, feeds in steps.items():
@@ -117,15 +121,13 @@ class Monday:
             done.append({"command": command, "given": given, "ended": time.time() - began})
             self._wait(lambda: len(self._came(began)) >= there + feeds, f"{feeds} feeds")  # noqa: B023
         self._wait(self._is_idle, "the workers to be idle")
-        ended, now = time.time() - began, datetime.now(UTC)
-        later = [(job.run_at - now).total_seconds() for job in self.queue.jobs() if job.run_at > now]
+        ended = time.time() - began
         return {
             "before": before,
             "steps": done,
             "came": self._came(began),
             "seconds": ended,
             "left": self._pending(),
-            "due in": later,
         }
 
     def visited(self, feeds: int, commands: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Ends what chapter 6 has put into the background, and removes its folder, once the kernel is gone.
 
-`jobqueue start` makes workers that outlive whoever started them. This process runs under a guard, which sends it
-TERM when the kernel has ended, for whatever reason.
+`jobqueue start` makes workers that outlive whoever started them. This process runs under a guard, which
+sends it TERM when the kernel has ended, for whatever reason.
 """
 
 import shutil
@@ -18,7 +18,7 @@ MAY_STOP = 2.0
 
 
 def end(folder: Path, starting: float = 0.0) -> None:
-    """End the workers of this folder, waiting so many seconds for some that may be starting; remove the folder."""
+    """End this folder's workers, waiting `starting` seconds for some to start; then remove the folder."""
     supervisor = StateFile(folder / "jobqueue.state")
     if comes_true(lambda: supervisor.order("stop now") or not folder.exists(), starting):
         comes_true(lambda: supervisor.read() is None, MAY_STOP)
