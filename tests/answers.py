@@ -12,3 +12,4 @@ class Answers:
     check: Callable[[Any], bool | str]
     right: Sequence[Any]
     wrong: Sequence[Any]
+    live: bool = False  # it starts processes

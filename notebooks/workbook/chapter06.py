@@ -62,8 +62,8 @@ class Monday:
         self._reader: Reader | None = None
 
     def begin(self) -> dict[str, Any]:
-        """Start the reader, let the weekend pass, and look at all pages; returns how many say what, and in how
-        many seconds jobs are due that are not due yet.
+        """Start the reader, let the weekend pass, and look at all pages; returns how many say what, and after
+        how many seconds the jobs that are not due yet will be.
         """
         self.close()
         try:
