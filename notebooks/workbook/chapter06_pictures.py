@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from loadtests.report.chartparts import COLOURS, GREY, described, even_ticks, head, house_style, inches
 
 TALL, STEP_DOWN = 1.2, 0.11  # of the axis, and between the commands' names, in shares of the most feeds
-SHOWN = 20  # letters of a command
+COMMAND_LETTERS = 20  # letters of a command
 
 Act = Mapping[str, Any]  # what Monday.act() returns
 
@@ -56,7 +56,7 @@ def _draw(axes: Axes, act: Act, start: float, most: int) -> None:
     for place, step in enumerate(act["steps"]):
         given, command = start + step["given"], step["command"]
         axes.axvline(given, color=GREY, lw=1.4, ls=(0, (5, 4)))
-        shown = command if len(command) <= SHOWN else f"{command.partition(' ')[0]} ..."
+        shown = command if len(command) <= COMMAND_LETTERS else f"{command.partition(' ')[0]} ..."
         style: dict[str, Any] = {"size": 11, "va": "center", "color": GREY}
         style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
         axes.text(given + 0.1, (TALL - 0.06 - STEP_DOWN * place) * most, shown, **style)
