@@ -14,9 +14,9 @@
 # **The question:** what happens to a web request's latency when the work inside it is slow,
 # and what does a queue change?
 #
-# A team of three writes a web feed reader for itself. A visitor submits the address of a feed, and the reader fetches
+# *A team of three writes a web feed reader for itself. A visitor submits the address of a feed, and the reader fetches
 # it from somebody else's server, which may be slow, or may never answer. With one user the reader is fine. Then a
-# newsletter names it, and forty people come.
+# newsletter names it, and forty people come.*
 #
 # You will be that one user, then predict what happens to the forty, measure it, and compare. Every server runs on this
 # machine, and is gone when its cell is done.
