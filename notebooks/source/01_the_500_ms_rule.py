@@ -184,8 +184,8 @@ print_fetches((synchronous, queued), demand, plan.measure)
 #
 # ## Exercises
 #
-# Put your answer in place of `...`, run the cell, and then the check below it. A `NameError` means that a cell above has not
-# been run.
+# Put your answer in place of `...`, run the cell, and then the check below it. A `NameError` means that a cell above
+# has not been run.
 #
 # **Exercise 1.1.** Write `most(slots, demand)`: how many feeds a second could such a reader take at the very most, with
 # nobody browsing?

@@ -20,7 +20,7 @@
 # You will compute from these few figures what the reader can do, and then measure it.
 
 # %%
-from workbook import begin, bench, check, experiment, predict, score
+from workbook import begin, bench, check, experiment, predict, sampled, score
 
 begin(2)
 
@@ -37,18 +37,18 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # %% [markdown]
 # ## What is a slot?
 #
-# Whatever can work on one request at a time. Heroku's page of 2009 called it a *dyno*. Your server has another name for
-# it, and what it does with the next request when all slots are taken differs:
+# Whatever works on one request at a time. Heroku's page of 2009 called it a *dyno*. Your server has another name for
+# it, and its own way with the next request when all slots are taken:
 #
-# | server | a slot is | what sets their number | the next request |
+# | server | a slot is | set by | the next request |
 # |---|---|---|---|
-# | gunicorn, `sync` | a worker process | `--workers` (default 1) | waits in the socket's backlog, for any process |
-# | gunicorn, `gthread` | a thread | `--workers` × `--threads` | waits in the process that took it, even if another has a free thread |
-# | Puma | a thread | `workers` × `threads` (at most 5 each, with Ruby's own interpreter) | waits in the socket's backlog, for any process |
-# | uvicorn, FastAPI: `def` | a thread | `--workers` × 40 | waits in the process that took it |
-# | uvicorn, FastAPI: `async def` | none | the memory, or `--limit-concurrency` | begins at once; beyond that limit it gets a 503 |
-# | PHP-FPM | a child process | `pm.max_children` | waits in the socket's backlog; the web server in front gives up in the end |
-# | AWS Lambda | an execution environment | the account's concurrency (1,000 by default) | is refused: 429 |
+# | gunicorn, `sync` | a process | `--workers` | waits in the socket's backlog, for any process |
+# | gunicorn, `gthread` | a thread | `--workers` × `--threads` | waits in the process that took it; others may be idle |
+# | Puma | a thread | `workers` × `threads` | waits in the socket's backlog, for any process |
+# | uvicorn (FastAPI), `def` | a thread | `--workers` × 40 | waits in the process that took it; others may be idle |
+# | uvicorn (FastAPI), `async def` | a task | nothing, or `--limit-concurrency` | begins at once, or is refused (503) |
+# | PHP-FPM | a process | `pm.max_children` | waits in the socket's backlog, until nginx gives up (504) |
+# | AWS Lambda | an environment | the account's limit, by default 1,000 | is refused (429) |
 #
 # The readers of this workbook run under gunicorn, `sync` unless a chapter says otherwise.
 #
@@ -82,12 +82,12 @@ print(f"D = {demand:.2f} s, and the little that the reader's own code takes")
 # **Write down what you expect,** from what you know of web servers, without computing anything yet:
 #
 # * With 31 visitors in place of 15, how many times as many feeds are added in a second?
-# * With 31 visitors, how long does the answer to a submit, `POST /feeds`, take on average?
+# * With 31 visitors, within how many seconds do half of the answers to a submit, `POST /feeds`, come?
 # * With 15 visitors, how busy are the 4 slots, in percent?
 
 # %%
 predict("feeds a second, 31 visitors against 15", times=2)
-predict("mean answer, 31 visitors", seconds=0.6)
+predict("half of the answers, 31 visitors", seconds=0.6)
 predict("slots busy, 15 visitors", percent=60)
 
 # %% [markdown]
@@ -99,10 +99,9 @@ plan = EverybodySubmits(
 )
 results = experiment("knee", bench, plan=plan, rows=True)
 steps = {step["users"]: step for step in results["steps"]}
-feeds, answer = feeds_per_s(results), steps[31]["submit"]
+feeds = feeds_per_s(results)
 score("feeds a second, 31 visitors against 15", times=feeds[31] / feeds[15])
-at_least = "mean_ms" in answer["lower_bounds"]
-score("mean answer, 31 visitors", seconds=answer["mean_ms"] / 1000, at_least=at_least)
+score("half of the answers, 31 visitors", **sampled(steps[31]["submit"], "p50_ms"))
 score("slots busy, 15 visitors", percent=100 * steps[15]["server"]["utilisation"])
 throughput_figure(results)
 

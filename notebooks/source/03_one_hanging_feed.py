@@ -39,10 +39,9 @@ from workbook.chapter03_tails import (
 # %% [markdown]
 # ## How long is never?
 #
-# To keep a client from waiting for ever, you give it a limit. There are two kinds, and they sound alike:
-#
-# * a *timeout*, as in `requests.get(url, timeout=2)`: 2 s for the connection, and then 2 s for each read;
-# * a *deadline*, such as our reader has (the environment variable `FEEDREADER_DEADLINE=2`): 2 s for all of it.
+# To keep a client from waiting for ever, you give it a limit. There are two kinds, and they sound alike: a *timeout*, as
+# in `requests.get(url, timeout=2)`, and a *deadline*, such as our reader has (the environment variable
+# `FEEDREADER_DEADLINE=2`).
 #
 # And there are two ways in which a feed never comes. One *hangs*: its server takes the request, and says nothing. The
 # other *drips*: it sends a byte a second, and a feed has thousands.
@@ -53,7 +52,7 @@ from workbook.chapter03_tails import (
 predict("a feed that drips, timeout of 2 s", seconds=2)
 
 # %% [markdown]
-# Now both clients with both feeds, all four at the same time; after 6 seconds we stop watching those still waiting.
+# Now both clients with both feeds, all four at the same time; each is watched for at most 6 seconds.
 
 # %%
 waits = experiment("patience", patience, seconds=2, watched=6)
@@ -62,10 +61,11 @@ score("a feed that drips, timeout of 2 s", seconds=dripped, at_least=dripped >= 
 patience_figure(waits, seconds=2, watched=6)
 
 # %% [markdown]
-# **A timeout bounds one read.** Each byte that drips in restarts the two seconds. So it helps against a server that
-# hangs, but not against one that is slow in small pieces; such a feed would keep this client for hours. **A deadline
-# bounds the whole.** Our reader starts a clock when it begins, and when time is up it cuts the connection, whatever it
-# is waiting for. No argument of `requests` does that: see `feedreader/dialing.py`.
+# **A timeout bounds one read.** It allows 2 s for the connection, and then 2 s for each read, so each byte that drips in
+# restarts them. That helps against a server that hangs, but not against one that is slow in small pieces; such a feed
+# would keep this client for hours. **A deadline bounds the whole.** Our reader starts a clock when it begins, and when
+# time is up it cuts the connection, whatever it is waiting for. No argument of `requests` does that: see
+# `feedreader/dialing.py`.
 #
 # ## Four slots, three hanging feeds
 #
@@ -73,7 +73,8 @@ patience_figure(waits, seconds=2, watched=6)
 # second, which needs nothing slow. Meanwhile three feeds that hang are submitted at once. When these have been given
 # up, four are.
 #
-# **Write down what you expect:** how long does a visitor wait for the list, at worst, while three feeds hang? While four do?
+# **Write down what you expect:** how long does a visitor wait for the list, at worst, while three feeds hang? While
+# four do?
 
 # %%
 predict("a page, 3 of 4 slots hang", seconds=0.5)
@@ -140,8 +141,8 @@ waits_figure(simulated, demand=0.27, slots=4, users=20, think=1)
 # ## Which deadline?
 #
 # A hanging feed holds a slot for as long as the deadline allows. So should it be short? Not all slow feeds hang. In
-# chapter 1's mix 15 of 100 take 2 to 6 s, and then come. Forty visitors like those of chapter 1, but who think for 2 s,
-# and its eight slots, simulated with other deadlines:
+# chapter 1's mix 15 of 100 take 2 to 6 s, and then come. Its forty visitors and eight slots again, simulated with other
+# deadlines:
 
 # %%
 deadlines_figure((1, 2, 3, 5, 10, 30))
@@ -191,26 +192,26 @@ def bounded(gaps, deadline):
 check("2", (with_timeout, bounded), checks.waits_for_pieces)
 
 # %% [markdown]
-# **Exercise 3.3.** With the visitors of the last picture, what is the longest deadline, in steps of a quarter of a
-# second, with which 95 % of them wait at most 300 ms for a slot? `with_deadline(4.0)["wait_p95"]` simulates one; each
-# takes a moment.
+# **Exercise 3.3.** With chapter 1's visitors, what is the longest deadline, in steps of a quarter of a second, with
+# which 95 % of them wait at most 500 ms for a slot? `with_deadline(4.0)["wait_p95"]` simulates one; each takes a
+# moment.
 
 # %% tags=["exercise"]
 # solution:
-longest = max(n / 4 for n in range(1, 21) if with_deadline(n / 4)["wait_p95"] <= 0.3)
+longest = max(n / 4 for n in range(1, 21) if with_deadline(n / 4)["wait_p95"] <= 0.5)
 # end
 
 # %%
 check("3", longest, checks.longest_deadline)
 
 # %% [markdown]
-# **Go on.** Measure these forty visitors with the deadline that you found:
+# **Go on.** Measure chapter 1's forty visitors with the deadline that you found:
 #
 # ```python
 # from loadtests.bench.plan import Plan
 # from workbook import bench
 #
-# measured = bench(Plan(users=(40,), apps=("sync",), measure=5, deadline=longest))
+# measured = bench(Plan(users=(40,), apps=("sync",), measure=8, think=1, deadline=longest))
 # ```
 #
 # It prints the line of those who submit, whose own feeds are slow. Look at `measured["steps"][0]["browse"]["p95_ms"]`:
@@ -252,4 +253,5 @@ check("3", longest, checks.longest_deadline)
 # * Those who wait need not be those who asked: one hanging feed more than there are slots to spare, and all visitors
 #   stand still.
 #
-# **Next:** the fetch has to leave the request. What would hold it meanwhile? Chapter 4 builds a queue from a table and ten lines.
+# **Next:** the fetch has to leave the request. What would hold it meanwhile? Chapter 4 builds a queue from a table and
+# ten lines.

@@ -7,7 +7,7 @@ from typing import Any
 from workbook.chapter03_tails import with_deadline
 from workbook.exercises import Case, computes, is_number
 
-WAIT, STEP = 0.3, 0.25  # of exercise 3.3, in seconds
+WAIT, QUARTER = 0.5, 0.25  # of exercise 3.3, in seconds
 
 
 def _held(source: Random) -> Iterator[Case]:
@@ -63,8 +63,8 @@ def waits_for_pieces(both: tuple[Callable[[Sequence[float], float], float], ...]
 
 def longest_deadline(seconds: Any) -> bool | str:
     """Is it the longest deadline with which so few of exercise 3.3's visitors wait for so long?"""
-    if not is_number(seconds) or seconds <= 0 or seconds % STEP:
+    if not is_number(seconds) or seconds <= 0 or seconds % QUARTER:
         return "It must be a deadline in seconds: 0.25, 0.5, 0.75, ..."
     if with_deadline(seconds)["wait_p95"] > WAIT:
         return f"With a deadline of {seconds:g} s more than 5 % of them wait for longer."
-    return with_deadline(seconds + STEP)["wait_p95"] > WAIT or "There is a longer one with which so few wait."
+    return with_deadline(seconds + QUARTER)["wait_p95"] > WAIT or "There is a longer one with which so few wait."
