@@ -114,7 +114,7 @@ predict("of 12 who browse, over 500 ms, synchronous", visitors=2)
 # Measure it. Each of the two steps takes some 20 seconds: a fresh reader, a second in which the visitors come, 2
 # seconds of warm-up, 8 seconds that count, and some time for the requests still in flight. The line printed for each is
 # about `POST /feeds`: half of the answers came within `p50`, 95 % within `p95`; `over` is the share over 500 ms. With
-# so few requests the p95 is rough: chapter 9 says how rough.
+# so few requests the p95 is rough: chapter 10 says how rough.
 
 # %%
 plan = Plan(users=(40,), warmup=2, measure=8, drain=3, think=1)

@@ -7,7 +7,7 @@ from typing import Any
 from workbook.chapter03_tails import with_deadline
 from workbook.exercises import Case, computes, is_number
 
-WAIT, QUARTER = 0.5, 0.25  # of exercise 3.3, in seconds
+WAIT, QUARTER = 1.0, 0.25  # of exercise 3.3, in seconds
 
 
 def _held(source: Random) -> Iterator[Case]:
