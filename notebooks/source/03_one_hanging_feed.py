@@ -22,8 +22,6 @@ from workbook import begin, check, experiment, predict, score
 
 begin(3)
 
-from itertools import takewhile
-
 from loadtests.judging.samples import nearest_rank
 from workbook import chapter03_checks as checks
 from workbook.chapter03 import bystanders, bystanders_figure, looks_during, patience, patience_figure
@@ -177,8 +175,8 @@ check("1", held, checks.held_by_hanging)
 # %% tags=["exercise"]
 def with_timeout(gaps, timeout):
     # solution:
-    in_time = list(takewhile(lambda gap: gap <= timeout, gaps))
-    return sum(in_time) + (timeout if len(in_time) < len(gaps) else 0)
+    late = next((n for n, gap in enumerate(gaps) if gap > timeout), None)
+    return sum(gaps) if late is None else sum(gaps[:late]) + timeout
     # end
 
 

@@ -67,4 +67,4 @@ def longest_deadline(seconds: Any) -> bool | str:
         return "It must be a deadline in seconds: 0.25, 0.5, 0.75, ..."
     if with_deadline(seconds)["wait_p95"] > WAIT:
         return f"With a deadline of {seconds:g} s more than 5 % of them wait for longer."
-    return with_deadline(seconds + QUARTER)["wait_p95"] > WAIT or "There is a longer one with which so few wait."
+    return with_deadline(seconds + QUARTER)["wait_p95"] > WAIT or "With a longer one as few wait."
