@@ -18,6 +18,7 @@ class Answers:
     check: Callable[[Any], bool | str]
     right: Sequence[Any]
     wrong: Sequence[Any]
+    live: bool = False  # it starts processes
 
 
 def recording(name: str) -> Json:
