@@ -11,6 +11,7 @@ from loadtests.records.rows import in_window
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    described,
     house_style,
     inches,
     label_ends,
@@ -61,7 +62,11 @@ def one_visitor_figure(waits: Waits) -> Figure:
         axes.set_xlabel("what the feed's server does")
         axes.set_title("One visitor adds four feeds: time to each answer", weight="bold")
         label_ends(axes, labels)
-    return figure
+    told = [
+        f"{SHORT[app]}: {', '.join(f'{kind} {in_words(took)}' for kind, took in of.items())}"
+        for app, of in waits.items()
+    ]
+    return described(figure, f"The time to each answer, by what the feed's server does. {'; '.join(told)}.")
 
 
 def kept_waiting(results: Mapping[str, Any], step: StepJson, group: str) -> int:

@@ -13,6 +13,7 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
     even_ticks,
     house_style,
     inches,
@@ -22,6 +23,7 @@ from loadtests.report.chartparts import (
     rule_line,
 )
 from loadtests.theory import ClosedLoad, knee
+from loadtests.wording import duration
 from workbook.chapter02 import Latency, ResultsJson, feeds_per_s, held_by_a_visit, prediction_of, short_steps
 
 LowHigh = Mapping[int, Mapping[Latency, tuple[float, float]]]  # by users and figure: lowest and highest
@@ -65,7 +67,12 @@ def throughput_figure(results: ResultsJson) -> Figure:
         ]
         label_ends(axes, labels)
         axes.set_title("How many feeds are added a second, and how many could be", weight="bold")
-    return figure
+    told = ", ".join(f"{rate:.1f} by {submitters}" for submitters, rate in measured)
+    return described(
+        figure,
+        f"Feeds added a second, by visitors who submit: {told}; the bounds meet at {at:.1f} visitors and"
+        f" {slots / held:.1f} a second.",
+    )
 
 
 def states_figure(load: ClosedLoad, title: str) -> Figure:
@@ -84,14 +91,16 @@ def states_figure(load: ClosedLoad, title: str) -> Figure:
         axes.set_xlabel("requests at the server at a time, waiting ones included")
         axes.set_ylabel("share of the time")
         groups = shares[: load.slots], shares[load.slots : load.slots + 1], shares[load.slots + 1 :]
-        said = "a slot is free", "all are busy, nobody waits", "somebody waits"
-        for place, (each, text) in enumerate(zip(groups, said, strict=True)):
+        texts = "a slot is free", "all are busy, nobody waits", "somebody waits"
+        of_time = [f"{sum(each):.0%}".replace("%", " %") for each in groups]
+        said = [f"{share}: {text}" for share, text in zip(of_time, texts, strict=True)]
+        for place, words in enumerate(said):
             colour = colours[(0, load.slots, load.slots + 1)[place]]
             across = (0.01, 0.33, 0.72)[place]
-            words = f"{sum(each):.0%}".replace("%", " %") + f": {text}"
             axes.text(across, 0.93, words, transform=axes.transAxes, color=colour, size=12)
         axes.set_title(title, weight="bold")
-    return figure
+    told = f"{'; '.join(said)}; most often there are {shares.index(max(shares))}"
+    return described(figure, f"The share of the time with each number of requests at the server. {told}.")
 
 
 def latencies_figure(results: ResultsJson) -> Figure:
@@ -104,7 +113,12 @@ def latencies_figure(results: ResultsJson) -> Figure:
         below = inches(figure, 0.9, 0.75, 7.4, 1.75)
         below.set_title("Measured minus predicted; grey: 95 % of simulated steps, as short as these")
         _residuals(below, results, short_steps(results))
-    return figure
+    told = []
+    for key, (name, *_) in FIGURE_STYLES.items():
+        measured = [duration(ms) for _, ms in sorted(_measured(results, key).items())]
+        told.append(f"{name} {', '.join(measured)}")
+    loads = ", ".join(f"{users:g}" for users in sorted(_measured(results, "mean_ms")))
+    return described(figure, f"The answer to POST /feeds with {loads} visitors. {'; '.join(told)}.")
 
 
 def _visitors_axis(axes: Axes, results: ResultsJson) -> None:
