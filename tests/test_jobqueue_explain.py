@@ -84,9 +84,8 @@ def test_a_job_whose_queue_has_no_worker(queue: Queue) -> None:
     id = queue.enqueue(Say("x"), queue="mail", now=NOON)
     start = "start one with jobqueue work --queue mail --import MODULE"
     seen(queue, SILVER, NOON - MINUTE)
-    assert reasons(queue, id) == {
-        "no_worker": "no worker is running (1 worker fell silent): start one with jobqueue work --import MODULE"
-    }
+    of_all = "start one with jobqueue work --import MODULE"
+    assert reasons(queue, id) == {"no_worker": f"no worker is running (1 worker fell silent): {of_all}"}
     seen(queue, GOLD, NOON, queues="images,maildir")
     assert reasons(queue, id) == {
         "no_worker_on_queue": f"1 worker is running, but serves queues other than mail: {start}"
