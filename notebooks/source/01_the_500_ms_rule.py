@@ -68,8 +68,7 @@ predict("one visitor, hanging feed, queued", seconds=1)
 
 # %% [markdown]
 # Now submit them. This starts each reader with everything it needs (a web server, a feed server that behaves as its
-# addresses say, and a worker for the second one), warms it up with a few requests, posts the form as a browser would,
-# and stops it all.
+# addresses say, and a worker for the second one), posts the form as a browser would, and stops it all.
 
 # %%
 alone = experiment(
@@ -157,8 +156,7 @@ print_content((synchronous, queued))
 # %% [markdown]
 # The queue does not make a fetch faster, and there is a price: the page asks again and again whether the feed has come,
 # at pauses that grow from 0.5 s, so its visitor sees the entries up to one pause late. The synchronous reader's visitor
-# gets them on the page that follows the answer, and waits for a slot before each of the two. Which takes longer depends
-# on how full the slots are, and on the feed.
+# gets them on the page that follows the answer, and waits for a slot before each of the two.
 #
 # ## How full were the slots?
 #
@@ -178,9 +176,9 @@ print_fetches((synchronous, queued), demand, plan.measure)
 # The synchronous reader has 8 slots for that, and they were busy nearly all the time: it is full. The queued reader's
 # worker has 32 threads, which no web request waits for. Chapter 2 turns this into a prediction.
 #
-# What the law gives with $D$ differs from what was seen, and by a different amount in your run: so few seconds hold
-# only dozens of feeds, of which sometimes none hangs and sometimes four. The second figure takes their own mean in
-# place of $D$; what difference is left comes from fetches that began before these seconds, or ended after.
+# With $D$ the law gives something else than was seen: so few seconds hold only dozens of feeds, of which sometimes none
+# hangs and sometimes four. The second figure takes their own mean; what difference is left comes from fetches that
+# began before these seconds, or ended after.
 #
 # ## Exercises
 #

@@ -16,8 +16,6 @@
 # In chapter 1 some of the feeds took seconds, or hung. This time nothing is wrong with any feed: each one's server
 # answers after about a third of a second. All visitors submit feeds, and think for 1 second on average between two
 # visits. The reader has 4 slots, so that a few visitors are enough to fill it.
-#
-# You will compute from these few figures what the reader can do, and then measure it.
 
 # %%
 from workbook import begin, bench, check, experiment, predict, sampled, score
@@ -66,8 +64,8 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # The page after a submit waits for the same slots, but holds one for only milliseconds: nearly all of $D$ is the
 # submit's.
 #
-# One law ties the letters together, *Little's law*: the number inside is the number that come in per second, times how
-# long each stays. It holds for any system that does not fill up without end, and for any part of it:
+# *Little's law* ties the letters together: the number inside is the number that come in per second, times how long each
+# stays. It holds for any system that does not fill up without end, and for any part of it:
 #
 # * inside the slots: $X \cdot D$ of them are busy on average, so the *utilisation* is $U = X \cdot D / c$;
 # * inside the whole, where each visitor is either on a visit or thinking: $N = X \cdot (R + Z)$.
@@ -118,8 +116,8 @@ throughput_figure(results)
 # $$ N^* = \frac{c \, (D + Z)}{D} $$
 #
 # Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula
-# has to be measured: four slots, the think time, and how slow the feeds are. (It is about means. In six seconds
-# visitors may happen to think less, and a mark may lie above its line.) The picture uses the measured $D$:
+# has to be measured. (It is about means: in six seconds visitors may happen to think less, and a mark may lie above its
+# line.) The picture uses the measured $D$:
 
 # %%
 held = held_by_a_visit(results)
@@ -139,8 +137,7 @@ print_visits(results)
 
 # %% [markdown]
 # It is a law, not a model: nothing was assumed about how the times are distributed. What difference remains comes from
-# the ends of such a short window, and from thinking: each visitor thinks only a few times in six seconds, and by chance
-# for less or more than the $Z$ of 1 s that the law was given here.
+# so short a window: each visitor thinks only a few times in it, and by chance for less or more than 1 s.
 #
 # Use it the other way round, too. Any three of $N$, $X$, $R$ and $Z$ give the fourth. If a load test's own figures
 # don't obey the law, the test is broken, whatever it says about the server.
@@ -178,16 +175,14 @@ latencies_figure(results)
 # and half before the page; the dotted line is the first half and the submit's own time.
 #
 # **The 95th percentiles** are predicted too high. The model assumes that the demand is exponential, so even for a
-# single visitor, who never waits, it predicts three times the mean. Our feeds vary less. Here the mean answer time
-# hardly depends on that: few wait long, and beyond the knee the slots alone decide. The mean *wait* does depend on it:
-# chapter 3 is about feeds that vary more.
+# single visitor, who never waits, it predicts three times the mean. Our feeds vary less; chapter 3 is about feeds that
+# vary more.
 #
 # ## Why does it not break down?
 #
 # Twice the knee, and all that happens is that everybody waits longer. Our visitors wait for their page before they
 # think, and then send the next request: the longer they wait, the less they send. This *closed load* slows itself down.
-# The public does not: new visitors come whether or not others are still waiting (*open load*). Computed for a submit
-# and its page, taken together as one request:
+# The public does not: new visitors come whether or not others are still waiting (*open load*). Computed:
 
 # %%
 print_loads(users=(15, 31, 300), rates=(6, 9, 10, 11, 12), demand=held)

@@ -70,7 +70,7 @@ def throughput_figure(results: ResultsJson) -> Figure:
     told = ", ".join(f"{rate:.1f} by {submitters}" for submitters, rate in measured)
     return described(
         figure,
-        f"Feeds added a second, by visitors who submit: {told}; the bounds meet at {at:.1f} visitors and"
+        f"Feeds added a second, by visitors: {told}; the bounds meet at {at:.1f} visitors and"
         f" {slots / held:.1f} a second.",
     )
 
