@@ -67,10 +67,11 @@ predict("Saturday's feeds: until the next attempt", hours=1)
 
 # %% [markdown]
 # `stats` says how many; `explain` says why. It takes a job's id, and gives every reason why this job isn't running, and
-# what to do about each. One of each kind:
+# what to do about each. One of each kind (`Feed[100]` is the job to fetch the feed whose number in the database is 100):
 
 # %%
-experiment("explain", monday.terminal, commands=["explain 100", "explain 39", "explain 9", "explain 1"])
+one_of_each = ["explain 100", "explain 39", "explain 9", "explain 1"]
+experiment("explain", monday.terminal, commands=one_of_each)
 score("Saturday's feeds: until the next attempt", hours=median(weekend["due in"]) / 3600)
 
 # %% [markdown]
@@ -108,7 +109,10 @@ predict("three workers", per_second=5)
 # %%
 start = "start --threads 2 --import queued_app.jobs"
 worked = experiment("start", monday.act, steps={start: 16, "scale 3": 0})
-rates = {"1 worker": rate(worked, step=0, threads=2), "3 workers": rate(worked, step=1, threads=6)}
+rates = {
+    "1 worker": rate(worked, step=0, threads=2),
+    "3 workers": rate(worked, step=1, threads=6),
+}
 score("a worker is started: feeds fetched", feeds=len(worked["came"]))
 score("from start to the first feed", seconds=worked["came"][0])
 score("one worker", per_second=rates["1 worker"])
@@ -130,7 +134,8 @@ pending_figure([worked], rates)
 # the feeds that come in now are fetched at once, leaves 52 feeds behind. What is left:
 
 # %%
-experiment("left", monday.terminal, commands=["status", "stats", "list --queue default", "show 9"])
+left = ["status", "stats", "list --queue default", "show 9"]
+experiment("left", monday.terminal, commands=left)
 
 # %% [markdown]
 # `status` is about the processes, `stats` about the queue. `show` gives everything about a job; the last line is where
@@ -145,7 +150,8 @@ console = [
     "from jobqueue import Queue",
     'queue = Queue("sqlite:///reader.db")',
     "Counter((job.queue, job.state, job.attempts) for job in queue.jobs())",
-    'Counter("FEEDREADER_DEADLINE" in job.last_error for job in queue.jobs() if job.last_error)',
+    "errors = [job.last_error for job in queue.jobs() if job.last_error]",
+    'Counter("FEEDREADER_DEADLINE" in error for error in errors)',
 ]
 experiment("console", monday.console, lines=console)
 
@@ -160,9 +166,8 @@ experiment("console", monday.console, lines=console)
 # pause of `partners` was meant for Saturday, while that server was being moved.
 
 # %%
-mended = experiment(
-    "mend", monday.act, steps={"retry --failed": 0, "resume partners": 0, "retry 1 2 3 4 5 6 7 8": 0}
-)
+cure = {"retry --failed": 0, "resume partners": 0, "retry 1 2 3 4 5 6 7 8": 0}
+mended = experiment("mend", monday.act, steps=cure)
 pending_figure([worked, mended], rates)
 
 # %% [markdown]
@@ -185,7 +190,7 @@ experiment("work", monday.visited, feeds=6, commands=[work])
 #
 # | Delayed Job, 2009 | `jobqueue work` |
 # |---|---|
-# | | which table it works on, and how many jobs are waiting there |
+# | – | which table it works on, and how many jobs are waiting there |
 # | `*** Starting job worker host:silver pid:4227` | the same |
 # | `* [JOB] Feed completed after 0.8123` | nothing for a job that succeeds; one that fails is logged |
 # | `1 jobs processed at 7.0823 j/s, 0 failed ...` | the same, every 5 s and when nothing is left to do |

@@ -142,7 +142,7 @@ def _delays() -> tuple[float, ...]:
 
 
 @cache
-def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float = 2.0) -> dict[str, float]:
+def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float = 1.0) -> dict[str, float]:
     """Simulate chapter 1's visitors and feeds with another deadline.
 
     `demand`: mean time in a slot; `wait_p95`: of the wait for one (both in seconds); `given_up`: the share
