@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from html import unescape
 from io import BytesIO
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from workbook.experiments import DATA
 MOST_SECONDS = 60  # for a live starter on two idle cores; its solution may take twice as long
 MOST_PIXELS = 0.001  # share of the pixels that may differ
 CELL_SECONDS = 240
+IMAGE = re.compile(r'<img alt="([^"]*)" src="data:image/png;base64,([^"]*)">')
 NOT_YET, RIGHT = re.compile(r"^Exercise \S+: not yet\.", re.M), re.compile(r"^Exercise \S+: right\.$", re.M)
 
 
@@ -147,15 +149,17 @@ def stale(kept: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> list[
         if printed_by(old) != printed_by(new):
             found.append(f"cell {number} prints something else")
         before, now = pictures(old), pictures(new)
-        if len(before) != len(now) or not all(map(alike, before, now)):
+        if [alt for alt, _ in before] != [alt for alt, _ in now]:
+            found.append(f"cell {number} has another figure, or says something else of it")
+        elif not all(alike(one, other) for (_, one), (_, other) in zip(before, now, strict=True)):
             found.append(f"cell {number} draws something else")
     return found
 
 
-def pictures(cell: nbformat.NotebookNode) -> list[bytes]:
-    """The figures below a cell, as PNG."""
-    data = [output.get("data", {}) for output in cell.get("outputs", [])]
-    return [base64.b64decode(each["image/png"]) for each in data if "image/png" in each]
+def pictures(cell: nbformat.NotebookNode) -> list[tuple[str, bytes]]:
+    """The figures below a cell: the alternative text of each, and its PNG."""
+    html = "".join(output.get("data", {}).get("text/html", "") for output in cell.get("outputs", []))
+    return [(unescape(alt), base64.b64decode(png)) for alt, png in IMAGE.findall(html)]
 
 
 def alike(one: bytes, other: bytes) -> bool:

@@ -9,10 +9,8 @@ from loadtests.judging.samples import nearest_rank, samples_of
 from loadtests.records.rows import Row
 from loadtests.report.chart_percentiles import (
     over_time,
-    percentiles_alt,
     percentiles_figure,
     spectrum,
-    spectrum_alt,
     spectrum_figure,
     width_of,
 )
@@ -77,13 +75,14 @@ def test_naive_latencies_stand_beside_those_from_the_intended_start():
 
 def test_both_say_in_words_what_their_own_data_show():
     """For those who can't see them."""
-    told = percentiles_alt([series([20.0] * 3000 + [70.0] * 3000), series([], "idle")])
-    assert told == "Percentiles over time. pay: p99 of every 1 s between 20 ms and 70 ms"
-    assert percentiles_alt([series([], "idle")]) == "Percentiles over time. Too few requests for any"
+    figure = percentiles_figure([series([20.0] * 3000 + [70.0] * 3000), series([], "idle")], "Over time")
+    assert figure.get_label() == "Percentiles over time. pay: p99 of every 1 s between 20 ms and 70 ms."
+    figure = percentiles_figure([series([], "idle")], "Over time")
+    assert figure.get_label() == "Percentiles over time. Too few requests for any."
     each = [series([20.0] * 980 + [700.0] * 20), series([], "idle"), series([10.0] * 100, "b", hanging=1)]
-    assert spectrum_alt(each) == (
+    assert spectrum_figure(each, "Every").get_label() == (
         "Every percentile. pay: half within 20 ms, 99 % within 700 ms, all within 700 ms; idle: none was"
-        " answered; b: half within 10 ms, 99 % within 10 ms, all within at least 5.6 s"
+        " answered; b: half within 10 ms, 99 % within 10 ms, all within at least 5.6 s."
     )
 
 

@@ -45,8 +45,7 @@ def drawn(whole, tmp_path_factory):
     """Every figure of that run by name, those of single requests included."""
     folder = tmp_path_factory.mktemp("again")
     again = make_run(folder, users=(4, 12), rates=(4.0,), burst=200)
-    from_rows = {name: each.figure for name, each in pictures(again, folder).items()}
-    return {**from_rows, **{name: each.figure for name, each in pictures(whole, folder).items()}}
+    return {**pictures(again, folder), **pictures(whole, folder)}
 
 
 # ---- the main figure

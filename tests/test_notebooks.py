@@ -5,6 +5,9 @@ Nothing is measured here: `make chapters ARGS=--check` runs starters and solutio
 
 import ast
 import copy
+import gzip
+import json
+import math
 import re
 from collections.abc import Iterator
 from io import BytesIO
@@ -24,6 +27,10 @@ CHAPTERS = chapters.all_chapters()
 BUILDS_THINGS = {4}  # this chapter is about building a queue from scratch
 PAGES = {chapters.CONTENTS: lambda: chapters.contents(CHAPTERS), chapters.PREDICTIONS: chapters.predictions}
 MOST_CODE_LINES, MOST_DEFINITION_LINES = 15, 3
+SECONDS, PERCENT = ("seconds", 1e-3), ("percent", 100.0)  # as what the workbook says a figure of results.json
+SAMPLED = dict.fromkeys(("p50_ms", "p95_ms", "p99_ms"), SECONDS) | dict.fromkeys(
+    ("share_over", "polls_share"), PERCENT
+)
 CELLS = range(16, 32)  # about 25, plus one of links
 OWN_PROCESS = "chapter12_procrastinate.py"  # a reader, and no helper: no kernel imports it
 HERE = re.compile(rf"{re.escape(str(NOTEBOOKS.parent))}|/home/|/tmp/|/Users/|site-packages")
@@ -106,7 +113,7 @@ def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
     said = build.printed(page)
     for each in build.noted(CHAPTERS):
         assert re.search(rf"^ ?{each['chapter']}  {re.escape(each['name'])}  ", said, re.MULTILINE), each
-    assert any("image/png" in output.get("data", {}) for output in outputs_of(page))
+    assert any(map(build.pictures, page.cells))
 
 
 @pytest.mark.live
@@ -129,7 +136,7 @@ def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
     changed = copy.deepcopy(kept_one)
     changed.cells[number - 1].outputs[0].text += "!"
     assert build.stale(kept_one, changed) == [f"cell {number} prints something else"]
-    pictures = [png for cell in kept_one.cells for png in build.pictures(cell)]
+    pictures = [png for cell in kept_one.cells for _, png in build.pictures(cell)]
     assert not build.alike(pictures[0], pictures[1])
     pixels = imread(BytesIO(pictures[0]))
     for dots, same in ((1, True), (10_000, False)):
@@ -157,10 +164,35 @@ def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapt
 
 
 @each_chapter
+def test_a_score_of_a_sampled_figure_has_its_interval(chapter: Chapter) -> None:
+    """So that nobody is right or wrong by chance: see WRITING.md, "Scoring"."""
+    files = build.DATA.glob(f"{chapter.number:02}-*.json.gz")
+    recorded = [json.loads(gzip.decompress(file.read_bytes()))["result"] for file in files]
+    sampled = [figure for result in recorded for figure in sampled_figures(result)]
+    for each in build.noted([chapter]):
+        same = [unit for unit, figure in sampled if math.isclose(figure, each["measured"])]
+        assert each["unit"] not in same or each["interval"], each
+    for call in calls(chapters.starter(chapter), "score"):
+        given = [keyword.value for keyword in call.keywords if keyword.arg]  # and not **sampled(...)
+        found = [node for value in given for node in ast.walk(value) if isinstance(node, ast.Constant)]
+        assert not [node.value for node in found if node.value in SAMPLED], ast.unparse(call)
+
+
+def sampled_figures(found: object) -> Iterator[tuple[str, float]]:
+    """The percentiles and shares, with their units, that a recording holds at any depth."""
+    inside = found.values() if isinstance(found, dict) else found if isinstance(found, list) else []
+    for each in inside:
+        yield from sampled_figures(each)
+    for key, (unit, scale) in SAMPLED.items():
+        if isinstance(found, dict) and isinstance(found.get(key), float):
+            yield unit, found[key] * scale
+
+
+@each_chapter
 def test_a_chapter_has_a_picture(chapter: Chapter) -> None:
     """In the page itself, so that it can be seen without running anything."""
     for path in (chapter.starter, chapter.solution):
-        assert any("image/png" in output.get("data", {}) for output in outputs_of(kept(path)))
+        assert any(map(build.pictures, kept(path).cells))
 
 
 @each_chapter
@@ -303,4 +335,4 @@ def test_the_example_in_the_authors_page_is_a_chapter(which: str, tmp_path: Path
     build.execute(notebook, NOTEBOOKS, "live", tmp_path / "predictions.json")
     said = re.findall(r"^Exercise 12\.\d: (not yet|right)\.", build.printed(notebook), re.MULTILINE)
     assert said == ["not yet" if which == "starter" else "right"] * 2
-    assert any("image/png" in output.get("data", {}) for output in outputs_of(notebook))
+    assert any(map(build.pictures, notebook.cells))

@@ -192,7 +192,7 @@ def idle(run: Run) -> list[Result]:
 
         return [
             line("pick-up latency, p50", "ms", PICK_UP, lambda seen: nearest_rank(seen.waits_ms, 50)),
-            line("pick-up latency, p95", "ms", PICK_UP, lambda seen: nearest_rank(seen.waits_ms, 95)),
+            line("pick-up latency, p95", "ms", None, lambda seen: nearest_rank(seen.waits_ms, 95)),
             line("pick-up latency, largest", "ms", None, lambda seen: max(seen.waits_ms)),
             line("CPU of an idle worker", "%", IDLE_CPU, lambda seen: seen.cpu_percent),
         ]

@@ -18,6 +18,7 @@ from loadtests.report.chartparts import (
     GREY,
     EndLabel,
     LineStyle,
+    described,
     headed,
     house_style,
     inches,
@@ -102,10 +103,10 @@ def percentiles_figure(series: Sequence[Series], title: str, rule_ms: float = RU
             label_ends(axes, labels)
             title_of = f"{shortened(each.name, 30)}: every {width_of(each)} s"
             axes.set_title(title_of, color=each.colour, weight="bold")
-    return figure
+    return described(figure, _told_over_time(series))
 
 
-def percentiles_alt(series: Sequence[Series]) -> str:
+def _told_over_time(series: Sequence[Series]) -> str:
     """In words: from where to where each series' highest percentile went."""
     told = []
     for each in series:
@@ -116,7 +117,7 @@ def percentiles_alt(series: Sequence[Series]) -> str:
                     f" {duration(max(levels))}"
                 )
                 break
-    return "Percentiles over time. " + ("; ".join(told) or "Too few requests for any")
+    return f"Percentiles over time. {'; '.join(told) or 'Too few requests for any'}."
 
 
 def _steps(axes: Axes, pieces: Sequence[Stretch], colour: str, **style: Any) -> None:
@@ -186,10 +187,10 @@ def spectrum_figure(
                 if ys:
                     labels.append(EndLabel(xs[-1], ys[-1], f"naive: {duration(ys[-1])}", each.colour))
         label_ends(axes, labels)
-    return figure
+    return described(figure, _told_levels(series))
 
 
-def spectrum_alt(series: Sequence[Series]) -> str:
+def _told_levels(series: Sequence[Series]) -> str:
     """In words: some percentiles of each series."""
     told = []
     for each in series:
@@ -201,7 +202,7 @@ def spectrum_alt(series: Sequence[Series]) -> str:
             if ms
         ]
         told.append(f"{each.name}: {', '.join(said) or 'none was answered'}")
-    return "Every percentile. " + "; ".join(told)
+    return f"Every percentile. {'; '.join(told)}."
 
 
 def _band(axes: Axes, samples: Samples, colour: str) -> None:

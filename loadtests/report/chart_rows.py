@@ -20,6 +20,7 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
     head,
     headed,
     house_style,
@@ -33,6 +34,8 @@ from loadtests.wording import SHORT, duration, percent
 
 # For groups that are not apps: Okabe and Ito's palette, without yellow, which is invisible on a projector.
 MORE_COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3478A", "#8A5A00", "#4D4D4D")
+
+LETTERS_PER_INCH = 9  # of a panel's title
 
 # Text in the key, marker, its size, and which rows it marks.
 MARKS: tuple[tuple[str, str, int, Callable[[Row], bool]], ...] = (
@@ -85,9 +88,11 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
             label = rule_line(axes, rule_ms)
             if len(figure.axes) % 2 == 0 or each is series[-1]:
                 label_ends(axes, [label])
-            width = axes.bbox.width / figure.dpi
-            axes.set_title(_counted(each, rule_ms, width), color=each.colour, weight="bold")
-    return figure
+            rest = f": {_counted(each, rule_ms)}"
+            most = int(LETTERS_PER_INCH * axes.bbox.width / figure.dpi) - len(rest)
+            axes.set_title(shortened(each.name, most) + rest, color=each.colour, weight="bold")
+    told = "; ".join(_told(each, rule_ms) for each in series)
+    return described(figure, f"A mark for each request. {told}.")
 
 
 def panels(
@@ -106,13 +111,18 @@ def panels(
         yield axes
 
 
-def _counted(series: Series, rule_ms: float, width: float) -> str:
-    """A panel's title; `width` in inches, at nine letters to the inch."""
+def _counted(series: Series, rule_ms: float) -> str:
     counted = summarise(in_window(series.rows, *series.window), series.ended, rule_ms)
     over = counted["share_over"]
     said = "" if over is None else f", {percent(over)} over {duration(rule_ms)}"
-    rest = f": {counted['count']} counted{said}"
-    return shortened(series.name, int(9 * width) - len(rest)) + rest
+    return f"{counted['count']} counted{said}"
+
+
+def _told(series: Series, rule_ms: float) -> str:
+    """A panel in words."""
+    waits = [row.waited_ms(series.ended) for row in in_window(series.rows, *series.window)]
+    reach = f", from {duration(min(waits))} to {duration(max(waits))}" if waits else ""
+    return f"{series.name}: {_counted(series, rule_ms)}{reach}"
 
 
 def shortened(name: str, most: int) -> str:
@@ -166,7 +176,8 @@ def ecdf_figure(
             text = f"{shortened(each.name, 16)}: {percent(over)} after {duration(rule_ms)}"
             labels.append(EndLabel(rule_ms, max(over, least / 2), text, each.colour))
         label_ends(axes, labels)
-    return figure
+    told = "; ".join(label.text for label in labels[1:])
+    return described(figure, f"The share of {what} not yet answered, against time. {told}.")
 
 
 def _decided(series: Series, rule_ms: float) -> list[Row]:

@@ -78,10 +78,8 @@ def headed(height: float, title: str, subtitle: str) -> Iterator[Figure]:
 
 def inches(figure: Figure, left: float, bottom: float, width: float, height: float, title: str = "") -> Axes:
     """New axes, positioned in inches from the lower left corner, with a bold title."""
-    full_width, full_height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (left / full_width, bottom / full_height, width / full_width, height / full_height)
-    )
+    across, up = figure.get_size_inches()
+    axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
     axes.set_title(title, weight="bold")
     return axes
 
@@ -93,6 +91,12 @@ def head(figure: Figure, title: str, subtitle: str) -> None:
     for number, line in enumerate(lines):
         figure.text(0.02, 1 - (0.38 + 0.32 * number) / height, line, size=16, weight="bold", va="center")
     figure.text(0.02, 1 - (0.38 + 0.32 * len(lines)) / height, subtitle, size=12, color=GREY, va="center")
+
+
+def described(figure: Figure, sentence: str) -> Figure:
+    """The figure, with its alternative text: one sentence that says what is seen, with its data's numbers."""
+    figure.set_label(sentence)
+    return figure
 
 
 LOAD_LABELS: dict[Model, str] = {
@@ -115,9 +119,7 @@ def number_axis(axes: Axes, numbers: Iterable[float], label: str) -> None:
     shown = legible(ticks, inches_wide=axes.bbox.width / axes.figure.dpi)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    labels = FuncFormatter(
-        lambda x, _: next((f"{number:g}" for number in shown if math.isclose(x, number)), "")
-    )
+    labels = FuncFormatter(lambda x, _: next((f"{n:g}" for n in shown if math.isclose(x, n)), ""))
     axes.xaxis.set_major_formatter(labels)
     axes.set_xlabel(label)
 

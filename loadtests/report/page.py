@@ -1,7 +1,7 @@
 """A self-contained HTML file: filled-in templates, embedded figures, and tables as plain data."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loadtests.report.charts import save
-from loadtests.report.figures import Picture
+from loadtests.report.figures import Pictures
 from loadtests.wording import user_count
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -74,11 +74,11 @@ def render(template: str, **given: Any) -> str:
     return environment.get_template(template).render(**given)
 
 
-def embedded(pictures: Mapping[str, Picture], folder: Path) -> dict[str, dict[str, str]]:
-    """Write each picture to `folder` as PNG and SVG; returns its source and alternative text, by name."""
+def embedded(figures: Pictures, folder: Path) -> dict[str, dict[str, str]]:
+    """Write each figure to `folder` as PNG and SVG; returns its source and alternative text, by name."""
     found = {}
-    for name, picture in pictures.items():
-        _, svg = save(picture.figure, folder, name)
+    for name, figure in figures.items():
+        _, svg = save(figure, folder, name)
         source = "data:image/svg+xml;base64," + base64.b64encode(svg.read_bytes()).decode()
-        found[name] = {"source": source, "alt": picture.alt}
+        found[name] = {"source": source, "alt": str(figure.get_label())}
     return found

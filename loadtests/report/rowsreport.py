@@ -17,7 +17,7 @@ from loadtests.records.recording import Recording, read_recording
 from loadtests.records.rows import Row, in_window
 from loadtests.records.steps import LOAD_KEYS
 from loadtests.report.chart_rows import MORE_COLOURS, Series
-from loadtests.report.figures import Picture, Titles, of_series
+from loadtests.report.figures import Pictures, Titles, of_series
 from loadtests.report.page import Body, Line, Table, embedded, render
 from loadtests.status import Status
 from loadtests.wording import EXCUSE, counted, duration, figure, percent, said_load
@@ -232,7 +232,7 @@ def naive_table(rows: Sequence[Row], recording: Recording) -> Table:
     )
 
 
-def _pictures(rows: Sequence[Row], recording: Recording) -> dict[str, Picture]:
+def _pictures(rows: Sequence[Row], recording: Recording) -> Pictures:
     """The tail of each group, and every request over time."""
     groups = by_group(rows)
     largest = sorted(groups, key=lambda group: -len(groups[group]))

@@ -26,7 +26,7 @@
 # runs on this machine, and is gone when its cell is done.
 
 # %%
-from workbook import begin, bench, check, experiment, predict, score, series_of
+from workbook import begin, bench, check, experiment, predict, sampled, score, series_of
 
 begin(1)
 
@@ -135,7 +135,7 @@ for name, summary in (
     ("submit, queued", queued["submit"]),
     ("browse, synchronous", synchronous["browse"]),
 ):
-    score(name, seconds=summary["p95_ms"] / 1000, at_least="p95_ms" in summary["lower_bounds"])
+    score(name, **sampled(summary, "p95_ms"))
 timeline_figure(series_of(results), "Submitting a feed: every request, and how long its answer took")
 
 # %% [markdown]

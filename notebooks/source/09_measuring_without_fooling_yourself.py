@@ -17,7 +17,7 @@
 # whose behaviour we know to the millisecond, then on rows that we make up, so that the right answer is known.
 
 # %%
-from workbook import begin, check, experiment, predict, score
+from workbook import begin, check, counted, experiment, predict, sampled, score
 
 begin(9)
 
@@ -57,9 +57,9 @@ predict("over 500 ms, open", percent=5)
 looks = experiment("freeze", frozen_server, rate=40, warmup=2, seconds=10, freeze_at=5, freeze=2)
 tools = tools_of(looks)
 closed, opened = judged(tools["closed"]), judged(tools["open"])
-score("p99, closed", seconds=closed["p99_ms"] / 1000)
-score("p99, open", seconds=opened["p99_ms"] / 1000, at_least="p99_ms" in opened["lower_bounds"])
-score("over 500 ms, open", percent=100 * opened["share_over"])
+score("p99, closed", **sampled(closed, "p99_ms"))
+score("p99, open", **sampled(opened, "p99_ms"))
+score("over 500 ms, open", **sampled(opened, "share_over"))
 timeline_figure(
     [tools["closed"], tools["open"]], "The same freeze of the same server, as two tools have seen it"
 )
@@ -201,9 +201,8 @@ predict("wrong verdicts, runs of 100 requests", percent=2)
 
 # %%
 runs = {requests: many_runs(requests) for requests in (20, 100, 400, 2000)}
-score(
-    "wrong verdicts, runs of 100 requests", percent=100 * sum(p95 > 500 for p95 in runs[100]) / len(runs[100])
-)
+wrong = sum(p95 > 500 for p95 in runs[100])
+score("wrong verdicts, runs of 100 requests", **counted(wrong, of=len(runs[100])))
 runs_figure(runs)
 
 # %% [markdown]

@@ -1,13 +1,17 @@
 """Exercises: check the reader's answers."""
 
+import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any
+from numbers import Real
+from random import Random
+from typing import Any, TypeGuard
 
 from workbook.session import session
 
 Right = Callable[[Any], bool | str]
+Case = tuple[tuple[Any, ...], float | None, str]  # arguments, the right result, what is wrong with any other
 NO_ANSWER = "There is no answer in its cell."
 
 
@@ -55,3 +59,28 @@ def seal(name: str, answer: object) -> str:
 def sealed(name: str, digest: str, hint: str) -> Right:
     """A check that knows only the seal of the right word; `hint` is what it says of any other."""
     return lambda answer: seal(name, answer) == digest or hint
+
+
+def is_number(answer: object) -> TypeGuard[float]:
+    """Whether it is a finite number, and neither True nor False."""
+    return isinstance(answer, Real) and not isinstance(answer, bool) and math.isfinite(answer)
+
+
+def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
+    """A check of a function that returns a number, or None: `draw` makes new cases for it each time."""
+
+    def right(answer: Any) -> bool | str:
+        if not callable(answer):
+            return "It must be a function: only complete the one in the cell."
+        for arguments, expected, wrong in draw(Random()):
+            found = answer(*arguments)
+            given = f"Given ({', '.join(map(str, arguments))}), it returned {found!r}"
+            if found is None and expected is not None:
+                return f"{given}: is a `return` missing?"
+            if found is not None and not is_number(found):
+                return f"{given}, which is not a number."
+            if found != expected and not (found and expected and math.isclose(found, expected)):
+                return f"{given}. {wrong}"
+        return True
+
+    return right

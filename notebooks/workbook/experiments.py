@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from workbook.session import NOTEBOOKS, WorkbookError, session
+from workbook.session import NOTEBOOKS, WorkbookError, note_run, session
 from workbook.words import in_words
 
 DATA = NOTEBOOKS / "data"
@@ -38,6 +38,7 @@ def experiment(
     mode = session().mode if recorded is None else ("recorded" if recorded else "live")
     file = DATA / f"{session().prefix}{name}.json.gz"
     plain = _plain(settings)
+    note_run()
     if mode == "recorded" or (mode == "complete" and _fits(file, plain)):
         return _replay(name, file, plain)
     if not callable(make):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from loadtests.report.chartparts import GREY, head, house_style, inches
-from workbook.predictions import WELL_SAID, Prediction
+from workbook.scoring import WELL_SAID, WELL_SAID_POINTS, Prediction
 
 MOST_FACTOR = 100.0  # factors beyond it are drawn at the edge, as arrows
 GOOD_COLOUR, OFF_COLOUR = "#007A5A", "#D55E00"
@@ -21,7 +21,10 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
     rows = len(chapters)
     with house_style():
         figure = Figure(figsize=(11, 2.0 + ROW_INCHES * rows))
-        key = f"green: off by less than a factor of {WELL_SAID}; arrows: by over {MOST_FACTOR:g}, or one is 0"
+        key = (
+            f"green: well said; hollow: doubtful; arrows: by over {MOST_FACTOR:g} times."
+            f" {WELL_SAID_POINTS:g} points of a share are drawn as a factor of {WELL_SAID}."
+        )
         head(figure, "What you said, against what was measured", key)
         axes = inches(figure, 1.4, 0.75, 9.0, ROW_INCHES * rows)
         axes.set_xscale("log")
@@ -43,10 +46,9 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
 
 
 def _mark(axes: Axes, y: float, each: Prediction) -> None:
-    factor = each.factor or 1.0
-    assert each.measured is not None
-    ratio = factor if each.said > each.measured else 1 / factor
+    ratio = WELL_SAID ** (each.off or 0.0)
     shown = min(MOST_FACTOR, max(1 / MOST_FACTOR, ratio))
     marker = "o" if math.isclose(shown, ratio) else (">" if ratio > shown else "<")
-    colour = GOOD_COLOUR if factor < WELL_SAID else OFF_COLOUR
-    axes.plot([shown], [y], marker=marker, color=colour, ms=8, alpha=0.85, mew=0)
+    colour = GOOD_COLOUR if each.well_said else OFF_COLOUR
+    inside = "white" if each.doubtful else colour
+    axes.plot([shown], [y], marker=marker, color=colour, markerfacecolor=inside, ms=8, alpha=0.85)

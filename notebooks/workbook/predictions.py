@@ -7,68 +7,15 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbook.session import NOTEBOOKS, WorkbookError, session
+from workbook.scoring import PERCENT, RATIOS, UNIT_SECONDS, WELL_SAID, WELL_SAID_POINTS, Ends, Prediction
+from workbook.session import NOTEBOOKS, WorkbookError, disturbed, session
 from workbook.words import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-WELL_SAID = 1.5  # a factor; below it a prediction counts as good
-UNIT_SECONDS = {
-    "ms": 1e-3,
-    "seconds": 1.0,
-    "minutes": 60.0,
-    "hours": 3600.0,
-    "days": 86400.0,
-    "weeks": 604800.0,
-}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was said and, once it is known, what was measured, in the same unit."""
-
-    chapter: int
-    name: str
-    unit: str
-    said: float
-    measured: float | None = None
-    at_least: bool = False  # the measurement is a lower bound
-
-    @property
-    def factor(self) -> float | None:
-        """How many times too small or too large it was, from 1 up; infinite if one is 0; None if unknown."""
-        if self.measured is None:
-            return None
-        if self.at_least and self.said >= self.measured:
-            return 1.0
-        if self.said == self.measured:
-            return 1.0
-        low, high = sorted((self.said, self.measured))
-        return high / low if low > 0 else math.inf
-
-    @property
-    def verdict(self) -> str:
-        """ "well said", or how far off."""
-        factor = self.factor
-        if factor is None:
-            return "not measured"
-        if factor < WELL_SAID:
-            return "well said"
-        if math.isinf(factor):
-            return "off (no factor: one of the two is 0)"
-        return f"off by a factor of {'at least ' if self.at_least else ''}{times(factor)}"
-
-
-def times(factor: float) -> str:
-    """A factor in words: "1.0", "6.4", "121"; "-" if it is infinite."""
-    if math.isinf(factor):
-        return "-"
-    return f"{factor:.1f}" if factor < 9.95 else f"{factor:.0f}"
 
 
 def predict(name: str, /, *figures: float, **said: float) -> None:
@@ -82,18 +29,29 @@ def predict(name: str, /, *figures: float, **said: float) -> None:
     ((unit, value),) = said.items()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise WorkbookError(f"{value!r} is not a prediction: write a number, 0 or more, such as {unit}=2.")
-    if unit in UNIT_SECONDS and value == 0:
-        raise WorkbookError(f"Nothing takes 0 {unit}: write a number above 0.")
+    if unit in RATIOS and value == 0:
+        raise WorkbookError(f"{in_words(0, unit)} is no prediction: write a number above 0.")
+    if unit == PERCENT and value > 100:
+        raise WorkbookError(f"{in_words(value, unit)} is more than all of them: write a number up to 100.")
     prediction = Prediction(session().chapter, name, unit, value)
     _write({_key(each): each for each in read()} | {_key(prediction): prediction})
     print(f"Noted: {name}, {in_words(value, unit)}.")
 
 
-def score(name: str, /, *figures: float, at_least: bool = False, **measured: float | None) -> None:
+def score(
+    name: str,
+    /,
+    *figures: float,
+    at_least: bool = False,
+    interval: Ends | None = None,
+    **measured: float | None,
+) -> None:
     """Print how far the prediction was from the measurement: score("submit", seconds=11).
 
     The keyword is the unit; times are converted to it. None: nothing was measured. `at_least`: the
-    measurement is a lower bound. Raises WorkbookError if the prediction was made in another unit.
+    measurement is a lower bound. `interval`: the low and high of the true figure, at 95 %, if a sample was
+    measured; None for an end without limit. If it is wider than what is well said, nothing is scored.
+    Raises WorkbookError if the prediction was made in another unit.
     """
     if figures or len(measured) != 1:
         raise WorkbookError(f'Give one figure with its unit, for instance score("{name}", seconds=11).')
@@ -108,7 +66,7 @@ def score(name: str, /, *figures: float, at_least: bool = False, **measured: flo
             f" (Noted: {', '.join(others) or 'none in this chapter'}.)"
         )
         return
-    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least)
+    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, disturbed())
     _write(predictions | {wanted: scored})
     print(f"{name}: {_sentence(scored)}")
 
@@ -129,16 +87,30 @@ def _sentence(each: Prediction) -> str:
     said = f"you said {in_words(each.said, each.unit)}"
     if each.measured is None:
         return f"{said}; nothing was measured."
-    bound = "at least " if each.at_least else ""
-    return f"{said}, it was {bound}{in_words(each.measured, each.unit)}: {each.verdict}."
+    measured = f"{said}, it was {_measured(each)}"
+    if not each.known:
+        return f"{measured}: not scored, since {_limits(each)}."
+    doubt = " Doubtful: that run was disturbed." if each.doubtful else ""
+    return f"{measured}: {each.verdict}.{doubt}"
+
+
+def _measured(each: Prediction) -> str:
+    return ("at least " if each.at_least else "") + in_words(each.measured or 0.0, each.unit)
+
+
+def _limits(each: Prediction) -> str:
+    """What a sample too small to score a prediction says about the true figure."""
+    low, high = (end if end is None else in_words(end, each.unit) for end in each.interval or (None, None))
+    if low and high:
+        return f"the true figure may be anywhere from {low} to {high} (its 95 % interval)"
+    more = f" to say more than that the true figure is above {low}" if low else ""
+    return f"the sample is too small{more}"
 
 
 def _columns(each: Prediction) -> str:
     said = in_words(each.said, each.unit)
-    if each.measured is None or each.factor is None:
-        return f"{said:>14}  {'not measured':>16}"
-    was = ("≥ " if each.at_least else "") + in_words(each.measured, each.unit)
-    return f"{said:>14}  {was:>16}  {times(each.factor)}"
+    was = "-" if each.measured is None else _measured(each)
+    return f"{said:>14}  {was:>20}  {each.verdict.removeprefix('off by ')}{' ?' * each.doubtful}"
 
 
 def summary() -> "Figure | None":
@@ -148,16 +120,21 @@ def summary() -> "Figure | None":
         print("No prediction has been noted yet. The first ones are in chapter 1.")
         return None
     width = max(len(each.name) for each in predictions)
-    print(f"    {'':{width}}  {'you said':>14}  {'it was':>16}  off by")
+    print(f"    {'':{width}}  {'you said':>14}  {'it was':>20}  off by")
     for each in predictions:
         print(f"{each.chapter:2}  {each.name:{width}}  {_columns(each)}")
-    scored = [each for each in predictions if each.factor is not None]
+    scored = [each for each in predictions if each.off is not None]
+    if scored:
+        print(
+            f"\n{sum(each.well_said for each in scored)} of {len(scored)} were well said: off by less than a"
+            f" factor of {WELL_SAID}, or by less than {WELL_SAID_POINTS:g} points of a share."
+        )
+    if any(each.verdict == "not scored" for each in predictions):
+        print("Not scored: the sample was too small to tell.")
+    if any(each.doubtful for each in predictions):
+        print("?: the machine was too busy, or the load was not the one asked for; measure again.")
     if not scored:
         return None
-    good = sum((each.factor or 0) < WELL_SAID for each in scored)
-    none = any(math.isinf(each.factor or 0) for each in scored)
-    said = "; -: no factor, since one of the two is 0" if none else ""
-    print(f"\n{good} of {len(scored)} were off by a factor of less than {WELL_SAID}{said}.")
     from workbook.pictures import predictions_figure
 
     return predictions_figure(scored)

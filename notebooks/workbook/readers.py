@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from workbook.session import WorkbookError, session
+from workbook.session import WorkbookError, note_run, session
 from workbook.words import in_words
 
 if TYPE_CHECKING:
@@ -45,14 +45,39 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
 
 
 def say_if_disturbed(reasons: Collection[str], fit: bool) -> None:
-    """Print why a measurement was slowed or not `fit`, if it was; when recording, raise WorkbookError."""
+    """Print why a measurement was slowed or not `fit`, if it was, and have its scores marked as doubtful.
+
+    When recording, raises WorkbookError.
+    """
     if not reasons:
         return
     what = "Slowed, so that latencies are upper bounds" if fit else "Not fit to judge by"
     said = f"{what}: {'; '.join(sorted(reasons))}."
     if session().mode in ("record", "complete"):
         raise WorkbookError(f"{said} It was not recorded.")
+    note_run(disturbed=True)
     print(f"{said} Close whatever else is running on this machine, and run the cell again.")
+
+
+def sampled(summary: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A percentile, or share_over, of a summary, with its interval: score(name, **sampled(submit, "p50_ms")).
+
+    Times are in seconds, the share in percent. Raises WorkbookError for a figure without an interval.
+    """
+    stem, _, kind = key.rpartition("_")
+    if f"{stem}_ci" not in summary:
+        raise WorkbookError(f"{key} has no interval: score a percentile (such as p50_ms), or share_over.")
+    unit, scale = ("seconds", 1e-3) if kind == "ms" else ("percent", 100.0)
+    figures = (summary[key], *(summary[f"{stem}_ci"] or (None, None)))
+    value, *ends = (figure if figure is None else figure * scale for figure in figures)
+    return {unit: value, "interval": ends, "at_least": key in summary["lower_bounds"]}
+
+
+def counted(some: int, of: int) -> dict[str, Any]:
+    """A share with its interval, from counts of a sample: score(name, **counted(wrong, of=runs))."""
+    from loadtests.judging.intervals import clopper_pearson
+
+    return {"percent": 100 * some / of, "interval": [100 * end for end in clopper_pearson(some, of)]}
 
 
 def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +40,7 @@ class Session:
 
 
 _sessions: list[Session] = []  # empty until begin(); then one
+_runs: list[tuple[int, bool]] = []  # the latest cell with an experiment: its number; was a run disturbed?
 
 
 def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()) -> None:
@@ -55,8 +57,10 @@ def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()
         raise WorkbookError(f"WORKBOOK={mode} in the environment: set it to live or to recorded.")
     _look_for(NEEDED, needs if mode != "recorded" else (), chapter)
     _sessions[:] = [Session(chapter, mode)]
+    _runs.clear()
     if shell := _shell():
         shell.run_line_magic("matplotlib", "inline")
+        _show_figures_with_their_words(shell)
     if chapter:
         print(f"Chapter {chapter}, {'recorded' if mode == 'recorded' else 'live'}: {MODES[mode]}.")
 
@@ -66,6 +70,18 @@ def session() -> Session:
     if not _sessions:
         raise WorkbookError("Run the first cell of this notebook first: it calls begin().")
     return _sessions[0]
+
+
+def note_run(disturbed: bool = False) -> None:
+    """Note that this cell has run an experiment; and, if it was disturbed, that too."""
+    shell = _shell()
+    cell = shell.execution_count if shell else 0
+    _runs[:] = [(cell, disturbed or (cell, True) in _runs)]
+
+
+def disturbed() -> bool:
+    """Whether a run in the latest cell with an experiment was disturbed, so that its figures are in doubt."""
+    return any(was for _, was in _runs)
 
 
 def _look_for(needed: Iterable[str], special: Iterable[str], chapter: int) -> None:
@@ -113,6 +129,23 @@ def _show_messages_only() -> None:
         shell._showtraceback(kind, error, [advice(error)])
 
     shell.set_custom_exc(tuple(kinds), show)
+
+
+def _show_figures_with_their_words(shell: Any) -> None:
+    """Have IPython show a figure as an image with its alternative text, which is the figure's label.
+
+    As HTML: JupyterLab shows an output that is only a PNG without one, whatever its metadata say.
+    """
+    from matplotlib.figure import Figure
+
+    formatters = shell.display_formatter.formatters
+    as_png = formatters["image/png"].pop(Figure)
+
+    def as_image(figure: Figure) -> str:
+        words = escape(str(figure.get_label()) or "A figure that nobody has described.")
+        return f'<img alt="{words}" src="data:image/png;base64,{as_png(figure)}">'
+
+    formatters["text/html"].for_type(Figure, as_image)
 
 
 def _shell() -> Any:
