@@ -24,6 +24,9 @@ FRAME = (
     r'<iframe class="slots" title="\g<words>" src="\g<up>_static/slots.html"></iframe>'
     r'<p><a href="\g<up>_static/slots.html">On a page of its own</a></p>'
 )
+# The page that one prints would be offered as a download.
+PRINTED = re.compile(r"\[(?P<words>[^\]]*)\]\((?P<up>[./]*)method\.html\)")
+PRINTED_LINK = r'<a href="\g<up>_static/method.html">\g<words></a>'
 TOC = """```{{toctree}}
 :hidden:
 :caption: {caption}
@@ -79,14 +82,15 @@ def stage(folder: Path) -> None:
     shutil.copy(HERE / "site" / "conf.py", folder)
     (folder / "_static").mkdir()
     shutil.copy(HERE / "site" / "workbook.css", folder / "_static")
-    shutil.copy(HERE / "slots.html", folder / "_static")
+    for name in ("slots.html", "method.html"):
+        shutil.copy(HERE / name, folder / "_static")
     (folder / "solutions").mkdir()
     chapters = sorted(path.relative_to(HERE) for path in HERE.glob("[0-9][0-9]_*.ipynb"))
     solutions = sorted(path.relative_to(HERE) for path in HERE.glob("solutions/*.ipynb"))
     for page in [*chapters, *solutions]:
         notebook = nbformat.read(HERE / page, as_version=4)
         for cell in notebook.cells:
-            cell.source = DRAGGED.sub(FRAME, _with_index(cell.source))
+            cell.source = PRINTED.sub(PRINTED_LINK, DRAGGED.sub(FRAME, _with_index(cell.source)))
         if page.stem == FIRST_PAGE:
             toc = contents(chapters[1:], solutions)
             notebook.cells.append(nbformat.v4.new_markdown_cell(toc))

@@ -1,4 +1,4 @@
-"""Customers of the shop: every other time they order something, and wait until it is done."""
+"""Customers of the shop: they look at two pages, order something, and wait until it is done."""
 
 import time
 
@@ -11,12 +11,11 @@ class Customer(FastHttpUser):
     wait_time = between(0.5, 1.5)  # the think time, 1 s on average
 
     @task
-    def look(self):
-        self.client.get("/", context={"group": "look"})
-
-    @task
-    def order(self):
+    def shop(self):
+        for _ in range(2):
+            self.client.get("/", context={"group": "look"})
         with plugin.visit(self, "result", "from the order to its result"):
             order = self.client.post("/orders", json={"customer": "ada"}, context={"group": "order"}).json()
-            while not self.client.get(f"/orders/{order['id']}", context={"group": "ask"}).json()["done"]:
+            page = f"/orders/{order['id']}"
+            while not self.client.get(page, name="/orders/[id]", context={"group": "ask"}).json()["done"]:
                 time.sleep(0.25)

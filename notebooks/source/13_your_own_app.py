@@ -16,23 +16,13 @@
 # You do the same: with your own app, or with one of these three.
 
 # %%
-from workbook import begin, check, experiment, predict, score
+from workbook import begin, check, experiment, predict, sampled, score
 
 begin(13)
 
 from dataclasses import replace
 
-from workbook.chapter13 import (
-    APPS,
-    compared,
-    demand,
-    figures,
-    loaded,
-    print_change,
-    print_code,
-    print_verdict,
-    rounds,
-)
+from workbook.chapter13 import WEB_APPS, changes, compared, demand, figures, loaded, print_code, rounds, tell
 from workbook.chapter13_checks import knows_the_busy_share, moves_the_most
 from workbook.chapter13_pictures import change_figure, knee_figure
 
@@ -49,17 +39,17 @@ from workbook.chapter13_pictures import change_figure, knee_figure
 # `recorded=False`, or begin live.
 #
 # **Your own** needs two things: the command that starts it, which prints the address on 127.0.0.1 where it listens,
-# and a Locust file with its visitors. `apps/visitors.py` is one, of 22 lines: copy it, and change the requests.
+# and a Locust file with its visitors. `apps/visitors.py` is one, of some 20 lines: copy it, and change the requests.
 #
-#     from workbook.chapter13 import App
-#     app = App("gunicorn --bind 127.0.0.1:0 shop:app", slots=4, folder="~/shop", visitors="visitors.py")
+#     from workbook.chapter13 import WebApp
+#     app = WebApp("gunicorn --bind 127.0.0.1:0 shop:app", slots=4, folder="~/shop", visitors="visitors.py")
 #
 # `python -m loadtests` and Locust run as for the readers; the command may begin with another environment's Python.
 # Have the app use a test database, and a fake of whatever it calls: a mail server that is not yours is not yours to
 # load.
 
 # %%
-app = APPS["mail"]
+app = WEB_APPS["mail"]
 think = 1.0  # Z: seconds between two rounds of a visitor, on average, as in the Locust file
 many = 24  # users: well above the knee that you will predict
 
@@ -86,13 +76,13 @@ print_code("fastapi_mail.py", since="@asynccontextmanager")
 # %% [markdown]
 # ## How long does it hold a slot?
 #
-# One visitor alone never waits for a slot, so what he measures is the demand. A *round* is what a visitor does between
-# two pauses: in our Locust file every other time he looks at the shop (`look`), else he orders (`order`) and asks until
-# it is done (`ask`). The demand of a round, $D$, is the sum of its requests, each as often as a round has it.
+# One visitor alone never waits for a slot, so what is measured is the demand. A *round* is what visitors do between two
+# pauses: in this Locust file they look at two pages (`look`), order something (`order`), and ask whether it is done
+# (`ask`) until it is. The demand of a round, $D$, is that of all its requests together.
 
 # %%
 alone = experiment("alone", loaded, app=app, users=(1,), seconds=12, warm_up=0)
-D = demand(alone, look=0.5, order=0.5, ask=0.5)
+D = demand(alone, look=2, order=1, ask=1)
 
 # %% [markdown]
 # You have $D$, $c$ and $Z$. **Write down what you expect:**
@@ -111,11 +101,10 @@ predict("look over 500 ms, 24 users", percent=30)
 
 # %%
 before = experiment("before", loaded, app=app, users=(many,), seconds=15, warm_up=3)
-X = rounds(before, many, "look", "order")
-score("the knee", users=X * (D + think))
-score("look over 500 ms, 24 users", percent=100 * figures(before, many, "look")["share_over"])
-measured = {1: rounds(alone, 1, "look", "order"), many: X}
-knee_figure(app.slots, think, D, measured)
+X, ends = rounds(before, many, "order")
+score("the knee", users=X * (D + think), interval=[end and end * (D + think) for end in ends])
+score("look over 500 ms, 24 users", **sampled(figures(before, many, "look"), "share_over"))
+knee_figure(app.slots, think, D, {1: rounds(alone, 1, "order")[0], many: X})
 
 # %% [markdown]
 # ## What you see
@@ -132,7 +121,7 @@ knee_figure(app.slots, think, D, measured)
 # order until it is done; the rule does not apply to it.
 
 # %%
-print_verdict(before)
+tell(before)
 
 # %% [markdown]
 # ## Move one call
@@ -145,7 +134,7 @@ print_verdict(before)
 # The change, in whole:
 
 # %%
-print_change("fastapi_mail.py", "fastapi_mail_queued.py")
+changes("fastapi_mail.py", "fastapi_mail_queued.py")
 
 # %% [markdown]
 # * The job is written in the transaction of the order: there is never an order without its job, or a job without its
@@ -155,7 +144,7 @@ print_change("fastapi_mail.py", "fastapi_mail_queued.py")
 #   again. For a mail that is bearable. For a payment, give the other side a key by which it knows the second as the
 #   first.
 #
-# A worker with 8 threads performs the jobs, so that 8 mails are under way at a time. The threads of a worker keep
+# A worker with 12 threads performs the jobs, so that 12 mails are under way at a time. The threads of a worker keep
 # nobody in line.
 #
 # **What do you expect now**, with the same 24 users: how long is it from the order until the mail has been accepted, in
@@ -168,10 +157,10 @@ predict("order to result, queued, median", seconds=4)
 # The same load once more.
 
 # %%
-work = "jobqueue work --threads 8 --poll-interval 0.1 --import fastapi_mail_queued"
+work = "jobqueue work --threads 12 --poll-interval 0.1 --import fastapi_mail_queued"
 queued = replace(app, web="uvicorn --port 0 fastapi_mail_queued:app", work=work)
 after = experiment("after", loaded, app=queued, users=(many,), seconds=15, warm_up=3)
-score("order to result, queued, median", seconds=figures(after, many, "result")["p50_ms"] / 1000)
+score("order to result, queued, median", **sampled(figures(after, many, "result"), "p50_ms"))
 change_figure(before, after, many, groups=("look", "order", "result"))
 
 # %% [markdown]
@@ -181,7 +170,7 @@ change_figure(before, after, many, groups=("look", "order", "result"))
 # behind a mail.
 #
 # The result is another matter. No mail is accepted sooner because it is sent by somebody else. It came sooner here,
-# because the queue could give the mails eight senders, and the web server had four slots; with
+# because the queue could give the mails twelve senders, and the web server had four slots; with
 # `--threads 4` it would come later than before, since users who are answered at once order more. A queue does not
 # make work faster. It decides who waits for it.
 #
@@ -238,7 +227,7 @@ def busy(log, seconds, slots):
 check("2", busy, knows_the_busy_share)
 
 # %% [markdown]
-# **Go on.** Take the app nearest to your work, `APPS["report"]` or `APPS["thumbnails"]`, and go through the chapter
+# **Go on.** Take the app nearest to your work, `WEB_APPS["report"]` or `WEB_APPS["thumbnails"]`, and go through the chapter
 # again: what is $c$, and what happens to the web server when the worker computes on the same cores? Give `queued` four
 # threads, or one: predict the result's median each time. Then stop the worker altogether: what do users see, and which
 # of the figures above would have told you?

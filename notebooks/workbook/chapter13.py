@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.comparing import compare
+from loadtests.judging.bootstrap import rate_reach
 from loadtests.judging.judge import StageVerdict, judge
 from loadtests.judging.terminal import verdict_text
 from loadtests.records.constants import LOCUST_SECONDS
@@ -21,18 +22,19 @@ from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording, read_recording
 from loadtests.servers.processes import ADDRESS, Process
 from workbook.readers import PATIENCE_SECONDS, say_if_disturbed, wait_until
+from workbook.scoring import Ends
 from workbook.session import NOTEBOOKS, WorkbookError
 from workbook.words import in_words
 
 THIS_MACHINE = ("127.0.0.1", "localhost")
 LISTENS = re.compile(r"127\.0\.0\.1:\d+")
-START_SECONDS = 30.0
+STARTUP_SECONDS = 30.0
 
-Load = Mapping[str, Any]  # what `loaded` returns
+Loaded = Mapping[str, Any]  # what `loaded` returns
 
 
 @dataclass(frozen=True)
-class App:
+class WebApp:
     """How an app is started and loaded. Commands are run in `folder`, as one types them there."""
 
     web: str  # the command of its server, which prints its address; or the address of one that runs
@@ -44,14 +46,14 @@ class App:
     visitors: str = "visitors.py"  # the Locust file, in the folder
 
 
-APPS = {
-    "mail": App("uvicorn --port 0 fastapi_mail:app", 4, beside={"MAIL_SERVER": "python mail_server.py"}),
-    "thumbnails": App("gunicorn --bind 127.0.0.1:0 flask_thumbnails:app", 1),
-    "report": App("gunicorn --bind 127.0.0.1:0 django_report:application", 1),
+WEB_APPS = {
+    "mail": WebApp("uvicorn --port 0 fastapi_mail:app", 4, beside={"MAIL_SERVER": "python mail_server.py"}),
+    "thumbnails": WebApp("gunicorn --bind 127.0.0.1:0 flask_thumbnails:app", 1),
+    "report": WebApp("gunicorn --bind 127.0.0.1:0 django_report:application", 1),
 }
 
 
-def loaded(app: App, users: Sequence[int], seconds: int, warm_up: float) -> dict[str, str]:
+def loaded(app: WebApp, users: Sequence[int], seconds: int, warm_up: float) -> dict[str, str]:
     """Start an app, put one number of users on it after the other, and stop it; returns the recording.
 
     Each load lasts `seconds`, of which the first `warm_up` are not judged. A slowed or unfit load is
@@ -78,7 +80,7 @@ def loaded(app: App, users: Sequence[int], seconds: int, warm_up: float) -> dict
 
 
 @contextmanager
-def running(app: App, folder: Path) -> Iterator[str]:
+def running(app: WebApp, folder: Path) -> Iterator[str]:
     """Run an app with all that it needs; gives its address. Its database and logs are in `folder`.
 
     Raises WorkbookError if it can't be found, or others could reach it, and ProcessError if it fails.
@@ -95,12 +97,12 @@ def running(app: App, folder: Path) -> Iterator[str]:
             return exits.enter_context(Process(name, ["sh", "-c", line], log, environment))
 
         for number, (variable, command) in enumerate(app.beside.items(), 1):
-            environment[variable] = start(f"server {number}", command).wait_for(LISTENS, START_SECONDS)[0]
+            environment[variable] = start(f"server {number}", command).wait_for(LISTENS, STARTUP_SECONDS)[0]
         if urlsplit(app.web).scheme in ("http", "https"):
             url = _on_this_machine(app.web)
         else:
             web = start("web server", app.web)
-            url = _on_this_machine(web.wait_for(ADDRESS, START_SECONDS)[0])
+            url = _on_this_machine(web.wait_for(ADDRESS, STARTUP_SECONDS)[0])
             wait_until(lambda: _answers(url) or not web.is_running(), f"{url} did not answer.")
             if not web.is_running():
                 raise web.error("ended at once")
@@ -109,7 +111,7 @@ def running(app: App, folder: Path) -> Iterator[str]:
         yield url
 
 
-def _folder(app: App) -> Path:
+def _folder(app: WebApp) -> Path:
     folder = NOTEBOOKS / Path(app.folder).expanduser()
     if not (folder / app.visitors).is_file():
         raise WorkbookError(f"There is no {folder / app.visitors}: give the app's folder, and its visitors.")
@@ -137,55 +139,57 @@ def _answers(url: str) -> bool:
 # ---- what came of it
 
 
-def recording_of(load: Load) -> Recording:
+def recording_of(load: Loaded) -> Recording:
     """All that was recorded of it."""
     with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
         return read_recording(_kept(load, Path(folder) / "rows.csv"))
 
 
-def _kept(load: Load, rows: Path) -> Path:
+def _kept(load: Loaded, rows: Path) -> Path:
     for ending, text in load.items():
         rows.with_suffix(f".{ending}").write_text(text)
     return rows
 
 
-def stage_of(load: Load, users: int) -> StageVerdict:
+def stage_of(load: Loaded, users: int) -> StageVerdict:
     """What was measured with this number of users."""
     return next(each for each in judge(recording_of(load)).stages if each.stage and each.stage.load == users)
 
 
-def figures(load: Load, users: int, group: str) -> Summary:
+def figures(load: Loaded, users: int, group: str) -> Summary:
     """The figures of one group of requests, or visits, with this number of users."""
     return next(each.summary for each in stage_of(load, users).groups if each.group == group)
 
 
-def print_verdict(load: Load) -> None:
+def tell(load: Loaded) -> None:
     """Print what Locust printed at the end: a table and a verdict for each number of users."""
     print(verdict_text(judge(recording_of(load))).strip())
 
 
-def demand(alone: Load, **a_round: float) -> float:
+def demand(alone: Loaded, **a_round: float) -> float:
     """D: the seconds of slots that one round of a visitor takes, from a load of one user, who never waits.
 
-    `a_round`: how many requests of each group it has on average. Prints them.
+    `a_round`: how many requests of each group it has. Prints them.
     """
-    total = 0.0
+    means = {group: (figures(alone, 1, group)["mean_ms"] or 0.0) / 1000 for group in a_round}
+    total = sum(times * means[group] for group, times in a_round.items())
     for group, times in a_round.items():
-        seconds = (figures(alone, 1, group)["mean_ms"] or 0.0) / 1000
-        total += times * seconds
-        print(f"{group:6} {in_words(seconds):>7}, {times:g} times a round")
+        print(f"{times:g} x {group:6} {in_words(means[group]):>7}")
     print(f"D = {total:.3f} s")
     return total
 
 
-def rounds(load: Load, users: int, *groups: str) -> float:
-    """X: the answered requests of these groups, of which each round has one, in a second."""
+def rounds(load: Loaded, users: int, group: str) -> tuple[float, Ends]:
+    """X: answered requests of a group of which each round has one, a second; and its 95 % interval."""
     stage = stage_of(load, users)
-    done = [row.done_s for row in recording_of(load).rows if row.group in groups and not row.failed]
-    return sum(stage.start <= at < stage.end for at in done if at) / (stage.end - stage.start)
+    window = stage.start, stage.end
+    ended = [row.done_s for row in recording_of(load).rows if row.group == group and not row.failed]
+    times = [at for at in ended if at is not None and window[0] <= at < window[1]]
+    rate, reach = len(times) / (window[1] - window[0]), rate_reach(times, window)
+    return rate, (None, None) if reach is None else (rate - reach, rate + reach)
 
 
-def compared(before: Load, after: Load) -> int:
+def compared(before: Loaded, after: Loaded) -> int:
     """Print what `python -m loadtests compare before.csv after.csv` prints; returns its exit status."""
     with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
         sides = {"before": before, "after": after}
@@ -199,7 +203,7 @@ def print_code(file: str, since: str) -> None:
     print(text[text.index(since) :].strip())
 
 
-def print_change(before: str, after: str) -> None:
+def changes(before: str, after: str) -> None:
     """Print the lines that differ between two files of the folder with the apps."""
     old, new = ((NOTEBOOKS / "apps" / file).read_text().splitlines() for file in (before, after))
     print("\n".join(list(difflib.unified_diff(old, new, n=1, lineterm=""))[2:]))

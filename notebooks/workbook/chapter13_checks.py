@@ -8,7 +8,7 @@ from typing import Any
 from workbook.exercises import NO_ANSWER
 
 Call = tuple[str, float, float, bool]  # name, seconds, how often a round has it, whether the answer needs it
-Line = tuple[float, float]  # when a request ended, seconds since the log began; and how long it took
+Logged = tuple[float, float]  # when a request ended, seconds since the log began; and how long it took
 NAMES = ("mail", "thumbnails", "report", "log entry", "search index", "invoice")
 
 
@@ -55,12 +55,12 @@ def _wrong_with_move(found: Any, calls: Sequence[Call], right: str | None) -> It
         yield f"It said {found!r}, and moving another one would leave the slots more time. ({said}.)"
 
 
-def knows_the_busy_share(busy: Callable[[Sequence[Line], float, int], Any]) -> bool | str:
+def knows_the_busy_share(busy: Callable[[Sequence[Logged], float, int], Any]) -> bool | str:
     """Is it the share of the slots' time, from 0 to 1, for which the log's requests held a slot?"""
     return next(_wrong_with_busy(busy), True)
 
 
-def _wrong_with_busy(busy: Callable[[Sequence[Line], float, int], Any]) -> Iterator[str]:
+def _wrong_with_busy(busy: Callable[[Sequence[Logged], float, int], Any]) -> Iterator[str]:
     for earliest, hint in ((0.0, ""), (-3.0, " Some of its requests began before the log.")):
         for _ in range(5):
             seconds, slots = random.uniform(20, 90), random.randint(2, 9)
@@ -69,9 +69,9 @@ def _wrong_with_busy(busy: Callable[[Sequence[Line], float, int], Any]) -> Itera
     yield from _wrong_share(busy([], 60.0, 4), [], 60.0, 4, " Nobody came.")
 
 
-def _log(earliest: float, seconds: float, slots: int) -> list[Line]:
+def _log(earliest: float, seconds: float, slots: int) -> list[Logged]:
     """Requests that ended within `seconds`, one after the other in each slot, from `earliest` on."""
-    log: list[Line] = []
+    log: list[Logged] = []
     for _ in range(slots):
         ended = earliest
         for _ in count():
@@ -83,7 +83,7 @@ def _log(earliest: float, seconds: float, slots: int) -> list[Line]:
     return sorted(log)
 
 
-def _wrong_share(found: Any, log: Sequence[Line], seconds: float, slots: int, hint: str) -> Iterator[str]:
+def _wrong_share(found: Any, log: Sequence[Logged], seconds: float, slots: int, hint: str) -> Iterator[str]:
     held = sum(min(ended, took) for ended, took in log)
     if found is ...:
         yield NO_ANSWER

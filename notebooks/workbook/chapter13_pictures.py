@@ -11,6 +11,7 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
     even_ticks,
     house_style,
     inches,
@@ -20,7 +21,7 @@ from loadtests.report.chartparts import (
 )
 from loadtests.theory import ClosedLoad, knee
 from loadtests.wording import duration
-from workbook.chapter13 import Load, recording_of, stage_of
+from workbook.chapter13 import Loaded, recording_of, stage_of
 
 BEFORE, AFTER = COLOURS["sync"], COLOURS["queued"]
 
@@ -51,10 +52,15 @@ def knee_figure(slots: int, think: float, demand: float, measured: Mapping[int, 
             EndLabel(last, measured[last], "measured", BEFORE),
         ]
         label_ends(axes, labels)
-    return figure
+    done = " and ".join(f"{rate:.2f} with {users}" for users, rate in measured.items())
+    return described(
+        figure,
+        f"Rounds a second rise with the users up to a knee at {at:.1f} of them, and stay at"
+        f" {slots / demand:.2f} beyond it; measured: {done} users.",
+    )
 
 
-def change_figure(before: Load, after: Load, users: int, groups: Sequence[str]) -> Figure:
+def change_figure(before: Loaded, after: Loaded, users: int, groups: Sequence[str]) -> Figure:
     """Each request and visit of these groups as a mark at how long it took, before above and after below."""
     shown = {
         (group, side): _waits(load, users, group)
@@ -80,10 +86,13 @@ def change_figure(before: Load, after: Load, users: int, groups: Sequence[str]) 
             axes.plot([middle], [at], "|", color=colour, ms=20, mew=3)
             labels.append(EndLabel(right, at, f"{side}: {duration(middle)}", colour))
         label_ends(axes, labels)
-    return figure
+    said = "; ".join(f"{group} {side} {duration(median(waits))}" for (group, side), waits in shown.items())
+    return described(
+        figure, f"Two rows of marks for each group of requests, with {users} users; medians: {said}."
+    )
 
 
-def _waits(load: Load, users: int, group: str) -> list[float]:
+def _waits(load: Loaded, users: int, group: str) -> list[float]:
     """Milliseconds; those still open at the end by their wait so far."""
     stage, ended = stage_of(load, users), recording_of(load).ended_s
     counted = in_window(stage.rows, stage.start, stage.end)
