@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
+OTHER_ENGINES = $(if $(findstring --engine,$(ARGS))$(findstring --peers,$(ARGS)),$(VENV)/engines.stamp)
 unexport PYTHONDONTWRITEBYTECODE  # set in some containers: every process would then recompile all its imports
 
 .PHONY: help
@@ -38,7 +39,7 @@ bench-full: $(VENV)/bench.stamp  ## the same with repeats, open load, a burst (4
 	@$(RUN) -m loadtests bench --full --floor $(ARGS)
 
 .PHONY: bench-queue
-bench-queue: $(VENV)/bench.stamp $(if $(findstring --peers,$(ARGS)),$(VENV)/peers.stamp)  ## measure jobqueue beside the plain drivers (13 minutes)
+bench-queue: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## measure jobqueue beside the plain drivers (13 minutes)
 	@$(RUN) -m loadtests queue $(ARGS)
 
 .PHONY: torture
@@ -50,11 +51,11 @@ sync: $(VENV)/bench.stamp  ## start the synchronous reader and its feed server, 
 	@$(RUN) -m loadtests stack sync $(ARGS)
 
 .PHONY: queued
-queued: $(VENV)/bench.stamp  ## start the queued reader, its worker and feed server, until Ctrl-C
+queued: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## start the queued reader, its worker and feed server, until Ctrl-C
 	@$(RUN) -m loadtests stack queued $(ARGS)
 
 .PHONY: locust
-locust: $(VENV)/bench.stamp  ## open Locust's own page on a reader: ARGS="--app queued"
+locust: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## open Locust's own page on a reader: ARGS="--app queued"
 	@$(VENV)/bin/locust -f loadtests/feeds.py $(ARGS)
 
 .PHONY: diff
@@ -89,7 +90,7 @@ test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-live
-test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
+test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
 	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
 # jobqueue comes from the wheel, not from this folder, in the tests and in the processes they start (PYTHONSAFEPATH).
@@ -145,11 +146,11 @@ $(VENV)/%.stamp: requirements/%.txt jobqueue/pyproject.toml | $(VENV)/pip.stamp
 
 # These build on bench's requirements, which come first: the tests run several makes at once, and those must find
 # bench.stamp up to date.
-$(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp $(VENV)/demo.stamp: $(VENV)/bench.stamp
+$(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp: $(VENV)/bench.stamp
 
 .PHONY: lock
 lock:  ## re-pin requirements/*.txt from requirements/*.in (needs uv)
-	@for set in pip bench notebooks test peers book demo; do \
+	@for set in pip bench notebooks test book demo engines; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done
 

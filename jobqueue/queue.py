@@ -161,11 +161,12 @@ class Queue:
         return (engine or self.writer).begin()
 
     def jobs(self, limit: int = 100) -> Sequence[Job]:
-        """The jobs in the table, at most `limit` of them, in the order in which they would run."""
+        """At most `limit` jobs, in the order in which they would run; those that failed for good are last."""
         check(limit=limit)
         Job = self.tables.Job
+        order = Job.failed_at.is_not(None), Job.priority, Job.run_at, Job.id
         with Session(self.engine) as session:
-            return session.scalars(select(Job).order_by(Job.priority, Job.run_at, Job.id).limit(limit)).all()
+            return session.scalars(select(Job).order_by(*order).limit(limit)).all()
 
     def get(self, id: int, *, session: Callers | None = None) -> Job:
         """The job with this id. Raises NoSuchJob; TypeError or ValueError for what can't be an id."""

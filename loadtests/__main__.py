@@ -23,7 +23,7 @@ COMMANDS = {
     "queue": ("loadtests.queuebench.bench", "measure jobqueue against the plain drivers and other queues"),
     "torture": ("loadtests.torture.torture", "harm jobqueue's workers, and count what became of the jobs"),
     "demo": ("loadtests.demo.command", "both readers side by side, live, on a page or in the terminal"),
-    "stack": ("loadtests.servers.stack", "run one reader with everything it needs, until Ctrl-C"),
+    "stack": ("loadtests.servers.serve", "run one reader with everything it needs, until Ctrl-C"),
     "feedserver": ("loadtests.feedserver.server", "run the fake feed server alone, until Ctrl-C"),
     "postgres": ("loadtests.servers.postgres", "run a temporary PostgreSQL server, until Ctrl-C"),
 }

@@ -20,6 +20,7 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from loadtests import plugin
+from loadtests.engines.engines import ENGINES, check_engine
 from loadtests.errors import LoadTestError, UsageError
 from loadtests.feedserver.documents import has_entries_of
 from loadtests.feedserver.kinds import KINDS, is_good
@@ -180,6 +181,13 @@ def add_options(parser: Any) -> None:
         include_in_web_ui=False,
     )
     option(
+        "--engine",
+        metavar="NAME",
+        default="jobqueue",
+        help=f"with --app queued: what its jobs are in, one of {', '.join(ENGINES)}",
+        include_in_web_ui=False,
+    )
+    option(
         "--feeds",
         metavar="URL",
         default="http://127.0.0.1:9000",
@@ -219,7 +227,8 @@ def prepare(environment: Environment, **_: Any) -> None:
         return  # the master does all this
     try:
         if options.app:
-            stack = Stack(StackSettings(app=options.app, deadline=options.deadline))
+            check_engine(options.engine)
+            stack = Stack(StackSettings(options.app, engine=options.engine, deadline=options.deadline))
             stack.start()
             started.append(stack)
             environment.events.quit.add_listener(lambda **_: stack.stop())

@@ -50,7 +50,8 @@ NOT_YET, RIGHT = re.compile(r"^Exercise \S+: not yet\.", re.M), re.compile(r"^Ex
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, mode: str, notes: Path) -> float:
-    """Run all cells in `folder`; returns the seconds taken. Predictions go to `notes`, not the reader's file.
+    """Run all cells in `folder`; returns the seconds taken. Predictions go to `notes`, not the reader's file;
+    those left blank, as in a starter, are passed over.
 
     Raises CellExecutionError if a cell fails.
     """
@@ -63,7 +64,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, mode: str, notes: Pat
         coalesce_streams=True,
         extra_arguments=["--log-level=ERROR"],
     )
-    client.execute(env={**os.environ, "WORKBOOK": mode, "WORKBOOK_PREDICTIONS": str(notes)})
+    ours = {"WORKBOOK": mode, "WORKBOOK_BLANKS": "pass", "WORKBOOK_PREDICTIONS": str(notes)}
+    client.execute(env={**os.environ, **ours})
     notebook.metadata.language_info = {"name": "python"}
     return time.monotonic() - began
 
@@ -84,7 +86,7 @@ def build(chapter: Chapter, record: bool) -> None:
 
 
 def build_pages(chapters: Sequence[Chapter]) -> None:
-    """Build the contents, the last page with the author's predictions, and the page that one drags."""
+    """Build the contents, the last page with the solutions' predictions, and the page that one drags."""
     nbformat.write(contents(chapters), HERE / f"{CONTENTS}.ipynb")
     last = predictions()
     with tempfile.TemporaryDirectory() as temporary:
@@ -96,7 +98,7 @@ def build_pages(chapters: Sequence[Chapter]) -> None:
 
 
 def noted(chapters: Sequence[Chapter]) -> list[dict[str, object]]:
-    """The predictions in these chapters' sources, with the recorded results."""
+    """The predictions in these chapters' solutions, with the recorded results."""
     files = [_notes(chapter) for chapter in chapters]
     return [each for file in files if file.exists() for each in json.loads(file.read_text())]
 

@@ -7,7 +7,8 @@ A source is a Python script in jupytext's percent format, which diffs well:
     busy = rate * demand
     # end
 
-The solution keeps the answer; in the starter everything between the markers becomes `busy = ...`.
+The solution keeps the answer; in the starter everything between the markers becomes `busy = ...`, and each
+predicted figure a blank, too: `predict("submit", seconds=...)`.
 See WRITING.md.
 """
 
@@ -83,11 +84,13 @@ def chapter(source: Path) -> Chapter:
 
 
 def starter(of: Chapter) -> nbformat.NotebookNode:
-    """The notebook a reader opens, without answers; not executed."""
+    """The notebook a reader opens, without answers and predictions; not executed."""
     notebook = _notebook(of.source)
     for cell in notebook.cells:
         if is_exercise(cell):
             cell.source = without_answers(cell.source)
+        elif cell.cell_type == "code":
+            cell.source = without_predictions(cell.source)
     links = f"[Solutions](solutions/{of.name}.ipynb) · [Contents]({CONTENTS}.ipynb)"
     return _finished(notebook, notebook.cells, [nbformat.v4.new_markdown_cell(links)])
 
@@ -136,6 +139,23 @@ def without_answers(code: str) -> str:
     if not answers:
         raise SourceError(f"an exercise without `# solution:` and `# end`:\n{code}")
     return left.rstrip("\n")
+
+
+def without_predictions(code: str) -> str:
+    """A cell in which each figure that `predict` is given is left to the reader, as `...`."""
+    lines = code.splitlines()
+    for call in reversed(predictions_in(code)):  # so that columns further left stay what they were
+        (given,) = (keyword.value for keyword in call.keywords)
+        line = lines[given.lineno - 1].encode()  # columns count bytes
+        lines[given.lineno - 1] = (line[: given.col_offset] + b"..." + line[given.end_col_offset :]).decode()
+    return "\n".join(lines)
+
+
+def predictions_in(code: str) -> list[ast.Call]:
+    """The calls of `predict` in a cell, in order."""
+    called = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    ours = [call for call in called if isinstance(call.func, ast.Name) and call.func.id == "predict"]
+    return sorted(ours, key=lambda call: (call.lineno, call.col_offset))
 
 
 def _blank(indent: str, answer: str) -> str:

@@ -34,7 +34,7 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
 }
 ROOMS = (  # of loadtests: each may import those before it
     *("status", "errors", "files", "records", "wording", "arguments", "pipelines", "ports"),
-    *("feedserver", "servers", "generator", "judging", "live", "plugin", "feeds"),
+    *("feedserver", "engines", "servers", "generator", "judging", "live", "plugin", "feeds"),
     *(
         "numerics",
         "theory",
@@ -67,6 +67,7 @@ WRITTEN_TWICE = {  # public names that several files define, and why that mislea
     "Event": "the queue's, which observers get, and the simulation's, which never meet",
     "HERE": "the folder of that very file",
     "ONCE": "the same: the colour of what ran once",
+    "Queue": "jobqueue's, and what takes its place on each other engine",
     "Settings": "the reader's and the bench's, which never meet: neither imports the other",
     "Status": "a feed's and a command's, which never meet: neither imports the other",
     "T": "a type variable",
@@ -113,10 +114,15 @@ def test_the_queue_stands_without_its_tools() -> None:
 
 def test_the_load_tests_import_none_of_the_apps() -> None:
     """They start the apps as commands, as a user would. Only the queue's benchmark and its torture import
-    the library under test, for the jobs, and to enqueue them.
+    the library under test, for the jobs, and to enqueue them; and the engines the reader, to serve it.
     """
+    under_test = {
+        "queuebench": {"jobqueue"},
+        "torture": {"jobqueue"},
+        "engines": {"feedreader", "queued_app"},
+    }
     for path in (ROOT / "loadtests").rglob("*.py"):
-        measured = {"jobqueue"} if path.parent.name in ("queuebench", "torture") else set()
+        measured = under_test.get(path.parent.name, set())
         assert not imports(path) & (OURS - {"loadtests"} - measured), path
 
 

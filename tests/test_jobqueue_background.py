@@ -172,7 +172,7 @@ def test_without_a_supervisor_the_commands_say_so(order: Command, arguments: lis
     """They exit with status 1 and say what to do."""
     told = order(*arguments)
     assert told[0] == 1
-    nobody = "no supervisor is running with the state file jobqueue.state; start one: jobqueue start\n"
+    nobody = "no supervisor runs with jobqueue.state: start one with jobqueue start\n"
     assert nobody in told[1]
     assert order("status", "--json") == (1, '{"running": false}\n')
 

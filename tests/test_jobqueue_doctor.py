@@ -144,6 +144,19 @@ def test_queues_without_a_worker_and_silent_workers_are_found(queue: Queue) -> N
     assert findings["queues"].level == "ok"
 
 
+def test_a_paused_queue_with_due_jobs_is_told_with_the_command_that_ends_it(queue: Queue) -> None:
+    """A worker would not help, and is not asked for. A pause that keeps nobody waiting is fine."""
+    queue.pause("partners")
+    queue.pause("empty")
+    queue.enqueue(Say("x"), now=NOON, run_at=HOUR, queue="partners")
+    assert found(queue)["paused"].level == "ok"
+    queue.enqueue(Say("x"), now=NOON - MINUTE, queue="partners")
+    findings = found(queue)
+    assert findings["queues"].level == "ok"
+    said = "partners (1 due job): jobqueue resume NAME lets its jobs run"
+    assert (findings["paused"].level, findings["paused"].text) == ("warn", said)
+
+
 @pytest.mark.parametrize("never", ["infinity", "9999-01-01 00:00:00.000000+00"])
 def test_a_job_that_waits_for_infinity_is_found(queue: Queue, never: str) -> None:
     """Only others write such a row. No worker sets it aside, since it is never due."""

@@ -164,7 +164,9 @@ def test_list_shows_a_job_on_a_line(queue: Queue, command: Command) -> None:
 
 @pytest.mark.usefixtures("noon")
 def test_list_can_be_narrowed(queue: Queue, command: Command) -> None:
-    """It can be filtered by state and queue and limited in number, and says when there are more jobs."""
+    """It can be filtered by state and queue and limited in number, and says when there are more jobs. Those
+    that failed for good, which run no more, come last.
+    """
     no = failed(queue, "no")
     late = queue.enqueue(Say("late"), queue="mail", now=NOON, run_at=HOUR)
     due = queue.enqueue(Say("due"), queue="mail", now=NOON)
@@ -172,12 +174,12 @@ def test_list_can_be_narrowed(queue: Queue, command: Command) -> None:
     def ids(*arguments: object) -> list[int]:
         return [job["id"] for job in command("list", "--json", *arguments).json()]
 
-    assert ids() == [no, due, late]
+    assert ids() == [due, late, no]
     assert ids("--state", "failed") == [no]
     assert ids("--state", "due") == [due]
     assert ids("--state", "running") == []
     assert ids("--queue", "mail", "--state", "waiting") == [due, late]
-    assert ids("--limit", 1) == [no]
+    assert ids("--limit", 1) == [due]
     assert command("list", "--limit", 2).out.endswith("only the first 2 are shown; for more: --limit N\n")
     assert "invalid choice: 'done'" in command("list", "--state", "done").err
 

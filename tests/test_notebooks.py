@@ -108,7 +108,7 @@ def test_the_contents_lead_to_every_chapter() -> None:
 
 
 def test_the_last_page_shows_the_predictions_of_every_chapter() -> None:
-    """Those in the sources, with their recorded outcomes, in a picture."""
+    """Those in the solutions, with their recorded outcomes, in a picture."""
     page = kept(NOTEBOOKS / f"{chapters.PREDICTIONS}.ipynb")
     said = build.printed(page)
     for each in build.noted(CHAPTERS):
@@ -151,13 +151,19 @@ def test_a_kept_notebook_that_no_longer_comes_out_so_is_stale() -> None:
 
 @each_chapter
 def test_a_chapter_predicts_before_it_measures_and_scores_every_prediction(chapter: Chapter) -> None:
-    """In the kept notebook each score has found its prediction and its measured figure."""
+    """In the kept solution each score has found its prediction; in the kept starter nobody has made one."""
     notebook = chapters.starter(chapter)
     predicted = first_arguments(notebook, "predict")
     assert predicted
-    said = build.printed(kept(chapter.starter))
-    for name in predicted:
-        assert re.search(rf"^{re.escape(name)}: you said .*, it was ", said, re.MULTILINE), name
+    for path, outcome in (
+        (chapter.solution, "you said .*, it was "),
+        (chapter.starter, "it was .*You noted no"),
+    ):
+        said = build.printed(kept(path))
+        for name in predicted:
+            assert re.search(rf"^{re.escape(name)}: {outcome}", said, re.MULTILINE), name
+    for call in calls(notebook, "predict"):
+        assert [ast.unparse(keyword.value) for keyword in call.keywords] == ["..."]
     cells = [cell.source for cell in code_of(notebook)]
     first = [next(n for n, cell in enumerate(cells) if word in cell) for word in ("predict(", "score(")]
     assert first[0] < first[1]
@@ -299,6 +305,13 @@ def test_an_answer_is_left_out_of_the_starter() -> None:
     assert chapters.without_answers(code) == "def f(x):\n    return ...  # your answer"
     assert chapters.without_answers("# solution:\nprint(1)\n# end") == "...  # your answer"
     assert chapters.without_answers("# solution:\ndef f(x):\n    return x\n# end") == "f = ...  # your answer"
+
+
+def test_a_predicted_figure_is_left_out_of_the_starter() -> None:
+    """Nothing else in the cell changes."""
+    code = 'x = f(s=2)\npredict("∅", s=10 * x)  # yours\npredict("b", jobs=1); predict("c", percent=2.5)'
+    blank = 'x = f(s=2)\npredict("∅", s=...)  # yours\npredict("b", jobs=...); predict("c", percent=...)'
+    assert chapters.without_predictions(code) == blank
 
 
 def test_an_exercise_without_an_answer_is_refused() -> None:

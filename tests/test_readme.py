@@ -53,6 +53,7 @@ def test_every_command_has_a_test_here() -> None:
         "make notebooks",
         "make sync",
         "make queued",
+        'make queued ARGS="--engine celery"',
         ".venv/bin/locust -f loadtests/feeds.py --app queued",
         ".venv/bin/locust -f loadtests/feeds.py --app sync --headless --users 20 --run-time 30s",
         ".venv/bin/locust -f loadtests/feeds.py --help-load",
@@ -93,10 +94,12 @@ def test_make_explains_options(target: str, option: str) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.parametrize("app", ["sync", "queued"])
-def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(app: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("app", "options"), [("sync", ""), ("queued", ""), ("queued", " --engine celery")])
+def test_make_sync_and_make_queued_print_addresses_and_stop_on_ctrl_c(
+    app: str, options: str, tmp_path: Path
+) -> None:
     """A terminal's Ctrl-C reaches make and all processes below it."""
-    command = ["make", app, "ARGS=--port 0 --feeds-port 0"]
+    command = ["make", app, f"ARGS=--port 0 --feeds-port 0{options}"]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

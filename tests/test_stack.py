@@ -18,8 +18,9 @@ from loadtests.__main__ import main
 from loadtests.errors import ProcessError, UsageError
 from loadtests.feedserver.server import running_feedserver
 from loadtests.records.steps import READERS
+from loadtests.servers.databases import check_database
 from loadtests.servers.slotmeter import read_slots
-from loadtests.servers.stack import PORTS, Stack, StackSettings, check_database
+from loadtests.servers.stack import PORTS, Stack, StackSettings
 
 pytestmark = pytest.mark.usefixtures("signals_as_before")
 

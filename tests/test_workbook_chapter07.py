@@ -20,10 +20,17 @@ def test_a_simulated_queue_takes_no_time() -> None:
 
 
 def test_formula_simulation_and_measurement_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    """Pick-up latencies only where the threads keep up."""
+    """Only where the threads keep up."""
     chapter07_tables.show_pick_ups({"1": JOBS, "2": JOBS}, rate=1, demand=1)
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line == "2 threads: pick-up by the formula 333 ms, simulated 167 ms, measured 3.0 s"
+    assert capsys.readouterr().out.splitlines() == [
+        "2 threads: none free by the formula 33 %, simulated 33 %, measured 33 %",
+        "2 threads: pick-up by the formula 333 ms, simulated 167 ms, measured 3.0 s",
+    ]
+
+
+def test_a_job_finds_no_free_thread_if_as_many_others_wait_or_run() -> None:
+    """Of three overlapping jobs all but the first for one thread, the last for two, none for three."""
+    assert [chapter07.none_free(JOBS, threads) for threads in (1, 2, 3)] == [2, 1, 0]
 
 
 def test_waits_are_compared_when_there_is_something_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,7 +38,7 @@ def test_waits_are_compared_when_there_is_something_to_compare(capsys: pytest.Ca
     shared = [each | {"queue": queue} for each in JOBS for queue in ("urgent", "ordinary")]
     chapter07_tables.show_waits(shared, ..., by=3)
     assert capsys.readouterr().out == ""
-    chapter07_tables.show_waits(shared, {"jobs": chapter07.simulated(shared, 6)}, by=3)
+    chapter07_tables.show_waits(shared, chapter07.simulated(shared, 6), by=3)
     head, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
     assert head == ["workers", "picked", "up", "after", "begun", "within", "3", "s"]
     assert [row[:2] for row in rows] == [

@@ -33,8 +33,7 @@ def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
     score("browse", seconds=None)
     score("over the rule", percent=28)
     assert capsys.readouterr().out.splitlines() == [
-        "submit: no prediction of that name was noted; run the cell with predict() first."
-        " (Noted: none in this chapter.)",
+        "submit: it was 2.0 s. (You noted no prediction of that name.)",
         "Noted: submit, 4.0 s.",
         "Noted: browse, 20 ms.",
         "Noted: over the rule, 30 %.",
@@ -172,6 +171,37 @@ def test_a_prediction_that_is_none_is_refused(said: dict[str, Any]) -> None:
         predict("submit", **said)
 
 
+def test_a_blank_stops_the_notebook_and_is_no_prediction(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """The message says what to do. Only the build, which reads no minds, passes over it."""
+    with pytest.raises(WorkbookError, match=r"in place of the dots in predict\(\"submit\", seconds=\.\.\.\)"):
+        predict("submit", seconds=...)
+    monkeypatch.setenv("WORKBOOK_BLANKS", "pass")
+    predict("submit", seconds=...)
+    score("submit", seconds=2)
+    assert capsys.readouterr().out.splitlines() == [
+        "submit: not predicted yet.",
+        "submit: it was 2.0 s. (You noted no prediction of that name.)",
+    ]
+    assert workbook.predictions.read() == []
+
+
+def test_predictions_are_kept_beside_the_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chapter: Chapter
+) -> None:
+    """So those of a solution, which is in a folder of its own, are not taken for the reader's."""
+    monkeypatch.delenv("WORKBOOK_PREDICTIONS")
+    for folder in (tmp_path, tmp_path / "solutions"):
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        chapter(3)
+        monkeypatch.chdir("/")
+        predict(f"in {folder.name}", seconds=1)
+        assert [each.name for each in workbook.predictions.read()] == [f"in {folder.name}"]
+        assert (folder / "predictions.json").exists()
+
+
 @pytest.mark.parametrize("said", [{}, {"seconds": 1, "percent": 2}])
 def test_a_prediction_is_one_figure(said: dict[str, float]) -> None:
     """With one unit."""
@@ -209,7 +239,7 @@ def test_a_misspelt_name_is_answered_with_those_that_were_noted(capsys: Captured
     """So that the typo is easy to see."""
     predict("submmit", seconds=4)
     score("submit", seconds=11)
-    assert '(Noted: "submmit".)' in capsys.readouterr().out
+    assert 'no prediction of that name. Noted in this chapter: "submmit".' in capsys.readouterr().out
 
 
 def test_a_new_prediction_replaces_the_old_one_and_its_score(capsys: Captured) -> None:

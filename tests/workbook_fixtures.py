@@ -18,7 +18,8 @@ def chapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     import workbook.experiments
 
     monkeypatch.setenv("WORKBOOK_PREDICTIONS", str(tmp_path / "predictions.json"))
-    monkeypatch.delenv("WORKBOOK", raising=False)
+    for name in ("WORKBOOK", "WORKBOOK_BLANKS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(workbook.experiments, "DATA", tmp_path / "data")
 
     def begin(number: int = 3, mode: str = "live") -> None:

@@ -26,7 +26,7 @@ from jobqueue.ledger import BEATS, SILENCE
 from jobqueue.options import TOO_MUCH
 from jobqueue.schema import Tables, WorkerRow
 from jobqueue.tools.findings import Finding, judge
-from jobqueue.tools.looking import Stats, host_and_pid, is_silent, serves
+from jobqueue.tools.looking import QueueStats, Stats, host_and_pid, is_silent, serves
 from jobqueue.tools.printing import plural
 
 AHEAD_SECONDS = 2.0  # of this machine's clock: harmless
@@ -54,6 +54,7 @@ def examine(
     held = sum(stats.held.get(worker.name, 0) for worker in silent)
     yield there(len(alive), len(silent))
     yield served(stats, alive)
+    yield paused(stats)
     yield scheduled(_count(connection, tables.waiting, tables.jobs.c.run_at >= INFINITY))
     late = _count(connection, tables.running, tables.jobs.c.locked_at < now - lease)
     yield held_by_the_silent(max(held, late), bool(alive))
@@ -76,11 +77,27 @@ def there(alive: int, silent: int) -> Finding:
 
 
 def served(stats: Stats, alive: Sequence[WorkerRow]) -> Finding:
-    alone = [q for q in stats.queues if q.due and not any(serves(worker, q.name) for worker in alive)]
+    alone = [
+        q
+        for q in stats.queues
+        if q.due and not q.paused and not any(serves(worker, q.name) for worker in alive)
+    ]
     if not alone:
         return Finding("ok", "queues", "all with due jobs are served")
-    which = ", ".join(f"{queue.name} ({plural(queue.due, 'due job')})" for queue in alone)
-    return Finding("fail", "queues", f"no worker serves {which}: start one with jobqueue work --queue NAME")
+    text = f"no worker serves {_named(alone)}: start one with jobqueue work --queue NAME"
+    return Finding("fail", "queues", text)
+
+
+def paused(stats: Stats) -> Finding:
+    """A queue may be paused on purpose, so this is a warning; but nobody is told if a pause is forgotten."""
+    waiting = [queue for queue in stats.queues if queue.paused and queue.due]
+    if not waiting:
+        return Finding("ok", "paused", "no queue with due jobs")
+    return Finding("warn", "paused", f"{_named(waiting)}: jobqueue resume NAME lets its jobs run")
+
+
+def _named(queues: Sequence[QueueStats]) -> str:
+    return ", ".join(f"{queue.name} ({plural(queue.due, 'due job')})" for queue in queues)
 
 
 def scheduled(never: int) -> Finding:

@@ -37,7 +37,7 @@ def add_commands(commands: Commands) -> None:
     add_json(command)
     command.set_defaults(run=stats)
 
-    command = commands.add_parser("list", help="list jobs in the order in which they would run")
+    command = commands.add_parser("list", help="list jobs in the order in which they run; failed ones last")
     add_database(command)
     add_name(command)
     command.add_argument(

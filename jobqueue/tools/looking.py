@@ -179,14 +179,14 @@ def find(
     offset: int = 0,
     now: datetime | None = None,
 ) -> list[Job]:
-    """Jobs in the order in which they would run (with `state` "failed", the latest failure first): at most
-    `limit`, after skipping `offset`.
+    """Jobs in the order in which they would run, then those that failed for good (with `state` "failed", the
+    latest failure first): at most `limit`, after skipping `offset`.
     """
     Job = queue.tables.Job
     wanted = select(Job).where(*_in_state(queue.tables, state, now or datetime.now(UTC)))
     if name is not None:
         wanted = wanted.where(Job.queue == name)
-    order = [Job.failed_at.desc()] if state == "failed" else []
+    order = [Job.failed_at.desc() if state == "failed" else Job.failed_at.is_not(None)]
     ordered = wanted.order_by(*order, Job.priority, Job.run_at, Job.id)
     with Session(queue.engine) as session:
         return list(session.scalars(ordered.limit(limit).offset(offset)))

@@ -197,7 +197,7 @@ def _add_state(command: argparse.ArgumentParser) -> None:
 
 
 def _nobody(options: argparse.Namespace) -> str:
-    return f"no supervisor is running with the state file {options.state}; start one: jobqueue start"
+    return f"no supervisor runs with {options.state}: start one with jobqueue start"
 
 
 def _described(state: SupervisorState) -> str:

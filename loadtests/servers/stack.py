@@ -1,7 +1,5 @@
 """Everything one reader needs, as real processes: feed server, web server and, if queued, workers.
 
-    python -m loadtests stack queued      # `make queued`: serve until Ctrl-C
-
     with Stack(StackSettings(app="sync")) as stack:
         requests.get(stack.url)
 
@@ -9,27 +7,22 @@ Everything listens on 127.0.0.1 only, on free ports unless told otherwise, and i
 or when the process that started it dies.
 """
 
-import argparse
 import contextlib
 import os
 import re
-import secrets
-import signal
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from loadtests.arguments import count, seconds
+from loadtests.engines.engines import ENGINES, READER, Engine, engine_command, valkey_command
 from loadtests.errors import UsageError
 from loadtests.ports import listen
-from loadtests.records.steps import READERS
-from loadtests.servers.databases import check_database, database_server, fresh_database
+from loadtests.servers.databases import database_server, fresh_database
 from loadtests.servers.processes import PROCESS_START_SECONDS, Process
 from loadtests.servers.slotmeter import FOLDER
 
@@ -37,7 +30,6 @@ HOST = "127.0.0.1"
 PORTS = {"sync": (8001, 9001), "queued": (8002, 9002)}  # of `make sync` and `make queued`: app, feed server
 FEED_PORTS = (9000, *(feeds for _, feeds in PORTS.values()))  # 9000: `python -m loadtests feedserver` alone
 HOST_AND_PORT = re.compile(r"([^\s:\[\]/*]+|\[[0-9a-fA-F:.]+\]):[1-9]\d{0,4}")
-WORKING = "Starting job worker"  # printed by a worker when it starts
 
 
 @dataclass(frozen=True)
@@ -47,10 +39,11 @@ class StackSettings:
     app: str
     slots: int = 8  # requests served at a time, the same for both apps
     slot_kind: str = "processes"  # or "threads", of one process
+    engine: str = "jobqueue"  # of the queued reader: see loadtests/engines/engines.py
     threads: int = 32  # jobs performed at a time by each worker
     workers: int = 1
     deadline: float = 10.0
-    database: str = "sqlite"  # or postgresql, or the URL of a PostgreSQL server
+    database: str = "sqlite"  # or postgresql, or the URL of a PostgreSQL server; some engines need that
     mix: str = ""  # of kinds of feeds, as the feed server takes it; empty: its default
     seed: int = 0  # of the feed server
     port: int = 0
@@ -72,10 +65,15 @@ class Stack:
     url: str = ""
     feeds_url: str = ""
     database_url: str = ""
+    broker_url: str = ""  # of Valkey, if the engine needs it
     processes: dict[str, Process] = field(default_factory=dict)
     slots_folder: Path = Path()  # of the web server's counts: see loadtests/servers/slotmeter.py
     folder: Path = Path()  # of the logs and SQLite's file
     _exits: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def engine(self) -> Engine:
+        return ENGINES[self.settings.engine]
 
     def start(self) -> Self:
         try:
@@ -99,17 +97,29 @@ class Stack:
 
     def web_command(self) -> list[str]:
         """The command that serves the reader."""
-        return gunicorn_command(self.settings, f"{self.settings.app}_app.app:create_app()")
+        ours = not self.engine.module or self.settings.app == "sync"
+        module = f"{self.settings.app}_app.app" if ours else READER
+        return gunicorn_command(self.settings, f"{module}:create_app()")
 
     def worker_command(self) -> list[str]:
-        """The command of a worker, which prints "Starting job worker" when it is ready."""
+        """The command of a worker, which prints what its engine calls `ready`."""
+        if self.engine.module:
+            return engine_command("worker", str(self.settings.threads))
         work = [sys.executable, "-m", "jobqueue", "work", "--database", self.database_url]
         return [*work, "--import", "queued_app.jobs", "--threads", str(self.settings.threads)]
 
     def start_worker(self) -> Process:
-        """Start one more worker; returns before it is ready: use `wait_for(WORKING)`."""
+        """Start one more worker; returns before it is ready: use `wait_for(stack.engine.ready)`."""
         number = sum(name.startswith("worker") for name in self.processes) + 1
         return self._run(f"worker {number}", self.worker_command(), self._environment())
+
+    def start_broker(self) -> None:
+        """Start Valkey, or start it again, with what it had kept; returns when it answers."""
+        if not self.broker_url:
+            with listen(HOST, 0) as free:
+                self.broker_url = f"redis://{HOST}:{free.getsockname()[1]}/0"
+        port = int(self.broker_url.rpartition(":")[2].partition("/")[0])
+        self._run("broker", valkey_command(port, self.folder)).wait_for("Ready to accept connections")
 
     def check(self) -> None:
         """Raises ProcessError if one of its processes has ended."""
@@ -125,8 +135,11 @@ class Stack:
         _allowed()
         self.folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
         self.folder.mkdir(parents=True, exist_ok=True)
-        server = enter(database_server(settings.database))
+        needed = self.engine.postgresql and settings.database == "sqlite"
+        server = enter(database_server("postgresql" if needed else settings.database))
         self.database_url = enter(fresh_database(server, self.folder))
+        if self.engine.valkey:
+            self.start_broker()
 
         command = [sys.executable, "-m", "loadtests", "feedserver", "--seed", str(settings.seed)]
         command += ["--port", str(settings.feeds_port), *(["--mix", settings.mix] if settings.mix else [])]
@@ -140,7 +153,7 @@ class Stack:
         app.wait_for(r"Slot ready", times=processes)
         _wait_until_healthy(self.url, app)
         for worker in workers:
-            worker.wait_for(WORKING)
+            worker.wait_for(self.engine.ready)
 
     def _environment(self) -> dict[str, str]:
         """The settings of the reader and its workers: see feedreader/settings.py.
@@ -155,6 +168,7 @@ class Stack:
             "FEEDREADER_DEADLINE": str(self.settings.deadline),
             "FEEDREADER_ALLOW": ",".join([*ours, *_allowed()]),
             "FEEDREADER_JOBS_PASSWORD": self.settings.jobs_password,
+            **self.engine.environment(self.broker_url),
         }
 
     def _run(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
@@ -193,56 +207,3 @@ def _wait_until_healthy(url: str, app: Process) -> None:
             if time.monotonic() > deadline or not app.is_running():
                 raise app.error(f"does not answer ({error})") from error
             time.sleep(0.02)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve one reader until Ctrl-C or TERM; returns 0. Raises LoadTestError if it can't start."""
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtests stack", description="Run a reader with everything it needs, until Ctrl-C."
-    )
-    option: Any = parser.add_argument
-    port, number, usual = {"type": int, "metavar": "N"}, {"type": count, "metavar": "N"}, StackSettings
-    option("app", choices=READERS)
-    option("--port", **port, help="port of the reader; default 8001 for sync, 8002 for queued")
-    option("--feeds-port", **port, help="port of the feed server; default 9001 or 9002")
-    option("--slots", **number, default=usual.slots, help="requests served at a time; default %(default)s")
-    kinds = ["processes", "threads"]
-    option("--slot-kind", choices=kinds, default=usual.slot_kind, help="what a slot is; default processes")
-    option("--workers", **number, default=usual.workers, help="worker processes; default %(default)s")
-    threads = "jobs per worker at a time; default %(default)s"
-    option("--threads", **number, default=usual.threads, help=threads)
-    deadline = f"seconds a fetch may take; default {usual.deadline:g}"
-    option("--deadline", type=seconds, metavar="S", default=usual.deadline, help=deadline)
-    database = "sqlite (default), postgresql, or a server's URL"
-    option("--database", metavar="DB", default=usual.database, help=database)
-    options = parser.parse_args(argv)
-    check_database(options.database)
-    for name, usually in zip(("port", "feeds_port"), PORTS[options.app], strict=True):
-        if getattr(options, name) is None:
-            setattr(options, name, usually)
-    password = secrets.token_urlsafe(9) if options.app == "queued" else ""
-    settings = StackSettings(**vars(options), jobs_password=password)
-    stop = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, lambda _number, _frame: stop.set())
-    with Stack(settings) as stack:
-        print(_welcome(stack), flush=True)
-        while not stop.wait(0.5):
-            stack.check()
-        print("Stopping ...", flush=True)
-    return 0
-
-
-def _welcome(stack: Stack) -> str:
-    """What to open and to try, in at most 80 columns."""
-    settings, password = stack.settings, stack.settings.jobs_password
-    typical, slow, hang = (f"{stack.feeds_url}/feeds/{kind}/1.xml" for kind in ("typical", "slow", "hang"))
-    places = [
-        (f"The {settings.app} reader", f"{stack.url}  ({settings.slots} requests at a time)"),
-        *([("Its jobs", f"{stack.url}/jobs/".replace("://", f"://me:{password}@"))] if password else []),
-        *(("Its feed server", stack.feeds_url), ("Feeds to try", typical), ("", slow), ("", hang)),
-    ]
-    return "\n".join(f"{what:18} {where}" for what, where in places) + (
-        "\n\nLoad, from another terminal:\n  .venv/bin/locust -f loadtests/feeds.py \\\n"
-        f"    --host {stack.url} --feeds {stack.feeds_url}\n\nCtrl-C stops everything."
-    )

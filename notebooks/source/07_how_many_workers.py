@@ -10,34 +10,32 @@
 # **The question:** jobs come in at a certain rate, and each takes a certain time. How many workers does that need, and
 # what happens when there are too few, or just enough?
 #
-# There is one inequality to know, and three things that it does not say: how long a job waits even though there are
-# enough workers, how long it takes to catch up after a burst, and who waits when not all can be served.
+# *A big site has named the reader, and feeds come in faster than its worker fetches them. More workers cost memory, and
+# one of the three has to say how many. They want a rule that holds on an ordinary day and after somebody has imported
+# a list of feeds, and they want to know who waits when it does not hold.*
 #
 # All of it is measured on `jobqueue` itself, on SQLite, in this notebook's own process.
 
 # %%
-from workbook import begin, check, experiment, predict, score, seal
+from workbook import begin, check, counted, experiment, predict, score
 
 begin(7)
 
 from math import ceil
-from statistics import mean
+from statistics import median
 
+from loadtests.judging.samples import Samples
 from loadtests.theory import drain_time, workers_needed
-from workbook.chapter07 import backlog, begun, burst, crews, drained, flood, of_queue, waits
+from workbook import chapter07_checks as checks
+from workbook.chapter07 import backlog, burst, crews, drained, flood, none_free, of_queue, waits
 from workbook.chapter07_pictures import backlog_figure, waits_figure
 from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, show_waits
 
 # %% [markdown]
 # ## Enough, or not enough
 #
-# Jobs come at a rate of $\lambda$ a second, and each keeps a worker busy for $D$ seconds on average. So $\lambda D$
-# workers are busy on average (Little's law again), and it takes more than that many to keep up:
-#
-# $$ \lambda \cdot D < W $$
-#
-# A *worker*, in this formula, is whatever performs one job at a time. In `jobqueue` that is a thread: a worker
-# process with 4 threads counts as $W = 4$ (if its jobs wait; for jobs that compute, count cores and processes instead).
+# A *worker*, here, is whatever performs one job at a time. In `jobqueue` that is a thread: a worker process with 4
+# threads counts as four (if its jobs wait; for jobs that compute, count cores and processes instead).
 #
 # Our jobs only wait, like those that fetch something from somebody else's server (left out here: they note when they
 # begin and end):
@@ -59,18 +57,18 @@ from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, sh
 # All jobs are enqueued beforehand, each due at its moment, so the cost of enqueueing is not measured. Their number and
 # mean are exactly 60 &times; 6 and 50 ms. Each is claimed alone.
 #
-# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And how long does a job
-# wait on average until it is begun (its *pick-up latency*), with 4?
+# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And of 100 jobs, how many
+# find no free thread when they come, with 4?
 
 # %%
 predict("backlog after 6 s, 2 threads", jobs=40)
-predict("pick-up, 4 threads", seconds=0.01)
+predict("no thread free, of 4", percent=25)
 
 # %%
 RATE, DEMAND, SECONDS = 60, 0.05, 6
 found = experiment("three-crews", crews, threads=(2, 4, 8), rate=RATE, demand=DEMAND, seconds=SECONDS, seed=6)
 score("backlog after 6 s, 2 threads", jobs=backlog(found["2"], SECONDS))
-score("pick-up, 4 threads", seconds=mean(waits(found["4"])))
+score("no thread free, of 4", **counted(none_free(found["4"], threads=4), of=len(found["4"])))
 show_busy(found, RATE, DEMAND, SECONDS)
 
 grows = RATE - 2 / DEMAND
@@ -83,6 +81,11 @@ backlog_figure(
 )
 
 # %% [markdown]
+# Jobs come at a rate of $\lambda$ a second, and each keeps a worker busy for $D$ seconds on average. So $\lambda D$
+# workers are busy on average (Little's law again), and it takes more than that many to keep up:
+#
+# $$ \lambda \cdot D < W $$
+#
 # **With 2 threads** the backlog grows as long as jobs arrive. 2 threads do $W/D$ = 40 jobs a second, 60 come, so every
 # second 20 more are waiting: that is the dashed line. Chance, and the queue's own milliseconds for each job, move the
 # curve a little. However small the shortfall, the wait has no limit but the end of the load.
@@ -97,8 +100,8 @@ backlog_figure(
 # ## Enough is not comfortable
 #
 # Both 4 and 8 threads are enough. Does it make a difference to those who wait? A job waits when it finds all threads
-# busy. For random arrivals and exponential times Erlang's C formula (1917) gives how often that happens, and the mean
-# wait:
+# busy. For random arrivals and exponential times Erlang's C formula (1917) gives how often that happens,
+# $C(W, \lambda D)$. From it follows the mean wait until a job is begun, its *pick-up latency*:
 #
 # $$ W_q = C(W, \lambda D) \cdot \frac{D}{W - \lambda D} $$
 #
@@ -110,11 +113,13 @@ show_pick_ups(found, RATE, DEMAND)
 waits_figure(found, RATE, DEMAND)
 
 # %% [markdown]
-# Where a curve crosses 10 %, one job in ten waited longer than that. 2 threads have no dashed curve: they never get into a steady state.
+# Where a curve crosses 10 %, one job in ten waited longer than that. 2 threads have no dashed curve: they never get
+# into a steady state.
 #
 # * From the formula to the simulation: six seconds that begin with an empty queue, and with exactly 360 jobs of 50 ms
-#   on average, are milder than a load without end. Over many such schedules the mean wait for 4 threads is 22 ms; in
-#   eight of ten it is between 13 and 33 ms.
+#   on average, are milder than a load without end. And so few are a matter of luck: for 4 threads, eight of ten such
+#   schedules give a mean wait between 13 and 33 ms. (So you were asked for the share that waits, which luck changes
+#   less.)
 # * From the simulation to the measurement it is **the queue itself**. Even for an idle thread a job must first be
 #   claimed: that is what you see with 8 threads. And a thread that has finished a job gets the next one only once the
 #   end of the job has been written to disk. Each job occupies its thread for these milliseconds, too, so the threads
@@ -128,24 +133,24 @@ waits_figure(found, RATE, DEMAND)
 # ## After a burst
 #
 # A load that 4 threads handle easily: 40 jobs a second of 50 ms, so $\lambda D = 2$. At second 1 somebody imports a
-# list, and 80 more jobs are there at once. 4 threads do 80 jobs a second.
+# list, and 120 more jobs are there at once. 4 threads do 80 jobs a second.
 #
 # **Write down what you expect:** how long until no job is waiting?
 
 # %%
-predict("until the burst is drained", seconds=1)
+predict("until the burst is drained", seconds=1.5)
 
 # %%
-jobs = experiment("burst", burst, threads=4, rate=40, demand=0.05, seconds=6, jobs=80, at=1, seed=1)
+jobs = experiment("burst", burst, threads=4, rate=40, demand=0.05, seconds=6, jobs=120, at=1, seed=1)
 score("until the burst is drained", seconds=drained(jobs, since=1))
-show_drained(jobs, 80, at=1, threads=4, rate=40, demand=0.05)
+show_drained(jobs, 120, at=1, threads=4, rate=40, demand=0.05)
 
-expected = drain_time(80, workers=4, demand=0.05, rate=40)
+expected = drain_time(120, workers=4, demand=0.05, rate=40)
 backlog_figure(
     {"4 threads": jobs},
-    "Jobs that wait: 80 at once, on top of 40 a second",
+    "Jobs that wait: 120 at once, on top of 40 a second",
     until=6,
-    dashed={"expected": [(1, 0), (1, 80), (1 + expected, 0)]},
+    dashed={"expected": [(1, 0), (1, 120), (1 + expected, 0)]},
 )
 
 # %% [markdown]
@@ -169,15 +174,16 @@ backlog_figure(
 # more than 4 threads can do (80), along with 12 *ordinary* ones a second. So of ten jobs six can be done in time. Each
 # kind has a queue named after it, and a worker is written `(threads, [queues])`: if no queue is named, it serves all.
 #
-# **Write down what you expect.** What percentage of the ordinary jobs is begun within these 3 seconds?
+# **Write down what you expect.** How long does an ordinary job wait, at the median?
 
 # %%
-predict("ordinary jobs begun meanwhile", percent=40)
+predict("an ordinary job's wait", seconds=1)
 
 # %%
 FLOOD = {"urgent": 120, "ordinary": 12, "demand": 0.05, "seconds": 3, "seed": 3}
-shared = experiment("shared-workers", flood, workers=[(4, [])], **FLOOD)["jobs"]
-score("ordinary jobs begun meanwhile", percent=begun(shared, "ordinary", by=3))
+shared = experiment("shared-workers", flood, workers=[(4, [])], **FLOOD)
+times = waits(of_queue(shared, "ordinary"))
+score("an ordinary job's wait", seconds=median(times), interval=Samples(times, []).interval(50))
 
 grows = 120 - 80
 backlog_figure(
@@ -189,13 +195,15 @@ backlog_figure(
 
 # %% [markdown]
 # At most a few ordinary jobs find a free thread, in the first moments. Then there is always an urgent one waiting, and
-# no ordinary job is begun until the last urgent one has been. This is *starvation*. It is not a fault of the queue, but
-# what "first" means: those behind get what is left, and nothing is left.
+# no ordinary job is begun until the last urgent one has been. By the formula that is 3 &middot; 40 / 80 = 1.5 s after
+# they have stopped coming, and 3 s after the ordinary job in the middle came. Had urgent jobs come for an hour, the ordinary
+# ones would have waited for more than an hour. This is *starvation*. It is not a fault of the queue, but what "first"
+# means: those behind get what is left, and nothing is left.
 #
 # Priorities do not create workers. They choose who waits. Long waits for the ordinary jobs begin well before
 # starvation: if urgent jobs come at the rate $\lambda_u$ and take $D_u$, the ordinary ones have to make do with the
 # $W - \lambda_u D_u$ threads that these leave. Two remedies: dedicated workers for jobs that must not starve (exercise
-# 6.3); or fewer urgent jobs, since going first helps only as long as few do.
+# 7.3); or fewer urgent jobs, since going first helps only as long as few do.
 #
 # ## Exercises
 #
@@ -208,12 +216,7 @@ needed = workers_needed(79, 0.95 * 0.1 + 0.05 * 5)
 # end
 
 # %%
-check(
-    "1",
-    needed,
-    lambda needed: seal("1", f"{float(needed):g}") == "ae89a412",
-    hint="What does a job take now, on average over twenty of them? Then workers_needed(rate, demand).",
-)
+check("1", needed, checks.enough_threads)
 
 # %% [markdown]
 # **Exercise 7.2.** After a burst of `backlog` jobs, with `rate` more a second of `demand` seconds each, the backlog
@@ -229,21 +232,12 @@ def threads_for(backlog, rate, demand, within):
 
 
 # %%
-check(
-    "2",
-    threads_for,
-    lambda threads_for: all(
-        drain_time(many, threads_for(many, rate, 0.07, within) - 1, 0.07, rate) > within
-        and drain_time(many, threads_for(many, rate, 0.07, within), 0.07, rate) <= within
-        for many, rate, within in ((80, 40, 1), (500, 90, 7), (1000, 10, 60))
-    ),
-    hint="Solve the formula for W. The least number of threads that is enough is a whole one.",
-)
+check("2", threads_for, checks.drains_in_time)
 
 # %% [markdown]
 # **Exercise 7.3.** Give the ordinary jobs a worker of their own, without adding a thread: 3 threads that serve only the
-# queue `"urgent"`, and 1 for `"ordinary"`, in this order. It is the experiment "shared-workers" with other `workers`,
-# and with all that it returns, not only its `["jobs"]`; call it "own-worker".
+# queue `"urgent"`, and 1 for `"ordinary"`, in this order. It is the experiment "shared-workers" with other `workers`;
+# call it "own-worker". Who pays, and how much?
 
 # %% tags=["exercise"]
 # solution:
@@ -251,16 +245,7 @@ own = experiment("own-worker", flood, workers=[(3, ["urgent"]), (1, ["ordinary"]
 # end
 
 # %%
-check(
-    "3",
-    own,
-    lambda own: (
-        'Keep all that it returns, and not only its ["jobs"].'
-        if isinstance(own, list)
-        else own["threads"] == 4 and begun(own["jobs"], "ordinary", by=3) > 50
-    ),
-    hint='A worker is (threads, [queues]), so: workers=[(3, ["urgent"]), ...], **FLOOD',
-)
+check("3", own, checks.keeps_them_apart(shared))
 show_waits(shared, own, by=3)
 
 # %% [markdown]
@@ -270,6 +255,29 @@ show_waits(shared, own, by=3)
 # **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer fails) change in exercise 7.1? And how
 # many threads would the visitors of chapter 5 need, with some twelve feeds a second of a good second each, so that a
 # burst of 100 feeds is gone within 10 seconds?
+#
+# ## From memory
+#
+# <details><summary>Four threads are idle a quarter of the time. Why do half of the jobs find none free?</summary>
+#
+# Jobs come at random, so some come in clusters and find the others before them. The idle time lies between the
+# clusters, when nobody needs it.
+#
+# </details>
+#
+# <details><summary>Workers at 95 % of what they can do stop for a minute, for a deployment. How long until they have
+# caught up?</summary>
+#
+# 19 minutes. A minute of jobs has piled up, 0.95 of what they can do in a minute; only the spare 0.05 works it off.
+#
+# </details>
+#
+# <details><summary>Somebody makes all jobs of the reader urgent, so that none is late. What has changed?</summary>
+#
+# Nothing: a priority only says who goes before whom. It helps those who go first as long as they are few, and creates
+# no worker.
+#
+# </details>
 #
 # ## What to remember
 #

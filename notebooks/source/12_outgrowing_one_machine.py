@@ -9,9 +9,8 @@
 #
 # **The question:** which figure says that one machine is no longer enough, and what changes when you go?
 #
-# *The reader has come through its first year on one machine, with a web server, a worker, and a database that is a
-# file. Now its visitors have doubled twice, and one of the three wants to move before something breaks. Another one asks
-# which figure says so.*
+# *For a year the reader has run on one machine: a web server, a worker, and a database that is a file. Now its visitors
+# have doubled twice. One of the three wants to move before something breaks; another asks which figure says so.*
 #
 # There are four ways to grow, and each goes with a different figure: another database, more workers, more load
 # generators to measure with, an engine other than this project's queue.
@@ -220,9 +219,8 @@ def machines_for(rate, demand, threads):
 check("1", machines_for, checks.keep_up)
 
 # %% [markdown]
-# **Exercise 12.2.** The database allows the workers `limit` connections. Write `threads_for(machines, processes, limit)`:
-# how many threads each worker process may have at most, if every machine runs `processes` of them; 0 if it can't be
-# done. How many are that for six machines with two each, and PostgreSQL's 100?
+# **Exercise 12.2.** The database allows the workers `limit` connections in all. Every machine runs `processes` of them.
+# Write `threads_for(machines, processes, limit)`: how many threads each may have at most; 0 if it can't be done.
 
 
 # %% tags=["exercise"]
@@ -262,10 +260,9 @@ check("3", (killed, by_itself), checks.measured_by_itself)
 #
 # ## From memory
 #
-# <details><summary>Enqueueing a job takes one write that must reach the disk. Why is PostgreSQL no faster at it?</summary>
+# <details><summary>Enqueueing takes one write that must reach the disk. Why is PostgreSQL no faster at it?</summary>
 #
-# Both wait for the same disk. PostgreSQL lets many write at a time and be elsewhere; one writer gains nothing by that,
-# and has a server to talk to as well.
+# Both wait for the same disk. That many can write, and from elsewhere, gains one writer nothing but a trip to a server.
 #
 # </details>
 #
@@ -276,8 +273,7 @@ check("3", (killed, by_itself), checks.measured_by_itself)
 #
 # </details>
 #
-# <details><summary>A worker dies in mid-job. One engine runs the job again by itself, another waits for you. Which is
-# right?</summary>
+# <details><summary>A worker died. One engine runs its job again, another waits for you. Which is right?</summary>
 #
 # Either: the first may run the job twice, the second may leave it undone. You must know which one you have, and make
 # jobs idempotent, or look for those that are stuck.
@@ -291,4 +287,4 @@ check("3", (killed, by_itself), checks.measured_by_itself)
 # * PostgreSQL buys several machines; on one it is no faster than a file.
 # * Another engine is another set of duties. What a queue does to a request's latency stays the same.
 #
-# That was the last chapter. The next page sums up your predictions.
+# Next: the same questions about an app of your own.

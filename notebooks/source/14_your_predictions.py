@@ -4,7 +4,7 @@
 # This page sums up what you predicted and what was measured, in all chapters. Run it whenever you like. Your
 # predictions are in `predictions.json` next to this notebook; delete that file to start over.
 #
-# Until you run it, this page shows the predictions that the chapters come with.
+# If it shows figures before you have run it, they are an example: those of the notebooks with solutions.
 
 # %%
 from workbook import begin, summary

@@ -64,11 +64,8 @@ def burst(
 
 def flood(
     workers: Sequence[Hands], urgent: float, ordinary: float, demand: float, seconds: float, seed: int
-) -> dict[str, Any]:
-    """Run `urgent` and `ordinary` jobs per second; returns how many threads there were, and the jobs.
-
-    Each kind has a queue of its name. `workers`: each one's threads, and the queues it serves.
-    """
+) -> list[dict[str, Any]]:
+    """Run `urgent` and `ordinary` jobs per second, each kind in a queue of its name."""
     urgent_ones = [
         Planned(each.due, each.seconds, "urgent", -10) for each in poisson_jobs(urgent, demand, seconds, seed)
     ]
@@ -76,7 +73,7 @@ def flood(
         Planned(each.due, each.seconds, "ordinary", 0)
         for each in poisson_jobs(ordinary, demand, seconds, seed + 1)
     ]
-    return {"threads": sum(threads for threads, _ in workers), "jobs": work(urgent_ones + others, workers)}
+    return work(urgent_ones + others, workers)
 
 
 # ---- jobqueue at work
@@ -197,6 +194,15 @@ def busy(jobs: Jobs, seconds: float) -> float:
     """How many threads were busy on average, over the first `seconds` seconds."""
     spans = [(min(each["began"], seconds), min(each["ended"], seconds)) for each in jobs]
     return float(sum(ended - began for began, ended in spans)) / seconds
+
+
+def none_free(jobs: Jobs, threads: int) -> int:
+    """How many of the jobs found no free thread when they were due."""
+
+    def there(moment: float) -> int:
+        return sum(bool(each["due"] < moment < each["ended"]) for each in jobs)
+
+    return sum(there(each["due"]) >= threads for each in jobs)
 
 
 def drained(jobs: Jobs, since: float) -> float:

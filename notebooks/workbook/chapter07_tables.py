@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from statistics import mean
 
 from loadtests.theory import OpenLoad, drain_time, workers_needed
-from workbook.chapter07 import Jobs, begun, busy, drained, of_queue, simulated, waits
+from workbook.chapter07 import Jobs, begun, busy, drained, none_free, of_queue, simulated, waits
 from workbook.words import in_words
 
 
@@ -17,12 +17,15 @@ def show_busy(found: Mapping[str, Jobs], rate: float, demand: float, seconds: fl
 
 
 def show_pick_ups(found: Mapping[str, Jobs], rate: float, demand: float) -> None:
-    """Print mean pick-up latencies by the formula, simulated and measured, where the formula holds."""
+    """Print how many jobs find no free thread, and mean pick-up latencies, where the formula holds."""
     for threads, jobs in found.items():
         load = OpenLoad(int(threads), rate, demand)
         if load.utilisation < 1:
-            said = _compared(load.wait, mean(waits(simulated(jobs, load.slots))), mean(waits(jobs)))
-            print(f"{threads} threads: pick-up {said}")
+            swift, slots = simulated(jobs, load.slots), load.slots
+            found_none = (none_free(each, slots) / len(jobs) for each in (swift, jobs))
+            shares = [round(100 * share) for share in (load.share_waiting_over(0), *found_none)]
+            print(f"{threads} threads: none free {_compared(*shares, unit='percent')}")
+            print(f"{threads} threads: pick-up {_compared(load.wait, mean(waits(swift)), mean(waits(jobs)))}")
 
 
 def show_drained(jobs: Jobs, burst: int, at: float, threads: int, rate: float, demand: float) -> None:
@@ -33,14 +36,14 @@ def show_drained(jobs: Jobs, burst: int, at: float, threads: int, rate: float, d
 
 def show_waits(shared: Jobs, own: object, by: float) -> None:
     """Print mean pick-up latencies, and the share begun by second `by`; nothing until there is an answer."""
-    if isinstance(own, Mapping) and "jobs" in own:
+    if isinstance(own, list):
         print(f"{'':8}  {'workers':7}  picked up after  begun within {by:g} s")
         for kind in ("urgent", "ordinary"):
-            for whose, every in (("shared", shared), ("own", own["jobs"])):
+            for whose, every in (("shared", shared), ("own", own)):
                 after, share = in_words(mean(waits(of_queue(every, kind)))), begun(every, kind, by)
                 print(f"{kind:8}  {whose:7}  {after:>15}  {share:13.0f} %")
 
 
-def _compared(formula: float, simulation: float, measured: float) -> str:
-    by_formula, in_simulation, here = map(in_words, (formula, simulation, measured))
+def _compared(*figures: float, unit: str = "seconds") -> str:
+    by_formula, in_simulation, here = (in_words(each, unit) for each in figures)
     return f"by the formula {by_formula}, simulated {in_simulation}, measured {here}"

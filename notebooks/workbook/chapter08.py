@@ -113,7 +113,7 @@ class Lab:
 
     # -- by hand: a long job, and the worker that has it
 
-    def set_to_work(self, lease: float, workers: int) -> list[dict[str, Any]]:
+    def set_to_work(self, workers: int, lease: float = 3.0) -> list[dict[str, Any]]:
         """Open, and have a worker begin a job that takes for ever; returns four looks at the job's row."""
         self.lease, self._wanted = lease, workers
         self.open()

@@ -61,7 +61,8 @@ def work() -> None:
     """
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     queue = Queue(sys.argv[1], lease=timedelta(seconds=float(sys.argv[2])))
-    worker = Worker(queue, stop_timeout=0.2, observers=[Meter()])
+    # One job at a time: in a batch, each death would spend an attempt of the jobs behind it as well.
+    worker = Worker(queue, max_batch=1, stop_timeout=0.2, observers=[Meter()])
     signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stop())
     worker.run()
 

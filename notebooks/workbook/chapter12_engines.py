@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from loadtests.feedserver.kinds import delay_of
 from loadtests.servers.processes import Process
-from loadtests.servers.stack import WORKING, Stack, StackSettings, gunicorn_command
+from loadtests.servers.stack import Stack, StackSettings, gunicorn_command
 from workbook.readers import PATIENCE_SECONDS, comes_true, read, submit, under_way, wait_until
 from workbook.session import NOTEBOOKS
 from workbook.words import in_words
@@ -29,16 +29,16 @@ class EngineStack(Stack):
     With either, a worker that is silent for two seconds counts as dead.
     """
 
-    engine: str = "jobqueue"
+    on: str = "jobqueue"
 
     def web_command(self) -> list[str]:
-        if self.engine == "jobqueue":
+        if self.on == "jobqueue":
             return super().web_command()
         factory = "workbook.chapter12_procrastinate:create_app()"
         return gunicorn_command(self.settings, factory, "--pythonpath", str(NOTEBOOKS))
 
     def worker_command(self) -> list[str]:
-        if self.engine == "jobqueue":
+        if self.on == "jobqueue":
             return [*super().worker_command(), "--lease", "2"]
         return self.tool("work", str(self.settings.threads))
 
@@ -63,7 +63,7 @@ def same_visitors(engines: Sequence[str], visitors: int, feeds: int) -> dict[str
     found = {}
     for engine in engines:
         settings = _settings(slots=2 * visitors, threads=visitors)
-        with EngineStack(settings, engine=engine) as stack, ThreadPoolExecutor(visitors) as pool:
+        with EngineStack(settings, on=engine) as stack, ThreadPoolExecutor(visitors) as pool:
             visit = partial(read, stack.url, every=POLL_SECONDS)
             # First requests are slow with any engine, and don't count.
             list(pool.map(visit, (f"{stack.feeds_url}/feeds/fast/{n}.xml" for n in range(3 * visitors))))
@@ -82,7 +82,7 @@ def worker_killed(engines: Sequence[str], watched: float) -> dict[str, dict[str,
     found = {}
     for engine in engines:
         print(f"{engine}: ", end="")
-        with EngineStack(_settings(slots=2, threads=4), engine=engine) as stack:
+        with EngineStack(_settings(slots=2, threads=4), on=engine) as stack:
             found[engine] = _killed(stack, watched)
     return found
 
@@ -94,7 +94,7 @@ def _killed(stack: EngineStack, watched: float) -> dict[str, float | None]:
     for process in stack.processes["worker 1"].tree():
         process.kill()
     killed = time.monotonic()
-    stack.start_worker().wait_for(WORKING)
+    stack.start_worker().wait_for(stack.engine.ready)
     if comes_true(lambda: stack.ready() == 1, watched):
         took = time.monotonic() - killed
         print(f"  the feed was there by itself, {in_words(took)} after the kill")

@@ -22,7 +22,7 @@ from workbook.words import in_words
 
 DATABASE_STYLES = {"sqlite": ("SQLite", "#007A5A", "o"), "postgresql": ("PostgreSQL", COLOURS["queued"], "s")}
 ENGINE_NAMES = {"jobqueue": "jobqueue", "procrastinate": "Procrastinate"}
-ENGINES = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
+ENGINE_COLOURS = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
 
 
 def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int], float]) -> Figure:
@@ -70,12 +70,12 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
             spread = [
                 place + 0.22 * (n % 5 - 2) / 2 for n in range(len(times))
             ]  # so that they don't hide each other
-            axes.plot(times, spread, "o", color=ENGINES[engine], ms=5, alpha=0.45, mew=0)
+            axes.plot(times, spread, "o", color=ENGINE_COLOURS[engine], ms=5, alpha=0.45, mew=0)
             half = median(times)
-            axes.plot([half, half], [place - 0.36, place + 0.36], color=ENGINES[engine], lw=2.5)
+            axes.plot([half, half], [place - 0.36, place + 0.36], color=ENGINE_COLOURS[engine], lw=2.5)
             across = axes.get_yaxis_transform()
             said = in_words(half / 1000)
-            axes.text(1.02, place, said, color=ENGINES[engine], size=11, va="center", transform=across)
+            axes.text(1.02, place, said, color=ENGINE_COLOURS[engine], size=11, va="center", transform=across)
         axes.set_yticks(range(len(rows)), [f"{what}, {ENGINE_NAMES[engine]}" for engine, what in rows])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("time since the feed was submitted (logarithmic)")

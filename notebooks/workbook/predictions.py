@@ -1,6 +1,6 @@
 """Predictions: written down before the measurement, scored after it, summed up on the last page.
 
-They are kept in notebooks/predictions.json, one for each name and chapter, and survive a restart.
+They are kept in predictions.json beside the notebook, one for each name and chapter, and survive a restart.
 """
 
 import json
@@ -8,25 +8,35 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 from workbook.scoring import PERCENT, RATIOS, UNIT_SECONDS, WELL_SAID, WELL_SAID_POINTS, Ends, Prediction
-from workbook.session import NOTEBOOKS, WorkbookError, disturbed, session
+from workbook.session import WorkbookError, disturbed, session
 from workbook.words import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def predict(name: str, /, *figures: float, **said: float) -> None:
+def predict(name: str, /, *figures: float, **said: float | EllipsisType) -> None:
     """Note what you expect, before you look: predict("submit", seconds=4). Replaces an earlier prediction.
 
     The keyword is the unit: seconds, percent, per_second, users, jobs, or any other word.
-    Raises WorkbookError unless there is exactly one number, 0 or more, with its unit.
+    Raises WorkbookError unless there is exactly one number, 0 or more, with its unit: so "Run All" stops at a
+    blank, `...`, before it shows the result. (build.py lets them pass.)
     """
     if figures or len(said) != 1:
         raise WorkbookError(f'Write one figure with its unit, for instance predict("{name}", seconds=2).')
     ((unit, value),) = said.items()
+    if value is ... and os.environ.get("WORKBOOK_BLANKS"):
+        print(f"{name}: not predicted yet.")
+        return
+    if value is ...:
+        raise WorkbookError(
+            f'Write down what you expect before you go on: a number in place of the dots in predict("{name}",'
+            f" {unit}=...), and in any others in this cell. Then run the cell again."
+        )
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise WorkbookError(f"{value!r} is not a prediction: write a number, 0 or more, such as {unit}=2.")
     if unit in RATIOS and value == 0:
@@ -61,10 +71,9 @@ def score(
     said = predictions.get(wanted)
     if said is None:
         others = [f'"{each.name}"' for each in predictions.values() if each.chapter == wanted[0]]
-        print(
-            f"{name}: no prediction of that name was noted; run the cell with predict() first."
-            f" (Noted: {', '.join(others) or 'none in this chapter'}.)"
-        )
+        scored = Prediction(*wanted, unit, math.nan, value, at_least)
+        noted = f" Noted in this chapter: {', '.join(others)}." if others else ""
+        print(f"{name}: {_outcome(scored)}. (You noted no prediction of that name.{noted})")
         return
     scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, disturbed())
     _write(predictions | {wanted: scored})
@@ -86,12 +95,15 @@ def _converted(each: Prediction, unit: str) -> float:
 def _sentence(each: Prediction) -> str:
     said = f"you said {in_words(each.said, each.unit)}"
     if each.measured is None:
-        return f"{said}; nothing was measured."
-    measured = f"{said}, it was {_measured(each)}"
+        return f"{said}; {_outcome(each)}."
     if not each.known:
-        return f"{measured}: not scored, since {_limits(each)}."
+        return f"{said}, {_outcome(each)}: not scored, since {_limits(each)}."
     doubt = " Doubtful: that run was disturbed." if each.doubtful else ""
-    return f"{measured}: {each.verdict}.{doubt}"
+    return f"{said}, {_outcome(each)}: {each.verdict}.{doubt}"
+
+
+def _outcome(each: Prediction) -> str:
+    return "nothing was measured" if each.measured is None else f"it was {_measured(each)}"
 
 
 def _measured(each: Prediction) -> str:
@@ -149,14 +161,13 @@ def read() -> list[Prediction]:
         return [Prediction(**each) for each in json.loads(file.read_text())]
     except (ValueError, TypeError) as error:
         raise WorkbookError(
-            f"Your predictions, in notebooks/{file.name}, can't be read ({error})."
-            " Delete the file, and predict again."
+            f"Your predictions, in {file}, can't be read ({error}). Delete the file, and predict again."
         ) from None
 
 
 def predictions_file() -> Path:
     """Where this reader's predictions are kept."""
-    return Path(os.environ.get("WORKBOOK_PREDICTIONS") or NOTEBOOKS / "predictions.json")
+    return Path(os.environ.get("WORKBOOK_PREDICTIONS") or session().folder / "predictions.json")
 
 
 def _key(each: Prediction) -> tuple[int, str]:

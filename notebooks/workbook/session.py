@@ -32,6 +32,7 @@ class Session:
 
     chapter: int
     mode: str
+    folder: Path  # the notebook's: Jupyter starts its kernel there
 
     @property
     def prefix(self) -> str:
@@ -56,7 +57,7 @@ def begin(chapter: int = 0, *, recorded: bool = False, needs: Iterable[str] = ()
     if mode not in MODES:
         raise WorkbookError(f"WORKBOOK={mode} in the environment: set it to live or to recorded.")
     _look_for(NEEDED, needs if mode != "recorded" else (), chapter)
-    _sessions[:] = [Session(chapter, mode)]
+    _sessions[:] = [Session(chapter, mode, Path.cwd())]
     _runs.clear()
     if shell := _shell():
         shell.run_line_magic("matplotlib", "inline")

@@ -1,0 +1,36 @@
+"""RQ on Valkey: a pool of workers, each of which forks a process for each job.
+
+https://python-rq.org/docs/workers/#worker-pool
+"""
+
+import sys
+
+from redis import Redis
+from rq import Queue as RQ
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from feedreader.models import Feed
+from loadtests.engines.reader import BROKER, after_commit, fetch_feed
+
+
+class Queue:
+    """What the reader needs of a queue."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._queue = RQ(connection=Redis.from_url(BROKER))
+
+    def create_tables(self) -> None: ...
+
+    def enqueue(self, feed: Feed, *, session: Session) -> None:
+        after_commit(session, lambda id: self._queue.enqueue(fetch_feed, id, result_ttl=0), feed)
+
+
+def worker(at_a_time: int) -> list[str]:
+    """The command of a pool of workers, which perform one job each."""
+    return [sys.executable, "-m", "rq.cli", "worker-pool", "--num-workers", str(at_a_time), "--url", BROKER]
+
+
+def waiting() -> int:
+    """How many jobs wait."""
+    return int(RQ(connection=Redis.from_url(BROKER)).count)
