@@ -21,15 +21,7 @@ from workbook.session import NOTEBOOKS, WorkbookError
 
 pytest_plugins = ["workbook_fixtures"]
 
-FILES = {"mail": "fastapi_mail", "thumbnails": "flask_thumbnails", "report": "django_report"}
 each_app = pytest.mark.parametrize("name", WEB_APPS)
-
-
-def queued(name: str, work: bool) -> WebApp:
-    """An app with its call behind the queue, with or without a worker."""
-    module = f"{FILES[name]}_queued"
-    command = f"jobqueue work --poll-interval 0.1 --import {module}" if work else ""
-    return replace(WEB_APPS[name], web=WEB_APPS[name].web.replace(FILES[name], module), work=command)
 
 
 def order(url: str) -> str:
@@ -50,7 +42,7 @@ def is_done(page: str) -> bool:
 @each_app
 def test_an_app_has_done_the_slow_thing_when_it_answers(name: str, tmp_path: Path) -> None:
     """That is why its answer is slow."""
-    with running(WEB_APPS[name], tmp_path) as url:
+    with running(WEB_APPS[name][0], tmp_path) as url:
         assert is_done(order(url))
 
 
@@ -58,9 +50,10 @@ def test_an_app_has_done_the_slow_thing_when_it_answers(name: str, tmp_path: Pat
 @each_app
 def test_a_queued_app_answers_before_a_worker_does_it(name: str, tmp_path: Path) -> None:
     """Without a worker it is answered, too, and not done; with one it gets done."""
-    with running(queued(name, work=False), tmp_path) as url:
+    _, queued = WEB_APPS[name]
+    with running(replace(queued, work=""), tmp_path) as url:
         assert not is_done(order(url))
-    with running(queued(name, work=True), tmp_path) as url:
+    with running(queued, tmp_path) as url:
         page = order(url)
         wait_until(lambda: is_done(page), "the order")
         wait_until(lambda: is_done(f"{url}/orders/1"), "the one left over from before")
@@ -69,11 +62,8 @@ def test_a_queued_app_answers_before_a_worker_does_it(name: str, tmp_path: Path)
 @each_app
 def test_the_change_is_a_few_lines(name: str) -> None:
     """Of the lines there were, only the call goes, the sentence at the top, and what imports grow by."""
-    before, after = (
-        (NOTEBOOKS / "apps" / f"{FILES[name]}{ending}.py").read_text().splitlines()
-        for ending in ("", "_queued")
-    )
-    changed = [line[0] for line in difflib.ndiff(before, after)]
+    texts = [(NOTEBOOKS / "apps" / app.code).read_text().splitlines() for app in WEB_APPS[name]]
+    changed = [line[0] for line in difflib.ndiff(*texts)]
     assert changed.count("-") <= 5
     assert 10 < changed.count("+") <= 27
 
@@ -85,7 +75,7 @@ def test_the_visitors_find_their_way_in_each_app(
 ) -> None:
     """They look, order, and ask until it is done, and nothing fails. A mail takes as long as its server."""
     chapter(13)
-    load = loaded(WEB_APPS[name], users=(1,), seconds=6, warm_up=0)
+    load = loaded(WEB_APPS[name][0], users=(1,), seconds=6, warm_up=0)
     recording = recording_of(load)
     assert {row.group for row in recording.rows} == {"look", "order", "ask", "result"}
     assert recording.visits == ("result",)
@@ -127,7 +117,7 @@ def test_an_app_that_runs_already_is_left_running(tmp_path: Path) -> None:
     """By its address."""
     for each in ("first", "second"):
         (tmp_path / each).mkdir()
-    with running(WEB_APPS["mail"], tmp_path / "first") as url:
+    with running(WEB_APPS["mail"][0], tmp_path / "first") as url:
         with running(WebApp(url, 4), tmp_path / "second") as same:
             assert same == url
         assert is_done(order(url))

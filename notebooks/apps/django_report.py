@@ -1,6 +1,6 @@
 """A shop, in Django: it computes a report on all its sales while the one who ordered it waits.
 
-JOBQUEUE_DATABASE=sqlite:///shop.db gunicorn --bind 127.0.0.1:8000 django_report:application
+JOBQUEUE_DATABASE=sqlite:///shop.db gunicorn --bind 127.0.0.1:8000 django_report:app
 """
 
 import json
@@ -77,4 +77,4 @@ def show(request, id):
 
 
 urlpatterns = [path("", index), path("orders", create), path("orders/<int:id>", show)]
-application = get_wsgi_application()
+app = get_wsgi_application()

@@ -1,6 +1,6 @@
 """A shop, in Django: a worker computes a report on all its sales.
 
-JOBQUEUE_DATABASE=sqlite:///shop.db gunicorn --bind 127.0.0.1:8000 django_report_queued:application
+JOBQUEUE_DATABASE=sqlite:///shop.db gunicorn --bind 127.0.0.1:8000 django_report_queued:app
 JOBQUEUE_DATABASE=sqlite:///shop.db jobqueue work --import django_report_queued
 """
 
@@ -96,4 +96,4 @@ def show(request, id):
 
 
 urlpatterns = [path("", index), path("orders", create), path("orders/<int:id>", show)]
-application = get_wsgi_application()
+app = get_wsgi_application()

@@ -10,17 +10,15 @@
 # **The question:** how do you find out what a queue would do for *your* app, and whether it did?
 #
 # The reader now serves all who come, from several machines. Each of the three who wrote it has another app to look
-# after, with a page that makes people wait: one makes thumbnails, one sends a mail, one computes a report. Nothing
-# they have learnt was about feeds. So they measure, predict, move one call behind a queue, and measure again.
+# after, in which something makes people wait: thumbnails, a mail, a report. Nothing they have learnt was about feeds.
+# So they look, predict, measure, move one call behind a queue, and measure again.
 #
-# You do the same: with your own app, or with one of these three.
+# You do the same: with an app of yours, or with one of theirs.
 
 # %%
 from workbook import begin, check, experiment, predict, sampled, score
 
 begin(13)
-
-from dataclasses import replace
 
 from workbook.chapter13 import WEB_APPS, changes, compared, demand, figures, loaded, print_code, rounds, tell
 from workbook.chapter13_checks import knows_the_busy_share, moves_the_most
@@ -29,49 +27,49 @@ from workbook.chapter13_pictures import change_figure, knee_figure
 # %% [markdown]
 # ## Choose an app
 #
-# | app | framework | its slow call | files, in `notebooks/apps` |
+# | app | framework | what is slow | file in `notebooks/apps` |
 # |---|---|---|---|
-# | `"mail"` | FastAPI | hands a mail to a mail server that takes 1.5 s | `fastapi_mail.py`, `fastapi_mail_queued.py` |
-# | `"thumbnails"` | Flask | makes four small pictures of a large one | `flask_thumbnails.py`, `flask_thumbnails_queued.py` |
-# | `"report"` | Django | adds up 1.2 million sales | `django_report.py`, `django_report_queued.py` |
+# | `"mail"` | FastAPI | hands a mail to a mail server that takes 1.5 s | `fastapi_mail.py` |
+# | `"thumbnails"` | Flask | makes four small pictures of a large one | `flask_thumbnails.py` |
+# | `"report"` | Django | adds up 1.2 million sales | `django_report.py` |
 #
-# The recordings are of the mail. For another app, and for other numbers, give each `experiment` below
-# `recorded=False`, or begin live.
+# Beside each is the same app with the queue, such as `fastapi_mail_queued.py`. The recordings, and the text below, are
+# of the mail. The other two compute: on a machine that is busy already they can't be measured.
 #
-# **Your own** needs two things: the command that starts it, which prints the address on 127.0.0.1 where it listens,
-# and a Locust file with its visitors. `apps/visitors.py` is one, of some 20 lines: copy it, and change the requests.
+# **Your own** needs a command that starts it, and that prints the address on 127.0.0.1 where it listens; or that
+# address itself, if it runs already. And it needs visitors: copy `apps/visitors.py`, a Locust file of some 20 lines,
+# and put your requests in it.
 #
 #     from workbook.chapter13 import WebApp
-#     app = WebApp("gunicorn --bind 127.0.0.1:0 shop:app", slots=4, folder="~/shop", visitors="visitors.py")
+#     app = WebApp("gunicorn --bind 127.0.0.1:0 shop:app", slots=1, folder="~/shop", code="shop.py")
 #
-# `python -m loadtests` and Locust run as for the readers; the command may begin with another environment's Python.
-# Have the app use a test database, and a fake of whatever it calls: a mail server that is not yours is not yours to
-# load.
+# Then `queued` is the same with the changed app and its workers: `WebApp(..., work="jobqueue work --import shop")`;
+# and where a cell names `look` or `order`, name your own groups of requests. Give the app a database for tests, and
+# fakes of the servers that it calls: those of others are not yours to load.
 
 # %%
-app = WEB_APPS["mail"]
-think = 1.0  # Z: seconds between two rounds of a visitor, on average, as in the Locust file
-many = 24  # users: well above the knee that you will predict
+app, queued = WEB_APPS["mail"]
+think = 1.0  # Z: seconds between two rounds of a visitor, on average; it is in the Locust file
+many = 24  # users, in the two load tests
 
 # %% [markdown]
 # ## Read it first
 #
-# Two figures are in the code and in the command that starts it, before anything is measured: which call is slow, and
-# $c$, the number of requests that the server works on at a time.
+# Two things stand in the code and in the command that starts it: which call is slow, and $c$, the number of requests
+# that the server works on at a time.
 #
 # | server | a slot is | $c$ |
 # |---|---|---|
-# | gunicorn | a process, or a thread of one | `--workers` times `--threads` |
-# | uvicorn, `def` endpoints of FastAPI | a thread of a pool | 40 a process, unless the app says otherwise |
-# | uvicorn, `async def` endpoints | nothing: one loop for all | does not apply; a call that blocks stops everybody |
+# | gunicorn | a process, or a thread of one | `--workers` times `--threads`; by default 1 |
+# | uvicorn, `def` endpoints of FastAPI | a thread | 40 for each process, unless the app says otherwise |
+# | uvicorn, `async def` endpoints | nothing: one loop serves all | no limit; but a call that blocks stops everybody |
 # | Puma | a thread | workers times threads |
 # | PHP-FPM | a process | `pm.max_children` |
 #
-# If the slow call computes and does not wait, a slot also needs a core: then $c$ is at most the number of cores. Here
-# is the mail app. What is $c$, and what does a slot do meanwhile?
+# If the slow call computes, a slot needs a core, too: then $c$ is at most the number of cores. What is $c$ here?
 
 # %%
-print_code("fastapi_mail.py", since="@asynccontextmanager")
+print_code(app)
 
 # %% [markdown]
 # ## How long does it hold a slot?
@@ -109,13 +107,12 @@ knee_figure(app.slots, think, D, {1: rounds(alone, 1, "order")[0], many: X})
 # %% [markdown]
 # ## What you see
 #
-# No load can be put *on* the knee, so it was measured from its two sides: the slots did $X$ rounds a second at most,
-# and users who never wait ask for that many if there are $X \cdot (D + Z)$ of them. It is an app that this workbook
-# had not seen before, and three figures were enough to know when it would fill up: one from its settings, one from a
-# visitor alone, one from how people use it.
+# The knee was measured from its two sides. With many users, the slots did $X$ rounds a second. Users who never wait ask
+# for that many if there are $X \cdot (D + Z)$ of them. Three figures were enough to know it beforehand: one from the
+# settings, one from a visitor alone, one from how people use the app.
 #
-# The requests to look are as slow as if they sent mail: they stand in the same line. This is what your users report as
-# "the site is slow today", on pages where nobody will find anything wrong.
+# A request to look waits as long for a slot as one that sends mail: there is only one line. This is what users report
+# as "the site is slow today", on pages where nobody will find anything wrong.
 #
 # Below is what Locust prints at the end with `import loadtests.plugin` in its file. `result` is a whole visit, from the
 # order until it is done; the rule does not apply to it.
@@ -126,15 +123,12 @@ tell(before)
 # %% [markdown]
 # ## Move one call
 #
-# Which one? The call that takes most of the slots' time: how long it is, times how often a round has it. And only if
-# the answer does not need what it returns. The price of an order is in the answer; that a mail was sent is not. The
-# answer changes from "sent" to "will be sent", and somebody has to be able to see whether it was: here it is
-# `GET /orders/<id>`.
-#
-# The change, in whole:
+# Which one? Here there is only one candidate; with several, see exercise 13.1. It can be moved because the answer does
+# not depend on it: the number of the order does not, nor would its price. The answer's meaning changes, from "sent" to
+# "will be sent". So there must be a way to see whether it was: here, `GET /orders/<id>`. The whole change:
 
 # %%
-changes("fastapi_mail.py", "fastapi_mail_queued.py")
+changes(app, queued)
 
 # %% [markdown]
 # * The job is written in the transaction of the order: there is never an order without its job, or a job without its
@@ -144,8 +138,7 @@ changes("fastapi_mail.py", "fastapi_mail_queued.py")
 #   again. For a mail that is bearable. For a payment, give the other side a key by which it knows the second as the
 #   first.
 #
-# A worker with 12 threads performs the jobs, so that 12 mails are under way at a time. The threads of a worker keep
-# nobody in line.
+# The command of the workers, `queued.work`, has `--threads 12`: up to 12 mails are under way at a time.
 #
 # **What do you expect now**, with the same 24 users: how long is it from the order until the mail has been accepted, in
 # the median? It was above, as `result`.
@@ -157,8 +150,6 @@ predict("order to result, queued, median", seconds=4)
 # The same load once more.
 
 # %%
-work = "jobqueue work --threads 12 --poll-interval 0.1 --import fastapi_mail_queued"
-queued = replace(app, web="uvicorn --port 0 fastapi_mail_queued:app", work=work)
 after = experiment("after", loaded, app=queued, users=(many,), seconds=15, warm_up=3)
 score("order to result, queued, median", **sampled(figures(after, many, "result"), "p50_ms"))
 change_figure(before, after, many, groups=("look", "order", "result"))
@@ -166,13 +157,11 @@ change_figure(before, after, many, groups=("look", "order", "result"))
 # %% [markdown]
 # ## What it did, and what it did not
 #
-# The two upper pairs are what was promised: whoever waits for an answer has it at once, and nobody stands in line
-# behind a mail.
+# The two upper pairs are what was promised: everybody is answered at once, and nobody stands in line behind a mail.
 #
-# The result is another matter. No mail is accepted sooner because it is sent by somebody else. It came sooner here,
-# because the queue could give the mails twelve senders, and the web server had four slots; with
-# `--threads 4` it would come later than before, since users who are answered at once order more. A queue does not
-# make work faster. It decides who waits for it.
+# The result is another matter: the mail server takes as long as ever. Results come sooner here because twelve threads
+# send mail, instead of four slots. With `--threads 4` they would come later than before, since users who are answered
+# at once order more. A queue makes no work faster. It decides who waits for it.
 #
 # ## Let `compare` be the judge
 #
@@ -187,11 +176,9 @@ status = compared(before, after)
 print("\nexit status", status)
 
 # %% [markdown]
-# 0: nothing is worse beyond doubt. 1: something is. 3: a load was not fit to compare. 4: too short to say for some group
-# of requests. It says *faster* only where the whole interval does; "too few" and "too wide" are answers, too, and mean:
-# measure longer. A run of a minute, repeated five times on each side, is a good habit.
-#
-# **Take this with you:** [the method, on one page](method.html). Print it; it fits on one side.
+# 0: nothing is worse beyond doubt. 1: something is. 3: a load was not fit to compare. 4: for some group of requests it
+# was too short to say. *Faster* stands only where the whole interval says so; "too few" and "too wide" mean: measure
+# longer. At work, let each run last a minute, and repeat it five times on each side.
 #
 # ## Exercises
 #
@@ -213,7 +200,7 @@ check("1", to_move, moves_the_most)
 # %% [markdown]
 # **Exercise 13.2.** You are shown an app that runs already, and nobody lets you put load on it. But there is its access
 # log. Write `busy(log, seconds, slots)`: what share of the slots' time was in use? The log covers `seconds`; each line
-# is `(when it ended, how long it took)`, in seconds, counted from the beginning of the log.
+# is `(when the request ended, how long it had held a slot)`, in seconds; times count from the beginning of the log.
 
 
 # %% tags=["exercise"]
@@ -227,10 +214,12 @@ def busy(log, seconds, slots):
 check("2", busy, knows_the_busy_share)
 
 # %% [markdown]
-# **Go on.** Take the app nearest to your work, `WEB_APPS["report"]` or `WEB_APPS["thumbnails"]`, and go through the chapter
-# again: what is $c$, and what happens to the web server when the worker computes on the same cores? Give `queued` four
-# threads, or one: predict the result's median each time. Then stop the worker altogether: what do users see, and which
-# of the figures above would have told you?
+# **Take this with you:** [the method, on one page](method.html). It prints on one side of A4.
+#
+# **Go on.** Take the app that is nearest to your work, `"thumbnails"` or `"report"`, and go through the chapter again.
+# What is $c$? How many users are many? What happens to the web server while a worker computes on the same cores? And
+# with the mail: give `queued` four threads, or no worker at all. Predict each time what users see, and which of the
+# figures above tells you.
 #
 # ## From memory
 #

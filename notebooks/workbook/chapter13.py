@@ -44,12 +44,27 @@ class WebApp:
     # environment variable that tells it where each listens
     folder: str = "apps"  # seen from notebooks/
     visitors: str = "visitors.py"  # the Locust file, in the folder
+    code: str = ""  # the file to show
 
 
+Pair = tuple[WebApp, WebApp]
+
+
+def _pair(module: str, command: str, slots: int, threads: int, beside: Mapping[str, str]) -> Pair:
+    """An app of the folder `apps`, before and after its slow call went behind the queue."""
+    queued = f"{module}_queued"
+    work = f"jobqueue work --threads {threads} --poll-interval 0.1 --import {queued}"
+    return (
+        WebApp(f"{command} {module}:app", slots, beside=beside, code=f"{module}.py"),
+        WebApp(f"{command} {queued}:app", slots, work, beside, code=f"{queued}.py"),
+    )
+
+
+MAIL_SERVER = {"MAIL_SERVER": "python mail_server.py"}
 WEB_APPS = {
-    "mail": WebApp("uvicorn --port 0 fastapi_mail:app", 4, beside={"MAIL_SERVER": "python mail_server.py"}),
-    "thumbnails": WebApp("gunicorn --bind 127.0.0.1:0 flask_thumbnails:app", 1),
-    "report": WebApp("gunicorn --bind 127.0.0.1:0 django_report:application", 1),
+    "mail": _pair("fastapi_mail", "uvicorn --port 0", 4, 12, MAIL_SERVER),
+    "thumbnails": _pair("flask_thumbnails", "gunicorn --bind 127.0.0.1:0", 1, 1, {}),
+    "report": _pair("django_report", "gunicorn --bind 127.0.0.1:0", 1, 1, {}),
 }
 
 
@@ -197,13 +212,17 @@ def compared(before: Loaded, after: Loaded) -> int:
         return compare.main(files)
 
 
-def print_code(file: str, since: str) -> None:
-    """Print a file of the folder with the apps, from where it says `since`."""
-    text = (NOTEBOOKS / "apps" / file).read_text()
-    print(text[text.index(since) :].strip())
+def print_code(app: WebApp) -> None:
+    """Print the app's file, and that of its visitors."""
+    for file in (app.code, app.visitors):
+        print(f"# ---- {file}\n{_text(app, file)}\n")
 
 
-def changes(before: str, after: str) -> None:
-    """Print the lines that differ between two files of the folder with the apps."""
-    old, new = ((NOTEBOOKS / "apps" / file).read_text().splitlines() for file in (before, after))
+def changes(before: WebApp, after: WebApp) -> None:
+    """Print the lines that differ between the files of two apps."""
+    old, new = (_text(app, app.code).splitlines() for app in (before, after))
     print("\n".join(list(difflib.unified_diff(old, new, n=1, lineterm=""))[2:]))
+
+
+def _text(app: WebApp, file: str) -> str:
+    return (_folder(app) / file).read_text().strip()
