@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -11,7 +11,7 @@ from loadtests.feedserver.kinds import DEFAULT_MIX
 from loadtests.records.constants import OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.recording import Model
 from loadtests.records.results import SlotKind
-from loadtests.records.steps import App
+from loadtests.records.steps import App, has_workers
 from loadtests.wording import user_count
 
 SETUP_SECONDS = 5.0  # roughly what starting and stopping add to the load itself
@@ -67,6 +67,7 @@ class Plan:
     (loadtests/bench/search.py).
     """
 
+    some_only_browse: ClassVar[bool] = True
     users: tuple[int, ...] = (1, 10, 30, 100)
     search: bool = False
     rates: tuple[float, ...] = ()
@@ -122,8 +123,8 @@ class Plan:
             for load in [*({"users": n} for n in self.users), *({"rate": rate} for rate in self.rates)]:
                 group = []
                 for app in self.apps:
-                    workers = self.workers if app == "queued" else self.workers[:1]
-                    threads = self.threads if app == "queued" else self.threads[:1]
+                    workers = self.workers if has_workers(app) else self.workers[:1]
+                    threads = self.threads if has_workers(app) else self.threads[:1]
                     group += [
                         Condition(app, slots=slots, workers=number, threads=each, **load)  # type: ignore[arg-type]
                         for number in workers
@@ -139,3 +140,10 @@ class Plan:
     def from_json(cls, data: object) -> Self:
         """The plan that `to_json` wrote. Raises msgspec.ValidationError if that is not one."""
         return msgspec.convert(data, cls)
+
+
+@dataclass(frozen=True)
+class EverybodySubmits(Plan):
+    """A plan whose visitors all submit feeds."""
+
+    some_only_browse: ClassVar[bool] = False
