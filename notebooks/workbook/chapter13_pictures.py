@@ -17,7 +17,6 @@ from loadtests.report.chartparts import (
     inches,
     label_ends,
     latency_axis,
-    mark_load,
 )
 from loadtests.theory import ClosedLoad, knee
 from loadtests.wording import duration
@@ -38,12 +37,13 @@ def knee_figure(slots: int, think: float, demand: float, measured: Mapping[int, 
         axes.set_ylim(0, 1.3 * slots / demand)
         axes.set_xlabel("users")
         even_ticks(axes.xaxis, 8, integer=True)
-        top = 1.3 * at
+        top = 1.2 * at
         axes.plot([0, top], [0, top / (demand + think)], color=GREY, lw=1.6, ls=":")
         axes.axhline(slots / demand, color=GREY, lw=1.6, ls=":")
         axes.plot([0, *users], [0, *predicted], color=BEFORE, lw=2, alpha=0.75)
         axes.plot(*zip(*measured.items(), strict=True), "o", color=BEFORE, ms=9)
-        mark_load(axes, at, f"the knee: {at:.1f} users", GREY)
+        axes.axvline(at, color=GREY, lw=1.4, ls=(0, (5, 4)), zorder=1.4)
+        axes.text(at + 0.01 * most, 0.04 * slots / demand, f"knee N*: {at:.1f} users", color=GREY, size=11)
         last = max(measured)
         labels = [
             EndLabel(top, top / (demand + think), "users: N / (D + Z)", GREY),
@@ -87,9 +87,7 @@ def change_figure(before: Loaded, after: Loaded, users: int, groups: Sequence[st
             labels.append(EndLabel(right, at, f"{side}: {duration(middle)}", colour))
         label_ends(axes, labels)
     said = "; ".join(f"{group} {side} {duration(median(waits))}" for (group, side), waits in shown.items())
-    return described(
-        figure, f"Two rows of marks for each group of requests, with {users} users; medians: {said}."
-    )
+    return described(figure, f"With {users} users, how long each request took. Medians: {said}.")
 
 
 def _waits(load: Loaded, users: int, group: str) -> list[float]:
