@@ -31,7 +31,7 @@ demo: $(VENV)/demo.stamp  ## watch both readers side by side; ARGS=--tour tells 
 	@$(RUN) -m loadtests demo $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/bench.stamp  ## how many users each reader holds, with a report (8 minutes)
+bench: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## how many users each reader holds, with a report (8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full
