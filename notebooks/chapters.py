@@ -102,9 +102,9 @@ def solution(of: Chapter) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if is_exercise(cell):
             cell.source = ANSWER.sub(lambda found: found[2], cell.source).rstrip("\n")
+        cell.source = cell.source.replace("](slots.", "](../slots.")  # the page that one drags
     title, *rest = notebook.cells
     title.source = re.sub(r"^# (.*)", r"# \1 (with solutions)", title.source, count=1)
-    title.source = title.source.replace("](slots.", "](../slots.")  # the page that one drags
     links = f"[Without the solutions](../{of.name}.ipynb) · [Contents](../{CONTENTS}.ipynb)"
     return _finished(notebook, [title, *rest], [nbformat.v4.new_markdown_cell(links)])
 

@@ -23,8 +23,8 @@
 # * To read without running anything, build a site with all figures: `make book`. To run a chapter without starting
 #   servers, write `begin(1, recorded=True)` in its first cell; its experiments then come from recordings, and you can
 #   draw the figures in other ways.
-# * All servers listen on this machine only, and are gone when their cell is done. (Only chapter 8's workers live
-#   longer: until you kill them, or the kernel ends.)
+# * All servers listen on this machine only, and are gone when their cell is done. (Only chapter 6's reader and chapter
+#   8's workers live longer: until the kernel ends.)
 # * Measure with nothing else running. If the machine was too busy for an experiment, it says that it was slowed, or is
 #   not fit to judge by; run that cell again.
 #

@@ -17,6 +17,7 @@ from loadtests.records.figures import Summary
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import in_window
 from loadtests.report.chart_rows import Series
+from loadtests.report.chartparts import COLOURS
 from loadtests.servers.processes import Process
 from loadtests.status import Status
 from loadtests.theory import ClosedLoad, OpenLoad
@@ -44,7 +45,7 @@ TOOLS = {
     "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
     "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
 }
-TOOL_COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
+TOOL_COLOURS = {"closed": COLOURS["sync"], "open": COLOURS["queued"], "one connection": "#007A5A"}
 # As the Locust plugin words the reasons.
 DISTURBED = re.compile(r"(?:But this proves nothing|Its latencies are upper bounds): (.*)\.")
 
