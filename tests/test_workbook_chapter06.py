@@ -7,7 +7,7 @@ import notebooks_path  # noqa: F401
 import pytest
 
 # isort: split
-from workbook import chapter06_weekend
+from workbook import chapter06, chapter06_weekend
 from workbook.chapter06 import WRONG_DEADLINE, Monday, rate
 from workbook.chapter06_pictures import pending_figure
 from workbook.session import WorkbookError
@@ -58,6 +58,19 @@ def test_a_terminal_without_a_reader_says_what_to_run() -> None:
     """As when the chapter shows recordings."""
     with pytest.raises(WorkbookError, match=r"run the cell with monday\.begin"):
         Monday().terminal(["list"])
+
+
+@pytest.mark.live
+def test_a_command_that_does_not_end_is_stopped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker in the foreground would keep the cell for ever."""
+    monday = Monday()
+    try:
+        monday.begin()
+        monkeypatch.setattr(chapter06, "PATIENCE_SECONDS", 2.0)
+        with pytest.raises(WorkbookError, match=r"did not end within 2 s.*--exit-when-empty"):
+            monday.terminal(["work --import queued_app.jobs"])
+    finally:
+        monday.close()
 
 
 def test_the_first_wave_is_not_counted() -> None:

@@ -155,17 +155,23 @@ class Monday:
         reader = self._open()
         environment = {**os.environ, **reader.environment, **_python_path()}
         environment["JOBQUEUE_DATABASE"] = f"sqlite:///{Path(reader.database_url).name}"  # as seen from there
-        ran = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=reader.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        try:
+            ran = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=reader.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=PATIENCE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise WorkbookError(
+                f"It did not end within {PATIENCE_SECONDS:g} s, and was stopped. A worker goes on until it is"
+                " stopped, unless it is told --exit-when-empty; jobqueue start puts it into the background."
+            ) from None
         status = f"(exit status {ran.returncode})\n" if ran.returncode else ""
         return ran.stdout.replace(f"{ROOT}/", "") + status
 
