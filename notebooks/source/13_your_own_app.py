@@ -75,12 +75,13 @@ print_code(app)
 # ## How long does it hold a slot?
 #
 # One visitor alone never waits for a slot, so what is measured is the demand. A *round* is what visitors do between two
-# pauses: in this Locust file they look at two pages (`look`), order something (`order`), and ask whether it is done
-# (`ask`) until it is. The demand of a round, $D$, is that of all its requests together.
+# pauses: in this Locust file every other time they look at a page (`look`), else they order something (`order`) and ask
+# whether it is done (`ask`). The demand of a round, $D$, is that of all its requests, each as often as a round has it:
+# here half a look, half an order, and half a question.
 
 # %%
-alone = experiment("alone", loaded, app=app, users=(1,), seconds=8, warm_up=0)
-D = demand(alone, look=2, order=1, ask=1)
+alone = experiment("alone", loaded, app=app, users=(1,), seconds=12, warm_up=0)
+D = demand(alone, look=0.5, order=0.5, ask=0.5)
 
 # %% [markdown]
 # You have $D$, $c$ and $Z$. **Write down what you expect:**
@@ -97,11 +98,11 @@ predict("look, 24 users, median", seconds=0.2)
 # forms, do not count.
 
 # %%
-before = experiment("before", loaded, app=app, users=(many,), seconds=24, warm_up=3)
-X, ends = rounds(before, many, "order")
+before = experiment("before", loaded, app=app, users=(many,), seconds=20, warm_up=3)
+X, ends = rounds(before, many, "look", "order")
 score("the knee", users=X * (D + think), interval=[end and end * (D + think) for end in ends])
 score("look, 24 users, median", **sampled(figures(before, many, "look"), "p50_ms"))
-knee_figure(app.slots, think, D, {1: rounds(alone, 1, "order")[0], many: X})
+knee_figure(app.slots, think, D, {1: rounds(alone, 1, "look", "order")[0], many: X})
 
 # %% [markdown]
 # ## What you see
@@ -149,7 +150,7 @@ predict("order to result, queued, median", seconds=4)
 # The same load once more.
 
 # %%
-after = experiment("after", loaded, app=queued, users=(many,), seconds=15, warm_up=3)
+after = experiment("after", loaded, app=queued, users=(many,), seconds=12, warm_up=3)
 score("order to result, queued, median", **sampled(figures(after, many, "result"), "p50_ms"))
 change_figure(before, after, many, groups=("look", "order", "result"))
 

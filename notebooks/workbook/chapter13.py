@@ -21,6 +21,7 @@ from loadtests.records.constants import LOCUST_SECONDS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import Recording, read_recording
 from loadtests.servers.processes import ADDRESS, Process
+from loadtests.wording import counted
 from workbook.readers import PATIENCE_SECONDS, say_if_disturbed, wait_until
 from workbook.scoring import Ends
 from workbook.session import NOTEBOOKS, WorkbookError
@@ -172,8 +173,11 @@ def stage_of(load: Loaded, users: int) -> StageVerdict:
 
 
 def figures(load: Loaded, users: int, group: str) -> Summary:
-    """The figures of one group of requests, or visits, with this number of users."""
-    return next(each.summary for each in stage_of(load, users).groups if each.group == group)
+    """The figures of one group of requests, or visits. Raises WorkbookError if there were none."""
+    for each in stage_of(load, users).groups:
+        if each.group == group:
+            return each.summary
+    raise WorkbookError(f"No {group!r} was measured with {counted(users, 'user')}: measure longer.")
 
 
 def tell(load: Loaded) -> None:
@@ -184,7 +188,7 @@ def tell(load: Loaded) -> None:
 def demand(alone: Loaded, **a_round: float) -> float:
     """D: the seconds of slots that one round of a visitor takes, from a load of one user, who never waits.
 
-    `a_round`: how many requests of each group it has. Prints them.
+    `a_round`: how many requests of each group it has, on average. Prints them.
     """
     means = {group: (figures(alone, 1, group)["mean_ms"] or 0.0) / 1000 for group in a_round}
     total = sum(times * means[group] for group, times in a_round.items())
@@ -194,11 +198,11 @@ def demand(alone: Loaded, **a_round: float) -> float:
     return total
 
 
-def rounds(load: Loaded, users: int, group: str) -> tuple[float, Ends]:
-    """X: answered requests of a group of which each round has one, a second; and its 95 % interval."""
+def rounds(load: Loaded, users: int, *groups: str) -> tuple[float, Ends]:
+    """X: answered requests of these groups, of which each round has one, a second; and its 95 % interval."""
     stage = stage_of(load, users)
     window = stage.start, stage.end
-    ended = [row.done_s for row in recording_of(load).rows if row.group == group and not row.failed]
+    ended = [row.done_s for row in recording_of(load).rows if row.group in groups and not row.failed]
     times = [at for at in ended if at is not None and window[0] <= at < window[1]]
     rate, reach = len(times) / (window[1] - window[0]), rate_reach(times, window)
     return rate, (None, None) if reach is None else (rate - reach, rate + reach)
