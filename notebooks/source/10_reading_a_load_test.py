@@ -117,7 +117,7 @@ runs_figure(runs)
 predict("p99: fewest requests for an interval", requests=100)
 
 # %%
-least = fewest(50, 90, 95, 99)
+least = fewest()
 score("p99: fewest requests for an interval", requests=least[99])
 print(", ".join(f"p{p} needs {n}" for p, n in least.items()))
 
