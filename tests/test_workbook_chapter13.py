@@ -146,11 +146,11 @@ def test_the_demand_of_a_round_and_the_rounds_are_those_of_its_requests(
     recording = Recording(started_at=time.time(), stopped_s=30, ended_s=30, rows=tuple(rows), stages=stages)
     write_recording(tmp_path / "rows.csv", recording)
     load = {file.suffix[1:]: file.read_text() for file in tmp_path.iterdir()}
-    assert demand({**load}, look=2, order=1) == pytest.approx(1.2, rel=0.05)
+    assert demand(load, 1, look=2, order=1) == pytest.approx(1.2, rel=0.05)
     assert "D = 1." in capsys.readouterr().out
-    rate, (low, high) = rounds(load, 1, "order")
+    rate, (low, high) = rounds(load, 1, "order", a_round=1)
     assert rate == pytest.approx(29 / 30)
-    assert rounds(load, 1, "look", "order")[0] == pytest.approx(59 / 30)
+    assert rounds(load, 1, "order", a_round=0.5)[0] == pytest.approx(2 * rate)
     with pytest.raises(WorkbookError, match="No 'ask' was measured with 1 user: measure longer"):
-        demand(load, look=2, ask=1)
+        demand(load, 1, look=2, ask=1)
     assert low is not None and high is not None and low < rate < high

@@ -50,7 +50,7 @@ from workbook.chapter13_pictures import change_figure, knee_figure
 # %%
 app, queued = WEB_APPS["mail"]
 think = 1.0  # Z: seconds between two rounds of a visitor, on average; it is in the Locust file
-many = 24  # users, in the two load tests
+many = 28  # users, in the two load tests
 
 # %% [markdown]
 # ## Read it first
@@ -74,42 +74,42 @@ print_code(app)
 # %% [markdown]
 # ## How long does it hold a slot?
 #
-# One visitor alone never waits for a slot, so what is measured is the demand. A *round* is what visitors do between two
-# pauses: in this Locust file every other time they look at a page (`look`), else they order something (`order`) and ask
-# whether it is done (`ask`). The demand of a round, $D$, is that of all its requests, each as often as a round has it:
-# here half a look, half an order, and half a question.
+# With no more visitors than slots nobody waits for one, and a response time is the demand. A *round* is what visitors
+# do between two pauses. In this Locust file every other time they look at a page (`look`), else they order something
+# (`order`) and ask whether it is done (`ask`). The demand of a round, $D$, is that of all its requests, each as often
+# as a round has it:
 
 # %%
-alone = experiment("alone", loaded, app=app, users=(1,), seconds=12, warm_up=0)
-D = demand(alone, look=0.5, order=0.5, ask=0.5)
+few = experiment("few", loaded, app=app, users=(app.slots,), seconds=8, warm_up=0)
+D = demand(few, app.slots, look=0.5, order=0.5, ask=0.5)
 
 # %% [markdown]
 # You have $D$, $c$ and $Z$. **Write down what you expect:**
 #
 # * At how many users is the knee? Take a pencil, and chapter 2.
-# * `look` takes milliseconds, and nothing in it is slow. With 24 users, how long does it take, in the median?
+# * `look` takes milliseconds, and nothing in it is slow. With 28 users, how long does it take, in the median?
 
 # %%
 predict("the knee", users=15)
-predict("look, 24 users, median", seconds=0.2)
+predict("look, 28 users, median", seconds=0.2)
 
 # %% [markdown]
 # Measure it, with as many users. All of them are there from the start; the first three seconds, in which the line only
 # forms, do not count.
 
 # %%
-before = experiment("before", loaded, app=app, users=(many,), seconds=20, warm_up=3)
-X, ends = rounds(before, many, "look", "order")
+before = experiment("before", loaded, app=app, users=(many,), seconds=22, warm_up=3)
+X, ends = rounds(before, many, "order", a_round=0.5)
 score("the knee", users=X * (D + think), interval=[end and end * (D + think) for end in ends])
-score("look, 24 users, median", **sampled(figures(before, many, "look"), "p50_ms"))
-knee_figure(app.slots, think, D, {1: rounds(alone, 1, "look", "order")[0], many: X})
+score("look, 28 users, median", **sampled(figures(before, many, "look"), "p50_ms"))
+knee_figure(app.slots, think, D, {app.slots: rounds(few, app.slots, "order", 0.5)[0], many: X})
 
 # %% [markdown]
 # ## What you see
 #
 # The knee was measured from its two sides. With many users, the slots did $X$ rounds a second. Users who never wait ask
 # for that many if there are $X \cdot (D + Z)$ of them. Three figures were enough to know it beforehand: one from the
-# settings, one from a visitor alone, one from how people use the app.
+# settings, one from a few visitors, one from how people use the app.
 #
 # A request to look waits as long for a slot as one that sends mail: there is only one line. This is what users report
 # as "the site is slow today", on pages where nobody will find anything wrong.
@@ -140,7 +140,7 @@ changes(app, queued)
 #
 # The command of the workers, `queued.work`, has `--threads 12`: up to 12 mails are under way at a time.
 #
-# **What do you expect now**, with the same 24 users: how long is it from the order until the mail has been accepted, in
+# **What do you expect now**, with the same 28 users: how long is it from the order until the mail has been accepted, in
 # the median? It was above, as `result`.
 
 # %%
@@ -167,7 +167,7 @@ change_figure(before, after, many, groups=("look", "order", "result"))
 #
 # At work nobody will look at pictures. These are the commands; the last one's exit status is what a pipeline reads:
 #
-#     locust -f visitors.py --headless --host http://127.0.0.1:8000 --users 24 --spawn-rate 24 \
+#     locust -f visitors.py --headless --host http://127.0.0.1:8000 --users 28 --spawn-rate 28 \
 #         --run-time 60s --warm-up 5 --rows before.csv --expect "look p95 < 300ms"
 #     python -m loadtests compare before.csv after.csv
 
@@ -236,15 +236,15 @@ check("2", busy, knows_the_busy_share)
 #
 # </details>
 #
-# <details><summary>Why is the demand measured with one visitor, and not from the loaded server's log?</summary>
+# <details><summary>Why is the demand measured with few visitors, and not from the loaded server's log?</summary>
 #
-# Under load a response time contains the wait for a slot, which is what you want to predict. Alone, it is the demand.
+# Under load a response time contains the wait for a slot, which you want to predict. With few, it is the demand.
 # (A log that says how long the slot was held, rather than how long the visitor waited, would do.)
 #
 # </details>
 #
 # ## What to remember
 #
-# * $c$ is in the settings, $D$ takes one visitor, $Z$ is how people use it: the knee is known before they come.
+# * $c$ is in the settings, $D$ takes a few visitors, $Z$ is how people use it: the knee is known before they come.
 # * Move the call that takes most of the slots' time and that the answer can do without.
 # * Judge by the same load before and after, with intervals, and look at the result's time as well as the answer's.

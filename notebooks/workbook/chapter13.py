@@ -82,7 +82,7 @@ def loaded(app: WebApp, users: Sequence[int], seconds: int, warm_up: float) -> d
         command = [
             *(sys.executable, "-m", "locust", "-f", str(visitors), "--headless", "--only-summary"),
             *("--host", url, "--steps", ",".join(map(str, users)), "--step-seconds", str(seconds)),
-            *("--warm-up", f"{warm_up:g}", "--stop-timeout", "6", "--rows", str(rows)),
+            *("--warm-up", f"{warm_up:g}", "--stop-timeout", "8", "--rows", str(rows)),
         ]
         locust = exits.enter_context(Process("load generator", command, folder / "locust.log"))
         locust.wait_with(lambda: None, len(users) * seconds + LOCUST_SECONDS)
@@ -185,12 +185,12 @@ def tell(load: Loaded) -> None:
     print(verdict_text(judge(recording_of(load))).strip())
 
 
-def demand(alone: Loaded, **a_round: float) -> float:
-    """D: the seconds of slots that one round of a visitor takes, from a load of one user, who never waits.
+def demand(load: Loaded, users: int, **a_round: float) -> float:
+    """D: the seconds of slots that one round of a visitor takes, from a load of so few that nobody waits.
 
     `a_round`: how many requests of each group it has, on average. Prints them.
     """
-    means = {group: (figures(alone, 1, group)["mean_ms"] or 0.0) / 1000 for group in a_round}
+    means = {group: (figures(load, users, group)["mean_ms"] or 0.0) / 1000 for group in a_round}
     total = sum(times * means[group] for group, times in a_round.items())
     for group, times in a_round.items():
         print(f"{times:g} x {group:6} {in_words(means[group]):>7}")
@@ -198,14 +198,14 @@ def demand(alone: Loaded, **a_round: float) -> float:
     return total
 
 
-def rounds(load: Loaded, users: int, *groups: str) -> tuple[float, Ends]:
-    """X: answered requests of these groups, of which each round has one, a second; and its 95 % interval."""
+def rounds(load: Loaded, users: int, group: str, a_round: float) -> tuple[float, Ends]:
+    """X: the rounds a second, from a group of requests of which each has `a_round`; and its 95 % interval."""
     stage = stage_of(load, users)
     window = stage.start, stage.end
-    ended = [row.done_s for row in recording_of(load).rows if row.group in groups and not row.failed]
+    ended = [row.done_s for row in recording_of(load).rows if row.group == group and not row.failed]
     times = [at for at in ended if at is not None and window[0] <= at < window[1]]
-    rate, reach = len(times) / (window[1] - window[0]), rate_reach(times, window)
-    return rate, (None, None) if reach is None else (rate - reach, rate + reach)
+    rate, reach = len(times) / (window[1] - window[0]) / a_round, rate_reach(times, window)
+    return rate, (None, None) if reach is None else (rate - reach / a_round, rate + reach / a_round)
 
 
 def compared(before: Loaded, after: Loaded) -> int:
