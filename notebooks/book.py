@@ -30,6 +30,9 @@ FRAME = (
 )
 # What gives an answer away is folded until it is opened: what a cell with such a call prints, or its source.
 FOLDED = {"score": ("hide-output", "Show what was measured"), "check": ("hide-input", "Show the check")}
+# The page that one prints would be offered as a download.
+PRINTED = re.compile(r"\[(?P<words>[^\]]*)\]\((?P<up>[./]*)method\.html\)")
+PRINTED_LINK = r'<a href="\g<up>_static/method.html">\g<words></a>'
 TOC = """```{{toctree}}
 :hidden:
 :caption: {caption}
@@ -86,9 +89,8 @@ def stage(folder: Path) -> None:
 
     shutil.copy(HERE / "site" / "conf.py", folder)
     (folder / "_static").mkdir()
-    for name in ("workbook.css", "workbook.js"):
-        shutil.copy(HERE / "site" / name, folder / "_static")
-    shutil.copy(HERE / "slots.html", folder / "_static")
+    for name in ("site/workbook.css", "site/workbook.js", "slots.html", "method.html"):
+        shutil.copy(HERE / name, folder / "_static")
     (folder / "solutions").mkdir()
     chapters = sorted(path.relative_to(HERE) for path in HERE.glob("[0-9][0-9]_*.ipynb"))
     solutions = sorted(path.relative_to(HERE) for path in HERE.glob("solutions/*.ipynb"))
@@ -97,7 +99,7 @@ def stage(folder: Path) -> None:
         for cell in notebook.cells:
             if cell.cell_type == "code" and page in chapters:
                 _fold(cell)
-            cell.source = DRAGGED.sub(FRAME, _with_index(cell.source))
+            cell.source = PRINTED.sub(PRINTED_LINK, DRAGGED.sub(FRAME, _with_index(cell.source)))
         if page.stem == FIRST_PAGE:
             toc = contents(chapters[1:], solutions)
             notebook.cells.append(nbformat.v4.new_markdown_cell(toc))

@@ -11,7 +11,7 @@ from workbook.exercises import Case, Right, computes, measures, sealed
 def _most_feeds(source: Random) -> Iterator[Case]:
     said = "At that rate, are all the slots busy all the time, and no fetch waits?"
     for _ in range(10):
-        slots, demand = source.randint(1, 64), source.uniform(0.05, 6)
+        slots, demand = source.randint(1, 64), round(source.uniform(0.05, 6), 2)
         yield (slots, demand), slots / demand, said
 
 

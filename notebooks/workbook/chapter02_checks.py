@@ -20,7 +20,8 @@ def _slots_for(source: Random) -> Iterator[Case]:
     yield (users, 0, 0.5), users, "Without a pause, each visitor always needs a slot or waits for one."
     drawn = 0
     while drawn < 10:
-        users, think, demand = source.randint(2, 200), source.uniform(0.1, 5), source.uniform(0.1, 5)
+        users = source.randint(2, 200)
+        think, demand = (round(source.uniform(0.1, 5), 2) for _ in range(2))
         busy = users * demand / (think + demand)
         if abs(busy - round(busy)) > 0.01:  # or rounding errors would decide
             drawn += 1

@@ -13,7 +13,8 @@ WAIT, QUARTER = 1.0, 0.25  # of exercise 3.3, in seconds
 def _held(source: Random) -> Iterator[Case]:
     said = "How many of them come in a second, and how long does each stay?"
     for _ in range(10):
-        rate, share, deadline = source.uniform(0.5, 50), source.uniform(0.001, 1), source.uniform(0.5, 30)
+        rate, deadline = source.randint(1, 50), source.randint(1, 30)
+        share = source.randint(1, 100) / 100
         yield (rate, share, deadline), rate * share * deadline, said
     yield (10, 0.0, 5), 0.0, "If none of them hangs, none holds a slot."
 

@@ -156,6 +156,6 @@ def closed_and_open(people: Sequence[int], slots: int, think: float, demand: flo
         comes = OpenLoad(slots=slots, rate=users / (think + demand), demand=demand)
         grows = "grows without end" if math.isinf(comes.response) else f"{comes.response:.1f} s"
         print(
-            f"{users:2} people   closed: {waits.throughput:4.1f} requests/s, mean {waits.response:.1f} s"
-            f"   open: {comes.rate:4.1f} requests/s, mean {grows}"
+            f"{users:2} people  closed: {waits.throughput:4.1f} a second, mean {waits.response:.1f} s"
+            f"  open: {comes.rate:4.1f} a second, mean {grows}"
         )
