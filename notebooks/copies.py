@@ -7,6 +7,7 @@ them. A later version replaces only copies in which no cell was changed. Otherwi
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from itertools import count
@@ -16,7 +17,8 @@ import nbformat
 
 HERE = Path(__file__).parent
 MINE = HERE / "mine"
-LINKED = ("workbook", "teachers.md", "slots.html", "slots.gif")  # what the notebooks import, lead to and show
+# No links: Jupyter shows no file from outside its folder.
+SHOWN = ("teachers.md", "slots.html", "slots.gif", "method.html")
 GIVEN = "workbook_version"  # the metadata in which a copy keeps what its cells were when it was made
 
 
@@ -38,15 +40,16 @@ def main() -> int:
 def renew(folder: Path) -> list[str]:
     """Make or renew the copies in a folder; returns what happened to those it had already. Raises OSError."""
     happened = []
-    for part, linked in (("", LINKED), ("solutions", ("workbook",))):
+    for part in ("", "solutions"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-        for name in linked:
-            link = folder / part / name
-            if not link.is_symlink():
-                link.symlink_to(os.path.relpath(HERE / name, link.parent.resolve()))
+        package = folder / part / "workbook"
+        if not package.is_symlink():
+            package.symlink_to(os.path.relpath(HERE / "workbook", package.parent.resolve()))
         for page in sorted((HERE / part).glob("[0-9][0-9]_*.ipynb")):
             notebook = copied(nbformat.read(page, as_version=4), outputs=bool(part))
             happened += put(notebook, folder / part / page.name)
+    for name in SHOWN:
+        shutil.copyfile(HERE / name, folder / name)
     return happened
 
 

@@ -1,5 +1,6 @@
 """Readers write in copies of the notebooks, and lose nothing of it when a later version comes."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -52,10 +53,15 @@ def test_the_copies_hold_every_notebook_and_no_result(mine: Path) -> None:
 
 
 def test_their_links_lead_somewhere(mine: Path) -> None:
-    """To each other, and to what else is in the workbook's folder."""
-    for name in copies.LINKED:
-        assert (mine / name).resolve() == NOTEBOOKS / name
-    assert (mine / "solutions" / "workbook").resolve() == NOTEBOOKS / "workbook"
+    """Inside the folder, from which Jupyter shows no file outside it."""
+    for path in mine.glob("**/[0-9][0-9]_*.ipynb"):
+        texts = [
+            cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"
+        ]
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)\)", "\n".join(texts)):
+            found = (path.parent / target).resolve()
+            assert found.exists(), target
+            assert found.is_relative_to(mine), target
 
 
 def test_git_ignores_them() -> None:
@@ -96,6 +102,16 @@ def test_a_later_version_is_put_beside_what_somebody_has_written(mine: Path) -> 
     assert first_cell(mine / CHAPTER) == "mine"
     assert (mine / names[1]).read_text() == "{"
     assert first_cell(mine / names[2]) == "newest"
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And `make notebooks` opens nothing then."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(copies, "MINE", tmp_path / "file" / "mine")
+    assert copies.main() == 1
+    assert "Your notebooks can't be written: [Errno 20] Not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.live
