@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -11,24 +12,31 @@ from loadtests.bench.plan import Plan
 from loadtests.bench.step import measure_step
 from loadtests.enginebench.scene import LOOK_SECONDS, PATIENCE_SECONDS, Scene, expect, scene
 from loadtests.engines.engines import app_of
-from loadtests.records.steps import Step
-from loadtests.servers.machine import Pinning
+from loadtests.judging.samples import Samples
+from loadtests.records.steps import reasons_of
+from loadtests.servers.machine import pinning
 from loadtests.servers.processes import Process
 
 THREADS = 32  # jobs at a time, for every engine
 BACKLOG = 400  # feeds that wait when the worker starts
 UNCOUNTED = 40  # of them: a worker's first jobs are slow
 PICK_UPS = 20
-JOBS = ("worker 1", "broker")  # the processes whose CPU is told a job
+WARMED_UP = 3  # pick-ups that open connections, and are not counted
+PAUSE_SECONDS = 0.1  # after each: the worker is idle again
+JOBS = {"worker 1": "worker_ms", "broker": "broker_ms"}  # the processes whose CPU is told a job
 
-Figures = Mapping[str, float | None]
+Figures = Mapping[str, Any]
 
 
-def load(engine: str, users: int, folder: Path) -> Step:
-    """The bench's own step, with so many users."""
-    plan = Plan(users=(users,), apps=(app_of(engine),), measure=8.0, drain=3.0, threads=(THREADS,))
-    (step,) = plan.steps()
-    return measure_step(plan, step, folder, lambda: None, "sqlite", Pinning())
+def load(engine: str, users: int, folder: Path) -> Figures:
+    """A step of the bench with so many users; returns its summaries `submit` and `content`, and the `reasons`
+    why these are not the engine's own; its rows and logs go below `folder`.
+    """
+    app = app_of(engine)
+    plan = Plan(users=(users,), apps=(app,), warmup=1.5, measure=8.0, drain=3.0, threads=(THREADS,))
+    (planned,) = plan.steps()
+    step = measure_step(plan, planned, folder, lambda: None, "sqlite", pinning())
+    return {"submit": step["submit"], "content": step["content"], "reasons": reasons_of(step)}
 
 
 def backlog(engine: str) -> Figures:
@@ -41,26 +49,23 @@ def backlog(engine: str) -> Figures:
         stage.add(stage.feeds("fast", BACKLOG))
         stage.start_worker()
         expect(lambda: stage.ready() >= UNCOUNTED, "The worker did not begin")
-        began, before = time.monotonic(), _used(stage)
-        done = stage.ready()
+        began, before, done = time.monotonic(), _used(stage), stage.ready()
         expect(lambda: stage.ready() == BACKLOG, "The backlog was not fetched")
         seconds, after = time.monotonic() - began, _used(stage)
         jobs = BACKLOG - done
-        cpu = {name: 1000 * (after[name] - before[name]) / jobs for name in after}
-        return {
-            "per_s": jobs / seconds,
-            "worker_ms": cpu["worker 1"],
-            "broker_ms": cpu.get("broker"),
-            "memory_mib": _memory(stage.stack.processes["worker 1"]) / 2**20,
-        }
+        costs = {key: 1000 * (after[key] - before[key]) / jobs for key in after}
+        memory = _memory(stage.stack.processes["worker 1"]) / 2**20
+        return {"per_s": jobs / seconds, "broker_ms": None, **costs, "memory_mib": memory}
 
 
 def pick_up(engine: str) -> Figures:
-    """Add feeds one by one while the worker is idle; returns how soon each was there, in ms: `p50`, `most`."""
+    """Add feeds one by one while the worker is idle; returns how soon each was there, in ms: `p50`, its
+    interval `p50_ci`, `most`.
+    """
     with scene(engine, threads=THREADS) as stage:
-        waits = [_content_ms(stage, url) for url in stage.feeds("fast", PICK_UPS + 2)]
-        counted = sorted(waits[2:])  # the first ones open connections
-        return {"p50": counted[len(counted) // 2], "most": counted[-1]}
+        waits = [_content_ms(stage, url) for url in stage.feeds("fast", PICK_UPS + WARMED_UP)][WARMED_UP:]
+        samples = Samples(waits, ())
+        return {"p50": samples.percentile(50)[0], "p50_ci": samples.interval(50), "most": max(waits)}
 
 
 def _content_ms(stage: Scene, url: str) -> float:
@@ -68,18 +73,20 @@ def _content_ms(stage: Scene, url: str) -> float:
         began = time.monotonic()
         answer = visitor.post(f"{stage.stack.url}/feeds", {"url": url}, timeout=PATIENCE_SECONDS)
         while visitor.get(f"{answer.url}.json", timeout=PATIENCE_SECONDS).json()["status"] == "pending":
-            time.sleep(LOOK_SECONDS / 4)
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise stage.stack.processes["worker 1"].error(f"did not fetch {url}")
+            time.sleep(LOOK_SECONDS / 10)
         took = time.monotonic() - began
-    time.sleep(0.2)  # the worker is idle again
+    time.sleep(PAUSE_SECONDS)
     return 1000 * took
 
 
 def _used(stage: Scene) -> dict[str, float]:
     """CPU seconds so far of the processes that do jobs; those that have ended are in their parents'."""
     used = {}
-    for name in JOBS:
+    for name, key in JOBS.items():
         if process := stage.stack.processes.get(name):
-            used[name] = sum(sum(each.cpu_times()[:4]) for each in process.tree())
+            used[key] = sum(sum(each.cpu_times()[:4]) for each in process.tree())
     return used
 
 

@@ -4,6 +4,7 @@
     python -m loadtests.engines.reader worker 32     # become the engine's worker, 32 jobs at a time
     python -m loadtests.engines.reader by_hand       # retry what dead workers held
     python -m loadtests.engines.reader waiting       # print how many jobs wait
+    python -m loadtests.engines.reader held          # print how many jobs it has not done with
 
 The environment has the engine's module, ENGINE, the URL of its broker, ENGINE_BROKER, and its ENGINE_OPTIONS;
 all else is the reader's own configuration.
@@ -12,7 +13,8 @@ all else is the reader's own configuration.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -51,8 +53,8 @@ def _die(flag: Path, _session: Session) -> None:
 def main() -> None:
     engine = import_module(os.environ["ENGINE"])
     match sys.argv[1:]:
-        case ["waiting"]:
-            print(engine.waiting())
+        case [("waiting" | "held") as number]:
+            print(getattr(engine, number)())
         case [command, *rest]:
             become = getattr(engine, command)(*map(int, rest))
             os.execv(become[0], become)
@@ -85,6 +87,14 @@ def count(query: str) -> int:
     """What a query of the reader's database counts."""
     with engine().connect() as connection:
         return int(connection.execute(sa.text(query)).scalar_one())
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let no other process in: those that serve the reader all create the engine's tables as they start."""
+    with engine().begin() as connection:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(1)"))
+        yield
 
 
 def postgres_dsn(database: sa.Engine) -> str:
