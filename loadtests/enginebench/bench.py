@@ -26,7 +26,7 @@ from loadtests.enginebench.plan import (
     HARMS_AT_A_TIME,
     EnginePlan,
     Key,
-    Measured,
+    TrialResult,
     begin,
     done_before,
     file_of,
@@ -34,8 +34,9 @@ from loadtests.enginebench.plan import (
     status,
 )
 from loadtests.enginebench.report import results_of, text, write_report
+from loadtests.enginebench.scene import EVERY_SECONDS
 from loadtests.enginebench.tables import engine_label
-from loadtests.enginebench.trials import KINDS, TRIALS
+from loadtests.enginebench.trials import ENGINE_TRIALS, TRIAL_KINDS
 from loadtests.engines.engines import ENGINES, check_engine
 from loadtests.errors import UsageError
 from loadtests.files import new_folder, put, room, write_all, writing
@@ -43,8 +44,7 @@ from loadtests.servers.processes import Process
 from loadtests.status import EXIT_STATUSES
 from loadtests.wording import counted
 
-LONGEST_SECONDS = 300.0  # that a trial may take
-LOOK_SECONDS = 0.2
+TRIAL_LIMIT_SECONDS = 360.0  # that a trial may take
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return ended
 
 
-def run(plan: EnginePlan, folder: Path, measured: list[Measured]) -> None:
+def run(plan: EnginePlan, folder: Path, measured: list[TrialResult]) -> None:
     """Take all trials that are not in `measured` yet, and add them to it, each as it ends."""
     done = {Key(each.engine, each.trial) for each in measured}
     for keys, at_a_time in ((plan.speed(), 1), (plan.harms(), HARMS_AT_A_TIME)):
@@ -91,7 +91,7 @@ def run(plan: EnginePlan, folder: Path, measured: list[Measured]) -> None:
                 while waiting and len(running) < at_a_time:
                     key = waiting.pop(0)
                     running[key] = exits.enter_context(_Running(key, folder))
-                time.sleep(LOOK_SECONDS)
+                time.sleep(EVERY_SECONDS)
                 for key, each in list(running.items()):
                     if found := each.ended():
                         del running[key]
@@ -101,10 +101,10 @@ def run(plan: EnginePlan, folder: Path, measured: list[Measured]) -> None:
                         print(progress_line(found, *plan.left(done)), flush=True)
 
 
-def progress_line(found: Measured, number: int, seconds: float) -> str:
+def progress_line(found: TrialResult, number: int, seconds: float) -> str:
     """A trial has ended, and so much is left: at most 80 columns."""
     outcome = f"{found.seconds:4.0f} s" if found.figures is not None else "not measured"
-    what = f"{engine_label(found.engine):14} {TRIALS[found.trial].title:15} {outcome:12}"
+    what = f"{engine_label(found.engine):14} {ENGINE_TRIALS[found.trial].title:15} {outcome:12}"
     return f"{what}  {counted(number, 'trial')}, {about(seconds)} left" if number else what.rstrip()
 
 
@@ -125,18 +125,18 @@ class _Running:
     def __exit__(self, *_: object) -> None:
         self._process.stop()
 
-    def ended(self) -> Measured | None:
+    def ended(self) -> TrialResult | None:
         """What it has shown; None while it goes on."""
         seconds = time.monotonic() - self._began
-        late = seconds > LONGEST_SECONDS
+        late = seconds > TRIAL_LIMIT_SECONDS
         if self._process.is_running() and not late:
             return None
         self._process.stop()
-        said = f"it took longer than {LONGEST_SECONDS:g} s" if late else self._process.output()
+        said = f"it took longer than {TRIAL_LIMIT_SECONDS:g} s" if late else self._process.output()
         return shown(self._key, said, round(seconds, 1))
 
 
-def shown(key: Key, said: str, seconds: float) -> Measured:
+def shown(key: Key, said: str, seconds: float) -> TrialResult:
     """What a trial has shown, whose last line is its figures, or why there are none."""
     lines = said.strip().splitlines() or ["it said nothing"]
     try:
@@ -144,8 +144,8 @@ def shown(key: Key, said: str, seconds: float) -> Measured:
     except ValueError:
         figures = None
     if isinstance(figures, dict):
-        return Measured(*key, seconds, figures)
-    return Measured(*key, seconds, reason=lines[-1])
+        return TrialResult(*key, seconds, figures)
+    return TrialResult(*key, seconds, reason=lines[-1])
 
 
 def _folder_and_plan(options: argparse.Namespace) -> tuple[Path, EnginePlan]:
@@ -183,7 +183,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,...",
         help=f"only these: {', '.join(ENGINES)} (default: all)",
     )
-    option("--only", type=chosen(KINDS), default=KINDS, metavar="KIND,...", help="only these kinds of trials")
+    option(
+        "--only",
+        type=chosen(TRIAL_KINDS),
+        default=TRIAL_KINDS,
+        metavar="KIND,...",
+        help="only these kinds of trials",
+    )
     option("--seed", type=int, default=1, metavar="N", help="seed of the order (default: 1)")
     option("--out", type=Path, metavar="DIR", help="folder for the report (default: reports/engines-<time>)")
     option("--resume", type=Path, metavar="DIR", help="resume the interrupted run in this folder")

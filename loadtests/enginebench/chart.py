@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from loadtests.enginebench.plan import EnginePlan, Measured
-from loadtests.enginebench.tables import engine_label
-from loadtests.enginebench.trials import TRIALS
+from loadtests.enginebench.plan import EnginePlan, TrialResult
+from loadtests.enginebench.tables import DASH, engine_label
+from loadtests.enginebench.trials import ENGINE_TRIALS
 from loadtests.queuebench.report import number
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import COLOURS, GREY, described, headed, inches, latency_axis
@@ -22,12 +22,12 @@ FATES = {  # in the order of the bars; the colours differ in greyscale, too
     "held": ("held, not fetched", "#BBBBBB"),
     "lost": ("lost", COLOURS["sync"]),
 }
-ROW_INCHES = 0.36
-LEFT = 1.9
+ENGINE_INCHES = 0.36
+LABELS_INCHES = 1.9
 Found = Mapping[tuple[str, str], dict[str, Any]]
 
 
-def finding(plan: EnginePlan, measured: Sequence[Measured]) -> str:
+def finding(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
     """What the run says first, without a full stop."""
     tried = [each for each in measured if each.trial == "worker-killed" and each.figures]
     losing = [engine_label(each.engine) for each in tried if each.figures and each.figures["lost"]]
@@ -40,35 +40,37 @@ def finding(plan: EnginePlan, measured: Sequence[Measured]) -> str:
     return f"{len(losing)} of {counted(len(tried), 'engine')} {verb} feeds when a worker is killed: {names}"
 
 
-def chart(plan: EnginePlan, measured: Sequence[Measured], subtitle: str) -> Figure:
+def chart(plan: EnginePlan, measured: Sequence[TrialResult], subtitle: str) -> Figure:
     """A row for each engine, and a panel for each thing measured."""
     found = {(each.engine, each.trial): each.figures for each in measured if each.figures is not None}
-    panels = [name for name in TRIALS if name != "load-30" and any(trial == name for _, trial in found)]
+    panels = [
+        name for name in ENGINE_TRIALS if name != "load-30" and any(trial == name for _, trial in found)
+    ]
     if any(trial == "load-30" for _, trial in found) and "load-300" not in panels:
         panels = ["load-300", *panels]
-    high = ROW_INCHES * len(plan.engines)
-    wide = (14 - LEFT - 0.3) / max(1, len(panels))
+    high = ENGINE_INCHES * len(plan.engines)
+    wide = (14 - LABELS_INCHES - 0.3) / max(1, len(panels))
     with headed(high + 2.4, finding(plan, measured), subtitle) as figure:
         for place, trial in enumerate(panels):
-            axes = inches(figure, LEFT + wide * place, 0.95, wide - 0.3, high)
+            axes = inches(figure, LABELS_INCHES + wide * place, 0.95, wide - 0.3, high)
             axes.set_ylim(len(plan.engines) - 0.5, -0.5)
             axes.set_yticks(range(len(plan.engines)), map(engine_label, plan.engines) if place == 0 else [])
             _panel(axes, trial, plan.engines, found)
-        if any(TRIALS[trial].kind == "harm" for trial in panels):
+        if any(ENGINE_TRIALS[trial].kind == "harm" for trial in panels):
             handles = [Patch(color=colour, label=name) for name, colour in FATES.values()]
             figure.legend(handles=handles, loc="lower right", ncols=len(handles), frameon=False, fontsize=11)
     return described(figure, _told(plan, measured, found))
 
 
 def _panel(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None:
-    kind = TRIALS[trial].kind
+    kind = ENGINE_TRIALS[trial].kind
     axes.grid(visible=kind == "load", axis="x")
     axes.grid(visible=False, axis="y")
     if kind == "load":
         axes.set_title("POST p99", weight="bold")
         _latencies(axes, engines, found)
     elif kind == "harm":
-        axes.set_title(TRIALS[trial].title, weight="bold")
+        axes.set_title(ENGINE_TRIALS[trial].title, weight="bold")
         _fates(axes, trial, engines, found)
     else:
         key, title = ("per_s", "jobs/s") if kind == "backlog" else ("p50", "pick-up, ms")
@@ -106,7 +108,7 @@ def _latencies(axes: Axes, engines: Sequence[str], found: Found) -> None:
 def _fates(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None:
     for place, name in enumerate(engines):
         if (name, trial) not in found:
-            axes.text(0.02, place, NOTHING, color=GREY, size=11, va="center")
+            axes.text(0.02, place, DASH, color=GREY, size=11, va="center")
             continue
         figures, left = found[name, trial], 0.0
         for key, (_, colour) in FATES.items():
@@ -117,17 +119,14 @@ def _fates(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None
     axes.set_xticks([0, 0.5, 1], ["0", "half", "all"])
 
 
-NOTHING = "–"
-
-
-def _told(plan: EnginePlan, measured: Sequence[Measured], found: Found) -> str:
+def _told(plan: EnginePlan, measured: Sequence[TrialResult], found: Found) -> str:
     """The alternative text."""
     parts = [f"{finding(plan, measured)}. A row for each engine."]
     rates = {name: found[name, "backlog"]["per_s"] for name in plan.engines if (name, "backlog") in found}
     if rates:
         listed = ", ".join(f"{engine_label(name)} {number(rate)}" for name, rate in rates.items())
         parts.append(f"Jobs a second: {listed}.")
-    for trial, kind in TRIALS.items():
+    for trial, kind in ENGINE_TRIALS.items():
         fates = [
             (name, found[name, trial])
             for name in plan.engines

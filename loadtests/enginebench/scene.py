@@ -16,14 +16,15 @@ from loadtests.errors import ProcessError
 from loadtests.servers.processes import Process
 from loadtests.servers.stack import Stack, StackSettings, gunicorn_command
 
-LOOK_SECONDS = 0.05
-PATIENCE_SECONDS = 60.0
+EVERY_SECONDS = 0.05
+COMES_SECONDS = 60.0
+PENDING = "pending"  # the status of a feed that is not fetched yet
 VISITORS = 8  # that add feeds at a time
 FETCHED = sa.text("SELECT url, status FROM feeds")
-JOBS = sa.text("SELECT count(*) FROM jobs")  # jobqueue's own; it deletes those that are done
+COUNT_HELD = sa.text("SELECT count(*) FROM jobs")  # jobqueue's own; it deletes those that are done
 
 
-class SceneStack(Stack):
+class KillableStack(Stack):
     """The reader is served in the way in which it can be killed: see engines/reader.py."""
 
     @property
@@ -39,10 +40,10 @@ class SceneStack(Stack):
 
 
 @dataclass
-class Scene:
+class StagedReader:
     """A stack, and what one does to it. Times are seconds."""
 
-    stack: SceneStack
+    stack: KillableStack
 
     @cached_property
     def _database(self) -> sa.Engine:
@@ -60,7 +61,7 @@ class Scene:
     def _post(self, url: str) -> int:
         address = f"{self.stack.url}/feeds"
         try:
-            answer = requests.post(address, {"url": url}, allow_redirects=False, timeout=PATIENCE_SECONDS)
+            answer = requests.post(address, {"url": url}, allow_redirects=False, timeout=COMES_SECONDS)
             return answer.status_code
         except requests.RequestException:
             return 0
@@ -70,9 +71,9 @@ class Scene:
         with self._database.connect() as connection:
             return {row.url: row.status for row in connection.execute(FETCHED)}
 
-    def ready(self) -> int:
-        """How many feeds have been fetched."""
-        return sum(status == "ready" for status in self.states().values())
+    def fetched(self) -> int:
+        """How many feeds have been fetched; a feed that could not be fetched is not pending, either."""
+        return sum(status != PENDING for status in self.states().values())
 
     def asked(self, kind: str) -> int:
         """How often feeds of this kind have been asked for at their server."""
@@ -84,7 +85,7 @@ class Scene:
 
     def _stats(self) -> Mapping[str, Mapping[str, int]]:
         found: Mapping[str, Mapping[str, int]]
-        found = requests.get(f"{self.stack.feeds_url}/stats", timeout=PATIENCE_SECONDS).json()
+        found = requests.get(f"{self.stack.feeds_url}/stats", timeout=COMES_SECONDS).json()
         return found
 
     def held(self) -> int:
@@ -92,7 +93,7 @@ class Scene:
         if self.stack.engine.module:
             return int(self.run("held").split()[-1])
         with self._database.connect() as connection:
-            return int(connection.execute(JOBS).scalar_one())
+            return int(connection.execute(COUNT_HELD).scalar_one())
 
     def start_worker(self) -> None:
         """Start one more worker; returns when it is ready."""
@@ -102,15 +103,15 @@ class Scene:
         """Run a command of the engine's file to its end; returns what it printed. Raises ProcessError."""
         log = self.stack.folder / f"{command}.log"
         with Process(command, engine_command(command), log, self.stack.environment()) as process:
-            if process.wait_with(lambda: None, PATIENCE_SECONDS):
+            if process.wait_with(lambda: None, COMES_SECONDS):
                 raise process.error("failed")
             return process.output()
 
 
 @contextmanager
-def scene(
+def staged(
     engine: str, *, threads: int, workers: int = 1, slots: int = 4, database: str = "sqlite"
-) -> Iterator[Scene]:
+) -> Iterator[StagedReader]:
     """Start the reader on an engine."""
     settings = StackSettings(
         app="queued",
@@ -120,11 +121,11 @@ def scene(
         workers=workers,
         database=database,
     )
-    with SceneStack(settings) as stack:
-        yield Scene(stack)
+    with KillableStack(settings) as stack:
+        yield StagedReader(stack)
 
 
-def until(holds: Callable[[], bool], within: float, every: float = LOOK_SECONDS) -> bool:
+def until(holds: Callable[[], bool], within: float, every: float = EVERY_SECONDS) -> bool:
     """Wait for a condition; returns False if it does not hold in time."""
     deadline = time.monotonic() + within
     while not holds():
@@ -136,5 +137,5 @@ def until(holds: Callable[[], bool], within: float, every: float = LOOK_SECONDS)
 
 def expect(holds: Callable[[], bool], what: str) -> None:
     """Wait for what the trial needs. Raises ProcessError if it does not come."""
-    if not until(holds, PATIENCE_SECONDS):
-        raise ProcessError(f"{what} within {PATIENCE_SECONDS:g} seconds")
+    if not until(holds, COMES_SECONDS):
+        raise ProcessError(f"{what} within {COMES_SECONDS:g} seconds")

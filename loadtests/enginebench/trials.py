@@ -16,11 +16,11 @@ from loadtests.enginebench import harm, speed
 from loadtests.engines.engines import ENGINES
 from loadtests.errors import LoadTestError
 
-FEW, MANY = 30, 300  # simulated users
+FEW_USERS, MANY_USERS = 30, 300  # simulated users
 
 
 @dataclass(frozen=True)
-class Trial:
+class EngineTrial:
     """A kind of trial: `kind` is what --only calls it, `run` takes the engine and a folder for its logs."""
 
     title: str
@@ -29,21 +29,25 @@ class Trial:
     seconds: float  # about
 
 
-def _harm(title: str, what: Callable[[str], harm.Outcome], seconds: float) -> Trial:
-    return Trial(title, "harm", lambda engine, _: what(engine), seconds)
+def _harm(title: str, what: Callable[[str], harm.Aftermath], seconds: float) -> EngineTrial:
+    return EngineTrial(title, "harm", lambda engine, _: what(engine), seconds)
 
 
-TRIALS = {
-    "load-30": Trial(f"{FEW} users", "load", lambda engine, folder: speed.load(engine, FEW, folder), 21),
-    "load-300": Trial(f"{MANY} users", "load", lambda engine, folder: speed.load(engine, MANY, folder), 33),
-    "backlog": Trial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 14),
-    "pick-up": Trial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 9),
-    "worker-killed": _harm("worker: kill -9", harm.worker_killed, 80),
-    "worker-stopped": _harm("worker: TERM", harm.worker_stopped, 25),
-    "broker-killed": _harm("broker: kill -9", harm.broker_killed, 60),
-    "web-killed": _harm("web: kill -9", harm.web_killed, 25),
+ENGINE_TRIALS = {
+    "load-30": EngineTrial(
+        f"{FEW_USERS} users", "load", lambda engine, folder: speed.load(engine, FEW_USERS, folder), 15
+    ),
+    "load-300": EngineTrial(
+        f"{MANY_USERS} users", "load", lambda engine, folder: speed.load(engine, MANY_USERS, folder), 28
+    ),
+    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 10),
+    "pick-up": EngineTrial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 7),
+    "worker-killed": _harm("worker: kill -9", harm.worker_killed, 95),
+    "worker-stopped": _harm("worker: TERM", harm.worker_stopped, 15),
+    "broker-killed": _harm("broker: kill -9", harm.broker_killed, 75),
+    "web-killed": _harm("web: kill -9", harm.web_killed, 20),
 }
-KINDS = tuple(dict.fromkeys(trial.kind for trial in TRIALS.values()))
+TRIAL_KINDS = tuple(dict.fromkeys(trial.kind for trial in ENGINE_TRIALS.values()))
 
 
 def is_possible(engine: str, trial: str) -> bool:
@@ -54,7 +58,7 @@ def is_possible(engine: str, trial: str) -> bool:
 def main() -> None:
     engine, trial, folder = sys.argv[1:]
     try:
-        print(json.dumps(TRIALS[trial].run(engine, Path(folder))))
+        print(json.dumps(ENGINE_TRIALS[trial].run(engine, Path(folder))))
     except LoadTestError as error:
         sys.exit(str(error))
 

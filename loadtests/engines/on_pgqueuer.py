@@ -75,5 +75,6 @@ async def application(at_a_time: int) -> AsyncIterator[PgQueuer]:
 
 
 if __name__ == "__main__":  # what `pgqueuer run` does, which fails in this release
+    Queue(engine()).create_tables()  # it fails without them, and may be the first
     most = int(sys.argv[1])
     asyncio.run(run(partial(application, most), max_concurrent_tasks=2 * most, batch_size=most))

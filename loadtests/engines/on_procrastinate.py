@@ -46,7 +46,6 @@ def by_hand() -> list[str]:
 
 
 def waiting() -> int:
-    """How many jobs wait."""
     return count("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'")
 
 
@@ -70,6 +69,7 @@ async def retry(app: App) -> None:
 
 
 async def main() -> None:
+    Queue(engine()).create_tables()  # the worker fails without them, and may be the first
     app = App(connector=PsycopgConnector(conninfo=postgres_dsn(engine())))
     app.task(name="fetch")(fetch_feed)
     async with app.open_async():
