@@ -75,7 +75,8 @@ def write_report(
 ) -> Path:
     """Write report.html, report.md and the figure into the folder; returns the page. Raises WriteError."""
     machine = results["machine"]
-    subtitle = f"{machine['cores']} cores, Python {machine['python']}; {AT_A_TIME} jobs at a time; dash: not measured"
+    system = f"{machine['cores']} cores, Python {machine['python']}"
+    subtitle = f"{system}; {AT_A_TIME} jobs at a time; a dash: not measured"
     found, said = tables(plan, measured), notes(plan, measured)
     headline = finding(plan, measured)
 
