@@ -31,7 +31,7 @@ demo: $(VENV)/demo.stamp  ## watch both readers side by side; ARGS=--tour tells 
 	@$(RUN) -m loadtests demo $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/bench.stamp  ## how many users each reader holds, with a report (8 minutes)
+bench: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## how many users each reader holds, with a report (8 minutes)
 	@$(RUN) -m loadtests bench $(ARGS)
 
 .PHONY: bench-full
@@ -64,8 +64,9 @@ diff:  ## show the lesson: what a queue changes in the app
 
 # notebooks/jupyter/: opens the contents first, asks nothing about news, sends no traffic beyond this machine.
 .PHONY: notebooks
-notebooks: $(VENV)/notebooks.stamp  ## open the workbook's contents in JupyterLab
-	@cd notebooks && JUPYTER_CONFIG_PATH="$(CURDIR)/notebooks/jupyter" ../$(VENV)/bin/jupyter lab $(ARGS)
+notebooks: $(VENV)/notebooks.stamp  ## open your own copy of the workbook in JupyterLab
+	@$(RUN) notebooks/copies.py
+	@cd notebooks/mine && JUPYTER_CONFIG_PATH="$(CURDIR)/notebooks/jupyter" ../../$(VENV)/bin/jupyter lab $(ARGS)
 
 .PHONY: book
 book: $(VENV)/book.stamp  ## build the workbook as an offline site: var/book/index.html

@@ -20,7 +20,7 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from loadtests import plugin
-from loadtests.engines.engines import ENGINES, check_engine
+from loadtests.engines.engines import ENGINES_HELP, check_engine
 from loadtests.errors import LoadTestError, UsageError
 from loadtests.feedserver.documents import has_entries_of
 from loadtests.feedserver.kinds import KINDS, is_good
@@ -184,7 +184,7 @@ def add_options(parser: Any) -> None:
         "--engine",
         metavar="NAME",
         default="jobqueue",
-        help=f"with --app queued: what its jobs are in, one of {', '.join(ENGINES)}",
+        help=ENGINES_HELP,
         include_in_web_ui=False,
     )
     option(

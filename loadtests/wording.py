@@ -5,11 +5,34 @@ from collections.abc import Callable, Sequence
 from loadtests.records.figures import Figure, LatencyKey, Summary, without_interval
 from loadtests.records.recording import Model
 from loadtests.records.results import Settings
-from loadtests.records.steps import LOAD_KEYS, About, Capacity, LoadKey, MeasuredLoad, load_of
+from loadtests.records.steps import LOAD_KEYS, About, Capacity, LoadKey, MeasuredLoad, has_workers, load_of
 
-SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app"}
-LABELS: dict[str, str] = {"sync": "sync", "queued": "queued", "host": "your app"}
-HOW: dict[str, str] = {"sync": "synchronously", "queued": "with the queue", "host": "in your app"}
+ENGINE_TITLES: dict[str, str] = {
+    "jobqueue-postgresql": "jobqueue on PostgreSQL",
+    "celery": "Celery",
+    "celery-late": "Celery, acks late",
+    "celery-threads": "Celery, threads",
+    "celery-threads-late": "Celery, threads, acks late",
+    "rq": "RQ",
+    "dramatiq": "Dramatiq",
+    "huey": "Huey",
+    "procrastinate": "Procrastinate",
+    "pgqueuer": "PgQueuer",
+}
+SHORT: dict[str, str] = {"sync": "synchronous", "queued": "queued", "host": "your app", **ENGINE_TITLES}
+LABELS: dict[str, str] = {  # at most 14 characters
+    **{"sync": "sync", "queued": "queued", "host": "your app", **ENGINE_TITLES},
+    "jobqueue-postgresql": "jobqueue, PG",
+    "celery-late": "Celery, late",
+    "celery-threads": "Celery, thr.",
+    "celery-threads-late": "Cel. thr. late",
+}
+HOW: dict[str, str] = {
+    "sync": "synchronously",
+    "queued": "with the queue",
+    "host": "in your app",
+    **{engine: f"with {title}" for engine, title in ENGINE_TITLES.items()},
+}
 DOING = "that may be the machine's or the load generator's doing, not the app's"
 EXCUSE = f"over the limit, but {DOING}"
 RULED_TITLES: dict[str, str] = {"submit": "POST /feeds", "browse": "browsing"}  # what the rule is for
@@ -118,14 +141,14 @@ def conditions(settings: Settings, model: Model) -> list[str]:
         return parts
     servers = "either web server" if len(settings["apps"]) > 1 else "the web server"
     parts.append(f"{settings['slots'][0]} requests at a time in {servers}")
-    if "queued" in settings["apps"]:
+    if any(map(has_workers, settings["apps"])):
         parts.append(f"{settings['workers'][0] * settings['threads'][0]} jobs at a time")
     return [*parts, settings["database"]]
 
 
 def setting(step: About) -> str:
     """The capacity that served a step or a point: "8 slots, 1 worker of 32 threads"."""
-    return all_settings(step) if step["app"] == "queued" else counted(step["slots"], "slot")
+    return all_settings(step) if has_workers(step["app"]) else counted(step["slots"], "slot")
 
 
 def all_settings(given: Capacity) -> str:

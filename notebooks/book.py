@@ -3,7 +3,7 @@
     python notebooks/book.py [--out var/book]
 
 The committed notebooks and the site's own files are copied to a temporary folder, where Sphinx turns them
-into pages. Nothing is executed.
+into pages. Beside them is sheet.html, the predictions to print for a class. Nothing is executed.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
+
+from blanks import sheet
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "var" / "book"
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = build_main(
             ["--quiet", "--fail-on-warning", "-d", f"{name}/.doctrees", name, str(options.out)]
         )
+    if status == 0:
+        (options.out / "sheet.html").write_text(sheet(sorted(HERE.glob("[0-9][0-9]_*.ipynb"))))
     wrong = problems(options.out) if status == 0 else []
     print(
         "\n".join(wrong) or f"The site: {options.out / 'index.html'}",

@@ -23,6 +23,8 @@ import jupytext
 import nbformat
 import yaml
 
+from blanks import without_predictions
+
 HERE = Path(__file__).parent
 SOURCES = HERE / "source"
 CONTENTS, PREDICTIONS = "00_contents", "14_your_predictions"
@@ -137,23 +139,6 @@ def without_answers(code: str) -> str:
     if not answers:
         raise SourceError(f"an exercise without `# solution:` and `# end`:\n{code}")
     return left.rstrip("\n")
-
-
-def without_predictions(code: str) -> str:
-    """A cell in which each figure that `predict` is given is left to the reader, as `...`."""
-    lines = code.splitlines()
-    for call in reversed(predictions_in(code)):  # so that columns further left stay what they were
-        (given,) = (keyword.value for keyword in call.keywords)
-        line = lines[given.lineno - 1].encode()  # columns count bytes
-        lines[given.lineno - 1] = (line[: given.col_offset] + b"..." + line[given.end_col_offset :]).decode()
-    return "\n".join(lines)
-
-
-def predictions_in(code: str) -> list[ast.Call]:
-    """The calls of `predict` in a cell, in order."""
-    called = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-    ours = [call for call in called if isinstance(call.func, ast.Name) and call.func.id == "predict"]
-    return sorted(ours, key=lambda call: (call.lineno, call.col_offset))
 
 
 def _blank(indent: str, answer: str) -> str:

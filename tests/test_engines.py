@@ -10,11 +10,18 @@ import psutil
 import pytest
 import requests
 
+from loadtests.__main__ import main
+from loadtests.bench.plan import Plan
 from loadtests.engines import engines
-from loadtests.engines.engines import ENGINES, Engine, check_engine, engine_command
+from loadtests.engines.engines import ENGINES, Engine, app_of, check_engine, engine_command, engine_of
 from loadtests.errors import UsageError
+from loadtests.records.results import read_results
+from loadtests.records.steps import APPS, App
+from loadtests.report.chartparts import COLOURS
+from loadtests.report.texttable import text_table
 from loadtests.servers import serve
 from loadtests.servers.stack import Stack, StackSettings
+from loadtests.wording import HOW, LABELS, SHORT
 
 FETCHED_SECONDS = 60
 MOST_LINES = 80
@@ -31,8 +38,8 @@ def test_an_engine_is_one_small_file() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("sidekiq", "--engine sidekiq: there are jobqueue, celery, "),
-        ("none", 'None is not installed; run: make queued ARGS="--engine none"'),
+        ("sidekiq", "--engine sidekiq: there are jobqueue, jobqueue-postgresql, celery, "),
+        ("none", '--engine none: it is not installed; run: make queued ARGS="--engine none"'),
     ],
 )
 def test_an_engine_that_is_not_there_is_refused_in_a_sentence(
@@ -69,6 +76,40 @@ def test_the_reader_runs_on_each_engine(name: str) -> None:
         processes = [each for process in stack.processes.values() for each in process.tree()]
         assert len(processes) >= 3
     assert not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.live
+def test_the_bench_compares_engines(tmp_path: Path) -> None:
+    """Each is one more reader, with its own line in the table, judged by the same rule."""
+    if not find_spec("celery"):
+        pytest.skip("requirements/engines.txt is not installed")
+    short = [
+        "--users",
+        "2",
+        "--seconds",
+        "2",
+        "--warm-up",
+        "0.5",
+        "--slots",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    main(["bench", "--app", "queued", "--engine", "celery-threads,jobqueue", *short])
+    results = read_results(tmp_path / "out" / "results.json")
+    assert [point["app"] for point in results["points"]] == ["queued", "celery-threads"]
+    assert "Celery, threads" in (tmp_path / "out" / "report.html").read_text()
+    assert "Celery, thr." in text_table(results)
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_every_reader_has_its_words_and_colour(app: App) -> None:
+    """And workers, if it is queued: each number of threads is a condition of its own."""
+    assert SHORT[app] and len(LABELS[app]) <= 14 and HOW[app] and COLOURS[app]
+    assert len(Plan(apps=(app,), users=(1,), threads=(8, 16)).steps()) == (
+        1 if app in ("sync", "host") else 2
+    )
+    assert app in (app_of(engine_of(app)), "sync", "host")
 
 
 def fetched(stack: Stack, url: str) -> int:

@@ -19,6 +19,7 @@ from matplotlib.pyplot import imread, imsave
 from notebooks_path import NOTEBOOKS
 
 # isort: split
+import blanks
 import build
 import chapters
 from chapters import Chapter
@@ -311,7 +312,7 @@ def test_a_predicted_figure_is_left_out_of_the_starter() -> None:
     """Nothing else in the cell changes."""
     code = 'x = f(s=2)\npredict("∅", s=10 * x)  # yours\npredict("b", jobs=1); predict("c", percent=2.5)'
     blank = 'x = f(s=2)\npredict("∅", s=...)  # yours\npredict("b", jobs=...); predict("c", percent=...)'
-    assert chapters.without_predictions(code) == blank
+    assert blanks.without_predictions(code) == blank
 
 
 def test_an_exercise_without_an_answer_is_refused() -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from notebooks_path import NOTEBOOKS
 
 # isort: split
+import blanks
 import book
 
 
@@ -25,6 +27,29 @@ def test_the_site_has_every_page_and_the_contents_first(tmp_path: Path) -> None:
         (page.rpartition(".")[0] for page in wanted), key=lambda page: ("/" in page, page[0].isalpha(), page)
     )
     assert not [p for p in tmp_path.rglob("*.ipynb") if "00_contents" in p.read_text()]
+
+
+def test_the_sheet_asks_for_every_prediction(tmp_path: Path) -> None:
+    """A page for each chapter, with what to predict, its unit, and the text that asks for it."""
+    chapter = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(
+                "# 1. A title\n\nNot this.\n\n**The question:** how long?\n\nNor this."
+            ),
+            nbformat.v4.new_code_cell("f(seconds=1)"),
+            nbformat.v4.new_markdown_cell("Not this.\n\n**Write down** a < b:\n\n* how many?"),
+            nbformat.v4.new_code_cell('predict("a < b", busy_slots=...)\npredict("rate", per_second=...)'),
+        ]
+    )
+    nbformat.write(chapter, tmp_path / "01.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=chapter.cells[:2]), tmp_path / "02.ipynb")
+    page = BeautifulSoup(blanks.sheet(sorted(tmp_path.iterdir())), "html.parser")
+    (section,) = page.find_all("section")
+    words = [line for line in section.get_text("\n", strip=True).splitlines() if line]
+    assert words == [
+        *("Name", "1. A title", "The question:", "how long?", "Write down", "a < b:", "how many?"),
+        *("a < b", "busy slots", "rate", "a second"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ def lines_of(results) -> list[str]:
 def test_the_text_table_fits_a_terminal_and_lines_up(results):
     """At most 80 columns, each aligned with the end of its heading."""
     assert all(len(line) <= 80 for line in text_table(results).splitlines())
-    heads = next(line for line in text_table(results).splitlines() if "requests" in line)
-    ends = [match.end() for match in re.finditer(r"load|requests|p50(?=  )|p95|p99|over 500 ms|fit", heads)]
-    assert len(ends) == 7
+    heads = next(line for line in text_table(results).splitlines() if "POSTs" in line)
+    ends = [match.end() for match in re.finditer(r"load|POSTs|p50(?=  )|p95|p99|> 500 ms|content|fit", heads)]
+    assert len(ends) == 8
     for line in lines_of(results):
         assert all(line[end - 1] != " " and (line + " ")[end] == " " for end in ends)
 

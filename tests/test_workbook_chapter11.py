@@ -42,7 +42,7 @@ def test_who_waits_counts_for_as_long_as_it_does_within_the_counted_time(results
 @pytest.mark.parametrize(("name", "app"), [("threads-and-queue", "sync"), ("async-twin", "host")])
 def test_no_recorded_answer_came_before_its_feed(name: str, app: str) -> None:
     """Half of them came soon after it, so the feeds are the right ones."""
-    recorded = json.loads(gzip.decompress((NOTEBOOKS / "data" / f"09-{name}.json.gz").read_bytes()))["result"]
+    recorded = json.loads(gzip.decompress((NOTEBOOKS / "data" / f"11-{name}.json.gz").read_bytes()))["result"]
     later = sorted(
         row.done_s - row.intended_s - delay
         for row, delay in submitted(recorded, app)

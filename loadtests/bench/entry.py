@@ -96,7 +96,7 @@ def entry(plan: Plan, step: PlannedStep, seen: Seen, rows: Path) -> Step:
         loop_lag_p99_ms=judged.health.lag_p99_ms,
         little=LittlesUsers(users=law.users, error=law.error) if law else None,
         server=served,
-        queue=_queue(condition, view, seen.drain_s) if condition.app == "queued" else None,
+        queue=_queue(condition, view, seen.drain_s) if view.backlogs else None,
         processes={
             name: ProcessUse(
                 cpu_percent=round(percent, 1), memory_mib=round(seen.sampler.memory.get(name, 0) / 2**20, 1)

@@ -9,9 +9,10 @@ from typing import Any
 from loadtests.arguments import above_zero, count, seconds
 from loadtests.bench.plan import Plan
 from loadtests.bench.search import UP
+from loadtests.engines.engines import ENGINES_HELP, app_of, check_engine
 from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import DEFAULT_MIX, parse_mix, written_mix
-from loadtests.records.steps import READERS
+from loadtests.records.steps import READERS, App
 from loadtests.status import EXIT_STATUSES
 
 
@@ -44,11 +45,19 @@ def plan_of(options: argparse.Namespace) -> Plan:
             "users": (options.users or plan.users) if closed else (),
             "search": closed and not options.users,
             "rates": options.rate if opened and options.rate else (),
-            "apps": ("host",) if options.host else READERS if options.app == "both" else (options.app,),
+            "apps": ("host",) if options.host else _apps(options),
             "warmup": options.warm_up,
             "measure": options.seconds,
         }
     )
+
+
+def _apps(options: argparse.Namespace) -> tuple[App, ...]:
+    """The readers to measure, the queued one on each engine. Raises UsageError if one is not installed."""
+    for engine in options.engine:
+        check_engine(engine)
+    queued = tuple(map(app_of, options.engine)) if options.app != "sync" else ()
+    return ("sync", *queued) if options.app != "queued" else queued
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
     option = parser.add_argument_group("what is measured").add_argument
     option("--app", choices=[*READERS, "both"], default="both", help="which reader (default: both)")
+    option("--engine", type=_names, metavar="A,B", default=("jobqueue",), help=ENGINES_HELP)
     slots = f"requests that a web server serves at a time (default: {_list(plan.slots)})"
     option("--slots", **several, default=plan.slots, help=slots)
     kind = "a slot is a process, or a thread of one process (default: processes)"
@@ -103,8 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--feeds", metavar="URL", help="with --host: the feed server, as that server sees it")
 
     option = parser.add_argument_group("procedure").add_argument
-    measured = f"how long each step is measured (default: {plan.measure:g})"
-    option("--seconds", **span, default=plan.measure, help=measured)
+    option("--seconds", **span, default=plan.measure, help=f"measured of each (default: {plan.measure:g})")
     warm_up = f"left out at the start of each step (default: {plan.warmup:g})"
     option("--warm-up", **span, default=plan.warmup, help=warm_up)
     option(
@@ -129,6 +138,10 @@ def _parser() -> argparse.ArgumentParser:
 def _several(parse: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
     """A parser of comma-separated numbers: each once, in the order given."""
     return lambda text: tuple(dict.fromkeys(parse(part) for part in text.split(",")))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
 def _list(numbers: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ from loadtests.feedserver.kinds import DEFAULT_MIX
 from loadtests.records.constants import OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.recording import Model
 from loadtests.records.results import SlotKind
-from loadtests.records.steps import App
+from loadtests.records.steps import App, has_workers
 from loadtests.wording import user_count
 
 SETUP_SECONDS = 5.0  # roughly what starting and stopping add to the load itself
@@ -122,8 +122,8 @@ class Plan:
             for load in [*({"users": n} for n in self.users), *({"rate": rate} for rate in self.rates)]:
                 group = []
                 for app in self.apps:
-                    workers = self.workers if app == "queued" else self.workers[:1]
-                    threads = self.threads if app == "queued" else self.threads[:1]
+                    workers = self.workers if has_workers(app) else self.workers[:1]
+                    threads = self.threads if has_workers(app) else self.threads[:1]
                     group += [
                         Condition(app, slots=slots, workers=number, threads=each, **load)  # type: ignore[arg-type]
                         for number in workers

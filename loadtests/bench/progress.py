@@ -101,7 +101,7 @@ def result_line(condition: Condition, step: Step) -> str:
     over = submit["share_over"]
     word = "not fit" if not step["fit"] else "" if condition.burst else step["rule"]
     return (
-        f"{LABELS[condition.app]:>8} {condition.load:>13}"
+        f"{f'{LABELS[condition.app]} {condition.load:>13}':>22}"
         f" p50 {figure(submit, 'p50_ms'):>8} p95 {figure(submit, 'p95_ms'):>8}"
         f" over {'–' if over is None else percent(over):>7} {word}{'' if step['steady'] else ' unsteady'}"
     ).rstrip()

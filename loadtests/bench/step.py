@@ -14,12 +14,13 @@ from pathlib import Path
 
 from loadtests.bench.entry import Seen, entry
 from loadtests.bench.plan import Condition, Plan, PlannedStep
+from loadtests.engines.engines import ENGINES, engine_of
 from loadtests.errors import ProcessError
 from loadtests.feedserver.kinds import written_mix
 from loadtests.files import room, writing
 from loadtests.records.constants import BURST_AT, LOCUST_SECONDS, OVERRUN_SECONDS, ramp_per_s
 from loadtests.records.recording import read_recording
-from loadtests.records.steps import Step
+from loadtests.records.steps import Step, has_workers
 from loadtests.servers.machine import Pinning
 from loadtests.servers.processes import Process
 from loadtests.servers.reaching import silence
@@ -56,7 +57,8 @@ def measure_step(
 
 def _stack(plan: Plan, condition: Condition, logs: Path, server: str, pinned: Pinning) -> Stack:
     settings = StackSettings(
-        app=condition.app,
+        app="queued" if has_workers(condition.app) else condition.app,
+        engine=engine_of(condition.app),
         slots=condition.slots,
         slot_kind=plan.slot_kind,
         threads=condition.threads,
@@ -80,13 +82,14 @@ def _load(
     pinned: Pinning,
 ) -> Seen:
     """Run the load, and wait until it has ended and the queue has drained. No stack: a server was running."""
-    queued = step.condition.app == "queued"
+    queued = has_workers(step.condition.app)
+    ours = queued and not ENGINES[engine_of(step.condition.app)].module
     _, end = plan.window(step.condition)
     command = _locust_command(plan, step, stack, rows_file)
     with Process("load generator", command, logs / "locust.log", cpus=pinned.generator) as locust:
         processes = {**(stack.processes if stack else {}), "load generator": locust}
         database, slots = (stack.database_url, stack.slots_folder) if stack else (None, None)
-        with Sampler(processes, database, slots, queued) as sampler:
+        with Sampler(processes, database, slots, ours) as sampler:
             status = locust.wait_with(tick, end + plan.drain + LOCUST_SECONDS)
             if stack:
                 stack.check()
@@ -112,9 +115,9 @@ def _gone(plan: Plan) -> str | None:
 
 
 def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
-    """Wait until the sampler sees no job waiting or running, at most DRAIN_SECONDS."""
+    """Wait until the sampler sees no feed whose fetch has not ended, at most DRAIN_SECONDS."""
     deadline = time.monotonic() + DRAIN_SECONDS
-    while time.monotonic() < deadline and sampler.samples[-1].jobs:
+    while time.monotonic() < deadline and sampler.samples[-1].pending:
         tick()
         time.sleep(DRAIN_LOOK_SECONDS)
 

@@ -15,7 +15,7 @@ from loadtests.records.figures import FigureKey, Summary
 from loadtests.records.recording import Model, Recording, read_recording
 from loadtests.records.results import Results, Settings, read_results
 from loadtests.records.rows import Row, in_window, read_rows
-from loadtests.records.steps import About, MeasuredLoad, Step, reasons_of
+from loadtests.records.steps import About, MeasuredLoad, Step, has_workers, reasons_of
 from loadtests.wording import SHORT, counted, load
 
 WHAT_IT_TAKES = (
@@ -114,7 +114,7 @@ def name_of(step: About) -> str:
     parts = [SHORT[step["app"]], load(step)]
     if step["app"] != "host":
         parts.append(counted(step["slots"], "slot"))
-    if step["app"] == "queued":
+    if has_workers(step["app"]):
         parts += [counted(step["workers"], "worker"), counted(step["threads"], "thread")]
     return ", ".join(parts)
 

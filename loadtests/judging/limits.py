@@ -6,11 +6,11 @@ from loadtests.judging.judge import STATUS_OF
 from loadtests.judging.rule import all_of, is_excused
 from loadtests.records.figures import Word
 from loadtests.records.results import Settings
-from loadtests.records.steps import App, Capacity, LoadKey, Point, Step, Swept, load_of
+from loadtests.records.steps import ENGINED, App, Capacity, LoadKey, Point, Step, Swept, load_of
 from loadtests.status import Status
 
 SWEPT: dict[Swept, str] = {"slots": "slot", "workers": "worker", "threads": "thread"}
-TOLD_FIRST: tuple[App, ...] = ("queued", "sync", "host")
+TOLD_FIRST: tuple[App, ...] = ("queued", *ENGINED, "sync", "host")
 
 
 def judged_app(measured: Sequence[Point]) -> App:

@@ -1,7 +1,7 @@
 """Steps and points as results.json holds them: one measurement of a condition, and all repeats of it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict, get_args
 
 from msgspec import Meta
 
@@ -21,16 +21,29 @@ from loadtests.records.figures import (
 from loadtests.records.inside import Look, ProcessUse, QueueSide, ServerSide
 from loadtests.records.recording import Model
 
-App = Literal["sync", "queued", "host"]
+Engined = Literal[
+    "jobqueue-postgresql",
+    "celery",
+    "celery-late",
+    "celery-threads",
+    "celery-threads-late",
+    "rq",
+    "dramatiq",
+    "huey",
+    "procrastinate",
+    "pgqueuer",
+]
+App = Literal["sync", "queued", Engined, "host"]
 LoadKey = Literal["users", "rate_per_s"]
 Swept = Literal["slots", "workers", "threads"]
 
-APPS: tuple[App, ...] = ("sync", "queued", "host")  # in reporting order
+ENGINED: tuple[Engined, ...] = get_args(Engined)  # the queued reader, on other engines
+APPS: tuple[App, ...] = ("sync", "queued", *ENGINED, "host")  # in reporting order
 SLOWED = says(
     "Why the latencies and shares are upper bounds: the machine was full or the load generator late, which"
     " only makes latencies longer; empty if they are not."
 )
-READERS: tuple[App, ...] = ("sync", "queued")  # those that the load tests can start
+READERS: tuple[App, ...] = ("sync", "queued")  # those that the lesson compares
 LOAD_KEYS: dict[Model, LoadKey] = {"closed": "users", "open": "rate_per_s"}  # the key that holds the load
 
 
@@ -174,6 +187,11 @@ class Point(About):
     content: Annotated[GroupFigures, says("From a POST /feeds until its content.")]
     achieved_per_s: Annotated[Figure | None, says("Requests a second that were answered.")]
     rule: Annotated[Word, RULE]
+
+
+def has_workers(app: App) -> bool:
+    """Whether workers fetch its feeds."""
+    return app not in ("sync", "host")
 
 
 def load_of(measured: MeasuredLoad) -> float:

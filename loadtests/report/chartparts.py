@@ -19,7 +19,22 @@ from loadtests.wording import duration
 
 # From Okabe and Ito's palette: two colours distinct for all kinds of colour vision, and in greyscale. An app
 # that was already running is measured alone.
-COLOURS: dict[str, str] = {"sync": "#D55E00", "queued": "#0072B2", "host": "#0072B2"}
+COLOURS: dict[str, str] = {
+    "sync": "#D55E00",
+    "queued": "#0072B2",
+    "host": "#0072B2",
+    # Engines: dark, so that labels can be read, and told apart by their labels where colours are alike.
+    "jobqueue-postgresql": "#00497A",
+    "celery": "#00785A",
+    "celery-late": "#3F7D20",
+    "celery-threads": "#006D77",
+    "celery-threads-late": "#5B6C00",
+    "rq": "#A3195B",
+    "dramatiq": "#7B3FA0",
+    "huey": "#8A5A00",
+    "procrastinate": "#4A4AB8",
+    "pgqueuer": "#7A4B3A",
+}
 GREY = "#666666"
 
 STYLE: dict[Any, Any] = {

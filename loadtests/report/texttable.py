@@ -8,14 +8,14 @@ from loadtests.records.results import Results
 from loadtests.records.steps import APPS, Point, Step, load_of, sound
 from loadtests.wording import LABELS, SHORT, all_settings, duration, load, stated, stated_share
 
-LINE = "{:>7} {:8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>11} {:>3}"
+LINE = "{:>7} {:14} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>3}"
 
 
 def text_table(results: Results) -> str:
     """A line for each point over all repeats, at most 80 columns wide; then what was slowed or not fit."""
-    over = f"over {duration(results['settings']['rule_ms'])}"
-    heads = ("load", "app", "requests", "p50", "p95", "p99", over, "content p50", "fit")
-    lines = ["p50 to p99: latency of POST /feeds. Content: until the feed can be read."]
+    rule = duration(results["settings"]["rule_ms"])
+    heads = ("load", "app", "POSTs", "p50", "p95", "p99", f"> {rule}", "content", "fit")
+    lines = [f"p50 to p99, > {rule}: of POST /feeds. Content: p50 until the feed can be read."]
     points = sorted(results["points"], key=_order)
     if any(point["model"] == "open" for point in points):
         lines.append("Load: users; with /s, visits a second.")

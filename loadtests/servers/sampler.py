@@ -44,6 +44,11 @@ class Sample:
     slots: SlotCounts
 
     @property
+    def pending(self) -> int:
+        """Feeds whose fetch has not ended."""
+        return self.enqueued - self.fetched
+
+    @property
     def jobs(self) -> int:
         """Jobs waiting or running; 0 without a queue."""
         return (self.backlog or 0) + (self.running or 0)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loadtests.arguments import count, seconds
-from loadtests.engines.engines import ENGINES, check_engine
+from loadtests.engines.engines import ENGINES_HELP, check_engine
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database
 from loadtests.servers.stack import PORTS, Stack, StackSettings
@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     option("--slots", **number, default=usual.slots, help="requests served at a time; default %(default)s")
     kinds = ["processes", "threads"]
     option("--slot-kind", choices=kinds, default=usual.slot_kind, help="what a slot is; default processes")
-    engines = f"what the queued reader's jobs are in: {', '.join(ENGINES)}; default %(default)s"
-    option("--engine", metavar="NAME", default=usual.engine, help=engines)
+    option("--engine", metavar="NAME", default=usual.engine, help=ENGINES_HELP)
     option("--workers", **number, default=usual.workers, help="worker processes; default %(default)s")
     threads = "jobs per worker at a time; default %(default)s"
     option("--threads", **number, default=usual.threads, help=threads)

@@ -1,7 +1,6 @@
-"""Helpers for chapter 9: tools against a freezing server, rows that flatter, runs that are too short."""
+"""Helpers for chapter 9: tools against a freezing server, and closed load beside open."""
 
 import math
-import random
 import re
 import sys
 import tempfile
@@ -12,16 +11,16 @@ from typing import Any
 
 from loadtests.errors import ProcessError
 from loadtests.judging.rule import word_of
-from loadtests.judging.samples import nearest_rank, summarise
+from loadtests.judging.samples import summarise
 from loadtests.records.constants import LOCUST_SECONDS
 from loadtests.records.figures import Summary
 from loadtests.records.recording import read_recording
-from loadtests.records.rows import Row, in_window
+from loadtests.records.rows import in_window
 from loadtests.report.chart_rows import Series
 from loadtests.servers.processes import Process
 from loadtests.status import Status
 from loadtests.theory import ClosedLoad, OpenLoad
-from loadtests.wording import duration, figure, percent
+from loadtests.wording import figure, percent
 from workbook.readers import rows_of, say_if_disturbed
 
 # ---- tools that look at a server that freezes
@@ -160,55 +159,3 @@ def closed_and_open(people: Sequence[int], slots: int, think: float, demand: flo
             f"{users:2} people   closed: {waits.throughput:4.1f} requests/s, mean {waits.response:.1f} s"
             f"   open: {comes.rate:4.1f} requests/s, mean {grows}"
         )
-
-
-# ---- what is counted
-
-
-UNLUCKY = 0.1  # share of the requests of `minute`
-MINUTE = 60.0
-
-
-def minute(unlucky: str, requests: int = 600, seed: int = 8) -> list[Row]:
-    """A minute of requests, of which a tenth is unlucky, always the same ones.
-
-    "slow": they take 3 to 5 s. "refused": the server says 503 after 2 ms. "unanswered": it never answers.
-    """
-    source, rows = random.Random(seed), []
-    for number in range(requests):
-        begun = source.random() * MINUTE
-        good = source.lognormvariate(math.log(0.15), 0.5)
-        bad, slow = source.random() < UNLUCKY, source.uniform(3, 5)
-        takes = {"slow": slow, "refused": 0.002, "unanswered": math.inf}[unlucky] if bad else good
-        done = begun + takes
-        answered = done <= MINUTE
-        status = 0 if not answered else 503 if bad and unlucky == "refused" else 200
-        rows.append(Row(number, "look", "/", begun, begun, done if answered else None, status, ""))
-    return rows
-
-
-def servers(*unlucky: str) -> None:
-    """Print what two ways of counting say about each `minute`."""
-    for how in unlucky:
-        rows = minute(how)
-        back = [row.waited_ms(MINUTE) for row in rows if row.done_s is not None]
-        seen = summarise(rows, ended=MINUTE)
-        print(
-            f"{how:10}  p95 of what came back: {duration(nearest_rank(back, 95)):>6}"
-            f"   p95 {figure(seen, 'p95_ms'):>8}, {percent(seen['share_over'] or 0)} over 500 ms"
-        )
-
-
-# ---- how many requests it takes
-
-MEDIAN_MS, SIGMA = 210.0, 0.5
-TRUE_P95_MS = MEDIAN_MS * math.exp(1.6448536 * SIGMA)  # 1.64...: 95 % of a normal distribution lie below
-
-
-def many_runs(requests: int, runs: int = 1000, seed: int = 8) -> list[float]:
-    """The p95, in ms, of each of many runs of `requests` requests. The server's true p95 is TRUE_P95_MS."""
-    source = random.Random(seed)
-    median = math.log(MEDIAN_MS)
-    return [
-        nearest_rank([source.lognormvariate(median, SIGMA) for _ in range(requests)], 95) for _ in range(runs)
-    ]

@@ -1,8 +1,4 @@
-"""The pictures of chapter 9: two clocks for the same requests, and what short runs say."""
-
-import math
-import random
-from collections.abc import Mapping, Sequence
+"""The picture of chapter 9: two clocks for the same requests."""
 
 from matplotlib.figure import Figure
 
@@ -10,22 +6,17 @@ from loadtests.judging.samples import nearest_rank
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
-    GREY,
     EndLabel,
     head,
     house_style,
     inches,
     label_ends,
     latency_axis,
-    number_axis,
     rule_line,
     seconds_axis,
 )
-from workbook.chapter09 import TOOL_COLOURS, TRUE_P95_MS
-from workbook.words import in_words
 
 SENT_COLOUR = "#A3478A"
-SHOWN_RUNS = 100  # runs of each length
 
 
 def two_clocks_figure(tool: Series) -> Figure:
@@ -58,35 +49,4 @@ def two_clocks_figure(tool: Series) -> Figure:
             rule_line(axes, RULE_MS),
         ]
         label_ends(axes, labels)
-    return figure
-
-
-def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
-    """The p95 of runs of different lengths, a dot each, and what share of them is over the rule."""
-    source = random.Random(1)
-    with house_style():
-        figure = Figure(figsize=(11, 4.9))
-        head(
-            figure,
-            "A short run says anything: the p95 of many runs against one server",
-            f"{len(next(iter(runs.values())))} simulated runs of each length, {SHOWN_RUNS} of them shown;"
-            " orange: it says that the server breaks its promise, which it keeps",
-        )
-        axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
-        number_axis(
-            axes, runs, "requests in a run (logarithmic); at the foot: share of the runs that is wrong"
-        )
-        axes.set_ylim(200, 800)
-        for requests, found in runs.items():
-            for p95 in found[:SHOWN_RUNS]:
-                colour = TOOL_COLOURS["closed"] if p95 > RULE_MS else TOOL_COLOURS["open"]
-                x = requests * math.exp(source.uniform(-0.12, 0.12))
-                axes.plot([x], [p95], "o", ms=4, color=colour, alpha=0.6, mew=0)
-            wrong = sum(p95 > RULE_MS for p95 in found) / len(found)
-            axes.text(requests, 216, f"{wrong:.1%}".replace("%", " %"), ha="center", size=11)
-        axes.axhline(TRUE_P95_MS, color=GREY, lw=1.4, ls=":")
-        axes.set_ylabel("p95 of a run, ms")
-        right = axes.get_xlim()[1]
-        truth = f"{in_words(TRUE_P95_MS / 1000)}: the truth"
-        label_ends(axes, [rule_line(axes, RULE_MS), EndLabel(right, TRUE_P95_MS, truth, GREY)])
     return figure

@@ -31,7 +31,6 @@ from workbook.words import in_words
 
 TWIN = Path(__file__).with_name("chapter11_async.py")
 WAYS = {"sync": "threads", "host": "async", "queued": "queue"}  # what the three are called here
-FEEDS_ALONE = 2000  # a sample of the mix
 SEED = Plan().seed  # of the visitors in a bench whose plan names none
 
 
@@ -104,11 +103,6 @@ def steps_of(*benches: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {app: steps[app] for app in WAYS if app in steps}
 
 
-def feeds_alone(deadline: float, count: int = FEEDS_ALONE) -> list[float]:
-    """How long `count` feeds of the mix take, each given up after `deadline`; in seconds."""
-    return [min(deadline, delay_of(kind_of(n), n)) for n in range(count)]
-
-
 def submitted(results: Mapping[str, Any], app: str) -> list[tuple[Row, float]]:
     """Each counted POST /feeds of an app's step, and how long its feed takes by itself, in seconds.
 
@@ -171,7 +165,7 @@ def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict
     """Look at the twin's list 20 times a second, while a feed is added every `every` seconds.
 
     The feeds come at once, and are long. Returns when each look was due, and how long after that the answer
-    came; and when feeds were added. All in seconds.
+    came; and when feeds were added, all in seconds; and how they were parsed.
     """
     with (
         running_twin(deadline=10, longer=longer, in_thread=in_thread) as twin,
@@ -198,7 +192,8 @@ def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict
                 adding.append(pool.submit(add, number))
         for future in adding:
             future.result()
-        return {"looks": [future.result() for future in looks], "added": added}
+        answered = [future.result() for future in looks]
+        return {"looks": answered, "added": added, "longer": longer, "in_thread": in_thread}
 
 
 def slowest(seen: Mapping[str, Any]) -> float:

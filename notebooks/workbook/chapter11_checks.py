@@ -1,7 +1,48 @@
-"""The checks of chapter 11's exercises."""
+"""The checks of chapter 11's exercises: enough threads, a loop that hands over, and the better way."""
 
-from workbook.exercises import sealed
+from collections.abc import Iterator, Mapping
+from itertools import count
+from random import Random
+from typing import Any
+
+from loadtests.theory import knee
+from workbook.chapter11 import slowest
+from workbook.exercises import Case, Right, computes, sealed
 
 the_better_way = sealed(
     "3", "80ff3dc6", hint="They need the answer itself, so no queue; and how many wait at a time?"
 )
+
+
+def _readers(draw: Random) -> Iterator[Case]:
+    for visitors, demand, think in (
+        (200, 1.0, 3.0),
+        (201, 1.0, 3.0),
+        (7, 0.5, 0.0),
+        (1, 0.25, 10.0),
+        *((draw.randint(20, 2000), draw.randint(1, 30) / 10, draw.randint(1, 50) / 10) for _ in range(3)),
+    ):
+        enough = (slots for slots in count(1) if knee(demand, slots, think) >= visitors - 1e-9)
+        wrong = "With so many the knee must not come earlier, and with one thread fewer it must."
+        yield (visitors, demand, think), next(enough), wrong
+
+
+enough_threads = computes(_readers)
+
+
+def parsed_in_a_thread(seen: Mapping[str, Any]) -> Right:
+    """Is it the same experiment as `seen`, but with a thread that parses, and its longest wait in seconds?"""
+
+    def right(answer: tuple[Any, Any]) -> bool | str:
+        handed, longest = answer
+        if not isinstance(handed, Mapping) or "looks" not in handed:
+            return "handed: what experiment() returns."
+        if not handed["in_thread"]:
+            return "In `handed`, it is still the loop that parses."
+        if (handed["longer"], handed["added"]) != (seen["longer"], seen["added"]):
+            return "Everything but in_thread must be as it was above: longer, seconds, every."
+        if longest != slowest(handed):
+            return "longest: slowest() of `handed`."
+        return longest < slowest(seen) or "No faster than before: was the machine busy? Measure again."
+
+    return right

@@ -1,0 +1,223 @@
+# ---
+# about: what to ask of a load test's figures before you believe them, and how many requests an answer takes
+# minutes: 30
+# needs: nothing more
+# ---
+
+# %% [markdown]
+# # 10. Reading a load test
+#
+# **The question:** a load test has printed its figures. What do they prove?
+#
+# The team's tool now sends what the public would send, and times it from the right moment. The colleague who doubted it
+# takes the printed page, and has five more questions. What had happened before? Was it the server? What was counted?
+# How exact is it? How sure is it? Nothing is measured in this chapter: its requests are made up, so that the right
+# answer is known.
+
+# %%
+from workbook import begin, check, counted, predict, score
+
+begin(10)
+
+import math
+from itertools import count
+
+from loadtests.judging.intervals import percentile_ranks
+from loadtests.predicting.simulation import Period, simulate_closed
+from loadtests.predicting.workload import Workload
+from loadtests.wording import duration
+from workbook import chapter10_checks as checks
+from workbook.chapter10 import many_runs, servers, show_reports
+from workbook.chapter10_pictures import runs_figure
+
+# %% [markdown]
+# ## What had happened before?
+#
+# A server that has just started is not the one you are asking about. That it may be slower is well known: nothing is
+# cached, and no connection is open. Now take the forty people and eight slots of chapter 9, simulated from an empty
+# server on (each opens a page afterwards, which takes 1 ms and also waits for a slot; the figures are those of the long
+# request alone). 5 seconds are measured, at once or after a *warm-up* of 30 s that is left out. Which of the two
+# medians is higher?
+
+# %%
+work = Workload(think=2, submitters=1, submit=0.9, page=0.001, browse=0.001)
+for warmup in (0, 30):
+    seen = simulate_closed(work, slots=8, users=40, period=Period(warmup, 5), seed=8).figures()
+    print(f"warm-up {warmup:2} s   p50 {duration(seen['p50_ms']):>6}   p95 {duration(seen['p95_ms']):>6}")
+
+# %% [markdown]
+# With long requests the beginning is *faster*: nobody is waiting yet. How long a warm-up is enough? Until the first
+# half of the measured time looks like the second. `make bench` compares the two, and marks a step that is not steady.
+#
+# ## Was it the server?
+#
+# If the load generator or the machine is too busy, a test measures these as well as the server. That only makes
+# latencies longer. So a step here is *slowed* if the generator was late (over 10 ms at the 99th percentile) or used
+# over 80 % of its core, or if the machine was over 80 % busy. Its latencies are upper bounds: they can show that the
+# rule was kept, but not that the server broke it.
+#
+# A step is *not fit*, and gets no verdict, if it was not the load that was asked for: if users were missing, say, or if
+# Little's law, $N = X (R + Z)$ over all rows, gives another number of users (by more than 5 %, and what chance allows).
+#
+# ## What was counted?
+#
+# A minute of 600 requests. Nine in ten are good, some 150 ms. One in ten, always the same ones, is unlucky in one of
+# three ways: *slow*, it takes 3 to 5 s; *refused*, an overloaded server says 503 after 2 ms; *unanswered*, it is still
+# waiting when the test ends. Which of the three would you call the best server? And which will a tool that takes the
+# percentile of whatever came back?
+
+# %%
+servers("slow", "refused", "unanswered")
+
+# %% [markdown]
+# Such a tool prefers the two servers that did *not* serve a tenth of their visitors. Fast failures flatter, and a tool
+# that waits for answers can't see requests that are never answered. So here:
+#
+# * **A failure has no latency.** It stays out of the percentiles, and always counts as over the rule.
+# * **An unfinished request is a lower bound** (statistics calls it *right-censored*): it took at least as long as it
+#   had waited. A percentile that rests on such requests, still open at the end, is written "≥" (in each of the three,
+#   the very last ones were).
+# * The figure that survives all three is the **share over 500 ms**. It ranks none of the three above another: each
+#   breaks the promise to one visitor in ten. The visitors would prefer the slow one: it serves them in the end. To see
+#   that, look at failures and unfinished requests along with the share.
+#
+# ## How exact is it?
+#
+# A tool that stores few numbers rounds them. Locust keeps two digits of each response time, and computes its
+# percentiles from these. 494.9 ms reads "490"; anything from 495 to 505 ms reads "500"; 505.1 ms reads "510". So a
+# percentile of "500 ms" does not say on which side of the rule the true one lies. A verdict needs the unrounded times.
+#
+# ## How sure is it?
+#
+# A promise: "95 % of our answers take at most 500 ms". A server keeps it: its true 95th percentile is 478 ms. You
+# measure it with 100 requests, and look at their p95. **Write down what you expect:** how often will that be over
+# 500 ms, and wrongly call the promise broken?
+
+# %%
+predict("wrong verdicts, runs of 100 requests", percent=2)
+
+# %%
+runs = {requests: many_runs(requests) for requests in (20, 100, 400, 2000)}
+wrong = sum(p95 > 500 for p95 in runs[100])
+score("wrong verdicts, runs of 100 requests", **counted(wrong, of=len(runs[100])))
+runs_figure(runs)
+
+# %% [markdown]
+# The p95 of 100 requests is one of them, the sixth slowest. Reporting a percentile without its interval hides that.
+# (How often it errs depends on the server's tail. That runs of 20 err less often is no merit: the p95 of 20 is the
+# second slowest, which reads low more often than not, and would also pass a server that breaks its promise.)
+#
+# A 95 % *interval* of a percentile needs no assumption about how latencies are distributed: it lies between two of the
+# requests. Each request is below the true percentile with the same probability, so how many of them are is binomial,
+# and that gives the ranks of the two. With too few requests there is no upper one: it is too likely that all of them
+# happen to be below the percentile, and then nothing bounds it from above. The interval may miss the truth in 5 % of
+# all tests, half of them on this side, so 2.5 % is too likely.
+#
+# **Write down what you expect:** how many requests does an interval of the 99th percentile take at the very least?
+
+# %%
+predict("p99: fewest requests for an interval", requests=100)
+
+# %%
+least = {p: next(n for n in count(1) if percentile_ranks(n, p)) for p in (50, 90, 95, 99)}
+score("p99: fewest requests for an interval", requests=least[99])
+print(", ".join(f"p{p} needs {n}" for p, n in least.items()))
+
+# %% [markdown]
+# That is for *an* interval; a narrow one takes many more. For a share, the same reasoning gives the Clopper-Pearson
+# interval. A verdict of this project is "kept" or "broken" only if the whole interval of the share over 500 ms lies on
+# one side of the 1 % that the rule allows; otherwise it is "undecided". And your own predictions are scored only
+# where the interval of what was measured is narrow enough to tell.
+#
+# Go back to the freeze in chapter 9, and to the two intervals of its tools. They do not even overlap. Each is computed
+# exactly, and one of them does not contain the truth: an interval accounts for chance, and for nothing else. It can't
+# know about requests that were never sent. And it assumes that requests are independent, while the slow ones of the
+# open tool all come from *one* freeze. Whether there is one freeze a minute or one an hour, ten seconds can't say. For
+# that, measure longer, and repeat: the differences between repeats show what a single run can't know.
+#
+# ## Exercises
+#
+# **Exercise 10.1.** Here are five reports of the same server, by a tool that counts as this project does. What does
+# each prove about the rule, that at most 1 % may take over 500 ms? Write a list of five words, for A to E, each one of
+# `"kept"`, `"broken"`, `"undecided"` and `"not fit"`. (`clopper_pearson(over, of)` in `loadtests.judging.intervals`
+# gives the interval of a share.)
+
+# %%
+show_reports()
+
+# %% tags=["exercise"]
+# solution:
+verdicts = ["undecided", "kept", "broken", "undecided", "not fit"]
+# end
+
+# %%
+check("1", verdicts, checks.what_they_prove)
+
+# %% [markdown]
+# **Exercise 10.2.** Write `share_over(requests)`. Each request is a pair `(status, seconds)`. A status of 400 or more
+# is a failure; 0 says that there was no answer when the test ended, and then `seconds` is how long it had waited. One
+# that had waited for less than the rule's 0.5 s may yet have kept it, or not: leave it out altogether.
+
+
+# %% tags=["exercise"]
+def share_over(requests):
+    # solution:
+    known = [(status, seconds) for status, seconds in requests if status != 0 or seconds >= 0.5]
+    return sum(status == 0 or status >= 400 or seconds > 0.5 for status, seconds in known) / len(known)
+    # end
+
+
+# %%
+check("2", share_over, checks.counts_what_was_promised)
+
+# %% [markdown]
+# **Exercise 10.3.** Write `needed(percent)`: how many requests does a 95 % interval of that percentile take at the very
+# least, bounded on both sides? `percent` is any number between 0 and 100, such as 99.9.
+
+
+# %% tags=["exercise"]
+def needed(percent):
+    # solution:
+    return math.ceil(math.log(0.025) / math.log(max(percent, 100 - percent) / 100))
+    # end
+
+
+# %%
+check("3", needed, checks.enough_requests)
+
+# %% [markdown]
+# **Go on.** Measure the freeze of chapter 9 five times: how much do the shares differ? What does your own monitoring do
+# with a request that was not answered, and with one that failed? From how many requests does its p99 come?
+#
+# ## From memory
+#
+# <details><summary>After a deploy the p95 fell from 900 to 300 ms. Which two of the report's other figures do you look
+# at before you are glad?</summary>
+#
+# The failures, and the requests without an answer. If either has grown, the percentile may have fallen because the slow
+# requests are no longer in it.
+#
+# </details>
+# <details><summary>The machine was 95 % busy during a test. Which verdict can it still give, and why not the
+# other?</summary>
+#
+# That the rule was kept: a busy machine makes latencies longer, and if even these kept it, the server does. If they did
+# not, it may have been the machine.
+#
+# </details>
+# <details><summary>A test of 200 requests found none over 500 ms. Why does that not prove that at most 1 % take
+# longer?</summary>
+#
+# If 1 % did, a test of 200 would still find none in more than one case of eight. The interval of the share reaches from
+# 0 up to 1.8 %.
+#
+# </details>
+#
+# ## What to remember
+#
+# * Ask what had happened before, whether it was the server, and what was counted: failures and missing answers
+#   included.
+# * A percentile has an interval, or it is a rumour: p95 needs 72 requests, p99 needs 368, and a narrow one many more.
+# * An interval accounts for chance alone. Repeat the test for what one run can't know.
+#
+# Chapter 11 measures the objection that every reader of chapter 1 has had, threads and async, by these rules.
