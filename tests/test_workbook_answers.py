@@ -23,7 +23,7 @@ TABLES: dict[int, dict[str, Answers]] = {
     for path in sorted(NOTEBOOKS.parent.glob("tests/answers_[0-9][0-9].py"))
 }
 EXERCISES = [
-    pytest.param(answers, id=f"{number}.{name}")
+    pytest.param(answers, id=f"{number}.{name}", marks=[pytest.mark.live] * answers.live)
     for number, table in TABLES.items()
     for name, answers in table.items()
 ]

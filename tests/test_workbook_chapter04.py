@@ -1,103 +1,97 @@
-"""The checks of chapter 4: a claim or finish with a race is refused, even if it picks the right rows."""
+"""Chapter 4: what its checks say of a wrong answer is true; and whose claim the race goes on with."""
 
 from collections.abc import Callable
 from typing import Any
 
+import answers_04 as answers
 import notebooks_path  # noqa: F401
 import pytest
-from sqlalchemy import Connection
 
 # isort: split
-from workbook.chapter04 import extra, runs, sql
-from workbook.chapter04_checks import GAP, NOTHING_CLAIMED, claims_the_right_jobs, finishes_its_own_only
-from workbook.exercises import NO_ANSWER
+from workbook.chapter04 import extra, one_update, runs, yours
+from workbook.chapter04_checks import (
+    CAME_BETWEEN,
+    ENDLESS,
+    LEFT_OPEN,
+    NOTHING_RETURNED,
+    REFUSED,
+    STOPPED,
+    claims_on_postgresql,
+    claims_on_sqlite,
+    finishes_its_own_only,
+)
 
-DUE = "SELECT id FROM jobs WHERE locked_by IS NULL AND run_at <= :now ORDER BY priority, run_at LIMIT 1"
-
-
-def claiming(pick: str) -> Callable[[Connection, str, float], Any]:
-    """A single statement that claims the job picked by this query."""
-    update = f"UPDATE jobs SET locked_by = :worker WHERE id = ({pick}) RETURNING id"
-    return lambda db, worker, now: sql(db, update, worker=worker, now=now).scalar()
-
-
-def look_then_claim(db: Connection, worker: str, now: float) -> Any:
-    """The bug that the chapter is about."""
-    if (found := sql(db, DUE, now=now).scalar()) is not None:
-        sql(db, "UPDATE jobs SET locked_by = :worker WHERE id = :id", worker=worker, id=found)
-    return found
-
-
-def whole_result(db: Connection, worker: str, now: float) -> Any:
-    """Without .scalar()."""
-    update = f"UPDATE jobs SET locked_by = :worker WHERE id = ({DUE}) RETURNING id"
-    return sql(db, update, worker=worker, now=now)
-
-
-def forgets_to_return(db: Connection, worker: str, now: float) -> None:
-    """It claims the job, but does not return it."""
-    claiming(DUE)(db, worker, now)
+pytest_plugins = ["workbook_fixtures"]
 
 
 @pytest.mark.parametrize(
     ("claim", "said"),
     [
-        (claiming(DUE), True),
-        (lambda db, worker, now: ..., NO_ANSWER),
-        (forgets_to_return, NOTHING_CLAIMED),
-        (whole_result, "It must return the job's id, or None."),
-        (look_then_claim, GAP),
-        (claiming(DUE.replace("<=", "<")), "A job whose run_at is :now is due."),
-        (claiming(DUE.replace("<= :now", "<= :now + 50")), "It took a job whose run_at is in the future."),
-        (claiming(DUE.replace("locked_by IS NULL AND ", "")), "It took a job that a worker already has."),
-        (claiming(DUE.replace("priority, run_at", "run_at")), "The lowest priority number goes first"),
-        (claiming(DUE.replace(", run_at LIMIT", " LIMIT")), "Of equal priority"),
+        (answers.look_then_claim, CAME_BETWEEN),
+        (answers.quits_when_late, "Another worker was quicker, and it returned None although"),
+        (answers.believes_it_has_it, "It returned"),
+        (answers.asks_which_is_mine, "It returned"),
+        (answers.never_ends, ENDLESS),
+        (answers.takes_two, "It claimed 2 jobs at once"),
+        (answers.keeps_it_to_itself, NOTHING_RETURNED),
+        (answers.returns_the_result, "It must return the job's id, or None, and not CursorResult."),
+        (answers.in_transaction("BEGIN"), REFUSED),
+        (answers.in_transaction("BEGIN IMMEDIATE", otherwise="SELECT 1"), LEFT_OPEN),
     ],
 )
-def test_a_claim_is_right_or_told_what_is_wrong(claim: Callable[..., Any], said: bool | str) -> None:
-    """In one statement, the right jobs in the right order."""
-    found = claims_the_right_jobs(claim)
-    assert found is said or str(found).startswith(str(said))
+def test_a_wrong_claim_is_told_what_it_did(claim: Any, said: str) -> None:
+    """Not what it looks like: a claim of several statements may be right."""
+    assert str(claims_on_sqlite(claim)).startswith(said)
 
 
-def deleting(db: Connection, id: int, worker: str) -> int:
-    """A single fenced statement; returns how many rows it deleted."""
-    gone = sql(db, "DELETE FROM jobs WHERE id = :id AND locked_by = :worker", id=id, worker=worker)
-    return gone.rowcount
-
-
-def compare_then_delete(db: Connection, id: int, worker: str) -> bool:
-    """The same race again."""
-    if sql(db, "SELECT locked_by FROM jobs WHERE id = :id", id=id).scalar() != worker:
-        return False
-    sql(db, "DELETE FROM jobs WHERE id = :id", id=id)
-    return True
-
-
-def unfenced(db: Connection, id: int, worker: str) -> bool:
-    """It deletes the job while B holds it."""
-    return sql(db, "DELETE FROM jobs WHERE id = :id", id=id).rowcount == 1
-
-
-def keeps_it_to_itself(db: Connection, id: int, worker: str) -> None:
-    """It deletes the right job, but does not report it."""
-    deleting(db, id, worker)
+@pytest.mark.live
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        (one_update, STOPPED),
+        (answers.in_one(f"{answers.FREE} FOR UPDATE"), STOPPED),
+        (answers.in_transaction("SELECT 1", f"{answers.FREE} FOR UPDATE SKIP LOCKED"), CAME_BETWEEN),
+    ],
+)
+def test_a_wrong_claim_on_postgresql_is_told_what_it_did(claim: Any, said: str) -> None:
+    """It waits where it should go on, or its lock is gone before it writes."""
+    assert str(claims_on_postgresql(claim)).startswith(said)
 
 
 @pytest.mark.parametrize(
     ("finish", "said"),
     [
-        (lambda *which: deleting(*which) == 1, True),
-        (lambda *which: ..., NO_ANSWER),
-        (keeps_it_to_itself, "It returned None: is a `return` missing?"),
-        (deleting, "Return True or False, not a number of rows."),
-        (compare_then_delete, GAP),
-        (unfenced, "A finished a job that is now B's."),
+        (answers.compare_then_delete, CAME_BETWEEN),
+        (answers.keeps_the_lock, LEFT_OPEN),
+        (answers.deleting, "It must return True or False, and not int."),
     ],
 )
-def test_a_finish_is_right_or_told_what_is_wrong(finish: Callable[..., Any], said: bool | str) -> None:
-    """In one statement, its own job only."""
-    assert finishes_its_own_only(finish) == said
+def test_a_wrong_finish_is_told_what_it_did(finish: Any, said: str) -> None:
+    """The chapter's race once more, a lock that stays, a number."""
+    assert str(finishes_its_own_only(finish)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("claim", "mode", "own", "said"),
+    [
+        (answers.compare_and_set, "live", False, "your claim"),
+        (lambda db, worker: ..., "live", True, "missing"),
+        (answers.look_then_claim, "live", True, "not right yet"),
+        (answers.compare_and_set, "recorded", True, "recorded"),
+    ],
+)
+def test_the_race_goes_on_with_a_right_claim_and_otherwise_with_the_chapters_own(
+    claim: Any,
+    mode: str,
+    own: bool,
+    said: str,
+    chapter: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And says which one it is: a recording was made with the chapter's own."""
+    chapter(4, mode)
+    assert yours(claim, claims_on_sqlite, own=one_update) is (one_update if own else claim)
+    assert said in capsys.readouterr().out
 
 
 def test_runs_too_many_are_all_but_a_jobs_first() -> None:

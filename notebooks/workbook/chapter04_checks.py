@@ -1,116 +1,241 @@
-"""The checks of chapter 4's exercises: what is wrong with the claim, or the finish, a reader wrote."""
+"""The checks of chapter 4's exercises: what is wrong with the claim, or the finish, that a reader wrote.
 
+What counts is the table afterwards, also when a rival acts between two of the answer's statements, wherever
+it has more than one. How it is written does not.
+"""
+
+import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import OperationalError
 
-from workbook.chapter04 import sql
-from workbook.exercises import NO_ANSWER
+from workbook.chapter04 import Claim, database, one_update, skip_locked, sql
 
-ClaimDue = Callable[[Connection, str, float], Any]
 Finish = Callable[[Connection, int, str], Any]
-GAP = "Two statements: another worker can come between them."
-ROWS = (
-    (1, 0, 10, None),
-    (2, -5, 90, None),
-    (3, 0, 5, None),
-    (4, -5, 20, None),
-    (5, 0, 1, "Z"),
-    (6, 0, 50, None),
+Holders = dict[int, str | None]  # who has each job, by the job's id
+RIVAL, OTHER = "the rival", "another worker"
+MOST_STATEMENTS = 40
+NO_FUNCTION = "Write a function, and leave its name and arguments as they are."
+ENDLESS = f"It had sent {MOST_STATEMENTS} statements, and was not done: how does it end when no job is free?"
+LEFT_OPEN = (
+    "It left a transaction, or the result of a statement, open: as long as it is, nobody else can write."
 )
-LONGEST = "Of equal priority, the job that has been due longest goes first."
-TURNS = (  # who claims, which job is the right one, and what is wrong with any other
-    ("A", 4, "The lowest priority number goes first, whatever its run_at."),
-    ("B", 3, LONGEST),
-    ("A", 1, LONGEST),
-    ("B", 6, "A job whose run_at is :now is due."),
-    ("A", None, "When no free job is due, the answer is None."),
+REFUSED = (
+    "The database was locked: it had looked before another worker wrote, and then could no longer write."
+    " It must have the write lock before it looks."
 )
-LATER = "It took a job whose run_at is in the future."
-HELD = "It took a job that a worker already has."
-NOTHING_CLAIMED = "It returned None although a job is due: is a `return` missing?"
+STOPPED = "It stopped at a job that another worker was just claiming, and did not go on to the next one."
+CAME_BETWEEN = "Another worker came between two of its statements"
+NOTHING_RETURNED = "It did its work, but returned None: is a `return` missing?"
 
 
-def claims_the_right_jobs(claim_due: ClaimDue) -> bool | str:
-    """Does it claim each due job once, in one statement and the right order, and then nothing?"""
-    return next(_wrong_with_claim(claim_due), True)
+class EndlessError(Exception):
+    """The answer goes on sending statements."""
 
 
-def _wrong_with_claim(claim_due: ClaimDue) -> Iterator[str]:
-    db = _table(*ROWS)
-    wrong: dict[int | None, str] = {2: LATER, 5: HELD}
-    for worker, right, said in TURNS:
-        with _sent(db) as statements:
-            found = claim_due(db, worker, 50)
-        if found is ...:
-            yield NO_ANSWER
-        if found is None and right == TURNS[0][1]:  # later there may be other reasons
-            yield NOTHING_CLAIMED
-        if not isinstance(found, int | None):
-            yield "It must return the job's id, or None."
-        if len(statements) > 1:
-            yield GAP
-        if found != right:
-            yield wrong.get(found, said)
-        wrong[found] = HELD
-    holders = [tuple(row) for row in sql(db, "SELECT id, locked_by FROM jobs ORDER BY id")]
-    if holders != [(1, "A"), (2, None), (3, "B"), (4, "A"), (5, "Z"), (6, "B")]:
-        yield "Each claimed row must name its worker, and no other row may change."
+@dataclass(frozen=True)
+class Played:
+    """What an answer returned; the jobs before it, with what the rival got meanwhile; and those after it."""
+
+    got: Any
+    before: Holders
+    after: Holders
+    locked: bool  # afterwards the rival could not write
+
+
+class Contest:
+    """A table of jobs, a connection for the answer, and a rival's, who can act between its statements."""
+
+    def __init__(
+        self, engine: Engine, db: Connection, rival: Connection, act: Callable[[Connection], int | None]
+    ):
+        """`act` returns the id of the job that the rival has got, or None."""
+        self.sqlite = engine.dialect.name == "sqlite"
+        self.db, self.rival, self.act = db, rival, act
+        for each in (db, rival):
+            sql(each, "PRAGMA busy_timeout = 50" if self.sqlite else "SET lock_timeout = '500ms'")
+        sql(rival, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
+        self.sent = self.at = 0
+        self.before: Holders = {}
+        event.listen(engine, "before_cursor_execute", self._sends)
+
+    def _sends(self, connection: Connection, *_: Any) -> None:
+        if connection is self.rival:
+            return
+        self.sent += 1
+        if self.sent > MOST_STATEMENTS:
+            raise EndlessError
+        if self.sent == self.at:
+            with suppress(OperationalError):  # it was locked out
+                if (id := self.act(self.rival)) is not None:
+                    self.before[id] = RIVAL
+
+    def play(self, jobs: Holders, answer: Callable[..., Any], *given: Any, at: int = 0) -> Played:
+        """Call the answer with these jobs in the table; the rival acts just before its statement number `at`.
+
+        Raises EndlessError, or OperationalError when the answer finds the table locked.
+        """
+        sql(self.rival, "DELETE FROM jobs")
+        for id in random.sample(sorted(jobs), len(jobs)):
+            insert = "INSERT INTO jobs (id, handler, locked_by) VALUES (:id, 'count me', :who)"
+            sql(self.rival, insert, id=id, who=jobs[id])
+        self.sent, self.at, self.before = 0, at, dict(jobs)
+        got = answer(self.db, *given)
+        self.at = 0
+        try:
+            sql(self.rival, "UPDATE jobs SET handler = 'seen'")
+        except OperationalError:
+            return Played(got, self.before, {}, locked=True)
+        after: Holders = {row.id: row.locked_by for row in sql(self.rival, "SELECT id, locked_by FROM jobs")}
+        return Played(got, self.before, after, locked=False)
+
+    def disturbed(self, jobs: Holders, answer: Callable[..., Any], *given: Any) -> Iterator[Played]:
+        """Play it once for each gap between two of its statements, in which the rival acts."""
+        for at in range(2, MOST_STATEMENTS + 1):
+            played = self.play(jobs, answer, *given, at=at)
+            if self.sent < at:
+                return
+            yield played
+
+
+def claims_on_sqlite(claim: Claim) -> bool | str:
+    """Does it claim the first free job, and no other, whoever comes between its statements?"""
+    return _verdict("sqlite", claim, _wrong_with_claim, lambda db: one_update(db, RIVAL))
+
+
+def claims_on_postgresql(claim: Claim) -> bool | str:
+    """The same; and does it go on to the next job at once when another worker is just claiming one?"""
+    return _verdict("postgresql", claim, _wrong_with_claim, lambda db: skip_locked(db, RIVAL))
 
 
 def finishes_its_own_only(finish: Finish) -> bool | str:
-    """Does it delete only this worker's job, in one statement, and say whether it did?"""
-    return next(_wrong_with_finish(finish), True)
+    """Does it delete only this worker's job, whoever comes between its statements, and say whether it did?"""
+    given_to_rival = f"UPDATE jobs SET locked_by = '{RIVAL}' WHERE locked_by LIKE 'worker %' RETURNING id"
+    return _verdict("sqlite", finish, _wrong_with_finish, lambda db: sql(db, given_to_rival).scalar())
 
 
-def _wrong_with_finish(finish: Finish) -> Iterator[str]:
-    db = _table((1, 0, 0, "B"), (2, 0, 0, "A"), (3, 0, 0, None))
-
-    def left() -> list[int]:
-        return list(sql(db, "SELECT id FROM jobs ORDER BY id").scalars())
-
-    late = finish(db, 1, "A")
-    if late is ...:
-        yield NO_ANSWER
-    if left() != [1, 2, 3]:
-        yield "A finished a job that is now B's."
-    if late is None:
-        yield "It returned None: is a `return` missing?"
-    if not isinstance(late, bool):
-        yield "Return True or False, not a number of rows."
-    if late:
-        yield "It must return False when the job is no longer this worker's."
-    with _sent(db) as statements:
-        done = finish(db, 1, "B")
-    if len(statements) > 1:
-        yield GAP
-    if done is not True or left() != [2, 3]:
-        yield "B has that job: delete it, and return True."
-    if finish(db, 1, "B") is not False or finish(db, 3, "A") is not False:
-        yield "A job that is gone, or that nobody has, is not this worker's: return False."
+def _verdict(
+    kind: str,
+    answer: Any,
+    wrong: Callable[[Contest, Any], Iterator[str]],
+    act: Callable[[Connection], int | None],
+) -> bool | str:
+    if not callable(answer):
+        return NO_FUNCTION
+    with database(kind) as engine, engine.connect() as db, engine.connect() as rival:
+        try:
+            return next(wrong(Contest(engine, db, rival, act), answer), True)
+        except EndlessError:
+            return ENDLESS
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
+                return STOPPED
+            if "is locked" in str(error.orig):
+                return REFUSED
+            raise
 
 
-def _table(*jobs: tuple[Any, ...]) -> Connection:
-    """A table of jobs in memory: id, priority, run_at, locked_by."""
-    db = create_engine("sqlite://", isolation_level="AUTOCOMMIT").connect()
-    db.exec_driver_sql("CREATE TABLE jobs (id INTEGER PRIMARY KEY, priority, run_at, locked_by TEXT)")
-    for each in jobs:
-        db.exec_driver_sql("INSERT INTO jobs (id, priority, run_at, locked_by) VALUES (?, ?, ?, ?)", each)
-    return db
+# ---- claims
 
 
-@contextmanager
-def _sent(db: Connection) -> Iterator[list[str]]:
-    """Collect the statements executed on this connection in the block."""
-    statements: list[str] = []
+def _wrong_with_claim(contest: Contest, claim: Claim) -> Iterator[str]:
+    for free in (4, 1, 3):
+        jobs, worker = _some_jobs(free), f"worker {random.randrange(1000)}"
+        left = jobs
+        for _ in range(free + 1):
+            played = contest.play(left, claim, worker)
+            yield from _wrong_claim(played, worker)
+            left = played.after
+        for played in contest.disturbed(jobs, claim, worker):
+            yield from _wrong_claim(played, worker)
+        if not contest.sqlite:
+            yield from _wrong_claim(_beside_another(contest, jobs, claim, worker), worker)
 
-    def note(*told: Any) -> None:
-        statements.append(told[2])
 
-    event.listen(db, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(db, "before_cursor_execute", note)
+def _beside_another(contest: Contest, jobs: Holders, claim: Claim, worker: str) -> Played:
+    """Play it while the rival's claim is not yet committed."""
+
+    def late(db: Connection, worker: str) -> Any:
+        sql(contest.rival, "BEGIN")
+        try:
+            return claim(db, worker)
+        finally:
+            sql(contest.rival, "COMMIT")
+
+    return contest.play(jobs, late, worker, at=1)
+
+
+def _some_jobs(free: int) -> Holders:
+    """Holders with ids at random; the first of them and two others are somebody else's."""
+    first, *ids = sorted(random.sample(range(1, 1000), free + 3))
+    held = {first, *random.sample(ids, 2)}
+    return {id: OTHER if id in held else None for id in (first, *ids)}
+
+
+def _wrong_claim(played: Played, worker: str) -> Iterator[str]:
+    got, before, after = played.got, played.before, played.after
+    if not isinstance(got, int | None) or isinstance(got, bool):
+        yield f"It must return the job's id, or None, and not {type(got).__name__}."
+    if played.locked:
+        yield LEFT_OPEN
+    if before.keys() != after.keys():
+        yield "A claim writes into locked_by: it neither deletes jobs nor adds any."
+    free = [id for id, who in sorted(before.items()) if who is None]
+    changed = [id for id in sorted(before) if before[id] != after[id]]
+    for id in changed:
+        if before[id] == RIVAL:
+            yield f"{CAME_BETWEEN}, and claimed job {id}: then it took that job as well."
+        if before[id] is not None:
+            yield "It took a job that another worker has."
+        if after[id] != worker:
+            yield "The job's locked_by must be the name of the worker."
+    if len(changed) > 1:
+        yield f"It claimed {len(changed)} jobs at once; its worker learns of one, and nobody does the others."
+    if got is None and changed:
+        yield NOTHING_RETURNED
+    if got is None and free:
+        late = "Another worker was quicker, and it" if RIVAL in before.values() else "It"
+        yield f"{late} returned None although {len(free)} {'job is' if len(free) == 1 else 'jobs are'} free."
+    if got is not None and [got] != changed:
+        yield f"It returned {got}, but had claimed {f'job {changed[0]}' if changed else 'none'}."
+    if changed and changed != free[:1]:
+        yield "Of the free jobs, the one with the lowest id goes first."
+
+
+# ---- finishes
+
+
+def _wrong_with_finish(contest: Contest, finish: Finish) -> Iterator[str]:
+    for _ in range(3):
+        worker = f"worker {random.randrange(1000)}"
+        mine, others, free, gone = random.sample(range(1, 1000), 4)
+        jobs: Holders = {mine: worker, others: OTHER, free: None}
+        for id in (others, free, gone, mine):
+            yield from _wrong_finish(contest.play(jobs, finish, id, worker), id, worker)
+        for played in contest.disturbed(jobs, finish, mine, worker):
+            yield from _wrong_finish(played, mine, worker)
+
+
+def _wrong_finish(played: Played, id: int, worker: str) -> Iterator[str]:
+    got, who = played.got, played.before.get(id)
+    if played.locked:
+        yield LEFT_OPEN
+    deleted = id in played.before and id not in played.after
+    if deleted and who == RIVAL:
+        yield f"{CAME_BETWEEN}, and was given the job: then it deleted that worker's job."
+    if deleted and who != worker:
+        yield f"It deleted a job that {'another worker' if who else 'nobody'} has."
+    if {**played.before, id: None} != {**played.after, id: None}:
+        yield "It may change no other job."
+    if who == worker and not deleted:
+        yield "The job is this worker's, and was not deleted."
+    if got is None:
+        yield NOTHING_RETURNED
+    if not isinstance(got, bool):
+        yield f"It must return True or False, and not {type(got).__name__}."
+    if got is not (who == worker):
+        yield f"It returned {got} for a job that {'was' if who == worker else 'was not'} this worker's."
