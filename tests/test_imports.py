@@ -33,7 +33,7 @@ ONLY_IN = {  # (package, library): the only files of the package that may import
     },
 }
 ROOMS = (  # of loadtests: each may import those before it
-    *("status", "errors", "files", "records", "wording", "arguments", "pipelines", "ports"),
+    *("status", "errors", "files", "folders", "records", "wording", "arguments", "pipelines", "ports"),
     *("feedserver", "engines", "servers", "generator", "judging", "live", "plugin", "feeds"),
     *(
         "numerics",

@@ -5,12 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import bindparam, update
 
 from jobqueue import Queue, job
+from loadtests.folders import temporary_folder
 
 QUEUES = 3
 NINE = datetime(2026, 11, 30, 9, tzinfo=UTC)
@@ -70,7 +70,7 @@ def _searched(answer: Any, arguments: Sequence[Any], jobs: list[Made], draw: Ran
     """What is wrong with the answer's search of a queue with these jobs."""
     draw.shuffle(jobs)
     with (
-        TemporaryDirectory(prefix="workbook-") as folder,
+        temporary_folder("workbook") as folder,
         closing(Queue(f"sqlite:///{folder}/q.db")) as queue,
     ):
         queue.create_tables()

@@ -3,13 +3,13 @@
 import math
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ProcessError
+from loadtests.folders import temporary_folder
 from loadtests.judging.rule import word_of
 from loadtests.judging.samples import summarise
 from loadtests.records.constants import LOCUST_SECONDS
@@ -59,8 +59,7 @@ def frozen_server(
     Returns the rows of each tool, for `tools_of`. A slowed or unfit load is reported; when
     recording, it raises WorkbookError.
     """
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
-        folder = Path(name)
+    with temporary_folder("workbook") as folder, ExitStack() as exits:
         locustfile = folder / "look.py"
         locustfile.write_text(LOCUSTFILE.format(pace=1 / rate))
         server = [sys.executable, str(SERVER), str(freeze_at), str(freeze)]
