@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadtests.comparing import compare
+from loadtests.folders import temporary_folder
 from loadtests.judging.bootstrap import rate_reach
 from loadtests.judging.judge import StageVerdict, judge
 from loadtests.judging.terminal import verdict_text
@@ -75,8 +75,7 @@ def loaded(app: WebApp, users: Sequence[int], seconds: int, warm_up: float) -> d
     Each load lasts `seconds`, of which the first `warm_up` are not judged. A slowed or unfit load is
     reported; when recording, it raises WorkbookError. Raises ProcessError if the app or Locust fails.
     """
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
-        folder = Path(name)
+    with temporary_folder("workbook") as folder, ExitStack() as exits:
         url = exits.enter_context(running(app, folder))
         rows, visitors = folder / "rows.csv", _folder(app) / app.visitors
         command = [
@@ -157,8 +156,8 @@ def _answers(url: str) -> bool:
 
 def recording_of(load: Loaded) -> Recording:
     """All that was recorded of it."""
-    with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
-        return read_recording(_kept(load, Path(folder) / "rows.csv"))
+    with temporary_folder("workbook") as folder:
+        return read_recording(_kept(load, folder / "rows.csv"))
 
 
 def _kept(load: Loaded, rows: Path) -> Path:
@@ -210,9 +209,9 @@ def rounds(load: Loaded, users: int, group: str, a_round: float) -> tuple[float,
 
 def compared(before: Loaded, after: Loaded) -> int:
     """Print what `python -m loadtests compare before.csv after.csv` prints; returns its exit status."""
-    with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
+    with temporary_folder("workbook") as folder:
         sides = {"before": before, "after": after}
-        files = [str(_kept(load, Path(folder) / f"{name}.csv")) for name, load in sides.items()]
+        files = [str(_kept(load, folder / f"{name}.csv")) for name, load in sides.items()]
         return compare.main(files)
 
 

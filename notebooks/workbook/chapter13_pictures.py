@@ -68,9 +68,10 @@ def change_figure(before: Loaded, after: Loaded, users: int, groups: Sequence[st
         for side, load in (("before", before), ("after", after))
     }
     with house_style():
-        figure = Figure(figsize=(11, 0.9 * len(groups) + 2.0))
+        figure = Figure(figsize=(11, 0.9 * len(groups) + 2.2))
         title = f"{users} users: how long each took (bar: the median)"
-        axes = inches(figure, 1.0, 0.75, 8.9, 0.9 * len(groups) + 0.6, title)
+        axes = inches(figure, 1.0, 0.75, 8.2, 0.9 * len(groups) + 0.6)
+        axes.set_title(title, weight="bold", pad=26)
         latency_axis(axes, axes.xaxis, [ms for waits in shown.values() for ms in waits])
         axes.set_ylim(len(groups) - 0.4, -0.6)
         axes.set_yticks(range(len(groups)), groups)
