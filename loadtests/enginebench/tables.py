@@ -31,7 +31,8 @@ LEGENDS = {  # of the kinds of trials
     " worker was started again; and by hand, as the engine's guide has it."
     f" Held: not fetched in {WATCHED_SECONDS:.0f} s, but the engine still knows of it. Lost: it does not,"
     f" asked twice in {ASK_SECONDS:.0f} s, and nothing is being fetched. Unsaid: held or lost, though its"
-    " visitor was told that it was accepted; the others got an error, or no answer. Again: fetches begun once more.",
+    " visitor was told that it was accepted; the others got an error, or no answer. Again: fetches begun"
+    " once more.",
 }
 HARM_HEADS = ("feeds", "itself", "after", "worker", "hand", "held", "lost", "unsaid", "again")
 HARM_KEYS = ("stored", "by_itself", "after_s", "restarted", "by_hand", "held", "lost", "unsaid", "again")
