@@ -20,6 +20,7 @@ from loadtests.predicting.workload import Workload
 from loadtests.records.constants import RAMP_USERS_PER_S, SUBMITTERS
 from loadtests.records.rows import in_window
 from loadtests.servers.stack import Stack, StackSettings
+from loadtests.theory import ClosedLoad
 from loadtests.wording import SHORT
 from workbook.readers import read, rows_of, submit
 from workbook.words import in_words
@@ -98,6 +99,20 @@ def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]
         counts = Counter(row.group for row in in_window(rows_of(results, step), start, end))
         rates[step["app"]] = {kind: counts[kind] / (end - start) for kind in REQUEST_STYLES}
     return rates
+
+
+def expected_rates(plan: Plan, fetch: float, content: float) -> dict[str, float]:
+    """Feeds a second that the plan's users give each app, by the closed load's law.
+
+    `fetch`: the mean seconds that a feed holds one of the synchronous reader's slots; `content`: those that a
+    visitor of the queued reader waits for its content, if no feed waits for a thread.
+    """
+    (users,), (slots,) = plan.users, plan.slots
+    submitters = round(SUBMITTERS * users)
+    return {
+        "sync": ClosedLoad(slots, submitters, plan.think, fetch).throughput,
+        "queued": submitters / (content + plan.think),
+    }
 
 
 def show_rates(
