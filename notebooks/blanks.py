@@ -32,7 +32,7 @@ header::after {{ width: 14rem; margin-left: .5rem; }}
 @page {{ margin: 18mm; }}
 @media print {{ body {{ margin: 0; max-width: none; padding: 0; }} section {{ margin: 0; }} }}
 </style>
-{pages}
+<main>{pages}</main>
 </html>
 """
 

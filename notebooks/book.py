@@ -7,12 +7,14 @@ into pages. Beside them is sheet.html, the predictions to print for a class. Not
 """
 
 import argparse
+import ast
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from blanks import sheet
@@ -26,6 +28,11 @@ FRAME = (
     r'<iframe class="slots" title="\g<words>" src="\g<up>_static/slots.html"></iframe>'
     r'<p><a href="\g<up>_static/slots.html">On a page of its own</a></p>'
 )
+# What gives an answer away is folded until it is opened: what a cell with such a call prints, or its source.
+FOLDED = {"score": ("hide-output", "Show what was measured"), "check": ("hide-input", "Show the check")}
+# The page that one prints would be offered as a download.
+PRINTED = re.compile(r"\[(?P<words>[^\]]*)\]\((?P<up>[./]*)method\.html\)")
+PRINTED_LINK = r'<a href="\g<up>_static/method.html">\g<words></a>'
 TOC = """```{{toctree}}
 :hidden:
 :caption: {caption}
@@ -82,20 +89,29 @@ def stage(folder: Path) -> None:
 
     shutil.copy(HERE / "site" / "conf.py", folder)
     (folder / "_static").mkdir()
-    shutil.copy(HERE / "site" / "workbook.css", folder / "_static")
-    shutil.copy(HERE / "slots.html", folder / "_static")
+    for name in ("site/workbook.css", "site/workbook.js", "slots.html", "method.html"):
+        shutil.copy(HERE / name, folder / "_static")
     (folder / "solutions").mkdir()
     chapters = sorted(path.relative_to(HERE) for path in HERE.glob("[0-9][0-9]_*.ipynb"))
     solutions = sorted(path.relative_to(HERE) for path in HERE.glob("solutions/*.ipynb"))
     for page in [*chapters, *solutions]:
         notebook = nbformat.read(HERE / page, as_version=4)
         for cell in notebook.cells:
-            cell.source = DRAGGED.sub(FRAME, _with_index(cell.source))
+            if cell.cell_type == "code" and page in chapters:
+                _fold(cell)
+            cell.source = PRINTED.sub(PRINTED_LINK, DRAGGED.sub(FRAME, _with_index(cell.source)))
         if page.stem == FIRST_PAGE:
             toc = contents(chapters[1:], solutions)
             notebook.cells.append(nbformat.v4.new_markdown_cell(toc))
         nbformat.write(notebook, folder / ("index.ipynb" if page.stem == FIRST_PAGE else page))
     (folder / "teachers.md").write_text(_with_index((HERE / "teachers.md").read_text()))
+
+
+def _fold(cell: Any) -> None:
+    for node in ast.walk(ast.parse(cell.source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FOLDED:
+            tag, words = FOLDED[node.func.id]
+            cell.metadata |= {"tags": [tag], "mystnb": {"code_prompt_show": words}}
 
 
 def _with_index(text: str) -> str:

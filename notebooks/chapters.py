@@ -30,6 +30,7 @@ SOURCES = HERE / "source"
 CONTENTS, PREDICTIONS = "00_contents", "14_your_predictions"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# solution:\n(.*?)^ *# end(?:\n|\Z)", re.MULTILINE | re.DOTALL)
+OWN_PAGE = re.compile(r"\]\((?=(?:slots|method)\.)")  # a link to the page that one drags, or that one prints
 EXERCISE = "exercise"
 NOTHING = "nothing more"  # than `make notebooks` installs
 
@@ -102,9 +103,9 @@ def solution(of: Chapter) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if is_exercise(cell):
             cell.source = ANSWER.sub(lambda found: found[2], cell.source).rstrip("\n")
+        cell.source = OWN_PAGE.sub("](../", cell.source)
     title, *rest = notebook.cells
     title.source = re.sub(r"^# (.*)", r"# \1 (with solutions)", title.source, count=1)
-    title.source = title.source.replace("](slots.", "](../slots.")  # the page that one drags
     links = f"[Without the solutions](../{of.name}.ipynb) · [Contents](../{CONTENTS}.ipynb)"
     return _finished(notebook, [title, *rest], [nbformat.v4.new_markdown_cell(links)])
 

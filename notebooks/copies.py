@@ -17,7 +17,8 @@ import nbformat
 
 HERE = Path(__file__).parent
 MINE = HERE / "mine"
-SHOWN = ("teachers.md", "slots.html", "slots.gif")  # no links: Jupyter shows no file from outside its folder
+# No links: Jupyter shows no file from outside its folder.
+SHOWN = ("teachers.md", "slots.html", "slots.gif", "method.html")
 GIVEN = "workbook_version"  # the metadata in which a copy keeps what its cells were when it was made
 
 

@@ -29,9 +29,9 @@ ANSWERS = {
     "1": Answers(
         checks.enough_threads,
         right=[
-            lambda visitors, demand, think: math.ceil(round(visitors * demand / (demand + think), 9)),
+            lambda visitors, demand, think: math.ceil(visitors * demand / (demand + think)),
             lambda visitors, demand, think: next(
-                slots for slots in count(1) if knee(demand, slots, think) >= visitors - 1e-6
+                slots for slots in count(1) if slots * (demand + think) >= visitors * demand
             ),
         ],
         wrong=[

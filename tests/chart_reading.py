@@ -1,8 +1,12 @@
-"""Reading a figure: its texts and lines, and whether texts overlap or are cut off."""
+"""Reading a figure: its texts and lines, and whether texts overlap, are cut off or too faint."""
 
 import itertools
+from collections import Counter
 
+import numpy as np
+from contrast import contrast
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Annotation, Text
@@ -50,4 +54,25 @@ def cut_off(figure: Figure) -> list[str]:
         box = text.get_window_extent(canvas.get_renderer())
         if text.get_text().strip() and (min(box.x0, box.y0) < 0 or box.x1 > width or box.y1 > height):
             found.append(text.get_text())
+    return found
+
+
+def faint(figure: Figure) -> list[tuple[str, str, str]]:
+    """Texts with too little contrast: each with its colour, and the one that most of it is written on."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    written = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    boxes = [text.get_window_extent(canvas.get_renderer()).extents.round().astype(int) for text in written]
+    for text in written:
+        text.set_visible(False)
+    canvas.draw()
+    behind = np.asarray(canvas.buffer_rgba())[::-1, :, :3]
+    found = []
+    for text, (left, bottom, right, top) in zip(written, boxes, strict=True):
+        text.set_visible(True)
+        pixels = behind[max(0, bottom) : top, max(0, left) : right].reshape(-1, 3)
+        for most, _ in Counter(map(tuple, (pixels / 255).tolist())).most_common(1):
+            colour, paper = to_hex(text.get_color()), to_hex(most)
+            if contrast(colour, paper) < 4.5:
+                found.append((text.get_text(), colour, paper))
     return found

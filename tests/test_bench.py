@@ -16,6 +16,8 @@ from conftest import still_running, wait_until
 from locust_runs import free_port
 
 from loadtests.__main__ import COMMANDS, main
+from loadtests.bench.bench import run
+from loadtests.bench.plan import EverybodySubmits
 from loadtests.feedserver.server import running_feedserver
 from loadtests.records.rows import read_rows
 from loadtests.servers.feedstate import feed_state
@@ -58,6 +60,17 @@ def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) ->
     assert str(tmp_path / "out" / "report.html") in done.stdout
     assert max(len(line) for line in done.stdout.splitlines() if "/" not in line) <= 80
     assert not list((tmp_path / "out").rglob("*.db*"))
+
+
+@pytest.mark.live
+def test_visitors_who_only_browse_can_be_left_out(tmp_path: Path) -> None:
+    """The results say so, and the prediction knows it."""
+    few = {"users": (3,), "apps": ("sync",), "slots": (2,), "warmup": 0.5, "measure": 2.0, "think": 0.2}
+    results = run(EverybodySubmits(**few, mix={"fast": 100.0}), tmp_path)
+    (step,) = results["steps"]
+    assert {row.group for row in read_rows(tmp_path / step["rows"])} == {"submit", "page", "content"}
+    assert results["settings"]["submitters"] == 1
+    assert results["theory"] and results["theory"]["curves"]
 
 
 @pytest.mark.live

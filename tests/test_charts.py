@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import matplotlib as mpl
 import pytest
-from chart_reading import arrows, cut_off, heights, overlapping, texts
+from chart_reading import arrows, cut_off, faint, heights, overlapping, texts
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Text
@@ -206,8 +206,13 @@ def test_no_two_texts_overlap_in_any_figure(drawn):
 def test_all_text_can_be_read_when_projected(drawn):
     """No letter is smaller than 11 points on a page 14 inches wide."""
     for figure in drawn.values():
-        assert figure.get_figwidth() == 14
-        assert min(text.get_size() for text in figure.findobj(Text) if text.get_text()) >= 11
+        least = min(text.get_size() for text in figure.findobj(Text) if text.get_text())
+        assert least / figure.get_figwidth() >= 11 / 14
+
+
+def test_all_text_has_contrast(drawn):
+    """In each figure: 4.5 against what is behind it, as WCAG 2 asks."""
+    assert {name: faint(figure) for name, figure in drawn.items() if faint(figure)} == {}
 
 
 def test_drawing_leaves_matplotlib_as_it_was(results):

@@ -156,6 +156,14 @@ def test_none_over_500_ms_is_no_proof_that_none_ever_is():
     assert many.chance is not None and many.chance < 0.02
 
 
+def test_a_share_can_change_by_no_more_than_all_of_it():
+    """All of 25 slow, then none of 25: -100 points, and not down to -108."""
+    slow, quick = (within(rows_of([latency] * 25), "share_over") for latency in (0.9, 0.1))
+    fell, rose = difference(slow, quick), difference(quick, slow)
+    assert fell.low == -1 and fell.high is not None and -1 < fell.high < -0.8
+    assert rose.high == 1 and rose.low == -fell.high
+
+
 def test_the_share_counts_what_failed_was_dropped_or_hangs_as_the_summary_does():
     """A run of only such requests has a share of 1, with an error given by the count alone."""
     for different in ({"status": 503}, {"sent_s": None, "done_s": None, "error": DROPPED}, {"done_s": None}):

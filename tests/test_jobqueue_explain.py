@@ -56,7 +56,7 @@ def test_a_job_that_is_to_run_later(queue: Queue, command: Command) -> None:
     assert reasons(queue, id) == {
         "not_due": "it is due at 2125-10-31 12:00:00 UTC (in 36500 days);"
         f" jobqueue retry {id} lets it run now",
-        "no_worker": "no worker is running: start one with jobqueue work --queue default --import MODULE",
+        "no_worker": "no worker is running: start one with jobqueue work --import MODULE",
     }
     status, out, _ = command("explain", id)
     assert status == 0
@@ -84,7 +84,8 @@ def test_a_job_whose_queue_has_no_worker(queue: Queue) -> None:
     id = queue.enqueue(Say("x"), queue="mail", now=NOON)
     start = "start one with jobqueue work --queue mail --import MODULE"
     seen(queue, SILVER, NOON - MINUTE)
-    assert reasons(queue, id) == {"no_worker": f"no worker is running (1 worker fell silent): {start}"}
+    of_all = "start one with jobqueue work --import MODULE"
+    assert reasons(queue, id) == {"no_worker": f"no worker is running (1 worker fell silent): {of_all}"}
     seen(queue, GOLD, NOON, queues="images,maildir")
     assert reasons(queue, id) == {
         "no_worker_on_queue": f"1 worker is running, but serves queues other than mail: {start}"

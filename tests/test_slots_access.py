@@ -5,6 +5,7 @@ from importlib.resources import files
 from itertools import pairwise
 
 import pytest
+from contrast import contrast
 from selenium.webdriver.common.by import By
 from slots_visitor import WIDTHS, Page
 
@@ -81,17 +82,3 @@ def test_what_is_drawn_has_contrast(page: Page, dark: bool) -> None:
     colours = page.run("return { ...colours }")
     for least, names in ((4.5, ("text", "soft", "bad", "sync", "queued", "browse")), (3, ("edge",))):
         assert all(contrast(colours[name], colours["page"]) >= least for name in names)
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of two colours, #rgb or #rrggbb, as WCAG 2 defines it."""
-
-    def luminance(colour: str) -> float:
-        digits = colour.removeprefix("#")
-        digits = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
-        parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
-        red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)

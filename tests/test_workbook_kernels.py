@@ -1,6 +1,7 @@
 """What a cell starts ends with the cell or the kernel, however these end."""
 
 import os
+import re
 import signal
 import socket
 import time
@@ -34,6 +35,12 @@ KEEP = """
 from loadtests.servers.stack import Stack, StackSettings
 stack = Stack(StackSettings(slots=1, **SETTINGS)).start()
 print("up", flush=True)
+"""
+BACKGROUND = """
+from workbook.chapter06 import Monday
+monday = Monday()
+monday.begin()
+monday.terminal(["start --import queued_app.jobs"])
 """
 READY_SECONDS = 60.0
 
@@ -119,6 +126,19 @@ def test_no_process_is_left(kernel: Kernel, way: str, code: str, reader: str) ->
     assert sum("gunicorn" in command for command in commands) >= 2, commands
     WAYS[way](kernel)
     wait_until(lambda: not still_running(started), f"the end of {commands}")
+
+
+@pytest.mark.parametrize("way", ["closed", "killed"])
+def test_workers_in_the_background_end_too(kernel: Kernel, way: str) -> None:
+    """Chapter 6's: `jobqueue start` has made them children of nobody."""
+    kernel.run(BEGIN)
+    said = "".join(each["content"].get("text", "") for each in kernel.run(BACKGROUND))
+    found = re.search(r"supervisor pid:(\d+) runs, with workers: 1", said)
+    assert found, said
+    supervisor = psutil.Process(int(found[1]))
+    started = [supervisor, *supervisor.children(), *kernel.process().children(recursive=True)]
+    WAYS[way](kernel)
+    wait_until(lambda: not still_running(started), "the end of the reader and its workers")
 
 
 def test_a_port_in_use_is_one_message_without_a_traceback(kernel: Kernel) -> None:

@@ -180,13 +180,13 @@ def _running(
 
 
 def _nobody(job: Job, alive: int, silent: int) -> Reason:
-    start = f"start one with jobqueue work --queue {job.queue} --import MODULE"
     if alive:
+        start = f"start one with jobqueue work --queue {job.queue} --import MODULE"
         are = "1 worker is" if alive == 1 else f"{alive} workers are"
         text = f"{are} running, but serve{'s' * (alive == 1)} queues other than {job.queue}: {start}"
         return Reason("no_worker_on_queue", text)
     gone = f" ({plural(silent, 'worker')} fell silent)" if silent else ""
-    return Reason("no_worker", f"no worker is running{gone}: {start}")
+    return Reason("no_worker", f"no worker is running{gone}: start one with jobqueue work --import MODULE")
 
 
 def _in_line(

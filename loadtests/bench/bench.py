@@ -222,7 +222,7 @@ def _settings(plan: Plan) -> Settings:
         measure_s=plan.measure,
         drain_s=plan.drain,
         think_s=plan.think,
-        submitters=SUBMITTERS,
+        submitters=SUBMITTERS if plan.some_only_browse else 1.0,
         slots=list(plan.slots),
         workers=list(plan.workers),
         threads=list(plan.threads),

@@ -9,7 +9,6 @@ import argparse
 import json
 import math
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from loadtests.arguments import number, numbers
 from loadtests.errors import ProcessError, UsageError
 from loadtests.files import put, write_all
+from loadtests.folders import temporary_folder
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
 from loadtests.records.constants import LOCUST_SECONDS
@@ -46,8 +46,7 @@ def measure_floor(
     server or the generator fails.
     """
     seen: list[FloorRate] = []
-    with tempfile.TemporaryDirectory(prefix="floor-") as name:
-        folder = Path(name)
+    with temporary_folder("floor") as folder:
         command = [sys.executable, "-m", "loadtests.bench.nullserver"]
         with Process("null server", command, folder / "server.log") as server:
             host = server.wait_for_address()

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -67,6 +67,7 @@ class Plan:
     (loadtests/bench/search.py).
     """
 
+    some_only_browse: ClassVar[bool] = True
     users: tuple[int, ...] = (1, 10, 30, 100)
     search: bool = False
     rates: tuple[float, ...] = ()
@@ -139,3 +140,10 @@ class Plan:
     def from_json(cls, data: object) -> Self:
         """The plan that `to_json` wrote. Raises msgspec.ValidationError if that is not one."""
         return msgspec.convert(data, cls)
+
+
+@dataclass(frozen=True)
+class EverybodySubmits(Plan):
+    """A plan whose visitors all submit feeds."""
+
+    some_only_browse: ClassVar[bool] = False

@@ -31,6 +31,7 @@ from loadtests.status import Status
 
 DRAIN_SECONDS = 12.0  # how long the queue may take to drain after the load
 DRAIN_LOOK_SECONDS = 0.1
+SUBMITTER = "Submitter"  # the class of visitors in loadtests/feeds.py who submit
 
 
 def measure_step(
@@ -136,6 +137,7 @@ def _locust_command(plan: Plan, step: PlannedStep, stack: Stack | None, rows_fil
     seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust takes whole ones
     return [
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *(() if plan.some_only_browse else (SUBMITTER,)),
         *("--host", host, "--feeds", feeds, "--rows", str(rows_file), *load),
         *("--think", str(plan.think), "--deadline", str(plan.deadline), "--run-time", f"{seconds}s"),
         *("--stop-timeout", str(math.ceil(plan.drain))),

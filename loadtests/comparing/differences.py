@@ -22,12 +22,13 @@ from loadtests.records.figures import FigureKey, Summary
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of one side. `error`: its standard error; None if unknown."""
+    """A figure of one side. `error`: its standard error; None if unknown. `most`: the largest it could be."""
 
     value: float
     error: float | None
     freedom: float
     lower_bound: bool = False
+    most: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def _estimate(
         count = sum(summary["count"] for summary in summaries)
         share = (value * count + 1) / (count + 2)
         error = max(error, math.sqrt(share * (1 - share) / (count + 2)))
-    return Estimate(value, error, freedom, any(key in summary["lower_bounds"] for summary in summaries))
+    most = 1.0 if key == "share_over" else math.inf
+    bound = any(key in summary["lower_bounds"] for summary in summaries)
+    return Estimate(value, error, freedom, bound, most)
 
 
 def difference(a: Estimate, b: Estimate) -> Difference:
@@ -103,7 +106,7 @@ def difference(a: Estimate, b: Estimate) -> Difference:
     backed = (not a.lower_bound or value < 0) and (not b.lower_bound or value > 0)
     return Difference(
         value,
-        low=None if a.lower_bound else value - reach,
-        high=None if b.lower_bound else value + reach,
+        low=None if a.lower_bound else max(value - reach, -a.most),
+        high=None if b.lower_bound else min(value + reach, b.most),
         chance=chance if backed else None,
     )

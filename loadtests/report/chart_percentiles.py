@@ -91,7 +91,7 @@ def percentiles_figure(series: Sequence[Series], title: str, rule_ms: float = RU
     with house_style():
         figure = Figure()
         of_what = "of the requests that were due in each interval; failures have no latency"
-        drawn = panels(figure, title, of_what, series, gap=1.9)
+        drawn = panels(figure, title, of_what, series)
         for axes, each, lines in zip(drawn, series, known, strict=True):
             latency_axis(axes, axes.yaxis, reach)
             labels = [rule_line(axes, rule_ms)]

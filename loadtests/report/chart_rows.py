@@ -32,10 +32,10 @@ from loadtests.report.chartparts import (
 )
 from loadtests.wording import SHORT, duration, percent
 
-# For groups that are not apps: Okabe and Ito's palette, without yellow, which is invisible on a projector.
-MORE_COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3478A", "#8A5A00", "#4D4D4D")
+# For groups that are not apps: as dark, and without yellow, which is invisible on a projector.
+MORE_COLOURS = (COLOURS["queued"], COLOURS["sync"], "#007A5A", "#A3478A", "#8A5A00", "#4D4D4D")
 
-LETTERS_PER_INCH = 9  # of a panel's title
+PANEL_INCHES, LETTERS_PER_INCH = 3.35, 9  # of a panel over time and its title
 
 # Text in the key, marker, its size, and which rows it marks.
 MARKS: tuple[tuple[str, str, int, Callable[[Row], bool]], ...] = (
@@ -74,7 +74,7 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
     """Every request as a mark: when it was meant to begin, how long it took. A panel for each series.
 
     A triangle was unanswered at the end: it took at least that long. The axis ends with the last request or
-    the end of the counted window, whichever is later. Panels are arranged two to a row.
+    the end of the counted window, whichever is later.
     """
     shown = [row for each in series for row in each.rows]
     key = "    ".join(said for said, _, _, chosen in MARKS if any(map(chosen, shown)))
@@ -85,9 +85,7 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
             axes.set_xlabel("sent, in seconds since the start (grey: not counted)")
             latency_axis(axes, axes.yaxis, [ms for one in waits for ms in one])
             _marks(axes, each.rows, mine, each.colour)
-            label = rule_line(axes, rule_ms)
-            if len(figure.axes) % 2 == 0 or each is series[-1]:
-                label_ends(axes, [label])
+            label_ends(axes, [rule_line(axes, rule_ms)])
             rest = f": {_counted(each, rule_ms)}"
             most = int(LETTERS_PER_INCH * axes.bbox.width / figure.dpi) - len(rest)
             axes.set_title(shortened(each.name, most) + rest, color=each.colour, weight="bold")
@@ -95,18 +93,16 @@ def timeline_figure(series: Sequence[Series], title: str, rule_ms: float = RULE_
     return described(figure, f"A mark for each request. {told}.")
 
 
-def panels(
-    figure: Figure, title: str, subtitle: str, series: Sequence[Series], gap: float = 0.9
-) -> Iterator[Axes]:
-    """Size and head the figure, and yield a panel over time for each series, `gap` inches between columns."""
-    across, down = min(2, len(series)) or 1, -(-len(series) // 2) or 1
-    width = (11.3 - gap * (across - 1)) / across
+def panels(figure: Figure, title: str, subtitle: str, series: Sequence[Series]) -> Iterator[Axes]:
+    """Size and head the figure, and yield a panel over time for each series, one below the other.
+
+    It is narrow, so that its words can be read on a page of text.
+    """
     end = max((_last_s(each) for each in series), default=1.0)
-    figure.set_size_inches(14, 1.15 + 4.85 * down)
+    figure.set_size_inches(10, 1.15 + PANEL_INCHES * (len(series) or 1))
     head(figure, title, subtitle)
-    for place, each in enumerate(series):
-        left, bottom = 0.95 + place % across * (width + gap), 0.75 + (down - 1 - place // across) * 4.85
-        axes = inches(figure, left, bottom, width, 3.75)
+    for place, each in enumerate(series, 1):
+        axes = inches(figure, 0.95, 0.75 + PANEL_INCHES * (len(series) - place), 7.45, PANEL_INCHES - 1.1)
         seconds_axis(axes, end, each.window)
         yield axes
 

@@ -17,12 +17,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from loadtests.records.recording import Model
 from loadtests.wording import duration
 
-# From Okabe and Ito's palette: two colours distinct for all kinds of colour vision, and in greyscale. An app
-# that was already running is measured alone.
+# From Okabe and Ito's palette, darker, since texts have them too: distinct for all kinds of colour
+# vision, and in greyscale. An app that was already running is measured alone.
 COLOURS: dict[str, str] = {
-    "sync": "#D55E00",
-    "queued": "#0072B2",
-    "host": "#0072B2",
+    "sync": "#C25400",
+    "queued": "#00609A",
+    "host": "#00609A",
     # Engines: dark, so that labels can be read, and told apart by their labels where colours are alike.
     "jobqueue-postgresql": "#00497A",
     "celery": "#00785A",
@@ -102,7 +102,7 @@ def inches(figure: Figure, left: float, bottom: float, width: float, height: flo
 def head(figure: Figure, title: str, subtitle: str) -> None:
     """A title that states the finding, and a smaller line that states the conditions."""
     height = figure.get_figheight()
-    lines = textwrap.wrap(title, 106)
+    lines = textwrap.wrap(title, int(7.6 * figure.get_figwidth()))
     for number, line in enumerate(lines):
         figure.text(0.02, 1 - (0.38 + 0.32 * number) / height, line, size=16, weight="bold", va="center")
     figure.text(0.02, 1 - (0.38 + 0.32 * len(lines)) / height, subtitle, size=12, color=GREY, va="center")

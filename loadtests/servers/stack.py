@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from typing import Self
 
 from loadtests.engines.engines import ENGINES, READER, Engine, engine_command, valkey_command
 from loadtests.errors import UsageError
+from loadtests.folders import temporary_folder
 from loadtests.ports import listen
 from loadtests.servers.databases import database_server, fresh_database
 from loadtests.servers.processes import PROCESS_START_SECONDS, Process
@@ -133,7 +133,7 @@ class Stack:
         with listen(HOST, settings.port), listen(HOST, settings.feeds_port, "--feeds-port"):
             pass
         _allowed()
-        self.folder = settings.folder or Path(enter(tempfile.TemporaryDirectory(prefix="reader-")))
+        self.folder = settings.folder or enter(temporary_folder("reader"))
         self.folder.mkdir(parents=True, exist_ok=True)
         needed = self.engine.postgresql and settings.database == "sqlite"
         server = enter(database_server("postgresql" if needed else settings.database))
@@ -144,7 +144,7 @@ class Stack:
         command = [sys.executable, "-m", "loadtests", "feedserver", "--seed", str(settings.seed)]
         command += ["--port", str(settings.feeds_port), *(["--mix", settings.mix] if settings.mix else [])]
         self.feeds_url = self._run("feed server", command).wait_for_address()
-        self.slots_folder = Path(enter(tempfile.TemporaryDirectory(prefix="slots-")))
+        self.slots_folder = enter(temporary_folder("slots"))
         environment = self._environment() | {FOLDER: str(self.slots_folder)}
         app = self._run("web server", self.web_command(), environment)
         workers = [self.start_worker() for _ in range(settings.workers if settings.app == "queued" else 0)]

@@ -20,14 +20,12 @@ from workbook import begin, check, counted, predict, score
 begin(10)
 
 import math
-from itertools import count
 
-from loadtests.judging.intervals import percentile_ranks
 from loadtests.predicting.simulation import Period, simulate_closed
 from loadtests.predicting.workload import Workload
 from loadtests.wording import duration
 from workbook import chapter10_checks as checks
-from workbook.chapter10 import many_runs, servers, show_reports
+from workbook.chapter10 import fewest, many_runs, servers, show_reports
 from workbook.chapter10_pictures import runs_figure
 
 # %% [markdown]
@@ -83,9 +81,9 @@ servers("slow", "refused", "unanswered")
 #
 # ## How exact is it?
 #
-# A tool that stores few numbers rounds them. Locust keeps two digits of each response time, and computes its
-# percentiles from these. 494.9 ms reads "490"; anything from 495 to 505 ms reads "500"; 505.1 ms reads "510". So a
-# percentile of "500 ms" does not say on which side of the rule the true one lies. A verdict needs the unrounded times.
+# A tool prints a 95th percentile of "500 ms". Was it at most 500 ms? If it stores few numbers, it rounds them. Locust
+# keeps two digits of each response time, and computes its percentiles from these: anything from 495 to 505 ms reads
+# "500". So nobody knows on which side of the rule it was. A verdict needs the unrounded times.
 #
 # ## How sure is it?
 #
@@ -119,7 +117,7 @@ runs_figure(runs)
 predict("p99: fewest requests for an interval", requests=100)
 
 # %%
-least = {p: next(n for n in count(1) if percentile_ranks(n, p)) for p in (50, 90, 95, 99)}
+least = fewest()
 score("p99: fewest requests for an interval", requests=least[99])
 print(", ".join(f"p{p} needs {n}" for p, n in least.items()))
 

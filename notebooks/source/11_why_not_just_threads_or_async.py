@@ -1,6 +1,6 @@
 # ---
 # about: more slots, and the same endpoint with async and await; what each fixes, and what it does not
-# minutes: 45
+# minutes: 40
 # needs: nothing more
 # ---
 
@@ -91,14 +91,11 @@ compare(both, twin)
 # It is not right **for the visitor who submits**. And as many are waiting as the model of chapter 2 says, in threads or
 # in a loop. (The measurement is short: expect a difference of a fifth now and then.)
 #
-# But not all of the work is waiting.
+# ## A long feed
 #
-# ## When the loop computes
-#
-# The loop turns to another visitor where the code says `await`, and nowhere else. A feed has to be parsed, and parsing
-# is computing. Let the feeds be long, with 200 times as many entries as before: a large site's archive. Their server
-# answers at once. One visitor adds such a feed every 1.5 seconds, and another looks at the list 20 times a second
-# (timed as chapter 9 demands, from when each look should have begun).
+# Now the async reader alone. A feed's server answers at once, but the feed is a large site's archive, with 200 times as
+# many entries as before. One visitor adds such a feed every 1.5 seconds, and another looks at the list 20 times a
+# second (timed as chapter 9 demands, from when each look should have begun).
 #
 # **Write down what you expect:** what is the longest that the list takes?
 
@@ -111,7 +108,8 @@ score("the list, while a feed is parsed", seconds=slowest(seen))
 loop_figure(seen)
 
 # %% [markdown]
-# Each slope is one parsed feed: everybody who comes while it is being parsed waits until that is done, as with the
+# Not all work is waiting: a feed has to be parsed, and the loop turns to another visitor where the code says `await`,
+# and nowhere else. Each slope is one parsed feed: everybody who comes meanwhile waits until that is done, as with the
 # freezing server of chapter 9. How high it begins depends on the feed: half as long, half as high. If you serve
 # strangers' feeds, you don't choose that.
 #
@@ -147,9 +145,6 @@ tell(left)
 # reader with that database would do the same. The **async** twin, which has none, has forgotten even the good feed. The
 # visitors saw an error, and have to try again themselves. The **queued** reader had answered all of them, and each
 # feed's job was committed in the same transaction as the feed; chapter 8 has shown what the next worker does with it.
-#
-# A deploy that waits for the end of all requests loses none of them, and takes as long as the slowest. A crash waits
-# for nobody.
 #
 # The last column is what waiting costs. A thread has its stack, and what its fetch holds; a coroutine has only the
 # latter. (The queue's figure includes two threads, one that answered and one that fetches.) So threads can wait by the

@@ -7,9 +7,11 @@ import requests
 from matplotlib.figure import Figure
 
 from loadtests.records.constants import RULE_MS
+from loadtests.records.rows import in_window
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    described,
     house_style,
     inches,
     label_ends,
@@ -19,20 +21,21 @@ from loadtests.report.chartparts import (
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import SHORT
 from loadtests.wording import figure as stated
-from workbook.readers import PATIENCE_SECONDS, submit
+from workbook.readers import PATIENCE_SECONDS, rows_of, submit
 from workbook.words import in_words
 
 Waits = Mapping[str, Mapping[str, float]]
 StepJson = Mapping[str, Any]
 
+DEADLINE = 5.0  # seconds; not in the chapter's cell, which is on the page when the reader has to predict it
 FIRST_REQUESTS = 3  # requests that don't count: a fresh process answers them more slowly
 
 
-def one_visitor(apps: Sequence[str], kinds: Sequence[str], deadline: float) -> dict[str, dict[str, float]]:
+def one_visitor(apps: Sequence[str], kinds: Sequence[str]) -> dict[str, dict[str, float]]:
     """Submit one feed of each kind to each reader, with nobody else there; seconds by app and kind."""
     waits = {}
     for app in apps:
-        with Stack(StackSettings(app=app, slots=1, deadline=deadline)) as stack:
+        with Stack(StackSettings(app=app, slots=1, deadline=DEADLINE)) as stack:
             for n in range(FIRST_REQUESTS):
                 feed = {"url": f"{stack.feeds_url}/feeds/fast/{1000 + n}.xml"}
                 requests.post(f"{stack.url}/feeds", feed, timeout=PATIENCE_SECONDS).raise_for_status()
@@ -59,7 +62,21 @@ def one_visitor_figure(waits: Waits) -> Figure:
         axes.set_xlabel("what the feed's server does")
         axes.set_title("One visitor adds four feeds: time to each answer", weight="bold")
         label_ends(axes, labels)
-    return figure
+    told = [
+        f"{SHORT[app]}: {', '.join(f'{kind} {in_words(took)}' for kind, took in of.items())}"
+        for app, of in waits.items()
+    ]
+    return described(figure, f"The time to each answer, by what the feed's server does. {'; '.join(told)}.")
+
+
+def kept_waiting(results: Mapping[str, Any], step: StepJson, group: str) -> int:
+    """How many visitors waited over 500 ms, at least once, in the seconds of a step that count.
+
+    `group`: submit or browse. Raises WorkbookError if the bench kept no rows.
+    """
+    counted = in_window(rows_of(results, step), *step["window_s"])
+    mine = (row for row in counted if row.group == group)
+    return len({row.user for row in mine if row.waited_ms(step["ended_s"]) > RULE_MS})
 
 
 def print_content(steps: Sequence[StepJson]) -> None:

@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from loadtests.predicting.demands import demands, workload
 from loadtests.predicting.simulation import Period, feed_service, simulate_closed
-from loadtests.predicting.workload import submitters_among
 from loadtests.records.constants import OVERRUN_SECONDS
 from loadtests.records.rows import Row
 from loadtests.records.steps import sound
@@ -48,38 +47,26 @@ def _ended(rows: Sequence[Row], window: Sequence[float]) -> float:
     return len(ended) / (end - begin)
 
 
-def print_utilisation(results: ResultsJson) -> None:
-    """Print Little's law for the slots and all requests, a line for each step: U, and what was seen."""
-    for step in sorted(results["steps"], key=lambda step: step["users"]):
-        served, held_ms = step["server"]["served"], step["server"]["demand_ms"]
-        demand = sum(served[kind] * held_ms[kind] for kind in served) / sum(served.values()) / 1000
-        law = step["achieved_per_s"] * demand / step["slots"]
-        print(
-            f"{step['users']} visitors: {step['achieved_per_s']:.1f} requests a second, {demand:.3f} s each:"
-            f" U = {100 * law:.0f} %; seen {100 * step['server']['utilisation']:.0f} %"
-        )
-
-
 def print_visits(results: ResultsJson) -> None:
-    """Print Little's law for whole visits, a line for each step: N = X (R + Z), and how many submit."""
-    settings, rates = results["settings"], feeds_per_s(results)
+    """Print N = X (R + Z), and how busy the slots were, a line for each step."""
+    think, rates = results["settings"]["think_s"], feeds_per_s(results)
     for step in sorted(results["steps"], key=lambda step: step["users"]):
         rate, mean_ms = rates[step["users"]], step["content"]["mean_ms"]
         if mean_ms is None:  # no visit ended
             continue
-        law = littles_law(rate, mean_ms / 1000, settings["think_s"])
         print(
-            f"{submitters_among(step['users'], settings['submitters'])} who submit:"
-            f" X = {rate:.1f} visits a second, R = {mean_ms / 1000:.2f} s: N = X (R + Z) = {law:.1f}"
+            f"{step['users']:2} visitors: X = {rate:4.1f} visits a second, R = {mean_ms / 1000:.2f} s:"
+            f" N = X (R + Z) = {littles_law(rate, mean_ms / 1000, think):4.1f};"
+            f" slots {100 * step['server']['utilisation']:.0f} % busy"
         )
 
 
-def print_loads(submitters: Sequence[int], rates: Sequence[float], demand: float) -> None:
+def print_loads(users: Sequence[int], rates: Sequence[float], demand: float) -> None:
     """Print the computed throughput and response time of closed and open loads on 4 slots."""
-    for number in submitters:
+    for number in users:
         load = ClosedLoad(slots=4, users=number, think=1, demand=demand)
         sent = f"X = {load.throughput:4.1f} a second"
-        print(f"closed, {number:3} who submit: {sent}, R = {load.response:5.2f} s")
+        print(f"closed, {number:3} visitors: {sent}, R = {load.response:5.2f} s")
     for rate in rates:
         arriving = OpenLoad(slots=4, rate=rate, demand=demand)
         asked = f"asks for {100 * arriving.utilisation:3.0f} % of the slots"

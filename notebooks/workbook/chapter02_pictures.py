@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, PercentFormatter
 
-from loadtests.predicting.workload import submitters_among
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chart_rows import MORE_COLOURS
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
     even_ticks,
     house_style,
     inches,
@@ -23,6 +23,7 @@ from loadtests.report.chartparts import (
     rule_line,
 )
 from loadtests.theory import ClosedLoad, knee
+from loadtests.wording import duration
 from workbook.chapter02 import Latency, ResultsJson, feeds_per_s, held_by_a_visit, prediction_of, short_steps
 
 LowHigh = Mapping[int, Mapping[Latency, tuple[float, float]]]  # by users and figure: lowest and highest
@@ -34,20 +35,17 @@ FIGURE_STYLES: dict[Latency, Any] = {
 
 
 def throughput_figure(results: ResultsJson) -> Figure:
-    """Feeds added per second against visitors who submit: both bounds, M/M/c//N, and measurements."""
+    """Feeds added per second against visitors: both bounds, M/M/c//N, and measurements."""
     settings, held = results["settings"], held_by_a_visit(results)
     (slots,), think = settings["slots"], settings["think_s"]
-    measured = sorted(
-        (submitters_among(users, settings["submitters"]), rate)
-        for users, rate in feeds_per_s(results).items()
-    )
+    measured = sorted(feeds_per_s(results).items())
     most = round(1.2 * measured[-1][0])
     with house_style():
         figure = Figure(figsize=(11, 5))
         axes = inches(figure, 0.9, 0.75, 7.4, 3.65)
         axes.set_xlim(0, most)
         axes.set_ylim(0, 1.35 * slots / held)
-        axes.set_xlabel("visitors who submit")
+        axes.set_xlabel("visitors")
         axes.set_ylabel("feeds added a second")
         even_ticks(axes.xaxis, 8, integer=True)
         even_ticks(axes.yaxis, 8)
@@ -60,7 +58,7 @@ def throughput_figure(results: ResultsJson) -> Figure:
         axes.plot(*zip(*measured, strict=True), "o", color=COLOURS["sync"], ms=9)
         at = knee(held, slots, think)
         axes.axvline(at, color=GREY, lw=1.4, ls=(0, (5, 4)), zorder=1.4)
-        axes.text(at + 0.01 * most, 0.04 * slots / held, f"knee N*: {at:.1f} who submit", color=GREY, size=11)
+        axes.text(at + 0.01 * most, 0.04 * slots / held, f"knee N*: {at:.1f} visitors", color=GREY, size=11)
         labels = [
             EndLabel(end, end / (held + think), "visitors: N / (D + Z)", GREY),
             EndLabel(most, slots / held, "slots: c / D", GREY),
@@ -69,7 +67,12 @@ def throughput_figure(results: ResultsJson) -> Figure:
         ]
         label_ends(axes, labels)
         axes.set_title("How many feeds are added a second, and how many could be", weight="bold")
-    return figure
+    told = ", ".join(f"{rate:.1f} by {submitters}" for submitters, rate in measured)
+    return described(
+        figure,
+        f"Feeds added a second, by visitors: {told}; the bounds meet at {at:.1f} visitors and"
+        f" {slots / held:.1f} a second.",
+    )
 
 
 def states_figure(load: ClosedLoad, title: str) -> Figure:
@@ -88,14 +91,16 @@ def states_figure(load: ClosedLoad, title: str) -> Figure:
         axes.set_xlabel("requests at the server at a time, waiting ones included")
         axes.set_ylabel("share of the time")
         groups = shares[: load.slots], shares[load.slots : load.slots + 1], shares[load.slots + 1 :]
-        said = "a slot is free", "all are busy, nobody waits", "somebody waits"
-        for place, (each, text) in enumerate(zip(groups, said, strict=True)):
+        texts = "a slot is free", "all are busy, nobody waits", "somebody waits"
+        of_time = [f"{sum(each):.0%}".replace("%", " %") for each in groups]
+        said = [f"{share}: {text}" for share, text in zip(of_time, texts, strict=True)]
+        for place, words in enumerate(said):
             colour = colours[(0, load.slots, load.slots + 1)[place]]
             across = (0.01, 0.33, 0.72)[place]
-            words = f"{sum(each):.0%}".replace("%", " %") + f": {text}"
             axes.text(across, 0.93, words, transform=axes.transAxes, color=colour, size=12)
         axes.set_title(title, weight="bold")
-    return figure
+    told = f"{'; '.join(said)}; most often there are {shares.index(max(shares))}"
+    return described(figure, f"The share of the time with each number of requests at the server. {told}.")
 
 
 def latencies_figure(results: ResultsJson) -> Figure:
@@ -108,29 +113,27 @@ def latencies_figure(results: ResultsJson) -> Figure:
         below = inches(figure, 0.9, 0.75, 7.4, 1.75)
         below.set_title("Measured minus predicted; grey: 95 % of simulated steps, as short as these")
         _residuals(below, results, short_steps(results))
-    return figure
+    told = []
+    for key, (name, *_) in FIGURE_STYLES.items():
+        measured = [duration(ms) for _, ms in sorted(_measured(results, key).items())]
+        told.append(f"{name} {', '.join(measured)}")
+    loads = ", ".join(f"{users:g}" for users in sorted(_measured(results, "mean_ms")))
+    return described(figure, f"The answer to POST /feeds with {loads} visitors. {'; '.join(told)}.")
 
 
-def _submitters(results: ResultsJson, users: float) -> int:
-    """How many of these users submit. Curves use this whole number too, so rounding puts no kinks in them."""
-    return submitters_among(round(users), results["settings"]["submitters"])
-
-
-def _submitters_axis(axes: Axes, results: ResultsJson) -> None:
-    users = [each["load"] for each in prediction_of(results)["at"]]
-    ticks = [_submitters(results, each) for each in users]
+def _visitors_axis(axes: Axes, results: ResultsJson) -> None:
+    ticks = [round(each["load"]) for each in prediction_of(results)["at"]]
     axes.set_xlim(0, 1.08 * max(ticks))
-    axes.set_xticks(ticks, [f"{each} of {of:g}" for each, of in zip(ticks, users, strict=True)])
-    axes.set_xlabel("visitors who submit, of all visitors")
+    axes.set_xticks(ticks)
+    axes.set_xlabel("visitors")
 
 
 def _latencies(axes: Axes, results: ResultsJson) -> None:
     curve, settings, held = prediction_of(results), results["settings"], held_by_a_visit(results)
-    _submitters_axis(axes, results)
+    _visitors_axis(axes, results)
     right = axes.get_xlim()[1]
-    places = {_submitters(results, load): n for n, load in enumerate(curve["loads"])}
-    shown = [n for place, n in sorted(places.items()) if 0 < place <= right]
-    loads = [_submitters(results, curve["loads"][n]) for n in shown]
+    shown = [n for n, load in enumerate(curve["loads"]) if 0 < load <= right]
+    loads = [curve["loads"][n] for n in shown]
     heights = [curve[key][n] for key in FIGURE_STYLES for n in shown]
     heights += [value for key in FIGURE_STYLES for value in _measured(results, key).values()]
     latency_axis(axes, axes.yaxis, heights)
@@ -141,7 +144,7 @@ def _latencies(axes: Axes, results: ResultsJson) -> None:
     for key, (name, marker, dashes, _) in FIGURE_STYLES.items():
         heights = [curve[key][n] for n in shown]
         axes.plot(loads, heights, color=COLOURS["sync"], ls=dashes, lw=2, alpha=0.75)
-        marks = {_submitters(results, load): value for load, value in _measured(results, key).items()}
+        marks = _measured(results, key)
         axes.plot(list(marks), list(marks.values()), marker, color=COLOURS["sync"], ms=9)
         labels.append(EndLabel(loads[-1], heights[-1], name, COLOURS["sync"]))
     (slots,), think = settings["slots"], settings["think_s"]
@@ -150,7 +153,7 @@ def _latencies(axes: Axes, results: ResultsJson) -> None:
     bound = sorted([*least, (at, curve["demand_ms"]["submit"])])  # it bends at the knee, between two loads
     axes.plot(*zip(*bound, strict=True), color=GREY, ls=":", lw=1.6)
     labels.append(EndLabel(*bound[-1], "the mean is at least this", GREY))
-    mark_load(axes, at, f"knee N*: {at:.1f} who submit", GREY)
+    mark_load(axes, at, f"knee N*: {at:.1f} visitors", GREY)
     label_ends(axes, labels)
 
 
@@ -159,19 +162,19 @@ def _range(limits: tuple[float, float]) -> range:
 
 
 def _measured(results: ResultsJson, key: str) -> dict[float, float]:
-    """By number of visitors, including those who browse."""
+    """By number of visitors."""
     at = prediction_of(results)["at"]
     return {each["load"]: each["measured"][key]["value"] for each in at if each["measured"]}
 
 
 def _residuals(axes: Axes, results: ResultsJson, limits: LowHigh) -> None:
     curve = prediction_of(results)
-    _submitters_axis(axes, results)
+    _visitors_axis(axes, results)
     predicted = {(each["load"], key): each["predicted"][key] for each in curve["at"] for key in FIGURE_STYLES}
     labels, heights = [], [10.0]
     for key, (name, marker, _, aside) in FIGURE_STYLES.items():
         measured = _measured(results, key)
-        places = [_submitters(results, load) + aside for load in measured]
+        places = [load + aside for load in measured]
         off = [100 * (value / predicted[load, key] - 1) for load, value in measured.items()]
         for place, load in zip(places, measured, strict=True):
             low, high = (100 * (end / predicted[load, key] - 1) for end in limits[int(load)][key])

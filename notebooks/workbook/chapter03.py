@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from loadtests.records.constants import RULE_MS
-from loadtests.report.chartparts import COLOURS, EndLabel, house_style, inches, label_ends, rule_line
+from loadtests.report.chartparts import (
+    COLOURS,
+    EndLabel,
+    described,
+    house_style,
+    inches,
+    label_ends,
+    rule_line,
+)
 from loadtests.servers.stack import Stack, StackSettings
 from workbook.words import in_words
 
@@ -78,13 +86,15 @@ def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, wa
         axes.grid(axis="y", visible=False)
         axes.set_xticks(range(int(watched) + 1))
         axes.set_xlabel("seconds until it was over")
-        for place, (_, took) in enumerate(rows):
+        told = []
+        for place, (name, took) in enumerate(rows):
             over = took < watched
             axes.barh(place, took, height=0.55, color=COLOURS["queued" if over else "sync"])
             said = in_words(took) if over else "still waiting when we stopped"
             axes.text(took + 0.12, place, said, va="center", size=11)
+            told.append(f"{name}, {said}")
         axes.set_title("How long does a client wait for a feed that never comes?", weight="bold")
-    return figure
+    return described(figure, f"How long each client waits for a feed that never comes. {'; '.join(told)}.")
 
 
 # ---- visitors who ask for nothing slow
@@ -164,4 +174,9 @@ def bystanders_figure(seen: WavesSeen) -> Figure:
         below.plot(xs, [1000 * took for took in ys], ".", color=COLOURS["queued"], ms=9, alpha=0.6)
         labels.append(EndLabel(xs[-1], 1000 * ys[-1], "a page", COLOURS["queued"]))
         label_ends(below, labels)
-    return figure
+    slowest = [in_words(max(looks_during(seen, wave))) for wave in range(len(seen["waves"]))]
+    told = [f"{count}, {said}" for (_, count), said in zip(seen["waves"], slowest, strict=True)]
+    return described(
+        figure,
+        f"The slowest page, by how many of {seen['slots']} slots feeds that hang hold. {'; '.join(told)}.",
+    )

@@ -25,6 +25,7 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
     house_style,
     inches,
     label_ends,
@@ -115,7 +116,8 @@ def waits_figure(
             weight="bold",
             pad=26,
         )
-    return figure
+    told = "; ".join(label.text for label in labels)
+    return described(figure, f"The share of submits that still wait for a slot, against time. {told}.")
 
 
 def row_of(waits: Sequence[float]) -> str:
@@ -140,7 +142,7 @@ def _delays() -> tuple[float, ...]:
 
 
 @cache
-def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float = 2.0) -> dict[str, float]:
+def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float = 1.0) -> dict[str, float]:
     """Simulate chapter 1's visitors and feeds with another deadline.
 
     `demand`: mean time in a slot; `wait_p95`: of the wait for one (both in seconds); `given_up`: the share
@@ -178,4 +180,8 @@ def deadlines_figure(deadlines: Sequence[float]) -> Figure:
         lost.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
         number_axis(lost, deadlines, "deadline of a fetch, in seconds")
         lost.plot(deadlines, [each["given_up"] for each in found], "o-", color=GREY, lw=2.4, ms=7)
-    return figure
+    told = [
+        f"{seconds:g} s, a wait of {duration(wait)} and {percent(each['given_up'])} given up"
+        for seconds, wait, each in zip(deadlines, heights, found, strict=True)
+    ]
+    return described(figure, f"By deadline: the p95 of the wait, and good feeds. {'; '.join(told)}.")

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import chain, count
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import URL, Connection, CursorResult, Engine, NullPool, create_engine, make_url, text
 
+from loadtests.folders import temporary_folder
 from loadtests.servers.databases import DATABASE_NAMES
 from loadtests.servers.postgres import running_postgres
 from workbook.exercises import Right, problem_of
@@ -23,7 +23,8 @@ from workbook.session import session
 Claim = Callable[[Connection, str], int | None]  # claims a job for the named worker; its id, or None
 WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until no job is left; the jobs done
 DoneByWorker = Sequence[Sequence[int]]  # the jobs that each worker did, in order
-_folders: list["TemporaryDirectory[str]"] = []  # of scratch(); removed when the kernel ends
+_at_the_end = ExitStack()  # of the kernel
+atexit.register(_at_the_end.close)
 _numbers = count(1)  # of databases on this kernel's PostgreSQL
 
 
@@ -39,8 +40,8 @@ def do(_id: int) -> None:
 
 def scratch() -> Engine:
     """An empty SQLite file, removed when the kernel ends. Each statement is its own transaction."""
-    _folders.append(TemporaryDirectory(prefix="workbook-"))
-    return _open(make_url(f"sqlite:///{_folders[-1].name}/queue.db"))
+    folder = _at_the_end.enter_context(temporary_folder("workbook"))
+    return _open(make_url(f"sqlite:///{folder}/queue.db"))
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def database(kind: str) -> Iterator[Engine]:
             with server.connect() as db:
                 sql(db, f"CREATE DATABASE {url.database}")
         else:
-            folder = stack.enter_context(TemporaryDirectory(prefix="workbook-"))
+            folder = stack.enter_context(temporary_folder("workbook"))
             url = make_url(f"sqlite:///{folder}/queue.db")
         engine = _open(url)
         stack.callback(engine.dispose)

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
+from loadtests.report.chartparts import COLOURS, GREY, EndLabel, described, house_style, inches, label_ends
 from loadtests.servers.databases import DATABASE_NAMES
 from workbook.chapter04 import DoneByWorker, extra, runs
 
@@ -20,6 +20,7 @@ def runs_figure(races: Mapping[str, DoneByWorker], title: str) -> Figure:
         height = 1.05 + 1.15 * len(races)
         figure = Figure(figsize=(10.5, height))
         figure.text(0.02, 1 - 0.3 / height, title, size=13, weight="bold", va="center")
+        told = []
         for lane, (name, of) in enumerate(counts.items()):
             bottom = 0.7 + 1.15 * (len(races) - 1 - lane)
             axes = inches(figure, 0.75, bottom, 6.6, 0.75)
@@ -48,7 +49,8 @@ def runs_figure(races: Mapping[str, DoneByWorker], title: str) -> Figure:
             }
             axes.text(1.02, 0.62, name, va="center", **{**style, "weight": "bold"})
             axes.text(1.02, 0.25, said, va="center", **style)
-    return figure
+            told.append(f"{name}: {said}")
+    return described(figure, f"{title}. {'; '.join(told)}.")
 
 
 def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
@@ -79,7 +81,11 @@ def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
         axes.set_xlabel("ms that B waits for its claim")
         axes.grid(axis="y", visible=False)
         label_ends(axes, labels)
-    return figure
+    told = [
+        f"{DATABASE_NAMES[each['database']]}, {each['claim']}: after {label.x:.0f} ms {label.text}"
+        for each, label in zip(found, labels, strict=True)
+    ]
+    return described(figure, f"A commits after {1000 * hold:.0f} ms. {'; '.join(told)}.")
 
 
 def _outcome(each: Mapping[str, Any]) -> tuple[str, str]:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
+from math import ceil
 from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    described,
     even_ticks,
     house_style,
     inches,
@@ -20,7 +22,7 @@ from loadtests.report.chartparts import (
     latency_axis,
     rule_line,
 )
-from loadtests.wording import SHORT, duration
+from loadtests.wording import SHORT, duration, span
 from loadtests.wording import figure as stated
 from workbook.chapter05 import REQUEST_STYLES, polls, seen_at
 
@@ -39,7 +41,7 @@ def staircase_figure(seen: Visits) -> Figure:
         axes.set_xlim(0, 1000 * far)
         axes.set_ylim(-0.06 * top, top)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MultipleLocator(500))
+            axis.set_major_locator(FixedLocator(range(0, ceil(axis.get_view_interval()[1]), 500)))
             axis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms / 1000:g} s"))
         edges = [0.0, *(poll for poll in POLLS if poll < far), far]
         stairs = [(moment, seen_at(end)) for start, end in pairwise(edges) for moment in (start, end)]
@@ -61,7 +63,18 @@ def staircase_figure(seen: Visits) -> Figure:
             "Time since the feed was submitted (lines: expected; the flat one: the median)", weight="bold"
         )
         label_ends(axes, labels)
-    return figure
+    told = [
+        f"{SHORT[app]}, {what} after {span(*_ends(visits, what), lambda each: f'{each:.2g}')} s"
+        for app, visits in seen.items()
+        for what in ("answer", "content")
+    ]
+    taken = span(*_ends(seen["sync"], "delay"), lambda each: f"{each:.2g}")
+    return described(figure, f"Feeds that take {taken} s. {'; '.join(told)}.")
+
+
+def _ends(visits: Sequence[Mapping[str, float]], key: str) -> tuple[float, float]:
+    times = [visit[key] for visit in visits]
+    return min(times), max(times)
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> tuple[float, float]:
@@ -100,7 +113,8 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
         axes.set_ylim(3.6, -0.6)
         axes.axvline(RULE_MS, color="black", lw=1.4)
         axes.text(RULE_MS, -0.66, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
-        for place, (app, _, each) in enumerate(shown):
+        told = []
+        for place, (app, group, each) in enumerate(shown):
             half, most = each["p50_ms"], each["p95_ms"]
             axes.plot([half, most], [place, place], color=COLOURS[app], lw=7, alpha=0.45)
             axes.plot([half], [place], "o", color=COLOURS[app], ms=10)
@@ -108,6 +122,7 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
             axes.plot([most], [place], end, color=COLOURS[app], ms=14, mew=2.5)
             more = " or more" if end == ">" else ""
             said = f"half within {stated(each, 'p50_ms')}, 95 % within {duration(most)}{more}"
+            told.append(f"{names[group]}, {SHORT[app]}: {said}")
             across = axes.get_yaxis_transform()
             axes.text(1.02, place, said, color=COLOURS[app], size=11, va="center", transform=across)
         axes.set_yticks(range(len(shown)), [f"{names[group]}, {SHORT[app]}" for app, group, _ in shown])
@@ -117,7 +132,7 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
         if any("p95_ms" in each["lower_bounds"] for *_, each in shown):
             said = "▶ at least: some still waited at the end"
             axes.text(1.02, 3.6, said, size=11, va="bottom", transform=axes.get_yaxis_transform())
-    return figure
+    return described(figure, f"The time since the feed was submitted. {'; '.join(told)}.")
 
 
 def requests_figure(rates: Rates) -> Figure:
@@ -133,8 +148,9 @@ def requests_figure(rates: Rates) -> Figure:
         for place, app in enumerate(apps):
             left = 0.0
             for kind, rate in rates[app].items():
-                _, colour, ink = REQUEST_STYLES[kind]
-                axes.barh(place, rate, left=left, color=colour, height=0.66, edgecolor="white", lw=0.8)
+                name, colour, ink = REQUEST_STYLES[kind]
+                bar: dict[str, Any] = {"color": colour, "edgecolor": "white", "lw": 0.8}
+                axes.barh(place, rate, left=left, height=0.66, label=None if place else name, **bar)
                 if rate > 0.05 * most:  # room for the number
                     middle = left + rate / 2
                     axes.text(middle, place, f"{rate:.1f}", color=ink, size=11, ha="center", va="center")
@@ -144,8 +160,9 @@ def requests_figure(rates: Rates) -> Figure:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("requests a second")
         figure.text(0.02, 0.9, "The same users, and what they ask of each reader", weight="bold", size=13)
-        across = 0.137
-        for name, colour, _ in REQUEST_STYLES.values():
-            figure.text(across, 0.75, f"■ {name}", color=colour, size=12)
-            across += 0.045 + 0.0085 * len(name)
-    return figure
+        figure.legend(loc="upper left", bbox_to_anchor=(0.12, 0.86), ncols=len(REQUEST_STYLES), frameon=False)
+    told = [
+        f"{SHORT[app]}, {', '.join(f'{REQUEST_STYLES[kind][0]} {rate:.1f}' for kind, rate in of.items())}"
+        for app, of in rates.items()
+    ]
+    return described(figure, f"Requests a second that the same users send. {'; '.join(told)}.")

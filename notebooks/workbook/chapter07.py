@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobqueue import Queue, Worker, job
+from loadtests.folders import temporary_folder
 from workbook.session import WorkbookError
 
 HEAD_START = 0.6  # seconds to enqueue all jobs in before the first is due
@@ -119,7 +119,7 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
     board = Board(len(planned))
     _boards[:] = [board]
     with (
-        TemporaryDirectory(prefix="workbook-") as folder,
+        temporary_folder("workbook") as folder,
         closing(Queue(f"sqlite:///{folder}/q.db")) as queue,
     ):
         queue.create_tables()

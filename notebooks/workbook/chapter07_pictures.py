@@ -12,6 +12,7 @@ from loadtests.report.chart_rows import MORE_COLOURS
 from loadtests.report.chartparts import (
     GREY,
     EndLabel,
+    described,
     even_ticks,
     house_style,
     inches,
@@ -19,7 +20,7 @@ from loadtests.report.chartparts import (
     latency_axis,
 )
 from loadtests.theory import OpenLoad
-from loadtests.wording import duration
+from loadtests.wording import duration, percent
 from workbook.chapter07 import Jobs, backlog, waits
 
 ENDED = 0.02  # share of the picture: a shorter stretch without arrivals is not made grey
@@ -44,7 +45,7 @@ def backlog_figure(
     with house_style():
         figure = Figure(figsize=(11, 4.6 + below))
         upper = inches(figure, 0.8, 0.75 + below, 7.3, 3.3)
-        _backlogs(upper, lines, colours, until, end, dashed or {})
+        told = _backlogs(upper, lines, colours, until, end, dashed or {})
         upper.set_title(title, weight="bold")
         lower = upper
         if enlarged:
@@ -54,7 +55,7 @@ def backlog_figure(
             lower.set_title("enlarged", size=11, pad=4)
         grey = " (grey: nothing arrives any more)" if end - until > ENDED * end else ""
         lower.set_xlabel(f"seconds since the start{grey}")
-    return figure
+    return described(figure, f"{title}. {'; '.join(told)}.")
 
 
 def _backlogs(
@@ -65,7 +66,8 @@ def _backlogs(
     end: float,
     dashed: Mapping[str, Corners],
     width: float = 2.2,
-) -> None:
+) -> list[str]:
+    """Draw lines of waiting jobs; returns their labels."""
     axes.set_xlim(0, end)
     if end - until > ENDED * end:
         axes.axvspan(until, end, color="#f0f0f0", lw=0, zorder=0)
@@ -86,6 +88,7 @@ def _backlogs(
     even_ticks(axes.yaxis, 6 if most > 20 else 4, integer=True)
     axes.xaxis.set_major_locator(FixedLocator(range(ceil(end))))
     label_ends(axes, labels)
+    return [label.text for label in labels]
 
 
 def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figure:
@@ -99,17 +102,20 @@ def waits_figure(found: Mapping[str, Jobs], rate: float, demand: float) -> Figur
         axes.axvline(RULE_MS, color="black", lw=1.4)
         axes.text(RULE_MS, 1.6, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
         left, right = axes.get_xlim()
+        told = []
         for (threads, jobs), colour in zip(found.items(), MORE_COLOURS, strict=False):
             times = sorted(1000 * wait for wait in waits(jobs))
             shares = [1 - count / len(times) for count in range(len(times) + 1)]
             axes.step([left, *times, right], [*shares, 0], where="post", color=colour, lw=2.6)
             _name(axes, times, f"{threads} threads", colour)
+            over = sum(wait > RULE_MS for wait in times) / len(times)
+            told.append(f"{threads} threads: {percent(over)} over {duration(RULE_MS)}")
             _erlang(axes, OpenLoad(int(threads), rate, demand), least, colour)
         axes.set_xlabel("pick-up latency (logarithmic)")
         figure.text(
             0.02, 0.945, "Share of jobs that waited longer (dashed: Erlang C)", weight="bold", size=13
         )
-    return figure
+    return described(figure, f"The share of jobs that waited longer, against the wait. {'; '.join(told)}.")
 
 
 def _name(axes: Axes, times: Sequence[float], text: str, colour: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import psutil
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from jobqueue import Job, Queue
 from jobqueue.ledger import BEATS
+from loadtests.folders import temporary_folder
 from loadtests.servers.processes import Process
 from workbook.chapter08_jobs import GO_ON, Base, Pay, Payment, Poison, SendMail, noted
 from workbook.session import NOTEBOOKS, WorkbookError
@@ -58,7 +58,7 @@ class Lab:
         QUEUE_LOG.setLevel(logging.CRITICAL)
         random.seed(7)  # a tenth of each wait is random: here the same in each run
         try:
-            self.folder = self._exits.enter_context(TemporaryDirectory(prefix="workbook-"))
+            self.folder = str(self._exits.enter_context(temporary_folder("workbook")))
             self.url = f"sqlite:///{self.folder}/jobs.db"
             self.queue = Queue(self.url, lease=timedelta(seconds=self.lease))
             self._exits.callback(self.queue.close)

@@ -7,8 +7,18 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import COLOURS, GREY, EndLabel, house_style, inches, label_ends
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    EndLabel,
+    described,
+    even_ticks,
+    house_style,
+    inches,
+    label_ends,
+)
 from workbook.chapter08 import BEFORE_THE_KILL
+from workbook.words import in_words
 
 ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]
 
@@ -25,6 +35,7 @@ def kill_figure(story: Mapping[str, Any]) -> Figure:
         axes = inches(figure, 1.2, 0.7, 9.4, 2.6)
         axes.set_title(f"One worker gets {number.name}, and another one takes over its job", weight="bold")
         axes.set_xlim(-BEFORE_THE_KILL, end)
+        even_ticks(axes.xaxis, 7)
         axes.set_ylim(-0.75, 1.75)
         if silent:
             _silence(axes, last_beat, lease)
@@ -44,7 +55,11 @@ def kill_figure(story: Mapping[str, Any]) -> Figure:
         axes.set_yticks((1, 0), [f"worker {first['worker']}", f"worker {again['worker']}"])
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("seconds since the signal (each vertical line: a heartbeat)")
-    return figure
+    return described(
+        figure,
+        f"Worker {first['worker']} gets {number.name} during its job; {again['begun']:.1f} s later worker"
+        f" {again['worker']} begins that job again, with a lease of {lease:g} s.",
+    )
 
 
 def _silence(axes: Axes, last_beat: float, lease: float) -> None:
@@ -78,7 +93,8 @@ def leases_figure(found: Sequence[Mapping[str, float]]) -> Figure:
                 EndLabel(end["lease"], end["again"], "measured, one kill each", ONCE),
             ],
         )
-    return figure
+    told = ", ".join(f"{each['again']:.2g} s with a lease of {each['lease']:g} s" for each in found)
+    return described(figure, f"From kill -9 until the job runs again: {told}; theory: 0.8 to 1.0 leases.")
 
 
 def effects_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
@@ -95,7 +111,7 @@ def effects_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
             colour = ONCE if each["effects"] == 1 else TWICE
             axes.barh(y, 0.94, left=x - 0.47, height=0.9, color=colour, alpha=0.22)
             said = {0: "never", 1: "once", 2: "twice"}.get(each["effects"], f"{each['effects']} times")
-            axes.text(x, y, said, size=17, weight="bold", color=colour, ha="center", va="center")
+            axes.text(x, y, said, size=17, weight="bold", ha="center", va="center")
         axes.set_yticks(range(2), list(rows.values()))
         axes.set_xticks(range(2), list(columns.values()))
         axes.xaxis.tick_top()
@@ -105,7 +121,8 @@ def effects_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
             side.set_visible(False)
         title = "Its first worker died; how often is the effect there in the end?"
         figure.text(0.02, 0.95, title, size=13, weight="bold", va="center")
-    return figure
+    told = [f"a {each['kind']}, the worker {each['first']}: {each['effects']}" for each in found]
+    return described(figure, f"How many times the effect is there in the end. {'; '.join(told)}.")
 
 
 SPANS = {60: "a minute", 3600: "an hour", 86_400: "a day", 7 * 86_400: "a week"}
@@ -130,7 +147,7 @@ def retries_figure(moments: Sequence[float]) -> Figure:
         axes.set_xlabel("attempt")
         axes.set_ylabel("since the first (logarithmic)")
         end = len(moments)
-        always = f"always {pause:g} s, as at first: {fixed[-1]:g} s"
+        always = f"always {in_words(pause)}, as at first: {in_words(fixed[-1])}"
         label_ends(
             axes,
             [
@@ -138,4 +155,8 @@ def retries_figure(moments: Sequence[float]) -> Figure:
                 EndLabel(end, fixed[-1], always, TWICE),
             ],
         )
-    return figure
+    return described(
+        figure,
+        f"The second of {end} attempts begins {in_words(pause)} after the first, and the last"
+        f" {moments[-1] / 86_400:.0f} days after it; with a pause that is {always}.",
+    )

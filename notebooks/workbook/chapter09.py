@@ -3,13 +3,13 @@
 import math
 import re
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from loadtests.errors import ProcessError
+from loadtests.folders import temporary_folder
 from loadtests.judging.rule import word_of
 from loadtests.judging.samples import summarise
 from loadtests.records.constants import LOCUST_SECONDS
@@ -17,6 +17,7 @@ from loadtests.records.figures import Summary
 from loadtests.records.recording import read_recording
 from loadtests.records.rows import in_window
 from loadtests.report.chart_rows import Series
+from loadtests.report.chartparts import COLOURS
 from loadtests.servers.processes import Process
 from loadtests.status import Status
 from loadtests.theory import ClosedLoad, OpenLoad
@@ -44,7 +45,7 @@ TOOLS = {
     "open": ["--users", "1", "--model", "open", "--rate", "{rate}"],
     "one connection": ["--users", "1", "--model", "open", "--rate", "{rate}", "--connections", "1"],
 }
-TOOL_COLOURS = {"closed": "#D55E00", "open": "#0072B2", "one connection": "#007A5A"}
+TOOL_COLOURS = {"closed": COLOURS["sync"], "open": COLOURS["queued"], "one connection": "#007A5A"}
 # As the Locust plugin words the reasons.
 DISTURBED = re.compile(r"(?:But this proves nothing|Its latencies are upper bounds): (.*)\.")
 
@@ -58,8 +59,7 @@ def frozen_server(
     Returns the rows of each tool, for `tools_of`. A slowed or unfit load is reported; when
     recording, it raises WorkbookError.
     """
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name, ExitStack() as exits:
-        folder = Path(name)
+    with temporary_folder("workbook") as folder, ExitStack() as exits:
         locustfile = folder / "look.py"
         locustfile.write_text(LOCUSTFILE.format(pace=1 / rate))
         server = [sys.executable, str(SERVER), str(freeze_at), str(freeze)]
@@ -156,6 +156,6 @@ def closed_and_open(people: Sequence[int], slots: int, think: float, demand: flo
         comes = OpenLoad(slots=slots, rate=users / (think + demand), demand=demand)
         grows = "grows without end" if math.isinf(comes.response) else f"{comes.response:.1f} s"
         print(
-            f"{users:2} people   closed: {waits.throughput:4.1f} requests/s, mean {waits.response:.1f} s"
-            f"   open: {comes.rate:4.1f} requests/s, mean {grows}"
+            f"{users:2} people  closed: {waits.throughput:4.1f} a second, mean {waits.response:.1f} s"
+            f"  open: {comes.rate:4.1f} a second, mean {grows}"
         )

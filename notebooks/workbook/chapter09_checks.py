@@ -11,7 +11,7 @@ from workbook.exercises import Case, computes
 
 def _freezes(draw: Random) -> Iterator[Case]:
     for seconds in (60, 8, 3600, draw.randint(100, 1000), draw.uniform(2, 50)):
-        wrong = f"With a freeze of that length, is it {MOST_OVER:.0%} of the people who wait over the rule?"
+        wrong = "With such a freeze, does the share that waits too long just reach what the rule allows?"
         yield (seconds,), MOST_OVER * seconds + RULE_MS / 1000, wrong
 
 

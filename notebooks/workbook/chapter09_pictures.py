@@ -7,6 +7,7 @@ from loadtests.records.constants import RULE_MS
 from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
     EndLabel,
+    described,
     head,
     house_style,
     inches,
@@ -15,6 +16,7 @@ from loadtests.report.chartparts import (
     rule_line,
     seconds_axis,
 )
+from loadtests.wording import duration
 
 SENT_COLOUR = "#A3478A"
 
@@ -49,4 +51,9 @@ def two_clocks_figure(tool: Series) -> Figure:
             rule_line(axes, RULE_MS),
         ]
         label_ends(axes, labels)
-    return figure
+    over = [sum(ms > RULE_MS for ms in waits) for waits in (intended, sent)]
+    return described(
+        figure,
+        f"Of {len(rows)} requests, {over[0]} take over 500 ms from when they were meant to begin, up to"
+        f" {duration(max(intended))}; and {over[1]} from when they were sent, up to {duration(max(sent))}.",
+    )

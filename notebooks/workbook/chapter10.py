@@ -3,8 +3,10 @@
 import math
 import random
 from dataclasses import dataclass
+from itertools import count
 
 from loadtests.judging.fitness import Little, slowed_reasons, unfit_reasons
+from loadtests.judging.intervals import percentile_ranks
 from loadtests.judging.rule import word_of
 from loadtests.judging.samples import nearest_rank, summarise
 from loadtests.records.rows import Row
@@ -96,6 +98,13 @@ def show_reports() -> None:
 
 MEDIAN_MS, SIGMA = 210.0, 0.5
 TRUE_P95_MS = MEDIAN_MS * math.exp(1.6448536 * SIGMA)  # 1.64...: 95 % of a normal distribution lie below
+
+
+def fewest() -> dict[int, int]:
+    """How many requests it takes until each of four percentiles has a 95 % interval."""
+    return {
+        percent: next(n for n in count(1) if percentile_ranks(n, percent)) for percent in (50, 90, 95, 99)
+    }
 
 
 def many_runs(requests: int, runs: int = 1000, seed: int = 8) -> list[float]:

@@ -11,6 +11,7 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
     head,
     house_style,
     inches,
@@ -18,8 +19,8 @@ from loadtests.report.chartparts import (
     number_axis,
     rule_line,
 )
+from loadtests.wording import duration, percent
 from workbook.chapter10 import TRUE_P95_MS
-from workbook.words import in_words
 
 SHOWN_RUNS = 100  # runs of each length
 WRONG_COLOUR, RIGHT_COLOUR = COLOURS["sync"], COLOURS["queued"]
@@ -41,16 +42,19 @@ def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
             axes, runs, "requests in a run (logarithmic); at the foot: share of the runs that is wrong"
         )
         axes.set_ylim(200, 800)
+        wrong = []
         for requests, found in runs.items():
             for p95 in found[:SHOWN_RUNS]:
                 colour = WRONG_COLOUR if p95 > RULE_MS else RIGHT_COLOUR
                 x = requests * math.exp(source.uniform(-0.12, 0.12))
                 axes.plot([x], [p95], "o", ms=4, color=colour, alpha=0.6, mew=0)
-            wrong = sum(p95 > RULE_MS for p95 in found) / len(found)
-            axes.text(requests, 216, f"{wrong:.1%}".replace("%", " %"), ha="center", size=11)
+            share = percent(sum(p95 > RULE_MS for p95 in found) / len(found))
+            axes.text(requests, 216, share, ha="center", size=11)
+            wrong.append(f"{share} of those of {requests}")
         axes.axhline(TRUE_P95_MS, color=GREY, lw=1.4, ls=":")
         axes.set_ylabel("p95 of a run, ms")
         right = axes.get_xlim()[1]
-        truth = f"{in_words(TRUE_P95_MS / 1000)}: the truth"
+        truth = f"{duration(TRUE_P95_MS)}: the truth"
         label_ends(axes, [rule_line(axes, RULE_MS), EndLabel(right, TRUE_P95_MS, truth, GREY)])
-    return figure
+    truly = f"The p95 of many runs, which is truly {duration(TRUE_P95_MS)}"
+    return described(figure, f"{truly}. Over 500 ms: {', '.join(wrong)} requests.")

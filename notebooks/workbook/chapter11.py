@@ -4,7 +4,6 @@ import contextlib
 import io
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import sqlalchemy as sa
 
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
+from loadtests.folders import temporary_folder
 from loadtests.predicting.workload import submitters_among
 from loadtests.records.rows import Row, in_window
 from loadtests.servers.processes import Process
@@ -58,8 +58,7 @@ def running_twin(
     deadline: float, mix: str = "", longer: int = 1, in_thread: bool = False
 ) -> Iterator[RunningTwin]:
     """Start the twin and a feed server, and end them. Raises ProcessError if one does not start."""
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name, contextlib.ExitStack() as exits:
-        folder = Path(name)
+    with temporary_folder("workbook") as folder, contextlib.ExitStack() as exits:
         command = [sys.executable, "-m", "loadtests", "feedserver", "--port", "0"]
         command += ["--mix", mix] if mix else []
         feeds = exits.enter_context(Process("feed server", command, folder / "feeds.log"))

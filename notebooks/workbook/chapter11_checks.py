@@ -15,14 +15,13 @@ the_better_way = sealed(
 
 
 def _readers(draw: Random) -> Iterator[Case]:
-    for visitors, demand, think in (
-        (200, 1.0, 3.0),
-        (201, 1.0, 3.0),
-        (7, 0.5, 0.0),
-        (1, 0.25, 10.0),
-        *((draw.randint(20, 2000), draw.randint(1, 30) / 10, draw.randint(1, 50) / 10) for _ in range(3)),
-    ):
-        enough = (slots for slots in count(1) if knee(demand, slots, think) >= visitors - 1e-9)
+    """Times in binary fractions; and no random case that is a whole number, where rounding would decide."""
+    cases = [(200, 1.0, 3.0), (201, 1.0, 3.0), (7, 0.5, 0.0), (1, 0.25, 10.0)]
+    for _ in range(3):
+        visitors, demand, think = draw.randint(20, 2000), draw.randint(1, 24) / 8, draw.randint(1, 40) / 8
+        cases.append((visitors + (visitors * demand % (demand + think) == 0), demand, think))
+    for visitors, demand, think in cases:
+        enough = (slots for slots in count(1) if knee(demand, slots, think) >= visitors)
         wrong = "With so many the knee must not come earlier, and with one thread fewer it must."
         yield (visitors, demand, think), next(enough), wrong
 

@@ -1,6 +1,8 @@
 """The pictures of chapter 11: three ways compared with the feeds alone, and a loop that computes."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,6 +13,7 @@ from loadtests.report.chart_rows import not_yet_answered
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
+    described,
     head,
     house_style,
     inches,
@@ -19,7 +22,7 @@ from loadtests.report.chartparts import (
     rule_line,
     share_axis,
 )
-from loadtests.wording import duration
+from loadtests.wording import duration, percent
 from workbook.chapter11 import WAYS, steps_of, submitted
 from workbook.readers import rows_of
 
@@ -58,7 +61,12 @@ def ways_figure(both: Mapping[str, Any], twin: Mapping[str, Any]) -> Figure:
             line = {"color": WAY_COLOURS[app], "label": WAYS[app], **LINES[app]}
             axes.step([left, *times], shares, where="post", **line)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    return figure
+    lines = {"these feeds alone": (alone, after), **{WAYS[app]: each for app, each in found.items()}}
+    told = [
+        f"{name}, {percent(shares[bisect_right(times, RULE_MS)])} after {duration(RULE_MS)}"
+        for name, (times, shares) in lines.items()
+    ]
+    return described(figure, f"The share of POST /feeds not yet answered, against time. {'; '.join(told)}.")
 
 
 def _submits(results: Mapping[str, Any], step: Mapping[str, Any]) -> list[Any]:
@@ -81,4 +89,8 @@ def loop_figure(seen: Mapping[str, Any]) -> Figure:
         axes.plot(times, waits, "o", ms=6, color=WAY_COLOURS["host"], alpha=0.7, mew=0)
         axes.set_xlabel("when it was asked for, seconds")
         label_ends(axes, [rule_line(axes, RULE_MS)])
-    return figure
+    return described(
+        figure,
+        f"Half of {len(waits)} looks at the list take under {duration(median(waits))}; while one of the"
+        f" {len(seen['added'])} long feeds is parsed, up to {duration(max(waits))}.",
+    )

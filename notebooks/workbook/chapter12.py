@@ -1,7 +1,6 @@
 """Helpers for chapter 12: two databases, several workers, two load generators."""
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import loadtests
 from loadtests.errors import ProcessError
+from loadtests.folders import temporary_folder
 from loadtests.judging.samples import summarise
 from loadtests.queuebench.workbench import Workbench, work_command
 from loadtests.records.constants import LOCUST_SECONDS
@@ -29,8 +29,8 @@ def enqueue_rates(jobs: int) -> dict[str, float]:
     """Jobs per second that one process enqueues, each in its own transaction, by database."""
     rates = {}
     for database in ("sqlite", "postgresql"):
-        with database_server(database) as server, tempfile.TemporaryDirectory(prefix="workbook-") as folder:
-            rates[database] = Workbench(server, Path(folder)).timed("jobqueue", "enqueue", jobs)
+        with database_server(database) as server, temporary_folder("workbook") as folder:
+            rates[database] = Workbench(server, folder).timed("jobqueue", "enqueue", jobs)
     return rates
 
 
@@ -41,8 +41,8 @@ def drains(jobs: int, threads: int, workers: Sequence[int]) -> dict[str, dict[st
     """
     found: dict[str, dict[str, float]] = {}
     for database in ("sqlite", "postgresql"):
-        with database_server(database) as server, tempfile.TemporaryDirectory(prefix="workbook-") as folder:
-            workbench = Workbench(server, Path(folder))
+        with database_server(database) as server, temporary_folder("workbook") as folder:
+            workbench = Workbench(server, folder)
             found[database] = {str(number): _drain(workbench, jobs, threads, number) for number in workers}
             print(database, ", ".join(f"{n}: {seconds:.2f} s" for n, seconds in found[database].items()))
     return found
@@ -69,7 +69,7 @@ def two_generators(users: int, seconds: int, processes: int) -> dict[str, Any]:
     """Load the queued reader on PostgreSQL from several Locust processes; returns one merged result."""
     settings = StackSettings(app="queued", slot_kind="threads", database="postgresql", deadline=4)
     with ExitStack() as exits:
-        folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="workbook-")))
+        folder = exits.enter_context(temporary_folder("workbook"))
         stack = exits.enter_context(Stack(settings))
         file = folder / "rows.csv"
         command = [

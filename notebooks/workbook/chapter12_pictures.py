@@ -10,6 +10,8 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    described,
+    even_ticks,
     head,
     house_style,
     inches,
@@ -35,6 +37,7 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
         axes = inches(figure, 0.95, 0.75, 7.6, 3.0)
         number_axis(axes, workers, "worker processes (logarithmic)")
         axes.set_ylim(0, 1.15 * max(max(times.values()) for times in done.values()))
+        even_ticks(axes.yaxis)
         axes.set_ylabel("seconds until all is done")
         expected = [theory(number) for number in workers]
         axes.plot(workers, expected, color=GREY, lw=1.6, ls=(0, (4, 2)))
@@ -45,7 +48,8 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
             axes.plot(workers, seconds, marker=marker, color=colour, ms=8, lw=1.6)
             labels.append(EndLabel(workers[-1], seconds[-1], f"{name}: {in_words(seconds[-1])}", colour))
         label_ends(axes, labels)
-    return figure
+    told = "; ".join(label.text for label in labels)
+    return described(figure, f"Until all jobs are done, with {workers[-1]} workers. {told}.")
 
 
 def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
@@ -65,6 +69,7 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.axvline(RULE_MS, color="black", lw=1.4)
         axes.text(RULE_MS, -0.7, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
+        told = []
         for place, (engine, what) in enumerate(rows):
             times = [1000 * each[what] for each in visits[engine]]
             spread = [
@@ -75,8 +80,9 @@ def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figur
             axes.plot([half, half], [place - 0.36, place + 0.36], color=ENGINE_COLOURS[engine], lw=2.5)
             across = axes.get_yaxis_transform()
             said = in_words(half / 1000)
+            told.append(f"{what}, {ENGINE_NAMES[engine]}: half within {said}")
             axes.text(1.02, place, said, color=ENGINE_COLOURS[engine], size=11, va="center", transform=across)
         axes.set_yticks(range(len(rows)), [f"{what}, {ENGINE_NAMES[engine]}" for engine, what in rows])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("time since the feed was submitted (logarithmic)")
-    return figure
+    return described(figure, f"The time since the feed was submitted. {'; '.join(told)}.")

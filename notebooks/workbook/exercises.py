@@ -3,12 +3,16 @@
 import math
 import textwrap
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from hashlib import blake2b
 from numbers import Real
 from random import Random
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from workbook.session import session
+
+if TYPE_CHECKING:
+    from loadtests.bench.plan import Plan
 
 Right = Callable[[Any], bool | str]
 Case = tuple[tuple[Any, ...], float | None, str]  # arguments, the right result, what is wrong with any other
@@ -82,5 +86,22 @@ def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
             if found != expected and not (found and expected and math.isclose(found, expected)):
                 return f"{given}. {wrong}"
         return True
+
+    return right
+
+
+def measures(plan: "Plan") -> Right:
+    """A check of a bench's results: were they measured by this plan?"""
+
+    def right(results: Any) -> bool | str:
+        settings = results.get("settings") if isinstance(results, dict) else None
+        if not isinstance(settings, dict):
+            return 'It must be what is returned by experiment("its-name", bench, plan=replace(plan, ...)).'
+        for field in fields(plan):
+            wanted = getattr(plan, field.name)
+            for name in {field.name, f"{field.name}_s"} & settings.keys():  # times have their unit there
+                if settings[name] != (list(wanted) if isinstance(wanted, tuple) else wanted):
+                    return f"It was measured with {name} = {settings[name]!r}, not what was asked for."
+        return True if results.get("steps") else "It was stopped before anything was measured: run it again."
 
     return right

@@ -7,11 +7,18 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import GREY, head, house_style, inches
+from loadtests.report.chartparts import (
+    COLOURS,
+    GREY,
+    described,
+    head,
+    house_style,
+    inches,
+)
 from workbook.scoring import WELL_SAID, WELL_SAID_POINTS, Prediction
 
 MOST_FACTOR = 100.0  # factors beyond it are drawn at the edge, as arrows
-GOOD_COLOUR, OFF_COLOUR = "#007A5A", "#D55E00"
+GOOD_COLOUR, OFF_COLOUR = "#007A5A", COLOURS["sync"]
 ROW_INCHES = 0.42
 
 
@@ -42,7 +49,13 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
         axes.set_xticks((0.01, 0.1, 1, 10, 100), names)
         axes.xaxis.minorticks_off()
         axes.grid(axis="y", visible=False)
-    return figure
+    good = sum(each.well_said for each in predictions)
+    less = sum(not each.well_said and (each.off or 0) < 0 for each in predictions)
+    more = len(predictions) - good - less
+    return described(
+        figure,
+        f"Of {len(predictions)} predictions {good} were well said, {less} too small and {more} too large.",
+    )
 
 
 def _mark(axes: Axes, y: float, each: Prediction) -> None:

@@ -1,10 +1,8 @@
 """Building blocks of experiments: a bench of the readers, and single visitors."""
 
 import re
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -28,10 +26,10 @@ def bench(plan: "Plan", rows: bool = False) -> dict[str, Any]:
     it raises WorkbookError. Raises KeyboardInterrupt if the cell is interrupted.
     """
     from loadtests.bench.bench import run
+    from loadtests.folders import temporary_folder
     from loadtests.records.steps import reasons_of
 
-    with tempfile.TemporaryDirectory(prefix="workbook-") as name:
-        folder = Path(name)  # a fresh one: a step that is in the folder is not measured again
+    with temporary_folder("workbook") as folder:  # a fresh one: a step that is in it is not measured again
         results: dict[str, Any] = {**run(plan, folder)}
         if results["interrupted"]:
             raise KeyboardInterrupt
@@ -82,12 +80,13 @@ def counted(some: int, of: int) -> dict[str, Any]:
 
 def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
     """Every request of a step. Raises WorkbookError if its bench kept no rows."""
+    from loadtests.folders import temporary_folder
     from loadtests.records.rows import read_rows
 
     if "csv" not in results:
         raise WorkbookError("This experiment kept no rows: give it rows=True, and measure again.")
-    with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
-        file = Path(folder) / "rows.csv"
+    with temporary_folder("workbook") as folder:
+        file = folder / "rows.csv"
         file.write_text(results["csv"][step["rows"]])
         return read_rows(file)
 

@@ -143,7 +143,7 @@ def _show_figures_with_their_words(shell: Any) -> None:
     as_png = formatters["image/png"].pop(Figure)
 
     def as_image(figure: Figure) -> str:
-        words = escape(str(figure.get_label()) or "A figure that nobody has described.")
+        words = escape(str(figure.get_label()) or "A figure without a description.")
         return f'<img alt="{words}" src="data:image/png;base64,{as_png(figure)}">'
 
     formatters["text/html"].for_type(Figure, as_image)
