@@ -25,16 +25,9 @@ from statistics import mean
 
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of, kind_of
+from workbook import chapter05 as lab
 from workbook import chapter05_checks as checks
-from workbook.chapter05 import (
-    alone,
-    expected_rates,
-    requests_a_second,
-    seen_at,
-    show_processes,
-    show_rates,
-    submit_some,
-)
+from workbook.chapter05 import alone, requests_a_second, seen_at, submit_some
 from workbook.chapter05_pictures import answer_and_content_figure, requests_figure, staircase_figure
 
 # %% [markdown]
@@ -145,8 +138,8 @@ requests_figure(rates)
 # %%
 delays = [min(plan.deadline, delay_of(kind_of(n), n)) for n in range(10_000)]
 waits = [seen_at(delay) for delay in delays]
-expected = expected_rates(plan, mean(delays), mean(waits))
-show_rates(plan, {"sync": delays, "queued": waits}, expected, results)
+expected = lab.expected_rates(plan, mean(delays), mean(waits))
+lab.show_rates(plan, {"sync": delays, "queued": waits}, expected, results)
 print(f"The worker, expected: {expected['queued'] * mean(delays):.1f} of its 32 threads are busy")
 
 # %% [markdown]
@@ -163,7 +156,7 @@ print(f"The worker, expected: {expected['queued'] * mean(delays):.1f} of its 32 
 # The feeds are now fetched by another process. What does it need, and what does a feed cost?
 
 # %%
-show_processes(results)
+lab.show_processes(results)
 
 # %% [markdown]
 # The worker is one Python program with its libraries, and so is each of the web server's 8 processes. (What these have

@@ -1,41 +1,35 @@
 """The checks of chapter 5's exercises."""
 
-import random
-from collections.abc import Callable
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 from loadtests.records.constants import SUBMITTERS
-from workbook.exercises import Right
+from workbook.exercises import Case, Right, computes, is_number
 
-FEEDS = 10  # to be submitted in exercise 5.3
+SUBMITTED = 10  # to be submitted in exercise 5.3
 
 
-def sees_it_at_the_first_poll(seen_every: Callable[[float, float], Any]) -> bool | str:
-    """Is it a poll, not before the feed has come, and is there no earlier one?"""
-    if not callable(seen_every):
-        return "Write a function of `done` and `pause`."
+def _feeds_seen(source: Random) -> Iterator[Case]:
+    """Feeds that come between two polls, or exactly at one: eighths and pauses are exact as floats."""
     for trial in range(40):
-        pause = random.choice((0.25, 0.5, 1, 1.5, 2, 4))
-        poll = random.randint(1, 2 if trial < 10 else 30) * pause
-        done = poll if trial % 2 else poll - pause * random.uniform(0.01, 0.99)
-        seen = seen_every(done, pause)
-        told = f"A feed had come after {done:.4g} s, with pauses of {pause:g} s"
-        if not _is_number(seen):
-            return f"It must return a number of seconds, and not {type(seen).__name__}."
-        if seen < done - 1e-6:
-            return f"{told}, and was seen after {seen:.4g} s: before it was there."
-        if abs(seen - pause * round(seen / pause)) > 1e-6:
-            return f"{told}, and was seen after {seen:.4g} s, when there is no poll."
-        if seen > poll + 1e-6:
-            return f"{told}, and was seen after {seen:.4g} s: an earlier poll sees it, too."
-    return True
+        pause = source.choice((0.5, 1, 1.5, 2, 4))
+        poll = source.randint(1, 2 if trial < 10 else 30) * pause
+        if trial % 2:
+            yield (poll, pause), poll, "It came exactly at a poll, and that poll sees it."
+        else:
+            done = poll - source.randrange(1, round(8 * pause)) / 8
+            yield (done, pause), poll, "It is seen at the first poll from then on, neither earlier nor later."
+
+
+sees_it_at_the_first_poll = computes(_feeds_seen)
 
 
 def give_as_many_feeds(rate: float, content: float, think: float) -> Right:
     """Do that many users give a reader `rate` feeds a second, whose content takes `content` seconds?"""
 
     def right(users: Any) -> bool | str:
-        if not _is_number(users):
+        if not is_number(users):
             return f"It must be a number of users, and not {type(users).__name__}."
         given, one_user = SUBMITTERS * users / (content + think), SUBMITTERS / (content + think)
         if abs(given - rate) < one_user:  # rounded to whole users, too
@@ -51,12 +45,8 @@ def nobody_did_a_job(idle: Any) -> bool | str:
     """Is it what the experiment returns, with all feeds submitted and all jobs left?"""
     if not isinstance(idle, dict) or not {"answers_s", "jobs_left"} <= idle.keys():
         return "It must be what the experiment returns."
-    if len(idle["answers_s"]) != FEEDS:
-        return f"{len(idle['answers_s'])} feeds were submitted; there should be {FEEDS}."
-    if idle["jobs_left"] != FEEDS:
+    if len(idle["answers_s"]) != SUBMITTED:
+        return f"{len(idle['answers_s'])} feeds were submitted; there should be {SUBMITTED}."
+    if idle["jobs_left"] != SUBMITTED:
         return f"{idle['jobs_left']} jobs are left: so some worker was there to do the others."
     return True
-
-
-def _is_number(answer: Any) -> bool:
-    return isinstance(answer, int | float) and not isinstance(answer, bool)
