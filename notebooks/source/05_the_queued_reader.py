@@ -90,13 +90,14 @@ predict("polls among the queued reader's requests", percent=15)
 # %%
 plan = Plan(users=(60,), warmup=3, measure=6, drain=3, seed=5)
 results = experiment("sixty-users", bench, plan=plan, rows=True)
-synchronous, queued = sorted(results["steps"], key=lambda step: step["app"], reverse=True)
+steps = lab.last_steps(results)
 rates = requests_a_second(results)
-for name, step in (("synchronous", synchronous), ("queued", queued)):
+for name, step in (("synchronous", steps["sync"]), ("queued", steps["queued"])):
     score(f"content with 60 users, {name}", **sampled(step["content"], "p50_ms"))
 score("feeds a second, queued", per_second=rates["queued"]["submit"])
-polls = round(queued["polls_share"] * queued["requests"])
-score("polls among the queued reader's requests", **counted(polls, of=queued["requests"]))
+requests = steps["queued"]["requests"]
+polls = round(steps["queued"]["polls_share"] * requests)
+score("polls among the queued reader's requests", **counted(polls, of=requests))
 answer_and_content_figure(results)
 
 # %% [markdown]
