@@ -42,6 +42,10 @@ bench-full: $(VENV)/bench.stamp  ## the same with repeats, open load, a burst (4
 bench-queue: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## measure jobqueue beside the plain drivers (13 minutes)
 	@$(RUN) -m loadtests queue $(ARGS)
 
+.PHONY: engines
+engines: $(VENV)/bench.stamp $(VENV)/engines.stamp  ## compare the engines under the same reader (15 minutes)
+	@$(RUN) -m loadtests engines $(ARGS)
+
 .PHONY: torture
 torture: $(VENV)/bench.stamp  ## harm jobqueue's workers, and count the jobs (10 minutes)
 	@$(RUN) -m loadtests torture $(ARGS)

@@ -21,13 +21,14 @@ COMMANDS = {
     "report": ("loadtests.report.report", "write the report of a run again, or of a file of requests"),
     "floor": ("loadtests.bench.floor", "measure the load generator itself, against an idle server"),
     "queue": ("loadtests.queuebench.bench", "measure jobqueue against the plain drivers and other queues"),
+    "engines": ("loadtests.enginebench.bench", "compare the engines under the same reader: speed and harm"),
     "torture": ("loadtests.torture.torture", "harm jobqueue's workers, and count what became of the jobs"),
     "demo": ("loadtests.demo.command", "both readers side by side, live, on a page or in the terminal"),
     "stack": ("loadtests.servers.serve", "run one reader with everything it needs, until Ctrl-C"),
     "feedserver": ("loadtests.feedserver.server", "run the fake feed server alone, until Ctrl-C"),
     "postgres": ("loadtests.servers.postgres", "run a temporary PostgreSQL server, until Ctrl-C"),
 }
-MEASUREMENTS = ("bench", "floor", "queue", "torture", "demo")
+MEASUREMENTS = ("bench", "floor", "queue", "engines", "torture", "demo")
 
 
 def run() -> int:

@@ -43,6 +43,7 @@ ROOMS = (  # of loadtests: each may import those before it
         "report",
         "bench",
         "queuebench",
+        "enginebench",
         "torture",
         "demo",
         "__main__",

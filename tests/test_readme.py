@@ -58,6 +58,7 @@ def test_every_command_has_a_test_here() -> None:
         ".venv/bin/locust -f loadtests/feeds.py --app sync --headless --users 20 --run-time 30s",
         ".venv/bin/locust -f loadtests/feeds.py --help-load",
         "make bench-queue",
+        "make engines",
         "make test",
     ]
 
@@ -151,7 +152,7 @@ def test_locusts_page_can_be_opened(tmp_path: Path) -> None:
 @pytest.mark.live
 def test_the_make_targets_of_the_readme_exist() -> None:
     """`make notebooks` opens JupyterLab and `make test` runs this test, so neither is run here."""
-    for target in ("notebooks", "test", "bench", "bench-full", "sync", "queued", "diff"):
+    for target in ("notebooks", "test", "bench", "bench-full", "engines", "sync", "queued", "diff"):
         assert run(f"make --dry-run {target}").returncode == 0
 
 

@@ -149,6 +149,9 @@ def test_a_disturbed_run_gives_doubtful_scores(capsys: Captured) -> None:
     say_if_disturbed({"the machine was 95 % busy"}, fit=True)
     score("submit", seconds=3)
     assert "off by a factor of 3.0. Doubtful: that run was disturbed." in capsys.readouterr().out
+    predict("in theory", seconds=1)
+    score("in theory", seconds=3, computed=True)
+    assert "Doubtful" not in capsys.readouterr().out
     summary()
     said = capsys.readouterr().out
     assert "a factor of 3.0 ?" in said

@@ -12,14 +12,14 @@ from loadtests.status import Status
 REPORTS = Path("reports")
 
 
-def to_resume(folder: Path) -> str:
-    """How to go on with the run in this folder."""
+def to_resume(folder: Path, command: str = "bench") -> str:
+    """How to go on with the run in this folder; `command` is also the name of its target."""
     if "MAKELEVEL" in os.environ:
         options = f"--resume {shlex.quote(str(folder))}".replace("$", "$$")  # for make
         plain = not set(options) & set('"`$\\!')  # in double quotes
         quoted = f'ARGS="{options}"' if plain else shlex.quote(f"ARGS={options}")
-        return f"To resume: make bench {quoted}"
-    return f"To resume: {shlex.join([sys.executable, '-m', 'loadtests', 'bench', '--resume', str(folder)])}"
+        return f"To resume: make {command} {quoted}"
+    return f"To resume: {shlex.join([sys.executable, '-m', 'loadtests', command, '--resume', str(folder)])}"
 
 
 def cut_off() -> Path | None:

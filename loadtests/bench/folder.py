@@ -9,8 +9,6 @@ import msgspec
 from loadtests.bench.plan import Plan
 from loadtests.errors import UsageError
 from loadtests.files import writing
-from loadtests.records.results import Floor
-from loadtests.records.steps import Step
 
 RUN_VERSION = 3  # of run.json, and of the steps beside it
 T = TypeVar("T")
@@ -55,7 +53,7 @@ def read_part(file: Path, kind: type[T]) -> T:
         raise UsageError(f"{file} is not complete: {error}. Remove it, and it is measured again") from error
 
 
-def write_part(file: Path, data: Step | Floor) -> None:
+def write_part(file: Path, data: object) -> None:
     """Write atomically: a run that is cut off here can be resumed."""
     partial = file.with_suffix(".part")
     with writing(file):

@@ -47,8 +47,8 @@ class ChangingStack(Stack):
         """Its processes but for workers, which come and go."""
         return [process for name, process in self.processes.items() if not name.startswith("worker")]
 
-    def _environment(self) -> dict[str, str]:
-        return super()._environment() | {DEADLINE_FILE: self._write_deadline()}
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {DEADLINE_FILE: self._write_deadline()}
 
     def _write_deadline(self) -> str:
         path = self.folder / "deadline"

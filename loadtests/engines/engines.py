@@ -19,6 +19,7 @@ class Engine:
     options: str = ""  # of the module
     postgresql: bool = False  # whether the jobs are in the reader's database, and that has to be PostgreSQL
     valkey: bool = False  # whether the jobs are in Valkey
+    by_hand: bool = False  # whether the module has a command that retries what dead workers held
     ready: str = "Starting job worker"  # a pattern in what the worker prints when it has started
 
     def environment(self, broker: str) -> dict[str, str]:
@@ -37,10 +38,10 @@ ENGINES = {
     "celery-late": _celery("late"),
     "celery-threads": _celery("threads"),
     "celery-threads-late": _celery("threads late"),
-    "rq": Engine("loadtests.engines.on_rq", valkey=True, ready=r"Listening on"),
+    "rq": Engine("loadtests.engines.on_rq", valkey=True, by_hand=True, ready=r"Listening on"),
     "dramatiq": Engine("loadtests.engines.on_dramatiq", valkey=True, ready=r"process is ready"),
     "huey": Engine("loadtests.engines.on_huey", ready=r"Huey consumer started"),
-    "procrastinate": Engine("loadtests.engines.on_procrastinate", postgresql=True),
+    "procrastinate": Engine("loadtests.engines.on_procrastinate", postgresql=True, by_hand=True),
     "pgqueuer": Engine("loadtests.engines.on_pgqueuer", postgresql=True),
 }
 

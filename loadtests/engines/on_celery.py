@@ -51,3 +51,8 @@ def worker(at_a_time: int) -> list[str]:
 def waiting() -> int:
     """How many jobs are in the broker's list; those that workers have taken ahead are not."""
     return int(Redis.from_url(BROKER).llen("celery"))
+
+
+def held() -> int:
+    """How many jobs it has not done with: those that wait, and those that workers have not acknowledged."""
+    return waiting() + int(Redis.from_url(BROKER).hlen("unacked"))

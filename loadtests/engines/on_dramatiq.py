@@ -37,3 +37,8 @@ def worker(at_a_time: int) -> list[str]:
 def waiting() -> int:
     """How many messages are in the broker's list; those that workers have taken ahead are not."""
     return int(broker.client.llen("dramatiq:default"))
+
+
+def held() -> int:
+    """How many jobs it has not done with: not acknowledged, or to be tried again."""
+    return sum(int(broker.client.hlen(f"dramatiq:{name}.msgs")) for name in ("default", "default.DQ"))

@@ -38,3 +38,8 @@ def worker(at_a_time: int) -> list[str]:
 def waiting() -> int:
     """How many tasks wait."""
     return int(huey.pending_count())
+
+
+def held() -> int:
+    """How many jobs it has not done with: those that wait, or are to be tried again."""
+    return waiting() + int(huey.scheduled_count())

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, inspect
 from sqlalchemy.orm import Session
 
 from feedreader.models import Feed
-from loadtests.engines.reader import count, engine, fetch_feed, postgres_dsn
+from loadtests.engines.reader import count, engine, fetch_feed, one_at_a_time, postgres_dsn
 
 
 class InSession:
@@ -36,8 +36,9 @@ class Queue:
     def __init__(self, engine: Engine) -> None: ...
 
     def create_tables(self) -> None:
-        if not inspect(engine()).has_table("pgqueuer"):
-            asyncio.run(install())
+        with one_at_a_time():
+            if not inspect(engine()).has_table("pgqueuer"):
+                asyncio.run(install())
 
     def enqueue(self, feed: Feed, *, session: Session) -> None:
         session.flush()  # the feed gets its number
@@ -48,8 +49,8 @@ def worker(at_a_time: int) -> list[str]:
     return [sys.executable, "-m", __name__, str(at_a_time)]
 
 
-def waiting() -> int:
-    return count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'")
+waiting = partial(count, "SELECT count(*) FROM pgqueuer WHERE status = 'queued'")
+held = partial(count, "SELECT count(*) FROM pgqueuer")  # those that workers have taken as well
 
 
 async def install() -> None:
@@ -74,5 +75,6 @@ async def application(at_a_time: int) -> AsyncIterator[PgQueuer]:
 
 
 if __name__ == "__main__":  # what `pgqueuer run` does, which fails in this release
+    Queue(engine()).create_tables()  # it fails without them, and may be the first
     most = int(sys.argv[1])
     asyncio.run(run(partial(application, most), max_concurrent_tasks=2 * most, batch_size=most))

@@ -1,9 +1,6 @@
 """Procrastinate in the reader's own PostgreSQL: the job is in the session's transaction.
 
-    python -m loadtests.engines.on_procrastinate work 8     # a worker, 8 jobs at a time
-    python -m loadtests.engines.on_procrastinate retry      # retry the jobs of workers that are gone
-
-Its worker does not retry those by itself; its guide has a periodic task that does.
+Its worker does not retry the jobs of workers that are gone; its guide has a periodic task for that:
 https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html
 """
 
@@ -17,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from feedreader.models import Feed
-from loadtests.engines.reader import count, engine, fetch_feed, postgres_dsn
+from loadtests.engines.reader import count, engine, fetch_feed, one_at_a_time, postgres_dsn
 
 
 class Queue:
@@ -29,8 +26,9 @@ class Queue:
         self._fetch = self._app.task(name="fetch")(fetch_feed)
 
     def create_tables(self) -> None:
-        if not self._app.check_connection():
-            self._app.schema_manager.apply_schema()
+        with one_at_a_time():
+            if not self._app.check_connection():
+                self._app.schema_manager.apply_schema()
 
     def enqueue(self, feed: Feed, *, session: Session) -> None:
         session.flush()  # the feed gets its number
@@ -48,8 +46,12 @@ def by_hand() -> list[str]:
 
 
 def waiting() -> int:
-    """How many jobs wait."""
     return count("SELECT count(*) FROM procrastinate_jobs WHERE status = 'todo'")
+
+
+def held() -> int:
+    """How many jobs it has not done with: those that wait, have begun, or have failed."""
+    return count("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing', 'failed')")
 
 
 async def work(app: App, at_a_time: int) -> None:
@@ -67,6 +69,7 @@ async def retry(app: App) -> None:
 
 
 async def main() -> None:
+    Queue(engine()).create_tables()  # the worker fails without them, and may be the first
     app = App(connector=PsycopgConnector(conninfo=postgres_dsn(engine())))
     app.task(name="fetch")(fetch_feed)
     async with app.open_async():

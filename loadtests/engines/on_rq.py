@@ -31,6 +31,19 @@ def worker(at_a_time: int) -> list[str]:
     return [sys.executable, "-m", "rq.cli", "worker-pool", "--num-workers", str(at_a_time), "--url", BROKER]
 
 
+def by_hand() -> list[str]:
+    """The command that enqueues again what has failed; the jobs of dead workers fail after some minutes."""
+    return [sys.executable, "-m", "rq.cli", "requeue", "--all", "--queue", "default", "--url", BROKER]
+
+
 def waiting() -> int:
     """How many jobs wait."""
     return int(RQ(connection=Redis.from_url(BROKER)).count)
+
+
+def held() -> int:
+    """How many jobs it has not done with: those that wait, have begun, or have failed."""
+    queue = RQ(connection=Redis.from_url(BROKER))
+    registries = (queue.started_job_registry, queue.failed_job_registry)
+    # Without cleanup, which would have the jobs of dead workers fail sooner than a worker does.
+    return int(queue.count + sum(each.get_job_count(cleanup=False) for each in registries))

@@ -111,7 +111,7 @@ class Stack:
     def start_worker(self) -> Process:
         """Start one more worker; returns before it is ready: use `wait_for(stack.engine.ready)`."""
         number = sum(name.startswith("worker") for name in self.processes) + 1
-        return self._run(f"worker {number}", self.worker_command(), self._environment())
+        return self._run(f"worker {number}", self.worker_command(), self.environment())
 
     def start_broker(self) -> None:
         """Start Valkey, or start it again, with what it had kept; returns when it answers."""
@@ -145,7 +145,7 @@ class Stack:
         command += ["--port", str(settings.feeds_port), *(["--mix", settings.mix] if settings.mix else [])]
         self.feeds_url = self._run("feed server", command).wait_for_address()
         self.slots_folder = enter(temporary_folder("slots"))
-        environment = self._environment() | {FOLDER: str(self.slots_folder)}
+        environment = self.environment() | {FOLDER: str(self.slots_folder)}
         app = self._run("web server", self.web_command(), environment)
         workers = [self.start_worker() for _ in range(settings.workers if settings.app == "queued" else 0)]
         self.url = app.wait_for_address()
@@ -155,7 +155,7 @@ class Stack:
         for worker in workers:
             worker.wait_for(self.engine.ready)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """The settings of the reader and its workers: see feedreader/settings.py.
 
         Of this machine's ports they fetch from those of this project's feed servers, and from those that our

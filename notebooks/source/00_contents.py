@@ -9,8 +9,8 @@
 # (the chapters)
 #
 # Begin with chapter 1, and read 2 and 3 after it: they build on each other. Take 4 to 9 in any order; 10 builds on 9,
-# 11 on 8 and 9, and 12 on 4, 7, 8 and 9. At the end, [your predictions](14_your_predictions.ipynb) shows how well you
-# predicted it all.
+# 11 on 8 and 9, and 12 on 4, 7, 8 and 9; 13 is for all of it, at least after 2, 5 and 8. At the end,
+# [your predictions](14_your_predictions.ipynb) shows how well you predicted it all.
 #
 # ## How to use it
 #

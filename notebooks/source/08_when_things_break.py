@@ -272,7 +272,7 @@ check("3", send, checks.sends_once)
 #
 # </details>
 #
-# <details><summary>An attempt hung, and <code>max_run_time</code> has failed it. Why may its mail still go out twice?</summary>
+# <details><summary>An attempt hung, and <code>max_run_time</code> failed it. Why may its mail go out twice?</summary>
 #
 # Python can't end a thread. The old attempt goes on, and may send its mail when whatever it hung on answers; the next
 # attempt sends one, too.

@@ -124,7 +124,8 @@ two_clocks_figure(tools["one connection"])
 predict("80 people, closed: mean response", seconds=4)
 
 # %%
-score("80 people, closed: mean response", seconds=ClosedLoad(slots=8, users=80, think=2, demand=0.9).response)
+mean = ClosedLoad(slots=8, users=80, think=2, demand=0.9).response
+score("80 people, closed: mean response", seconds=mean, computed=True)
 closed_and_open(people=(10, 20, 40, 80), slots=8, think=2, demand=0.9)
 
 # %% [markdown]

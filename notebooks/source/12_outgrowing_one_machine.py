@@ -100,7 +100,7 @@ drains_figure(done, lambda workers: theory(jobs=80, threads=4, workers=workers))
 # ## Several load generators
 #
 # A load generator is a program, too, and uses one core. When that core is busy, the generator measures itself: chapter
-# 9's rules call such a run *slowed*. Locust can then spread its users over processes, a *master* and *workers*, on one
+# 10 calls such a run *slowed*. Locust can then spread its users over processes, a *master* and *workers*, on one
 # machine with `--processes 2`, or on several with `--master` and `--worker`. Its own statistics are added up in
 # buckets; this project's plugin has every worker send its rows to the master, which puts them on one clock and judges
 # them as if one process had sent them.

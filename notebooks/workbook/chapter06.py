@@ -42,14 +42,6 @@ for line in sys.argv[1:]:
 """
 
 
-class Reader(Stack):
-    """The queued reader without workers; `environment` is what its workers need, too."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return self._environment()
-
-
 class Monday:
     """The queued reader as the weekend left it, and a terminal in its folder; nothing runs before begin().
 
@@ -59,7 +51,7 @@ class Monday:
 
     def __init__(self) -> None:
         self._exits = ExitStack()
-        self._reader: Reader | None = None
+        self._reader: Stack | None = None
 
     def begin(self) -> dict[str, Any]:
         """Start the reader, let the weekend pass, and look at all pages; returns how many say what, and after
@@ -71,10 +63,10 @@ class Monday:
             self._exits.enter_context(_guarded("keeper", folder, str(folder)))
             self._exits.callback(end, folder)
             settings = StackSettings("queued", slots=2, workers=0, jobs_password="monday", folder=folder)
-            self._reader = reader = self._exits.enter_context(Reader(settings))
+            self._reader = reader = self._exits.enter_context(Stack(settings))
             self.queue = Queue(reader.database_url)
             self._exits.callback(self.queue.close)
-            setting = {**reader.environment, "FEEDREADER_DEADLINE": WRONG_DEADLINE}
+            setting = {**reader.environment(), "FEEDREADER_DEADLINE": WRONG_DEADLINE}
             with _guarded("weekend", folder, reader.database_url, reader.feeds_url, **setting) as weekend:
                 if weekend.wait_with(lambda: None, WEEKEND_SECONDS):
                     raise weekend.error("failed")
@@ -143,7 +135,7 @@ class Monday:
         """Where the dashboard is, with its password, while the reader is running."""
         return f"{self._open().url}/jobs/".replace("://", "://me:monday@")
 
-    def _open(self) -> Reader:
+    def _open(self) -> Stack:
         if self._reader is None:
             raise WorkbookError(NOT_BEGUN)
         return self._reader
@@ -153,7 +145,7 @@ class Monday:
         status, if that is not 0.
         """
         reader = self._open()
-        environment = {**os.environ, **reader.environment, **_python_path()}
+        environment = {**os.environ, **reader.environment(), **_python_path()}
         environment["JOBQUEUE_DATABASE"] = f"sqlite:///{Path(reader.database_url).name}"  # as seen from there
         try:
             ran = subprocess.run(

@@ -54,6 +54,7 @@ def score(
     *figures: float,
     at_least: bool = False,
     interval: Ends | None = None,
+    computed: bool = False,
     **measured: float | None,
 ) -> None:
     """Print how far the prediction was from the measurement: score("submit", seconds=11).
@@ -61,6 +62,7 @@ def score(
     The keyword is the unit; times are converted to it. None: nothing was measured. `at_least`: the
     measurement is a lower bound. `interval`: the low and high of the true figure, at 95 %, if a sample was
     measured; None for an end without limit. If it is wider than what is well said, nothing is scored.
+    `computed`: nothing was measured, so a disturbed run before it leaves no doubt.
     Raises WorkbookError if the prediction was made in another unit.
     """
     if figures or len(measured) != 1:
@@ -75,7 +77,7 @@ def score(
         noted = f" Noted in this chapter: {', '.join(others)}." if others else ""
         print(f"{name}: {_outcome(scored)}. (You noted no prediction of that name.{noted})")
         return
-    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, disturbed())
+    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, disturbed() and not computed)
     _write(predictions | {wanted: scored})
     print(f"{name}: {_sentence(scored)}")
 

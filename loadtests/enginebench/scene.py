@@ -1,0 +1,141 @@
+"""A reader on one engine, to measure and to harm: visitors who add feeds, and what became of these."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import requests
+import sqlalchemy as sa
+
+from loadtests.engines.engines import READER, engine_command
+from loadtests.errors import ProcessError
+from loadtests.servers.processes import Process
+from loadtests.servers.stack import Stack, StackSettings, gunicorn_command
+
+EVERY_SECONDS = 0.05
+COMES_SECONDS = 60.0
+PENDING = "pending"  # the status of a feed that is not fetched yet
+VISITORS = 8  # that add feeds at a time
+FETCHED = sa.text("SELECT url, status FROM feeds")
+COUNT_HELD = sa.text("SELECT count(*) FROM jobs")  # jobqueue's own; it deletes those that are done
+
+
+class KillableStack(Stack):
+    """The reader is served in the way in which it can be killed: see engines/reader.py."""
+
+    @property
+    def dies(self) -> Path:
+        """The file that has a web process die once it has committed a feed."""
+        return self.folder / "dies"
+
+    def web_command(self) -> list[str]:
+        return gunicorn_command(self.settings, f"{READER}:create_app()")
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"ENGINE_DIES": str(self.dies)}
+
+
+@dataclass
+class StagedReader:
+    """A stack, and what one does to it. Times are seconds."""
+
+    stack: KillableStack
+
+    @cached_property
+    def _database(self) -> sa.Engine:
+        return sa.create_engine(self.stack.database_url, poolclass=sa.NullPool)
+
+    def feeds(self, kind: str, count: int, first: int = 1) -> list[str]:
+        """Addresses of so many feeds."""
+        return [f"{self.stack.feeds_url}/feeds/{kind}/{n}.xml" for n in range(first, first + count)]
+
+    def add(self, urls: Sequence[str], visitors: int = VISITORS) -> dict[str, int]:
+        """Add feeds; returns the status of each answer, 0 where there was none."""
+        with ThreadPoolExecutor(visitors) as pool:
+            return dict(zip(urls, pool.map(self._post, urls), strict=True))
+
+    def _post(self, url: str) -> int:
+        address = f"{self.stack.url}/feeds"
+        try:
+            answer = requests.post(address, {"url": url}, allow_redirects=False, timeout=COMES_SECONDS)
+            return answer.status_code
+        except requests.RequestException:
+            return 0
+
+    def states(self) -> dict[str, str]:
+        """The status of each feed that is stored, by address."""
+        with self._database.connect() as connection:
+            return {row.url: row.status for row in connection.execute(FETCHED)}
+
+    def fetched(self) -> int:
+        """How many feeds have been fetched; a feed that could not be fetched is not pending, either."""
+        return sum(status != PENDING for status in self.states().values())
+
+    def asked(self, kind: str) -> int:
+        """How often feeds of this kind have been asked for at their server."""
+        return self._stats()["requested"].get(kind, 0)
+
+    def in_flight(self, kind: str) -> int:
+        """How many of them are being fetched."""
+        return self._stats()["in_flight"].get(kind, 0)
+
+    def _stats(self) -> Mapping[str, Mapping[str, int]]:
+        found: Mapping[str, Mapping[str, int]]
+        found = requests.get(f"{self.stack.feeds_url}/stats", timeout=COMES_SECONDS).json()
+        return found
+
+    def held(self) -> int:
+        """How many jobs the engine has not done with."""
+        if self.stack.engine.module:
+            return int(self.run("held").split()[-1])
+        with self._database.connect() as connection:
+            return int(connection.execute(COUNT_HELD).scalar_one())
+
+    def start_worker(self) -> None:
+        """Start one more worker; returns when it is ready."""
+        self.stack.start_worker().wait_for(self.stack.engine.ready)
+
+    def run(self, command: str) -> str:
+        """Run a command of the engine's file to its end; returns what it printed. Raises ProcessError."""
+        log = self.stack.folder / f"{command}.log"
+        with Process(command, engine_command(command), log, self.stack.environment()) as process:
+            if process.wait_with(lambda: None, COMES_SECONDS):
+                raise process.error("failed")
+            return process.output()
+
+
+@contextmanager
+def staged(
+    engine: str, *, threads: int, workers: int = 1, slots: int = 4, database: str = "sqlite"
+) -> Iterator[StagedReader]:
+    """Start the reader on an engine."""
+    settings = StackSettings(
+        app="queued",
+        engine=engine,
+        slots=slots,
+        threads=threads,
+        workers=workers,
+        database=database,
+    )
+    with KillableStack(settings) as stack:
+        yield StagedReader(stack)
+
+
+def until(holds: Callable[[], bool], within: float, every: float = EVERY_SECONDS) -> bool:
+    """Wait for a condition; returns False if it does not hold in time."""
+    deadline = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every)
+    return True
+
+
+def expect(holds: Callable[[], bool], what: str) -> None:
+    """Wait for what the trial needs. Raises ProcessError if it does not come."""
+    if not until(holds, COMES_SECONDS):
+        raise ProcessError(f"{what} within {COMES_SECONDS:g} seconds")

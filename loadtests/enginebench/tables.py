@@ -1,0 +1,193 @@
+"""What the trials have shown, as tables: the same for the terminal, for Markdown and for the page."""
+
+from collections.abc import Callable, Sequence
+
+from loadtests.enginebench.harm import HARMED, WATCHED_SECONDS
+from loadtests.enginebench.plan import EnginePlan, TrialResult
+from loadtests.enginebench.speed import PICK_UPS, WAITING_FEEDS, Numbers
+from loadtests.enginebench.trials import ENGINE_TRIALS
+from loadtests.engines.engines import ENGINES, app_of
+from loadtests.queuebench.report import number
+from loadtests.report.page import Body, Line, Table
+from loadtests.wording import LABELS
+
+DASH = "–"
+DOUBT = " *"
+SETTINGS = {
+    "celery": "as it comes",
+    "celery-late": "acks_late, visibility_timeout 15 s",
+    "celery-threads": "threads",
+    "celery-threads-late": "acks_late, visibility_timeout 15 s",
+    "rq": "as it comes",
+    "dramatiq": "as it comes",
+    "huey": "fsync",
+    "procrastinate": "retried by hand",
+    "pgqueuer": "as it comes",
+}
+LEGENDS = {  # of the kinds of trials
+    "load": "The load: POST /feeds, and the time until the feed can be read, with 95 % intervals.",
+    "backlog": f"A backlog: of {WAITING_FEEDS} feeds. CPU: ms a job.",
+    "pick-up": f"An idle worker: {PICK_UPS} feeds, one after the other.",
+    "harm": f"Harm: of {HARMED} feeds being fetched (broker: and {HARMED} that are added while it"
+    " is away), how many were fetched by themselves, and when the last was, in seconds; how many once a"
+    " worker was started again; and by hand, as the engine's guide has it."
+    f" Held: not fetched in {WATCHED_SECONDS:.0f} s, but the engine still knows of it. Lost: it does not."
+    " Unsaid: held or lost, though its visitor was told that it was accepted."
+    " Again: fetches begun once more.",
+}
+HARM_HEADS = ("feeds", "itself", "after", "worker", "hand", "held", "lost", "unsaid", "again")
+HARM_KEYS = ("stored", "by_itself", "after_s", "restarted", "by_hand", "held", "lost", "unsaid", "again")
+
+
+def engine_label(engine: str) -> str:
+    """The engine in at most 14 characters."""
+    return engine if engine == "jobqueue" else LABELS[app_of(engine)]
+
+
+def tables(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[Table]:
+    """The tables of what was measured, without those of which nothing was."""
+    kept = [Line([engine_label(engine), *_kept(engine)]) for engine in plan.engines]
+    load, drain, pick = [("ms", ["p50", "p99"])], ("CPU ms", ["worker", "broker"]), [("ms", ["p50", "most"])]
+    found = [
+        _table(plan, measured, "POST /feeds", "load", load, _answers),
+        _table(plan, measured, "time to content", "load", [("s", ["p50", "p95"])], _content),
+        _table(plan, measured, "a backlog", "backlog", [("", ["jobs/s"]), drain, ("", ["MiB"])], _backlog),
+        _table(plan, measured, "an idle worker", "pick-up", pick, _pick_up),
+        _table(plan, measured, "harm", "harm", [("", list(HARM_HEADS))], _harm),
+        Table("what each is", [("", ["engine", "jobs are in", "on the disk", "as set"])], [Body("", kept)]),
+    ]
+    return [table for table in found if table.bodies]
+
+
+def _table(
+    plan: EnginePlan,
+    measured: Sequence[TrialResult],
+    name: str,
+    kind: str,
+    heads: Sequence[tuple[str, Sequence[str]]],
+    cells: Callable[[Numbers], list[str]],
+) -> Table:
+    """A line for each engine, under the title of each trial of a kind."""
+    found = {(each.engine, each.trial): each.figures for each in measured}
+    trials = {trial: about.title for trial, about in ENGINE_TRIALS.items() if about.kind == kind}
+    table = Table(name, [("", ["engine"]), *heads], [])
+    bodies = []
+    for trial, title in trials.items():
+        lines = []
+        for engine in plan.engines:
+            if (engine, trial) in found:
+                figures = found[engine, trial]
+                mark = DOUBT if figures and figures.get("reasons") else ""
+                shown = cells(figures) if figures else [DASH] * (table.width - 1)
+                lines.append(Line([engine_label(engine) + mark, *shown]))
+        if lines:
+            bodies.append(Body(title if len(trials) > 1 else "", lines))
+    return Table(name, table.heads, bodies)
+
+
+def notes(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[str]:
+    """What the figures mean, which to doubt, and what was not measured, and why."""
+    kinds = {ENGINE_TRIALS[each.trial].kind for each in measured}
+    said = [legend for kind, legend in LEGENDS.items() if kind in kinds]
+    for each in measured:
+        what = f"{engine_label(each.engine)}, {ENGINE_TRIALS[each.trial].title}"
+        if each.figures is None:
+            said.append(f"Not measured: {what}: {each.reason}")
+        elif reasons := each.figures.get("reasons"):
+            said.append(f"* {what}: {'; '.join(reasons)}")
+    files = [
+        engine_label(name) for name in plan.engines if not (ENGINES[name].valkey or ENGINES[name].postgresql)
+    ]
+    if files and "harm" in kinds:
+        said.append(f"There is no broker to kill with {' and '.join(files)}: the jobs are in a file.")
+    late = [engine_label(name) for name in plan.engines if "late" in ENGINES[name].options]
+    if late:
+        said.append(f"{' and '.join(late)}: as it comes, visibility_timeout is an hour.")
+    return said
+
+
+def text_tables(found: Sequence[Table]) -> str:
+    """As text, at most 80 columns wide."""
+    return "\n\n".join(_as_text(table) for table in found)
+
+
+def markdown_tables(found: Sequence[Table]) -> str:
+    """As Markdown."""
+    return "\n\n".join(_as_markdown(table) for table in found)
+
+
+def _as_text(table: Table) -> str:
+    names = [table.name, *_names(table)[1:]]
+    rows = [line.cells for body in table.bodies for line in body.lines]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        pairs = list(zip(cells, widths, strict=True))
+        words = [cell.ljust(width) for cell, width in pairs[: table.words]]
+        return " ".join([*words, *(cell.rjust(width) for cell, width in pairs[table.words :])]).rstrip()
+
+    lines = [line(names), "-" * min(80, sum(widths) + len(widths) - 1)]
+    for body in table.bodies:
+        lines += [f"{body.title}:"] if body.title else []
+        lines += [line(each.cells) for each in body.lines]
+    return "\n".join(lines)
+
+
+def _as_markdown(table: Table) -> str:
+    titled = any(body.title for body in table.bodies)
+    rows = [[*([body.title] if titled else []), *line.cells] for body in table.bodies for line in body.lines]
+    names = [*([table.name] if titled else []), *_names(table)]
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _names(table: Table) -> list[str]:
+    return [f"{name}, {group}" if group else name for group, names in table.heads for name in names]
+
+
+def _answers(figures: Numbers) -> list[str]:
+    return [_latency(figures["submit"], key, 1) for key in ("p50", "p99")]
+
+
+def _content(figures: Numbers) -> list[str]:
+    return [_latency(figures["content"], key, 1000) for key in ("p50", "p95")]
+
+
+def _latency(summary: Numbers, key: str, unit: float) -> str:
+    """A latency with its interval; with ≥ if it is a lower bound, since requests were not answered."""
+    mark = "≥ " if f"{key}_ms" in summary["lower_bounds"] else ""
+    return mark + _with_interval(summary[f"{key}_ms"], summary[f"{key}_ci"], unit)
+
+
+def _backlog(figures: Numbers) -> list[str]:
+    return [_figure(figures[key]) for key in ("per_s", "worker_ms", "broker_ms", "memory_mib")]
+
+
+def _pick_up(figures: Numbers) -> list[str]:
+    return [_with_interval(figures["p50"], figures["p50_ci"], 1), _figure(figures["most"])]
+
+
+def _harm(figures: Numbers) -> list[str]:
+    return [_figure(figures[key]) if key == "after_s" else str(figures[key]) for key in HARM_KEYS]
+
+
+def _kept(engine: str) -> list[str]:
+    kind = ENGINES[engine]
+    place = "Valkey" if kind.valkey else "PostgreSQL" if kind.postgresql else "SQLite"
+    return [
+        place,
+        "fsync each second" if kind.valkey else "fsync at commit",
+        SETTINGS.get(engine, "as it comes"),
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return DASH if value is None else number(value)
+
+
+def _with_interval(value: float | None, interval: Sequence[float | None] | None, unit: float) -> str:
+    """ "9.1 (8.9–9.4)"; "?" is an end that is not bounded."""
+    if value is None:
+        return DASH
+    ends = ["?" if end is None else number(end / unit) for end in interval or ()]
+    return number(value / unit) + (f" ({DASH.join(ends)})" if ends else "")

@@ -1,0 +1,67 @@
+"""The trials by name: what each measures, and about how long it takes.
+
+    python -m loadtests.enginebench.trials celery pick-up FOLDER     # run one, print its figures as JSON
+
+Each runs in a process of its own, so that it can be ended at any time with all that it has started.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadtests.enginebench import harm, speed
+from loadtests.engines.engines import ENGINES
+from loadtests.errors import LoadTestError
+
+FEW_USERS, MANY_USERS = 30, 300  # simulated users
+
+
+@dataclass(frozen=True)
+class EngineTrial:
+    """A kind of trial: `kind` is what --only calls it, `run` takes the engine and a folder for its logs."""
+
+    title: str
+    kind: str
+    run: Callable[[str, Path], Any]
+    seconds: float  # about
+
+
+def _harm(title: str, what: Callable[[str], harm.Aftermath], seconds: float) -> EngineTrial:
+    return EngineTrial(title, "harm", lambda engine, _: what(engine), seconds)
+
+
+ENGINE_TRIALS = {
+    "load-30": EngineTrial(
+        f"{FEW_USERS} users", "load", lambda engine, folder: speed.load(engine, FEW_USERS, folder), 15
+    ),
+    "load-300": EngineTrial(
+        f"{MANY_USERS} users", "load", lambda engine, folder: speed.load(engine, MANY_USERS, folder), 28
+    ),
+    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 10),
+    "pick-up": EngineTrial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 7),
+    "worker-killed": _harm("worker: kill -9", harm.worker_killed, 95),
+    "worker-stopped": _harm("worker: TERM", harm.worker_stopped, 15),
+    "broker-killed": _harm("broker: kill -9", harm.broker_killed, 75),
+    "web-killed": _harm("web: kill -9", harm.web_killed, 20),
+}
+TRIAL_KINDS = tuple(dict.fromkeys(trial.kind for trial in ENGINE_TRIALS.values()))
+
+
+def is_possible(engine: str, trial: str) -> bool:
+    """Whether there is what the trial kills: some engines keep their jobs in a file."""
+    return trial != "broker-killed" or ENGINES[engine].valkey or ENGINES[engine].postgresql
+
+
+def main() -> None:
+    engine, trial, folder = sys.argv[1:]
+    try:
+        print(json.dumps(ENGINE_TRIALS[trial].run(engine, Path(folder))))
+    except LoadTestError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
