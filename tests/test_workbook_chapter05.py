@@ -3,7 +3,8 @@
 import notebooks_path  # noqa: F401
 
 # isort: split
-from workbook.chapter05 import last_steps, seen_at, short_steps
+from workbook import last_steps
+from workbook.chapter05 import seen_at, short_steps
 from workbook.chapter05_pictures import answer_and_content_figure, staircase_figure
 
 from loadtests.bench.plan import Plan

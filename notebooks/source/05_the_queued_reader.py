@@ -16,7 +16,7 @@
 # the time to the answer, at all requests that either reader gets, and at the processes that do the work.
 
 # %%
-from workbook import begin, bench, check, counted, experiment, predict, sampled, score
+from workbook import begin, bench, check, counted, experiment, last_steps, predict, sampled, score
 
 begin(5)
 
@@ -71,7 +71,7 @@ staircase_figure(seen)
 #
 # ## When many wait
 #
-# Now sixty users. As in chapter 1, seven of ten submit a feed, wait for its content, think for 2 seconds on average,
+# Now sixty users. Seven of ten submit a feed, wait for its content, think for 2 seconds on average,
 # and submit the next. The others browse. Each reader has 8 slots; the queued one also has a worker with 32 threads.
 #
 # **Write down what you expect:** the median time to the content; how many feeds a second these users give the queued
@@ -85,12 +85,12 @@ predict("polls among the queued reader's requests", percent=15)
 
 # %% [markdown]
 # Each of the two steps takes some 20 seconds ("over": the share of answers over 500 ms). If a line ends in "not steady", the two
-# halves of the measured time differed: six seconds are few, and the crowd is still settling. Chapter 9 is about that.
+# halves of the measured time differed: six seconds are few, and the crowd is still settling. Chapter 10 is about that.
 
 # %%
 plan = Plan(users=(60,), warmup=3, measure=6, drain=3, seed=5)
 results = experiment("sixty-users", bench, plan=plan, rows=True)
-steps = lab.last_steps(results)
+steps = last_steps(results)
 rates = requests_a_second(results)
 for name, step in (("synchronous", steps["sync"]), ("queued", steps["queued"])):
     score(f"content with 60 users, {name}", **sampled(step["content"], "p50_ms"))

@@ -22,7 +22,7 @@ from loadtests.records.rows import in_window
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.theory import ClosedLoad
 from loadtests.wording import SHORT
-from workbook.readers import read, rows_of, submit
+from workbook.readers import last_steps, read, rows_of, submit
 from workbook.words import in_words
 
 WORK_OFF_SECONDS = 2.0
@@ -89,12 +89,6 @@ def feed_taking(seconds: float) -> tuple[str, int]:
 
 
 # ---- many visitors
-
-
-def last_steps(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Each app's step, in order: the last, if the bench measured some of them again."""
-    steps = {step["app"]: step for step in results["steps"]}
-    return {app: steps[app] for app in SHORT if app in steps}
 
 
 def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
