@@ -14,6 +14,11 @@ from jobqueue.tools import failures, looking
 
 pytest_plugins = ["queue_fixtures"]
 
+# In this test's database: others share the server.
+WAITING_HERE = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
+
 
 @pytest.fixture
 def visitor(queue: Queue) -> Visitor:

@@ -96,7 +96,7 @@ def test_a_missing_recording_is_said_with_those_that_are_there(chapter: Chapter)
     chapter(mode="record")
     experiment("many-users", measured, users=4)
     chapter(mode="recorded")
-    with pytest.raises(WorkbookError, match=r"this chapter has 03-many-users\. .*recorded=False"):
+    with pytest.raises(WorkbookError, match=r"this chapter has many-users\. .*recorded=False"):
         experiment("few-users", measured, users=4)
 
 

@@ -151,3 +151,13 @@ def test_a_port_in_use_is_one_message_without_a_traceback(kernel: Kernel) -> Non
     (text,) = error["traceback"]
     assert "Another program holds that port." in text
     assert "Traceback" not in text
+
+
+def test_a_chapter_can_begin_twice_in_one_kernel() -> None:
+    """As it does when a reader fills in a blank and runs all cells again; figures keep their words."""
+    with closing(Kernel()) as kernel:
+        for code in (BEGIN, BEGIN, "begin(3, recorded=True)"):
+            assert [each for each in kernel.run(code) if each["msg_type"] == "error"] == []
+        drawn = kernel.run("from matplotlib.figure import Figure\nFigure(label='Two lines.')")
+        shown = [each["content"]["data"] for each in drawn if each["msg_type"] == "execute_result"]
+        assert 'alt="Two lines."' in shown[0]["text/html"]

@@ -49,6 +49,7 @@ def test_a_prediction_is_kept_and_scored(capsys: Captured) -> None:
         {"seconds": -1},
         {"jobs": float("nan")},
         {"jobs": "many"},
+        {"jobs": 10**400},
         {"percent": 150},
     ],
 )
@@ -56,6 +57,18 @@ def test_a_prediction_that_is_none_is_refused(said: dict[str, Any]) -> None:
     """The message says what to write."""
     with pytest.raises(WorkbookError, match="write a number"):
         predict("submit", **said)
+
+
+@pytest.mark.parametrize(
+    ("unit", "meant"),
+    [("second", "seconds"), ("secnds", "seconds"), ("milliseconds", "seconds"), ("percents", "percent")],
+)
+def test_a_unit_that_is_misspelt_is_refused(unit: str, meant: str) -> None:
+    """It would count something of that name. Words of the chapters, such as users, are no misspelt units."""
+    with pytest.raises(WorkbookError, match=f"There is no unit '{unit}'. Did you mean {meant}\\?"):
+        predict("submit", **{unit: 5})
+    for word in ("users", "visitors", "jobs", "runs", "feeds", "requests", "slots", "times"):
+        predict("submit", **{word: 5})
 
 
 def test_a_blank_stops_the_notebook_and_is_no_prediction(
@@ -162,7 +175,7 @@ def test_the_last_page_sums_up_all_chapters(chapter: Chapter, capsys: Captured) 
         "                          you said                it was  off by",
         " 1  submit                   1.0 s                 6.2 s  a factor of 6.2",
         " 1  never measured           1.0 s                     -  not measured",
-        " 1  lost jobs               3 jobs                0 jobs  a factor of 6.0",
+        " 1  lost jobs               3 jobs                0 jobs  3 jobs",
         " 1  tail                     1.0 s                 2.0 s  not scored",
         " 3  knee                  24 users              26 users  well said",
         "",

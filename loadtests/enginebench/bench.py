@@ -145,7 +145,7 @@ def shown(key: Key, said: str, seconds: float) -> TrialResult:
         figures = None
     if isinstance(figures, dict):
         return TrialResult(*key, seconds, figures)
-    return TrialResult(*key, seconds, reason=lines[-1])
+    return TrialResult(*key, seconds, reason=lines[-1].strip())
 
 
 def _folder_and_plan(options: argparse.Namespace) -> tuple[Path, EnginePlan]:

@@ -49,10 +49,13 @@ def chart(plan: EnginePlan, measured: Sequence[TrialResult], subtitle: str) -> F
     if any(trial == "load-30" for _, trial in found) and "load-300" not in panels:
         panels = ["load-300", *panels]
     high = ENGINE_INCHES * len(plan.engines)
-    wide = (14 - LABELS_INCHES - 0.3) / max(1, len(panels))
+    shares = [2 if ENGINE_TRIALS[trial].kind == "load" else 1 for trial in panels]  # its ticks are long
+    unit = (14 - LABELS_INCHES - 0.3) / sum(shares)
     with headed(high + 2.4, finding(plan, measured), subtitle) as figure:
         for place, trial in enumerate(panels):
-            axes = inches(figure, LABELS_INCHES + wide * place, 0.95, wide - 0.3, high)
+            axes = inches(
+                figure, LABELS_INCHES + unit * sum(shares[:place]), 0.95, unit * shares[place] - 0.3, high
+            )
             axes.set_ylim(len(plan.engines) - 0.5, -0.5)
             axes.set_yticks(range(len(plan.engines)), map(engine_label, plan.engines) if place == 0 else [])
             _panel(axes, trial, plan.engines, found)
@@ -70,7 +73,7 @@ def _panel(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None
         axes.set_title("POST p99", weight="bold")
         _latencies(axes, engines, found)
     elif kind == "harm":
-        axes.set_title(ENGINE_TRIALS[trial].title, weight="bold")
+        axes.set_title(ENGINE_TRIALS[trial].title, weight="bold", size=11)
         _fates(axes, trial, engines, found)
     else:
         key, title = ("per_s", "jobs/s") if kind == "backlog" else ("p50", "pick-up, ms")

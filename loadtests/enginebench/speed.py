@@ -1,7 +1,8 @@
 """How fast an engine is under the reader: a load's latencies, a backlog's drain, an idle worker's pick-up."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +87,24 @@ def _used(stage: StagedReader) -> dict[str, float]:
     used = {}
     for name, key in CPU_OF.items():
         if process := stage.stack.processes.get(name):
-            used[key] = sum(sum(each.cpu_times()[:4]) for each in process.tree())
+            used[key] = _sum(process, lambda each: sum(each.cpu_times()[:4]))
     return used
 
 
-def _memory(process: Process) -> int:
+def _memory(process: Process) -> float:
     """A worker's memory in bytes; what its processes share is divided among them."""
-    total = 0
+
+    def held(each: psutil.Process) -> int:
+        memory = each.memory_full_info()
+        return int(getattr(memory, "pss", memory.uss))
+
+    return _sum(process, held)
+
+
+def _sum(process: Process, figure: Callable[[psutil.Process], float]) -> float:
+    """A figure of all its processes together, without those that end meanwhile."""
+    total = 0.0
     for each in process.tree():
-        try:
-            memory = each.memory_full_info()
-        except psutil.Error:
-            continue
-        total += int(getattr(memory, "pss", memory.uss))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += figure(each)
     return total

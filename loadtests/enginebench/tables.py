@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from loadtests.enginebench.harm import HARMED, WATCHED_SECONDS
+from loadtests.enginebench.harm import ASK_SECONDS, HARMED, WATCHED_SECONDS
 from loadtests.enginebench.plan import EnginePlan, TrialResult
 from loadtests.enginebench.speed import PICK_UPS, WAITING_FEEDS, Numbers
 from loadtests.enginebench.trials import ENGINE_TRIALS
@@ -13,27 +13,26 @@ from loadtests.wording import LABELS
 
 DASH = "–"
 DOUBT = " *"
-SETTINGS = {
-    "celery": "as it comes",
+SETTINGS = {  # of those that are not as they come
     "celery-late": "acks_late, visibility_timeout 15 s",
     "celery-threads": "threads",
     "celery-threads-late": "acks_late, visibility_timeout 15 s",
-    "rq": "as it comes",
-    "dramatiq": "as it comes",
+    "rq": "a pool that has imported all",
     "huey": "fsync",
     "procrastinate": "retried by hand",
-    "pgqueuer": "as it comes",
 }
 LEGENDS = {  # of the kinds of trials
-    "load": "The load: POST /feeds, and the time until the feed can be read, with 95 % intervals.",
+    "load": "The load: POST /feeds, and the time until the feed can be read, with 95 % intervals"
+    " (none: too few requests for one).",
     "backlog": f"A backlog: of {WAITING_FEEDS} feeds. CPU: ms a job.",
     "pick-up": f"An idle worker: {PICK_UPS} feeds, one after the other.",
     "harm": f"Harm: of {HARMED} feeds being fetched (broker: and {HARMED} that are added while it"
     " is away), how many were fetched by themselves, and when the last was, in seconds; how many once a"
     " worker was started again; and by hand, as the engine's guide has it."
-    f" Held: not fetched in {WATCHED_SECONDS:.0f} s, but the engine still knows of it. Lost: it does not."
-    " Unsaid: held or lost, though its visitor was told that it was accepted."
-    " Again: fetches begun once more.",
+    f" Held: not fetched in {WATCHED_SECONDS:.0f} s, but the engine still knows of it. Lost: it does not,"
+    f" asked twice in {ASK_SECONDS:.0f} s, and nothing is being fetched. Unsaid: held or lost, though its"
+    " visitor was told that it was accepted; the others got an error, or no answer. Again: fetches begun"
+    " once more.",
 }
 HARM_HEADS = ("feeds", "itself", "after", "worker", "hand", "held", "lost", "unsaid", "again")
 HARM_KEYS = ("stored", "by_itself", "after_s", "restarted", "by_hand", "held", "lost", "unsaid", "again")

@@ -60,7 +60,8 @@ def main() -> None:
     try:
         print(json.dumps(ENGINE_TRIALS[trial].run(engine, Path(folder))))
     except LoadTestError as error:
-        sys.exit(str(error))
+        first, *more = str(error).splitlines()
+        sys.exit(" ".join([first, *(line.strip() for line in more[-1:])]))
 
 
 if __name__ == "__main__":

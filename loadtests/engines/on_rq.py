@@ -1,12 +1,14 @@
 """RQ on Valkey: a pool of workers, each of which forks a process for each job.
 
-https://python-rq.org/docs/workers/#worker-pool
+The pool has imported all that a job needs, as the guide advises; of `rq worker-pool` each job does.
+https://python-rq.org/docs/workers/#performance-notes
 """
 
 import sys
 
 from redis import Redis
 from rq import Queue as RQ
+from rq.worker_pool import WorkerPool
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -28,7 +30,7 @@ class Queue:
 
 def worker(at_a_time: int) -> list[str]:
     """The command of a pool of workers, which perform one job each."""
-    return [sys.executable, "-m", "rq.cli", "worker-pool", "--num-workers", str(at_a_time), "--url", BROKER]
+    return [sys.executable, "-m", __name__, str(at_a_time)]
 
 
 def by_hand() -> list[str]:
@@ -47,3 +49,7 @@ def held() -> int:
     registries = (queue.started_job_registry, queue.failed_job_registry)
     # Without cleanup, which would have the jobs of dead workers fail sooner than a worker does.
     return int(queue.count + sum(each.get_job_count(cleanup=False) for each in registries))
+
+
+if __name__ == "__main__":
+    WorkerPool(["default"], connection=Redis.from_url(BROKER), num_workers=int(sys.argv[1])).start()

@@ -58,7 +58,9 @@ def experiment(
 
 def _replay(name: str, file: Path, settings: Any) -> Any:
     if not file.exists():
-        known = sorted(path.name.removesuffix(".json.gz") for path in DATA.glob(f"{session().prefix}*.gz"))
+        prefix = session().prefix
+        files = sorted(path.name for path in DATA.glob(f"{prefix}*.gz"))
+        known = [each.removeprefix(prefix).removesuffix(".json.gz") for each in files]
         raise WorkbookError(
             f"There is no recording of {name!r}; this chapter has {', '.join(known) or 'none'}."
             " To measure it here and now, add recorded=False."

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from workbook.words import in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+KNOWN = {*RATIOS, PERCENT}  # units with a meaning; all other words count something
+MOST = 1e12
 
 
 def predict(name: str, /, *figures: float, **said: float | EllipsisType) -> None:
@@ -37,12 +41,15 @@ def predict(name: str, /, *figures: float, **said: float | EllipsisType) -> None
             f'Write down what you expect before you go on: a number in place of the dots in predict("{name}",'
             f" {unit}=...), and in any others in this cell. Then run the cell again."
         )
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise WorkbookError(f"{value!r} is not a prediction: write a number, 0 or more, such as {unit}=2.")
-    if unit in RATIOS and value == 0:
-        raise WorkbookError(f"{in_words(0, unit)} is no prediction: write a number above 0.")
-    if unit == PERCENT and value > 100:
-        raise WorkbookError(f"{in_words(value, unit)} is more than all of them: write a number up to 100.")
+    if meant := get_close_matches(unit, KNOWN - {unit}, n=1, cutoff=0.7) if unit not in KNOWN else []:
+        raise WorkbookError(f"There is no unit {unit!r}. Did you mean {meant[0]}?")
+    least, most = ("above 0" if unit in RATIOS else "0 or more"), (100 if unit == PERCENT else MOST)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= most or (unit in RATIOS and value == 0):
+        upto = ", at most 100" if unit == PERCENT else ""
+        raise WorkbookError(
+            f"{str(value)[:40]} is no prediction: write a number, {least}{upto}, such as {unit}=2."
+        )
     prediction = Prediction(session().chapter, name, unit, value)
     _write({_key(each): each for each in read()} | {_key(prediction): prediction})
     print(f"Noted: {name}, {in_words(value, unit)}.")
@@ -77,7 +84,8 @@ def score(
         noted = f" Noted in this chapter: {', '.join(others)}." if others else ""
         print(f"{name}: {_outcome(scored)}. (You noted no prediction of that name.{noted})")
         return
-    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, disturbed() and not computed)
+    doubt = disturbed() and not computed
+    scored = Prediction(*wanted, unit, _converted(said, unit), value, at_least, interval, doubt)
     _write(predictions | {wanted: scored})
     print(f"{name}: {_sentence(scored)}")
 

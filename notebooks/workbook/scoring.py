@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workbook.words import in_words
+
 WELL_SAID = 1.5  # a factor; below it a prediction counts as good
 WELL_SAID_POINTS = 10.0  # the same for a share: 60 % instead of 50 % is a factor of 1.5 in the odds
 UNIT_SECONDS = {
@@ -84,7 +86,7 @@ class Prediction:
         least = "at least " if self.at_least else ""
         if self.unit == PERCENT:
             return f"off by {least}{abs(self.off) * WELL_SAID_POINTS:.0f} points"
-        if math.isinf(self.off):
-            return "off (no factor: one of the two is 0)"
+        if self.said == 0 or self.measured == 0:  # no factor of anything
+            return f"off by {least}{in_words(abs(self.said - (self.measured or 0)), self.unit)}"
         factor = round(WELL_SAID ** abs(self.off), 9)  # 2.75, not 2.7499999999999996
         return f"off by a factor of {least}{factor:.{1 if factor < 9.95 else 0}f}"

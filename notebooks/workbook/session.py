@@ -140,7 +140,9 @@ def _show_figures_with_their_words(shell: Any) -> None:
     from matplotlib.figure import Figure
 
     formatters = shell.display_formatter.formatters
-    as_png = formatters["image/png"].pop(Figure)
+    as_png = formatters["image/png"].pop(Figure, None)
+    if as_png is None:  # the cell was run before: a figure is an image already
+        return
 
     def as_image(figure: Figure) -> str:
         words = escape(str(figure.get_label()) or "A figure without a description.")
