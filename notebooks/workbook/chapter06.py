@@ -36,8 +36,8 @@ NOT_BEGUN = (
 ANEW = "To begin anew, run the cell with monday.begin again, and then those below it."
 NOTHING_LEFT = f"Nothing is left to fetch: it has been fetched before. {ANEW}"
 FOREGROUND = (
-    "A worker in the foreground goes on until it is stopped, and so would this cell. Add --once, which ends it"
-    " when no job is due; or --exit-when-empty, when none is left, not even one to be retried."
+    "A worker in the foreground goes on until it is stopped, and so would this cell. Add --once, which ends"
+    " it when no job is due; or --exit-when-empty, when none is left, not even one to be retried."
 )
 CONSOLE = """
 import code, sys
@@ -128,7 +128,7 @@ class Monday:
             def come(so_many: int = there + feeds) -> bool:
                 return len(self._came(began)) >= so_many
 
-            self._wait(lambda: come() or self._is_idle(), f"{feeds} feeds")  # noqa: B023
+            self._wait(lambda: come() or self._is_idle(), f"{feeds} feeds")
             if not come():
                 raise WorkbookError(NOTHING_LEFT)
         self._wait(self._is_idle, "the workers to be idle")
