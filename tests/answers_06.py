@@ -24,7 +24,25 @@ def in_sql(queue: Any, now: Any, seconds: float) -> set[int]:
 
 def jobs(queue: Any, *states: str) -> list[Any]:
     """All jobs, or those in some states."""
-    return [each for each in queue.jobs(limit=1000) if not states or each.state in states]
+    return [each for each in queue.jobs(limit=10**6) if not states or each.state in states]
+
+
+def overdue(keep: Any = lambda job: True, limit: int = 10**6, clock: Any = lambda now: now) -> Any:
+    """An answer to the first that keeps only some jobs, looks at so many, or reads another clock."""
+    return lambda queue, now, seconds: [
+        each.id
+        for each in queue.jobs(limit=limit)
+        if each.state == "waiting" and (clock(now) - each.run_at).total_seconds() > seconds and keep(each)
+    ]
+
+
+def first_line(queue: Any, name: str) -> list[int]:
+    """By the first line after a frame: of a chain, the first error."""
+    lines = {
+        each.id: [line for line in each.last_error.splitlines()[1:] if line[:1] != " "]
+        for each in jobs(queue, "failed")
+    }
+    return [id for id, rest in lines.items() if re.match(rf"([\w.]+\.)?{name}(:|$)", rest[0])]
 
 
 def ages(queue: Any, now: Any, *states: str) -> list[tuple[int, float]]:
@@ -42,7 +60,8 @@ ANSWERS = {
         checks.finds_the_late,
         right=[
             in_sql,
-            lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if age > seconds],
+            lambda queue, now, seconds: (id for id, age in ages(queue, now, "waiting") if age > seconds),
+            overdue(),
         ],
         wrong=[
             [1, 2, 3],
@@ -50,7 +69,16 @@ ANSWERS = {
             lambda queue, now, seconds: [each.id for each in jobs(queue)],
             lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if age >= seconds],
             lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if age > seconds / 60],
+            lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if age > seconds * 60],
+            lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if age < seconds],
             lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if age > 300],
+            overdue(lambda job: job.attempts == 0),
+            overdue(lambda job: job.queue == "default"),
+            overdue(lambda job: job.queue != "partners"),
+            overdue(limit=100),
+            overdue(limit=1000),
+            overdue(clock=lambda now: now - timedelta(days=1)),
+            lambda queue, now, seconds: 7,
             lambda queue, now, seconds: [id for id, age in ages(queue, now, "waiting") if abs(age) > seconds],
             lambda queue, now, seconds: [id for id, age in ages(queue, now) if age > seconds],
             lambda queue, now, seconds: [
@@ -89,6 +117,13 @@ ANSWERS = {
                 id for id, line in errors(queue) if line.split(":")[0].split(".")[-1] == name
             ],
             lambda queue, name: [each.id for each in jobs(queue, "failed") if name in each.last_error],
+            lambda queue, name: [
+                each.id
+                for each in jobs(queue, "failed")
+                if re.search(rf"^([\w.]+\.)?{name}\b", each.last_error, re.M)
+            ],
+            first_line,
+            lambda queue, name: [id for id, line in errors(queue, "failed") if line.split(":")[0] == name],
             lambda queue, name: None,
         ],
     ),

@@ -15,6 +15,7 @@ from workbook.session import WorkbookError
 from jobqueue import Queue
 from jobqueue.tools import looking
 
+START = "start --threads 12 --import queued_app.jobs"
 STARTED = {
     "before": 8,
     "steps": [
@@ -60,15 +61,28 @@ def test_a_terminal_without_a_reader_says_what_to_run() -> None:
         Monday().terminal(["list"])
 
 
+def test_a_worker_that_would_not_end_is_refused_at_once() -> None:
+    """In the foreground it would keep the cell for ever."""
+    with pytest.raises(WorkbookError, match="Add --once"):
+        Monday().terminal("work --import queued_app.jobs")
+
+
 @pytest.mark.live
-def test_a_command_that_does_not_end_is_stopped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker in the foreground would keep the cell for ever."""
+def test_a_session_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A text is a command; one that does not end is stopped; a cell that is run again says that it was."""
     monday = Monday()
     try:
         monday.begin()
+        with pytest.raises(WorkbookError, match="Nothing is left to fetch"):
+            monday.act({START: 49})
+        capsys.readouterr()
+        monday.terminal("list --queue partners --limit 1")
+        assert capsys.readouterr().out.count("$ jobqueue") == 1
         monkeypatch.setattr(chapter06, "PATIENCE_SECONDS", 2.0)
-        with pytest.raises(WorkbookError, match=r"did not end within 2 s.*--exit-when-empty"):
-            monday.terminal(["work --import queued_app.jobs"])
+        with pytest.raises(WorkbookError, match="did not end within 2 s"):
+            monday.console("import time; time.sleep(60)")
     finally:
         monday.close()
 

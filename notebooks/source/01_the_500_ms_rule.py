@@ -22,7 +22,7 @@
 # machine, and is gone when its cell is done.
 
 # %%
-from workbook import begin, bench, check, experiment, predict, score, series_of
+from workbook import begin, bench, check, experiment, last_steps, predict, score, series_of
 
 begin(1)
 
@@ -118,7 +118,7 @@ predict("of 12 who browse, over 500 ms, synchronous", visitors=2)
 # %%
 plan = Plan(users=(40,), warmup=1.5, measure=8, drain=2, think=1)
 results = experiment("forty-visitors", bench, plan=plan, rows=True)
-synchronous, queued = sorted(results["steps"], key=lambda step: step["app"], reverse=True)
+synchronous, queued = last_steps(results).values()
 for name, step, group in (
     ("of 28 who submit, over 500 ms, synchronous", synchronous, "submit"),
     ("of 28 who submit, over 500 ms, queued", queued, "submit"),

@@ -183,15 +183,13 @@ overlap_figure(found, 0.3)
 #   `SELECT` has found job 1 before it meets A's lock on that row. Then B waits, and once A has committed, B tests its
 #   outer `WHERE` again on the new row. That says `id = 1`, which still holds. So B overwrites A's name.
 #
-# With `AND locked_by IS NULL` in the outer `WHERE`, too, B would not take the job. But it has lost its row, does not look
-# for another one, and goes home although two jobs are waiting.
+# With `AND locked_by IS NULL` in the outer `WHERE`, too, B would lose job 1, and go home although two jobs are waiting.
 #
 # PostgreSQL can lock rows while it looks. At the end of a `SELECT`, `FOR UPDATE` locks the rows that it returns until
 # the transaction ends. If another transaction has locked such a row, it waits; with `FOR UPDATE NOWAIT` it fails; with
 # `FOR UPDATE SKIP LOCKED` it takes the next row instead.
 #
-# **Exercise 4.2.** Write `claim_at_once(db, worker)` for PostgreSQL. It does what `claim` does, and never waits for a
-# job that another worker is just claiming.
+# **Exercise 4.2.** Write `claim_at_once(db, worker)` for PostgreSQL: as `claim`, but it never waits for another worker.
 
 
 # %% tags=["exercise"]

@@ -202,8 +202,9 @@ experiment("work", monday.visited, feeds=6, commands=[work])
 # ## Exercises
 #
 # **Exercise 6.1.** Write `late(queue, now, seconds)`: the ids of all jobs that had been due for longer than `seconds` at
-# the moment `now`, and were waiting for a worker. (`queue.jobs()` returns at most 100 jobs, unless you give it a `limit`.
-# A job has `id`, `state`, which is "waiting", "running" or "failed", and `run_at`, a `datetime`. `timedelta` is there.)
+# the moment `now`, and were waiting; unlike `check`, count those in paused queues too. (`queue.jobs()` returns at most
+# 100 jobs, unless you give it a `limit`. A job has `id`, `state`, which is "waiting", "running" or "failed", and
+# `run_at`, a `datetime`. `timedelta` is there.)
 
 
 # %% tags=["exercise"]
@@ -218,10 +219,12 @@ def late(queue, now, seconds):
 check("1", late, checks.finds_the_late)
 
 # %% [markdown]
-# **Exercise 6.2.** The setting is mended, so you want to retry the jobs that failed for good *because of it*, and no
+# **Exercise 6.2.** The setting is corrected, so you want to retry the jobs that failed for good *because of it*, and no
 # others. Write `failed_with(queue, name)`: the ids of the jobs that failed for good, and whose last error was of the class
-# `name`, such as "SettingsError". (`job.last_error` is the traceback, as `show` prints it. A message may contain
-# anything, other errors' names too; and a class may come with its module, as it did above.)
+# `name`, such as "SettingsError". (`job.last_error` is the traceback, as `show` prints it. A class may come with its
+# module, as it did above, and without a message. A message may contain other errors' names; here it has one line, since
+# from a longer one the text doesn't always tell. Of an error raised while another was handled, Python prints both: the
+# one that was raised last is last.)
 
 
 # %% tags=["exercise"]

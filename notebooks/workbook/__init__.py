@@ -7,7 +7,7 @@ Only the standard library is imported here, so that `begin` can say what a kerne
 from workbook.exercises import check, near, seal
 from workbook.experiments import experiment
 from workbook.predictions import predict, score, summary
-from workbook.readers import bench, counted, rows_of, sampled, series_of, submit
+from workbook.readers import bench, counted, last_steps, rows_of, sampled, series_of, submit
 from workbook.session import WorkbookError, begin
 from workbook.words import in_words
 
@@ -19,6 +19,7 @@ __all__ = [
     "counted",
     "experiment",
     "in_words",
+    "last_steps",
     "near",
     "predict",
     "rows_of",

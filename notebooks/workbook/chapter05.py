@@ -20,8 +20,9 @@ from loadtests.predicting.workload import Workload
 from loadtests.records.constants import RAMP_USERS_PER_S, SUBMITTERS
 from loadtests.records.rows import in_window
 from loadtests.servers.stack import Stack, StackSettings
+from loadtests.theory import ClosedLoad
 from loadtests.wording import SHORT
-from workbook.readers import read, rows_of, submit
+from workbook.readers import last_steps, read, rows_of, submit
 from workbook.words import in_words
 
 WORK_OFF_SECONDS = 2.0
@@ -93,11 +94,25 @@ def feed_taking(seconds: float) -> tuple[str, int]:
 def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Requests per second that visitors sent in the measured time, by app and kind."""
     rates = {}
-    for step in results["steps"]:
+    for step in last_steps(results).values():
         start, end = step["window_s"]
         counts = Counter(row.group for row in in_window(rows_of(results, step), start, end))
         rates[step["app"]] = {kind: counts[kind] / (end - start) for kind in REQUEST_STYLES}
     return rates
+
+
+def expected_rates(plan: Plan, fetch: float, content: float) -> dict[str, float]:
+    """Feeds a second that the plan's users give each app, by the closed load's law.
+
+    `fetch`: the mean seconds that a feed holds one of the synchronous reader's slots; `content`: those that a
+    visitor of the queued reader waits for its content, if no feed waits for a thread.
+    """
+    (users,), (slots,) = plan.users, plan.slots
+    submitters = round(SUBMITTERS * users)
+    return {
+        "sync": ClosedLoad(slots, submitters, plan.think, fetch).throughput,
+        "queued": submitters / (content + plan.think),
+    }
 
 
 def show_rates(
@@ -139,7 +154,7 @@ def short_steps(plan: Plan, times: Sequence[float], slots: int) -> tuple[float, 
 def show_processes(results: Mapping[str, Any]) -> None:
     """Print the memory and CPU of each reader's own processes, and the CPU for each feed."""
     rates = requests_a_second(results)
-    for step in sorted(results["steps"], key=lambda step: tuple(SHORT).index(step["app"])):
+    for step in last_steps(results).values():
         ours = {name: of for name, of in step["processes"].items() if name.startswith(("web", "worker"))}
         for name, took in ours.items():
             said = f"{took['memory_mib']:4.0f} MiB, {took['cpu_percent']:4.1f} % of a core"

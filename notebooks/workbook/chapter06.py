@@ -33,6 +33,12 @@ NOT_BEGUN = (
     "The reader is not running: run the cell with monday.begin (with recorded=False, if the chapter shows"
     " recordings), and then this one again."
 )
+ANEW = "To begin anew, run the cell with monday.begin again, and then those below it."
+NOTHING_LEFT = f"Nothing is left to fetch: it has been fetched before. {ANEW}"
+FOREGROUND = (
+    "A worker in the foreground goes on until it is stopped, and so would this cell. Add --once, which ends"
+    " it when no job is due; or --exit-when-empty, when none is left, not even one to be retried."
+)
 CONSOLE = """
 import code, sys
 console = code.InteractiveConsole()
@@ -90,18 +96,25 @@ class Monday:
         print(f"{FEEDS} feeds: {found['pending']} being fetched, {found['ready']} there")
         return {"pending": found["pending"], "ready": found["ready"]}
 
-    def terminal(self, commands: Sequence[str]) -> None:
-        """Run `jobqueue` with each of these arguments in turn, and print what a terminal would show."""
-        for command in commands:
-            said = self._run("-m", "jobqueue", *command.split())
+    def terminal(self, commands: str | Sequence[str]) -> None:
+        """Run `jobqueue` with each of these arguments in turn, and print what a terminal would show.
+
+        Raises WorkbookError at a worker that would not end.
+        """
+        for command in _lines(commands):
+            words = command.split()
+            if words[:1] == ["work"] and not {"--once", "--exit-when-empty", "--help", "-h"} & set(words):
+                raise WorkbookError(FOREGROUND)
+            said = self._run("-m", "jobqueue", *words)
             print(f"$ jobqueue {command}\n{said}")
 
-    def console(self, lines: Sequence[str]) -> None:
+    def console(self, lines: str | Sequence[str]) -> None:
         """Type these lines into a Python console, and print what it shows."""
-        print(self._run("-c", CONSOLE, *lines))
+        print(self._run("-c", CONSOLE, *_lines(lines)))
 
     def act(self, steps: Mapping[str, int]) -> dict[str, Any]:
         """Run commands, each followed by a wait for so many feeds; then wait until the workers are idle.
+        Raises WorkbookError if they are idle before so many have come.
 
         Returns how many feeds were being fetched before and after; and when each command was given and had
         ended, and when each feed came, in seconds since the first command.
@@ -111,7 +124,13 @@ class Monday:
             given, there = time.time() - began, len(self._came(began))
             self.terminal([command])
             done.append({"command": command, "given": given, "ended": time.time() - began})
-            self._wait(lambda: len(self._came(began)) >= there + feeds, f"{feeds} feeds")  # noqa: B023
+
+            def come(so_many: int = there + feeds) -> bool:
+                return len(self._came(began)) >= so_many
+
+            self._wait(lambda: come() or self._is_idle(), f"{feeds} feeds")
+            if not come():
+                raise WorkbookError(NOTHING_LEFT)
         self._wait(self._is_idle, "the workers to be idle")
         ended = time.time() - began
         return {
@@ -122,7 +141,7 @@ class Monday:
             "left": self._pending(),
         }
 
-    def visited(self, feeds: int, commands: Sequence[str]) -> None:
+    def visited(self, feeds: int, commands: str | Sequence[str]) -> None:
         """Have visitors submit more feeds, as forms do; then run the commands."""
         reader = self._open()
         for url in islice(addresses(reader.feeds_url), FEEDS, FEEDS + feeds):
@@ -160,10 +179,7 @@ class Monday:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise WorkbookError(
-                f"It did not end within {PATIENCE_SECONDS:g} s, and was stopped. A worker goes on until it is"
-                " stopped, unless it is told --exit-when-empty; jobqueue start puts it into the background."
-            ) from None
+            raise WorkbookError(f"It did not end within {PATIENCE_SECONDS:g} s, and was stopped.") from None
         status = f"(exit status {ran.returncode})\n" if ran.returncode else ""
         return ran.stdout.replace(f"{ROOT}/", "") + status
 
@@ -188,7 +204,7 @@ class Monday:
         if not comes_true(condition, PATIENCE_SECONDS):
             raise WorkbookError(
                 f"Waited {PATIENCE_SECONDS:g} s for {what}, in vain: is a worker running, with"
-                " --import queued_app.jobs? To begin anew, run the cell with monday.begin again."
+                f" --import queued_app.jobs? {ANEW}"
             )
 
 
@@ -202,6 +218,11 @@ def rate(act: Mapping[str, Any], step: int, threads: int) -> float:
     until = steps[step + 1]["given"] if step + 1 < len(steps) else act["seconds"]
     came = [moment for moment in act["came"] if steps[step]["ended"] <= moment <= until]
     return float((len(came) - threads) / (came[-1] - came[threads - 1]))
+
+
+def _lines(text: str | Sequence[str]) -> Sequence[str]:
+    """A single text's lines, or the lines themselves."""
+    return text.splitlines() if isinstance(text, str) else text
 
 
 def _guarded(name: str, folder: Path, *arguments: str, **environment: str) -> Process:

@@ -97,8 +97,8 @@ def async_bench(plan: Plan) -> dict[str, Any]:
 
 
 def steps_of(*benches: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The first step of each app in all these results, by app: sync, host (the twin), queued."""
-    steps = {step["app"]: step for results in benches for step in reversed(results["steps"])}
+    """The last step of each app in all these results, by app: sync, host (the twin), queued."""
+    steps = {step["app"]: step for results in benches for step in results["steps"]}
     return {app: steps[app] for app in WAYS if app in steps}
 
 

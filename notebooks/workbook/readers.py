@@ -91,8 +91,16 @@ def rows_of(results: Mapping[str, Any], step: Mapping[str, Any]) -> "list[Row]":
         return read_rows(file)
 
 
+def last_steps(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Each app's step: the last, if the bench measured some of them again."""
+    from loadtests.wording import SHORT
+
+    steps = {step["app"]: step for step in results["steps"]}
+    return {app: steps[app] for app in SHORT if app in steps}
+
+
 def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series]":
-    """One group of requests, submit or browse, of the first step of each app: for `timeline_figure`.
+    """One group of requests, submit or browse, of each app's last step: for `timeline_figure`.
 
     Raises WorkbookError if the bench kept no rows.
     """
@@ -100,7 +108,7 @@ def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series
     from loadtests.report.chartparts import COLOURS
     from loadtests.wording import SHORT
 
-    steps = {step["app"]: step for step in reversed(results["steps"])}
+    steps = last_steps(results)
     return [
         Series(
             SHORT[app],

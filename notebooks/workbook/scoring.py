@@ -87,6 +87,6 @@ class Prediction:
         if self.unit == PERCENT:
             return f"off by {least}{abs(self.off) * WELL_SAID_POINTS:.0f} points"
         if self.said == 0 or self.measured == 0:  # no factor of anything
-            return f"off by {least}{in_words(abs(self.said - self.measured), self.unit)}"
+            return f"off by {least}{in_words(abs(self.said - (self.measured or 0)), self.unit)}"
         factor = round(WELL_SAID ** abs(self.off), 9)  # 2.75, not 2.7499999999999996
         return f"off by a factor of {least}{factor:.{1 if factor < 9.95 else 0}f}"
