@@ -1,5 +1,5 @@
 # ---
-# about: what people feel, and what one slow dependency does to all of them
+# about: how long people like to wait, and two readers that fetch feeds, measured
 # minutes: 25
 # needs: nothing more
 # ---
@@ -16,7 +16,7 @@
 #
 # *A team of three writes a web feed reader for itself. A visitor submits the address of a feed, and the reader fetches
 # it from somebody else's server, which may be slow, or may never answer. With one user the reader is fine. Then a
-# newsletter names it, and forty people come.*
+# newsletter mentions it, and forty people come.*
 #
 # You will be that one user, then predict what happens to the forty, measure it, and compare. Every server runs on this
 # machine, and is gone when its cell is done.
@@ -53,22 +53,22 @@ from workbook.chapter01 import kept_waiting, one_visitor, one_visitor_figure, pr
 # queue.enqueue(feed, session=session)  # queued_app
 # ```
 #
-# It records a job in its database, to fetch the feed, and answers. A *worker*, another process, fetches it.
+# `enqueue` records a job in the database. A *worker*, another process, fetches the feed.
 #
 # One visitor submits four feeds, one after the other. The first feed's server answers at once, the second's after some
-# 300 ms, and the third's after some seconds. The fourth's takes the request, and never says anything.
+# 300 ms, and the third's after some seconds. The fourth's server accepts the request and never answers.
 #
-# **Write down what you expect before you run it:** after how long does the visitor have an answer to the fourth, from
-# each reader? Write your figures into the next cell, and run it. Your prediction is scored later; *well said* means
-# that it was off by less than a factor of 1.5.
+# **Write down what you expect before you run it:** how long does the visitor wait for the fourth answer, from each
+# reader? Write your figures into the next cell, and run it. Your prediction is scored later; *well said* means that it
+# was off by less than a factor of 1.5, or, for a percentage, by less than 10 points.
 
 # %%
 predict("one visitor, hanging feed, synchronous", seconds=30)
 predict("one visitor, hanging feed, queued", seconds=1)
 
 # %% [markdown]
-# Now submit them. This starts each reader with everything it needs (a web server, a feed server that behaves as its
-# addresses say, and a worker for the second one), posts the form as a browser would, and stops it all.
+# Now submit them. This starts each reader with everything it needs (a web server; a fake feed server: the address
+# decides how it behaves; and a worker for the second one), posts the form as a browser would, and stops it all.
 
 # %%
 alone = experiment(
@@ -79,9 +79,9 @@ score("one visitor, hanging feed, queued", seconds=alone["queued"]["hang"])
 one_visitor_figure(alone)
 
 # %% [markdown]
-# With the synchronous reader the visitor waits for as long as the feed's server likes; the answer for the fast feed
-# shows how little the reader's own code takes. It gave up on the last server after 5 seconds, since somebody had told
-# it to: that is its *deadline*. Nothing else ends such a wait.
+# With the synchronous reader the visitor waits for as long as the feed's server likes; the answer for the fast feed,
+# whose fetch is in it, shows that the reader's own code takes milliseconds. It gave up on the last server after 5
+# seconds, since somebody had told it to: that is its *deadline*. Nothing else ends such a wait.
 #
 # The queued reader's four answers all take milliseconds. The answer no longer depends on the feed. The *content* still
 # does: the page says "being fetched", and shows the entries once they have arrived. The queue does not make the work
@@ -113,7 +113,8 @@ predict("of 12 who browse, over 500 ms, synchronous", visitors=2)
 # Measure it. Each of the two steps takes some 20 seconds: a fresh reader, a second in which the visitors come, 1.5
 # seconds of warm-up, 8 seconds that count, and some time for the requests still in flight. The line printed for each is
 # about `POST /feeds`: half of the answers came within `p50`, 95 % within `p95` (≥: some had not come when it ended);
-# `over` is the share over 500 ms. With so few requests the p95 is rough: chapter 10 says how rough.
+# `over` is the share over 500 ms. Was that more than 1 %? *kept*: no; *broken*: yes; *undecided*: too few requests to
+# tell. *unsteady* is added if latencies or the backlog drifted. With so few the p95 is rough; chapter 10 says how rough.
 
 # %%
 plan = Plan(users=(40,), warmup=1.5, measure=8, drain=2, think=1)
@@ -141,7 +142,7 @@ timeline_figure(series_of(results, "browse"), "Browsing: every request, and how 
 
 # %% [markdown]
 # **Browsing.** With the synchronous reader they suffer all the same, since they wait for the same 8 slots: for the same
-# page one waits for seconds, another not at all. Nothing is wrong with the pages. A latency is not always caused where
+# page one waits for seconds, another hardly. Nothing is wrong with the pages. A latency is not always caused where
 # you see it. That is the second reason for the rule: a request that waits holds a place that somebody else may need.
 #
 # [![Visitors' requests as dots: eight feeds that hang hold all eight slots, and a line grows](slots.gif)](slots.html)
@@ -155,8 +156,9 @@ print_content((synchronous, queued))
 
 # %% [markdown]
 # The queue does not make a fetch faster, and there is a price: the page asks again and again whether the feed has come,
-# at pauses that grow from 0.5 s, so its visitor sees the entries up to one pause late. The synchronous reader's visitor
-# gets them on the page that follows the answer, and waits for a slot before each of the two.
+# at pauses that grow from 0.5 s to 4 s, so its visitor sees the entries up to one pause late: the p95 can be worse. The
+# synchronous reader's visitor gets them on the page that follows the answer, and waits for a slot before each of the
+# two.
 #
 # ## How full were the slots?
 #
@@ -176,8 +178,8 @@ print_fetches((synchronous, queued), demand, plan.measure)
 # The synchronous reader has 8 slots for that, and they were busy nearly all the time: it is full. The queued reader's
 # worker has 32 threads, which no web request waits for. Chapter 2 turns this into a prediction.
 #
-# With $D$ the law gives something else than was seen: so few seconds hold only dozens of feeds, of which sometimes none
-# hangs and sometimes four. The second figure takes their own mean; what difference is left comes from fetches that
+# With $D$ the law differs from what was seen, because eight seconds contain only dozens of feeds; sometimes none hangs,
+# sometimes four. The second figure takes their own mean; what difference is left comes from fetches that
 # began before these seconds, or ended after.
 #
 # ## Exercises

@@ -10,7 +10,7 @@
 # **The question:** how many visitors can a web server serve before they wait for each other, and can you know it before
 # they come?
 #
-# *Forty visitors filled the team's eight slots, and for the same page one waited for seconds, another not at all. So
+# *Forty visitors filled the team's eight slots, and for the same page one waited for seconds, another hardly. So
 # they add slots. Before they add more, they want to know where that ends.*
 #
 # In chapter 1 some of the feeds took seconds, or hung. This time nothing is wrong with any feed: each one's server
@@ -64,12 +64,6 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # The page after a submit waits for the same slots, but holds one for only milliseconds: nearly all of $D$ is the
 # submit's.
 #
-# *Little's law* ties the letters together: the number inside is the number that come in per second, times how long each
-# stays. It holds for any system that does not fill up without end, and for any part of it:
-#
-# * inside the slots: $X \cdot D$ of them are busy on average, so the *utilisation* is $U = X \cdot D / c$;
-# * inside the whole, where each visitor is either on a visit or thinking: $N = X \cdot (R + Z)$.
-#
 # The demand is no secret. How long the feed server takes is a function of the address, so we only need to ask it:
 
 # %%
@@ -116,8 +110,9 @@ throughput_figure(results)
 # $$ N^* = \frac{c \, (D + Z)}{D} $$
 #
 # Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula
-# has to be measured. (It is about means: in six seconds visitors may happen to think less, and a mark may lie above its
-# line.) The picture uses the measured $D$:
+# has to be measured. (All of it is about means. In six seconds visitors may happen to think less, or the feeds to take
+# less than $D$, the mean of all three steps, and a visit that ends in them may have begun before. So a mark may lie a
+# little above its line, as if the slots were over 100 % busy.) The picture uses the measured $D$:
 
 # %%
 held = held_by_a_visit(results)
@@ -128,6 +123,12 @@ for name, seconds in (("computed beforehand", demand), ("as it was measured", he
 # The two differ by the milliseconds of the reader's own code, and by which feeds happened to be asked for.
 #
 # ## Does Little's law hold?
+#
+# *Little's law* ties the letters together: the number inside is the number that come in per second, times how long each
+# stays. It holds for any system that does not fill up without end, and for any part of it:
+#
+# * inside the slots: $X \cdot D$ of them are busy on average, so the *utilisation* is $U = X \cdot D / c$;
+# * inside the whole, where each visitor is either on a visit or thinking: $N = X \cdot (R + Z)$.
 #
 # The number of visitors that the law gives from $X$, $R$ and $Z$, next to the number there were; and the share of time
 # that the slots were seen busy:
@@ -147,9 +148,11 @@ print_visits(results)
 # There the visitors ask for no more than the slots can do. If they took turns, nobody would wait. But they come at
 # random: now two at a time, now six within a moment, and a slot that was idle for a second can't make up for it.
 #
-# The *machine repairman model*, M/M/c//N, says for what share of the time each number of requests is at the server.
-# Each M stands for *exponential* times, of thinking and of demands: purely random times, of which many are short and
-# one in twenty is over three times the mean. Here a submit and its page are taken together as one request:
+# The *machine repairman model*, M/M/c//N, says for what share of the time each number of requests is at the server. The
+# $c$ are the slots, and the $N$ after two strokes says that there are only so many visitors (between the strokes there
+# could be a limit to the line). Each M stands for *exponential* times, of thinking and of demands: purely random times,
+# of which many are short and one in twenty is over three times the mean. Here a submit and its page are taken together
+# as one request:
 
 # %%
 at_the_knee = ClosedLoad(slots=4, users=15, think=1, demand=held)
@@ -171,8 +174,9 @@ latencies_figure(results)
 # %% [markdown]
 # **The means** fit, as far as steps of six seconds can tell: of simulated steps, with the same visitors and feeds, 95 %
 # fall inside the grey bars. The dotted line is what is known without a model: by the two straight lines and Little's
-# law no mean visit can be shorter than $\max(D, \, N D / c - Z)$. A visit does half of its waiting before the answer
-# and half before the page; the dotted line is the first half and the submit's own time.
+# law no mean visit can be shorter than $\max(D, \, N D / c - Z)$. A visit stands in the same line twice, so it does
+# half of its waiting before the answer and half before the page; the dotted line is the first half and the submit's
+# own time.
 #
 # **The 95th percentiles** are predicted too high. The model assumes that the demand is exponential, so even for a
 # single visitor, who never waits, it predicts three times the mean. Our feeds vary less; chapter 3 is about feeds that
@@ -237,9 +241,9 @@ check("3", better, checks.measured_with_enough(plan, demand))
 # far above the 1 % of requests over 500 ms that this project sets as its limit: of the feeds themselves one in six
 # takes longer. Slots shorten the wait, never the work.
 #
-# **Go on.** Half the demand, or twice the slots: which is of more help to 31 visitors? (`ClosedLoad` knows; the
-# answer has two parts.) What does `think=0` mean for the knee? And where was it in chapter 1, where 28 submitted to 8
-# slots, and a fetch took 1.12 s?
+# **Go on.** Half the demand, or twice the slots: which is of more help to 31 visitors? (`ClosedLoad` knows: look at
+# `throughput`, and at `response`.) What does `think=0` mean for the knee? And where was it in chapter 1, where 28
+# submitted to 8 slots, and a fetch took 1.12 s?
 #
 # ## From memory
 #

@@ -10,8 +10,7 @@
 # **The question:** what does a feed that never answers do to those who did not ask for it?
 #
 # *With slots for the knee and a few more, the team's reader is fast again. Then a popular feed's server goes down. It
-# does not fail: it takes each request, and says nothing for half a minute. Everybody waits, and the monitoring shows
-# nothing.*
+# does not fail: it accepts each request, and says nothing for half a minute.*
 #
 # Chapter 2 predicted the synchronous reader's means well, since its feeds were harmless: none of them took over 2 s.
 # Now a few of them never answer. You will see how long a client waits for such a feed, when the other visitors begin to
@@ -24,7 +23,7 @@ begin(3)
 
 from loadtests.judging.samples import nearest_rank
 from workbook import chapter03_checks as checks
-from workbook.chapter03 import bystanders, bystanders_figure, looks_during, patience, patience_figure
+from workbook.chapter03 import bystanders, bystanders_figure, looks_during, median, patience, patience_figure
 from workbook.chapter03_tails import (
     deadlines_figure,
     print_feeds,
@@ -41,27 +40,28 @@ from workbook.chapter03_tails import (
 # in `requests.get(url, timeout=2)`, and a *deadline*, such as our reader has (the environment variable
 # `FEEDREADER_DEADLINE=2`).
 #
-# And there are two ways in which a feed never comes. One *hangs*: its server takes the request, and says nothing. The
-# other *drips*: it sends a byte a second, and a feed has thousands.
+# And there are two ways in which a feed never comes. One *hangs*: its server accepts the request, and says nothing. The
+# other *drips*: it is sent byte by byte, one a second.
 #
-# **Write down what you expect:** after how many seconds has the client with the timeout given up the feed that drips?
+# Two clients, one with a timeout of 2 s and one with a deadline of 2 s, ask for both feeds, all four at the same time.
+# **Write down what you expect:** how many of the four still wait after 6 seconds?
 
 # %%
-predict("a feed that drips, timeout of 2 s", seconds=2)
+predict("of four, still waiting after 6 s", waits=0)
 
 # %% [markdown]
-# Now both clients with both feeds, all four at the same time; each is watched for at most 6 seconds.
+# Each is watched for at most 6 seconds:
 
 # %%
 waits = experiment("patience", patience, seconds=2, watched=6)
-dripped = waits["timeout"]["drip"]
-score("a feed that drips, timeout of 2 s", seconds=dripped, at_least=dripped >= 6)
+still = [took for of in waits.values() for took in of.values() if took >= 6]
+score("of four, still waiting after 6 s", waits=len(still))
 patience_figure(waits, seconds=2, watched=6)
 
 # %% [markdown]
 # **A timeout bounds one read.** It allows 2 s for the connection, and then 2 s for each read, so each byte that drips in
-# restarts them. That helps against a server that hangs, but not against one that is slow in small pieces; such a feed
-# would keep this client for hours. **A deadline bounds the whole.** Our reader starts a clock when it begins, and when
+# restarts them. That helps against a server that hangs, but not against one that is slow in small pieces: a feed of
+# thousands of bytes keeps this client for hours. **A deadline bounds the whole.** Our reader starts a clock when it begins, and when
 # time is up it cuts the connection, whatever it is waiting for. No argument of `requests` does that: see
 # `feedreader/dialing.py`.
 #
@@ -71,17 +71,17 @@ patience_figure(waits, seconds=2, watched=6)
 # second, which needs nothing slow. Meanwhile three feeds that hang are submitted at once. When these have been given
 # up, four are.
 #
-# **Write down what you expect:** how long does a visitor wait for the list, at worst, while three feeds hang? While
-# four do?
+# **Write down what you expect:** within how many seconds do half of the visitors who come while three feeds hang have
+# their list? And how long does one wait, at worst, while four do?
 
 # %%
-predict("a page, 3 of 4 slots hang", seconds=0.5)
-predict("a page, 4 of 4 slots hang", seconds=0.7)
+predict("half of the pages, 3 of 4 slots hang", seconds=0.1)
+predict("the slowest page, 4 of 4 slots hang", seconds=0.7)
 
 # %%
 seen = experiment("bystanders", bystanders, slots=4, deadline=3, waves=(3, 4), every=0.1)
-score("a page, 3 of 4 slots hang", seconds=max(looks_during(seen, 0)))
-score("a page, 4 of 4 slots hang", seconds=max(looks_during(seen, 1)))
+score("half of the pages, 3 of 4 slots hang", **median(looks_during(seen, 0)))
+score("the slowest page, 4 of 4 slots hang", seconds=max(looks_during(seen, 1)))
 bystanders_figure(seen)
 
 # %% [markdown]
@@ -114,7 +114,7 @@ print_feeds([{"typical": 100}, {"typical": 98, "hang": 2}], deadline=5)
 # A mean can even stay the same. Here are three kinds of feeds with the *same* mean demand, 0.27 s, for the same 20
 # visitors, of whom 14 submit, and 4 slots: all take 0.27 s; their times are exponential; or 95 of 100 come at once and
 # 5 hang, until a deadline of 5 s. Simulated, one after the other. **Write down what you expect:** the 95th percentile
-# of the wait for a slot, if a few hang: how many times what it is if all are alike?
+# of the wait for a slot: how many times as long is it when a few hang as when all are alike?
 
 # %%
 predict("p95 of the wait, a few hang against all alike", times=1)
@@ -191,7 +191,8 @@ check("2", (with_timeout, bounded), checks.waits_for_pieces)
 
 # %% [markdown]
 # **Exercise 3.3.** With chapter 1's visitors, what is the longest deadline, in steps of a quarter of a second, with
-# which 95 % of them wait at most 1 s for a slot? `with_deadline(4.0)["wait_p95"]` simulates one; each takes a moment.
+# which 95 % of them wait at most 1 s for a slot (1.01 s is too long)? `with_deadline(4.0)["wait_p95"]` simulates one;
+# each takes a moment.
 
 # %% tags=["exercise"]
 # solution:
@@ -226,7 +227,7 @@ check("3", longest, checks.longest_deadline)
 #
 # </details>
 #
-# <details><summary>A service that one request in fifty calls has stopped answering. Which figure of your monitoring
+# <details><summary>One request in fifty calls a service that has stopped answering. Which figure of your monitoring
 # shows it first, and which ones hardly move?</summary>
 #
 # The 99th percentile, which is at the limit at once. The median does not move, and the mean by a small part of that

@@ -9,6 +9,8 @@ import requests
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from loadtests.judging.intervals import percentile_ranks
+from loadtests.judging.samples import nearest_rank
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
@@ -137,6 +139,13 @@ def looks_during(seen: WavesSeen, wave: int) -> list[float]:
     """How long looks took, in seconds, that were due while the feeds of a wave (0, 1, ...) hung."""
     begin, _ = seen["waves"][wave]
     return [took for at, took in seen["looks"] if begin <= at < begin + seen["deadline"]]
+
+
+def median(seconds: Sequence[float]) -> dict[str, Any]:
+    """The median with its interval, to be scored: score(name, **median(looks_during(seen, 0)))."""
+    took, ranks = sorted(seconds), percentile_ranks(len(seconds), 50)
+    ends = [took[rank - 1] for rank in ranks] if ranks else [None, None]
+    return {"seconds": nearest_rank(took, 50), "interval": ends}
 
 
 def bystanders_figure(seen: WavesSeen) -> Figure:

@@ -185,7 +185,7 @@ def deadlines_figure(deadlines: Sequence[float]) -> Figure:
         number_axis(lost, deadlines, "deadline of a fetch, in seconds")
         lost.plot(deadlines, [each["given_up"] for each in found], "o-", color=GREY, lw=2.4, ms=7)
     told = [
-        f"{seconds:g} s, a wait of {duration(wait)} and {percent(each['given_up'])} given up"
+        f"{seconds:g} s, a wait of {wait / 1000:.2f} s and {percent(each['given_up'])} given up"
         for seconds, wait, each in zip(deadlines, heights, found, strict=True)
     ]
     return described(figure, f"By deadline: the p95 of the wait, and good feeds. {'; '.join(told)}.")
