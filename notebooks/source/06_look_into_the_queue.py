@@ -55,9 +55,9 @@ experiment("first-look", monday.terminal, commands=["stats", "check --max-age 30
 #
 # So 100 pages say the same, and the queue says four different things: 48 jobs that a worker would claim; 14 in a queue
 # that is paused; 30 that failed for good; and 8 that are waiting, but not due. `check` is made for monitoring: from cron,
-# say, it would have raised the alarm a few minutes after eight. About the other 52 it is silent: 14 are late, but it skips
-# paused queues; 8 aren't due; and 30 no longer wait. And the last line of `stats` is no comfort. It is about the jobs
-# that a worker has claimed, and knows nothing of jobs that no worker has claimed.
+# say, it would have raised the alarm a few minutes after eight. About the other 52 it is silent: 14 are late, but it
+# skips paused queues; 8 aren't due; and 30 no longer wait. And the last line of `stats` is no comfort. It is about the
+# jobs that a worker has claimed, and knows nothing of jobs that no worker has claimed.
 #
 # Visitors asked for those last eight on Saturday morning. Each time a job fails, it waits for longer than the time
 # before, and theirs have failed all weekend. **Write down:** at nine on Monday, how long until their next attempt, in
