@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 from answers import Answers, as_if, recording
 
@@ -20,6 +21,7 @@ ANSWERS = {
             lambda slots, demand: slots / demand,
             lambda slots, demand: slots * demand**-1,
             lambda slots, demand: sum(1 / demand for _ in range(slots)),
+            lambda slots, demand: Decimal(slots) / Decimal(demand),
         ),
         wrong=(
             lambda slots, demand: 8 / 1.12,
@@ -27,6 +29,7 @@ ANSWERS = {
             lambda slots, demand: (slots + 1) / demand,
             lambda slots, demand: int(slots / demand),
             lambda slots, demand: 1 / demand,
+            lambda slots, demand: round(slots / demand, 2),
             lambda slots, demand: None,
             8 / 1.12,
         ),
@@ -49,6 +52,6 @@ ANSWERS = {
     "3": Answers(
         checks.still_slow,
         right=("submit", " Submit"),
-        wrong=("browse", "both", "neither", 3),
+        wrong=("browse", "both", "neither", 3, 5006.0, ["submit"]),
     ),
 }

@@ -46,10 +46,12 @@ ANSWERS = {
         wrong=(ENOUGH - 1, ENOUGH + 1, ENOUGH - 0.5, 4, 31, 0, -ENOUGH, 0.05, True, str(ENOUGH), None),
     ),
     "3": Answers(
-        checks.measured_with(PLAN, ENOUGH),
+        checks.measured_with_enough(PLAN, DEMAND),
         right=(BETTER, json.loads(json.dumps(BETTER))),
         wrong=(
             as_if(BETTER, slots=[4]),
+            as_if(BETTER, slots=[ENOUGH + 1]),
+            as_if(BETTER, submitters=0.7),
             as_if(BETTER, users=[8, 15, 31]),
             as_if(BETTER, users=[44]),
             as_if(BETTER, apps=["queued"]),

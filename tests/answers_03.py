@@ -1,6 +1,7 @@
 """Right and wrong answers to chapter 3's exercises."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import takewhile
 
 from answers import Answers
@@ -66,6 +67,7 @@ ANSWERS = {
             lambda rate, share, deadline: rate * share / deadline,
             lambda rate, share, deadline: rate * share / 100 * deadline,
             lambda rate, share, deadline: int(rate * share * deadline),
+            lambda rate, share, deadline: round(rate * share * deadline, 1),
             2.5,
         ),
     ),
@@ -90,7 +92,7 @@ ANSWERS = {
     ),
     "3": Answers(
         checks.longest_deadline,
-        right=(LONGEST, float(LONGEST)),
+        right=(LONGEST, Decimal(LONGEST)),
         wrong=(LONGEST - 0.25, LONGEST + 0.25, LONGEST + 0.1, 5, 0, -1, 1000 * LONGEST, str(LONGEST), None),
     ),
 }

@@ -1,6 +1,7 @@
 """The order in which a run measures its steps."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from loadtests.bench.full import full_plan, pilot_plan
 from loadtests.bench.plan import Condition, Plan
-from loadtests.errors import LoadTestError
+from loadtests.errors import LoadTestError, UsageError
 
 PLAN = Plan(users=(1, 5, 10, 20, 50, 100), repeats=3)
 
@@ -99,3 +100,22 @@ def test_many_users_arrive_within_ten_seconds(users: int, seconds: float) -> Non
     """The warm-up begins when all are there."""
     plan = Plan(warmup=2.5)
     assert plan.window(Condition("queued", users=users))[0] == pytest.approx(2.5 + seconds)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"slots": 32}, "such as slots=(8,)"),
+        ({"slots": (...,)}, "such as slots=(8,)"),
+        ({"slots": (0,)}, "not be below 1"),
+        ({"measure": -1.0}, "not be below 0"),
+        ({"apps": "sync"}, "it takes sync, queued"),
+        ({"apps": ("synch",)}, "it takes sync, queued"),
+        ({"slot_kind": "thread"}, "it takes processes, threads"),
+        ({"mix": "fast"}, "is no setting"),
+    ],
+)
+def test_a_setting_that_cannot_be_measured_is_refused_at_once(setting: dict[str, Any], said: str) -> None:
+    """A sentence says what it takes."""
+    with pytest.raises(UsageError, match=re.escape(said)):
+        replace(PLAN, **setting)

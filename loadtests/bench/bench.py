@@ -34,7 +34,7 @@ from loadtests.files import new_folder, put, write_all
 from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict
 from loadtests.predicting.prediction import predict
-from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS, SUBMITTERS
+from loadtests.records.constants import RAMP_USERS_PER_S, RULE_MS
 from loadtests.records.recording import Model
 from loadtests.records.results import Floor, Measured, Results, Settings
 from loadtests.records.steps import Step
@@ -222,7 +222,7 @@ def _settings(plan: Plan) -> Settings:
         measure_s=plan.measure,
         drain_s=plan.drain,
         think_s=plan.think,
-        submitters=SUBMITTERS if plan.some_only_browse else 1.0,
+        submitters=plan.submitters,
         slots=list(plan.slots),
         workers=list(plan.workers),
         threads=list(plan.threads),

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 import msgspec
 
+from loadtests.errors import UsageError
 from loadtests.feedserver.kinds import DEFAULT_MIX
-from loadtests.records.constants import OVERRUN_SECONDS, ramp_per_s
+from loadtests.records.constants import OVERRUN_SECONDS, SUBMITTERS, ramp_per_s
 from loadtests.records.recording import Model
 from loadtests.records.results import SlotKind
 from loadtests.records.steps import App, has_workers
@@ -64,10 +65,10 @@ class Plan:
     Each of `users` (closed load) and of `rates` (open load, visits a second) is measured with each app and
     number of slots, the queued app also with each number of workers and threads; all of it `repeats` times.
     `extra` comes last. With `search`, more users follow, until it is known how many each app holds
-    (loadtests/bench/search.py).
+    (loadtests/bench/search.py). Raises UsageError for a setting that can't be measured.
     """
 
-    some_only_browse: ClassVar[bool] = True
+    submitters: ClassVar[float] = SUBMITTERS  # the share; the others only browse
     users: tuple[int, ...] = (1, 10, 30, 100)
     search: bool = False
     rates: tuple[float, ...] = ()
@@ -91,6 +92,14 @@ class Plan:
     feeds: str | None = None  # its feed server
     extra: tuple[Condition, ...] = ()
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for each in fields(self):
+            value, usual = getattr(self, each.name), each.default
+            if each.name != "extra" and (wrong := _problem(value, hints[each.name])):  # has conditions
+                such = "" if usual is MISSING else f", such as {each.name}={usual!r}"
+                raise UsageError(f"{each.name}={value!r} is no setting of a plan: {wrong}{such}.")
 
     def window(self, condition: Condition) -> tuple[float, float]:
         """The seconds of a step that are measured: after a warm-up, which begins once all users run."""
@@ -142,8 +151,24 @@ class Plan:
         return msgspec.convert(data, cls)
 
 
+def _problem(value: Any, wanted: Any) -> str:
+    """Why a plan can't have this value; "" if it can."""
+    try:
+        msgspec.convert(value, wanted)
+    except msgspec.ValidationError:
+        words = [
+            word for each in (wanted, *get_args(wanted)) for word in get_args(each) if isinstance(word, str)
+        ]
+        return f"it takes {', '.join(words)}" if words else "it takes another kind of value"
+    numbers = value if isinstance(value, list | tuple) else (value,)
+    few = 1 if wanted == tuple[int, ...] else 0
+    if any(isinstance(each, int | float) and each < few for each in numbers):
+        return f"it must not be below {few}"
+    return ""
+
+
 @dataclass(frozen=True)
 class EverybodySubmits(Plan):
     """A plan whose visitors all submit feeds."""
 
-    some_only_browse: ClassVar[bool] = False
+    submitters: ClassVar[float] = 1.0

@@ -137,7 +137,7 @@ def _locust_command(plan: Plan, step: PlannedStep, stack: Stack | None, rows_fil
     seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust takes whole ones
     return [
         *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
-        *(() if plan.some_only_browse else (SUBMITTER,)),
+        *(() if plan.submitters < 1 else (SUBMITTER,)),
         *("--host", host, "--feeds", feeds, "--rows", str(rows_file), *load),
         *("--think", str(plan.think), "--deadline", str(plan.deadline), "--run-time", f"{seconds}s"),
         *("--stop-timeout", str(math.ceil(plan.drain))),

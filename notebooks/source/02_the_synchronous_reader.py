@@ -230,7 +230,7 @@ better = experiment("enough-slots", bench, plan=replace(plan, users=(31,), slots
 # end
 
 # %%
-check("3", better, checks.measured_with(plan, enough))
+check("3", better, checks.measured_with_enough(plan, demand))
 
 # %% [markdown]
 # Look at `better["steps"][0]["submit"]["share_over"]`. Hardly anybody waits for a slot any more, and yet it is

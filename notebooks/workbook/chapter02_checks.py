@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,10 +15,6 @@ USERS, THINK, MAY_WAIT = 31, 1.0, 0.05  # of exercise 2.2
 
 
 def _slots_for(source: Random) -> Iterator[Case]:
-    for slots in (1, 2, source.randint(3, 20)):  # exactly at the knee
-        yield (4 * slots, 1.5, 0.5), slots, "At the knee itself the visitors ask for just what there is."
-    users = source.randint(2, 40)
-    yield (users, 0, 0.5), users, "Without a pause, each visitor always needs a slot or waits for one."
     drawn = 0
     while drawn < 10:
         users = source.randint(2, 200)
@@ -25,8 +22,22 @@ def _slots_for(source: Random) -> Iterator[Case]:
         busy = users * demand / (think + demand)
         if abs(busy - round(busy)) > 0.01:  # or rounding errors would decide
             drawn += 1
-            said = "Where is the knee with that many slots, and where with one fewer?"
-            yield (users, think, demand), math.ceil(busy), said
+            right = math.ceil(busy)
+            yield (users, think, demand), right, partial(_missed, right)
+    users = source.randint(2, 40)
+    yield (users, 0, 0.5), users, "Without a pause, each visitor always needs a slot or waits for one."
+    for slots in (1, 2, source.randint(3, 20)):
+        yield (4 * slots, 1.5, 0.5), slots, "These users are exactly at a knee, and so not beyond it."
+
+
+def _missed(right: int, slots: float) -> str:
+    if slots != int(slots):
+        return "It must be a whole number of slots."
+    return (
+        "With so few slots they are beyond the knee."
+        if slots < right
+        else "With one slot fewer they would not be beyond the knee, either."
+    )
 
 
 slots_for = computes(_slots_for)
@@ -35,19 +46,22 @@ slots_for = computes(_slots_for)
 def enough_slots(demand: float) -> Right:
     """Is it the smallest number of slots with which so few of exercise 2.2's requests wait?"""
 
-    def waiting(slots: int) -> float:
-        return ClosedLoad(slots, USERS, THINK, demand).share_waiting_over(0) if slots else 1.0
-
     def right(slots: Any) -> bool | str:
         if not is_number(slots) or slots != int(slots) or not 1 <= slots <= USERS:
             return f"It must be a number of slots: a whole one, from 1 to {USERS}."
-        if waiting(int(slots)) > MAY_WAIT:
+        enough = _enough(demand)
+        if slots < enough:
             return "With so few slots more of the requests wait."
-        return waiting(int(slots) - 1) > MAY_WAIT or "One slot fewer would be enough."
+        return slots == enough or "One slot fewer would be enough."
 
     return right
 
 
-def measured_with(plan: Plan, slots: int) -> Right:
-    """Is it the measurement of `plan`, but of 31 users and so many slots?"""
-    return measures(replace(plan, users=(USERS,), slots=(slots,)))
+def _enough(demand: float) -> int:
+    loads = (ClosedLoad(slots, USERS, THINK, demand) for slots in range(1, USERS + 1))
+    return next(load.slots for load in loads if load.share_waiting_over(0) <= MAY_WAIT)
+
+
+def measured_with_enough(plan: Plan, demand: float) -> Right:
+    """Is it the measurement of `plan`, but of 31 users and as many slots as exercise 2.2 finds?"""
+    return measures(replace(plan, users=(USERS,), slots=(_enough(demand),)))

@@ -1,6 +1,7 @@
 """The checks of chapter 3's exercises."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -41,10 +42,15 @@ def _bounded(source: Random) -> Iterator[Case]:
     for _ in range(10):
         gaps = _pieces(source)
         whole, spare = sum(gaps), source.randint(1, 8) / 4
-        yield (gaps, whole + spare), whole, "All pieces were there before the deadline."
+        yield (gaps, whole + spare), whole, "All pieces were there before the deadline, the last at its end."
         deadline = whole + spare
-        said = "The deadline does not begin anew with a piece."
-        yield ([*gaps, 2 * spare, *gaps], deadline), deadline, said
+        yield ([*gaps, 2 * spare, *gaps], deadline), deadline, partial(_misses_deadline, deadline)
+
+
+def _misses_deadline(deadline: float, waited: float) -> str:
+    if waited < deadline:
+        return "It gave up too early: there were pieces to come, and time was left."
+    return "It gave up too late: when the deadline has passed, it does not wait for one more piece."
 
 
 _timeout_is_right, _deadline_is_right = computes(_with_timeout), computes(_bounded)
@@ -64,8 +70,9 @@ def waits_for_pieces(both: tuple[Callable[[Sequence[float], float], float], ...]
 
 def longest_deadline(seconds: Any) -> bool | str:
     """Is it the longest deadline with which so few of exercise 3.3's visitors wait for so long?"""
-    if not is_number(seconds) or seconds <= 0 or seconds % QUARTER:
+    if not is_number(seconds) or seconds <= 0 or float(seconds) % QUARTER:
         return "It must be a deadline in seconds: 0.25, 0.5, 0.75, ..."
-    if with_deadline(seconds)["wait_p95"] > WAIT:
-        return f"With a deadline of {seconds:g} s more than 5 % of them wait for longer."
-    return with_deadline(seconds + QUARTER)["wait_p95"] > WAIT or "With a longer one as few wait."
+    seconds = float(seconds)
+    if (wait := with_deadline(seconds)["wait_p95"]) > WAIT:
+        return f"With a deadline of {seconds:g} s the 95th percentile of their wait is {wait:.4g} s."
+    return with_deadline(seconds + QUARTER)["wait_p95"] > WAIT or "A longer deadline keeps it, too."

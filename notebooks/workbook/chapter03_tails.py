@@ -36,6 +36,8 @@ from loadtests.report.chartparts import (
 )
 from loadtests.theory import ClosedLoad
 from loadtests.wording import duration, percent
+from workbook.exercises import is_number
+from workbook.session import WorkbookError
 from workbook.words import in_words
 
 OWN = 0.02  # seconds that the reader's own code takes for POST /feeds
@@ -146,8 +148,10 @@ def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float 
     """Simulate chapter 1's visitors and feeds with another deadline.
 
     `demand`: mean time in a slot; `wait_p95`: of the wait for one (both in seconds); `given_up`: the share
-    of feeds that would have come, but after the deadline.
+    of feeds that would have come, but after the deadline. Raises WorkbookError for no deadline.
     """
+    if not is_number(seconds) or seconds <= 0:
+        raise WorkbookError(f"A deadline is a number of seconds above 0, such as 4.0; not {seconds!r}.")
     demand = OWN + fmean(min(delay, seconds) for delay in _delays())
     post = feed_service(DEFAULT_MIX, seconds, demand)
     waits = waits_of(post, demand, slots, users, think).waits

@@ -4,6 +4,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from decimal import Decimal
 from hashlib import blake2b
 from numbers import Real
 from random import Random
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from loadtests.bench.plan import Plan
 
 Right = Callable[[Any], bool | str]
-Case = tuple[tuple[Any, ...], float | None, str]  # arguments, the right result, what is wrong with any other
+Hint = str | Callable[[float], str]  # what is wrong with another result than the right one
+Case = tuple[tuple[Any, ...], float | None, Hint]  # arguments, the right result
 NO_ANSWER = "There is no answer in its cell."
 
 
@@ -67,7 +69,7 @@ def sealed(name: str, digest: str, hint: str) -> Right:
 
 def is_number(answer: object) -> TypeGuard[float]:
     """Whether it is a finite number, and neither True nor False."""
-    return isinstance(answer, Real) and not isinstance(answer, bool) and math.isfinite(answer)
+    return isinstance(answer, Real | Decimal) and not isinstance(answer, bool) and math.isfinite(answer)
 
 
 def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
@@ -83,8 +85,11 @@ def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
                 return f"{given}: is a `return` missing?"
             if found is not None and not is_number(found):
                 return f"{given}, which is not a number."
-            if found != expected and not (found and expected and math.isclose(found, expected)):
-                return f"{given}. {wrong}"
+            if found == expected or (found and expected and math.isclose(found, expected)):
+                continue
+            if found and expected and any(math.isclose(found, round(expected, n)) for n in range(7)):
+                return f"{given}, which looks rounded: return the number itself."
+            return f"{given}. {wrong(found) if callable(wrong) and found is not None else wrong}"
         return True
 
     return right
@@ -97,6 +102,8 @@ def measures(plan: "Plan") -> Right:
         settings = results.get("settings") if isinstance(results, dict) else None
         if not isinstance(settings, dict):
             return 'It must be what is returned by experiment("its-name", bench, plan=replace(plan, ...)).'
+        if settings.get("submitters", plan.submitters) != plan.submitters:
+            return f"Of its visitors {settings['submitters']:.0%} submitted, not as many as were asked for."
         for field in fields(plan):
             wanted = getattr(plan, field.name)
             for name in {field.name, f"{field.name}_s"} & settings.keys():  # times have their unit there
