@@ -75,7 +75,7 @@ def test_a_session_of_the_terminal(
     monday = Monday()
     try:
         monday.begin()
-        with pytest.raises(WorkbookError, match="Nothing is left to fetch"):
+        with pytest.raises(WorkbookError, match="No job is due any more"):
             monday.act({START: 49})
         capsys.readouterr()
         monday.terminal("list --queue partners --limit 1")

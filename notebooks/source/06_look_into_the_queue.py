@@ -31,7 +31,7 @@ from workbook.chapter06_pictures import pending_figure
 # ## Monday, nine o'clock
 #
 # At eight the reader was deployed anew. Somebody had to start the worker afterwards, and everybody thought that somebody
-# else had. 100 feeds are being fetched, as their pages say. **Write down what you expect:** a worker is started now. How
+# else had. 100 pages say that their feed is being fetched. **Write down what you expect:** a worker is started now. How
 # many of the 100 feeds will it fetch within the next minute?
 
 # %%
@@ -39,8 +39,9 @@ predict("a worker is started: feeds fetched", feeds=100)
 
 # %% [markdown]
 # The next cell starts the reader, and lets its weekend pass in fast-forward: jobs are enqueued, tried and put off by the
-# code that always does it, which is only told another time. (Monday, nine o'clock, is now. The reader goes on running
-# until the kernel ends.) Then, in a terminal, the first two questions to any queue: what is in it, and is anything late?
+# code that always does it, which is only told another time. (Monday, nine o'clock, is now, whatever the clock says: three
+# o'clock on Sunday morning is 30 h ago. The reader goes on running until the kernel ends.) Then, in a terminal, the first
+# two questions to any queue: what is in it, and is anything late?
 
 # %%
 monday = Monday()
@@ -54,9 +55,9 @@ experiment("first-look", monday.terminal, commands=["stats", "check --max-age 30
 #
 # So 100 pages say the same, and the queue says four different things: 48 jobs that a worker would claim; 14 in a queue
 # that is paused; 30 that failed for good; and 8 that are waiting, but not due. `check` is made for monitoring: from cron,
-# say, it would have raised the alarm a few minutes after eight. About the other 52 it is silent, since none of them is
-# late. And the last line of `stats` is no comfort. It is about the jobs that a worker has claimed, and knows nothing of
-# those that none has.
+# say, it would have raised the alarm a few minutes after eight. About the other 52 it is silent: 14 are late, but it
+# skips paused queues; 8 aren't due; and 30 no longer wait. And the last line of `stats` is no comfort. It is about the
+# jobs that a worker has claimed, and knows nothing of jobs that no worker has claimed.
 #
 # Visitors asked for those last eight on Saturday morning. Each time a job fails, it waits for longer than the time
 # before, and theirs have failed all weekend. **Write down:** at nine on Monday, how long until their next attempt, in
@@ -75,6 +76,9 @@ experiment("explain", monday.terminal, commands=one_of_each)
 score("Saturday's feeds: until the next attempt", hours=median(weekend["due in"]) / 3600)
 
 # %% [markdown]
+# When its $n$-th attempt fails, a job waits for $5 + n^4$ seconds, and up to a tenth more: 6 seconds after the first, and
+# over 14 hours after the 15th, of which some have passed.
+#
 # One reason can hide another: job 39 needs a worker *and* an end of the pause, job 1 a worker *and* patience. A command
 # that names only the first reason would send you in circles.
 #
@@ -86,7 +90,8 @@ score("Saturday's feeds: until the next attempt", hours=median(weekend["due in"]
 # (A feed whose server is down is *not* a failed job. The fetch then ends as it should, with an outcome: the page says
 # why there is nothing to see. A job fails if its code can't go on.)
 #
-# `doctor` asks the other way round, not about one job but about everything at once:
+# `doctor` asks the other way round, not about one job but about what all of them need: the database, the workers, the
+# queues. So it does not mention the jobs that failed, or were put off:
 
 # %%
 experiment("doctor", monday.terminal, commands=["doctor"])
@@ -130,6 +135,9 @@ pending_figure([worked], rates)
 # less, since a thread also has to claim the job, and to parse and store the feed. How many threads a load needs in the
 # long run is the question of chapter 7.
 #
+# ($c$ counted slots in chapter 2; here it counts threads.) The first feed took longer than $D$, because the worker's
+# Python had to start first, and to import the reader.
+#
 # And the line ends at 52, not at zero. "Start a worker" was right, and not enough. A team that stops looking here, because
 # the feeds that come in now are fetched at once, leaves 52 feeds behind. What is left:
 
@@ -138,8 +146,9 @@ left = ["status", "stats", "list --queue default", "show 9"]
 experiment("left", monday.terminal, commands=left)
 
 # %% [markdown]
-# `status` is about the processes, `stats` about the queue. `show` gives everything about a job; the last line is where
-# you begin to read: it names the exception, and here also the cure.
+# `status` is about the processes, `stats` about the queue. (Their counts may differ for a moment, since a busy worker
+# reports once a second.) `show` gives everything about a job; the last line is where you begin to read: it names the
+# exception, and here also the cure.
 #
 # The commands show what is in a table of your database. Whatever they don't answer, you ask in a Python console. Do all
 # jobs with an error have the same one?
@@ -161,7 +170,7 @@ experiment("console", monday.console, lines=console)
 #
 # ## Put it right
 #
-# `retry --failed` gives all failed jobs their attempts back. It is right only now: before the setting was mended, they
+# `retry --failed` gives all failed jobs their attempts back. It is right only now: before the setting was corrected, they
 # would have failed three times more. `retry` with ids makes waiting jobs due now, instead of hours from now. And the
 # pause of `partners` was meant for Saturday, while that server was being moved.
 
@@ -171,8 +180,8 @@ mended = experiment("mend", monday.act, steps=cure)
 pending_figure([worked, mended], rates)
 
 # %% [markdown]
-# Each command gave its jobs to workers that were idle, and they began at once: a worker is told of new jobs, and need
-# not be restarted.
+# The workers were idle, and began at once with the jobs that the first command gave them; those of the other two joined
+# the backlog. A worker is told of new jobs, and need not be restarted.
 #
 # ## The worker in the foreground
 #

@@ -34,7 +34,10 @@ NOT_BEGUN = (
     " recordings), and then this one again."
 )
 ANEW = "To begin anew, run the cell with monday.begin again, and then those below it."
-NOTHING_LEFT = f"Nothing is left to fetch: it has been fetched before. {ANEW}"
+NOTHING_DUE = (
+    "No job is due any more, so this would wait in vain: the feeds were fetched before, or their jobs failed."
+    f" jobqueue stats says which. {ANEW}"
+)
 FOREGROUND = (
     "A worker in the foreground goes on until it is stopped, and so would this cell. Add --once, which ends"
     " it when no job is due; or --exit-when-empty, when none is left, not even one to be retried."
@@ -130,7 +133,7 @@ class Monday:
 
             self._wait(lambda: come() or self._is_idle(), f"{feeds} feeds")
             if not come():
-                raise WorkbookError(NOTHING_LEFT)
+                raise WorkbookError(NOTHING_DUE)
         self._wait(self._is_idle, "the workers to be idle")
         ended = time.time() - began
         return {
