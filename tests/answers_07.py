@@ -35,8 +35,18 @@ def by_trying(backlog: int, rate: float, demand: float, within: float) -> int:
 ANSWERS = {
     "1": Answers(
         checks.enough_threads,
-        right=[workers_needed(79, 0.345), ceil(79 * (0.95 * 0.1 + 0.05 * 5)), 28.0],
-        wrong=[27, 79 * 0.345, 8, workers_needed(79, 5), 29, "28", True, None],
+        right=[workers_needed(86, 0.345), ceil(86 * (0.95 * 0.1 + 0.05 * 5)), 30.0],
+        wrong=[
+            29,
+            86 * 0.345,
+            9,
+            workers_needed(86, 5),
+            ceil(86 * (0.1 + 0.05 * 5)),
+            10**400,
+            "30",
+            True,
+            None,
+        ],
     ),
     "2": Answers(
         checks.drains_in_time,

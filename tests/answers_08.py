@@ -27,8 +27,41 @@ def looks_first(mailbox: list[Any], key: str, text: str) -> None:
 
 
 def adds_in_place(mailbox: list[Any], key: str, text: str) -> list[Any]:
-    mailbox += [] if any(mail[0] == key for mail in mailbox) else [[key, text]]
+    mailbox += [] if any(mail[0] == key for mail in mailbox) else [(key, text)]
     return mailbox
+
+
+def puts_in_front(mailbox: list[Any], key: str, text: str) -> None:
+    if key not in dict(mailbox):
+        mailbox.insert(0, (key, text))
+
+
+def replaces(mailbox: list[Any], key: str, text: str) -> None:
+    for number, (known, _) in enumerate(mailbox):
+        if known == key:
+            mailbox[number] = (key, text)
+            return
+    mailbox.append((key, text))
+
+
+def same_texts(mailbox: list[Any], key: str, text: str) -> None:
+    if text not in [known for _, known in mailbox]:
+        mailbox.append((key, text))
+
+
+def same_pairs(mailbox: list[Any], key: str, text: str) -> None:
+    if (key, text) not in mailbox:
+        mailbox.append((key, text))
+
+
+def in_its_text(mailbox: list[Any], key: str, text: str) -> None:
+    if str(key) not in str(mailbox):
+        mailbox.append((key, text))
+
+
+def keeps_lists(mailbox: list[Any], key: str, text: str) -> None:
+    if not any(mail[0] == key for mail in mailbox):
+        mailbox.append([key, text])
 
 
 def returns_another(mailbox: list[Any], key: str, text: str) -> list[Any]:
@@ -71,6 +104,7 @@ ANSWERS = {
             lambda outage: next((5 + n**4 for n in range(25) if 5 + n**4 >= outage), None),
             lambda outage: next((at for at in MOMENTS if at >= outage), MOMENTS[-1]),
             lambda outage: outage,
+            lambda outage: None,
             str,
             3600,
         ],
@@ -82,7 +116,7 @@ ANSWERS = {
     ),
     "3": Answers(
         checks.sends_once,
-        right=[looks_first, adds_in_place],
+        right=[looks_first, adds_in_place, puts_in_front],
         wrong=[
             lambda mailbox, key, text: mailbox.append((key, text)),
             lambda mailbox, key, text: mailbox.append(text),
@@ -92,6 +126,11 @@ ANSWERS = {
             keeps_a_place,
             one_mail_only,
             not_the_last,
+            replaces,
+            same_texts,
+            same_pairs,
+            in_its_text,
+            keeps_lists,
             "once",
         ],
     ),

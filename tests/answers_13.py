@@ -1,5 +1,8 @@
 """Answers to chapter 13's exercises."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import notebooks_path  # noqa: F401
 from answers import Answers
 from workbook.chapter13_checks import knows_the_busy_share, moves_the_most
@@ -7,6 +10,15 @@ from workbook.chapter13_checks import knows_the_busy_share, moves_the_most
 
 def _movable(calls):
     return [call for call in calls if not call[3]]
+
+
+def _load(call):
+    return call[1] * call[2]
+
+
+def _nth(calls, key, place):
+    """The name of the call at this place, the first one being 0."""
+    return sorted(calls, key=key, reverse=True)[min(place, len(calls) - 1)][0] if calls else None
 
 
 def _loop(calls):
@@ -36,7 +48,15 @@ ANSWERS = {
             lambda calls: max(calls, key=lambda call: call[1] * call[2], default=(None,))[0],
             lambda calls: max(_movable(calls), key=lambda call: call[1], default=(None,))[0],
             lambda calls: max(_movable(calls), key=lambda call: call[2], default=(None,))[0],
+            lambda calls: _nth(calls, _load, 1) if _movable(calls) else None,
+            lambda calls: _nth(_movable(calls), lambda call: call[1], 1),
+            lambda calls: _nth(calls, lambda call: call[1], 2) if _movable(calls) else None,
+            lambda calls: (
+                _nth([each for each in calls if each[2] < 1], _load, 0) if _movable(calls) else None
+            ),
+            lambda calls: _nth(_movable(calls), lambda call: call[1] * call[2] ** 0.9, 0),
             lambda calls: next(iter(calls), (None,))[0],
+            3,
             lambda calls: max(_movable(calls) or [(0,)], key=lambda call: call[-1])[0],
             lambda calls: "none" if not _movable(calls) else _loop(calls),
         ],
@@ -46,9 +66,13 @@ ANSWERS = {
         right=[
             lambda log, seconds, slots: sum(min(ended, took) for ended, took in log) / (slots * seconds),
             _merged,
+            lambda log, seconds, slots: Fraction(_merged(log, seconds, slots)),
+            lambda log, seconds, slots: Decimal(_merged(log, seconds, slots)),
         ],
         wrong=[
             lambda log, seconds, slots: 0.5,
+            lambda log, seconds, slots: log,
+            None,
             lambda log, seconds, slots: sum(took for _, took in log) / (slots * seconds),  # all
             lambda log, seconds, slots: sum(min(each) for each in log) / seconds,
             lambda log, seconds, slots: 100 * sum(min(each) for each in log) / (slots * seconds),

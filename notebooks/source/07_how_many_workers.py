@@ -37,8 +37,8 @@ from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, sh
 # A *worker*, here, is whatever performs one job at a time. In `jobqueue` that is a thread: a worker process with 4
 # threads counts as four (if its jobs wait; for jobs that compute, count cores and processes instead).
 #
-# Our jobs only wait, like those that fetch something from somebody else's server (left out here: they note when they
-# begin and end):
+# Our jobs only wait, like those that fetch something from somebody else's server (the lines that
+# record begin and end are left out):
 #
 # ```python
 # @job
@@ -57,8 +57,8 @@ from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, sh
 # All jobs are enqueued beforehand, each due at its moment, so the cost of enqueueing is not measured. Their number and
 # mean are exactly 60 &times; 6 and 50 ms. Each is claimed alone.
 #
-# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And of 100 jobs, how many
-# find no free thread when they come, with 4?
+# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And with 4
+# threads, how many of 100 jobs find none free?
 
 # %%
 predict("backlog after 6 s, 2 threads", jobs=40)
@@ -207,12 +207,12 @@ backlog_figure(
 #
 # ## Exercises
 #
-# **Exercise 7.1.** 79 jobs a second of 0.1 s each: $\lambda D = 7.9$, and 8 threads keep up. Now one in twenty of them
+# **Exercise 7.1.** 86 jobs a second of 0.1 s each: $\lambda D = 8.6$, and 9 threads keep up. Now one in twenty of them
 # hangs, until it is given up after 5 s, and is not retried. How many threads are needed?
 
 # %% tags=["exercise"]
 # solution:
-needed = workers_needed(79, 0.95 * 0.1 + 0.05 * 5)
+needed = workers_needed(86, 0.95 * 0.1 + 0.05 * 5)
 # end
 
 # %%
@@ -249,7 +249,7 @@ check("3", own, checks.keeps_them_apart(shared))
 show_waits(shared, own, by=3)
 
 # %% [markdown]
-# Nearly all ordinary jobs are begun meanwhile, and the urgent ones wait longer than before, because they have lost a
+# Nearly all ordinary jobs are begun within the 3 s, and the urgent ones wait longer than before, because they have lost a
 # thread. When there are no ordinary jobs, that thread idles. Somebody always pays; now you have chosen who.
 #
 # **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer fails) change in exercise 7.1? And how

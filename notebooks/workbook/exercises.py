@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from loadtests.bench.plan import Plan
 
 Right = Callable[[Any], bool | str]
-Hint = str | Callable[[float], str]  # what is wrong with another result than the right one
+Hint = str | Callable[[Any], str]  # what is wrong with another result than the right one
 Case = tuple[tuple[Any, ...], float | None, Hint]  # arguments, the right result
 NO_ANSWER = "There is no answer in its cell."
+NOT_A_FUNCTION = "It must be a function: only complete the one in the cell."
 
 
 def check(name: str, answer: Any, right: Right, hint: str = "") -> None:
@@ -68,8 +69,17 @@ def sealed(name: str, digest: str, hint: str) -> Right:
 
 
 def is_number(answer: object) -> TypeGuard[float]:
-    """Whether it is a finite number, and neither True nor False."""
-    return isinstance(answer, Real | Decimal) and not isinstance(answer, bool) and math.isfinite(answer)
+    """Whether it is a finite number that a float can hold, and neither True nor False."""
+    try:
+        return isinstance(answer, Real | Decimal) and not isinstance(answer, bool) and math.isfinite(answer)
+    except (OverflowError, ValueError):  # 10**400; Decimal("sNaN")
+        return False
+
+
+def shown(answer: object) -> str:
+    """An answer as it is written in Python, of at most 60 characters."""
+    text = repr(answer)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
@@ -77,11 +87,13 @@ def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
 
     def right(answer: Any) -> bool | str:
         if not callable(answer):
-            return "It must be a function: only complete the one in the cell."
-        for arguments, expected, wrong in draw(Random()):
+            return NOT_A_FUNCTION
+        cases = list(draw(Random()))
+        none_is_one = any(expected is None for _, expected, _ in cases)  # of the right results
+        for arguments, expected, wrong in cases:
             found = answer(*arguments)
-            given = f"Given ({', '.join(map(str, arguments))}), it returned {found!r}"
-            if found is None and expected is not None:
+            given = f"Given ({', '.join(map(str, arguments))}), it returned {shown(found)}"
+            if found is None and expected is not None and not none_is_one:
                 return f"{given}: is a `return` missing?"
             if found is not None and not is_number(found):
                 return f"{given}, which is not a number."
@@ -89,7 +101,7 @@ def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
                 continue
             if found and expected and any(math.isclose(found, round(expected, n)) for n in range(7)):
                 return f"{given}, which looks rounded: return the number itself."
-            return f"{given}. {wrong(found) if callable(wrong) and found is not None else wrong}"
+            return f"{given}. {wrong(found) if callable(wrong) else wrong}"
         return True
 
     return right
