@@ -134,14 +134,19 @@ def test_a_job_that_takes_its_worker_along_stops_nothing_else(
 def test_a_job_that_uses_up_the_memory_of_its_process_fails_alone(
     queue: Queue, start_worker: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Its worker goes on, with the same threads."""
+    """Its worker goes on. Or another one does: a library in C may meet the end of the memory first, and abort
+    the process, as seen on a busy machine.
+    """
     done = tmp_path / "done"
     id = queue.enqueue(UseUpMemory(), max_attempts=1, priority=-1)
     queue.enqueue_many(Append(str(done), str(n)) for n in range(40))
-    worker = start_worker("--threads", "2", "--import", "test_jobqueue_outside", "--once")
-    assert worker.exit_status() == 0
+    worker = start_worker("--threads", "2", "--import", "test_jobqueue_outside")
+    wait_until(lambda: len(queue.jobs()) == 1 and only_job(queue).failed_at, "the end of all jobs")
     assert {*map(int, lines_of(done))} == set(range(40))
-    assert (only_job(queue).id, "MemoryError" in (only_job(queue).last_error or "")) == (id, True)
+    assert only_job(queue).id == id
+    assert re.search("MemoryError|SIGABRT", only_job(queue).last_error or ""), only_job(queue).last_error
+    worker.signal(signal.SIGTERM)
+    assert worker.exit_status() == 0
     assert "killing" not in worker.output()
 
 
