@@ -63,6 +63,19 @@ def quits_when_late(db: Connection, worker: str) -> Any:
     return id if sql(db, f"{TAKE} AND locked_by IS NULL", worker=worker, id=id).rowcount else None
 
 
+def tries_twice(pick: str) -> Any:
+    """It goes home after two lost jobs."""
+
+    def claim(db: Connection, worker: str) -> Any:
+        for _ in range(2):
+            id = sql(db, pick).scalar()
+            if sql(db, f"{TAKE} AND locked_by IS NULL", worker=worker, id=id).rowcount:
+                return id
+        return None
+
+    return claim
+
+
 def believes_it_has_it(db: Connection, worker: str) -> Any:
     """It does not look whether its UPDATE changed a row."""
     id = sql(db, FREE).scalar()
@@ -106,6 +119,7 @@ WRONG_ANYWHERE = [
     lambda db, worker: None,
     look_then_claim,
     quits_when_late,
+    tries_twice(FREE),
     believes_it_has_it,
     asks_which_is_mine,
     never_ends,
@@ -182,6 +196,7 @@ ANSWERS = {
             in_one(f"{FREE} FOR UPDATE"),
             in_one(f"{FREE} FOR UPDATE NOWAIT"),
             in_transaction("BEGIN"),
+            tries_twice(f"{FREE} FOR UPDATE SKIP LOCKED"),
             in_transaction("SELECT 1", f"{FREE} FOR UPDATE SKIP LOCKED"),  # the lock ends with its statement
         ],
         live=True,

@@ -1,7 +1,6 @@
 """Helpers for chapter 4: scratch databases, the chapter's own claims, and competing workers."""
 
 import atexit
-import inspect
 import threading
 import time
 from collections import Counter
@@ -114,11 +113,6 @@ def yours(claim: Claim, right: Right, own: Claim) -> Claim:
         return own
     print("It is your claim that races.")
     return claim
-
-
-def show(claim: Claim) -> None:
-    """Print the chapter's own claim, as Python."""
-    print(f"\nThe chapter's own claim:\n\n{inspect.getsource(claim)}", end="")
 
 
 # ---- races

@@ -5,7 +5,7 @@ it has more than one. How it is written does not.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ Finish = Callable[[Connection, int, str], Any]
 Holders = dict[int, str | None]  # who has each job, by the job's id
 RIVAL, OTHER = "the rival", "another worker"
 MOST_STATEMENTS = 40
+TURNS = 20  # of a rival who is quicker again and again: ten times, between a look and its claim
 NO_FUNCTION = "Write a function, and leave its name and arguments as they are."
 ENDLESS = f"It had sent {MOST_STATEMENTS} statements, and was not done: how does it end when no job is free?"
 LEFT_OPEN = (
@@ -28,7 +29,10 @@ REFUSED = (
     "The database was locked: it had looked before another worker wrote, and then could no longer write."
     " It must have the write lock before it looks."
 )
-STOPPED = "It stopped at a job that another worker was just claiming, and did not go on to the next one."
+STOPPED = (
+    "It stopped at a job that another worker was just claiming, and did not go on to the next one:"
+    " what looks must lock what it finds, and leave what others have locked."
+)
 CAME_BETWEEN = "Another worker came between two of its statements"
 NOTHING_RETURNED = "It did its work, but returned None: is a `return` missing?"
 
@@ -59,7 +63,8 @@ class Contest:
         for each in (db, rival):
             sql(each, "PRAGMA busy_timeout = 50" if self.sqlite else "SET lock_timeout = '500ms'")
         sql(rival, "CREATE TABLE jobs (id INTEGER PRIMARY KEY, handler TEXT, locked_by TEXT)")
-        self.sent = self.at = 0
+        self.sent = 0
+        self.turns: Collection[int] = ()
         self.before: Holders = {}
         event.listen(engine, "before_cursor_execute", self._sends)
 
@@ -69,13 +74,15 @@ class Contest:
         self.sent += 1
         if self.sent > MOST_STATEMENTS:
             raise EndlessError
-        if self.sent == self.at:
+        if self.sent in self.turns:
             with suppress(OperationalError):  # it was locked out
                 if (id := self.act(self.rival)) is not None:
                     self.before[id] = RIVAL
 
-    def play(self, jobs: Holders, answer: Callable[..., Any], *given: Any, at: int = 0) -> Played:
-        """Call the answer with these jobs in the table; the rival acts just before its statement number `at`.
+    def play(
+        self, jobs: Holders, answer: Callable[..., Any], *given: Any, turns: Collection[int] = ()
+    ) -> Played:
+        """Call the answer with these jobs in the table; the rival acts just before its statements `turns`.
 
         Raises EndlessError, or OperationalError when the answer finds the table locked.
         """
@@ -83,9 +90,9 @@ class Contest:
         for id in random.sample(sorted(jobs), len(jobs)):
             insert = "INSERT INTO jobs (id, handler, locked_by) VALUES (:id, 'count me', :who)"
             sql(self.rival, insert, id=id, who=jobs[id])
-        self.sent, self.at, self.before = 0, at, dict(jobs)
+        self.sent, self.turns, self.before = 0, turns, dict(jobs)
         got = answer(self.db, *given)
-        self.at = 0
+        self.turns = ()
         try:
             sql(self.rival, "UPDATE jobs SET handler = 'seen'")
         except OperationalError:
@@ -96,7 +103,7 @@ class Contest:
     def disturbed(self, jobs: Holders, answer: Callable[..., Any], *given: Any) -> Iterator[Played]:
         """Play it once for each gap between two of its statements, in which the rival acts."""
         for at in range(2, MOST_STATEMENTS + 1):
-            played = self.play(jobs, answer, *given, at=at)
+            played = self.play(jobs, answer, *given, turns=[at])
             if self.sent < at:
                 return
             yield played
@@ -154,6 +161,8 @@ def _wrong_with_claim(contest: Contest, claim: Claim) -> Iterator[str]:
             yield from _wrong_claim(played, worker)
         if not contest.sqlite:
             yield from _wrong_claim(_beside_another(contest, jobs, claim, worker), worker)
+    often = contest.play(_some_jobs(TURNS + 2), claim, "a worker", turns=range(2, TURNS + 2))
+    yield from _wrong_claim(often, "a worker")
 
 
 def _beside_another(contest: Contest, jobs: Holders, claim: Claim, worker: str) -> Played:
@@ -166,7 +175,7 @@ def _beside_another(contest: Contest, jobs: Holders, claim: Claim, worker: str) 
         finally:
             sql(contest.rival, "COMMIT")
 
-    return contest.play(jobs, late, worker, at=1)
+    return contest.play(jobs, late, worker, turns=[1])
 
 
 def _some_jobs(free: int) -> Holders:
@@ -188,7 +197,8 @@ def _wrong_claim(played: Played, worker: str) -> Iterator[str]:
     changed = [id for id in sorted(before) if before[id] != after[id]]
     for id in changed:
         if before[id] == RIVAL:
-            yield f"{CAME_BETWEEN}, and claimed job {id}: then it took that job as well."
+            took = f"{CAME_BETWEEN}, and claimed job {id}: then it took that job as well."
+            yield f"{took} Can the statement that claims also look?"
         if before[id] is not None:
             yield "It took a job that another worker has."
         if after[id] != worker:
@@ -228,7 +238,7 @@ def _wrong_finish(played: Played, id: int, worker: str) -> Iterator[str]:
     if deleted and who == RIVAL:
         yield f"{CAME_BETWEEN}, and was given the job: then it deleted that worker's job."
     if deleted and who != worker:
-        yield f"It deleted a job that {'another worker' if who else 'nobody'} has."
+        yield f"It deleted a job that {'another worker' if who else 'nobody'} has: that stands in its row."
     if {**played.before, id: None} != {**played.after, id: None}:
         yield "It may change no other job."
     if who == worker and not deleted:

@@ -101,6 +101,14 @@ def requests_a_second(results: Mapping[str, Any]) -> dict[str, dict[str, float]]
     return rates
 
 
+def contents_within(results: Mapping[str, Any], app: str, seconds: float) -> tuple[int, int]:
+    """How many contents of the measured time came within `seconds`, and how many there were in all."""
+    step = last_steps(results)[app]
+    rows = in_window(rows_of(results, step), *step["window_s"])
+    waits = [row.waited_ms(step["ended_s"]) for row in rows if row.group == "content"]
+    return sum(wait <= 1000 * seconds for wait in waits), len(waits)
+
+
 def expected_rates(plan: Plan, fetch: float, content: float) -> dict[str, float]:
     """Feeds a second that the plan's users give each app, by the closed load's law.
 

@@ -1,9 +1,11 @@
 """The checks of chapter 5's exercises."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
+from statistics import mean
 from typing import Any
 
+from loadtests.bench.plan import Plan
 from loadtests.records.constants import SUBMITTERS
 from workbook.exercises import Case, Right, computes, is_number
 
@@ -19,14 +21,15 @@ def _feeds_seen(source: Random) -> Iterator[Case]:
             yield (poll, pause), poll, "It came exactly at a poll, and that poll sees it."
         else:
             done = poll - source.randrange(1, round(8 * pause)) / 8
-            yield (done, pause), poll, "It is seen at the first poll from then on, neither earlier nor later."
+            yield (done, pause), poll, "It is seen at the first poll from then on: how many pauses are over?"
 
 
 sees_it_at_the_first_poll = computes(_feeds_seen)
 
 
-def give_as_many_feeds(rate: float, content: float, think: float) -> Right:
-    """Do that many users give a reader `rate` feeds a second, whose content takes `content` seconds?"""
+def give_as_many_feeds(expected: Mapping[str, float], waits: Sequence[float], plan: Plan) -> Right:
+    """Do that many users give the queued reader the feeds a second expected for "sync"? `waits`: seconds."""
+    rate, content, think = expected["sync"], mean(waits), plan.think
 
     def right(users: Any) -> bool | str:
         if not is_number(users):
@@ -43,10 +46,14 @@ def give_as_many_feeds(rate: float, content: float, think: float) -> Right:
 
 def nobody_did_a_job(idle: Any) -> bool | str:
     """Is it what the experiment returns, with all feeds submitted and all jobs left?"""
-    if not isinstance(idle, dict) or not {"answers_s", "jobs_left"} <= idle.keys():
+    returned = idle if isinstance(idle, dict) else {}
+    answers, left = returned.get("answers_s"), returned.get("jobs_left")
+    if not isinstance(answers, list) or not all(map(is_number, answers)) or not is_number(left):
         return "It must be what the experiment returns."
-    if len(idle["answers_s"]) != SUBMITTED:
-        return f"{len(idle['answers_s'])} feeds were submitted; there should be {SUBMITTED}."
-    if idle["jobs_left"] != SUBMITTED:
-        return f"{idle['jobs_left']} jobs are left: so some worker was there to do the others."
+    if len(answers) != SUBMITTED:
+        return f"{len(answers)} feeds were submitted; there should be {SUBMITTED}."
+    if min(answers) <= 0:
+        return "An answer takes some time: it must be what the experiment returns."
+    if left != SUBMITTED:
+        return f"{left} jobs are left: so some worker was there to do the others."
     return True
