@@ -60,6 +60,9 @@ ANSWERS = {
             ),
             lambda latencies, every: [each for each in latencies for _ in range(0, each, every)],
             lambda latencies, every: len(one_by_one(latencies, every)),
+            lambda latencies, every: [str(each) for each in one_by_one(latencies, every)],
+            lambda latencies, every: [one_by_one([each], every) for each in latencies],
+            [5, 100, 75, 50, 25, 8],
         ],
     ),
 }

@@ -62,6 +62,8 @@ ANSWERS = {
             lambda requests: (
                 sum(s > 0.5 for status, s in requests if status) / sum(status > 0 for status, s in requests)
             ),
+            lambda requests: counted([(status - (status == 400), s) for status, s in requests]),
+            lambda requests: counted([(status, s - 1e-9 * (status == 0)) for status, s in requests]),
         ],
     ),
     "3": Answers(
@@ -78,6 +80,10 @@ ANSWERS = {
             lambda percent: math.log(0.025) / math.log(max(percent, 100 - percent) / 100),
             lambda percent: math.ceil(math.log(0.025) / math.log(percent / 100)),
             lambda percent: math.ceil(100 / (100 - percent)),
+            lambda percent: next(
+                n for n in count(1) if percentile_ranks(n, percent if percent > 99 else round(percent))
+            ),
+            lambda percent: next(n for n in count(1) if percentile_ranks(n, max(percent, 50))),
             3688,
         ],
     ),

@@ -59,6 +59,17 @@ ANSWERS = {
         ],
     ),
     "3": Answers(
-        checks.the_better_way, right=["async", " Async "], wrong=["threads", "queue", "a queue", "asyncio"]
+        checks.the_last_painting,
+        right=[[40, 40, 5], (40.0, 40.0, 5.0)],
+        wrong=[
+            [5, 5, 5],
+            [40, 40, 40],
+            [2.5, 40, 5],
+            [40, 2.5, 5],
+            [40, 40, 2.5],
+            ["40", "40", "5"],
+            [40, 5],
+            40,
+        ],
     ),
 }

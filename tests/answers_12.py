@@ -10,6 +10,7 @@ from loadtests.theory import workers_needed
 # isort: split
 from workbook import chapter12_checks as checks
 
+WAITS = {"jobqueue": 3.9, "procrastinate": 66.1}
 KILLED = {"jobqueue": {"by itself": 3.9}, "procrastinate": {"by itself": None, "after a retry": 6.1}}
 
 ANSWERS = {
@@ -25,6 +26,8 @@ ANSWERS = {
             lambda rate, demand, threads: workers_needed(rate, demand) // threads,
             lambda rate, demand, threads: workers_needed(rate, demand) / threads,
             lambda rate, demand, threads: workers_needed(rate, demand),
+            lambda rate, demand, threads: round(rate * demand / threads + 0.5),
+            lambda rate, demand, threads: workers_needed(rate, demand) // threads + 1,
             lambda rate, demand, threads: math.ceil(workers_needed(rate, 0.9) / 16),
             3,
         ],
@@ -45,18 +48,25 @@ ANSWERS = {
             lambda machines, processes, limit: max(0, limit / (machines * processes) - 3),
             lambda machines, processes, limit: max(0, round(limit / (machines * processes)) - 3),
             lambda machines, processes, limit: max(0, 2 * limit // (machines + processes) - 3),
+            lambda machines, processes, limit: max(0, (limit - 1) // (machines * processes) - 3),
+            lambda machines, processes, limit: (
+                ((every := limit // (machines * processes)) > 4 and every - 3) or 0
+            ),
             5,
         ],
     ),
     "3": Answers(
-        checks.measured_by_itself,
-        right=[(KILLED, "jobqueue"), (KILLED, " JobQueue"), (dict(reversed(KILLED.items())), "jobqueue")],
+        checks.waits_for_a_retry,
+        right=[(KILLED, WAITS), (dict(reversed(KILLED.items())), WAITS)],
         wrong=[
-            (KILLED, "procrastinate"),
-            (KILLED, "both"),
-            (KILLED, ["jobqueue"]),
-            ({"jobqueue": {"by itself": 3.9}}, "jobqueue"),
-            ("jobqueue", "jobqueue"),
+            (KILLED, {**WAITS, "procrastinate": 6.1}),
+            (KILLED, {**WAITS, "procrastinate": 12.1}),
+            (KILLED, {**WAITS, "procrastinate": None}),
+            (KILLED, {engine: wait + 60 for engine, wait in WAITS.items()}),
+            (KILLED, {"jobqueue": 3.9}),
+            (KILLED, 66.1),
+            ({"jobqueue": {"by itself": 3.9}}, WAITS),
+            ("jobqueue", WAITS),
         ],
     ),
 }

@@ -32,13 +32,14 @@ from workbook.chapter09_pictures import two_clocks_figure
 # %% [markdown]
 # ## A server that freezes
 #
-# A server answers in 5 ms. Once, it stands still for 2 seconds, as real ones do during a garbage collection, behind a
-# lock, or while a backup runs. Nothing is lost: requests that come in meanwhile are answered afterwards.
+# A server answers many requests at once, each in 5 ms. Once, it stands still for 2 seconds, as real ones do during a
+# garbage collection, behind a lock, or while a backup runs. Nothing is lost: requests that come in meanwhile are
+# answered afterwards.
 #
-# Three tools load it at the same time, 80 times a second each, and 10 seconds count. First, two of them:
+# Three tools load it at the same time, 80 times a second each, and 10 seconds are counted. First, two of them:
 #
-# * **closed**: one user asks, waits for the answer, and asks again 12.5 ms after it last asked, or as soon as a late
-#   answer is there. Most load tests work like this, with more users.
+# * **closed**: one user asks, waits for the answer, and asks again 12.5 ms after it last asked, or, if the answer takes
+#   longer, as soon as it arrives. Most load tests work like this, with more users.
 # * **open**: the moments at which somebody comes are drawn beforehand, and somebody comes at each of them, whether or
 #   not others are still waiting. The public works like this.
 #
@@ -67,16 +68,17 @@ timeline_figure(
 # requests were measured. This is called *coordinated omission* (Gil Tene): the tool and the server agree on what to
 # leave out.
 #
-# The open tool's picture shows a slope (a straight line, bent by the logarithmic axis): those who came at the beginning
-# of the freeze waited for all of it, those who came at its end hardly at all. The people in front of a browser are in
-# this picture.
+# The open tool's picture shows a slope, which would be straight on a linear axis: those who came at the beginning of
+# the freeze waited for all of it, those who came at its end hardly at all. The people in front of a browser are in this
+# picture.
 #
 # What should each have found? People come evenly over $T$ seconds, and for $F$ of these the server stands still. Those
-# who come $u$ seconds before it resumes wait $u$ seconds. So the share that waits longer than $t$ (less than $F$) is
+# who come $u$ seconds before it resumes wait $u$ seconds. So the share whose response time $R$ is longer than $t$ (less
+# than $F$) is
 #
 # $$ P(R > t) = \frac{F - t}{T}. $$
 #
-# The closed tool sends $\lambda (T - F)$ requests and one more, and only that one is slow.
+# The closed tool, at $\lambda$ requests a second, sends $\lambda (T - F)$ and one more, and only that one is slow.
 
 # %%
 freeze, rate = 2, 80
@@ -88,8 +90,7 @@ tell(looks, "closed", "open")
 
 # %% [markdown]
 # The rule of this project is that at most 1 % of the requests may take over 500 ms. By the closed tool it is not
-# broken, and the 99th percentile is that of a server that never froze; by the open one it is broken. From the command
-# line, this verdict is a load test's exit status.
+# broken, and the 99th percentile is that of a server that never froze; by the open one it is broken.
 #
 # ## From when does a latency count?
 #
@@ -105,8 +106,8 @@ two_clocks_figure(tools["one connection"])
 
 # %% [markdown]
 # Timed from the moment of sending, the tool with a schedule sees no more than the closed one: one slow request. So this
-# project measures every latency from the *intended* start, and keeps the naive one only to show the difference. Ask of
-# any tool: what does it do when it is late?
+# project measures every latency from the *intended* start, and keeps the *naive* one, from the moment of sending, only
+# to show the difference. Ask of any tool: what does it do when it is late?
 #
 # Even so, this tool finds more over 500 ms than the open one. After the freeze its own line has to be worked off one by
 # one, which delays visits that would not have been late. An honest clock does not fix a tool with too few connections.
@@ -117,8 +118,8 @@ two_clocks_figure(tools["one connection"])
 # There are 10, 20, 40 and 80 people, who think for 2 s: *closed*, they wait before they think again; *open*, others
 # like them come at the rate that these people would have if nobody ever waited.
 #
-# **Write down what you expect**, by the theory of chapter 2: with 20 people the mean response takes 1 s, closed or
-# open. How long does it take with 80, closed? And open?
+# **Write down what you expect**, by the theory of chapter 2: with 20 people the mean response takes 1.0 s closed, and
+# 1.1 s open. How long does it take with 80, closed?
 
 # %%
 predict("80 people, closed: mean response", seconds=4)
@@ -136,8 +137,8 @@ closed_and_open(people=(10, 20, 40, 80), slots=8, think=2, demand=0.9)
 #
 # ## Exercises
 #
-# **Exercise 9.1.** People come evenly over some seconds, and the server freezes once. Write `longest(seconds)`: how
-# many seconds may the freeze last at most, so that the rule is kept?
+# **Exercise 9.1.** People come evenly over some seconds, at least one, and the server freezes once. Write
+# `longest(seconds)`: what is the longest freeze, in seconds, that still keeps the rule?
 
 
 # %% tags=["exercise"]
@@ -153,8 +154,8 @@ check("1", longest, checks.the_longest_freeze)
 # %% [markdown]
 # Try it with an hour. A share says nothing about how the slow requests are spread: look at the timeline, too.
 #
-# **Exercise 9.2.** A closed tool should have asked once every `every` ms. It has kept the `latencies` of its answers,
-# in whole ms; during those that took longer it asked for nothing. Write `mended(latencies, every)`: a list of its
+# **Exercise 9.2.** A closed tool should have asked once every `every` ms. It has kept the `latencies` of its answers
+# (all in whole ms); during those that took longer it asked for nothing. Write `mended(latencies, every)`: a list of its
 # latencies, in any order, and of those that the omitted requests would have had, if the server answered them at the
 # same moment as the one it was waiting for. (The one due at that very moment is not omitted: the tool sends it.)
 
@@ -171,7 +172,7 @@ check("2", mended, checks.what_was_omitted)
 
 # %% [markdown]
 # **Go on.** Mend the closed tool's latencies, `[round(row.waited_ms(0)) for row in tools["closed"].rows]`: what share
-# is over 500 ms now? Of what kind of slow server would this mending paint too dark a picture? A shop is mentioned on
+# is over 500 ms now? For what kind of slow server would this correction be too pessimistic? A shop is mentioned on
 # television, and strangers open its page: with what kind of load do you test that?
 #
 # ## From memory

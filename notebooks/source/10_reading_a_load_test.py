@@ -33,9 +33,9 @@ from workbook.chapter10_pictures import runs_figure
 #
 # A server that has just started is not the one you are asking about. That it may be slower is well known: nothing is
 # cached, and no connection is open. Now take the forty people and eight slots of chapter 9, simulated from an empty
-# server on (each opens a page afterwards, which takes 1 ms and also waits for a slot; the figures are those of the long
-# request alone). 5 seconds are measured, at once or after a *warm-up* of 30 s that is left out. Which of the two
-# medians is higher?
+# server on. Each opens a page afterwards, which takes 1 ms and also waits for a slot. The figures are those of the long
+# request alone, and so below the mean of chapter 9: the page has its part of the waiting. 5 seconds are measured, at
+# once, and after a *warm-up* of 30 s that is left out:
 
 # %%
 work = Workload(think=2, submitters=1, submit=0.9, page=0.001, browse=0.001)
@@ -44,8 +44,9 @@ for warmup in (0, 30):
     print(f"warm-up {warmup:2} s   p50 {duration(seen['p50_ms']):>6}   p95 {duration(seen['p95_ms']):>6}")
 
 # %% [markdown]
-# With long requests the beginning is *faster*: nobody is waiting yet. How long a warm-up is enough? Until the first
-# half of the measured time looks like the second. `make bench` compares the two, and marks a step that is not steady.
+# With long requests the beginning is *faster*: nobody is waiting yet. So a warm-up is needed here, too. How long must
+# it be? Long enough that the two halves of the measured time look alike. `make bench` compares them in each *step* (it
+# measures one number of users after another), and marks a step that is not steady.
 #
 # ## Was it the server?
 #
@@ -59,10 +60,10 @@ for warmup in (0, 30):
 #
 # ## What was counted?
 #
-# A minute of 600 requests. Nine in ten are good, some 150 ms. One in ten, always the same ones, is unlucky in one of
-# three ways: *slow*, it takes 3 to 5 s; *refused*, an overloaded server says 503 after 2 ms; *unanswered*, it is still
-# waiting when the test ends. Which of the three would you call the best server? And which will a tool that takes the
-# percentile of whatever came back?
+# A minute of 600 requests. About nine in ten are good: some 150 ms, hardly ever over 500 ms. The others, always the
+# same ones, are unlucky in one of three ways: *slow*, they take 3 to 5 s; *refused*, an overloaded server says 503
+# after 2 ms; *unanswered*, they are still waiting when the test ends. Here is what a tool sees that takes the
+# percentile of whatever came back, and what this project's count says:
 
 # %%
 servers("slow", "refused", "unanswered")
@@ -73,11 +74,11 @@ servers("slow", "refused", "unanswered")
 #
 # * **A failure has no latency.** It stays out of the percentiles, and always counts as over the rule.
 # * **An unfinished request is a lower bound** (statistics calls it *right-censored*): it took at least as long as it
-#   had waited. A percentile that rests on such requests, still open at the end, is written "≥" (in each of the three,
-#   the very last ones were).
+#   had waited. A percentile that may rest on such requests is written "≥". All three are, since requests that began
+#   just before the end were still open.
 # * The figure that survives all three is the **share over 500 ms**. It ranks none of the three above another: each
-#   breaks the promise to one visitor in ten. The visitors would prefer the slow one: it serves them in the end. To see
-#   that, look at failures and unfinished requests along with the share.
+#   breaks the promise to about one visitor in ten. The visitors would prefer the slow one: it serves them in the end.
+#   To see that, look at failures and unfinished requests along with the share.
 #
 # ## How exact is it?
 #
@@ -111,7 +112,7 @@ runs_figure(runs)
 # happen to be below the percentile, and then nothing bounds it from above. The interval may miss the truth in 5 % of
 # all tests, half of them on this side, so 2.5 % is too likely.
 #
-# **Write down what you expect:** how many requests does an interval of the 99th percentile take at the very least?
+# **Write down what you expect:** how many requests does an interval of the 99th percentile need at the very least?
 
 # %%
 predict("p99: fewest requests for an interval", requests=100)
@@ -122,7 +123,7 @@ score("p99: fewest requests for an interval", requests=least[99])
 print(", ".join(f"p{p} needs {n}" for p, n in least.items()))
 
 # %% [markdown]
-# That is for *an* interval; a narrow one takes many more. For a share, the same reasoning gives the Clopper-Pearson
+# That is for *an* interval; a narrow one needs many more. For a share, the same reasoning gives the Clopper-Pearson
 # interval. A verdict of this project is "kept" or "broken" only if the whole interval of the share over 500 ms lies on
 # one side of the 1 % that the rule allows; otherwise it is "undecided". And your own predictions are scored only
 # where the interval of what was measured is narrow enough to tell.
@@ -135,10 +136,10 @@ print(", ".join(f"p{p} needs {n}" for p, n in least.items()))
 #
 # ## Exercises
 #
-# **Exercise 10.1.** Here are five reports of the same server, by a tool that counts as this project does. What does
-# each prove about the rule, that at most 1 % may take over 500 ms? Write a list of five words, for A to E, each one of
-# `"kept"`, `"broken"`, `"undecided"` and `"not fit"`. (`clopper_pearson(over, of)` in `loadtests.judging.intervals`
-# gives the interval of a share.)
+# **Exercise 10.1.** Here are five reports of the same server. What does each prove about the rule, that at most 1 % may
+# take over 500 ms, by this project's count? Write a list of five words, for A to E, each one of `"kept"`, `"broken"`,
+# `"undecided"` and `"not fit"`. (`clopper_pearson(over, of)` in `loadtests.judging.intervals` gives the interval of a
+# share.)
 
 # %%
 show_reports()
@@ -152,9 +153,10 @@ verdicts = ["undecided", "kept", "broken", "undecided", "not fit"]
 check("1", verdicts, checks.what_they_prove)
 
 # %% [markdown]
-# **Exercise 10.2.** Write `share_over(requests)`. Each request is a pair `(status, seconds)`. A status of 400 or more
-# is a failure; 0 says that there was no answer when the test ended, and then `seconds` is how long it had waited. One
-# that had waited for less than the rule's 0.5 s may yet have kept it, or not: leave it out altogether.
+# **Exercise 10.2.** Write `share_over(requests)`: the share that was over the rule, as a fraction from 0 to 1. Each
+# request is a pair `(status, seconds)`. A status of 400 or more is a failure; 0 says that there was no answer when the
+# test ended, and then `seconds` is how long it had waited. One that had waited for less than the rule's 0.5 s may yet
+# have kept it, or not: leave it out altogether. (At least one is always left.)
 
 
 # %% tags=["exercise"]
@@ -169,8 +171,8 @@ def share_over(requests):
 check("2", share_over, checks.counts_what_was_promised)
 
 # %% [markdown]
-# **Exercise 10.3.** Write `needed(percent)`: how many requests does a 95 % interval of that percentile take at the very
-# least, bounded on both sides? `percent` is any number between 0 and 100, such as 99.9.
+# **Exercise 10.3.** Write `needed(percent)`: how many requests does a 95 % interval of that percentile need at the very
+# least, so that it has both a lower and an upper end? `percent` is any number between 0 and 100, such as 99.9.
 
 
 # %% tags=["exercise"]
@@ -196,18 +198,17 @@ check("3", needed, checks.enough_requests)
 # requests are no longer in it.
 #
 # </details>
-# <details><summary>The machine was 95 % busy during a test. Which verdict can it still give, and why not the
-# other?</summary>
+# <details><summary>A test of long requests starts at an empty server, without a warm-up. In which direction is its
+# median off, and where in its rows do you see that?</summary>
 #
-# That the rule was kept: a busy machine makes latencies longer, and if even these kept it, the server does. If they did
-# not, it may have been the machine.
+# Downwards: the first requests find free slots. The first half of the measured time looks faster than the second.
 #
 # </details>
-# <details><summary>A test of 200 requests found none over 500 ms. Why does that not prove that at most 1 % take
-# longer?</summary>
+# <details><summary>Two tests of the same server have intervals that do not overlap, both computed correctly. How can
+# that be?</summary>
 #
-# If 1 % did, a test of 200 would still find none in more than one case of eight. The interval of the share reaches from
-# 0 up to 1.8 %.
+# An interval accounts for chance alone. One of the tests may not have sent the requests that would have been slow, or
+# the server may have frozen during one of them only.
 #
 # </details>
 #

@@ -63,7 +63,7 @@ twin = experiment("async-twin", async_bench, plan=plan)
 
 # %%
 steps = steps_of(both, twin)
-for way, app in (("threads", "sync"), ("async", "host")):
+for way, app in (("threads", "sync"), ("async", "host")):  # "host": the bench got the twin's address
     score(f"submit, {way}, p95", **sampled(steps[app]["submit"], "p95_ms"))
     score(f"browse, {way}, over 500 ms", **sampled(steps[app]["browse"], "share_over"))
 ways_figure(both, twin)
@@ -74,22 +74,22 @@ ways_figure(both, twin)
 # Each line shows the share of requests not yet answered. The broad grey one is not a measurement of a reader: it is how
 # long the feeds that these very visitors submitted take *by themselves*.
 #
-# **Threads and async both follow the feeds**, some tens of milliseconds behind them at most. That is all they can do,
-# and they do it: nobody waits for a slot any more, every visitor waits for a feed. Nothing that waits for the feed can
-# be to the left of the grey line. The queued reader's answer does not wait for it. (The cliff at 3 s is the deadline:
-# the feeds that hang are given up there, and so are the slow ones that take longer. They are more than one in twenty,
-# so the 95th percentile is the deadline, whatever does the waiting.)
+# **Threads and async both follow the feeds**, some tens of milliseconds behind them at the median. That is all they can
+# do, and they do it: nobody waits for a slot any more, every visitor who submits waits for a feed. Nothing that waits
+# for the feed can be to the left of the grey line. The queued reader's answer does not wait for it. (The cliff at 3 s
+# is the deadline: the feeds that hang are given up there, and so are the slow ones that take longer. They are more than
+# one in twenty, so the 95th percentile is the deadline, whatever does the waiting.)
 
 # %%
 compare(both, twin)
 
 # %% [markdown]
-# So the objection is right **for the bystanders**. Those who browse no longer wait for those who submit, just as with
-# the queued reader: more slots, or a loop, end the worst of chapter 1. It is right for the *content*, too: at the
-# median it comes some tenths of a second sooner than with the queue, whose visitors have to ask whether it is there.
+# So the objection **holds for the bystanders**. Those who browse no longer wait for those who submit, just as with the
+# queued reader: more slots, or a loop, end the worst of chapter 1. It holds for the *content*, too: at the median it
+# comes some tenths of a second sooner than with the queue, whose visitors have to ask whether it is there.
 #
-# It is not right **for the visitor who submits**. And as many are waiting as the model of chapter 2 says, in threads or
-# in a loop. (The measurement is short: expect a difference of a fifth now and then.)
+# It does not hold **for the visitor who submits**. And as many are waiting as the model of chapter 2 says, in threads
+# or in a loop. (The measurement is short: expect a difference of a fifth now and then.)
 #
 # ## A long feed
 #
@@ -119,12 +119,12 @@ loop_figure(seen)
 # worker does, in another process, on another core, and can be stopped, or given more cores, by itself.
 #
 # The cure within async is to hand computing to a thread or a process, everywhere, without exception. That is already a
-# queue, in memory: with its own workers and backlog, but with no place to survive in.
+# queue, in memory, with its own workers and backlog.
 #
 # ## When the process ends
 #
 # One visitor has read a good feed. Then forty add a feed that hangs. While these are being fetched, every process of
-# the reader is killed: out of memory, a machine that goes down, or a deploy that waits for less time than they do.
+# the reader is killed: out of memory, a machine that goes down, or a deploy that does not wait for them to finish.
 # **Write down what you expect:** after a restart, how many of the forty will still be fetched by somebody?
 
 # %%
@@ -205,17 +205,19 @@ check("2", (handed, longest), checks.parsed_in_a_thread(seen))
 # %% [markdown]
 # The loop serves the list again while a thread parses; they still share one core, and take turns at the interpreter.
 #
-# **Exercise 11.3.** Your page shows the price of a flight, which another company's server gives you within 2 to 3 s,
-# and nobody books without it. Which column of the table would you choose, `"threads"`, `"async"` or `"queue"`, if there
-# are twenty thousand visitors at a time?
+# **Exercise 11.3.** A visitor uploads a photo, and Python code computes for 2.5 s until it looks like a painting. On a
+# machine with eight cores, sixteen visitors upload one at the same moment. After how many seconds does the last of them
+# have the painting, with 64 threads in one process, with one loop, and with a queue and eight worker processes of one
+# thread each? Write a list of three numbers, in this order, and leave out everything but the computing. (The Python has
+# a GIL, and the code keeps it.)
 
 # %% tags=["exercise"]
 # solution:
-way = "async"
+last = [16 * 2.5, 16 * 2.5, 16 / 8 * 2.5]
 # end
 
 # %%
-check("3", way, checks.the_better_way)
+check("3", last, checks.the_last_painting)
 
 # %% [markdown]
 # **Go on.** Give the twin a database, and retries, and let its fetches survive a restart. At what point have you
@@ -240,8 +242,8 @@ check("3", way, checks.the_better_way)
 # <details><summary>Both readers lost power in mid-fetch. Why can the queued one go on where it was, and the one with
 # threads not, although both have a database?</summary>
 #
-# The queued one has written down what is still to be done, before it answered. The other one knows that only in its
-# memory; its database says that a feed is being fetched, and nobody reads that as a task.
+# The queued one wrote down what was still to be done before it answered. The other one knew that only in its memory;
+# its database says that a feed is being fetched, and nobody reads that as a task.
 #
 # </details>
 #

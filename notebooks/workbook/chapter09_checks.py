@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from loadtests.records.constants import MOST_OVER, RULE_MS
-from workbook.exercises import Case, computes
+from workbook.exercises import NOT_A_FUNCTION, Case, computes, is_number
 
 
 def _freezes(draw: Random) -> Iterator[Case]:
@@ -20,6 +20,8 @@ the_longest_freeze = computes(_freezes)
 
 def what_was_omitted(mended: Callable[[Sequence[int], int], Any]) -> bool | str:
     """Does it add each request that fell due during a wait, and no other?"""
+    if not callable(mended):
+        return NOT_A_FUNCTION
     draw = Random()
     drawn = [draw.randint(1, 900) for _ in range(6)]
     for latencies, every, wrong in (
@@ -31,7 +33,7 @@ def what_was_omitted(mended: Callable[[Sequence[int], int], Any]) -> bool | str:
         (drawn, draw.randint(10, 90), "Count how many requests fell due during each."),
     ):
         found = mended(list(latencies), every)
-        if not isinstance(found, list | tuple):
+        if not isinstance(found, list | tuple) or not all(map(is_number, found)):
             return f"It must return a list of latencies, not {found!r}."
         if Counter(found) != _mended(latencies, every):
             return f"Given ({latencies}, {every}), it returned {found}. {wrong}"

@@ -86,11 +86,14 @@ FIVE_REPORTS = {
 
 def show_reports() -> None:
     """Print FIVE_REPORTS, a line each."""
-    print("   requests  over 500 ms  failed     p95  generator late  machine busy  users by Little's law")
+    print(
+        "   requests  answered, over 500 ms  failed     p95  generator late, p99  machine busy"
+        "  users (Little)"
+    )
     for name, each in FIVE_REPORTS.items():
         print(
-            f"{name}  {each.requests:8}  {each.slow:11}  {each.failed:6}  {each.p95_ms:3} ms"
-            f"  {each.late_ms:11.1f} ms  {each.busy:10} %  {each.users:.1f} of {USERS_ASKED}"
+            f"{name}  {each.requests:8}  {each.slow:21}  {each.failed:6}  {each.p95_ms:3} ms"
+            f"  {each.late_ms:16.1f} ms  {each.busy:10} %  {each.users:.1f} of {USERS_ASKED}"
         )
 
 

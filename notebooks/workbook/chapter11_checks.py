@@ -1,5 +1,6 @@
-"""The checks of chapter 11's exercises: enough threads, a loop that hands over, and the better way."""
+"""The checks of chapter 11's exercises: enough threads, a loop that hands over, and work that computes."""
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import count
 from random import Random
@@ -7,11 +8,9 @@ from typing import Any
 
 from loadtests.theory import knee
 from workbook.chapter11 import slowest
-from workbook.exercises import Case, Right, computes, sealed
+from workbook.exercises import NO_ANSWER, Case, Right, computes, is_number
 
-the_better_way = sealed(
-    "3", "80ff3dc6", hint="They need the answer itself, so no queue; and how many wait at a time?"
-)
+PHOTOS, PAINTING_SECONDS, PAINTERS = 16, 2.5, 8
 
 
 def _readers(draw: Random) -> Iterator[Case]:
@@ -45,3 +44,22 @@ def parsed_in_a_thread(seen: Mapping[str, Any]) -> Right:
         return longest < slowest(seen) or "No faster than before: was the machine busy? Measure again."
 
     return right
+
+
+def the_last_painting(last: Any) -> bool | str:
+    """Are these the seconds until the last photo is done, with threads, with a loop, and with a queue?"""
+    if not isinstance(last, list | tuple) or len(last) != 3:
+        return "Write a list of three numbers: for threads, for the loop, and for the queue."
+    if ... in last:
+        return NO_ANSWER
+    if wrong := [each for each in last if not is_number(each)]:
+        return f"{wrong[0]!r} is not a number."
+    by_one_core = PHOTOS * PAINTING_SECONDS
+    for found, expected, wrong_way in (
+        (last[0], by_one_core, "Threads: how many of them compute at the same moment?"),
+        (last[1], by_one_core, "The loop: whom does it serve while it computes?"),
+        (last[2], by_one_core / PAINTERS, "The queue: how many photos does each process have to do?"),
+    ):
+        if not math.isclose(found, expected):
+            return wrong_way
+    return True
