@@ -249,8 +249,8 @@ check("3", own, checks.keeps_them_apart(shared))
 show_waits(shared, own, by=3)
 
 # %% [markdown]
-# Nearly all ordinary jobs are begun within the 3 s, and the urgent ones wait longer than before, because they have lost a
-# thread. When there are no ordinary jobs, that thread idles. Somebody always pays; now you have chosen who.
+# Nearly all ordinary jobs are begun within the 3 s, and the urgent ones wait longer than before, because they have lost
+# a thread. When there are no ordinary jobs, that thread idles. Somebody always pays; now you have chosen who.
 #
 # **Go on.** What would a `max_run_time` of 1 s (an attempt that takes longer fails) change in exercise 7.1? And how
 # many threads would the visitors of chapter 5 need, with some twelve feeds a second of a good second each, so that a

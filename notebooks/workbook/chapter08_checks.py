@@ -124,5 +124,5 @@ def _wrong_in(mailbox: list[Any], sent: dict[str, str]) -> str:
         if len(texts) > 1:
             return f"The mail of {key!r} arrived {len(texts)} times."
         if texts != [text]:
-            return f"The mail of {key!r} was changed: what the server has accepted can't be taken back."
+            return f"The mail of {key!r} says {shown(texts[0])}; the first one accepted had to say {text!r}."
     return ""
