@@ -8,8 +8,7 @@ from typing import Any
 import notebooks_path
 import pytest
 import workbook.session
-from workbook import WorkbookError, begin, check, near, seal
-from workbook.exercises import sealed
+from workbook import WorkbookError, begin, check, near
 from workbook.session import advice
 
 from loadtests.errors import ProcessError
@@ -27,11 +26,9 @@ def answer_of(right: Any, answer: Any, capsys: Captured) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize(
-    "right", [lambda answer: answer == 7, near(7, 0.02), sealed("2", seal("2", 7), hint="Think of N*.")]
-)
+@pytest.mark.parametrize("right", [lambda answer: answer == 7, near(7, 0.02)])
 def test_a_check_tells_right_from_wrong_and_from_nothing(right: Any, capsys: Captured) -> None:
-    """By a condition, a tolerance or a seal; an unanswered exercise is not an error."""
+    """By a condition or a tolerance; an unanswered exercise is not an error."""
     assert answer_of(right, 7, capsys) == "Exercise 3.2: right."
     assert answer_of(right, 8, capsys) == "Exercise 3.2: not yet. Think of N*."
     assert answer_of(right, ..., capsys) == UNANSWERED
@@ -55,11 +52,6 @@ def test_an_answer_that_breaks_the_check_is_no_traceback(capsys: Captured) -> No
     assert answer_of(right, "x", capsys).endswith(
         "(Your answer raised TypeError: 'str' object is not callable.)"
     )
-
-
-def test_a_seal_knows_its_exercise_and_no_letter_case() -> None:
-    """The same word has another seal in another exercise: one does not give away the other."""
-    assert seal("2", "Submit ") == seal("2", "submit") != seal("3", "submit")
 
 
 # ---- beginning, and errors

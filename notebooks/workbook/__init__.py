@@ -4,7 +4,7 @@ Chapter 3's first cell starts with `from workbook import begin` and `begin(3)`; 
 Only the standard library is imported here, so that `begin` can say what a kernel lacks.
 """
 
-from workbook.exercises import check, near, seal
+from workbook.exercises import check, near
 from workbook.experiments import experiment
 from workbook.predictions import predict, score, summary
 from workbook.readers import bench, counted, last_steps, rows_of, sampled, series_of, submit
@@ -25,7 +25,6 @@ __all__ = [
     "rows_of",
     "sampled",
     "score",
-    "seal",
     "series_of",
     "submit",
     "summary",

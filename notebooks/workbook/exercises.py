@@ -5,7 +5,6 @@ import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from decimal import Decimal
-from hashlib import blake2b
 from numbers import Real
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -55,17 +54,6 @@ def _is_missing(answer: Any) -> bool:
 def near(value: float, within: float = 0.1) -> Callable[[Any], bool]:
     """Whether a number differs from `value` by at most the fraction `within` of it."""
     return lambda answer: bool(abs(answer - value) <= within * abs(value))
-
-
-def seal(name: str, answer: object) -> str:
-    """A digest that does not give away the right answer to exercise `name`; letter case does not matter."""
-    text = f"{name}:{str(answer).strip().lower()}"
-    return blake2b(text.encode(), digest_size=4).hexdigest()
-
-
-def sealed(name: str, digest: str, hint: str) -> Right:
-    """A check that knows only the seal of the right word; `hint` is what it says of any other."""
-    return lambda answer: seal(name, answer) == digest or hint
 
 
 def is_number(answer: object) -> TypeGuard[float]:
