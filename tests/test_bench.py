@@ -64,13 +64,12 @@ def test_a_bench_measures_both_readers_and_writes_it_all_down(tmp_path: Path) ->
 
 @pytest.mark.live
 def test_visitors_who_only_browse_can_be_left_out(tmp_path: Path) -> None:
-    """The results say so, and the prediction knows it."""
+    """The results say so."""
     few = {"users": (3,), "apps": ("sync",), "slots": (2,), "warmup": 0.5, "measure": 2.0, "think": 0.2}
     results = run(EverybodySubmits(**few, mix={"fast": 100.0}), tmp_path)
     (step,) = results["steps"]
     assert {row.group for row in read_rows(tmp_path / step["rows"])} == {"submit", "page", "content"}
     assert results["settings"]["submitters"] == 1
-    assert results["theory"] and results["theory"]["curves"]
 
 
 @pytest.mark.live

@@ -9,13 +9,24 @@ import requests
 from conftest import wait_until
 from locust_runs import command, free_port
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from loadtests.servers.processes import Process
 
+NOT_YET = (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 TAB = "//*[@role='tab'][contains(translate(., 'VERDICT', 'verdict'), 'verdict')]"
 
 pytest_plugins = ["browser_fixtures"]
@@ -47,16 +58,39 @@ def patient(ask: Callable[[], bool]) -> Callable[[], bool]:
     def there() -> bool:
         try:
             return ask()
-        except (NoSuchElementException, StaleElementReferenceException):
+        except NOT_YET:
             return False
 
     return there
 
 
-def button(browser: webdriver.Chrome, name: str) -> WebElement:
-    """A button by its name, in any letter case."""
+def says(browser: webdriver.Chrome, css: str, text: str) -> None:
+    """Wait until a visible element has this text."""
+    wait_until(
+        patient(
+            lambda: any(
+                element.is_displayed() and text in element.text
+                for element in browser.find_elements(By.CSS_SELECTOR, css)
+            )
+        ),
+        f"{text!r} in {css}",
+    )
+
+
+def click(browser: webdriver.Chrome, xpath: str) -> None:
+    """Click an element as soon as it can be clicked."""
+
+    def clicked() -> bool:
+        browser.find_element(By.XPATH, xpath).click()
+        return True
+
+    wait_until(patient(clicked), f"a click on {xpath}")
+
+
+def press(browser: webdriver.Chrome, name: str) -> None:
+    """Click a button by its name, in any letter case."""
     lower = f"translate(normalize-space(.), '{name.upper()}', '{name.lower()}')"
-    return seen(browser, By.XPATH, f"//button[{lower} = '{name.lower()}']")
+    click(browser, f"//button[{lower} = '{name.lower()}']")
 
 
 def asked(feeds: str) -> int:
@@ -82,21 +116,23 @@ def test_start_on_the_page_as_it_comes_filled_in_tests_the_reader_that_was_start
         assert not browser.find_elements(By.NAME, "feeds")
 
         fill_in(browser, "host", "http://127.0.0.1:9")
-        button(browser, "start").click()
-        assert "Nothing answers at http://127.0.0.1:9" in seen(browser, By.CSS_SELECTOR, "[role=alert]").text
+        press(browser, "start")
+        says(browser, "[role=alert]", "Nothing answers at http://127.0.0.1:9")
         assert asked(feeds) == 0
 
         fill_in(browser, "host", reader)
-        button(browser, "start").click()
-        seen(browser, By.XPATH, TAB).click()
+        press(browser, "start")
+        click(browser, TAB)
         wait_until(lambda: asked(feeds) > 5, "feeds that are fetched")
-        wait_until(lambda: "POST /feeds" in seen(browser, By.CSS_SELECTOR, "#verdict table").text, "figures")
-        assert "A test is running" in seen(browser, By.ID, "verdict").text
-        button(browser, "stop").click()
-        wait_until(lambda: "The rule, " in seen(browser, By.ID, "verdict").text, "the verdict")
-        assert "POST /feeds" in seen(browser, By.ID, "verdict").text
-        seen(browser, By.XPATH, "//*[@role='tab']").click()
-        wait_until(lambda: not browser.find_element(By.ID, "verdict").is_displayed(), "the first tab")
+        says(browser, "#verdict table", "POST /feeds")
+        says(browser, "#verdict", "A test is running")
+        press(browser, "stop")
+        says(browser, "#verdict", "The rule, ")
+        says(browser, "#verdict", "POST /feeds")
+        click(browser, "//*[@role='tab']")
+        wait_until(
+            patient(lambda: not browser.find_element(By.ID, "verdict").is_displayed()), "the first tab"
+        )
 
 
 def answers(url: str) -> bool:

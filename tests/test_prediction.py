@@ -171,6 +171,12 @@ def test_the_rule_may_be_another() -> None:
     assert 0.05 < at["simulated"]["share_over"] < 0.2
 
 
+def test_where_everybody_submits_nobody_browses() -> None:
+    """The knee is that of submitters alone."""
+    (curve,) = curves_of(step("sync", 10), submitters=1.0)
+    assert curve["knee_users"] == pytest.approx(8 * 3.108 / 1.108)
+
+
 def test_polls_add_requests_and_their_pauses_take_time() -> None:
     """2.4 polls a visit and a second page; the rest of the time to content is pauses."""
     (curve,) = curves_of(step("queued", 20))
