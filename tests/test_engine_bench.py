@@ -37,7 +37,18 @@ SUMMARY = {
 }
 FIGURES: dict[str, dict[str, Any]] = {
     "load": {"submit": SUMMARY, "content": SUMMARY, "reasons": []},
-    "backlog": {"per_s": 1234.5, "worker_ms": 123.4, "broker_ms": 0.123, "memory_mib": 2345.6},
+    "backlog": {
+        key: {"value": value, "low": 0.75 * value, "high": 1.25 * value, "lower_bound": False}
+        for key, value in (
+            ("per_s", 1234.5),
+            ("memory_mib", 2345.6),
+            ("web_ms", 123.4),
+            ("worker_ms", 123.4),
+            ("broker_ms", 0.123),
+            ("post_ms", 123.4),
+            ("durable_ms", 123.4),
+        )
+    },
     "pick-up": {"p50": 1234.5, "p50_ci": [999.9, 1300.1], "most": 12_345.6},
     "harm": dict(
         harm.Aftermath(

@@ -29,7 +29,6 @@ from loadtests.servers.slotmeter import SlotCounts, read_slots
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.status import Status
 
-DRAIN_SECONDS = 12.0  # how long the queue may take to drain after the load
 DRAIN_LOOK_SECONDS = 0.1
 SUBMITTER = "Submitter"  # the class of visitors in loadtests/feeds.py who submit
 
@@ -98,7 +97,7 @@ def _load(
                 raise locust.error(f"ended with status {status}")
             recording = read_recording(rows_file)
             if queued:
-                _let_it_drain(sampler, tick)
+                _let_it_drain(sampler, plan.drained_within, tick)
         load_ended = recording.started_at + end + OVERRUN_SECONDS
         return Seen(
             recording=recording,
@@ -115,9 +114,9 @@ def _gone(plan: Plan) -> str | None:
     return f"nothing answered at {plan.host} when the load had ended: {why}" if why else None
 
 
-def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
-    """Wait until the sampler sees no feed whose fetch has not ended, at most DRAIN_SECONDS."""
-    deadline = time.monotonic() + DRAIN_SECONDS
+def _let_it_drain(sampler: Sampler, seconds: float, tick: Callable[[], object]) -> None:
+    """Wait until the sampler sees no feed whose fetch has not ended, at most so long."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and sampler.samples[-1].pending:
         tick()
         time.sleep(DRAIN_LOOK_SECONDS)

@@ -78,8 +78,11 @@ def _panel(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None
     else:
         key, title = ("per_s", "jobs/s") if kind == "backlog" else ("p50", "pick-up, ms")
         axes.set_title(title, weight="bold")
-        values = {
+        figures = {
             place: found[name, trial][key] for place, name in enumerate(engines) if (name, trial) in found
+        }
+        values = {
+            place: figure["value"] if kind == "backlog" else figure for place, figure in figures.items()
         }
         axes.barh(list(values), list(values.values()), height=0.7, color=COLOURS["queued"])
         for place, value in values.items():
@@ -125,7 +128,9 @@ def _fates(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None
 def _told(plan: EnginePlan, measured: Sequence[TrialResult], found: Found) -> str:
     """The alternative text."""
     parts = [f"{finding(plan, measured)}. A row for each engine."]
-    rates = {name: found[name, "backlog"]["per_s"] for name in plan.engines if (name, "backlog") in found}
+    rates = {
+        name: found[name, "backlog"]["per_s"]["value"] for name in plan.engines if (name, "backlog") in found
+    }
     if rates:
         listed = ", ".join(f"{engine_label(name)} {number(rate)}" for name, rate in rates.items())
         parts.append(f"Jobs a second: {listed}.")

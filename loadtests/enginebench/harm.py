@@ -14,7 +14,7 @@ from typing import TypedDict
 
 import psutil
 
-from loadtests.enginebench.scene import PENDING, StagedReader, expect, staged, until
+from loadtests.enginebench.scene import PENDING, REDIRECTS, StagedReader, expect, staged, until
 from loadtests.engines.engines import ENGINES
 from loadtests.servers.postgres import crashing_postgres
 from loadtests.servers.processes import Process
@@ -27,7 +27,6 @@ RESTARTED_SECONDS = 40.0  # for a new worker; then Procrastinate takes the one b
 BY_HAND_SECONDS = 40.0
 DOWN_SECONDS = 2.0  # how long the broker is away
 TERM_SECONDS = 15.0  # that a worker is given to stop, longer than a fetch
-REDIRECTS = (302, 303)  # the answers to a visitor whose feed was accepted
 
 
 class Aftermath(TypedDict):
@@ -69,7 +68,7 @@ def _in_mid_fetch(engine: str, harm: Callable[[Process], None]) -> Aftermath:
         answers = stage.add(stage.feeds("slow", HARMED))
         expect(lambda: stage.in_flight("slow") == HARMED, "The feeds were not all being fetched")
         began = time.monotonic()
-        harm(stage.stack.processes["worker 1"])
+        harm(stage.worker)
         stage.start_worker()
         return _aftermath(stage, began, answers)
 
@@ -124,7 +123,7 @@ def _aftermath(stage: StagedReader, began: float, answers: Mapping[str, int]) ->
     by_itself, after_s = watch.fetched, watch.last_s
     restarted = by_hand = 0
     if watch.holds:  # a worker that has ended, or lost its connection for good, starts again
-        _kill(stage.stack.processes[[name for name in stage.stack.processes if "worker" in name][-1]])
+        _kill(stage.worker)
         stage.start_worker()
         watch.until_settled(RESTARTED_SECONDS)
         restarted = watch.fetched - by_itself

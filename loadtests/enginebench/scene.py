@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import psutil
 import requests
 import sqlalchemy as sa
 
@@ -19,7 +20,9 @@ from loadtests.servers.stack import Stack, StackSettings, gunicorn_command
 EVERY_SECONDS = 0.05
 COMES_SECONDS = 60.0
 PENDING = "pending"  # the status of a feed that is not fetched yet
+REDIRECTS = (302, 303)  # the answers to a visitor whose feed was accepted
 VISITORS = 8  # that add feeds at a time
+BACKEND = sa.text("SELECT pg_backend_pid()")
 FETCHED = sa.text("SELECT url, status FROM feeds")
 COUNT_HELD = sa.text("SELECT count(*) FROM jobs")  # jobqueue's own; it deletes those that are done
 
@@ -66,6 +69,19 @@ class StagedReader:
         except requests.RequestException:
             return 0
 
+    def time_to_add(self, url: str) -> float:
+        """How many seconds the answer to POST /feeds takes. Raises ProcessError if it is none."""
+        began = time.monotonic()
+        if self._post(url) not in REDIRECTS:
+            raise self.stack.processes["web server"].error(f"did not accept {url}")
+        return time.monotonic() - began
+
+    def fsync_each_write(self) -> None:
+        """Have Valkey do what a database does at a commit."""
+        from redis import Redis
+
+        Redis.from_url(self.stack.broker_url).config_set("appendfsync", "always")
+
     def states(self) -> dict[str, str]:
         """The status of each feed that is stored, by address."""
         with self._database.connect() as connection:
@@ -94,6 +110,27 @@ class StagedReader:
             return int(self.run("held").split()[-1])
         with self._database.connect() as connection:
             return int(connection.execute(COUNT_HELD).scalar_one())
+
+    @property
+    def workers(self) -> list[Process]:
+        """All that were started, the latest last."""
+        return [process for name, process in self.stack.processes.items() if name.startswith("worker")]
+
+    @property
+    def worker(self) -> Process:
+        """The latest."""
+        return self.workers[-1]
+
+    def broker(self) -> list[psutil.Process]:
+        """The processes of Valkey or PostgreSQL, in which the engine keeps its jobs; none of a file."""
+        if process := self.stack.processes.get("broker"):
+            return process.tree()
+        if not self.stack.engine.postgresql:
+            return []
+        with self._database.connect() as connection:
+            backend = psutil.Process(connection.execute(BACKEND).scalar_one())
+            postmaster = backend.parent()
+        return [postmaster, *postmaster.children()] if postmaster else []
 
     def start_worker(self) -> None:
         """Start one more worker; returns when it is ready."""

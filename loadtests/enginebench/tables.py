@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 from loadtests.enginebench.harm import ASK_SECONDS, HARMED, WATCHED_SECONDS
 from loadtests.enginebench.plan import EnginePlan, TrialResult
-from loadtests.enginebench.speed import PICK_UPS, WAITING_FEEDS, Numbers
+from loadtests.enginebench.speed import BACKLOGS, PICK_UPS, WAITING_FEEDS, Numbers
 from loadtests.enginebench.trials import ENGINE_TRIALS
 from loadtests.engines.engines import ENGINES, app_of
 from loadtests.queuebench.report import number
+from loadtests.records.figures import Figure
 from loadtests.report.page import Body, Line, Table
 from loadtests.wording import LABELS
 
@@ -24,7 +25,10 @@ SETTINGS = {  # of those that are not as they come
 LEGENDS = {  # of the kinds of trials
     "load": "The load: POST /feeds, and the time until the feed can be read, with 95 % intervals"
     " (none: too few requests for one).",
-    "backlog": f"A backlog: of {WAITING_FEEDS} feeds. CPU: ms a job.",
+    "backlog": f"A backlog: {WAITING_FEEDS} feeds, {BACKLOGS} times, with intervals by Student's t."
+    " CPU, in ms a job: of the web server that enqueues it, of the worker, and of Valkey or PostgreSQL, which"
+    " also has the reader's own tables. A POST alone: the median of those sent one at a time; on Valkey also"
+    " with an fsync at each write, as a database does at a commit.",
     "pick-up": f"An idle worker: {PICK_UPS} feeds, one after the other.",
     "harm": f"Harm: of {HARMED} feeds being fetched (broker: and {HARMED} that are added while it"
     " is away), how many were fetched by themselves, and when the last was, in seconds; how many once a"
@@ -34,6 +38,7 @@ LEGENDS = {  # of the kinds of trials
     " visitor was told that it was accepted; the others got an error, or no answer. Again: fetches begun"
     " once more.",
 }
+WORST_FIRST = {"lost": "lost", "held": "held", "by_hand": "hand", "restarted": "worker"}  # and in short
 HARM_HEADS = ("feeds", "itself", "after", "worker", "hand", "held", "lost", "unsaid", "again")
 HARM_KEYS = ("stored", "by_itself", "after_s", "restarted", "by_hand", "held", "lost", "unsaid", "again")
 
@@ -46,16 +51,41 @@ def engine_label(engine: str) -> str:
 def tables(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[Table]:
     """The tables of what was measured, without those of which nothing was."""
     kept = [Line([engine_label(engine), *_kept(engine)]) for engine in plan.engines]
-    load, drain, pick = [("ms", ["p50", "p99"])], ("CPU ms", ["worker", "broker"]), [("ms", ["p50", "most"])]
+    load, pick = [("ms", ["p50", "p99"])], [("ms", ["p50", "most"])]
     found = [
+        _in_short(plan, measured),
         _table(plan, measured, "POST /feeds", "load", load, _answers),
         _table(plan, measured, "time to content", "load", [("s", ["p50", "p95"])], _content),
-        _table(plan, measured, "a backlog", "backlog", [("", ["jobs/s"]), drain, ("", ["MiB"])], _backlog),
+        _table(plan, measured, "a backlog", "backlog", [("", ["jobs/s", "MiB"])], _backlog),
+        _table(plan, measured, "CPU ms a job", "backlog", [("", ["web", "worker", "broker"])], _cpu),
         _table(plan, measured, "an idle worker", "pick-up", pick, _pick_up),
         _table(plan, measured, "harm", "harm", [("", list(HARM_HEADS))], _harm),
+        _table(plan, measured, "a POST alone, ms", "backlog", [("", ["as set", "fsync each"])], _lone),
         Table("what each is", [("", ["engine", "jobs are in", "on the disk", "as set"])], [Body("", kept)]),
     ]
     return [table for table in found if table.bodies]
+
+
+def _in_short(plan: EnginePlan, measured: Sequence[TrialResult]) -> Table:
+    """One line for each engine, without intervals."""
+    found = {(each.engine, each.trial): each.figures for each in measured}
+    trials = [trial for trial in IN_SHORT if any(trial == each.trial for each in measured)]
+
+    def cell(engine: str, trial: str) -> str:
+        figures = found.get((engine, trial))
+        return IN_SHORT[trial][1](figures) + (DOUBT if figures.get("reasons") else "") if figures else DASH
+
+    lines = [
+        Line([engine_label(engine), *(cell(engine, trial) for trial in trials)]) for engine in plan.engines
+    ]
+    heads = [IN_SHORT[trial][0] for trial in trials]
+    return Table("in short", [("", ["engine"]), ("", heads)], [Body("", lines)] if trials else [])
+
+
+def _fate(figures: Numbers) -> str:
+    """The worst that became of a feed, and of how many; else when the last of them was fetched."""
+    worst = next((key for key in WORST_FIRST if figures[key]), "")
+    return f"{figures[worst]} {WORST_FIRST[worst]}" if worst else f"{figures['after_s']:.0f} s"
 
 
 def _table(
@@ -144,6 +174,17 @@ def _names(table: Table) -> list[str]:
     return [f"{name}, {group}" if group else name for group, names in table.heads for name in names]
 
 
+IN_SHORT: dict[str, tuple[str, Callable[[Numbers], str]]] = {  # the head, and the cell
+    "load-300": ("POST p99", lambda figures: _latency(figures["submit"], "p99", 1, interval=False)),
+    "backlog": ("jobs/s", lambda figures: number(figures["per_s"]["value"])),
+    "pick-up": ("pick-up", lambda figures: number(figures["p50"])),
+    "worker-killed": ("-9", _fate),
+    "worker-stopped": ("TERM", _fate),
+    "broker-killed": ("broker", _fate),
+    "web-killed": ("web", _fate),
+}
+
+
 def _answers(figures: Numbers) -> list[str]:
     return [_latency(figures["submit"], key, 1) for key in ("p50", "p99")]
 
@@ -152,14 +193,26 @@ def _content(figures: Numbers) -> list[str]:
     return [_latency(figures["content"], key, 1000) for key in ("p50", "p95")]
 
 
-def _latency(summary: Numbers, key: str, unit: float) -> str:
+def _latency(summary: Numbers, key: str, unit: float, interval: bool = True) -> str:
     """A latency with its interval; with ≥ if it is a lower bound, since requests were not answered."""
     mark = "≥ " if f"{key}_ms" in summary["lower_bounds"] else ""
-    return mark + _with_interval(summary[f"{key}_ms"], summary[f"{key}_ci"], unit)
+    return mark + _with_interval(summary[f"{key}_ms"], summary[f"{key}_ci"] if interval else None, unit)
 
 
 def _backlog(figures: Numbers) -> list[str]:
-    return [_figure(figures[key]) for key in ("per_s", "worker_ms", "broker_ms", "memory_mib")]
+    return [_repeated(figures[key]) for key in ("per_s", "memory_mib")]
+
+
+def _lone(figures: Numbers) -> list[str]:
+    return [_repeated(figures[key]) for key in ("post_ms", "durable_ms")]
+
+
+def _cpu(figures: Numbers) -> list[str]:
+    return [_repeated(figures[key]) for key in ("web_ms", "worker_ms", "broker_ms")]
+
+
+def _repeated(figure: Figure | None) -> str:
+    return _with_interval(figure["value"], (figure["low"], figure["high"]), 1) if figure else DASH
 
 
 def _pick_up(figures: Numbers) -> list[str]:

@@ -40,7 +40,7 @@ ENGINE_TRIALS = {
     "load-300": EngineTrial(
         f"{MANY_USERS} users", "load", lambda engine, folder: speed.load(engine, MANY_USERS, folder), 28
     ),
-    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 10),
+    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 17),
     "pick-up": EngineTrial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 7),
     "worker-killed": _harm("worker: kill -9", harm.worker_killed, 95),
     "worker-stopped": _harm("worker: TERM", harm.worker_stopped, 15),
