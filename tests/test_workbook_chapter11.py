@@ -5,9 +5,11 @@ import json
 from typing import Any
 
 import pytest
+import requests
 from notebooks_path import NOTEBOOKS
-from workbook.chapter11 import submitted, waiting
+from workbook.chapter11 import running_twin, submitted, waiting
 
+from loadtests.feedserver.documents import has_entries_of
 from loadtests.records.rows import HEADER
 
 LINES = [
@@ -50,3 +52,11 @@ def test_no_recorded_answer_came_before_its_feed(name: str, app: str) -> None:
     )
     assert later[0] > 0
     assert later[len(later) // 2] < 0.1
+
+
+@pytest.mark.live
+def test_the_twin_shows_what_visitors_look_for() -> None:
+    """Else its load is not fit to judge by."""
+    with running_twin(deadline=30) as twin:
+        feed = {"url": f"{twin.feeds_url}/feeds/fast/7.xml"}
+        assert has_entries_of(7, requests.post(f"{twin.url}/feeds", feed, timeout=60).content)

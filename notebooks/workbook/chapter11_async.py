@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from feedreader.errors import FetchFailed
-from feedreader.parsing import Document, parse_feed
+from feedreader.parsing import Document, ParsedEntry, parse_feed
 from loadtests.records.constants import BACKLOG
 
 SHOWN_FEEDS = 20
@@ -36,7 +36,7 @@ class Twin:
         self._deadline = deadline
         self._longer = longer
         self._in_thread = in_thread
-        self._feeds: dict[int, tuple[str, list[str]]] = {}  # title, and titles of the entries
+        self._feeds: dict[int, tuple[str, list[ParsedEntry]]] = {}  # title and entries
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -70,10 +70,13 @@ class Twin:
         if feed is None:
             raise web.HTTPNotFound
         title, entries = feed
-        articles = "".join(f"<article><h2>{escape(entry)}</h2></article>" for entry in entries)
+        articles = "".join(
+            f'<article><h2><a href="{escape(entry.link)}">{escape(entry.title)}</a></h2></article>'
+            for entry in entries
+        )
         return _page(f"<h1>{escape(title)}</h1>{articles}")
 
-    async def _fetch(self, url: str) -> tuple[str, list[str]]:
+    async def _fetch(self, url: str) -> tuple[str, list[ParsedEntry]]:
         try:
             async with asyncio.timeout(self._deadline), self._client.get(url) as answer:
                 body = await answer.read()
@@ -87,7 +90,7 @@ class Twin:
                 parsed = parse_feed(document)  # nobody else is served meanwhile
         except FetchFailed as failure:
             return str(failure), []
-        return parsed.title, [entry.title for entry in parsed.entries[:50]]
+        return parsed.title, list(parsed.entries[:50])
 
     async def _with_client(self, app: web.Application) -> AsyncIterator[None]:
         # No limit on connections: it must be able to wait for a server for every visitor.
