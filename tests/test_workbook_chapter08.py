@@ -8,8 +8,8 @@ import pytest
 from conftest import wait_until
 
 # isort: split
-from workbook.chapter08 import Lab
 from workbook.chapter08_jobs import Poison, SendMail
+from workbook.chapter08_lab import Lab
 from workbook.session import WorkbookError
 
 

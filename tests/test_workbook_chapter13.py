@@ -16,7 +16,17 @@ from loadtests.records.recording import Recording, Stage, write_recording
 from loadtests.records.rows import Row
 
 # isort: split
-from workbook.chapter13 import WEB_APPS, WebApp, demand, figures, loaded, recording_of, rounds, running
+from workbook.chapter13 import (
+    WEB_APPS,
+    WebApp,
+    demand,
+    figures,
+    knee_of,
+    loaded,
+    recording_of,
+    rounds,
+    running,
+)
 from workbook.session import NOTEBOOKS, WorkbookError
 
 pytest_plugins = ["workbook_fixtures"]
@@ -154,3 +164,6 @@ def test_the_demand_of_a_round_and_the_rounds_are_those_of_its_requests(
     with pytest.raises(WorkbookError, match="No 'ask' was measured with 1 user: measure longer"):
         demand(load, 1, look=2, ask=1)
     assert low is not None and high is not None and low < rate < high
+    knee = knee_of(load, 1, think=2.0, demand=1.2, group="order", a_round=1)
+    assert knee["users"] == pytest.approx(3.2 * rate)
+    assert knee["interval"] == pytest.approx([3.2 * low, 3.2 * high])

@@ -25,20 +25,20 @@ from math import ceil
 from statistics import median
 
 from loadtests.judging.samples import Samples
-from loadtests.theory import drain_time, workers_needed
+from loadtests.theory import workers_needed
 from workbook import chapter07_checks as checks
 from workbook.chapter07 import backlog, burst, crews, drained, flood, none_free, of_queue, waits
-from workbook.chapter07_pictures import backlog_figure, waits_figure
+from workbook.chapter07_pictures import burst_figure, crews_figure, flood_figure, waits_figure
 from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, show_waits
 
 # %% [markdown]
 # ## Enough, or not enough
 #
-# A *worker*, here, is whatever performs one job at a time. In `jobqueue` that is a thread: a worker process with 4
-# threads counts as four (if its jobs wait; for jobs that compute, count cores and processes instead).
+# A worker, when one counts them, is whatever performs one job at a time. In `jobqueue` that is a thread: a `Worker`
+# with 4 threads counts as four (if its jobs wait; for jobs that compute, count cores and processes instead).
 #
-# Our jobs only wait, like those that fetch something from somebody else's server (the lines that
-# record begin and end are left out):
+# Our jobs only wait, like those that fetch something from somebody else's server (the lines that record begin and end
+# are left out):
 #
 # ```python
 # @job
@@ -51,14 +51,14 @@ from workbook.chapter07_tables import show_busy, show_drained, show_pick_ups, sh
 # ```
 #
 # 60 of them arrive per second, at purely random moments (*Poisson arrivals*), and they take 50 ms on average, some more
-# and some less (*exponential* times). After 6 seconds no more arrive. Three workers get the same schedule, one after
-# the other: with 2 threads, with 4, and with 8.
+# and some less (*exponential* times). After 6 seconds no more arrive. The same schedule is given to three `Worker`s,
+# one after the other: with 2 threads, with 4, and with 8.
 #
 # All jobs are enqueued beforehand, each due at its moment, so the cost of enqueueing is not measured. Their number and
 # mean are exactly 60 &times; 6 and 50 ms. Each is claimed alone.
 #
-# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And with 4
-# threads, how many of 100 jobs find none free?
+# **Write down what you expect.** How many jobs are waiting after 6 seconds, with 2 threads? And with 4 threads, how
+# many of 100 jobs find none free?
 
 # %%
 predict("backlog after 6 s, 2 threads", jobs=40)
@@ -70,15 +70,7 @@ found = experiment("three-crews", crews, threads=(2, 4, 8), rate=RATE, demand=DE
 score("backlog after 6 s, 2 threads", jobs=backlog(found["2"], SECONDS))
 score("no thread free, of 4", **counted(none_free(found["4"], threads=4), of=len(found["4"])))
 show_busy(found, RATE, DEMAND, SECONDS)
-
-grows = RATE - 2 / DEMAND
-backlog_figure(
-    {f"{threads} threads": jobs for threads, jobs in found.items()},
-    "Jobs that wait: 60 a second come, of 50 ms each",
-    until=SECONDS,
-    dashed={"2 threads, expected": [(0, 0), (6, 6 * grows), (6 + 6 * grows * DEMAND / 2, 0)]},
-    enlarged=["4 threads", "8 threads"],
-)
+crews_figure(found, RATE, DEMAND, SECONDS)
 
 # %% [markdown]
 # Jobs come at a rate of $\lambda$ a second, and each keeps a worker busy for $D$ seconds on average. So $\lambda D$
@@ -118,7 +110,7 @@ waits_figure(found, RATE, DEMAND)
 #
 # * From the formula to the simulation: six seconds that begin with an empty queue, and with exactly 360 jobs of 50 ms
 #   on average, are milder than a load without end. And so few are a matter of luck: for 4 threads, eight of ten such
-#   schedules give a mean wait between 13 and 33 ms. (So you were asked for the share that waits, which luck changes
+#   schedules give a mean wait between 13 and 32 ms. (So you were asked for the share that waits, which luck changes
 #   less.)
 # * From the simulation to the measurement it is **the queue itself**. Even for an idle thread a job must first be
 #   claimed: that is what you see with 8 threads. And a thread that has finished a job gets the next one only once the
@@ -144,24 +136,17 @@ predict("until the burst is drained", seconds=1.5)
 jobs = experiment("burst", burst, threads=4, rate=40, demand=0.05, seconds=6, jobs=120, at=1, seed=1)
 score("until the burst is drained", seconds=drained(jobs, since=1))
 show_drained(jobs, 120, at=1, threads=4, rate=40, demand=0.05)
-
-expected = drain_time(120, workers=4, demand=0.05, rate=40)
-backlog_figure(
-    {"4 threads": jobs},
-    "Jobs that wait: 120 at once, on top of 40 a second",
-    until=6,
-    dashed={"expected": [(1, 0), (1, 120), (1 + expected, 0)]},
-)
+burst_figure(jobs, 120, at=1, threads=4, rate=40, demand=0.05, until=6)
 
 # %% [markdown]
 # Of the 80 jobs a second that the threads do, 40 go to the jobs that keep coming. Only the rest reduces the backlog:
 #
 # $$ t = \frac{B}{W/D - \lambda} $$
 #
-# (`drain_time` computes it.) That is twice as long as the burst alone would take, and it grows without bound as
-# $\lambda D$ approaches $W$. If you plan for a utilisation of 95 %, you need twenty times as long as the burst alone,
-# ten times as long as here, after every hiccup: a deployment, a restart, a feed server that hung. This is the second
-# reason for idle workers, and often the better one.
+# That is twice as long as the burst alone would take, and it grows without bound as $\lambda D$ approaches $W$. If you
+# plan for a utilisation of 95 %, you need twenty times as long as the burst alone, ten times as long as here, after
+# every hiccup: a deployment, a restart, a feed server that hung. This is the second reason for idle workers, and often
+# the better one.
 #
 # The formula is a *fluid limit*: it treats jobs as water. The difference between it and the simulation is chance; the
 # difference between simulation and measurement is the queue's own milliseconds: if the threads do 5 % fewer jobs than
@@ -172,7 +157,7 @@ backlog_figure(
 # When not all can be served, somebody has to wait, and `priority` says who: lower numbers run first (as in Delayed Job;
 # in Procrastinate and Celery on RabbitMQ higher ones do). Now 120 *urgent* jobs a second come for 3 seconds, which is
 # more than 4 threads can do (80), along with 12 *ordinary* ones a second. So of ten jobs six can be done in time. Each
-# kind has a queue named after it, and a worker is written `(threads, [queues])`: if no queue is named, it serves all.
+# kind has a queue named after it, and a `Worker` is written `(threads, [queues])`: if no queue is named, it serves all.
 #
 # **Write down what you expect.** How long does an ordinary job wait, at the median?
 
@@ -184,21 +169,16 @@ FLOOD = {"urgent": 120, "ordinary": 12, "demand": 0.05, "seconds": 3, "seed": 3}
 shared = experiment("shared-workers", flood, workers=[(4, [])], **FLOOD)
 times = waits(of_queue(shared, "ordinary"))
 score("an ordinary job's wait", seconds=median(times), interval=Samples(times, []).interval(50))
-
-grows = 120 - 80
-backlog_figure(
-    {kind: of_queue(shared, kind) for kind in ("urgent", "ordinary")},
-    "Jobs that wait: urgent ones come faster than 4 threads can do them",
-    until=3,
-    dashed={"urgent, expected": [(0, 0), (3, 3 * grows), (3 + 3 * grows / 80, 0)]},
-)
+flood_figure(shared, threads=4, urgent=120, demand=0.05, until=3)
 
 # %% [markdown]
 # At most a few ordinary jobs find a free thread, in the first moments. Then there is always an urgent one waiting, and
-# no ordinary job is begun until the last urgent one has been. By the formula that is 3 &middot; 40 / 80 = 1.5 s after
-# they have stopped coming, and 3 s after the ordinary job in the middle came. Had urgent jobs come for an hour, the ordinary
-# ones would have waited for more than an hour. This is *starvation*. It is not a fault of the queue, but what "first"
-# means: those behind get what is left, and nothing is left.
+# no ordinary job is begun until the last urgent one has been. By the formula (dashed), that is 1.5 s after they have
+# stopped coming, 3 &middot; 40 / 80, and so 3 s after the ordinary job in the middle came. That job waits longer: the
+# ordinary ones before it go first, and, since no thread is ever idle, the queue's own milliseconds for each job delay
+# all that wait behind it. Had urgent jobs come for an hour, the ordinary ones would have waited for more than an hour.
+# This is *starvation*. It is not a fault of the queue, but what "first" means: those behind get what is left, and
+# nothing is left.
 #
 # Priorities do not create workers. They choose who waits. Long waits for the ordinary jobs begin well before
 # starvation: if urgent jobs come at the rate $\lambda_u$ and take $D_u$, the ordinary ones have to make do with the
@@ -221,7 +201,7 @@ check("1", needed, checks.enough_threads)
 # %% [markdown]
 # **Exercise 7.2.** After a burst of `backlog` jobs, with `rate` more a second of `demand` seconds each, the backlog
 # must be gone in `within` seconds, by the formula. Write `threads_for(backlog, rate, demand, within)`: the smallest
-# whole number of threads. (`ceil` is there, from `math`.)
+# whole number of threads. For the burst above, `threads_for(120, 40, 0.05, 3)` is 4. (`ceil` is there, from `math`.)
 
 
 # %% tags=["exercise"]
@@ -235,9 +215,9 @@ def threads_for(backlog, rate, demand, within):
 check("2", threads_for, checks.drains_in_time)
 
 # %% [markdown]
-# **Exercise 7.3.** Give the ordinary jobs a worker of their own, without adding a thread: 3 threads that serve only the
-# queue `"urgent"`, and 1 for `"ordinary"`, in this order. It is the experiment "shared-workers" with other `workers`;
-# call it "own-worker". Who pays, and how much?
+# **Exercise 7.3.** Give the ordinary jobs a `Worker` of their own, without adding a thread: 3 threads serve only the
+# queue `"urgent"`, and 1 for `"ordinary"`, in this order. Write the call of the experiment "shared-workers" once more,
+# with other `workers`, and call it "own-worker". Who pays, and how much?
 
 # %% tags=["exercise"]
 # solution:
@@ -245,8 +225,9 @@ own = experiment("own-worker", flood, workers=[(3, ["urgent"]), (1, ["ordinary"]
 # end
 
 # %%
-check("3", own, checks.keeps_them_apart(shared))
-show_waits(shared, own, by=3)
+apart = checks.keeps_them_apart(shared)
+check("3", own, apart)
+show_waits(shared, own, apart, by=3)
 
 # %% [markdown]
 # Nearly all ordinary jobs are begun within the 3 s, and the urgent ones wait longer than before, because they have lost

@@ -29,8 +29,9 @@ from itertools import accumulate
 
 from jobqueue import Worker
 from workbook import chapter08_checks as checks
-from workbook.chapter08 import Lab, die_at_points, killed_at, poison
+from workbook.chapter08 import die_at_points, killed_at, poison
 from workbook.chapter08_jobs import AlwaysFails
+from workbook.chapter08_lab import Lab
 from workbook.chapter08_pictures import effects_figure, kill_figure, leases_figure, retries_figure
 
 # %% [markdown]
@@ -75,14 +76,14 @@ kill_figure(story)
 # ## What you see
 #
 # A's heartbeats end at the kill. The row keeps A's name, and nothing happens: B can't know whether A is dead or only
-# slow. So a claim is a *lease*: it holds as long as the row is renewed. It is 30 s unless you say otherwise; here it is
-# 3 s, so that you don't have to wait. Workers renew it ten times per lease. When a row has been silent for nearly a
-# lease, any other worker removes the name, claims the job, and runs it *from the beginning*: a job has no memory of how
-# far it got.
+# slow. So a claim is a *lease*: it holds for a time, and the worker has to renew it before that is over. The time is
+# 30 s unless you say otherwise, and here 3 s, so that you don't have to wait. A worker sends ten heartbeats in that
+# time. When a row has had none for nearly a lease, any other worker removes that name from it. Then the job is due
+# again, and whoever claims it runs it *from the beginning*: a job has no memory of how far it got.
 #
-# How long is the silence? The last heartbeat was up to a tenth of the lease $L$ before the kill. A row counts as
-# abandoned when it is silent for $0.9\,L$, and the others look for such rows every $0.1\,L$. So the job is back in the
-# queue after
+# How long does that take? The last heartbeat was up to a tenth of the lease $L$ before the kill. A row counts as
+# abandoned when its last heartbeat is $0.9\,L$ ago, and the others look for such rows every $0.1\,L$. So, counted from
+# the kill, the job is back in the queue after
 #
 # $$ 0.8\,L \le t \le L $$
 #
@@ -177,7 +178,7 @@ retries_figure(moments)
 #
 # Then there is the job that does not raise an exception, but kills its worker each time: it needs more memory than
 # there is. Its worker never gets to the end of the attempt. If attempts were counted at the end, the job would kill
-# workers for ever. Here it may have two attempts, ten mails wait behind it, and a worker that dies is replaced.
+# workers for ever. Here it is allowed two attempts, ten mails wait behind it, and a worker that dies is replaced.
 
 # %%
 after = experiment("poison", poison, lease=0.5, max_attempts=2, others=10)
@@ -190,9 +191,9 @@ for what, value in after.items():
 # as failed without performing it. (Here jobs are claimed one by one. Short ones are otherwise claimed in batches, and
 # a crash costs those behind it one attempt, once: only first attempts share a batch.)
 #
-# The mails went out, each of them once. After the first death the job ran again at once; from the second on it waits as
-# after any failure, if there are attempts left, and leaves the workers time for others. If a worker had more threads,
-# the jobs in all of them would die with it, each with an attempt spent.
+# The mails went out, each of them once. After the first death a job runs again at once. After any later one it waits as
+# long as after a failure, if it has attempts left, so that the workers get to the others. (If a worker has several
+# threads, the jobs in all of them die with it, and each has spent an attempt.)
 #
 # A job that *hangs* is the third kind. It neither fails nor dies, and its worker's heartbeats go on. For this there is
 # `max_run_time`: when it is over, the attempt has failed, and a new thread takes over. Python can't end the old thread:
@@ -204,8 +205,9 @@ for what, value in after.items():
 #
 # **Exercise 8.1.** A server goes down just before a job's first attempt, and is back after `outage` seconds. Write
 # `succeeds_at(outage)`: how many seconds after its first attempt the job succeeds. Leave the jitter out, and let
-# attempts take no time; one at the very moment at which the server is back succeeds. Return `None` if the job has
-# failed for good by then. (`accumulate` is there, from `itertools`.) How late is the job after an outage of two days?
+# attempts take no time; one at the very moment at which the server is back succeeds. Return `None` if even the last
+# attempt comes too early. (`accumulate` is there, from `itertools`.) After an outage of 48 hours, for how long has the
+# server been back when the job succeeds?
 
 
 # %% tags=["exercise"]

@@ -20,7 +20,7 @@ from workbook import begin, check, experiment, predict, sampled, score
 
 begin(13)
 
-from workbook.chapter13 import WEB_APPS, changes, compared, demand, figures, loaded, print_code, rounds, tell
+from workbook.chapter13 import WEB_APPS, changes, compared, demand, figures, knee_of, loaded, print_code, tell
 from workbook.chapter13_checks import knows_the_busy_share, moves_the_most
 from workbook.chapter13_pictures import change_figure, knee_figure
 
@@ -49,14 +49,14 @@ from workbook.chapter13_pictures import change_figure, knee_figure
 
 # %%
 app, queued = WEB_APPS["mail"]
-think = 1.0  # Z: seconds between two rounds of a visitor, on average; it is in the Locust file
+think = 1.0  # seconds between two rounds of a visitor, on average; it is in the Locust file
 many = 28  # users, in the two load tests
 
 # %% [markdown]
 # ## Read it first
 #
-# Two things stand in the code and in the command that starts it: which call is slow, and $c$, the number of requests
-# that the server works on at a time.
+# The code, and the command that starts it, tell you two things: which call is slow, and the number of *slots*, $c$: how
+# many requests the server works on at a time.
 #
 # | server | a slot is | $c$ |
 # |---|---|---|
@@ -74,10 +74,12 @@ print_code(app)
 # %% [markdown]
 # ## How long does it hold a slot?
 #
-# With no more visitors than slots nobody waits for one, and a response time is the demand. A *round* is what visitors
-# do between two pauses. In this Locust file every other time they look at a page (`look`), else they order something
-# (`order`) and ask whether it is done (`ask`). The demand of a round, $D$, is that of all its requests, each as often
-# as a round has it:
+# A *round* is what a visitor does between two pauses. By the Locust file, printed above, that is to look at a page
+# (`look`), or else to order something (`order`) and ask whether it is done (`ask`), each half of the time. The pause is
+# the *think time*, $Z$: from 0.5 to 1.5 s, so 1 s on average.
+#
+# The *demand* of a round, $D$, is how long all its requests hold a slot: each request's own time, as often as a round
+# has it. With no more visitors than slots nobody waits for one, so that a request's own time is its response time:
 
 # %%
 few = experiment("few", loaded, app=app, users=(app.slots,), seconds=8, warm_up=0)
@@ -94,22 +96,24 @@ predict("the knee", users=15)
 predict("look, 28 users, median", seconds=0.2)
 
 # %% [markdown]
-# Measure it, with as many users. All of them are there from the start; the first three seconds, in which the line only
-# forms, do not count.
+# Now put 28 users on the app. All of them are there from the start; the first three seconds, in which the line is still
+# growing, do not count.
 
 # %%
 before = experiment("before", loaded, app=app, users=(many,), seconds=22, warm_up=3)
-X, ends = rounds(before, many, "order", a_round=0.5)
-score("the knee", users=X * (D + think), interval=[end and end * (D + think) for end in ends])
+score("the knee", **knee_of(before, many, think, D, group="order", a_round=0.5))
 score("look, 28 users, median", **sampled(figures(before, many, "look"), "p50_ms"))
-knee_figure(app.slots, think, D, {app.slots: rounds(few, app.slots, "order", 0.5)[0], many: X})
+knee_figure(app.slots, think, D, {app.slots: few, many: before}, group="order", a_round=0.5)
 
 # %% [markdown]
 # ## What you see
 #
-# The knee was measured from its two sides. With many users, the slots did $X$ rounds a second. Users who never wait ask
-# for that many if there are $X \cdot (D + Z)$ of them. Three figures were enough to know it beforehand: one from the
-# settings, one from a few visitors, one from how people use the app.
+# With 28 users the slots did $X$ rounds a second, which is all they can do. $N$ users who never wait for a slot ask for
+# $N / (D + Z)$ rounds a second. At the knee the two are equal, so it was measured as $X \cdot (D + Z)$ users.
+#
+# You could know it before that load, for $c$ slots can do $c / D$ rounds a second. So the knee is at
+# $c \cdot (D + Z) / D$ users. Three figures are enough: one from the settings (for the mail, $c$ is 4), one from a few
+# visitors, one from how people use the app.
 #
 # A request to look waits as long for a slot as one that sends mail: there is only one line. This is what users report
 # as "the site is slow today", on pages where nobody will find anything wrong.
@@ -160,8 +164,9 @@ change_figure(before, after, many, groups=("look", "order", "result"))
 # The two upper pairs are what was promised: everybody is answered at once, and nobody stands in line behind a mail.
 #
 # The result is another matter: the mail server takes as long as ever. Results come sooner here because twelve threads
-# send mail, instead of four slots. With `--threads 4` they would come later than before, since users who are answered
-# at once order more. A queue makes no work faster. It decides who waits for it.
+# send mail, instead of four slots. With `--threads 4` they would come later than before: users who no longer wait to
+# look come back to order sooner, and there wait for the same four mails at a time. A queue makes no work faster. It
+# decides who waits for it.
 #
 # ## Let `compare` be the judge
 #
@@ -176,9 +181,10 @@ status = compared(before, after)
 print("\nexit status", status)
 
 # %% [markdown]
-# 0: nothing is worse beyond doubt. 1: something is. 3: a load was not fit to compare. 4: for some group of requests it
-# was too short to say. *Faster* stands only where the whole interval says so; "too few" and "too wide" mean: measure
-# longer. At work, let each run last a minute, and repeat it five times on each side.
+# 0: nothing is worse beyond doubt. 1: something is, and by more than 10 %. 2: the two can't be compared. 3: a load was
+# not fit to compare. 4: undecided, since for some group of requests there were too few to show even such a change.
+# *Faster* stands only where the whole interval says so; "too few" and "too wide" mean: measure longer. At work, let
+# each run last a minute, and repeat it five times on each side.
 #
 # ## Exercises
 #

@@ -130,8 +130,8 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
         with _running(queue, workers):
             if not board.complete.wait(HEAD_START + needed + JOBS_LATE_SECONDS):
                 raise WorkbookError(
-                    f"Only {len(board.times)} of {len(planned)} jobs were done in time. Close whatever"
-                    " else is running on this machine, and run the cell again."
+                    f"Only {len(board.times)} of {len(planned)} jobs were done in time. If each queue has"
+                    " a worker, close whatever else is running on this machine, and run the cell again."
                 )
     return [
         {

@@ -19,22 +19,68 @@ from loadtests.report.chartparts import (
     label_ends,
     latency_axis,
 )
-from loadtests.theory import OpenLoad
+from loadtests.theory import OpenLoad, drain_time
 from loadtests.wording import duration, percent
-from workbook.chapter07 import Jobs, backlog, waits
+from workbook.chapter07 import Jobs, backlog, of_queue, waits
 
 ENDED = 0.02  # share of the picture: a shorter stretch without arrivals is not made grey
 Corners = Sequence[tuple[float, float]]
 
 
-def backlog_figure(
+def crews_figure(found: Mapping[str, Jobs], rate: float, demand: float, until: float) -> Figure:
+    """The backlogs of crews of which the first is too small: what is expected of it is dashed."""
+    names = {threads: f"{threads} threads" for threads in found}
+    first, *others = names
+    return _backlog_figure(
+        {names[threads]: jobs for threads, jobs in found.items()},
+        f"Jobs that wait: {rate:g} a second come, of {1000 * demand:g} ms each",
+        until,
+        f"{names[first]}, expected",
+        _piled_up(int(first), rate, demand, until),
+        enlarged=[names[threads] for threads in others],
+    )
+
+
+def burst_figure(
+    jobs: Jobs, burst: int, at: float, threads: int, rate: float, demand: float, until: float
+) -> Figure:
+    """The backlog after `burst` jobs came at once; what is expected of it is dashed."""
+    drained = at + drain_time(burst, threads, demand, rate)
+    return _backlog_figure(
+        {f"{threads} threads": jobs},
+        f"Jobs that wait: {burst} at once, on top of {rate:g} a second",
+        until,
+        "expected",
+        [(at, 0), (at, burst), (drained, 0)],
+    )
+
+
+def flood_figure(shared: Jobs, threads: int, urgent: float, demand: float, until: float) -> Figure:
+    """The backlog of each kind if the urgent ones are too many; what is expected of these is dashed."""
+    return _backlog_figure(
+        {kind: of_queue(shared, kind) for kind in ("urgent", "ordinary")},
+        f"Jobs that wait: urgent ones come faster than {threads} threads can do them",
+        until,
+        "urgent, expected",
+        _piled_up(threads, urgent, demand, until),
+    )
+
+
+def _piled_up(threads: int, rate: float, demand: float, until: float) -> Corners:
+    """The backlog of too few threads, as if jobs were water: it grows as long as they come."""
+    most = until * (rate - threads / demand)
+    return [(0, 0), (until, most), (until + drain_time(most, threads, demand), 0)]
+
+
+def _backlog_figure(
     lines: Mapping[str, Jobs],
     title: str,
     until: float,
-    dashed: Mapping[str, Corners] | None = None,
+    expected: str,
+    corners: Corners,
     enlarged: Sequence[str] = (),
 ) -> Figure:
-    """Waiting jobs against time, a line for each name; `dashed`: the corners of the expected lines.
+    """Waiting jobs against time, a line for each name; dashed, with these corners, what is `expected`.
 
     Grey after `until`, when nothing arrives any more. The `enlarged` lines are drawn again below, on their
     own scale.
@@ -45,7 +91,7 @@ def backlog_figure(
     with house_style():
         figure = Figure(figsize=(11, 4.6 + below))
         upper = inches(figure, 0.8, 0.75 + below, 7.3, 3.3)
-        told = _backlogs(upper, lines, colours, until, end, dashed or {})
+        told = _backlogs(upper, lines, colours, until, end, {expected: corners})
         upper.set_title(title, weight="bold")
         lower = upper
         if enlarged:

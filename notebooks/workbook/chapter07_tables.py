@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from statistics import mean
+from typing import Any
 
 from loadtests.theory import OpenLoad, drain_time, workers_needed
 from workbook.chapter07 import Jobs, begun, busy, drained, none_free, of_queue, simulated, waits
+from workbook.exercises import Right, problem_of
 from workbook.words import in_words
 
 
@@ -34,9 +36,9 @@ def show_drained(jobs: Jobs, burst: int, at: float, threads: int, rate: float, d
     print(f"drained {_compared(by_formula, drained(simulated(jobs, threads), at), drained(jobs, at))}")
 
 
-def show_waits(shared: Jobs, own: object, by: float) -> None:
-    """Print mean pick-up latencies, and the share begun by second `by`; nothing until there is an answer."""
-    if isinstance(own, list):
+def show_waits(shared: Jobs, own: Any, right: Right, by: float) -> None:
+    """Print mean pick-up latencies, and the share begun by second `by`, once `own` is a right answer."""
+    if problem_of(own, right) is None:
         print(f"{'':8}  {'workers':7}  picked up after  begun within {by:g} s")
         for kind in ("urgent", "ordinary"):
             for whose, every in (("shared", shared), ("own", own)):

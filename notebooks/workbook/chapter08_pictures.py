@@ -17,7 +17,7 @@ from loadtests.report.chartparts import (
     inches,
     label_ends,
 )
-from workbook.chapter08 import BEFORE_THE_KILL
+from workbook.chapter08_lab import BEFORE_THE_KILL
 from workbook.words import in_words
 
 ONCE, TWICE = COLOURS["queued"], COLOURS["sync"]

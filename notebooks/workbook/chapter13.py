@@ -207,6 +207,19 @@ def rounds(load: Loaded, users: int, group: str, a_round: float) -> tuple[float,
     return rate, (None, None) if reach is None else (rate - reach / a_round, rate + reach / a_round)
 
 
+def knee_of(
+    load: Loaded, users: int, think: float, demand: float, group: str, a_round: float
+) -> dict[str, Any]:
+    """What `score` takes for the knee, from a load beyond it: users who ask for the rounds that were done.
+
+    `think` and `demand` in seconds, the rest as in rounds(). Prints how many rounds those were.
+    """
+    done, ends = rounds(load, users, group, a_round)
+    print(f"X = {done:.2f} rounds a second")
+    alone = demand + think  # seconds that a round takes who never waits for a slot
+    return {"users": done * alone, "interval": [end and end * alone for end in ends]}
+
+
 def compared(before: Loaded, after: Loaded) -> int:
     """Print what `python -m loadtests compare before.csv after.csv` prints; returns its exit status."""
     with temporary_folder("workbook") as folder:

@@ -1,7 +1,6 @@
 """Chapter 13's pictures: the knee of an app, and every request before and after the change."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from matplotlib.figure import Figure
 
@@ -20,13 +19,19 @@ from loadtests.report.chartparts import (
 )
 from loadtests.theory import ClosedLoad, knee
 from loadtests.wording import duration
-from workbook.chapter13 import Loaded, recording_of, stage_of
+from workbook.chapter13 import Loaded, figures, recording_of, rounds, stage_of
 
 BEFORE, AFTER = COLOURS["sync"], COLOURS["queued"]
 
 
-def knee_figure(slots: int, think: float, demand: float, measured: Mapping[int, float]) -> Figure:
-    """Rounds a second against users: both bounds, M/M/c//N, and what was `measured`, by users."""
+def knee_figure(
+    slots: int, think: float, demand: float, loads: Mapping[int, Loaded], group: str, a_round: float
+) -> Figure:
+    """Rounds a second against users: both bounds, M/M/c//N, and what was measured, in `loads` by users.
+
+    The times are in seconds; `group` and `a_round` are as in rounds().
+    """
+    measured = {users: rounds(load, users, group, a_round)[0] for users, load in loads.items()}
     most = round(1.15 * max(measured))
     at, users = knee(demand, slots, think), range(1, most + 1)
     predicted = [ClosedLoad(slots, n, think, demand).throughput for n in users]
@@ -63,7 +68,7 @@ def knee_figure(slots: int, think: float, demand: float, measured: Mapping[int, 
 def change_figure(before: Loaded, after: Loaded, users: int, groups: Sequence[str]) -> Figure:
     """Each request and visit of these groups as a mark at how long it took, before above and after below."""
     shown = {
-        (group, side): _waits(load, users, group)
+        (group, side): (_waits(load, users, group), figures(load, users, group)["p50_ms"] or 0.0)
         for group in groups
         for side, load in (("before", before), ("after", after))
     }
@@ -72,7 +77,7 @@ def change_figure(before: Loaded, after: Loaded, users: int, groups: Sequence[st
         title = f"{users} users: how long each took (bar: the median)"
         axes = inches(figure, 1.0, 0.75, 8.2, 0.9 * len(groups) + 0.6)
         axes.set_title(title, weight="bold", pad=26)
-        latency_axis(axes, axes.xaxis, [ms for waits in shown.values() for ms in waits])
+        latency_axis(axes, axes.xaxis, [ms for waits, _ in shown.values() for ms in waits])
         axes.set_ylim(len(groups) - 0.4, -0.6)
         axes.set_yticks(range(len(groups)), groups)
         axes.grid(axis="y", visible=False)
@@ -80,14 +85,14 @@ def change_figure(before: Loaded, after: Loaded, users: int, groups: Sequence[st
         axes.text(RULE_MS, -0.65, f"{duration(RULE_MS)}: the rule", ha="center", va="bottom", size=11)
         right = axes.get_xlim()[1]
         labels = []
-        for (group, side), waits in shown.items():
+        for (group, side), (waits, middle) in shown.items():
             colour, place = (BEFORE, -0.18) if side == "before" else (AFTER, 0.18)
-            at, middle = groups.index(group) + place, median(waits)
+            at = groups.index(group) + place
             axes.plot(waits, [at] * len(waits), "o", color=colour, ms=6, alpha=0.35, mew=0)
             axes.plot([middle], [at], "|", color=colour, ms=20, mew=3)
             labels.append(EndLabel(right, at, f"{side}: {duration(middle)}", colour))
         label_ends(axes, labels)
-    said = "; ".join(f"{group} {side} {duration(median(waits))}" for (group, side), waits in shown.items())
+    said = "; ".join(f"{group} {side} {duration(middle)}" for (group, side), (_, middle) in shown.items())
     return described(figure, f"With {users} users, how long each request took. Medians: {said}.")
 
 

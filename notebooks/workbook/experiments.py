@@ -68,8 +68,8 @@ def _replay(name: str, file: Path, settings: Any) -> Any:
     recording = _read(file)
     if differences := _differences(recording["settings"], settings):
         raise WorkbookError(
-            f"The recording of {name!r} was made with other settings: {'; '.join(differences)}."
-            " To measure with yours, here and now, add recorded=False."
+            f"The recording of {name!r} was made with other settings. Different here:"
+            f" {'; '.join(differences)}. To measure with yours, here and now, add recorded=False."
         )
     print(recording["printed"], end="")
     print(
@@ -127,7 +127,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _differences(recorded: Any, settings: Any, path: str = "") -> list[str]:
-    """The settings that differ, by name: "plan.users: recorded [40], here [10]"."""
+    """The settings that differ, as they are here: "plan.users = [10]". What was recorded may be an answer."""
     if isinstance(recorded, dict) and isinstance(settings, dict):
         names = [*recorded, *(name for name in settings if name not in recorded)]
         return [
@@ -137,12 +137,11 @@ def _differences(recorded: Any, settings: Any, path: str = "") -> list[str]:
         ]
     if recorded == settings:
         return []
-    return [f"{path.removeprefix('.')}: recorded {_written(recorded)}, here {_written(settings)}"]
-
-
-def _written(value: Any) -> str:
-    text = "not given" if value is ... else json.dumps(value)
-    return text if len(text) < 100 else text[:100] + " ..."
+    name = path.removeprefix(".")
+    if settings is ...:
+        return [f"no {name}"]
+    text = json.dumps(settings)
+    return [f"{name} = {text if len(text) < 100 else text[:100] + ' ...'}"]
 
 
 class _Heard(io.TextIOBase):
