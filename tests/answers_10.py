@@ -64,6 +64,7 @@ ANSWERS = {
             ),
             lambda requests: counted([(status - (status == 400), s) for status, s in requests]),
             lambda requests: counted([(status, s - 1e-9 * (status == 0)) for status, s in requests]),
+            lambda requests: counted([(status or 200, s) for status, s in requests if status or s >= 0.5]),
         ],
     ),
     "3": Answers(

@@ -55,6 +55,7 @@ ANSWERS = {
             (HANDED, 0.8),
             (loop(in_thread=True, longest=0.9), 0.9),
             (loop(in_thread=True, longest=0.01, longer=1), 0.01),
+            (HANDED | {"looks": [[0.0, 0.002]]}, 0.002),
             (0.04, 0.04),
         ],
     ),

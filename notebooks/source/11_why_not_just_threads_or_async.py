@@ -40,9 +40,9 @@ from workbook.chapter11_pictures import loop_figure, ways_figure
 #
 # * **queue**: the queued reader, with the same 64 threads in its web server, and its worker.
 #
-# The same hundred visitors come to each: 70 submit feeds and 30 browse. Of the feeds 80 % are typical, 15 % slow, 5 %
-# hang, as in chapter 1; the deadline of a fetch is 3 s. The twin has an advantage: it keeps its feeds in memory, not in
-# a database.
+# The same hundred visitors come to each: 70 submit feeds and 30 browse. As in chapter 1, 80 % of the feeds are typical
+# (median 300 ms), 15 % slow (2 to 6 s), and 5 % hang; the deadline of a fetch is 3 s. The twin has an advantage: it
+# keeps its feeds in memory, not in a database.
 #
 # **Write down what you expect**: 95 % of the answers to `POST /feeds` take at most how long, with each of the first
 # two? And of the pages for those who only browse, what share takes over 500 ms?
@@ -94,8 +94,8 @@ compare(both, twin)
 # ## A long feed
 #
 # Now the async reader alone. A feed's server answers at once, but the feed is a large site's archive, with 200 times as
-# many entries as before. One visitor adds such a feed every 1.5 seconds, and another looks at the list 20 times a
-# second (timed as chapter 9 demands, from when each look should have begun).
+# many entries as before (one of those was parsed in a few milliseconds). One visitor adds such a feed every 1.5 s, and
+# another looks at the list 20 times a second (timed as chapter 9 demands, from when each look should have begun).
 #
 # **Write down what you expect:** what is the longest that the list takes?
 
@@ -140,11 +140,12 @@ score("still to be fetched, queue", feeds=left["queued"]["jobs"])
 tell(left)
 
 # %% [markdown]
-# What a thread or a coroutine is working on is in the memory of a process, and is lost with it. With **threads** it is
-# worse than lost: the feeds are in the database, their pages say "being fetched", and nobody is fetching them. An async
-# reader with that database would do the same. The **async** twin, which has none, has forgotten even the good feed. The
-# visitors saw an error, and have to try again themselves. The **queued** reader had answered all of them, and each
-# feed's job was committed in the same transaction as the feed; chapter 8 has shown what the next worker does with it.
+# What a thread or a *coroutine* (a running `async` function) is working on is in the memory of a process, and is lost
+# with it. With **threads** it is worse than lost: the feeds are in the database, their pages say "being fetched", and
+# nobody is fetching them. An async reader with that database would do the same. The **async** twin, which has none, has
+# forgotten even the good feed. The visitors saw an error, and have to try again themselves. The **queued** reader had
+# answered all of them, and each feed's job was committed in the same transaction as the feed; chapter 8 has shown what
+# the next worker does with it.
 #
 # The last column is what waiting costs. A thread has its stack, and what its fetch holds; a coroutine has only the
 # latter. (The queue's figure includes two threads, one that answered and one that fetches.) So threads can wait by the
@@ -239,8 +240,8 @@ check("3", last, checks.the_last_painting)
 # runs, the loop serves nobody.
 #
 # </details>
-# <details><summary>Both readers lost power in mid-fetch. Why can the queued one go on where it was, and the one with
-# threads not, although both have a database?</summary>
+# <details><summary>Both readers lost power in mid-fetch. Why will the queued one fetch its feeds after all, and the
+# one with threads not, although both have a database?</summary>
 #
 # The queued one wrote down what was still to be done before it answered. The other one knew that only in its memory;
 # its database says that a feed is being fetched, and nobody reads that as a task.

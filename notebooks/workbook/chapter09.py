@@ -130,9 +130,9 @@ def tell(looks: Mapping[str, Any], *names: str) -> None:
         seen = judged(tools[name])
         low, high = seen["share_ci"] or (0.0, 1.0)
         print(
-            f"{name:6} of {seen['count']} requests {percent(seen['share_over'] or 0)} over 500 ms,"
-            f" 95 % interval {percent(low)} to {percent(high)}; p99 {figure(seen, 'p99_ms')}\n"
-            f"       the rule is {verdict(looks['steps'][name]['exit_status'], seen)}"
+            f"{name:6}  {percent(seen['share_over'] or 0)} of {seen['count']} requests over 500 ms"
+            f" (95 % interval {percent(low)} to {percent(high)}), p99 {figure(seen, 'p99_ms')}\n"
+            f"        the rule is {verdict(looks['steps'][name]['exit_status'], seen)}"
         )
 
 

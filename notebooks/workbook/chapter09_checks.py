@@ -25,7 +25,7 @@ def what_was_omitted(mended: Callable[[Sequence[int], int], Any]) -> bool | str:
     draw = Random()
     drawn = [draw.randint(1, 900) for _ in range(6)]
     for latencies, every, wrong in (
-        ([5, 25, 8], 25, "None took longer than 25 ms: nothing was omitted."),
+        ([5, 25, 8], 25, "None took longer than 25 ms: these three are all there is."),
         ([5, 30, 8], 25, "One request fell due during those 30 ms."),
         ([5, 100, 8], 25, "Three requests fell due during those 100 ms."),
         ([90, 5, 60], 20, "Two of these took longer than 20 ms."),

@@ -42,11 +42,11 @@ def _tests(draw: Random) -> Iterator[Case]:
     for requests, wrong in (
         ([good, slow, good, good], "One of four is over."),
         ([good, good, good], "If all are good, the share is 0."),
-        ([(200, 0.5), slow, slow], "At most 0.5 s is promised: exactly 0.5 s keeps the rule."),
+        ([(200, 0.5), slow, good], "At most 0.5 s is promised: exactly 0.5 s keeps the rule."),
         ([good, (503, 0.002), (400, 0.1), good], "A failure counts as over, however fast it was."),
         ([good, (303, 0.1)], "A status of 303 is an answer, not a failure."),
         ([good, (0, 7.0)], "One that has waited for 7 s is over, answered or not."),
-        ([good, (0, 0.5)], "One that has waited for 0.5 s without an answer is not left out."),
+        ([good, (0, 0.5)], "One without an answer after 0.5 s is over: none can come in time."),
         ([good, slow, (0, 0.2)], "One that has waited for 0.2 s is left out of both counts."),
         (drawn, "Which of these are over, and which count?"),
     ):
@@ -72,7 +72,7 @@ def _percentiles(draw: Random) -> Iterator[Case]:
         yield (
             (percent,),
             next(n for n in count(1) if percentile_ranks(n, percent)),
-            f"It takes so many that they hardly ever all lie {where} it, and no more.",
+            f"It is the smallest whole number of requests that hardly ever all lie {where} the percentile.",
         )
 
 

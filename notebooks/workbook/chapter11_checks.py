@@ -21,7 +21,7 @@ def _readers(draw: Random) -> Iterator[Case]:
         cases.append((visitors + (visitors * demand % (demand + think) == 0), demand, think))
     for visitors, demand, think in cases:
         enough = (slots for slots in count(1) if knee(demand, slots, think) >= visitors)
-        wrong = "With so many the knee must not come earlier, and with one thread fewer it must."
+        wrong = "It is the smallest whole number of threads with which the knee does not come earlier."
         yield (visitors, demand, think), next(enough), wrong
 
 
@@ -37,13 +37,18 @@ def parsed_in_a_thread(seen: Mapping[str, Any]) -> Right:
             return "handed: what experiment() returns."
         if not handed["in_thread"]:
             return "In `handed`, it is still the loop that parses."
-        if (handed["longer"], handed["added"]) != (seen["longer"], seen["added"]):
+        if _planned(handed) != _planned(seen):
             return "Everything but in_thread must be as it was above: longer, seconds, every."
         if longest != slowest(handed):
-            return "longest: slowest() of `handed`."
+            return "longest: it is not the longest wait for the list in `handed`, in seconds."
         return longest < slowest(seen) or "No faster than before: was the machine busy? Measure again."
 
     return right
+
+
+def _planned(seen: Mapping[str, Any]) -> list[Any]:
+    """What was asked of `one_loop`, other than `in_thread`."""
+    return [seen["longer"], seen["added"], len(seen["looks"])]
 
 
 def the_last_painting(last: Any) -> bool | str:
