@@ -86,7 +86,7 @@ compare(both, twin)
 # %% [markdown]
 # So the objection **holds for the bystanders**. Those who browse no longer wait for those who submit, just as with the
 # queued reader: more slots, or a loop, end the worst of chapter 1. It holds for the *content*, too: at the median it
-# comes some tenths of a second sooner than with the queue, whose visitors have to ask whether it is there.
+# comes sooner than with the queue, whose visitors have to ask whether it is there.
 #
 # It does not hold **for the visitor who submits**. And as many are waiting as the model of chapter 2 says, in threads
 # or in a loop. (The measurement is short: expect a difference of a fifth now and then.)
