@@ -143,21 +143,25 @@ $(VENV)/pip.stamp: requirements/pip.txt
 # adds this folder to where .venv looks for modules. (setuptools only warns that the install is editable.)
 $(VENV)/%.stamp: requirements/%.txt jobqueue/pyproject.toml | $(VENV)/pip.stamp
 	@echo "Installing requirements/$*.txt (once, about a minute) ..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt -r $<
 	@PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --no-index -e ./jobqueue
 	@echo "$(CURDIR)" > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/workbook.pth"
 	@touch $@
 
-# These build on bench's requirements, which come first: the tests run several makes at once, and those must find
-# bench.stamp up to date.
+# These have what they need beyond bench's requirements, which come first: the tests run several makes at once, and
+# those must find bench.stamp up to date.
 $(VENV)/test.stamp $(VENV)/notebooks.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp: $(VENV)/bench.stamp
+
+LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
 
 .PHONY: lock
 lock:  ## re-pin requirements/*.txt from requirements/*.in (needs uv)
-	@for set in pip bench notebooks test book demo engines; do \
-		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-			--no-emit-index-url --no-emit-find-links requirements/$$set.in -o requirements/$$set.txt; done
+	@for set in pip bench; do $(LOCK) requirements/$$set.in -o requirements/$$set.txt; done
+	@for set in notebooks test book demo engines; do $(LOCK) requirements/$$set.in \
+		| $(PYTHON) requirements/besides.py requirements/bench.txt > requirements/$$set.new; \
+		mv requirements/$$set.new requirements/$$set.txt; done
 
 .PHONY: clean
 clean:  ## remove .venv, caches and var/ (your reports/ stay)

@@ -1,6 +1,6 @@
 """Other queues for Python, each at its best settings, measured in the same run as jobqueue.
 
-Needs `requirements/peers.txt`. Each function returns the seconds that `count` jobs took; a drain is timed
+Needs `requirements/engines.txt`. Each function returns the seconds that `count` jobs took; a drain is timed
 from the first job performed to the last. The best settings were found by experiment:
 
 * Huey: no results stored, no periodic tasks, one worker thread.
