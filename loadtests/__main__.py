@@ -7,9 +7,11 @@ fault in this package proves nothing, as a process that fails.
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from loadtests.errors import LoadTestError
 from loadtests.servers.alone import alone
@@ -68,6 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"loadtests: there is no command {command!r}\n\n{_usage()}", file=sys.stderr)
         return Status.USAGE
     measures = command in MEASUREMENTS and not {"-h", "--help"} & set(options)
+    if measures:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
     try:
         with alone(command) if measures else contextlib.nullcontext():
             status: int = importlib.import_module(COMMANDS[command][0]).main(options)
@@ -85,6 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     print(f"loadtests {command}: {said}", file=sys.stderr)
     return status
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt  # as Ctrl-C: what was measured until then is kept
 
 
 def _usage() -> str:

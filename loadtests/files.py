@@ -1,15 +1,19 @@
 """Writes files. A full disk or a read-only folder is reported, and costs no other file."""
 
 import itertools
+import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from loadtests.errors import WriteError
+from loadtests.errors import UsageError, WriteError
 
 ROOM = 8 * 2**20  # bytes that must be free for a step of a run: its rows, logs and database
 LEFT = 256 * 2**10  # bytes that must still be free at its end, or it ran out
+INNERMOST = re.compile(r"[\[{][^\[\]{}]*[\]}]")  # lists and objects in JSON that hold no others
 
 
 @contextmanager
@@ -31,6 +35,15 @@ def put(text: str, mode: str = "w") -> Callable[[Path], object]:
     return write
 
 
+def json_text(value: Any) -> str:
+    """The value as JSON that people can read, too: a line for each innermost list or object."""
+    return INNERMOST.sub(_on_one_line, json.dumps(value, indent=1)) + "\n"
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return re.sub(r"\n *", "", re.sub(r",\n *", ", ", found[0]))
+
+
 def write_all(*writes: tuple[Path | None, Callable[[Path], object]]) -> None:
     """Call each function with its path, even after one has failed. A path of None is skipped.
 
@@ -46,6 +59,20 @@ def write_all(*writes: tuple[Path | None, Callable[[Path], object]]) -> None:
             failed.append(error)
     if failed:
         raise WriteError("\n".join(map(str, failed))) from failed[0]
+
+
+def results_folder(out: Path | None, usual: Path, instead: str = "or remove it") -> Path:
+    """The folder for a run's results: `out`, if it is empty, or a new one named `usual`.
+
+    Raises UsageError, which says what to do `instead`, or WriteError.
+    """
+    if out is None:
+        return new_folder(usual)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not an empty folder: name another with --out, {instead}")
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    return out
 
 
 def new_folder(path: Path) -> Path:

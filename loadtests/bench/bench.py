@@ -9,15 +9,12 @@ far are kept, and `--resume` continues.
 """
 
 import argparse
-import json
-import signal
 import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
 
 from loadtests.bench.advice import REPORTS, cut_off, to_decide, to_resume
 from loadtests.bench.floor import measure_floor
@@ -30,7 +27,7 @@ from loadtests.bench.progress import Progress, about
 from loadtests.bench.search import MOST_SEARCHED, UP, next_step, what_is_left
 from loadtests.bench.step import measure_step
 from loadtests.errors import LoadTestError, UsageError
-from loadtests.files import new_folder, put, write_all
+from loadtests.files import json_text, put, results_folder, write_all
 from loadtests.judging.points import points
 from loadtests.judging.verdict import verdict
 from loadtests.predicting.prediction import predict
@@ -64,8 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for option, file in (("--junit", options.junit), ("--github", options.github)):
         if file and not file.parent.is_dir():  # checked before half an hour is spent measuring
             raise UsageError(f"{option} {file}: there is no folder {file.parent}. Make it first.")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     if not (options.resume or options.out) and (lost := cut_off()):
         print(f"The run before was cut off. {to_resume(lost)}", flush=True)
     folder = options.resume or _begin(options)
@@ -94,19 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _begin(options: argparse.Namespace) -> Path:
     """Make the folder of a new run, and write into it what was asked for. Raises LoadTestError."""
-    plan, folder = plan_of(options), options.out
+    plan = plan_of(options)
     check_database(plan.database)
-    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"{folder} exists already, and is not an empty folder. Name another with --out, remove it,"
-            f" or resume the run in it: --resume {folder}"
-        )
     if plan.host:
         check_reader(plan.host)
         feed_state(plan.feeds or "")
-    folder = folder or new_folder(REPORTS / datetime.now().strftime("%Y-%m-%d-%H%M%S"))
+    usual = REPORTS / f"{datetime.now():%Y-%m-%d-%H%M%S}"
+    folder = results_folder(options.out, usual, "remove it, or resume the run in it with --resume")
     write_run(folder, plan, options.floor, options.full)
-    return Path(folder)
+    return folder
 
 
 def foretold(plan: Plan) -> str:
@@ -129,7 +120,7 @@ def tell(results: Results, folder: Path, xml: Path | None = None, summary: Path 
         return
     print(f"\n{text_table(results)}\n\n{textwrap.fill(results['verdict']['sentence'], 80)}\n", flush=True)
     write_all(
-        (folder / "results.json", put(json.dumps(results, indent=1) + "\n")),
+        (folder / "results.json", put(json_text(results))),
         (xml, put(junit(results))),
         (summary, put(github_summary(results), "a")),
         (folder / "report.html", lambda _: print(f"The report: {write_report(results, folder)}")),
@@ -237,7 +228,3 @@ def _settings(plan: Plan) -> Settings:
         host=plan.host,
         burst=next((condition.burst for condition in plan.extra if condition.burst), None),
     )
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -6,7 +6,6 @@ fit rate is the most that this machine can be trusted to send.
 """
 
 import argparse
-import json
 import math
 import sys
 import textwrap
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from loadtests.arguments import number, numbers
 from loadtests.errors import ProcessError, UsageError
-from loadtests.files import put, write_all
+from loadtests.files import json_text, put, write_all
 from loadtests.folders import temporary_folder
 from loadtests.judging.judge import judge_window
 from loadtests.judging.samples import summarise
@@ -138,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         more = "" if not floor["rates"][-1]["fit"] else ", the highest that was tried"
         print(f"The generator stays fit up to {highest:g} requests a second{more}.")
-    write_all((options.json, put(json.dumps(floor, indent=1) + "\n")))
+    write_all((options.json, put(json_text(floor))))
     return Status.KEPT if highest is not None else Status.UNFIT
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from loadtests.bench.plan import Plan
 from loadtests.errors import UsageError
-from loadtests.files import writing
+from loadtests.files import json_text, writing
 
 RUN_VERSION = 3  # of run.json, and of the steps beside it
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def write_run(folder: Path, plan: Plan, floor: bool, full: bool) -> None:
     }
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
+        (folder / "run.json").write_text(json_text(data))
 
 
 def read_run(folder: Path) -> tuple[Plan, bool, bool]:

@@ -10,7 +10,6 @@ loadtests/status.py.
 """
 
 import argparse
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from loadtests.comparing.comparison import WORSE_PERCENT, compare
 from loadtests.comparing.comparisontext import comparison_table
 from loadtests.comparing.pipelines import github_comparison, junit_comparison
 from loadtests.comparing.sides import read_side
-from loadtests.files import put, write_all
+from loadtests.files import json_text, put, write_all
 from loadtests.generator.loadoptions import not_negative
 from loadtests.status import EXIT_STATUSES
 
@@ -36,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(comparison_table(found))
     print(f"\n{textwrap.fill(found['sentence'], 80)}")
     write_all(
-        (options.json, put(json.dumps(found, indent=1) + "\n")),
+        (options.json, put(json_text(found))),
         (options.junit, put(junit_comparison(found))),
         (options.github, put(github_comparison(found), "a")),
     )

@@ -9,8 +9,6 @@ import argparse
 import contextlib
 import importlib.util
 import itertools
-import json
-import signal
 import sqlite3
 import sys
 import tempfile
@@ -22,13 +20,13 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 
 from loadtests.arguments import chosen, count, minutes
 from loadtests.errors import LoadTestError, ProcessError, UsageError, WriteError
-from loadtests.files import new_folder, put, room, write_all, writing
+from loadtests.files import json_text, put, results_folder, room, write_all
 from loadtests.queuebench.measures import MEASURES, QUICK_SIZES, WEIGHTS, WITHOUT_DATABASE, Run, Sizes
 from loadtests.queuebench.plain import postgres_dsn
 from loadtests.queuebench.report import DATABASES, chart, finding, number, target_table
@@ -86,21 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write results.json and the figure; returns the exit status. Raises LoadTestError."""
     options = _parser().parse_args(argv)
     plan = _plan(options)
-    folder: Path | None = options.out
-    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not an empty folder; name another one with --out, or remove it.")
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
-    if folder:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-    else:
-        folder = new_folder(Path("reports") / f"queue-{datetime.now():%Y-%m-%d-%H%M%S}")
+    folder = results_folder(options.out, Path("reports") / f"queue-{datetime.now():%Y-%m-%d-%H%M%S}")
     started = datetime.now(UTC)
     findings = run(plan, folder)
     results = results_of(plan, findings, started)
     if options.json:
-        print(json.dumps(results, indent=1), flush=True)
+        print(json_text(results), end="", flush=True)
     elif findings.results:
         print(f"{target_table(findings.results)}\n\n{_summary(findings.results, plan)}", flush=True)
     if findings.error is not None:
@@ -191,9 +180,7 @@ def save(results: dict[str, Any], plan: QueuePlan, findings: Findings, folder: P
         if picture := chart(findings.results, subtitle):
             save_figure(picture, figures, "queue")
 
-    write_all(
-        (folder / "results.json", put(json.dumps(results, indent=1) + "\n")), (folder / "figures", draw)
-    )
+    write_all((folder / "results.json", put(json_text(results))), (folder / "figures", draw))
 
 
 def _measure(name: str, run: Run, findings: Findings) -> None:
@@ -231,10 +218,6 @@ def _database_version(server: str) -> str:
             return str(connection.info.parameter_status("server_version"))
     except psycopg.OperationalError as error:
         raise UsageError(f"The PostgreSQL server said: {str(error).strip()}") from error
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _plan(options: argparse.Namespace) -> QueuePlan:

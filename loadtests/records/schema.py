@@ -1,10 +1,10 @@
 """`make schema`: write loadtests/results.schema.json, which is generated from the types in results.py."""
 
-import json
 from pathlib import Path
 
 import msgspec
 
+from loadtests.files import json_text
 from loadtests.records.results import Results
 
 FILE = Path(__file__).parents[1] / "results.schema.json"
@@ -30,7 +30,7 @@ def descriptions(kind: type) -> dict[str, str]:
 
 def written() -> str:
     """The file's text."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return json_text(schema())
 
 
 if __name__ == "__main__":
