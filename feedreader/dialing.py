@@ -155,15 +155,8 @@ class _DialledHTTP(HTTPConnection):
         return self._dial(self._dns_host, self.port)
 
 
-class _DialledHTTPS(HTTPSConnection):
+class _DialledHTTPS(_DialledHTTP, HTTPSConnection):
     """The same, before the TLS handshake."""
-
-    def __init__(self, *args: Any, dial: Dial, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._dial = dial
-
-    def _new_conn(self) -> socket.socket:
-        return self._dial(self._dns_host, self.port)
 
 
 class _HTTPPool(HTTPConnectionPool):

@@ -13,8 +13,9 @@ import pytest
 import requests
 from conftest import wait_until
 
+from loadtests.__main__ import main
 from loadtests.feedserver.kinds import KINDS, delay_of, kind_of
-from loadtests.feedserver.server import FeedServer, main, running_feedserver
+from loadtests.feedserver.server import FeedServer, running_feedserver
 
 FORMATS = {
     0: ("rss20", "rss"),
@@ -170,9 +171,9 @@ def test_a_port_in_use_is_answered_with_advice(
 ) -> None:
     """One line, exit status 2, no traceback."""
     port = urlsplit(server.url).port
-    assert main(["--port", str(port)]) == 2
+    assert main(["feedserver", "--port", str(port)]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith(f"Port {port} is in use on 127.0.0.1")
+    assert out == "" and err.startswith(f"loadtests feedserver: Port {port} is in use on 127.0.0.1")
     assert err.endswith(": take another with --port\n") and err.count("\n") == 1
 
 
@@ -193,16 +194,16 @@ def test_options_that_cannot_be_used_are_explained(
     capsys: pytest.CaptureFixture[str], options: list[str], complaint: str
 ) -> None:
     """The message says what is wrong and what to write; the exit status is 2."""
-    assert main(options) == 2
+    assert main(["feedserver", *options]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(complaint) and err.count("\n") == 1
+    assert err.startswith(f"loadtests feedserver: {complaint}") and err.count("\n") == 1
 
 
 @pytest.mark.live
 def test_a_low_limit_of_open_files_is_told() -> None:
     """The server still starts, and says how many connections it can hold."""
-    command = f"ulimit -n 256 && exec {sys.executable} -m loadtests.feedserver.server --port 0"
+    command = f"ulimit -n 256 && exec {sys.executable} -m loadtests feedserver --port 0"
     with subprocess.Popen(
         ["sh", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

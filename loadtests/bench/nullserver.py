@@ -4,13 +4,12 @@
 answers take a known time is a subclass (the harness's own tests have one). It is for load generators on
 loopback: requests have no body and are not pipelined.
 
-    python -m loadtests.bench.nullserver --port 9001
+    python -m loadtests.bench.nullserver
 """
 
-import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from loadtests.records.constants import BACKLOG
 
@@ -52,26 +51,16 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)
 
 
-async def serve(connection: Callable[[], asyncio.Protocol], name: str, port: int = 0) -> None:
-    """Listen on loopback (`port` 0: any free one), print the address, and serve until the process ends."""
+async def serve(connection: Callable[[], asyncio.Protocol], name: str) -> None:
+    """Listen on a free port of loopback, print the address, and serve until the process ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(connection, "127.0.0.1", port, backlog=BACKLOG)
+    server = await loop.create_server(connection, "127.0.0.1", 0, backlog=BACKLOG)
     print(f"{name} listening at: http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtests.bench.nullserver", description="Answer every request at once."
-    )
-    parser.add_argument("--port", type=int, default=0, help="default: any free one")
-    asyncio.run(serve(Connection, "Null server", parser.parse_args(argv).port))
-    return 0
-
-
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        asyncio.run(serve(Connection, "Null server"))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -23,7 +23,6 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from loadtests.errors import UsageError
 from loadtests.feedserver.answers import answer
 from loadtests.feedserver.kinds import DEFAULT_MIX, KINDS, check_mix, kind_of, parse_mix, written_mix
 from loadtests.ports import listen
@@ -177,7 +176,7 @@ def _allow_many_connections() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until TERM or Ctrl-C; returns 0, or 2 if it can't with these options."""
+    """Serve until TERM or Ctrl-C; returns 0. Raises UsageError if it can't with these options."""
     parser = argparse.ArgumentParser(
         prog="python -m loadtests feedserver",
         description="Serve fake feeds, fast, slow and broken: /feeds/<kind>/<n>.xml, explained at /.",
@@ -193,15 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=0, help="another seed gives other words and delays (default: 0)"
     )
     options = parser.parse_args(argv)
-    try:
-        server = FeedServer(options.host, options.port, parse_mix(options.mix), options.seed)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
+    server = FeedServer(options.host, options.port, parse_mix(options.mix), options.seed)
     _allow_many_connections()
     asyncio.run(_serve_until_signalled(server))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
