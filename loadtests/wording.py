@@ -35,7 +35,6 @@ HOW: dict[str, str] = {
 }
 DOING = "that may be the machine's or the load generator's doing, not the app's"
 EXCUSE = f"over the limit, but {DOING}"
-RULED_TITLES: dict[str, str] = {"submit": "POST /feeds", "browse": "browsing"}  # what the rule is for
 
 
 def duration(ms: float) -> str:

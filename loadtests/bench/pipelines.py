@@ -12,14 +12,15 @@ from xml.etree.ElementTree import Element
 from loadtests.comparing.sides import name_of
 from loadtests.judging.limits import judged_app
 from loadtests.judging.rule import RULED, Ruled, broken_shares, word_of
+from loadtests.judging.samples import title
 from loadtests.judging.verdict import unsure
 from loadtests.pipelines import add_outcome, case_of, escaped, table, xml
 from loadtests.records.constants import MOST_OVER, RULE_MS
-from loadtests.records.figures import FIGURES, Figure, FigureKey, GroupFigures
+from loadtests.records.figures import FIGURES, GroupFigures
 from loadtests.records.results import Results
 from loadtests.records.steps import Point, reasons_of, sound
 from loadtests.status import Status
-from loadtests.wording import RULED_TITLES, app_name, duration, percent, stated
+from loadtests.wording import app_name, duration, percent, stated, stated_share, with_interval
 
 
 def junit(results: Results) -> str:
@@ -56,7 +57,7 @@ def github_summary(results: Results) -> str:
     rows = [
         [
             name_of(point) if group == RULED[0] else "",
-            RULED_TITLES[group],
+            title(group),
             *_figures(point[group]),
             _kept(point, group),
         ]
@@ -68,7 +69,7 @@ def github_summary(results: Results) -> str:
         f"### {marks[results['verdict']['exit_status']]} The {rule} rule",
         escaped(results["verdict"]["sentence"]),
         table(head, rows),
-        "In brackets: 95 % intervals, from the repeats' spread if there are several, else within the run.",
+        "In parentheses: 95 % intervals, from the repeats' spread if there are several, else within the run.",
     ]
     for fit, what in (
         (True, "Slowed, so that latencies are upper bounds (≤):"),
@@ -91,7 +92,7 @@ def _reasons(results: Results, point: Point) -> list[str]:
 
 def _broken(point: Point, rule: str) -> str:
     over = [
-        f"{percent(share)} of {RULED_TITLES[group]} took longer than {rule} or failed"
+        f"{percent(share)} of {title(group)} took longer than {rule} or failed"
         for group, share in broken_shares(point).items()
     ]
     return f"{', '.join(over)} (at most {percent(MOST_OVER)})"
@@ -106,17 +107,8 @@ def _kept(point: Point, group: Ruled) -> str:
 
 
 def _figures(group: GroupFigures) -> list[str]:
-    return [_with_interval(group[key], key) for key in ("p50_ms", "p95_ms", "p99_ms", "share_over")]
-
-
-def _with_interval(figure: Figure | None, key: FigureKey) -> str:
-    """ "120 ms [110, 131 ms]"; a dash if there is none."""
-    if figure is None:
-        return "–"
-    say = percent if key == "share_over" else duration
-    told = stated(figure, say=say)
-    ends = [say(end) if end is not None else "?" for end in (figure["low"], figure["high"])]
-    return told if ends == ["?", "?"] else f"{told} [{' – '.join(ends)}]"
+    latencies = [with_interval(group[key], stated) for key in ("p50_ms", "p95_ms", "p99_ms")]
+    return [*latencies, with_interval(group["share_over"], stated_share)]
 
 
 def _properties(point: Point) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from loadtests.comparing.answers import ChangeWord, Comparison, Question, SideName
+from loadtests.judging.samples import title
 from loadtests.records.figures import FigureKey
-from loadtests.wording import RULED_TITLES, counted, duration
+from loadtests.wording import counted, duration
 
 FIGURE_NAMES: dict[FigureKey, str] = {
     "p50_ms": "p50",
@@ -67,7 +68,7 @@ def mark(question: Question) -> str:
 
 def where(question: Question) -> str:
     """Which requests it is about: "POST /feeds (queued, 20 users, 8 slots)"."""
-    group = RULED_TITLES.get(question["group"], question["group"])
+    group = title(question["group"])
     return f"{group} ({question['condition']})" if question["condition"] else group
 
 

@@ -18,6 +18,7 @@ from loadtests.judging.limits import (
 )
 from loadtests.judging.points import points
 from loadtests.judging.rule import broken_shares, is_excused
+from loadtests.judging.samples import title
 from loadtests.records.constants import RULE_MS
 from loadtests.records.results import RunVerdict, Settings
 from loadtests.records.steps import (
@@ -35,7 +36,6 @@ from loadtests.records.steps import (
 from loadtests.status import Status
 from loadtests.wording import (
     HOW,
-    RULED_TITLES,
     SHORT,
     app_name,
     capitalised,
@@ -157,7 +157,7 @@ def _worst(usual: Sequence[Point], apps: Sequence[App], settings: Settings | Non
         ]
         if shares:
             share, group, users = max(shares)
-            where = f"{percent(share)} of {RULED_TITLES[group]} in {name} took longer or failed"
+            where = f"{percent(share)} of {title(group)} in {name} took longer or failed"
             told.append(f"At worst, with {said_load(users, 'users')}, {where}.")
     return " ".join(told)
 
