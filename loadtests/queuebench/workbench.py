@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import sqlalchemy as sa
 
@@ -22,7 +21,7 @@ from loadtests.errors import ProcessError
 from loadtests.queuebench.gate import GATE, READY
 from loadtests.queuebench.plain import postgres_dsn
 from loadtests.servers.databases import fresh_database
-from loadtests.servers.processes import Process
+from loadtests.servers.processes import Process, own_memory
 
 PROGRAM_SECONDS = 600.0
 
@@ -81,20 +80,15 @@ class Workbench:
         return Process(name, command, self.folder / f"{next(self._numbers)}.log", environment)
 
 
-def module(name: str) -> list[str]:
-    """The start of a command that runs a module."""
-    return [sys.executable, "-m", name]
-
-
 def work_command(url: str, threads: int = 1, *options: str) -> list[str]:
     """jobqueue's own command for a worker, with all settings but these at their defaults."""
-    work = [*module("jobqueue"), "work", "--database", url, "--import", "loadtests.queuebench.jobs"]
-    return [*work, "--threads", str(threads), *options]
+    work = [sys.executable, "-m", "jobqueue", "work", "--database", url, "--threads", str(threads)]
+    return [*work, "--import", "loadtests.queuebench.jobs", *options]
 
 
 def program_command(system: str, work: str, url: str, count: int = 0) -> list[str]:
     """The command of one of programs.py."""
-    return [*module("loadtests.queuebench.programs"), system, work, url, str(count)]
+    return [sys.executable, "-m", "loadtests.queuebench.programs", system, work, url, str(count)]
 
 
 class Workers:
@@ -155,13 +149,8 @@ class Workers:
 
 
 def _megabytes(process: Process) -> float:
-    """The memory of a process and its descendants; where it is told, shared pages count once."""
-    return float(sum(_bytes_of(each) for each in process.tree()) / 1e6)
-
-
-def _bytes_of(process: psutil.Process) -> int:
-    told = process.memory_full_info()
-    return int(getattr(told, "pss", told.rss))
+    """The memory of a process and its descendants."""
+    return sum(map(own_memory, process.tree())) / 1e6
 
 
 class Watch:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from loadtests.judging.rule import Ruled
 from loadtests.judging.samples import summarise
 from loadtests.records.constants import MOST_OVER, RULE_MS
 from loadtests.records.rows import Row, in_window
@@ -56,13 +57,15 @@ class Series:
     window: tuple[float, float] = field(default=(0.0, float("inf")))
 
 
-def app_series(rows: Mapping[App, Iterable[Row]], steps: Mapping[App, Step]) -> list[Series]:
-    """Each app's POST /feeds in one of its steps, as series."""
+def app_series(
+    rows: Mapping[App, Iterable[Row]], steps: Mapping[App, Step], group: Ruled = "submit"
+) -> list[Series]:
+    """One group of requests of each app, in one of its steps, as series."""
     return [
         Series(
             SHORT[app],
             COLOURS[app],
-            [row for row in each if row.group == "submit"],
+            [row for row in each if row.group == group],
             steps[app]["ended_s"],
             (steps[app]["window_s"][0], steps[app]["window_s"][1]),
         )

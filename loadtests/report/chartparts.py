@@ -83,10 +83,16 @@ def house_style() -> Iterator[None]:
 
 
 @contextmanager
-def headed(height: float, title: str, subtitle: str) -> Iterator[Figure]:
-    """A new figure in our style, 14 inches wide, with its heading."""
+def canvas(width: float, height: float) -> Iterator[Figure]:
+    """A new figure in our style, its size in inches."""
     with house_style():
-        figure = Figure(figsize=(14, height))
+        yield Figure(figsize=(width, height))
+
+
+@contextmanager
+def headed(height: float, title: str, subtitle: str) -> Iterator[Figure]:
+    """The same, 14 inches wide, with its heading."""
+    with canvas(14, height) as figure:
         head(figure, title, subtitle)
         yield figure
 

@@ -135,3 +135,16 @@ class Process:
         lines = self.output().strip().splitlines()[-15:]
         said = "It said:\n  " + "\n  ".join(lines) if lines else f"It said nothing (log: {self.log})."
         return ProcessError(f"The {self.name} {what}. {said}")
+
+
+def own_memory(process: psutil.Process) -> int:
+    """A process's memory in bytes; 0 if it has ended. Expensive to read.
+
+    What it shares with others is divided among them, where the system tells: resident memory would count most
+    of it many times if many were forked from one.
+    """
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:
+        return 0
+    return int(getattr(memory, "pss", memory.uss))

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from loadtests.errors import ProcessError
 from loadtests.records.inside import Look
 from loadtests.servers.machine import host_seconds
-from loadtests.servers.processes import Process
+from loadtests.servers.processes import Process, own_memory
 from loadtests.servers.slotmeter import SlotCounts, read_slots
 
 INTERVAL_SECONDS = 0.5
@@ -81,7 +81,7 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._weigh(self._trees, _own_memory)
+        self._weigh(self._trees, own_memory)
         if self._engine:
             self._engine.dispose()
 
@@ -139,17 +139,6 @@ def _resident_memory(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
-
-
-def _own_memory(process: psutil.Process) -> int:
-    """A process's share of memory: what it shares with others is divided among them. Expensive to read, but
-    for many processes forked from one, resident memory would count most of it many times.
-    """
-    try:
-        memory = process.memory_full_info()
-    except psutil.Error:
-        return 0
-    return int(getattr(memory, "pss", memory.uss))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from loadtests.records.rows import in_window
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    canvas,
     described,
-    house_style,
     inches,
     label_ends,
     latency_axis,
@@ -46,8 +46,7 @@ def one_visitor(apps: Sequence[str], kinds: Sequence[str]) -> dict[str, dict[str
 
 def one_visitor_figure(waits: Waits) -> Figure:
     """How long each answer took: a mark for each kind of feed and reader."""
-    with house_style():
-        figure = Figure(figsize=(10, 4.4))
+    with canvas(10, 4.4) as figure:
         axes = inches(figure, 0.9, 0.75, 7.0, 3.1)
         latency_axis(axes, axes.yaxis, [1000 * wait for of in waits.values() for wait in of.values()])
         kinds = list(waits["sync"])

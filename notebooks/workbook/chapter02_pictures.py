@@ -13,9 +13,9 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    canvas,
     described,
     even_ticks,
-    house_style,
     inches,
     label_ends,
     latency_axis,
@@ -40,8 +40,7 @@ def throughput_figure(results: ResultsJson) -> Figure:
     (slots,), think = settings["slots"], settings["think_s"]
     measured = sorted(feeds_per_s(results).items())
     most = round(1.2 * measured[-1][0])
-    with house_style():
-        figure = Figure(figsize=(11, 5))
+    with canvas(11, 5) as figure:
         axes = inches(figure, 0.9, 0.75, 7.4, 3.65)
         axes.set_xlim(0, most)
         axes.set_ylim(0, 1.35 * slots / held)
@@ -78,8 +77,7 @@ def throughput_figure(results: ResultsJson) -> Figure:
 def states_figure(load: ClosedLoad, title: str) -> Figure:
     """The share of time with each number of requests at the server; in colour where no slot is free."""
     shares = load.probabilities
-    with house_style():
-        figure = Figure(figsize=(10, 4.2))
+    with canvas(10, 4.2) as figure:
         axes = inches(figure, 1.0, 0.75, 8.5, 2.85)
         colours = [GREY] * load.slots + [MORE_COLOURS[2]] + [COLOURS["sync"]] * (len(shares) - load.slots - 1)
         axes.bar(range(len(shares)), shares, color=colours, width=0.75)
@@ -105,8 +103,7 @@ def states_figure(load: ClosedLoad, title: str) -> Figure:
 
 def latencies_figure(results: ResultsJson) -> Figure:
     """Answer times, measured and predicted by M/M/c//N; below, their difference, and what chance allows."""
-    with house_style():
-        figure = Figure(figsize=(11, 7.6))
+    with canvas(11, 7.6) as figure:
         above = inches(figure, 0.9, 3.35, 7.4, 3.65)
         above.set_title("The answer to POST /feeds: predicted (lines) and measured (marks)", weight="bold")
         _latencies(above, results)

@@ -9,14 +9,13 @@ import requests
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from loadtests.judging.intervals import percentile_ranks
-from loadtests.judging.samples import nearest_rank
+from loadtests.judging.samples import Samples
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    canvas,
     described,
-    house_style,
     inches,
     label_ends,
     rule_line,
@@ -79,8 +78,7 @@ def patience_figure(waits: Mapping[str, Mapping[str, float]], seconds: float, wa
     """How long each client waited; in another colour if it was still waiting at the end."""
     names = {"timeout": f"requests, timeout={seconds:g}", "deadline": f"the reader, deadline {seconds:g} s"}
     rows = [(f"{names[client]}: {kind}", of[kind]) for client, of in waits.items() for kind in of]
-    with house_style():
-        figure = Figure(figsize=(10, 3.3))
+    with canvas(10, 3.3) as figure:
         axes = inches(figure, 2.9, 0.75, 6.6, 2.0)
         axes.set_xlim(0, watched + 2.9)
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -143,16 +141,14 @@ def looks_during(seen: WavesSeen, wave: int) -> list[float]:
 
 def median(seconds: Sequence[float]) -> dict[str, Any]:
     """The median with its interval, to be scored: score(name, **median(looks_during(seen, 0)))."""
-    took, ranks = sorted(seconds), percentile_ranks(len(seconds), 50)
-    ends = [took[rank - 1] for rank in ranks] if ranks else [None, None]
-    return {"seconds": nearest_rank(took, 50), "interval": ends}
+    samples = Samples(seconds, waiting=())
+    return {"seconds": samples.percentile(50)[0], "interval": samples.interval(50) or [None, None]}
 
 
 def bystanders_figure(seen: WavesSeen) -> Figure:
     """Above, the slots that hanging feeds hold; below, how long each look took, and what was expected."""
     end = max(at for at, _ in seen["looks"])
-    with house_style():
-        figure = Figure(figsize=(11, 6.4))
+    with canvas(11, 6.4) as figure:
         above = inches(figure, 0.9, 4.35, 7.6, 1.4)
         above.set_title(f"Feeds that hang, in {seen['slots']} slots", weight="bold")
         above.set_xlim(0, end)

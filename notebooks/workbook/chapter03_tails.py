@@ -25,8 +25,8 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    canvas,
     described,
-    house_style,
     inches,
     label_ends,
     latency_axis,
@@ -85,8 +85,7 @@ def waits_figure(
     """The share of submits still waiting for a slot, against time, for each distribution; and the formula."""
     formula = formula_for(demand, slots, users, think)
     colours = dict(zip(simulated, (MORE_COLOURS[2], COLOURS["queued"], COLOURS["sync"]), strict=True))
-    with house_style():
-        figure = Figure(figsize=(11, 5.6))
+    with canvas(11, 5.6) as figure:
         axes = inches(figure, 0.9, 0.75, 7.1, 3.9)
         latency_axis(axes, axes.xaxis, [1000 * max(max(each.waits) for each in simulated.values())])
         axes.set_xlabel("time since they came")
@@ -166,8 +165,7 @@ def with_deadline(seconds: float, slots: int = 8, users: int = 40, think: float 
 def deadlines_figure(deadlines: Sequence[float]) -> Figure:
     """Against the deadline: how long everybody waits for a slot, and how many good feeds are given up."""
     found = [with_deadline(seconds) for seconds in deadlines]
-    with house_style():
-        figure = Figure(figsize=(12, 4.4))
+    with canvas(12, 4.4) as figure:
         waits = inches(figure, 0.9, 0.75, 3.9, 2.95)
         waits.set_title("All visitors: wait for a slot, p95 (simulated)", weight="bold")
         heights = [1000 * each["wait_p95"] for each in found]

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from itertools import chain, count
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, text
 
 from loadtests.folders import temporary_folder
-from loadtests.servers.databases import DATABASE_NAMES
+from loadtests.servers.databases import DATABASE_NAMES, fresh_database
 from loadtests.servers.postgres import running_postgres
 from workbook.exercises import Right, problem_of
 from workbook.session import session
@@ -24,7 +24,6 @@ WorkOff = Callable[[Connection, Claim, str], list[int]]  # works until no job is
 DoneByWorker = Sequence[Sequence[int]]  # the jobs that each worker did, in order
 _at_the_end = ExitStack()  # of the kernel
 atexit.register(_at_the_end.close)
-_numbers = count(1)  # of databases on this kernel's PostgreSQL
 
 
 def sql(db: Connection, statement: str, **values: Any) -> CursorResult[Any]:
@@ -39,43 +38,29 @@ def do(_id: int) -> None:
 
 def scratch() -> Engine:
     """An empty SQLite file, removed when the kernel ends. Each statement is its own transaction."""
-    folder = _at_the_end.enter_context(temporary_folder("workbook"))
-    return _open(make_url(f"sqlite:///{folder}/queue.db"))
+    return _at_the_end.enter_context(database("sqlite"))
 
 
 @contextmanager
 def database(kind: str) -> Iterator[Engine]:
     """An empty database, "sqlite" or "postgresql". Each statement is its own transaction."""
-    with ExitStack() as stack:
-        if kind == "postgresql":
-            url = _postgres_url().set(database=f"workbook_{next(_numbers)}")
-            server = create_engine(_postgres_url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-            with server.connect() as db:
-                sql(db, f"CREATE DATABASE {url.database}")
-        else:
-            folder = stack.enter_context(temporary_folder("workbook"))
-            url = make_url(f"sqlite:///{folder}/queue.db")
-        engine = _open(url)
-        stack.callback(engine.dispose)
-        yield engine
+    server = _postgres() if kind == "postgresql" else kind
+    with temporary_folder("workbook") as folder, fresh_database(server, folder) as url:
+        patience = {"timeout": 15} if kind == "sqlite" else {}
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, connect_args=patience)
+        if kind == "sqlite":
+            with engine.connect() as db:
+                sql(db, "PRAGMA journal_mode = WAL")  # readers and the writer don't block each other
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
 
 @cache
-def _postgres_url() -> URL:
+def _postgres() -> str:
     """The URL of this kernel's PostgreSQL server, which starts on first use, and ends with the kernel."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return make_url(stack.enter_context(running_postgres()))
-
-
-def _open(url: URL) -> Engine:
-    patience = {"timeout": 15} if url.get_backend_name() == "sqlite" else {}
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, connect_args=patience)
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as db:
-            # Readers and the writer don't block each other.
-            db.exec_driver_sql("PRAGMA journal_mode = WAL")
-    return engine
+    return _at_the_end.enter_context(running_postgres())
 
 
 # ---- the chapter's own claims

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import COLOURS, GREY, EndLabel, described, house_style, inches, label_ends
+from loadtests.report.chartparts import COLOURS, GREY, EndLabel, canvas, described, inches, label_ends
 from loadtests.servers.databases import DATABASE_NAMES
 from workbook.chapter04 import DoneByWorker, extra, runs
 
@@ -16,9 +16,8 @@ def runs_figure(races: Mapping[str, DoneByWorker], title: str) -> Figure:
     """How often each job ran: a lane for each way of claiming, a bar for each job."""
     counts = {name: runs(done) for name, done in races.items()}
     most = max(2, *(times for of in counts.values() for times in of.values()))
-    with house_style():
-        height = 1.05 + 1.15 * len(races)
-        figure = Figure(figsize=(10.5, height))
+    height = 1.05 + 1.15 * len(races)
+    with canvas(10.5, height) as figure:
         figure.text(0.02, 1 - 0.3 / height, title, size=13, weight="bold", va="center")
         told = []
         for lane, (name, of) in enumerate(counts.items()):
@@ -56,8 +55,7 @@ def runs_figure(races: Mapping[str, DoneByWorker], title: str) -> Figure:
 def overlap_figure(found: Sequence[Mapping[str, Any]], hold: float) -> Figure:
     """How long B waits while A's claim is not committed, and what B gets."""
     rows = len(found)
-    with house_style():
-        figure = Figure(figsize=(11.5, 1.55 + 0.55 * rows))
+    with canvas(11.5, 1.55 + 0.55 * rows) as figure:
         axes = inches(figure, 3.1, 0.75, 4.6, 0.55 * rows)
         axes.set_title(
             f"A has claimed job 1, and commits after {1000 * hold:.0f} ms. B asks for a job at 0 ms.",

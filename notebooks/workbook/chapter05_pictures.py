@@ -14,9 +14,9 @@ from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import (
     COLOURS,
     EndLabel,
+    canvas,
     described,
     even_ticks,
-    house_style,
     inches,
     label_ends,
     latency_axis,
@@ -33,8 +33,7 @@ POLLS = tuple(islice(polls(), 12))
 
 def staircase_figure(seen: Visits) -> Figure:
     """When the answer and when the content came, against how long the feed's server took."""
-    with house_style():
-        figure = Figure(figsize=(11, 5))
+    with canvas(11, 5) as figure:
         axes = inches(figure, 0.9, 0.75, 6.9, 3.7)
         far = 1.08 * max(visit["delay"] for visit in seen["sync"])
         top = 1150 * max(visit["content"] for visits in seen.values() for visit in visits)
@@ -106,8 +105,7 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
     steps = {step["app"]: step for step in results["steps"]}
     names = {"submit": "answer", "content": "content"}
     shown = [(app, group, steps[app][group]) for group in names for app in ("sync", "queued")]
-    with house_style():
-        figure = Figure(figsize=(12, 4))
+    with canvas(12, 4) as figure:
         axes = inches(figure, 2.3, 0.75, 5.9, 2.65)
         latency_axis(axes, axes.xaxis, [each[key] for *_, each in shown for key in ("p50_ms", "p95_ms")])
         axes.set_ylim(3.6, -0.6)
@@ -137,8 +135,7 @@ def answer_and_content_figure(results: Mapping[str, Any]) -> Figure:
 
 def requests_figure(rates: Rates) -> Figure:
     """A bar for each app: the requests per second that the same users sent it, by kind."""
-    with house_style():
-        figure = Figure(figsize=(11, 3.5))
+    with canvas(11, 3.5) as figure:
         axes = inches(figure, 1.5, 0.75, 8.3, 1.6)
         most = max(sum(of.values()) for of in rates.values())
         axes.set_xlim(0, 1.02 * most)

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import COLOURS, GREY, described, even_ticks, head, house_style, inches
+from loadtests.report.chartparts import COLOURS, GREY, canvas, described, even_ticks, head, inches
 
 TALL, STEP_DOWN = 1.2, 0.11  # of the axis, and between the commands' names, in shares of the most feeds
 COMMAND_LETTERS = 20  # letters of a command
@@ -22,8 +22,7 @@ def pending_figure(acts: Sequence[Act], rates: Mapping[str, float]) -> Figure:
     """
     most, left = acts[0]["before"], acts[-1]["left"]
     starts = [0.0, *accumulate(act["seconds"] for act in acts)]
-    with house_style():
-        figure = Figure(figsize=(11, 4.6))
+    with canvas(11, 4.6) as figure:
         waiting = f"{left} of {most} feeds wait for something else than a worker"
         head(
             figure,

@@ -7,9 +7,9 @@ from loadtests.records.constants import RULE_MS
 from loadtests.report.chart_rows import Series
 from loadtests.report.chartparts import (
     EndLabel,
+    canvas,
     described,
     head,
-    house_style,
     inches,
     label_ends,
     latency_axis,
@@ -26,8 +26,7 @@ def two_clocks_figure(tool: Series) -> Figure:
     rows = [row for row in tool.rows if row.sent_s is not None]
     intended = [row.waited_ms(tool.ended) for row in rows]
     sent = [row.waited_ms(tool.ended, naive=True) for row in rows]
-    with house_style():
-        figure = Figure(figsize=(11, 4.9))
+    with canvas(11, 4.9) as figure:
         head(
             figure,
             "The same requests, timed from two moments",

@@ -11,9 +11,9 @@ from loadtests.report.chartparts import (
     COLOURS,
     GREY,
     EndLabel,
+    canvas,
     described,
     head,
-    house_style,
     inches,
     label_ends,
     number_axis,
@@ -29,8 +29,7 @@ WRONG_COLOUR, RIGHT_COLOUR = COLOURS["sync"], COLOURS["queued"]
 def runs_figure(runs: Mapping[int, Sequence[float]]) -> Figure:
     """The p95 of runs of different lengths, a dot each, and what share of them is over the rule."""
     source = random.Random(1)
-    with house_style():
-        figure = Figure(figsize=(11, 4.9))
+    with canvas(11, 4.9) as figure:
         head(
             figure,
             "A short run says anything: the p95 of many runs against one server",

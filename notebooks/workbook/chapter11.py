@@ -23,7 +23,7 @@ from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
 from loadtests.folders import temporary_folder
 from loadtests.predicting.workload import submitters_among
 from loadtests.records.rows import Row, in_window
-from loadtests.servers.processes import Process
+from loadtests.servers.processes import Process, own_memory
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import figure
 from workbook.readers import PATIENCE_SECONDS, bench, read, rows_of, under_way, wait_until
@@ -48,9 +48,8 @@ class RunningTwin:
 
 
 def memory_of(processes: Sequence[Process]) -> float:
-    """Memory of all of them, in MiB; shared memory is counted in proportion, where the system tells."""
-    infos = [each.memory_full_info() for process in processes for each in process.tree()]
-    return sum(getattr(info, "pss", info.uss) for info in infos) / 2**20
+    """Memory of all of them, in MiB."""
+    return sum(own_memory(each) for process in processes for each in process.tree()) / 2**20
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ from loadtests.report.chart_rows import not_yet_answered
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
+    canvas,
     described,
     head,
-    house_style,
     inches,
     label_ends,
     latency_axis,
@@ -44,8 +44,7 @@ def ways_figure(both: Mapping[str, Any], twin: Mapping[str, Any]) -> Figure:
     alone = sorted(
         1000 * each for pairs in (submitted(both, "sync"), submitted(twin, "host")) for _, each in pairs
     )
-    with house_style():
-        figure = Figure(figsize=(11, 4.9))
+    with canvas(11, 4.9) as figure:
         what = "share of the POST /feeds not yet answered, against the time since each was meant to begin"
         head(figure, "Threads and async answer when the feed's server does", what)
         axes = inches(figure, 0.95, 0.75, 7.6, 3.1)
@@ -77,8 +76,7 @@ def loop_figure(seen: Mapping[str, Any]) -> Figure:
     """Every look at the list: when, and how long it took; vertical lines where a feed was added."""
     times = [at for at, _ in seen["looks"]]
     waits = [1000 * wait for _, wait in seen["looks"]]
-    with house_style():
-        figure = Figure(figsize=(11, 4.7))
+    with canvas(11, 4.7) as figure:
         what = "each dot asks for the list of feeds, and for nothing else; dashed: somebody adds a long feed"
         head(figure, "One loop: while it computes, nobody is served", what)
         axes = inches(figure, 0.95, 0.75, 8.2, 3.0)

@@ -7,14 +7,7 @@ from itertools import groupby
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.report.chartparts import (
-    COLOURS,
-    GREY,
-    described,
-    head,
-    house_style,
-    inches,
-)
+from loadtests.report.chartparts import COLOURS, GREY, canvas, described, head, inches
 from workbook.scoring import WELL_SAID, WELL_SAID_POINTS, Prediction
 
 MOST_FACTOR = 100.0  # factors beyond it are drawn at the edge, as arrows
@@ -26,8 +19,7 @@ def predictions_figure(predictions: Sequence[Prediction]) -> Figure:
     """How many times too small (left) or too large (right) each prediction was; a row for each chapter."""
     chapters = [(number, list(each)) for number, each in groupby(predictions, key=lambda each: each.chapter)]
     rows = len(chapters)
-    with house_style():
-        figure = Figure(figsize=(11, 2.0 + ROW_INCHES * rows))
+    with canvas(11, 2.0 + ROW_INCHES * rows) as figure:
         key = (
             f"green: well said; hollow: doubtful; arrows: by over {MOST_FACTOR:g} times."
             f" {WELL_SAID_POINTS:g} points of a share are drawn as a factor of {WELL_SAID}."

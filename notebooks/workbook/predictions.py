@@ -189,5 +189,6 @@ def _write(predictions: Mapping[Any, Prediction]) -> None:
     file = predictions_file()
     ordered = sorted(predictions.values(), key=lambda each: each.chapter)
     partial = file.with_suffix(".part")
-    partial.write_text(json.dumps([vars(each) for each in ordered], indent=1) + "\n")
+    lines = ",\n".join(json.dumps(vars(each)) for each in ordered)
+    partial.write_text(f"[\n{lines}\n]\n")
     partial.replace(file)

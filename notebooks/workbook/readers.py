@@ -11,6 +11,7 @@ from workbook.words import in_words
 
 if TYPE_CHECKING:
     from loadtests.bench.plan import Plan
+    from loadtests.judging.rule import Ruled
     from loadtests.records.rows import Row
     from loadtests.report.chart_rows import Series
 
@@ -99,27 +100,15 @@ def last_steps(results: Mapping[str, Any]) -> dict[str, Any]:
     return {app: steps[app] for app in SHORT if app in steps}
 
 
-def series_of(results: Mapping[str, Any], group: str = "submit") -> "list[Series]":
+def series_of(results: Mapping[str, Any], group: "Ruled" = "submit") -> "list[Series]":
     """One group of requests, submit or browse, of each app's last step: for `timeline_figure`.
 
     Raises WorkbookError if the bench kept no rows.
     """
-    from loadtests.report.chart_rows import Series
-    from loadtests.report.chartparts import COLOURS
-    from loadtests.wording import SHORT
+    from loadtests.report.chart_rows import app_series
 
-    steps = last_steps(results)
-    return [
-        Series(
-            SHORT[app],
-            COLOURS[app],
-            [row for row in rows_of(results, steps[app]) if row.group == group],
-            steps[app]["ended_s"],
-            (steps[app]["window_s"][0], steps[app]["window_s"][1]),
-        )
-        for app in SHORT
-        if app in steps
-    ]
+    steps: Any = last_steps(results)
+    return app_series({app: rows_of(results, step) for app, step in steps.items()}, steps, group)
 
 
 def submit(reader: str, feed: str) -> float:

@@ -5,7 +5,9 @@ def in_words(value: float, unit: str = "seconds") -> str:
     """A figure in words: "18 ms", "2.3 s", "12 %", "5.5 a second", "24 users"."""
     match unit:
         case "seconds":
-            return _seconds(value)
+            from loadtests.wording import duration
+
+            return duration(1000 * value)
         case "percent":
             return f"{number(value)} %"
         case "per_second":
@@ -20,11 +22,3 @@ def number(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
-
-
-def _seconds(value: float) -> str:
-    if value < 0.00995:
-        return f"{value * 1000:.1f} ms"
-    if value < 0.9995:
-        return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 99.95 else f"{value:.0f} s"
