@@ -94,7 +94,7 @@ def starter(of: Chapter) -> nbformat.NotebookNode:
         elif cell.cell_type == "code":
             cell.source = without_predictions(cell.source)
     links = f"[Solutions](solutions/{of.name}.ipynb) · [Contents]({CONTENTS}.ipynb)"
-    return _finished(notebook, notebook.cells, [nbformat.v4.new_markdown_cell(links)])
+    return _finished(notebook, links)
 
 
 def solution(of: Chapter) -> nbformat.NotebookNode:
@@ -104,10 +104,10 @@ def solution(of: Chapter) -> nbformat.NotebookNode:
         if is_exercise(cell):
             cell.source = ANSWER.sub(lambda found: found[2], cell.source).rstrip("\n")
         cell.source = OWN_PAGE.sub("](../", cell.source)
-    title, *rest = notebook.cells
+    title = notebook.cells[0]
     title.source = re.sub(r"^# (.*)", r"# \1 (with solutions)", title.source, count=1)
     links = f"[Without the solutions](../{of.name}.ipynb) · [Contents](../{CONTENTS}.ipynb)"
-    return _finished(notebook, [title, *rest], [nbformat.v4.new_markdown_cell(links)])
+    return _finished(notebook, links)
 
 
 def contents(chapters: Iterable[Chapter]) -> nbformat.NotebookNode:
@@ -121,13 +121,12 @@ def contents(chapters: Iterable[Chapter]) -> nbformat.NotebookNode:
     notebook = _notebook(SOURCES / f"{CONTENTS}.py")
     for cell in notebook.cells:
         cell.source = cell.source.replace("(the chapters)", "\n".join(table))
-    return _finished(notebook, notebook.cells, [])
+    return _finished(notebook)
 
 
 def predictions() -> nbformat.NotebookNode:
     """The last page, not executed."""
-    notebook = _notebook(SOURCES / f"{PREDICTIONS}.py")
-    return _finished(notebook, notebook.cells, [])
+    return _finished(_notebook(SOURCES / f"{PREDICTIONS}.py"))
 
 
 def is_exercise(cell: nbformat.NotebookNode) -> bool:
@@ -162,13 +161,13 @@ def _notebook(source: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def _finished(
-    notebook: nbformat.NotebookNode,
-    cells: list[nbformat.NotebookNode],
-    more: list[nbformat.NotebookNode],
-) -> nbformat.NotebookNode:
-    """Give the cells ids that are stable across builds, and drop all metadata but tags."""
-    notebook.cells = [*cells, *more]
+def _finished(notebook: nbformat.NotebookNode, links: str = "") -> nbformat.NotebookNode:
+    """Give the cells ids that are stable across builds, and drop all metadata but tags.
+
+    `links`: one more cell, if given.
+    """
+    if links:
+        notebook.cells.append(nbformat.v4.new_markdown_cell(links))
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}

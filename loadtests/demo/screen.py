@@ -1,5 +1,6 @@
 """The demo as lines of text, at most 80 columns wide: pure functions of what is to be seen."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -126,11 +127,7 @@ def _field(name: str, wanted: Wanted) -> str:
 
 
 def _wrapped(text: str, lines: int) -> list[Text]:
-    words, said = text.split(), [""]
-    for word in words:
-        if len(said[-1]) + len(word) >= SCREEN_COLUMNS:
-            said.append("")
-        said[-1] = f"{said[-1]} {word}".lstrip()
+    said = textwrap.wrap(text, SCREEN_COLUMNS, break_on_hyphens=False)
     return [Text(line) for line in [*said, *[""] * lines][:lines]]
 
 

@@ -7,6 +7,7 @@ which reason is of which kind. A step that is not steady had not settled: it is 
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -209,14 +210,8 @@ def rank_sum_z(first: Sequence[float], second: Sequence[float]) -> float:
     Source: Mann and Whitney, Annals of Mathematical Statistics 18 (1947); by the normal approximation;
     ties get their mean rank.
     """
-    pooled = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
-    ranks, place = 0.0, 0
-    while place < len(pooled):
-        beyond = place
-        while beyond < len(pooled) and pooled[beyond][0] == pooled[place][0]:
-            beyond += 1
-        ranks += (place + 1 + beyond) / 2 * sum(half for _, half in pooled[place:beyond])
-        place = beyond
+    pooled = sorted([*first, *second])
+    ranks = sum(bisect_left(pooled, value) + bisect_right(pooled, value) + 1 for value in second) / 2
     m, n = len(first), len(second)
     expected, spread = n * (m + n + 1) / 2, math.sqrt(m * n * (m + n + 1) / 12)
     return (ranks - expected) / spread

@@ -56,22 +56,21 @@ def bulk(url: str, count: int) -> float:
     return time.perf_counter() - start
 
 
-def fill(url: str, count: int, kind: Callable[[], NoOp | Pause] = NoOp) -> float:
-    """Enqueue jobs for a later worker. Closing the last connection writes SQLite's log into the file."""
+def fill(
+    url: str,
+    count: int,
+    kind: Callable[[], NoOp | Pause] = NoOp,
+    failed: bool = False,
+    **options: Unpack[RowOptions],
+) -> float:
+    """Enqueue jobs for a later worker, with these options; or jobs that have failed for good.
+
+    Closing the last connection writes SQLite's log into the file.
+    """
     start = time.perf_counter()
     queue = Queue(url)
     for number in range(0, count, FILL_CALL):
-        queue.enqueue_many(kind() for _ in range(min(FILL_CALL, count - number)))
-    queue.close()
-    return time.perf_counter() - start
-
-
-def fill_beside(url: str, count: int, failed: bool = False, **options: Unpack[RowOptions]) -> float:
-    """Fill the table with jobs with these options, or with jobs that have failed for good."""
-    start = time.perf_counter()
-    queue = Queue(url)
-    for number in range(0, count, FILL_CALL):
-        queue.enqueue_many((NoOp() for _ in range(min(FILL_CALL, count - number))), **options)
+        queue.enqueue_many((kind() for _ in range(min(FILL_CALL, count - number))), **options)
     if failed:
         jobs = queue.tables.jobs
         with queue.writer.begin() as transaction:
@@ -156,9 +155,9 @@ PROGRAMS: dict[tuple[str, str], Callable[[str, int], float]] = {
     ("jobqueue", "fill"): fill,
     ("jobqueue", "single"): work_off,
     ("jobqueue", "fill-pauses"): partial(fill, kind=Pause),
-    ("jobqueue", "fill-another-queue"): partial(fill_beside, queue="another"),
-    ("jobqueue", "fill-scheduled"): partial(fill_beside, priority=-1, run_at=timedelta(days=1)),
-    ("jobqueue", "fill-failed"): partial(fill_beside, failed=True),
+    ("jobqueue", "fill-another-queue"): partial(fill, queue="another"),
+    ("jobqueue", "fill-scheduled"): partial(fill, priority=-1, run_at=timedelta(days=1)),
+    ("jobqueue", "fill-failed"): partial(fill, failed=True),
     ("plain", "enqueue"): plain.enqueue,
     ("plain-autocommit", "enqueue"): partial(plain.enqueue, autocommit=True),
     ("plain", "bulk"): plain.bulk,

@@ -4,6 +4,7 @@ A recording is a file of rows (CSV) and a JSON file beside it, or one Parquet fi
 same record, so that a later judgement gives the same verdict.
 """
 
+from operator import add
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -54,10 +55,7 @@ class Arrivals(msgspec.Struct, frozen=True):
     never_sent: int = 0  # still waiting for a connection, or the generator was late
 
     def __add__(self, other: "Arrivals") -> "Arrivals":
-        return Arrivals(*(a + b for a, b in zip(self._counts(), other._counts(), strict=True)))
-
-    def _counts(self) -> tuple[int, ...]:
-        return self.planned, self.sent, self.dropped, self.never_sent
+        return Arrivals(*map(add, *map(msgspec.structs.astuple, (self, other))))
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
