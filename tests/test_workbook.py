@@ -9,6 +9,7 @@ import notebooks_path
 import pytest
 import workbook.session
 from workbook import WorkbookError, begin, check, near
+from workbook.exercises import computes
 from workbook.session import advice
 
 from loadtests.errors import ProcessError
@@ -52,6 +53,19 @@ def test_an_answer_that_breaks_the_check_is_no_traceback(capsys: Captured) -> No
     assert answer_of(right, "x", capsys).endswith(
         "(Your answer raised TypeError: 'str' object is not callable.)"
     )
+
+
+def test_a_wrong_function_is_told_what_it_was_given(capsys: Captured) -> None:
+    """Also when it raised, or emptied its list; only what can be nothing else is called rounded."""
+
+    def said(expected: float, answer: Any) -> str:
+        right = computes(lambda _: [(([3, 1],), expected, "Count the polls.")])
+        return answer_of(right, answer, capsys).removeprefix("Exercise 3.2: not yet. Given ([3, 1]), it ")
+
+    assert said(2.0, lambda them: them[0] / 0) == "raised ZeroDivisionError: division by zero."
+    assert said(2.0, lambda them: 10 * them.pop()) == "returned 10. Count the polls."
+    assert said(2.34, lambda them: 2) == "returned 2, which looks rounded: return the number itself."
+    assert said(2.5, lambda them: 2) == "returned 2. Count the polls."
 
 
 # ---- beginning, and errors

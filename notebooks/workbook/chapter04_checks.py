@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from workbook.chapter04 import Claim, database, one_update, skip_locked, sql
 
@@ -138,12 +138,11 @@ def _verdict(
             return next(wrong(Contest(engine, db, rival, act), answer), True)
         except EndlessError:
             return ENDLESS
-        except OperationalError as error:
+        except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
                 return STOPPED
-            if "is locked" in str(error.orig):
-                return REFUSED
-            raise
+            said = str(error.orig).partition("\n")[0]
+            return REFUSED if "is locked" in said else f"The database said: {said}, in {error.statement}"
 
 
 # ---- claims

@@ -40,7 +40,7 @@ def problem_of(answer: Any, right: Right, hint: str = "") -> str | None:
     try:
         found = right(answer)
     except Exception as error:
-        return f"{hint} (Your answer raised {type(error).__name__}: {error}.)".strip()
+        return f"{hint} (Your answer raised {type(error).__name__}: {str(error).rstrip('.')}.)".strip()
     if isinstance(found, str):
         return found
     return None if found else hint
@@ -78,21 +78,37 @@ def computes(draw: Callable[[Random], Iterable[Case]]) -> Right:
             return NOT_A_FUNCTION
         cases = list(draw(Random()))
         none_is_one = any(expected is None for _, expected, _ in cases)  # of the right results
-        for arguments, expected, wrong in cases:
-            found = answer(*arguments)
-            given = f"Given ({', '.join(map(str, arguments))}), it returned {shown(found)}"
-            if found is None and expected is not None and not none_is_one:
-                return f"{given}: is a `return` missing?"
-            if found is not None and not is_number(found):
-                return f"{given}, which is not a number."
-            if found == expected or (found and expected and math.isclose(found, expected)):
-                continue
-            if found and expected and any(math.isclose(found, round(expected, n)) for n in range(7)):
-                return f"{given}, which looks rounded: return the number itself."
-            return f"{given}. {wrong(found) if callable(wrong) else wrong}"
-        return True
+        return next(filter(None, (_problem_with(answer, case, none_is_one) for case in cases)), True)
 
     return right
+
+
+def _problem_with(answer: Callable[..., Any], case: Case, none_is_one: bool) -> str | None:
+    """What is wrong with the number that a function returns, or None. `none_is_one`: is None a result?"""
+    arguments, expected, wrong = case
+    given = f"Given ({', '.join(map(str, arguments))}), it"  # before the answer can change them
+    try:
+        found = answer(*arguments)
+    except Exception as error:
+        return f"{given} raised {type(error).__name__}: {str(error).rstrip('.')}."
+    given += f" returned {shown(found)}"
+    if found is None and expected is not None and not none_is_one:
+        return f"{given}: is a `return` missing?"
+    if found is not None and not is_number(found):
+        return f"{given}, which is not a number."
+    if found == expected or (found and expected and math.isclose(found, expected)):
+        return None
+    if found and expected and _is_rounded(found, expected):
+        return f"{given}, which looks rounded: return the number itself."
+    return f"{given}. {wrong(found) if callable(wrong) else wrong}"
+
+
+def _is_rounded(found: float, expected: float) -> bool:
+    """Whether it is the expected number, rounded. (Others lie about a multiple of an eighth, too.)"""
+    if float(8 * expected).is_integer():
+        return False
+    rounded = (math.floor(expected), math.ceil(expected), *(round(expected, n) for n in range(1, 7)))
+    return any(math.isclose(found, each) for each in rounded)
 
 
 def measures(plan: "Plan") -> Right:
