@@ -56,7 +56,7 @@ from workbook.chapter01 import kept_waiting, one_visitor, one_visitor_figure, pr
 # `enqueue` records a job in the database. A *worker*, another process, fetches the feed.
 #
 # One visitor submits four feeds, one after the other. The first feed's server answers at once, the second's after some
-# 300 ms, and the third's after some seconds. The fourth's server accepts the request and never answers.
+# tenths of a second, and the third's after some seconds. The fourth's accepts the request and never answers.
 #
 # **Write down what you expect before you run it:** how long does the visitor wait for the fourth answer, from each
 # reader? Write your figures into the next cell, and run it. Your prediction is scored later; *well said* means that it
@@ -79,9 +79,9 @@ score("one visitor, hanging feed, queued", seconds=alone["queued"]["hang"])
 one_visitor_figure(alone)
 
 # %% [markdown]
-# With the synchronous reader the visitor waits for as long as the feed's server likes; the answer for the fast feed,
-# whose fetch is in it, shows that the reader's own code takes milliseconds. It gave up on the last server after 5
-# seconds, since somebody had told it to: that is its *deadline*. Nothing else ends such a wait.
+# With the synchronous reader the answer takes as long as the feed's server does; the fast feed's shows that the reader's
+# own code takes milliseconds. It gave up on the last server after 5 seconds, since somebody had told it to: that is its
+# *deadline*. Nothing else ends such a wait.
 #
 # The queued reader's four answers all take milliseconds. The answer no longer depends on the feed. The *content* still
 # does: the page says "being fetched", and shows the entries once they have arrived. The queue does not make the work
@@ -110,11 +110,10 @@ predict("of 28 who submit, over 500 ms, queued", visitors=3)
 predict("of 12 who browse, over 500 ms, synchronous", visitors=2)
 
 # %% [markdown]
-# Measure it. Each of the two steps takes some 20 seconds: a fresh reader, a second in which the visitors come, 1.5
-# seconds of warm-up, 8 seconds that count, and some time for the requests still in flight. The line printed for each is
-# about `POST /feeds`: half of the answers came within `p50`, 95 % within `p95` (≥: some had not come when it ended);
-# `over` is the share over 500 ms. Was that more than 1 %? *kept*: no; *broken*: yes; *undecided*: too few requests to
-# tell. *unsteady* is added if latencies or the backlog drifted. With so few the p95 is rough; chapter 10 says how rough.
+# Measure it. Each of the two steps takes some 20 seconds, of which 8 count. The line printed for each is about
+# `POST /feeds`: half of the answers came within `p50`, 95 % within `p95` (≥: some had not come when it ended); `over` is
+# the share over 500 ms. Was that more than 1 %? *kept*: no; *broken*: yes; *undecided*: too few requests to tell.
+# *unsteady* is added if latencies or the backlog drifted. With so few requests the p95 is rough (chapter 10).
 
 # %%
 plan = Plan(users=(40,), warmup=1.5, measure=8, drain=2, think=1)
@@ -141,8 +140,8 @@ timeline_figure(series_of(results), "Submitting a feed: every request, and how l
 timeline_figure(series_of(results, "browse"), "Browsing: every request, and how long its answer took")
 
 # %% [markdown]
-# **Browsing.** With the synchronous reader they suffer all the same, since they wait for the same 8 slots: for the same
-# page one waits for seconds, another hardly. Nothing is wrong with the pages. A latency is not always caused where
+# **Browsing.** With the synchronous reader they suffer all the same, since they wait for the same 8 slots: one gets a
+# page at once, and another waits seconds for it. Nothing is wrong with the page. A latency is not always caused where
 # you see it. That is the second reason for the rule: a request that waits holds a place that somebody else may need.
 #
 # [![Visitors' requests as dots: eight feeds that hang hold all eight slots, and a line grows](slots.gif)](slots.html)

@@ -10,12 +10,11 @@
 # **The question:** how many visitors can a web server serve before they wait for each other, and can you know it before
 # they come?
 #
-# *Forty visitors filled the team's eight slots, and for the same page one waited for seconds, another hardly. So
-# they add slots. Before they add more, they want to know where that ends.*
+# *Forty visitors filled the team's eight slots. Before they add more, they want to know where that ends.*
 #
-# In chapter 1 some of the feeds took seconds, or hung. This time nothing is wrong with any feed: each one's server
-# answers after about a third of a second. All visitors submit feeds, and think for 1 second on average between two
-# visits. The reader has 4 slots, so that a few visitors are enough to fill it.
+# In chapter 1 some of the feeds took seconds, or hung. This time nothing is wrong with any feed: their servers answer,
+# after a third of a second on average. All visitors submit feeds, and think for 1 second on average between two visits.
+# The reader has 4 slots, so that a few visitors are enough to fill it.
 
 # %%
 from workbook import begin, bench, check, experiment, predict, sampled, score
@@ -48,7 +47,8 @@ from workbook.chapter02_pictures import latencies_figure, states_figure, through
 # | PHP-FPM | a process | `pm.max_children` | waits in the socket's backlog, until nginx gives up (504) |
 # | AWS Lambda | an environment | the account's limit, by default 1,000 | is refused (429) |
 #
-# The readers of this workbook run under gunicorn, `sync` unless a chapter says otherwise.
+# (The *socket's backlog* is the kernel's line of connections that no process has taken yet.) The readers of this
+# workbook run under gunicorn, `sync` unless a chapter says otherwise.
 #
 # ## A few letters
 #
@@ -109,10 +109,9 @@ throughput_figure(results)
 #
 # $$ N^* = \frac{c \, (D + Z)}{D} $$
 #
-# Beyond it there must be waiting, since the visitors would ask for more than the slots can do. Nothing in the formula
-# has to be measured. (All of it is about means. In six seconds visitors may happen to think less, or the feeds to take
-# less than $D$, the mean of all three steps, and a visit that ends in them may have begun before. So a mark may lie a
-# little above its line, as if the slots were over 100 % busy.) The picture uses the measured $D$:
+# Beyond it there must be waiting, since the visitors would ask for more than the slots can do. (All of it is about
+# means. In six seconds visitors may happen to think less, or the feeds to take less, so a mark may lie a little above
+# its line.) Nothing in the formula has to be measured, but the picture uses the measured $D$. Here are both:
 
 # %%
 held = held_by_a_visit(results)
@@ -149,10 +148,9 @@ print_visits(results)
 # random: now two at a time, now six within a moment, and a slot that was idle for a second can't make up for it.
 #
 # The *machine repairman model*, M/M/c//N, says for what share of the time each number of requests is at the server. The
-# $c$ are the slots, and the $N$ after two strokes says that there are only so many visitors (between the strokes there
-# could be a limit to the line). Each M stands for *exponential* times, of thinking and of demands: purely random times,
-# of which many are short and one in twenty is over three times the mean. Here a submit and its page are taken together
-# as one request:
+# $c$ are the slots, and the $N$ says that there are only so many visitors. Each M stands for *exponential* times, of
+# thinking and of demands: purely random times, of which many are short and one in twenty is over three times the mean.
+# Here a submit and its page are taken together as one request:
 
 # %%
 at_the_knee = ClosedLoad(slots=4, users=15, think=1, demand=held)
@@ -173,10 +171,9 @@ latencies_figure(results)
 
 # %% [markdown]
 # **The means** fit, as far as steps of six seconds can tell: of simulated steps, with the same visitors and feeds, 95 %
-# fall inside the grey bars. The dotted line is what is known without a model: by the two straight lines and Little's
-# law no mean visit can be shorter than $\max(D, \, N D / c - Z)$. A visit stands in the same line twice, so it does
-# half of its waiting before the answer and half before the page; the dotted line is the first half and the submit's
-# own time.
+# fall inside the grey bars. The dotted line is what is known without a model: the two straight lines and Little's law
+# give $R \ge \max(D, \, N D / c - Z)$. (A visit stands in the same line twice, so half of its waiting comes before the
+# answer, and half before the page.)
 #
 # **The 95th percentiles** are predicted too high. The model assumes that the demand is exponential, so even for a
 # single visitor, who never waits, it predicts three times the mean. Our feeds vary less; chapter 3 is about feeds that

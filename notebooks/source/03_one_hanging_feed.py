@@ -61,9 +61,9 @@ patience_figure(waits, seconds=2, watched=6)
 # %% [markdown]
 # **A timeout bounds one read.** It allows 2 s for the connection, and then 2 s for each read, so each byte that drips in
 # restarts them. That helps against a server that hangs, but not against one that is slow in small pieces: a feed of
-# thousands of bytes keeps this client for hours. **A deadline bounds the whole.** Our reader starts a clock when it begins, and when
-# time is up it cuts the connection, whatever it is waiting for. No argument of `requests` does that: see
-# `feedreader/dialing.py`.
+# thousands of bytes keeps this client for hours. **A deadline bounds the whole.** Our reader starts a clock when it
+# begins, and when time is up it cuts the connection, whatever it is waiting for. No argument of `requests` does that:
+# see `feedreader/dialing.py`.
 #
 # ## Four slots, three hanging feeds
 #
@@ -111,10 +111,10 @@ print_feeds([{"typical": 100}, {"typical": 98, "hang": 2}], deadline=5)
 # 99th is at the deadline. The *tail*, the slowest few in a hundred, is where a dependency's trouble shows first if it
 # hits only a few.
 #
-# A mean can even stay the same. Here are three kinds of feeds with the *same* mean demand, 0.27 s, for the same 20
-# visitors, of whom 14 submit, and 4 slots: all take 0.27 s; their times are exponential; or 95 of 100 come at once and
-# 5 hang, until a deadline of 5 s. Simulated, one after the other. **Write down what you expect:** the 95th percentile
-# of the wait for a slot: how many times as long is it when a few hang as when all are alike?
+# A mean can even stay the same. Here are three kinds of feeds with the *same* mean demand, 0.27 s, simulated with the
+# same 4 slots and 20 visitors, of whom 14 submit and all think for 1 s: all feeds take 0.27 s; their times are
+# exponential; or 95 of 100 come at once and 5 hang, until a deadline of 5 s. **Write down what you expect:** the 95th
+# percentile of a submit's wait for a slot: how many times as long is it when a few hang as when all are alike?
 
 # %%
 predict("p95 of the wait, a few hang against all alike", times=1)

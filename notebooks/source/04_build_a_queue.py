@@ -113,15 +113,15 @@ runs_figure(looking, "SQLite, four workers: how often each job ran")
 # ## What you see
 #
 # Job 1 is nearly always among them; the others are wherever two workers happened to look at once. That it is rare makes
-# it worse. Say that a claim's gap is 0.2 ms, and that another worker looks every 50 ms. Its look
-# falls into the gap with probability $0.2 / 50 = 0.4\,\%$: a test with ten jobs finds it once in 25 runs, and with a
-# million jobs a day 4,000 letters are sent twice.
+# it worse. Say that a claim's gap is 0.2 ms, and that another worker looks every 50 ms. Its look falls into the gap
+# with probability $0.2 / 50 = 0.4\,\%$: a test with ten jobs finds it once in 25 runs, and of a million jobs a day 4,000
+# run twice.
 #
 # ## Close the gap
 #
 # SQLite has one write lock for the whole file. An `UPDATE` holds it before it begins to look for its rows, and until it
-# is committed. A transaction that begins with `BEGIN IMMEDIATE` holds it from there to its `COMMIT`. One that reads first
-# asks for the lock only when it writes, and is refused if another worker has written since.
+# is committed. A transaction that begins with `BEGIN IMMEDIATE` holds it from there to its `COMMIT`. One that reads
+# first asks for the lock only when it writes, and is refused if another worker has written since.
 #
 # **Exercise 4.1.** Write `claim(db, worker)` for SQLite, in as many statements as you like. It gives the free job with
 # the lowest id to this worker, and returns the job's id; it returns None only if no job is free, since the worker then
@@ -178,10 +178,17 @@ overlap_figure(found, 0.3)
 # * **SQLite.** B waits for the write lock (it asks again after growing pauses, so it gets it a little after A's commit).
 #   *Look, then claim* has already looked: only its `UPDATE` waits, and then does not look again. *One `UPDATE`* begins
 #   to look once it has the lock, and by then job 1 is taken.
-# * **PostgreSQL.** A statement sees what was committed when it *began* (the isolation level *read committed*). B's
-#   `SELECT` has found job 1 before it meets A's lock on that row. Then B waits, and once A has committed, B tests its
-#   outer `WHERE` again on the new row. That says `id = 1`, which still holds. So B overwrites A's name. If A has
-#   deleted the row by then, B's `UPDATE` finds none: B gets None, and goes home. (So a worker may have no runs at all.)
+# * **PostgreSQL.** The one `UPDATE` is
+#
+#   ```sql
+#   UPDATE jobs SET locked_by = :worker
+#   WHERE id = (SELECT id FROM jobs WHERE locked_by IS NULL ORDER BY id LIMIT 1) RETURNING id
+#   ```
+#
+#   A statement sees what was committed when it *began* (the isolation level *read committed*). B's `SELECT` has found
+#   job 1 before it meets A's lock on that row. Then B waits, and once A has committed, B tests its outer `WHERE` again
+#   on the new row. That says `id = 1`, which still holds. So B overwrites A's name. If A has deleted the row by then,
+#   B's `UPDATE` finds none: B gets None, and goes home. (So a worker may have no runs at all.)
 #
 # With `AND locked_by IS NULL` in the outer `WHERE`, too, B would lose job 1, and go home although two jobs are waiting.
 #
@@ -220,8 +227,8 @@ statements = experiment("jobqueue", the_library, workers=4, count=200)
 show_sql(statements["postgresql"])
 
 # %% [markdown]
-# Find yours in them: the `SELECT`, `SKIP LOCKED`, the `UPDATE`. The rest is there for reasons that you meet in the first
-# month of running a queue (the file is `jobqueue/lease.py`):
+# Find yours in them: the `SELECT`, `SKIP LOCKED`, the `UPDATE`. Most of the rest is there for reasons that you meet in
+# the first month of running a queue (the file is `jobqueue/lease.py`):
 #
 # | in the statements | for |
 # |---|---|
@@ -229,7 +236,7 @@ show_sql(statements["postgresql"])
 # | `WITH RECURSIVE lanes` | the most urgent priority at which a job is due, without reading half a million urgent jobs that are scheduled for tomorrow |
 # | `ORDER BY priority, run_at, id` | urgent ones first; then those that have been due longest |
 # | `locked_at = now` | the *lease*: a worker that died must not keep its job for ever (chapter 8) |
-# | `attempts + 1` | an attempt is counted before it begins, so one that kills its worker counts too (`CASE WHEN`: up to the largest number that the column holds) |
+# | `attempts + 1` | an attempt is counted before it begins, so one that kills its worker counts too |
 # | `failed_at IS NULL` | jobs that have failed for good are kept, and left alone |
 # | `NOT IN (SELECT ...)` | the jobs of a paused queue wait |
 # | `LIMIT`, two statements | a worker may claim several short jobs at once, with one commit, as many as it has threads for |
@@ -284,7 +291,8 @@ check("3", finish, checks.finishes_its_own_only)
 #
 # * A queue is a table and a claim. Looking and claiming must be one step, or a job is sometimes done twice, and nothing
 #   says so.
-# * On SQLite one `UPDATE ... RETURNING` is that step. On PostgreSQL the row must be locked while looking: `FOR UPDATE SKIP LOCKED`.
+# * On SQLite one `UPDATE ... RETURNING` is that step. On PostgreSQL the row must be locked while looking: `FOR UPDATE
+#   SKIP LOCKED`.
 # * A race that a test does not find is still there. Arrange the bad order by hand, and look.
 #
 # Chapter 5 puts such a queue behind the feed reader: what does it make faster, and who pays for it?

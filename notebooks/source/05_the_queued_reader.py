@@ -39,8 +39,7 @@ from workbook.chapter05_pictures import answer_and_content_figure, requests_figu
 # The synchronous reader answers when it has the feed, and the page with the entries follows at once. The queued reader
 # answers at once with a page that says "being fetched". How does that page learn that the feed has come? It asks (this
 # is *polling*): a script in the page asks the reader first after half a second, then at intervals each twice as long as
-# the one before, up to 4 s. (The reader tells the script when to ask again. While many feeds wait for a worker, that is
-# not before a feed's turn should have come.)
+# the one before, up to 4 s.
 #
 # **Write down what you expect.** A feed's server takes 0.9 s. After how many seconds does the visitor see the entries?
 
@@ -59,20 +58,21 @@ staircase_figure(seen)
 # Three things are in this picture.
 #
 # * **The flat line**, at the bottom: the queued reader's answer. It does not depend on the feed's server.
-# * **The diagonal**: with the synchronous reader the answer takes as long as the feed does, and the content is there with it.
+# * **The diagonal**: with the synchronous reader the answer takes as long as the feed does, and the content is there
+#   with it.
 # * **The stairs**: with the queued reader the content is seen at the first poll after the feed has come. A step is as
 #   long as a pause between two polls. The worker's own milliseconds are added, so a feed that comes just before a poll
 #   may miss it, and is a step higher.
 #
-# So while nobody waits for a slot, the content comes *later* with the queue: by up to the current pause (or by one
-# more, if it misses a poll). The current pause is 1 s long when a feed comes after one second, and 2 s after
-# two. You can poll more often, and pay in requests. Or the server can notify the page (server-sent events, a
-# WebSocket), and pay with a connection held for each waiting page.
+# So while nobody waits for a slot, the content comes *later* with the queue, by up to the current pause (or by one more,
+# if it misses a poll). You can poll more often, and pay in requests. Or the server can notify the page (server-sent
+# events, a WebSocket), and pay with a connection held for each waiting page.
 #
 # ## When many wait
 #
-# Now sixty users. Seven of ten submit a feed, wait for its content, think for 2 seconds on average,
-# and submit the next. The others browse. Each reader has 8 slots; the queued one also has a worker with 32 threads.
+# Now sixty users, and chapter 1's feeds. Seven of ten users submit a feed, wait for its content, think for 2 seconds on
+# average, and submit the next. The others browse. Each reader has 8 slots; the queued one also has a worker with 32
+# threads.
 #
 # **Write down what you expect:** the median time to the content with the synchronous reader; with the queued one, the
 # share of contents that are seen within 500 ms; how many feeds a second these users give the queued reader, if they
@@ -85,9 +85,8 @@ predict("feeds a second, queued", per_second=7)
 predict("polls among the queued reader's requests", percent=15)
 
 # %% [markdown]
-# There is one step per reader, of some 20 seconds each ("over": the share of answers over 500 ms). If a line ends in
-# "not steady", the two halves of the measured time differed: six seconds are few, and the crowd is still settling.
-# Chapter 10 is about that.
+# There is one step per reader, of some 20 seconds. (If a line ends in *unsteady*, the two halves of the measured time
+# differed: six seconds are few, and the crowd is still settling. Chapter 10 is about that.)
 
 # %%
 plan = Plan(users=(60,), warmup=3, measure=6, drain=3, seed=5)
@@ -127,7 +126,7 @@ requests_figure(rates)
 
 # %% [markdown]
 # **Polls** are the requests that the queue adds. Each is cheap, but there are many: a visitor who waits for a slow feed
-# sends four to six. **Pages** are opened twice for each feed: one that says "being fetched", and one with the entries.
+# sends three or four. **Pages** are opened twice for each feed: one that says "being fetched", and one with the entries.
 #
 # **More feeds** are less expected. These users are a *closed load*: each waits for the content before going on. Those
 # who are served sooner come back sooner; so do browsers, who no longer wait for a slot. With $N$ users who submit,
@@ -191,8 +190,8 @@ check("1", seen_every, checks.sees_it_at_the_first_poll)
 
 # %% [markdown]
 # **Exercise 5.2.** With how many users, submitters and browsers together, would the queued reader be given only as many
-# feeds a second as are expected for the synchronous one with 60, `expected["sync"]`? The queued reader's time to
-# content is one of `waits`.
+# feeds a second as are expected for the synchronous one with 60, `expected["sync"]`? `waits` holds its times to content,
+# one for each feed of the mix.
 
 # %% tags=["exercise"]
 # solution:
@@ -247,7 +246,8 @@ check("3", idle, checks.nobody_did_a_job)
 #
 # ## What to remember
 #
-# * A queue makes the answer independent of the work, not the content. The content comes later by a poll, or sooner if it had to wait for a slot.
+# * A queue makes the answer independent of the work, not the content. The content comes later by a poll, or sooner if
+#   it had to wait for a slot.
 # * Content that comes sooner brings more work: the same users come back sooner. Polls add to it.
 # * A flat line says that jobs are being recorded. Watch the age of the oldest job that is due, and how many have failed
 #   for good.

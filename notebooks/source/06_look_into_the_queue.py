@@ -229,11 +229,10 @@ check("1", late, checks.finds_the_late)
 
 # %% [markdown]
 # **Exercise 6.2.** The setting is corrected, so you want to retry the jobs that failed for good *because of it*, and no
-# others. Write `failed_with(queue, name)`: the ids of the jobs that failed for good, and whose last error was of the class
-# `name`, such as "SettingsError". (`job.last_error` is the traceback, as `show` prints it. A class may come with its
-# module, as it did above, and without a message. A message may contain other errors' names; here it has one line, since
-# from a longer one the text doesn't always tell. Of an error raised while another was handled, Python prints both: the
-# one that was raised last is last.)
+# others. Write `failed_with(queue, name)`: the ids of the jobs that failed for good, and whose last error was of the
+# class `name`, such as "SettingsError". (`job.last_error` is the traceback, as `show` prints it; if an error was raised
+# while another was handled, both are in it, the last one at the end. A class may come with its module, as above, and
+# without a message. A message has one line here, and may contain other errors' names.)
 
 
 # %% tags=["exercise"]

@@ -58,9 +58,10 @@ def _claim_as_sql(queue: Queue) -> str:
     return "\n".join(" ".join(each.split()) for each in sent[-2:])
 
 
-def show_sql(statement: str) -> None:
-    """Print long statements, one clause to a line."""
+def show_sql(statements: str) -> None:
+    """Print statements, given one to a line: one clause to a line, and an empty line between statements."""
+    statements = statements.replace("\n", "\n\n")
     for clause in ("SET", "WHERE", "FROM", "ORDER BY", "LIMIT", "FOR UPDATE", "RETURNING"):
-        statement = statement.replace(f" {clause}", f"\n{clause}")
-    for line in statement.splitlines():
+        statements = statements.replace(f" {clause}", f"\n{clause}")
+    for line in statements.splitlines():
         print(textwrap.fill(line, 96, subsequent_indent="    "))
