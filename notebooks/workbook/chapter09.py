@@ -75,7 +75,8 @@ def frozen_server(
         }
         results = {tool: _look(folder, tool, status, looking[tool]) for tool, status in statuses.items()}
         said = "".join(process.output() for process in looking.values())
-    say_if_disturbed(set(DISTURBED.findall(said)), fit=Status.UNFIT not in statuses.values())
+    reasons = {reason for found in DISTURBED.findall(said) for reason in found.split("; ")}
+    say_if_disturbed(reasons, fit=Status.UNFIT not in statuses.values())
     return {"csv": {tool: each.pop("csv") for tool, each in results.items()}, "steps": results}
 
 

@@ -21,12 +21,13 @@ import sqlalchemy as sa
 from loadtests.bench.plan import Plan
 from loadtests.feedserver.kinds import delay_of, kind_of, written_mix
 from loadtests.folders import temporary_folder
+from loadtests.judging.fitness import slowed_reasons
 from loadtests.predicting.workload import submitters_among
 from loadtests.records.rows import Row, in_window
 from loadtests.servers.processes import Process, own_memory
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.wording import figure
-from workbook.readers import PATIENCE_SECONDS, bench, read, rows_of, under_way, wait_until
+from workbook.readers import PATIENCE_SECONDS, bench, read, rows_of, say_if_disturbed, under_way, wait_until
 from workbook.words import in_words
 
 TWIN = Path(__file__).with_name("chapter11_async.py")
@@ -163,12 +164,14 @@ def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict
     """Look at the twin's list 20 times a second, while a feed is added every `every` seconds.
 
     The feeds come at once, and are long. Returns when each look was due, and how long after that the answer
-    came; and when feeds were added, all in seconds; and how they were parsed.
+    came; and when feeds were added, all in seconds; and how they were parsed. A busy machine is
+    reported; when recording, it raises WorkbookError.
     """
     with (
         running_twin(deadline=10, longer=longer, in_thread=in_thread) as twin,
         ThreadPoolExecutor(40) as pool,
     ):
+        psutil.cpu_percent()  # counts from here
         began = time.monotonic() + 0.2
 
         def look(at: float) -> list[float]:
@@ -191,6 +194,7 @@ def one_loop(in_thread: bool, longer: int, seconds: float, every: float) -> dict
         for future in adding:
             future.result()
         answered = [future.result() for future in looks]
+        say_if_disturbed(slowed_reasons(host_cpu_percent=psutil.cpu_percent()), fit=True)
         return {"looks": answered, "added": added, "longer": longer, "in_thread": in_thread}
 
 
