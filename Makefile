@@ -68,7 +68,7 @@ diff:  ## show the lesson: what a queue changes in the app
 
 # notebooks/jupyter/: opens the contents first, asks nothing about news, sends no traffic beyond this machine.
 .PHONY: notebooks
-notebooks: $(VENV)/notebooks.stamp  ## open your own copy of the workbook in JupyterLab
+notebooks: $(VENV)/notebooks.stamp $(VENV)/engines.stamp  ## open your own copy of the workbook in JupyterLab
 	@$(RUN) notebooks/copies.py
 	@cd notebooks/mine && JUPYTER_CONFIG_PATH="$(CURDIR)/notebooks/jupyter" ../../$(VENV)/bin/jupyter lab $(ARGS)
 
@@ -113,7 +113,7 @@ format: $(VENV)/test.stamp  ## format the code
 	@$(RUN) -m ruff format --quiet .
 
 .PHONY: chapters
-chapters: $(VENV)/test.stamp  ## build the notebooks from notebooks/source/; --check runs them
+chapters: $(VENV)/test.stamp $(VENV)/engines.stamp  ## build the notebooks from notebooks/source/; --check runs them
 	@$(RUN) notebooks/build.py $(ARGS)
 
 .PHONY: schema

@@ -1,6 +1,7 @@
 """Right and wrong answers to chapter 12's exercises."""
 
 import math
+from collections.abc import Sequence
 
 import notebooks_path  # noqa: F401
 from answers import Answers
@@ -10,8 +11,25 @@ from loadtests.theory import workers_needed
 # isort: split
 from workbook import chapter12_checks as checks
 
-WAITS = {"jobqueue": 3.9, "procrastinate": 66.1}
-KILLED = {"jobqueue": {"by itself": 3.9}, "procrastinate": {"by itself": None, "after a retry": 6.1}}
+Feeds = Sequence[tuple[int, str, float]]
+
+
+def forgotten(feeds: Feeds, held: set[int], now: float, patience: float) -> list[int]:
+    return [
+        number
+        for number, status, added in feeds
+        if status == "pending" and now - added > patience and number not in held
+    ]
+
+
+def one_by_one(feeds: Feeds, held: set[int], now: float, patience: float) -> list[int]:
+    """The same, with the oldest first."""
+    found = []
+    for number, status, added in sorted(feeds, key=lambda feed: feed[2]):
+        if number not in held and added < now - patience and status not in ("ready", "failed"):
+            found.append(number)
+    return found
+
 
 ANSWERS = {
     "1": Answers(
@@ -56,17 +74,34 @@ ANSWERS = {
         ],
     ),
     "3": Answers(
-        checks.waits_for_a_retry,
-        right=[(KILLED, WAITS), (dict(reversed(KILLED.items())), WAITS)],
+        checks.finds_the_forgotten,
+        right=[forgotten, one_by_one],
         wrong=[
-            (KILLED, {**WAITS, "procrastinate": 6.1}),
-            (KILLED, {**WAITS, "procrastinate": 12.1}),
-            (KILLED, {**WAITS, "procrastinate": None}),
-            (KILLED, {engine: wait + 60 for engine, wait in WAITS.items()}),
-            (KILLED, {"jobqueue": 3.9}),
-            (KILLED, 66.1),
-            ({"jobqueue": {"by itself": 3.9}}, WAITS),
-            ("jobqueue", WAITS),
+            lambda feeds, held, now, patience: [],
+            lambda feeds, held, now, patience: [7],
+            lambda feeds, held, now, patience: len(forgotten(feeds, held, now, patience)),
+            lambda feeds, held, now, patience: [each for each in feeds if each[0] not in held],
+            lambda feeds, held, now, patience: 2 * forgotten(feeds, held, now, patience),
+            lambda feeds, held, now, patience: forgotten(feeds, set(), now, patience),
+            lambda feeds, held, now, patience: forgotten(feeds, held, now, patience - 1),
+            lambda feeds, held, now, patience: forgotten(feeds, held, 2 * now, patience),
+            lambda feeds, held, now, patience: forgotten(feeds, held, now, patience)[:1],
+            lambda feeds, held, now, patience: forgotten(
+                [(number, "pending", added) for number, _, added in feeds], held, now, patience
+            ),
+            lambda feeds, held, now, patience: forgotten(
+                [(number, status.replace("failed", "pending"), added) for number, status, added in feeds],
+                held,
+                now,
+                patience,
+            ),
+            lambda feeds, held, now, patience: [
+                number for number, status, added in feeds if status == "pending" and added > patience
+            ],
+            lambda feeds, held, now, patience: [
+                number for number, status, _ in feeds if status == "pending" and number in held
+            ],
+            [7],
         ],
     ),
 }

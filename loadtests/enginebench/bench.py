@@ -36,7 +36,7 @@ from loadtests.enginebench.plan import (
 from loadtests.enginebench.report import results_of, text, write_report
 from loadtests.enginebench.scene import EVERY_SECONDS
 from loadtests.enginebench.tables import engine_label
-from loadtests.enginebench.trials import ENGINE_TRIALS, TRIAL_KINDS
+from loadtests.enginebench.trials import ENGINE_TRIALS, TRIAL_KINDS, trial_command
 from loadtests.engines.engines import ENGINES, check_engine
 from loadtests.errors import UsageError
 from loadtests.files import new_folder, put, room, write_all, writing
@@ -116,8 +116,7 @@ class _Running:
         self._log = folder / "logs" / f"{key.name}.log"
         with writing(self._log):
             self._log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "loadtests.enginebench.trials", *key, str(folder)]
-        self._process = Process("trial", command, self._log)
+        self._process = Process("trial", trial_command(*key, folder), self._log)
 
     def __enter__(self) -> "_Running":
         return self

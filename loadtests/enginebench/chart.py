@@ -16,7 +16,7 @@ from loadtests.report.chartparts import COLOURS, GREY, described, headed, inches
 from loadtests.wording import counted
 
 FATES = {  # in the order of the bars; the colours differ in greyscale, too
-    "by_itself": ("fetched by itself", COLOURS["queued"]),
+    "by_itself": ("fetched unaided", COLOURS["queued"]),
     "restarted": ("with a worker started again", "#56B4E9"),
     "by_hand": ("by hand", "#A6D5F0"),
     "held": ("held, not fetched", "#BBBBBB"),

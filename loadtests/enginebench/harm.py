@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from heapq import nlargest
 from typing import TypedDict
 
 import psutil
 
 from loadtests.enginebench.scene import PENDING, REDIRECTS, StagedReader, expect, staged, until
 from loadtests.engines.engines import ENGINES
+from loadtests.feedserver.kinds import delay_of
 from loadtests.servers.postgres import crashing_postgres
 from loadtests.servers.processes import Process
 
 HARMED = 10
+SLOWEST_OF = 5 * HARMED  # feeds; the slowest leave time until all are being fetched, on a busy machine, too
 WATCHED_SECONDS = 130.0  # Celery looks for what dead workers left every 100 s, and 10 s after it has started
 WITHIN_SECONDS = 0.25  # how exactly it is told when a feed was fetched
 ASK_SECONDS = 5.0  # between questions to the engine how many jobs it holds
@@ -47,9 +50,12 @@ class Aftermath(TypedDict):
     watched_s: float
 
 
-def worker_killed(engine: str) -> Aftermath:
-    """kill -9 of the worker and all its processes, while it fetches; another one is started at once."""
-    return _in_mid_fetch(engine, _kill)
+def worker_killed(engine: str, lease: float | None = None, only_watch: float | None = None) -> Aftermath:
+    """kill -9 of the worker and all its processes, while it fetches; another one is started at once.
+
+    `lease`: of jobqueue's workers, in seconds; None: as it comes. `only_watch`: see `_aftermath`.
+    """
+    return _in_mid_fetch(engine, _kill, lease, only_watch)
 
 
 def worker_stopped(engine: str) -> Aftermath:
@@ -63,14 +69,20 @@ def worker_stopped(engine: str) -> Aftermath:
     return _in_mid_fetch(engine, stop)
 
 
-def _in_mid_fetch(engine: str, harm: Callable[[Process], None]) -> Aftermath:
-    with staged(engine, threads=2 * HARMED, slots=2) as stage:
-        answers = stage.add(stage.feeds("slow", HARMED))
+def _in_mid_fetch(
+    engine: str,
+    harm: Callable[[Process], None],
+    lease: float | None = None,
+    only_watch: float | None = None,
+) -> Aftermath:
+    with staged(engine, threads=2 * HARMED, slots=2, lease=lease) as stage:
+        slowest = nlargest(HARMED, range(SLOWEST_OF), key=lambda n: delay_of("slow", n))
+        answers = stage.add([url for n in slowest for url in stage.feeds("slow", 1, first=n)])
         expect(lambda: stage.in_flight("slow") == HARMED, "The feeds were not all being fetched")
         began = time.monotonic()
         harm(stage.worker)
         stage.start_worker()
-        return _aftermath(stage, began, answers)
+        return _aftermath(stage, began, answers, only_watch)
 
 
 def broker_killed(engine: str) -> Aftermath:
@@ -116,18 +128,23 @@ def _kill(process: Process) -> None:
     process.stop()
 
 
-def _aftermath(stage: StagedReader, began: float, answers: Mapping[str, int]) -> Aftermath:
-    """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then do what one does by hand."""
+def _aftermath(
+    stage: StagedReader, began: float, answers: Mapping[str, int], only_watch: float | None = None
+) -> Aftermath:
+    """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then do what one does by hand.
+
+    With `only_watch`: for at most so many seconds, and that is all.
+    """
     watch = _Watch(stage, began)
-    watch.until_settled(WATCHED_SECONDS)
+    watch.until_settled(only_watch or WATCHED_SECONDS)
     by_itself, after_s = watch.fetched, watch.last_s
-    restarted = by_hand = 0
-    if watch.holds:  # a worker that has ended, or lost its connection for good, starts again
+    restarted, by_hand, mend = 0, 0, only_watch is None
+    if mend and watch.holds:  # a worker that has ended, or lost its connection for good, starts again
         _kill(stage.worker)
         stage.start_worker()
         watch.until_settled(RESTARTED_SECONDS)
         restarted = watch.fetched - by_itself
-    if watch.holds and stage.stack.engine.by_hand:
+    if mend and watch.holds and stage.stack.engine.by_hand:
         stage.run("by_hand")
         watch.until_settled(BY_HAND_SECONDS)
         by_hand = watch.fetched - by_itself - restarted

@@ -27,8 +27,11 @@ FETCHED = sa.text("SELECT url, status FROM feeds")
 COUNT_HELD = sa.text("SELECT count(*) FROM jobs")  # jobqueue's own; it deletes those that are done
 
 
+@dataclass
 class KillableStack(Stack):
     """The reader is served in the way in which it can be killed: see engines/reader.py."""
+
+    lease: float | None = None  # of jobqueue's workers, in seconds; None: as it comes
 
     @property
     def dies(self) -> Path:
@@ -37,6 +40,10 @@ class KillableStack(Stack):
 
     def web_command(self) -> list[str]:
         return gunicorn_command(self.settings, f"{READER}:create_app()")
+
+    def worker_command(self) -> list[str]:
+        leased = self.lease is not None and not self.engine.module
+        return [*super().worker_command(), *(["--lease", f"{self.lease:g}"] if leased else [])]
 
     def environment(self) -> dict[str, str]:
         return super().environment() | {"ENGINE_DIES": str(self.dies)}
@@ -147,9 +154,15 @@ class StagedReader:
 
 @contextmanager
 def staged(
-    engine: str, *, threads: int, workers: int = 1, slots: int = 4, database: str = "sqlite"
+    engine: str,
+    *,
+    threads: int,
+    workers: int = 1,
+    slots: int = 4,
+    database: str = "sqlite",
+    lease: float | None = None,
 ) -> Iterator[StagedReader]:
-    """Start the reader on an engine."""
+    """Start the reader on an engine; the lease is jobqueue's."""
     settings = StackSettings(
         app="queued",
         engine=engine,
@@ -158,7 +171,7 @@ def staged(
         workers=workers,
         database=database,
     )
-    with KillableStack(settings) as stack:
+    with KillableStack(settings, lease=lease) as stack:
         yield StagedReader(stack)
 
 

@@ -48,6 +48,12 @@ def engine_label(engine: str) -> str:
     return engine if engine == "jobqueue" else LABELS[app_of(engine)]
 
 
+def place_of(engine: str) -> str:
+    """What its jobs are in."""
+    kind = ENGINES[engine]
+    return "Valkey" if kind.valkey else "PostgreSQL" if kind.postgresql else "SQLite"
+
+
 def tables(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[Table]:
     """The tables of what was measured, without those of which nothing was."""
     kept = [Line([engine_label(engine), *_kept(engine)]) for engine in plan.engines]
@@ -224,11 +230,9 @@ def _harm(figures: Numbers) -> list[str]:
 
 
 def _kept(engine: str) -> list[str]:
-    kind = ENGINES[engine]
-    place = "Valkey" if kind.valkey else "PostgreSQL" if kind.postgresql else "SQLite"
     return [
-        place,
-        "fsync each second" if kind.valkey else "fsync at commit",
+        place_of(engine),
+        "fsync each second" if ENGINES[engine].valkey else "fsync at commit",
         SETTINGS.get(engine, "as it comes"),
     ]
 

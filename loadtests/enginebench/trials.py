@@ -1,6 +1,6 @@
 """The trials by name: what each measures, and about how long it takes.
 
-    python -m loadtests.enginebench.trials celery pick-up FOLDER     # run one, print its figures as JSON
+    python -m loadtests.enginebench.trials celery pick-up FOLDER {}     # run one, print its figures as JSON
 
 Each runs in a process of its own, so that it can be ended at any time with all that it has started.
 """
@@ -21,16 +21,18 @@ FEW_USERS, MANY_USERS = 30, 300  # simulated users
 
 @dataclass(frozen=True)
 class EngineTrial:
-    """A kind of trial: `kind` is what --only calls it, `run` takes the engine and a folder for its logs."""
+    """A kind of trial: `kind` is what --only calls it, `run` takes the engine, a folder for its logs, and the
+    settings of a harm.
+    """
 
     title: str
     kind: str
-    run: Callable[[str, Path], Any]
+    run: Callable[..., Any]
     seconds: float  # about
 
 
-def _harm(title: str, what: Callable[[str], harm.Aftermath], seconds: float) -> EngineTrial:
-    return EngineTrial(title, "harm", lambda engine, _: what(engine), seconds)
+def _harm(title: str, what: Callable[..., harm.Aftermath], seconds: float) -> EngineTrial:
+    return EngineTrial(title, "harm", lambda engine, _, **settings: what(engine, **settings), seconds)
 
 
 ENGINE_TRIALS = {
@@ -55,10 +57,16 @@ def is_possible(engine: str, trial: str) -> bool:
     return trial != "broker-killed" or ENGINES[engine].valkey or ENGINES[engine].postgresql
 
 
+def trial_command(engine: str, trial: str, folder: Path, **settings: float) -> list[str]:
+    """The command of a trial in a process of its own; the settings are those of its harm."""
+    command = [sys.executable, "-m", "loadtests.enginebench.trials", engine, trial, str(folder)]
+    return [*command, json.dumps(settings)]
+
+
 def main() -> None:
-    engine, trial, folder = sys.argv[1:]
+    engine, trial, folder, settings = sys.argv[1:]
     try:
-        print(json.dumps(ENGINE_TRIALS[trial].run(engine, Path(folder))))
+        print(json.dumps(ENGINE_TRIALS[trial].run(engine, Path(folder), **json.loads(settings))))
     except LoadTestError as error:
         first, *more = str(error).splitlines()
         sys.exit(" ".join([first, *(line.strip() for line in more[-1:])]))

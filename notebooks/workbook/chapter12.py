@@ -1,25 +1,48 @@
-"""Helpers for chapter 12: two databases, several workers, two load generators."""
+"""Helpers for chapter 12: workers killed on several engines, two databases, several workers."""
 
-import sys
+import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
-import loadtests
-from loadtests.errors import ProcessError
+from loadtests.enginebench.harm import Aftermath
+from loadtests.enginebench.tables import engine_label
+from loadtests.enginebench.trials import trial_command
+from loadtests.engines.engines import check_engine
 from loadtests.folders import temporary_folder
-from loadtests.judging.samples import summarise
 from loadtests.queuebench.workbench import Workbench, work_command
-from loadtests.records.constants import LOCUST_SECONDS
-from loadtests.records.recording import read_recording
-from loadtests.records.rows import in_window
 from loadtests.servers.databases import database_server
 from loadtests.servers.processes import Process
-from loadtests.servers.stack import Stack, StackSettings
+from workbook.readers import PATIENCE_SECONDS
 
-FEEDS_LOAD = Path(loadtests.__file__ or "").with_name("feeds.py")
 WAITS_SECONDS = 0.1  # each job of `drains`
+
+
+# ---- a worker killed, on several engines
+
+
+def workers_killed(engines: Sequence[str], watched: float, lease: float) -> dict[str, Aftermath]:
+    """Kill each engine's only worker while it fetches ten feeds, and start another one at once; side by side.
+
+    Returns what has become of the feeds after `watched` seconds, by engine. `lease`: jobqueue's, in seconds.
+    Raises UsageError if an engine is not installed.
+    """
+    for engine in engines:
+        check_engine(engine)
+    found: dict[str, Aftermath] = {}
+    with temporary_folder("workbook") as folder, ExitStack() as exits:
+        trials = {}
+        for engine in engines:
+            command = trial_command(engine, "worker-killed", folder, lease=lease, only_watch=watched)
+            trial = Process(f"trial of {engine_label(engine)}", command, folder / f"{engine}.log")
+            trials[engine] = exits.enter_context(trial)
+        for engine, trial in trials.items():
+            if trial.wait_with(lambda: None, watched + 3 * PATIENCE_SECONDS):
+                raise trial.error("failed")
+            found[engine] = json.loads(trial.output().splitlines()[-1])
+            fetched, after = found[engine]["by_itself"], found[engine]["after_s"]
+            when = f", the last {after} s after the kill" if after else ""
+            print(f"{engine_label(engine)}: {fetched} of {found[engine]['stored']} feeds came{when}")
+    return found
 
 
 # ---- two databases, one table
@@ -60,37 +83,3 @@ def _drain(workbench: Workbench, jobs: int, threads: int, workers: int) -> float
 def theory(jobs: int, threads: int, workers: int) -> float:
     """How long `drains` should take, in seconds: rounds of 0.1 s until all jobs are done."""
     return WAITS_SECONDS * -(-jobs // (threads * workers))
-
-
-# ---- two load generators
-
-
-def two_generators(users: int, seconds: int, processes: int) -> dict[str, Any]:
-    """Load the queued reader on PostgreSQL from several Locust processes; returns one merged result."""
-    settings = StackSettings(app="queued", slot_kind="threads", database="postgresql", deadline=4)
-    with ExitStack() as exits:
-        folder = exits.enter_context(temporary_folder("workbook"))
-        stack = exits.enter_context(Stack(settings))
-        file = folder / "rows.csv"
-        command = [
-            *(sys.executable, "-m", "locust", "-f", str(FEEDS_LOAD), "--headless", "--only-summary"),
-            *("--host", stack.url, "--feeds", stack.feeds_url, "--rows", str(file)),
-            *("--deadline", str(settings.deadline)),
-            *("--users", str(users), "--spawn-rate", str(users), "--processes", str(processes)),
-            *("--run-time", f"{seconds}s", "--stop-timeout", "2", "--warm-up", "2"),
-            *("--exit-code-on-error", "0"),
-        ]
-        locust = exits.enter_context(Process("load generators", command, folder / "locust.log"))
-        status = locust.wait_with(lambda: None, seconds + LOCUST_SECONDS)
-        if not file.exists():
-            raise ProcessError(f"Locust ended with status {status}. It said:\n{locust.output()[-1500:]}")
-        recording = read_recording(file)
-    counted = in_window(recording.rows, recording.warm_up_s, recording.stopped_s)
-    submits = [row for row in counted if row.group == "submit"]
-    return {
-        "processes": len(recording.vitals),
-        "users": recording.users(),
-        "rows": len(recording.rows),
-        "visitors seen": len({row.user for row in recording.rows}),
-        "submit": summarise(submits, recording.ended_s),
-    }

@@ -1,14 +1,15 @@
 """The checks of chapter 12's exercises."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from random import Random
 from typing import Any
 
-from workbook.exercises import Case, computes, is_number
+from workbook.exercises import NOT_A_FUNCTION, Case, computes, shown
 
 SPARE = (0, 0.5, 0, 1, 0, 1.5, 0, 0.5)  # threads that each fleet has to spare
-ASKED_AFTER = 60  # seconds after the kill, in exercise 12.3
+SEARCHES = 3
+STATUSES = ("pending", "ready", "failed")  # of a feed; the last two are done with
 
 
 def _feeds(draw: Random) -> Iterator[Case]:
@@ -39,19 +40,35 @@ def _servers(draw: Random) -> Iterator[Case]:
 fit = computes(_servers)
 
 
-def waits_for_a_retry(both: Any) -> bool | str:
-    """Are these the seconds until the feed, by engine, if a retry is asked for 60 s after the kill?"""
-    killed, waits = both
-    if not isinstance(killed, dict) or not all(isinstance(each, dict) for each in killed.values()):
-        return 'killed must be what experiment("worker-killed", ...) returns.'
-    if set(killed) != {"jobqueue", "procrastinate"}:
-        return "Measure both engines."
-    if not isinstance(waits, dict) or set(waits) != set(killed):
-        return "waits must be a dictionary with the names of both engines."
-    for engine, times in killed.items():
-        if not is_number(waits[engine]):
-            return f"{engine}: {waits[engine]!r} is not a number."
-        alone = times["by itself"]
-        if not math.isclose(waits[engine], ASKED_AFTER + times["after a retry"] if alone is None else alone):
-            return f"{engine}: was the feed there by itself? If not, who had to do something first, and when?"
-    return True
+def finds_the_forgotten(forgotten: Any) -> bool | str:
+    """Does forgotten(feeds, held, now, patience) find the feeds that wait for ever, and no others?"""
+    if not callable(forgotten):
+        return NOT_A_FUNCTION
+    draw = Random()
+    problems = (_searched(forgotten, draw) for _ in range(SEARCHES))
+    return next((problem for problem in problems if problem), True)
+
+
+def _searched(forgotten: Callable[..., Any], draw: Random) -> str | None:
+    """What is wrong with the answer's search of new feeds: some of each status, age, and held or not."""
+    now, patience = draw.randint(5_000, 9_000), draw.randint(20, 600)
+    ages = {"old": patience + draw.randint(1, 4_000), "young": draw.randint(0, patience), "edge": patience}
+    kinds = [*product(STATUSES, ages.values(), (True, False)), ("pending", ages["old"], False)]
+    numbers = draw.sample(range(1, 1_000), len(kinds))
+    draw.shuffle(kinds)
+    feeds = [(number, status, now - age) for number, (status, age, _) in zip(numbers, kinds, strict=True)]
+    held = {number for number, (*_, is_held) in zip(numbers, kinds, strict=True) if is_held}
+    found = forgotten(list(feeds), set(held), now, patience)
+    if not isinstance(found, list) or not all(isinstance(each, int) for each in found):
+        return f"It returned {shown(found)}, and not a list of the feeds' numbers."
+    if len(set(found)) < len(found):
+        return "It returned a feed twice: each is to be enqueued once."
+    if unknown := set(found) - set(numbers):
+        return f"It returned {min(unknown)}, which is the number of none of the feeds."
+    for number, (status, age, is_held) in zip(numbers, kinds, strict=True):
+        wanted = status == "pending" and age > patience and not is_held
+        if wanted != (number in found):
+            job = "the engine holds a job for it" if is_held else "the engine holds no job for it"
+            erred = "is not in the list" if wanted else "is in the list"
+            return f"A feed that {erred}: {status}, added {age} s ago; {job}; the patience is {patience} s."
+    return None

@@ -1,11 +1,13 @@
-"""The pictures of chapter 12: a backlog with more and more workers, and the reader on two engines."""
+"""The pictures of chapter 12: what became of feeds, and a backlog with more and more workers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from statistics import median
+from collections.abc import Callable, Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.records.constants import RULE_MS
+from loadtests.enginebench.chart import FATES
+from loadtests.enginebench.harm import Aftermath
+from loadtests.enginebench.tables import engine_label
 from loadtests.report.chartparts import (
     COLOURS,
     GREY,
@@ -16,15 +18,11 @@ from loadtests.report.chartparts import (
     house_style,
     inches,
     label_ends,
-    latency_axis,
     number_axis,
 )
-from loadtests.wording import duration
 from workbook.words import in_words
 
 DATABASE_STYLES = {"sqlite": ("SQLite", "#007A5A", "o"), "postgresql": ("PostgreSQL", COLOURS["queued"], "s")}
-ENGINE_NAMES = {"jobqueue": "jobqueue", "procrastinate": "Procrastinate"}
-ENGINE_COLOURS = {"jobqueue": COLOURS["queued"], "procrastinate": "#007A5A"}
 
 
 def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int], float]) -> Figure:
@@ -52,37 +50,38 @@ def drains_figure(done: Mapping[str, Mapping[str, float]], theory: Callable[[int
     return described(figure, f"Until all jobs are done, with {workers[-1]} workers. {told}.")
 
 
-def engines_figure(visits: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """A dot for each feed: when its answer came, and its content, with each engine; lines: the medians."""
-    rows = [(engine, what) for what in ("answer", "content") for engine in visits]
+def killed_figure(killed: Mapping[str, Aftermath]) -> Figure:
+    """What became of the ten feeds of each engine, and when the last of those that came did."""
+    feeds = max(each["stored"] for each in killed.values())
+    losing = sum(each["lost"] > 0 for each in killed.values())
+    title = f"Of {len(killed)} engines, {losing} lose what their worker had in hand"
+    told = [f"{title}."]
     with house_style():
-        figure = Figure(figsize=(11, 4.3))
-        head(
-            figure,
-            "The same reader on two engines",
-            f"{len(visits['jobqueue'])} feeds; lines: medians",
-        )
-        axes = inches(figure, 2.3, 0.75, 7.3, 2.3)
-        latency_axis(
-            axes, axes.xaxis, [1000 * each[what] for engine, what in rows for each in visits[engine]]
-        )
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.axvline(RULE_MS, color="black", lw=1.4)
-        axes.text(RULE_MS, -0.7, f"{duration(RULE_MS)}: the rule", ha="center", size=11)
-        told = []
-        for place, (engine, what) in enumerate(rows):
-            times = [1000 * each[what] for each in visits[engine]]
-            spread = [
-                place + 0.22 * (n % 5 - 2) / 2 for n in range(len(times))
-            ]  # so that they don't hide each other
-            axes.plot(times, spread, "o", color=ENGINE_COLOURS[engine], ms=5, alpha=0.45, mew=0)
-            half = median(times)
-            axes.plot([half, half], [place - 0.36, place + 0.36], color=ENGINE_COLOURS[engine], lw=2.5)
-            across = axes.get_yaxis_transform()
-            said = in_words(half / 1000)
-            told.append(f"{what}, {ENGINE_NAMES[engine]}: half within {said}")
-            axes.text(1.02, place, said, color=ENGINE_COLOURS[engine], size=11, va="center", transform=across)
-        axes.set_yticks(range(len(rows)), [f"{what}, {ENGINE_NAMES[engine]}" for engine, what in rows])
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("time since the feed was submitted (logarithmic)")
-    return described(figure, f"The time since the feed was submitted. {'; '.join(told)}.")
+        figure = Figure(figsize=(11, 1.5 + 0.5 * len(killed)))
+        head(figure, title, f"{feeds} feeds were being fetched when the only worker was killed")
+        axes = inches(figure, 1.7, 0.3, 7.0, 0.5 * len(killed))
+        axes.set_xlim(0, feeds)
+        axes.set_ylim(len(killed) - 0.5, -0.5)
+        axes.set_yticks(range(len(killed)), map(engine_label, killed))
+        axes.set_xticks([])
+        axes.grid(visible=False)
+        for place, (engine, each) in enumerate(killed.items()):
+            words = _bar(axes, place, each)
+            if each["after_s"]:
+                words.append(f"the last after {in_words(each['after_s'])}")
+                axes.text(1.01 * feeds, place, words[-1], size=11, va="center")
+            told.append(f"{engine_label(engine)}: {', '.join(words)}.")
+    return described(figure, " ".join(told))
+
+
+def _bar(axes: Axes, place: int, aftermath: Aftermath) -> list[str]:
+    """Draw what became of an engine's feeds; returns it in words."""
+    left, words = 0, []
+    for key, (fate, colour) in FATES.items():
+        if number := aftermath[key]:  # type: ignore[literal-required]
+            words.append(f"{number} {fate}")
+            axes.barh(place, number, left=left, height=0.7, color=colour)
+            ink = "black" if key == "held" else "white"
+            axes.text(left + number / 2, place, words[-1], color=ink, ha="center", va="center")
+            left += number
+    return words
