@@ -72,7 +72,7 @@ def _percentiles(draw: Random) -> Iterator[Case]:
         yield (
             (percent,),
             next(n for n in count(1) if percentile_ranks(n, percent)),
-            f"It is the smallest whole number of requests that hardly ever all lie {where} the percentile.",
+            f"What is the smallest whole number of requests that hardly ever all lie {where} it?",
         )
 
 

@@ -21,7 +21,7 @@ def _readers(draw: Random) -> Iterator[Case]:
         cases.append((visitors + (visitors * demand % (demand + think) == 0), demand, think))
     for visitors, demand, think in cases:
         enough = (slots for slots in count(1) if knee(demand, slots, think) >= visitors)
-        wrong = "It is the smallest whole number of threads with which the knee does not come earlier."
+        wrong = "What is the smallest whole number of threads with which the knee does not come earlier?"
         yield (visitors, demand, think), next(enough), wrong
 
 
