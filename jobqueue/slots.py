@@ -52,8 +52,8 @@ def deal(due: Sequence[Claimed], slots: int) -> list[list[Claimed]]:
 class Slot:
     """A thread that performs the jobs it is given, one after another, and calls `done` when all have ended.
 
-    A thread can't be stopped from outside: a slot whose job hangs is abandoned, and a new one takes its
-    place, and its `notice`: see Worker.running. Everything but the work happens under a lock.
+    A thread can't be stopped from outside: one whose job hangs is abandoned, and another one takes its place.
+    `notice`: see Worker.running. Everything but the work happens under a lock.
     """
 
     def __init__(
@@ -71,17 +71,17 @@ class Slot:
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._waiting: deque[Claimed] = deque()
         self._current: Claimed | None = None
+        self._abandoned = True  # it has no thread
         self._outcomes: list[Outcome] = []
         self._given = 0
         self._given_at = self._ended_at = 0.0  # on the monotonic clock, in seconds
-        self._notify(None)
-        threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()
+        self.go_on()
 
     @property
     def free(self) -> bool:
         """Whether it has nothing to do, and all outcomes have been taken."""
         with self._lock:
-            return not (self._waiting or self._current or self._outcomes)
+            return not (self._waiting or self._current or self._outcomes or self._abandoned)
 
     def start(self, jobs: Sequence[Claimed]) -> None:
         """Start performing these jobs."""
@@ -124,10 +124,21 @@ class Slot:
     def abandon(self) -> Claimed | None:
         """Take away the running job if it has run too long; returns it, or None. Its thread ends with it."""
         with self._lock:
-            if time.monotonic() < self._notice[1]:
+            if self._current is None or time.monotonic() < self._notice[1]:
                 return None
-            job, self._current = self._current, None
+            job, self._current, self._abandoned = self._current, None, True
         return job
+
+    def go_on(self) -> None:
+        """Start a thread, if it has none. After abandon(), not before that job's outcome is settled: if it
+        holds SQLite's write lock, nothing can be settled, and the supervisor must see that it hangs.
+        """
+        with self._lock:
+            if self._abandoned:
+                threading.Thread(target=self._loop, name="jobqueue", daemon=True).start()  # or it fails
+                self._notify(None)
+                self._abandoned = False
+                self._wake.put(True)
 
     def end(self) -> None:
         """Let the thread end once it has nothing left to do."""
@@ -156,9 +167,9 @@ class Slot:
 
     def _end(self, outcome: Outcome) -> bool:
         with self._lock:
-            self._ended_at = time.monotonic()
             if self._current is not outcome.job:
                 return False
+            self._ended_at = time.monotonic()
             self._outcomes.append(outcome)
             self._current = None
             return True

@@ -86,7 +86,6 @@ class Worker:
         self._ring = partial(self._bell.put, None)  # safe in a signal handler
         self.running: Sequence[MutableSequence[float]] = [[0, 0] for _ in range(threads)]
         self._slots: list[Slot] = []
-        self._new_slot = partial(Slot, self._perform, self._ring, max_run_time)
         self._outcomes: list[Outcome] = []  # performed, but not yet settled in the database
         self._stops, self._trouble = 0, ""  # how often it was asked; the database's, as last told
         self._news = News(self, observers)
@@ -139,7 +138,7 @@ class Worker:
         self._refuse_another_run()
         self._until = until
         self._news.tell("started", datetime.now(UTC))
-        self._slots = [self._new_slot(notice) for notice in self.running]
+        self._slots = [Slot(self._perform, self._ring, self.max_run_time, notice) for notice in self.running]
         self._watcher = Watcher(self.queue, self._ring)
         try:
             while not self._stops:
@@ -170,6 +169,8 @@ class Worker:
         if self._outcomes or (free and due_in <= 0):
             hands = self._ledger.exchange(self._outcomes, len(free), now)
             self._outcomes = []
+            for slot in self._slots:
+                slot.go_on()
             for slot, jobs in zip(free, hands, strict=False):
                 slot.start(jobs)
         if hands:
@@ -206,13 +207,11 @@ class Worker:
         return performing + self._ledger.unreleased + [outcome.job for outcome in self._outcomes]
 
     def _end_hung_jobs(self) -> None:
-        """Fail jobs that have exceeded their max_run_time, and replace their threads."""
-        for index, slot in enumerate(self._slots):
+        """Fail jobs that have exceeded their max_run_time. Slot.go_on() replaces their threads."""
+        for slot in self._slots:
             if hung := slot.abandon():
                 self._outcomes += slot.take_outcomes(self._ledger.batch)
                 self._outcomes.append(Attempt(hung).ended(hung.max_run_time or self.max_run_time))
-                self._slots[index] = self._new_slot(self.running[index])
-                self._slots[index].start(slot.take_waiting(0.0))
 
     def _refuse_another_run(self) -> None:
         if self._slots:  # a thread that the first run left behind could pass for one of the second

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from math import inf
 from typing import Any
 
 import pytest
@@ -299,6 +300,29 @@ def test_only_the_job_that_hangs_is_ended() -> None:
     slot.end()
     wait_until(lambda: not any(t.name == "jobqueue" for t in threading.enumerate()), "the end of both")
     assert [outcome.job.handler for outcome in slot.take_outcomes(BatchSize())] == ["h", "i"]
+    gates.clear()
+
+
+def test_that_a_job_hangs_can_be_seen_until_its_end_is_settled() -> None:
+    """Then another thread performs the jobs behind it."""
+
+    def wait(job: Claimed) -> Outcome:
+        gates[job.handler].wait(GATE_SECONDS)
+        return Outcome(job)
+
+    notice = [0.0, 0.0]
+    slot = Slot(wait, lambda: None, 3600.0, notice)
+    hung, behind = some("hb")
+    slot.start([hung._replace(max_run_time=0.001), behind])
+    wait_until(slot.abandon, "the first job's limit")
+    assert notice[0] == hung.id and notice[1] < time.monotonic()
+    gates["h"].set()
+    assert not slot.free and slot.held() == [behind]
+    slot.go_on()
+    gates["b"].set()
+    wait_until(lambda: slot.take_outcomes(BatchSize()), "the end of the job behind it")
+    wait_until(lambda: slot.free and notice[1] == inf, "the end of all")
+    slot.end()
     gates.clear()
 
 
