@@ -126,6 +126,14 @@ class _InReach(_ByDialect):
     )
 
 
+class vain(_ByDialect):
+    """Whether a moment will never come. SQLite stores and sorts any text; what is due soon is claimed."""
+
+    inherit_cache = True
+    sqlite = "({0} > '2040-' AND ({0} >= '9999-' OR {0} NOT GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-*'))"
+    postgresql = f"{{0}} >= '{INFINITY}'"
+
+
 class Unreadable(str):
     """A text in place of one that can't be read: its bytes, escaped. As the handler of a claimed job: what is
     wrong with its row.

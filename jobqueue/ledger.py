@@ -20,7 +20,7 @@ from jobqueue.postgresql import is_pooled
 from jobqueue.queue import Queue
 from jobqueue.slots import BatchSize, deal
 from jobqueue.transactions import Kept
-from jobqueue.waiting import Served, is_any_left, next_run_at
+from jobqueue.waiting import Served, hastening, is_any_left, next_run_at
 
 logger = logging.getLogger("jobqueue")
 
@@ -102,9 +102,10 @@ class Ledger:
         self.release(unfinished, now, "not finished when the worker was stopped")
 
     def beat(self, held: Sequence[Claimed], now: datetime) -> None:
-        """Renew the leases of `held`, and free the jobs of dead workers: BEATS times per lease."""
+        """Renew the leases of `held`, free dead workers' jobs, hasten others: BEATS times per lease."""
         with self._own.begin(self._queue.writer) as transaction:
             self._lease.renew(transaction, held, now)
+            transaction.execute(hastening(self._queue.tables), {"now": now})
             freed = reap(transaction, self._queue.tables, self._queue.lease * SILENCE, now)
         if freed:
             why = f"nothing was heard of the worker for {self._queue.lease}"

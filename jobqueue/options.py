@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, Literal, TypedDict, get_args
 
-from jobqueue.dialects import UNREADABLE, in_utc
+from jobqueue.dialects import INFINITY, UNREADABLE, in_utc
 from jobqueue.errors import A_CENTURY, as_wait
 from jobqueue.schema import DEFAULT_QUEUE, MAX_ATTEMPTS
 
@@ -133,10 +133,10 @@ def fault(job: Any) -> str:
     """
     try:
         _check_numbers(job.attempts, job.max_attempts, job.max_run_time, job.priority)
-        if type(job.handler) is type(job.queue) is str and job.run_at > UNREADABLE:
+        if type(job.handler) is type(job.queue) is str and UNREADABLE < job.run_at < INFINITY:
             return ""
         check(handler=job.handler, queue=job.queue)
-        return "run_at must be a moment from the year 2 on"
+        return "run_at must be a moment in the years 2 to 9998"
     except (TypeError, ValueError) as error:
         return str(error)
 

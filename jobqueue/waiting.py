@@ -2,21 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from jobqueue.dialects import (
-    INFINITY,
-    Listed,
-    UTCDateTime,
-    among,
-    each,
-    exactly,
-    insert_unless_there,
-)
+from jobqueue.dialects import UNREADABLE, Listed, UTCDateTime, among, each, exactly, insert_unless_there, vain
 from jobqueue.errors import AlreadyQueued
 from jobqueue.handlers import Performable, dump, registered
 from jobqueue.options import DEFAULTS, checked
@@ -172,19 +164,25 @@ def next_run_at(connection: Connection, tables: Tables, served: Served = ALL) ->
 
 
 def is_any_left(connection: Connection, tables: Tables, served: Served) -> bool:
-    """Whether any job waits, though not for ever, or is held: in one statement, since they go to and fro."""
-    waiting = sa.and_(tables.waiting, tables.jobs.c.run_at < INFINITY)
-    left = (sa.exists().where(state, *served.conditions(tables)) for state in (waiting, tables.running))
+    """Whether any job waits, or is held: in one statement, since they go to and fro."""
+    both = tables.waiting, tables.running
+    left = (sa.exists().where(state, *served.conditions(tables)) for state in both)
     return bool(connection.scalar(sa.select(sa.or_(*left))))
 
 
-@lru_cache
+@cache
+def hastening(tables: Tables) -> Any:
+    """UPDATE that makes due what would wait for ever, for its claim to set it aside. Looks only far ahead."""
+    J = tables.jobs.c
+    found = _in_lane(tables, _lanes(tables, ALL), J.id).where(vain(J.run_at)).order_by(None).correlate(None)
+    return sa.update(tables.jobs).where(J.id.in_(_unlocked(found))).values(run_at=UNREADABLE, updated_at=NOW)
+
+
+@cache
 def _next_run_at(tables: Tables, served: Served) -> Any:
     J = tables.jobs.c
     lanes = _lanes(tables, served)
     first = _in_lane(tables, lanes, J.run_at).limit(1)
-    if served.but:
-        first = first.where(~among(J.id, "but", served.but))
     of_all = sa.select(sa.func.min(first.scalar_subquery(), type_=J.run_at.type).label("run_at"))
     # UTCDateTime names a selected column more than once.
     return sa.select(of_all.select_from(lanes).subquery().c.run_at)

@@ -12,7 +12,7 @@ from conftest import wait_until
 from jobs_for_tests import Say, said
 from sqlalchemy import text
 
-from jobqueue import NotAJob, NotSerializable, Queue, Worker, job, waiting
+from jobqueue import NotAJob, NotSerializable, Queue, Worker, job
 from jobqueue.dialects import UNREADABLE
 from jobqueue.lease import Lease
 from jobqueue.slots import deal
@@ -208,19 +208,28 @@ def test_a_run_at_that_is_no_datetime_in_python_stops_no_worker(postgres_databas
     queue.close()
 
 
-def test_a_run_at_of_infinity_waits_for_ever(postgres_database: str) -> None:
-    """As it says; the worker ends when nothing else is due."""
-    queue = Queue(postgres_database)
-    queue.create_tables()
+NEVER: dict[str, tuple[str | bytes, ...]] = {
+    "sqlite": ("infinity", "now", "31/12/2026", "9999-01-01", b"\0"),
+    "postgresql": ("infinity", "9999-01-01 00:00:00+00", "294276-12-31 23:59:59+00"),
+}
+
+
+def test_a_job_that_would_wait_for_ever_is_set_aside(queue: Queue) -> None:
+    """Whatever its database takes for a moment. What is only far ahead waits."""
     said.clear()
-    queue.enqueue(Say("never"))
-    with queue.writer.begin() as connection:
-        connection.execute(text("UPDATE jobs SET run_at = 'infinity'"))
-        assert waiting.next_run_at(connection, queue.tables) == datetime(9999, 1, 1, tzinfo=UTC)
+    last = "9998-12-31 23:59:59.999999"
+    for run_at in (*NEVER[queue.engine.dialect.name], last):
+        id = queue.enqueue(Say("never"), priority=7)
+        with queue.writer.begin() as connection:
+            connection.execute(text(f"UPDATE jobs SET run_at = :at WHERE id = {id}"), {"at": run_at})
     queue.enqueue(Say("now"))
     Worker(queue).run("idle")
-    assert (said, queue.jobs()[0].run_at.year) == (["now"], 9999)
-    queue.close()
+    assert said == ["now"]
+    ahead, *others = queue.jobs()
+    assert (ahead.run_at.year, ahead.state, ahead.attempts) == (9998, "waiting", 0)
+    assert len(others) == len(NEVER[queue.engine.dialect.name])
+    reason = "The job's row makes no sense: run_at must be a moment in the years 2 to 9998"
+    assert {(job.state, job.last_error) for job in others} == {("failed", reason)}
 
 
 def test_what_is_no_queues_name_is_refused(queue: Queue) -> None:

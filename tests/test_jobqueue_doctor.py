@@ -157,18 +157,6 @@ def test_a_paused_queue_with_due_jobs_is_told_with_the_command_that_ends_it(queu
     assert (findings["paused"].level, findings["paused"].text) == ("warn", said)
 
 
-@pytest.mark.parametrize("never", ["infinity", "9999-01-01 00:00:00.000000+00"])
-def test_a_job_that_waits_for_infinity_is_found(queue: Queue, never: str) -> None:
-    """Only others write such a row. No worker sets it aside, since it is never due."""
-    id = queue.enqueue(Say("x"))
-    assert found(queue)["run_at"].level == "ok"
-    with queue.writer.begin() as connection:
-        connection.execute(text("UPDATE jobs SET run_at = :never"), {"never": never})
-    finding = found(queue)["run_at"]
-    assert (finding.level, finding.text.startswith("1 job scheduled for the year 9999")) == ("warn", True)
-    assert explain(queue, id, NOON).reasons[0].text.startswith("it is due at 9999-01-01")
-
-
 def test_a_worker_of_this_machine_without_a_process_is_dead(queue: Queue) -> None:
     """As soon as it has missed a sign of life. Of other machines' workers nobody here can tell."""
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], stdout=-1, check=True)

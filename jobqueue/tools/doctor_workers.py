@@ -21,7 +21,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from jobqueue.dialects import INFINITY
 from jobqueue.ledger import BEATS, SILENCE
 from jobqueue.options import TOO_MUCH
 from jobqueue.schema import Tables, WorkerRow
@@ -55,7 +54,6 @@ def examine(
     yield there(len(alive), len(silent))
     yield served(stats, alive)
     yield paused(stats)
-    yield scheduled(_count(connection, tables.waiting, tables.jobs.c.run_at >= INFINITY))
     late = _count(connection, tables.running, tables.jobs.c.locked_at < now - lease)
     yield held_by_the_silent(max(held, late), bool(alive))
     if alive:
@@ -98,14 +96,6 @@ def paused(stats: Stats) -> Finding:
 
 def _named(queues: Sequence[QueueStats]) -> str:
     return ", ".join(f"{queue.name} ({plural(queue.due, 'due job')})" for queue in queues)
-
-
-def scheduled(never: int) -> Finding:
-    """`never`: how many jobs wait for infinity, which PostgreSQL knows, or for what SQLite sorts last."""
-    if not never:
-        return Finding("ok", "run_at", "none is out of reach")
-    text = f"{plural(never, 'job')} scheduled for the year 9999 or later: see jobqueue list; retry or delete"
-    return Finding("warn", "run_at", text)
 
 
 def held_by_the_silent(late: int, helped: bool) -> Finding:
