@@ -14,14 +14,13 @@ from math import inf
 from typing import NamedTuple
 
 from jobqueue.tools.forking import exit_code
-from jobqueue.tools.pulse import Pulse
+from jobqueue.tools.pulse import DOUBT_SECONDS, Pulse
 from jobqueue.tools.statefile import WorkerState
 
 logger = logging.getLogger("jobqueue.supervisor")
 
 LONGEST_DELAY = 60.0  # all in seconds
 KILL_MARGIN = 5.0  # from when a worker should have stopped until it is killed
-DOUBT_SECONDS = 1.0  # from when a worker's time is up until it is killed
 TRY_AGAIN = 1.0
 USUAL_START_SECONDS = 1.0  # that a worker's start usually takes at most
 
@@ -89,7 +88,7 @@ class Place:
             self.stop_by = now if at_once else now + KILL_MARGIN + stop_timeout
 
     def limit(self, lease: float) -> tuple[float, str]:
-        """When the worker must be killed unless something changes, and why."""
+        """From when the worker is in doubt unless something changes, and why."""
         if not self.pid or self.killed:
             return inf, ""
         late = self.stop_by, "it had not stopped in time"
@@ -97,8 +96,8 @@ class Place:
         return min(late, deaf, *self.pulse.limits(lease))
 
     def kill_if_late(self, lease: float, now: float) -> None:
-        """Kill the worker if its limit() has come, at two looks: it may be about to answer, or to end, or
-        it was stopped together with this process, as by Ctrl-Z.
+        """Kill the worker if its limit() has come, DOUBT_SECONDS after a first look: it may be about to
+        answer, or to end, or it was stopped together with this process, as by Ctrl-Z.
         """
         moment, why = self.limit(lease)
         if moment <= now and moment != self.doubted:

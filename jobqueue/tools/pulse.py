@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 BEAT_SECONDS = 0.25
+DOUBT_SECONDS = 1.0  # for which a supervisor looks at a worker that seems to hang before it kills it
 
 
 class Pulse:
@@ -57,11 +58,16 @@ class Pulse:
         return [int(id) for id, until in self.running if 0 < until <= now]
 
     def limits(self, lease: float) -> Iterator[tuple[float, str]]:
-        """The moments at which the worker must be killed unless something changes, and why."""
+        """The moments from which on the worker is in doubt unless something changes, and why.
+
+        If the interpreter stands still when a job's time is up, its silence before that is part of the doubt:
+        it is killed half of DOUBT_SECONDS later, or once it has been silent for one and a half.
+        """
         beat = self._cells[0]
         yield beat + lease, f"its interpreter had not run for {lease:g} s, the lease"
         for id, until in self.running:
             if until and until <= beat:  # the interpreter runs, and will end it once the database answers
                 yield until + lease, f"job {id:.0f} had exceeded its max_run_time, and was not ended"
             elif until:  # it is 0 before the worker runs
-                yield until, f"job {id:.0f} had exceeded its max_run_time, and the interpreter did not answer"
+                since = max(beat, until - DOUBT_SECONDS) + DOUBT_SECONDS / 2
+                yield since, f"job {id:.0f} had exceeded its max_run_time, and the interpreter did not answer"

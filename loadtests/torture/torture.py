@@ -48,7 +48,7 @@ class Trial:
 TRIALS = {
     "kill": Trial("random kill -9", trials.kill, BOTH, (10_000, 200), (200, 4)),
     "crash": Trial("server crashes", trials.crash, ("postgresql",), (4_000, 20), (400, 2)),
-    "hold": Trial("a job holds the GIL", trials.hold, BOTH, (6_000, 2), (200, 1)),
+    "hold": Trial("a job holds the GIL", trials.hold, BOTH, (12_000, 2), (200, 1)),
     "rows": Trial("mutated rows", trials.poison_rows, BOTH, (2_000, 2_000), (100, 100)),
     "stop": Trial("SIGSTOP for two leases", trials.stop, BOTH, (4_000, 10), (400, 1)),
     "silence": Trial("silent host for 8 s", trials.silence, ("postgresql",), (2_000, 3), (400, 1)),
@@ -115,7 +115,7 @@ def table(rows: Sequence[Shown]) -> str:
         answer = {"kept": "yes", "broken": "NO", "undecided": "?"}[row.answer]
         lines.append(TRIAL_LINE.format(name, f"{each.struck:,}", *figures, f"{each.pause:.1f}", answer))
         if each.slow:
-            lines.append(f"  the rate of before was back after {each.slow:.1f} s at the latest")
+            lines.append(f"  the rate was back {each.slow:.1f} s after a job took the interpreter, at most")
         if each.left:
             lines.append(f"  {each.left:,} jobs were still waiting or had failed")
     return "\n".join(lines)

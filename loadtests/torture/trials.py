@@ -90,12 +90,13 @@ def crash(ground: Ground) -> Fates:
 
 
 def hold(ground: Ground) -> Fates:
-    """Jobs let no other thread run; each has two attempts."""
+    """A job lets no other thread run, at each of two attempts; then the next such job comes."""
     with ground.scene() as scene:
-        scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", *SHORT_LEASE)
-        for _ in scene.spread(ground.strikes):
+        # With a shorter lease than this, the other worker would have the job while the first is still held.
+        scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", "--lease", "4")
+        for number in scene.spread(ground.strikes):
             scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
-        scene.wait(lambda: scene.set_aside() == ground.strikes)
+            scene.wait(lambda: scene.set_aside() == number)  # noqa: B023 - called at once
         scene.finish()
         scene.struck = scene.set_aside()
         return scene.count()
