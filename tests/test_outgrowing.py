@@ -1,4 +1,4 @@
-"""outgrowing/README.md: its commands run on hosts of their own, and compose.yaml has the same ones."""
+"""loadtests/outgrowing/README.md: its commands run on hosts of their own, and compose.yaml has the same."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from loadtests.records.recording import Recording, read_recording
 from loadtests.servers.processes import Process
 
 ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "outgrowing"
+FOLDER = ROOT / "loadtests" / "outgrowing"
 PAGE = (FOLDER / "README.md").read_text()
 SETUPS = {"jobqueue": "jobqueue on PostgreSQL", "celery": "Celery on Valkey"}
 NAME = re.compile(r"\w+\.example")

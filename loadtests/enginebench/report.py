@@ -70,6 +70,13 @@ def text(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
     return "\n".join([text_tables(tables(plan, measured)), "", *(textwrap.fill(each, 80) for each in said)])
 
 
+def markdown(results: dict[str, Any], plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
+    """The run as Markdown, from its finding to what it ran on."""
+    facts = "\n".join(f"* {what}: {value}" for what, value in _facts(results).items())
+    found = markdown_tables(tables(plan, measured))
+    return "\n\n".join([f"**{finding(plan, measured)}.**", found, *notes(plan, measured), facts])
+
+
 def write_report(
     results: dict[str, Any], plan: EnginePlan, measured: Sequence[TrialResult], folder: Path
 ) -> Path:
@@ -77,26 +84,34 @@ def write_report(
     machine = results["machine"]
     system = f"{machine['cores']} cores, Python {machine['python']}"
     subtitle = f"{system}; {AT_A_TIME} jobs at a time; a dash: not measured"
-    found, said = tables(plan, measured), notes(plan, measured)
-    headline = finding(plan, measured)
 
     def page(path: Path) -> None:
-        figures = embedded({"engines": chart(plan, measured, subtitle)}, folder / "figures")
-        facts = {
-            "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB",
-            "system": f"{machine['system']}, Python {machine['python']}",
-            "versions": _listed(results["packages"]),
-            "servers": _listed(results["servers"]),
-            "seed": str(plan.seed),
-        }
-        path.write_text(
-            render("engines.html", headline=headline, figures=figures, tables=found, notes=said, facts=facts),
-            encoding="utf-8",
+        html = render(
+            "engines.html",
+            headline=finding(plan, measured),
+            figures=embedded({"engines": chart(plan, measured, subtitle)}, folder / "figures"),
+            tables=tables(plan, measured),
+            notes=notes(plan, measured),
+            facts=_facts(results),
         )
+        path.write_text(html, encoding="utf-8")
 
-    markdown = "\n\n".join([f"# {headline}", markdown_tables(found), *said])
-    write_all((folder / "report.md", put(f"{markdown}\n")), (folder / "report.html", page))
+    whole = f"# The same reader on every engine\n\n{markdown(results, plan, measured)}\n"
+    write_all((folder / "report.md", put(whole)), (folder / "report.html", page))
     return folder / "report.html"
+
+
+def _facts(results: dict[str, Any]) -> dict[str, str]:
+    """What the run ran on."""
+    machine = results["machine"]
+    return {
+        "begun": results["started_at"],
+        "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB",
+        "system": f"{machine['system']}, Python {machine['python']}",
+        "versions": _listed(results["packages"]),
+        "servers": _listed(results["servers"]),
+        "seed": str(results["seed"]),
+    }
 
 
 def _listed(versions: dict[str, str]) -> str:

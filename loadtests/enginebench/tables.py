@@ -22,6 +22,12 @@ SETTINGS = {  # of those that are not as they come
     "huey": "fsync",
     "procrastinate": "retried by hand",
 }
+SHORTENED = (
+    "In short: ms of POST /feeds with 300 users, jobs a second of a backlog, ms until an idle worker has"
+    " fetched; then the harms to the worker, to the broker or database, and to the web process. There, the"
+    " worst that became of feeds, and of how many: lost, still held in the end, fetched by hand, or once a"
+    " worker was started again; if none of these, after how long the last was fetched."
+)
 LEGENDS = {  # of the kinds of trials
     "load": "The load: POST /feeds, and the time until the feed can be read, with 95 % intervals"
     " (none: too few requests for one).",
@@ -123,7 +129,7 @@ def _table(
 def notes(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[str]:
     """What the figures mean, which to doubt, and what was not measured, and why."""
     kinds = {ENGINE_TRIALS[each.trial].kind for each in measured}
-    said = [legend for kind, legend in LEGENDS.items() if kind in kinds]
+    said = [SHORTENED, *(legend for kind, legend in LEGENDS.items() if kind in kinds)]
     for each in measured:
         what = f"{engine_label(each.engine)}, {ENGINE_TRIALS[each.trial].title}"
         if each.figures is None:

@@ -37,13 +37,13 @@ def _harm(title: str, what: Callable[..., harm.Aftermath], seconds: float) -> En
 
 ENGINE_TRIALS = {
     "load-30": EngineTrial(
-        f"{FEW_USERS} users", "load", lambda engine, folder: speed.load(engine, FEW_USERS, folder), 15
+        f"{FEW_USERS} users", "load", lambda engine, folder: speed.load(engine, FEW_USERS, folder), 16
     ),
     "load-300": EngineTrial(
-        f"{MANY_USERS} users", "load", lambda engine, folder: speed.load(engine, MANY_USERS, folder), 28
+        f"{MANY_USERS} users", "load", lambda engine, folder: speed.load(engine, MANY_USERS, folder), 24
     ),
-    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 17),
-    "pick-up": EngineTrial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 7),
+    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 19),
+    "pick-up": EngineTrial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 8),
     "worker-killed": _harm("worker: kill -9", harm.worker_killed, 95),
     "worker-stopped": _harm("worker: TERM", harm.worker_stopped, 15),
     "broker-killed": _harm("broker: kill -9", harm.broker_killed, 75),

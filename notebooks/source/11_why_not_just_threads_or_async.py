@@ -57,7 +57,7 @@ predict("browse, async, over 500 ms", percent=5)
 # Three steps, of some 15 seconds each:
 
 # %%
-plan = Plan(users=(100,), warmup=1, measure=5, drain=1, slots=(64,), slot_kind="threads", deadline=3)
+plan = Plan(users=(100,), warmup=1, measure=5, drain=2, slots=(64,), slot_kind="threads", deadline=3)
 both = experiment("threads-and-queue", bench, plan=plan, rows=True)
 twin = experiment("async-twin", async_bench, plan=plan)
 

@@ -70,7 +70,7 @@ killed_figure(killed)
 #
 # ## The duties that come with each
 #
-# `make engines` harms eleven set-ups in four ways, with ten feeds or more each, and loads them, in 15 to 20 minutes.
+# `make engines` harms eleven set-ups in four ways, with ten feeds or more each, and loads them, in 18 minutes.
 # Below is a run that was kept. The harms: the worker killed (*-9*), or stopped with *TERM*, as a deploy does; the
 # *broker* or database killed while feeds are added; the *web* process killed just after it has committed a feed. A cell
 # has the worst that became of feeds, and of how many. They were *lost*; still *held* in the end; fetched after a
@@ -85,8 +85,10 @@ show_duties()
 # What is surprising in it?
 #
 # **Late is later than you set.** With `acks_late`, the broker gives a job to another worker after the
-# `visibility_timeout`, as it comes an hour, here 15 s. The feeds took over 100 s: the library below Celery looks for
-# such jobs every 100 s only, unless `unacked_restore_interval` and `unacked_restore_throttle` say otherwise.
+# `visibility_timeout`, as it comes an hour, here 15 s. Yet one of the two took nearly two minutes: the library below
+# Celery looks for such jobs 10 s after a worker has started and then every 100 s only, unless
+# `unacked_restore_interval` and `unacked_restore_throttle` say otherwise. Whether the first look is early or late
+# enough is chance; in another run both took as long.
 #
 # **Held means that somebody has to know.** RQ's jobs count as failed after some minutes, and then wait for `rq
 # requeue`. Procrastinate's wait for a task that retries *stalled* jobs; its guide has one, and you add it. Dramatiq
@@ -175,8 +177,8 @@ drains_figure(done, lambda workers: theory(jobs=80, threads=4, workers=workers))
 # .venv/bin/locust -f loadtests/feeds.py --headless --app queued --users 300 --spawn-rate 100 --processes 2 --run-time 30s
 # ```
 #
-# `outgrowing/README.md` has it all on several machines, with jobqueue or Celery: the commands, what to watch, and what
-# to size.
+# `loadtests/outgrowing/README.md` has it all on several machines, with jobqueue or Celery: the commands, what to
+# watch, and what to size.
 #
 # ## Which figure says when
 #
