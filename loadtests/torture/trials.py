@@ -90,7 +90,7 @@ def crash(ground: Ground) -> Fates:
 
 
 def hold(ground: Ground) -> Fates:
-    """A job lets no other thread run, at each of two attempts; then the next such job comes."""
+    """A job lets no other thread run, in each of its two attempts."""
     with ground.scene() as scene:
         # With a shorter lease than this, the other worker would have the job while the first is still held.
         scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", "--lease", "4")
