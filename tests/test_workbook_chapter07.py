@@ -1,5 +1,8 @@
 """Chapter 7: what its simulation and tables say about jobs with known durations."""
 
+import time
+from types import SimpleNamespace
+
 import notebooks_path  # noqa: F401
 import pytest
 
@@ -18,6 +21,14 @@ def test_a_simulated_queue_takes_no_time() -> None:
     assert [each["began"] for each in chapter07.simulated(JOBS, 1)] == [0, 2, 4]
     assert [each["began"] for each in chapter07.simulated(JOBS, 2)] == [0, 1, 2]
     assert [each["ended"] for each in chapter07.simulated(JOBS, 3)] == [2, 3, 3.5]
+
+
+def test_no_job_begins_before_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock, by which it is due, may run faster than the monotonic one: here twice as fast."""
+    clocks = SimpleNamespace(time=time.time, sleep=time.sleep, monotonic=lambda: time.monotonic() / 2)
+    monkeypatch.setattr(chapter07, "time", clocks)
+    (done,) = chapter07.work([chapter07.Planned(due=0.1, seconds=0.01)], [(1, [])])
+    assert done["due"] <= done["began"] <= done["ended"]
 
 
 def test_formula_simulation_and_measurement_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,15 +80,19 @@ def flood(
 
 
 class Board:
-    """Where the jobs write down when they began and ended, on the monotonic clock."""
+    """Where the jobs write down when they began, and how many seconds they took.
+
+    They begin by the wall clock, as they are due by it: it may run faster than the monotonic clock, while
+    it is being set right.
+    """
 
     def __init__(self, wanted: int):
         self.times: dict[int, tuple[float, float]] = {}
         self.complete = threading.Event()
         self._wanted = wanted
 
-    def note(self, number: int, began: float, ended: float) -> None:
-        self.times[number] = began, ended
+    def note(self, number: int, began: float, took: float) -> None:
+        self.times[number] = began, took
         if len(self.times) == self._wanted:
             self.complete.set()
 
@@ -105,9 +109,9 @@ class Nap:
     seconds: float
 
     def perform(self) -> None:
-        began = time.monotonic()
+        began, before = time.time(), time.monotonic()
         time.sleep(self.seconds)
-        _boards[0].note(self.number, began, time.monotonic())
+        _boards[0].note(self.number, began, time.monotonic() - before)
 
 
 def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str, Any]]:
@@ -123,7 +127,7 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
         closing(Queue(f"sqlite:///{folder}/q.db")) as queue,
     ):
         queue.create_tables()
-        start, origin = datetime.now(UTC) + timedelta(seconds=HEAD_START), time.monotonic() + HEAD_START
+        start = datetime.now(UTC) + timedelta(seconds=HEAD_START)
         _enqueue(queue, planned, start)
         threads = sum(hands for hands, _ in workers)
         needed = planned[-1].due + sum(each.seconds for each in planned) / threads
@@ -138,10 +142,11 @@ def work(planned: Sequence[Planned], workers: Sequence[Hands]) -> list[dict[str,
             "queue": each.queue,
             "due": round(each.due, 4),
             "seconds": round(each.seconds, 4),
-            "began": round(board.times[number][0] - origin, 4),
-            "ended": round(board.times[number][1] - origin, 4),
+            "began": round(began - start.timestamp(), 4),
+            "ended": round(began - start.timestamp() + took, 4),
         }
         for number, each in enumerate(planned)
+        for began, took in [board.times[number]]
     ]
 
 
