@@ -219,8 +219,8 @@ raced = experiment("skip-locked", partial(lab.races, "postgresql", work_off, cla
 # ## What jobqueue does
 #
 # `jobqueue` locks what it finds, too. Here are its own workers, four on each database, and the two statements of a claim
-# on PostgreSQL, in one transaction. (On SQLite that transaction has the file's write lock from its beginning, and the
-# line that skips is missing.)
+# on PostgreSQL, in one transaction. (On SQLite that transaction has the file's write lock from its beginning, and `SKIP
+# LOCKED` is missing.)
 
 # %%
 statements = experiment("jobqueue", the_library, workers=4, count=200)

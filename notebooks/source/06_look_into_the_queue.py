@@ -131,9 +131,10 @@ pending_figure([worked], rates)
 #
 # $$ X = \frac{c}{D} $$
 #
-# feeds a second while there is a backlog: with $D = 0.8$ s that is 2.5 for two threads, and 7.5 for six; or slightly
-# less, since a thread also has to claim the job, and to parse and store the feed. How many threads a load needs in the
-# long run is the question of chapter 7.
+# feeds a second while there is a backlog: with $D = 0.8$ s that is 2.5 for two threads, and 7.5 for six. The measured
+# rates lie a little off: a thread also has to claim the job, and to parse and store the feed; and these feeds take 0.75
+# to 0.85 s, so a few in a row may be quicker than 0.8 s. How many threads a load needs in the long run is the question
+# of chapter 7.
 #
 # ($c$ counted slots in chapter 2; here it counts threads.) The first feed took longer than $D$, because the worker's
 # Python had to start first, and to import the reader.
