@@ -74,10 +74,10 @@ ways_figure(both, twin)
 # Each line shows the share of requests not yet answered. The broad grey one is not a measurement of a reader: it is how
 # long the feeds that these very visitors submitted take *by themselves*.
 #
-# **Threads and async both follow the feeds**, some tens of milliseconds behind them at the median. That is all they can
-# do, and they do it: nobody waits for a slot any more, every visitor who submits waits for a feed. Nothing that waits
-# for the feed can be to the left of the grey line. The queued reader's answer does not wait for it. (The cliff at 3 s
-# is the deadline: the feeds that hang are given up there, and so are the slow ones that take longer. They are more than
+# **Threads and async both follow the feeds**, close behind: what they add is printed below. That is all they can do,
+# and they do it: nobody waits for a slot any more, every visitor who submits waits for a feed. Nothing that waits for
+# the feed can be to the left of the grey line. The queued reader's answer does not wait for it. (The cliff at 3 s is
+# the deadline: the feeds that hang are given up there, and so are the slow ones that take longer. They are more than
 # one in twenty, so the 95th percentile is the deadline, whatever does the waiting.)
 
 # %%
@@ -148,9 +148,9 @@ tell(left)
 # the next worker does with it.
 #
 # The last column is what waiting costs. A thread has its stack, and what its fetch holds; a coroutine has only the
-# latter. (The queue's figure includes two threads, one that answered and one that fetches.) So threads can wait by the
-# thousand, if the server's settings and the pool of database connections let them, and coroutines by the ten thousand.
-# For *waiting*, async is the best there is.
+# latter. (The queue's figure includes the web server's threads that answered, and are idle again; it varies from run to
+# run.) So threads can wait by the thousand, if the server's settings and the pool of database connections let them, and
+# coroutines by the ten thousand. For *waiting*, async is the best there is.
 #
 # ## Who fixes what
 #

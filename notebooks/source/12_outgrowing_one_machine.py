@@ -85,10 +85,9 @@ show_duties()
 # What is surprising in it?
 #
 # **Late is later than you set.** With `acks_late`, the broker gives a job to another worker after the
-# `visibility_timeout`, as it comes an hour, here 15 s. Yet one of the two took nearly two minutes: the library below
-# Celery looks for such jobs 10 s after a worker has started and then every 100 s only, unless
-# `unacked_restore_interval` and `unacked_restore_throttle` say otherwise. Whether the first look is early or late
-# enough is chance; in another run both took as long.
+# `visibility_timeout`, as it comes an hour, here 15 s. Yet it can take about two minutes: the library below Celery
+# looks for such jobs 10 s after a worker has started and then every 100 s only, unless `unacked_restore_interval` and
+# `unacked_restore_throttle` say otherwise. Whether the first look comes late enough is chance.
 #
 # **Held means that somebody has to know.** RQ's jobs count as failed after some minutes, and then wait for `rq
 # requeue`. Procrastinate's wait for a task that retries *stalled* jobs; its guide has one, and you add it. Dramatiq
@@ -102,8 +101,8 @@ show_duties()
 # is.
 #
 # **No engine makes the reader fast.** With 30 users each answers far below 500 ms: the queue is not what a visitor
-# waits for. With 300, what a job costs the machine begins to count; RQ, for one, forks a process for each. (A star: the
-# machine or the load generator was too busy, so these latencies are upper bounds.)
+# waits for. With 300, a job that costs the machine much is noticed: RQ, which forks a process for each, is the slowest.
+# (A star: the machine or the load generator was too busy, so these latencies are upper bounds.)
 #
 # So another engine is a reason to go if you need what it has: several languages, workflows in which jobs wait for
 # others' results, tens of thousands of jobs a second. To use a second machine, PostgreSQL is enough.
@@ -131,9 +130,9 @@ score("enqueued, SQLite", per_second=rates["sqlite"])
 score("enqueued, PostgreSQL", per_second=rates["postgresql"])
 
 # %% [markdown]
-# The forty visitors of chapter 1 sent some seven feeds a second: the rate at which jobs come is hardly ever the reason
-# to leave SQLite. And on one machine PostgreSQL has no advantage here: both wait for its disk, and SQLite saves the
-# trip to a server.
+# The forty visitors of chapter 1 sent the queued reader some ten feeds a second: the rate at which jobs come is hardly
+# ever the reason to leave SQLite. And on one machine PostgreSQL has no advantage here: both wait for its disk, and
+# SQLite saves the trip to a server.
 #
 # ## Workers on several machines
 #
