@@ -26,7 +26,7 @@ MANY = 5000
 @contextmanager
 def running_command(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The feed server as a command on a free port: the process, and the URL from the line it prints."""
-    command = [sys.executable, "-m", "loadtests.feedserver.server", "--port", "0", *options]
+    command = [sys.executable, "-m", "loadtests", "feedserver", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
