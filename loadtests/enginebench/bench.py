@@ -7,14 +7,12 @@ The exit statuses are in loadtests/status.py. Each trial's result is kept as it 
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
@@ -38,8 +36,7 @@ from loadtests.enginebench.scene import EVERY_SECONDS
 from loadtests.enginebench.tables import engine_label
 from loadtests.enginebench.trials import ENGINE_TRIALS, TRIAL_KINDS, trial_command
 from loadtests.engines.engines import ENGINES, check_engine
-from loadtests.errors import UsageError
-from loadtests.files import new_folder, put, room, write_all, writing
+from loadtests.files import json_text, put, results_folder, room, write_all, writing
 from loadtests.servers.processes import Process
 from loadtests.status import EXIT_STATUSES
 from loadtests.wording import counted
@@ -50,8 +47,6 @@ TRIAL_LIMIT_SECONDS = 360.0  # that a trial may take
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write results.json and the page; returns the exit status. Raises LoadTestError."""
     options = _parser().parse_args(argv)
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _interrupt)
     folder, plan = _folder_and_plan(options)
     for engine in plan.engines:
         check_engine(engine)
@@ -69,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if measured:
         print(f"\n{text(plan, measured)}\n", flush=True)
         write_all(
-            (folder / "results.json", put(json.dumps(results, indent=1) + "\n")),
+            (folder / "results.json", put(json_text(results))),
             (
                 folder / "report.html",
                 lambda _: print(f"The report: {write_report(results, plan, measured, folder)}"),
@@ -153,17 +148,9 @@ def _folder_and_plan(options: argparse.Namespace) -> tuple[Path, EnginePlan]:
         return folder, resumed(folder)
     for engine in options.engine:
         check_engine(engine)  # before there is a folder
-    folder = options.out
-    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"{folder} is not an empty folder: name another with --out, remove it, or --resume {folder}"
-        )
-    folder = folder or new_folder(REPORTS / f"engines-{datetime.now():%Y-%m-%d-%H%M%S}")
+    usual = REPORTS / f"engines-{datetime.now():%Y-%m-%d-%H%M%S}"
+    folder = results_folder(options.out, usual, "remove it, or resume the run in it with --resume")
     return folder, begin(folder, options.engine, options.only, options.seed)
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ import msgspec
 from loadtests.bench.folder import read_part
 from loadtests.enginebench.trials import ENGINE_TRIALS, is_possible
 from loadtests.errors import UsageError
-from loadtests.files import writing
+from loadtests.files import json_text, writing
 from loadtests.status import Status
 
 LONGEST_HARM_SECONDS = 300.0  # of the engine that takes longest to notice, among so many others
@@ -90,7 +90,7 @@ def begin(folder: Path, engines: tuple[str, ...], kinds: tuple[str, ...], seed: 
     data = {"schema": "500ms/engines-run", "version": RUN_FORMAT, "plan": msgspec.to_builtins(plan)}
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(json.dumps(data, indent=1) + "\n")
+        (folder / "run.json").write_text(json_text(data))
     return plan
 
 

@@ -1,6 +1,7 @@
 """What the trials have shown, as tables: the same for the terminal, for Markdown and for the page."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from loadtests.enginebench.harm import ASK_SECONDS, HARMED, WATCHED_SECONDS
 from loadtests.enginebench.plan import EnginePlan, TrialResult
@@ -80,12 +81,12 @@ def tables(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[Table]:
 
 def _in_short(plan: EnginePlan, measured: Sequence[TrialResult]) -> Table:
     """One line for each engine, without intervals."""
-    found = {(each.engine, each.trial): each.figures for each in measured}
+    found = _found(measured)
     trials = [trial for trial in IN_SHORT if any(trial == each.trial for each in measured)]
 
     def cell(engine: str, trial: str) -> str:
         figures = found.get((engine, trial))
-        return IN_SHORT[trial][1](figures) + (DOUBT if figures.get("reasons") else "") if figures else DASH
+        return IN_SHORT[trial][1](figures) + _mark(figures) if figures else DASH
 
     lines = [
         Line([engine_label(engine), *(cell(engine, trial) for trial in trials)]) for engine in plan.engines
@@ -109,21 +110,28 @@ def _table(
     cells: Callable[[Numbers], list[str]],
 ) -> Table:
     """A line for each engine, under the title of each trial of a kind."""
-    found = {(each.engine, each.trial): each.figures for each in measured}
+    found = _found(measured)
     trials = {trial: about.title for trial, about in ENGINE_TRIALS.items() if about.kind == kind}
-    table = Table(name, [("", ["engine"]), *heads], [])
-    bodies = []
+    bodies: list[Body] = []
+    table = Table(name, [("", ["engine"]), *heads], bodies)
     for trial, title in trials.items():
         lines = []
         for engine in plan.engines:
             if (engine, trial) in found:
                 figures = found[engine, trial]
-                mark = DOUBT if figures and figures.get("reasons") else ""
                 shown = cells(figures) if figures else [DASH] * (table.width - 1)
-                lines.append(Line([engine_label(engine) + mark, *shown]))
+                lines.append(Line([engine_label(engine) + _mark(figures), *shown]))
         if lines:
             bodies.append(Body(title if len(trials) > 1 else "", lines))
-    return Table(name, table.heads, bodies)
+    return table
+
+
+def _found(measured: Sequence[TrialResult]) -> dict[tuple[str, str], dict[str, Any] | None]:
+    return {(each.engine, each.trial): each.figures for each in measured}
+
+
+def _mark(figures: Numbers | None) -> str:
+    return DOUBT if figures and figures.get("reasons") else ""
 
 
 def notes(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[str]:

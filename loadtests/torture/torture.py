@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.arguments import chosen
-from loadtests.files import new_folder, put, room, write_all
+from loadtests.files import json_text, new_folder, put, room, write_all
 from loadtests.servers.databases import DATABASE_NAMES
 from loadtests.servers.machine import describe_machine
 from loadtests.status import EXIT_STATUSES, Status
@@ -153,8 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "exit_status": ended,
         "rows": [row.as_json() for row in rows],
     }
-    print(json.dumps(results, indent=1) if options.json else table(rows), flush=True)
-    write_all((folder / "results.json", put(json.dumps(results, indent=1) + "\n")))
+    print(json_text(results).rstrip() if options.json else table(rows), flush=True)
+    write_all((folder / "results.json", put(json_text(results))))
     if not options.json:
         print(f"\nWritten to {folder}")
     return ended
