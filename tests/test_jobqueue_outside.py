@@ -189,13 +189,13 @@ def test_a_job_that_hangs_with_the_write_lock_is_ended_with_its_worker(
 ) -> None:
     """Before that nobody can write: its worker can't even record the end of its attempt."""
     begun, done = tmp_path / "begun", tmp_path / "done"
-    id = queue.enqueue(WriteLineAndHangAtFirst(str(begun), "written"))
+    id = queue.enqueue(WriteLineAndHangAtFirst(str(begun), "written"), max_attempts=1)
     start_worker("--max-run-time", "0.2", "--lease", "1")
     wait_until(lambda: lines_of(begun), "the job's beginning")
     queue.enqueue(Append(str(done), "done"))
     wait_until(lambda: lines_of(done), "another job's end")
     job = queue.get(id)
-    assert (job.attempts, job.state) == (1, "waiting")
+    assert (job.attempts, job.state) == (1, "failed")
     why = f"{KILLED}job {id} had exceeded its max_run_time, and was not ended."
     assert (job.last_error or "").endswith(why), job.last_error
     queue.retry(id)
