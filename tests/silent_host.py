@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -43,14 +44,17 @@ def bring_up(host: int) -> None:
     send(host, 3 - host)
 
 
-def cut(*_: object) -> None:
+def cut() -> None:
     hear(1, NOBODY)
     send(1, NOBODY)
 
 
-def mend(*_: object) -> None:
+def mend() -> None:
     hear(1, 1)
     send(1, 2)
+
+
+ORDERS: dict[int, Callable[[], None]] = {signal.SIGUSR1: cut, signal.SIGUSR2: mend}
 
 
 def run_there(command: list[str]) -> None:
@@ -87,11 +91,14 @@ def main(folder: str, *command: str) -> int:
             time.sleep(0.005)
         ip(f"link set v2 netns {other.pid}")
         bring_up(1)
+        # A signal may go to a thread that is just starting, and handlers are called in the main thread, which
+        # would sleep on: so they wait until they are asked for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [*ORDERS, signal.SIGCHLD])
         threading.Thread(target=serve, args=[folder], daemon=True).start()
-        signal.signal(signal.SIGUSR1, cut)
-        signal.signal(signal.SIGUSR2, mend)
         print(f"the link of pid:{os.getpid()} is up", flush=True)
-        other.communicate("\n")
+        print(file=other.stdin, flush=True)
+        while other.poll() is None:
+            ORDERS.get(signal.sigwait([*ORDERS, signal.SIGCHLD]), lambda: None)()
     return other.returncode
 
 

@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(server.get_uri(driver="psycopg"), flush=True)
             if options.until_eof:
                 threading.Thread(target=_obey, args=[server, stop.set], daemon=True).start()
-            while not stop.wait(3600):
+            while not stop.wait(0.5):  # a signal that another thread gets does not wake this one
                 pass
         except subprocess.CalledProcessError as error:
             said = (server.pgdata / "log").read_text(errors="replace").strip()[-1500:]
