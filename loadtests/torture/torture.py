@@ -48,7 +48,7 @@ class Trial:
 TRIALS = {
     "kill": Trial("random kill -9", trials.kill, BOTH, (10_000, 200), (200, 4)),
     "crash": Trial("server crashes", trials.crash, ("postgresql",), (4_000, 20), (400, 2)),
-    "hold": Trial("a job holds the GIL", trials.hold, BOTH, (12_000, 2), (200, 1)),
+    "hold": Trial("a job holds the GIL", trials.hold, BOTH, (16_000, 2), (200, 1)),
     "rows": Trial("mutated rows", trials.poison_rows, BOTH, (2_000, 2_000), (100, 100)),
     "stop": Trial("SIGSTOP for two leases", trials.stop, BOTH, (4_000, 10), (400, 1)),
     "silence": Trial("silent host for 8 s", trials.silence, ("postgresql",), (2_000, 3), (400, 1)),

@@ -23,6 +23,7 @@ from loadtests.torture.silentproxy import SilentProxy
 
 SHORT_LEASE = ("--lease", "2")
 CREW = 4
+REST_SECONDS = 3.0  # between holds: of two in a row, nobody could tell when the rate was back
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def hold(ground: Ground) -> Fates:
         # With a shorter lease than this, the other worker would have the job while the first is still held.
         scene.start("--processes", "2", "--threads", "4", "--max-run-time", "2", "--lease", "4")
         for number in scene.spread(ground.strikes):
+            if number > 1:
+                scene.last(REST_SECONDS)
             scene.queue.enqueue(HoldTheInterpreter(), priority=-1, max_attempts=2)
             scene.wait(lambda: scene.set_aside() == number)  # noqa: B023 - called at once
         scene.finish()
