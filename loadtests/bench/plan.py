@@ -69,7 +69,6 @@ class Plan:
     """
 
     submitters: ClassVar[float] = SUBMITTERS  # the share; the others only browse
-    drained_within: ClassVar[float] = 12.0  # how long the queue may take to drain after the load
     users: tuple[int, ...] = (1, 10, 30, 100)
     search: bool = False
     rates: tuple[float, ...] = ()

@@ -29,6 +29,7 @@ from loadtests.servers.slotmeter import SlotCounts, read_slots
 from loadtests.servers.stack import Stack, StackSettings
 from loadtests.status import Status
 
+DRAINED_WITHIN_SECONDS = 12.0  # that the queue may take after the load
 DRAIN_LOOK_SECONDS = 0.1
 SUBMITTER = "Submitter"  # the class of visitors in loadtests/feeds.py who submit
 
@@ -97,7 +98,7 @@ def _load(
                 raise locust.error(f"ended with status {status}")
             recording = read_recording(rows_file)
             if queued:
-                _let_it_drain(sampler, plan.drained_within, tick)
+                _let_it_drain(sampler, tick)
         load_ended = recording.started_at + end + OVERRUN_SECONDS
         return Seen(
             recording=recording,
@@ -114,16 +115,29 @@ def _gone(plan: Plan) -> str | None:
     return f"nothing answered at {plan.host} when the load had ended: {why}" if why else None
 
 
-def _let_it_drain(sampler: Sampler, seconds: float, tick: Callable[[], object]) -> None:
-    """Wait until the sampler sees no feed whose fetch has not ended, at most so long."""
-    deadline = time.monotonic() + seconds
+def _let_it_drain(sampler: Sampler, tick: Callable[[], object]) -> None:
+    """Wait until the sampler sees no feed whose fetch has not ended."""
+    deadline = time.monotonic() + DRAINED_WITHIN_SECONDS
     while time.monotonic() < deadline and sampler.samples[-1].pending:
         tick()
         time.sleep(DRAIN_LOOK_SECONDS)
 
 
+def visitors_command(host: str, feeds: str, rows: Path, deadline: float, drain: float) -> list[str]:
+    """The command of Locust's visitors to a reader and its feed server, to which their number is to be added.
+
+    `rows`: the file of their requests; `deadline`: of a fetch; `drain`: for what is in flight at the end, in
+    seconds.
+    """
+    return [
+        *(sys.executable, "-m", "locust", "-f", str(Path(__file__).parents[1] / "feeds.py")),
+        *("--headless", "--only-summary", "--host", host, "--feeds", feeds, "--rows", str(rows)),
+        *("--deadline", str(deadline), "--stop-timeout", str(math.ceil(drain)), "--exit-code-on-error", "0"),
+    ]
+
+
 def _locust_command(plan: Plan, step: PlannedStep, stack: Stack | None, rows_file: Path) -> list[str]:
-    condition, locustfile = step.condition, Path(__file__).parents[1] / "feeds.py"
+    condition = step.condition
     host, feeds = (stack.url, stack.feeds_url) if stack else (plan.host or "", plan.feeds or "")
     start, end = plan.window(condition)
     if condition.users is not None:
@@ -135,11 +149,8 @@ def _locust_command(plan: Plan, step: PlannedStep, stack: Stack | None, rows_fil
             load += ["--burst", str(condition.burst), "--burst-at", str(start + BURST_AT)]
     seconds = math.ceil(end + OVERRUN_SECONDS)  # Locust takes whole ones
     return [
-        *(sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary"),
+        *visitors_command(host, feeds, rows_file, plan.deadline, plan.drain),
         *(() if plan.submitters < 1 else (SUBMITTER,)),
-        *("--host", host, "--feeds", feeds, "--rows", str(rows_file), *load),
-        *("--think", str(plan.think), "--deadline", str(plan.deadline), "--run-time", f"{seconds}s"),
-        *("--stop-timeout", str(math.ceil(plan.drain))),
+        *("--think", str(plan.think), "--run-time", f"{seconds}s", *load),
         *("--warm-up", str(start), "--seed", str(plan.seed + step.repeat - 1)),
-        *("--exit-code-on-error", "0"),
     ]

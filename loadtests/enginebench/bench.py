@@ -185,9 +185,9 @@ def _parser() -> argparse.ArgumentParser:
 def _kinds() -> list[str]:
     return [
         "kinds of trials:",
-        "  load     the latencies with 30 and 300 simulated users",
-        "  backlog  feeds that wait when the worker starts: jobs a second, CPU, memory",
-        "  pick-up  how soon an idle worker has fetched a feed",
-        "  harm     kill -9 and TERM of the worker in mid-fetch, kill -9 of the broker",
-        "           or database, and of a web process between commit and enqueueing",
+        "  load  the latencies with 30, then 300 simulated users",
+        "  work  feeds that wait when the worker starts: jobs a second, CPU, memory;",
+        "        then how soon the idle worker has fetched one",
+        "  harm  kill -9 and TERM of the worker in mid-fetch, kill -9 of the broker",
+        "        or database, and of a web process between commit and enqueueing",
     ]

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from loadtests.enginebench.plan import EnginePlan, TrialResult
+from loadtests.enginebench.plan import EnginePlan, TrialResult, figures_of
 from loadtests.enginebench.tables import DASH, engine_label
-from loadtests.enginebench.trials import ENGINE_TRIALS
+from loadtests.enginebench.trials import HARMS, TITLES
 from loadtests.queuebench.report import number
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import COLOURS, GREY, described, headed, inches, latency_axis
@@ -29,8 +29,11 @@ Found = Mapping[tuple[str, str], dict[str, Any]]
 
 def finding(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
     """What the run says first, without a full stop."""
-    tried = [each for each in measured if each.trial == "worker-killed" and each.figures]
-    losing = [engine_label(each.engine) for each in tried if each.figures and each.figures["lost"]]
+    killed = {
+        engine: found for (engine, name), found in figures_of(measured).items() if name == "worker-killed"
+    }
+    tried = {engine: found for engine, found in killed.items() if found}
+    losing = [engine_label(engine) for engine, found in tried.items() if found["lost"]]
     if not tried:
         return f"The same reader on {counted(len(plan.engines), 'engine')}"
     if not losing:
@@ -42,47 +45,42 @@ def finding(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
 
 def chart(plan: EnginePlan, measured: Sequence[TrialResult], subtitle: str) -> Figure:
     """A row for each engine, and a panel for each thing measured."""
-    found = {(each.engine, each.trial): each.figures for each in measured if each.figures is not None}
-    panels = [
-        name for name in ENGINE_TRIALS if name != "load-30" and any(trial == name for _, trial in found)
-    ]
-    if any(trial == "load-30" for _, trial in found) and "load-300" not in panels:
-        panels = ["load-300", *panels]
+    found = {key: figures for key, figures in figures_of(measured).items() if figures}
+    panels = [name for name in TITLES if name != "load-30" and any(name == each for _, each in found)]
     high = ENGINE_INCHES * len(plan.engines)
-    shares = [2 if ENGINE_TRIALS[trial].kind == "load" else 1 for trial in panels]  # its ticks are long
+    shares = [2 if name == "load-300" else 1 for name in panels]  # its ticks are long
     unit = (14 - LABELS_INCHES - 0.3) / sum(shares)
     with headed(high + 2.4, finding(plan, measured), subtitle) as figure:
-        for place, trial in enumerate(panels):
+        for place, name in enumerate(panels):
             axes = inches(
                 figure, LABELS_INCHES + unit * sum(shares[:place]), 0.95, unit * shares[place] - 0.3, high
             )
             axes.set_ylim(len(plan.engines) - 0.5, -0.5)
             axes.set_yticks(range(len(plan.engines)), map(engine_label, plan.engines) if place == 0 else [])
-            _panel(axes, trial, plan.engines, found)
-        if any(ENGINE_TRIALS[trial].kind == "harm" for trial in panels):
+            _panel(axes, name, plan.engines, found)
+        if not {*HARMS}.isdisjoint(panels):
             handles = [Patch(color=colour, label=name) for name, colour in FATES.values()]
             figure.legend(handles=handles, loc="lower right", ncols=len(handles), frameon=False, fontsize=11)
     return described(figure, _told(plan, measured, found))
 
 
-def _panel(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None:
-    kind = ENGINE_TRIALS[trial].kind
-    axes.grid(visible=kind == "load", axis="x")
+def _panel(axes: Axes, name: str, engines: Sequence[str], found: Found) -> None:
+    axes.grid(visible=name == "load-300", axis="x")
     axes.grid(visible=False, axis="y")
-    if kind == "load":
+    if name == "load-300":
         axes.set_title("POST p99", weight="bold")
         _latencies(axes, engines, found)
-    elif kind == "harm":
-        axes.set_title(ENGINE_TRIALS[trial].title, weight="bold", size=11)
-        _fates(axes, trial, engines, found)
+    elif name in HARMS:
+        axes.set_title(TITLES[name], weight="bold", size=11)
+        _fates(axes, name, engines, found)
     else:
-        key, title = ("per_s", "jobs/s") if kind == "backlog" else ("p50", "pick-up, ms")
-        axes.set_title(title, weight="bold")
+        axes.set_title("jobs/s" if name == "backlog" else "pick-up, ms", weight="bold")
         figures = {
-            place: found[name, trial][key] for place, name in enumerate(engines) if (name, trial) in found
+            place: found[engine, name] for place, engine in enumerate(engines) if (engine, name) in found
         }
         values = {
-            place: figure["value"] if kind == "backlog" else figure for place, figure in figures.items()
+            place: each["per_s"]["value"] if name == "backlog" else each["p50"]
+            for place, each in figures.items()
         }
         axes.barh(list(values), list(values.values()), height=0.7, color=COLOURS["queued"])
         for place, value in values.items():
@@ -96,9 +94,9 @@ def _panel(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None
 def _latencies(axes: Axes, engines: Sequence[str], found: Found) -> None:
     marks = {"load-30": ("o", "white", -0.15), "load-300": ("o", COLOURS["queued"], 0.15)}
     values = []
-    for trial, (marker, face, shift) in marks.items():
-        for place, name in enumerate(engines):
-            submit = found.get((name, trial), {}).get("submit")
+    for name, (marker, face, shift) in marks.items():
+        for place, engine in enumerate(engines):
+            submit = found.get((engine, name), {}).get("submit")
             if submit and submit["p99_ms"] is not None:
                 low, high = submit["p99_ci"] or (None, None)
                 values += [submit["p99_ms"], high or submit["p99_ms"]]
@@ -111,12 +109,12 @@ def _latencies(axes: Axes, engines: Sequence[str], found: Found) -> None:
     axes.set_xlabel("○ 30 users, ● 300", size=11)
 
 
-def _fates(axes: Axes, trial: str, engines: Sequence[str], found: Found) -> None:
-    for place, name in enumerate(engines):
-        if (name, trial) not in found:
+def _fates(axes: Axes, name: str, engines: Sequence[str], found: Found) -> None:
+    for place, engine in enumerate(engines):
+        if (engine, name) not in found:
             axes.text(0.02, place, DASH, color=GREY, size=11, va="center")
             continue
-        figures, left = found[name, trial], 0.0
+        figures, left = found[engine, name], 0.0
         for key, (_, colour) in FATES.items():
             share = figures[key] / max(1, figures["stored"])
             axes.barh(place, share, left=left, height=0.7, color=colour)
@@ -134,15 +132,11 @@ def _told(plan: EnginePlan, measured: Sequence[TrialResult], found: Found) -> st
     if rates:
         listed = ", ".join(f"{engine_label(name)} {number(rate)}" for name, rate in rates.items())
         parts.append(f"Jobs a second: {listed}.")
-    for trial, kind in ENGINE_TRIALS.items():
-        fates = [
-            (name, found[name, trial])
-            for name in plan.engines
-            if (name, trial) in found and kind.kind == "harm"
-        ]
+    for harm in HARMS:
+        fates = [(name, found[name, harm]) for name in plan.engines if (name, harm) in found]
         if fates:
             listed = ", ".join(
                 f"{engine_label(name)} {each['lost']} of {each['stored']}" for name, each in fates
             )
-            parts.append(f"Lost, {kind.title}: {listed}.")
+            parts.append(f"Lost, {TITLES[harm]}: {listed}.")
     return " ".join(parts)

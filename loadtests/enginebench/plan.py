@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ from loadtests.files import json_text, writing
 from loadtests.status import Status
 
 LONGEST_HARM_SECONDS = 300.0  # of the engine that takes longest to notice, among so many others
-HARMS_AT_A_TIME = 14  # they mostly wait
-RUN_FORMAT = 1  # of run.json, and of the trials beside it
+HARMS_AT_A_TIME = 20  # they mostly wait
+RUN_FORMAT = 2  # of run.json, and of the trials beside it
 
 
 class Key(NamedTuple):
@@ -33,13 +33,24 @@ class Key(NamedTuple):
 
 
 class TrialResult(msgspec.Struct, frozen=True):
-    """What a trial has shown; `figures` is None if it was not measured, and `reason` says why."""
+    """What a trial has shown: sets of figures by their names; None if they were not measured, and `reason`
+    says why.
+    """
 
     engine: str
     trial: str
     seconds: float
-    figures: dict[str, Any] | None = None
+    figures: dict[str, dict[str, Any]] | None = None
     reason: str = ""
+
+
+def figures_of(measured: Iterable[TrialResult]) -> dict[tuple[str, str], dict[str, Any] | None]:
+    """Each set of figures by its engine and name; None where it was not measured."""
+    return {
+        (each.engine, name): each.figures[name] if each.figures else None
+        for each in measured
+        for name in ENGINE_TRIALS[each.trial].shows
+    }
 
 
 class EnginePlan(msgspec.Struct, frozen=True):
@@ -80,7 +91,7 @@ def status(measured: Sequence[TrialResult], interrupted: bool) -> Status:
         return Status.INTERRUPTED
     if any(each.figures is None for each in measured):
         return Status.UNFIT
-    doubtful = any(each.figures and each.figures.get("reasons") for each in measured)
+    doubtful = any(figures and figures.get("reasons") for figures in figures_of(measured).values())
     return Status.UNDECIDED if doubtful else Status.KEPT
 
 

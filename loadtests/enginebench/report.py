@@ -43,7 +43,7 @@ def results_of(plan: EnginePlan, measured: Sequence[TrialResult], status: Status
     """What results.json will hold."""
     return {
         "schema": "500ms/engines-results",
-        "version": 1,
+        "version": 2,
         "started_at": plan.started_at,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),

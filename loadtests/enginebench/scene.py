@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -62,6 +63,10 @@ class StagedReader:
     def feeds(self, kind: str, count: int, first: int = 1) -> list[str]:
         """Addresses of so many feeds."""
         return [f"{self.stack.feeds_url}/feeds/{kind}/{n}.xml" for n in range(first, first + count)]
+
+    def new_feeds(self, count: int) -> list[str]:
+        """Addresses of so many feeds that answer at once, and are not stored yet."""
+        return self.feeds("fast", count, first=len(self.states()) + 1)
 
     def add(self, urls: Sequence[str], visitors: int = VISITORS) -> dict[str, int]:
         """Add feeds; returns the status of each answer, 0 where there was none."""
@@ -153,25 +158,9 @@ class StagedReader:
 
 
 @contextmanager
-def staged(
-    engine: str,
-    *,
-    threads: int,
-    workers: int = 1,
-    slots: int = 4,
-    database: str = "sqlite",
-    lease: float | None = None,
-) -> Iterator[StagedReader]:
-    """Start the reader on an engine; the lease is jobqueue's."""
-    settings = StackSettings(
-        app="queued",
-        engine=engine,
-        slots=slots,
-        threads=threads,
-        workers=workers,
-        database=database,
-    )
-    with KillableStack(settings, lease=lease) as stack:
+def staged(engine: str, *, lease: float | None = None, **settings: Any) -> Iterator[StagedReader]:
+    """Start the reader on an engine, with more settings of a stack; the lease is jobqueue's."""
+    with KillableStack(StackSettings("queued", engine=engine, **settings), lease=lease) as stack:
         yield StagedReader(stack)
 
 

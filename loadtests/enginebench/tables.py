@@ -1,18 +1,18 @@
 """What the trials have shown, as tables: the same for the terminal, for Markdown and for the page."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from loadtests.enginebench.harm import ASK_SECONDS, HARMED, WATCHED_SECONDS
-from loadtests.enginebench.plan import EnginePlan, TrialResult
-from loadtests.enginebench.speed import BACKLOGS, PICK_UPS, WAITING_FEEDS, Numbers
-from loadtests.enginebench.trials import ENGINE_TRIALS
+from loadtests.enginebench.plan import EnginePlan, TrialResult, figures_of
+from loadtests.enginebench.speed import BACKLOGS, LOADS, PICK_UPS, WAITING_FEEDS, Numbers
+from loadtests.enginebench.trials import ENGINE_TRIALS, HARMS, TITLES
 from loadtests.engines.engines import ENGINES, app_of
 from loadtests.queuebench.report import number
 from loadtests.records.figures import Figure
 from loadtests.report.page import Body, Line, Table
 from loadtests.wording import LABELS
 
+Found = Mapping[tuple[str, str], Numbers | None]  # sets of figures, by engine and name
 DASH = "–"
 DOUBT = " *"
 SETTINGS = {  # of those that are not as they come
@@ -32,11 +32,11 @@ SHORTENED = (
 LEGENDS = {  # of the kinds of trials
     "load": "The load: POST /feeds, and the time until the feed can be read, with 95 % intervals"
     " (none: too few requests for one).",
-    "backlog": f"A backlog: {WAITING_FEEDS} feeds, {BACKLOGS} times, with intervals by Student's t."
+    "work": f"A backlog: {WAITING_FEEDS} feeds, {BACKLOGS} times, with intervals by Student's t."
     " CPU, in ms a job: of the web server that enqueues it, of the worker, and of Valkey or PostgreSQL, which"
     " also has the reader's own tables. A POST alone: the median of those sent one at a time; on Valkey also"
-    " with an fsync at each write, as a database does at a commit.",
-    "pick-up": f"An idle worker: {PICK_UPS} feeds, one after the other.",
+    f" with an fsync at each write, as a database does at a commit. An idle worker: {PICK_UPS} feeds, one"
+    " after the other.",
     "harm": f"Harm: of {HARMED} feeds being fetched (broker: and {HARMED} that are added while it"
     " is away), how many were fetched by themselves, and when the last was, in seconds; how many once a"
     " worker was started again; and by hand, as the engine's guide has it."
@@ -65,34 +65,32 @@ def tables(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[Table]:
     """The tables of what was measured, without those of which nothing was."""
     kept = [Line([engine_label(engine), *_kept(engine)]) for engine in plan.engines]
     load, pick = [("ms", ["p50", "p99"])], [("ms", ["p50", "most"])]
-    found = [
-        _in_short(plan, measured),
-        _table(plan, measured, "POST /feeds", "load", load, _answers),
-        _table(plan, measured, "time to content", "load", [("s", ["p50", "p95"])], _content),
-        _table(plan, measured, "a backlog", "backlog", [("", ["jobs/s", "MiB"])], _backlog),
-        _table(plan, measured, "CPU ms a job", "backlog", [("", ["web", "worker", "broker"])], _cpu),
-        _table(plan, measured, "an idle worker", "pick-up", pick, _pick_up),
-        _table(plan, measured, "harm", "harm", [("", list(HARM_HEADS))], _harm),
-        _table(plan, measured, "a POST alone, ms", "backlog", [("", ["as set", "fsync each"])], _lone),
+    found, backlog = figures_of(measured), ("backlog",)
+    shown = [
+        _in_short(plan, found),
+        _table(plan, found, "POST /feeds", LOADS, load, _answers),
+        _table(plan, found, "time to content", LOADS, [("s", ["p50", "p95"])], _content),
+        _table(plan, found, "a backlog", backlog, [("", ["jobs/s", "MiB"])], _backlog),
+        _table(plan, found, "CPU ms a job", backlog, [("", ["web", "worker", "broker"])], _cpu),
+        _table(plan, found, "an idle worker", ("pick-up",), pick, _pick_up),
+        _table(plan, found, "harm", HARMS, [("", list(HARM_HEADS))], _harm),
+        _table(plan, found, "a POST alone, ms", backlog, [("", ["as set", "fsync each"])], _lone),
         Table("what each is", [("", ["engine", "jobs are in", "on the disk", "as set"])], [Body("", kept)]),
     ]
-    return [table for table in found if table.bodies]
+    return [table for table in shown if table.bodies]
 
 
-def _in_short(plan: EnginePlan, measured: Sequence[TrialResult]) -> Table:
+def _in_short(plan: EnginePlan, found: Found) -> Table:
     """One line for each engine, without intervals."""
-    found = _found(measured)
-    trials = [trial for trial in IN_SHORT if any(trial == each.trial for each in measured)]
+    names = [name for name in IN_SHORT if any(name == each for _, each in found)]
 
-    def cell(engine: str, trial: str) -> str:
-        figures = found.get((engine, trial))
-        return IN_SHORT[trial][1](figures) + _mark(figures) if figures else DASH
+    def cell(engine: str, name: str) -> str:
+        figures = found.get((engine, name))
+        return IN_SHORT[name][1](figures) + _mark(figures) if figures else DASH
 
-    lines = [
-        Line([engine_label(engine), *(cell(engine, trial) for trial in trials)]) for engine in plan.engines
-    ]
-    heads = [IN_SHORT[trial][0] for trial in trials]
-    return Table("in short", [("", ["engine"]), ("", heads)], [Body("", lines)] if trials else [])
+    lines = [Line([engine_label(engine), *(cell(engine, name) for name in names)]) for engine in plan.engines]
+    heads = [IN_SHORT[name][0] for name in names]
+    return Table("in short", [("", ["engine"]), ("", heads)], [Body("", lines)] if names else [])
 
 
 def _fate(figures: Numbers) -> str:
@@ -103,31 +101,25 @@ def _fate(figures: Numbers) -> str:
 
 def _table(
     plan: EnginePlan,
-    measured: Sequence[TrialResult],
-    name: str,
-    kind: str,
+    found: Found,
+    title: str,
+    names: Collection[str],
     heads: Sequence[tuple[str, Sequence[str]]],
     cells: Callable[[Numbers], list[str]],
 ) -> Table:
-    """A line for each engine, under the title of each trial of a kind."""
-    found = _found(measured)
-    trials = {trial: about.title for trial, about in ENGINE_TRIALS.items() if about.kind == kind}
+    """A line for each engine, under the title of each of these sets of figures."""
     bodies: list[Body] = []
-    table = Table(name, [("", ["engine"]), *heads], bodies)
-    for trial, title in trials.items():
+    table = Table(title, [("", ["engine"]), *heads], bodies)
+    for name in names:
         lines = []
         for engine in plan.engines:
-            if (engine, trial) in found:
-                figures = found[engine, trial]
+            if (engine, name) in found:
+                figures = found[engine, name]
                 shown = cells(figures) if figures else [DASH] * (table.width - 1)
                 lines.append(Line([engine_label(engine) + _mark(figures), *shown]))
         if lines:
-            bodies.append(Body(title if len(trials) > 1 else "", lines))
+            bodies.append(Body(TITLES[name] if len(names) > 1 else "", lines))
     return table
-
-
-def _found(measured: Sequence[TrialResult]) -> dict[tuple[str, str], dict[str, Any] | None]:
-    return {(each.engine, each.trial): each.figures for each in measured}
 
 
 def _mark(figures: Numbers | None) -> str:
@@ -139,11 +131,10 @@ def notes(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[str]:
     kinds = {ENGINE_TRIALS[each.trial].kind for each in measured}
     said = [SHORTENED, *(legend for kind, legend in LEGENDS.items() if kind in kinds)]
     for each in measured:
-        what = f"{engine_label(each.engine)}, {ENGINE_TRIALS[each.trial].title}"
         if each.figures is None:
+            what = f"{engine_label(each.engine)}, {ENGINE_TRIALS[each.trial].title}"
             said.append(f"Not measured: {what}: {each.reason}")
-        elif reasons := each.figures.get("reasons"):
-            said.append(f"* {what}: {'; '.join(reasons)}")
+    said += doubts(measured)
     files = [
         engine_label(name) for name in plan.engines if not (ENGINES[name].valkey or ENGINES[name].postgresql)
     ]
@@ -153,6 +144,16 @@ def notes(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[str]:
     if late:
         said.append(f"{' and '.join(late)}: as it comes, visibility_timeout is an hour.")
     return said
+
+
+def doubts(measured: Sequence[TrialResult]) -> list[str]:
+    """Which figures to doubt, and why."""
+    reasons = {key: figures.get("reasons") for key, figures in figures_of(measured).items() if figures}
+    return [
+        f"* {engine_label(engine)}, {TITLES[name]}: {'; '.join(why)}"
+        for (engine, name), why in reasons.items()
+        if why
+    ]
 
 
 def text_tables(found: Sequence[Table]) -> str:

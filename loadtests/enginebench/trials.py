@@ -1,13 +1,13 @@
 """The trials by name: what each measures, and about how long it takes.
 
-    python -m loadtests.enginebench.trials celery pick-up FOLDER {}     # run one, print its figures as JSON
+    python -m loadtests.enginebench.trials celery work FOLDER {}     # run one, print its figures as JSON
 
 Each runs in a process of its own, so that it can be ended at any time with all that it has started.
 """
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,39 +16,37 @@ from loadtests.enginebench import harm, speed
 from loadtests.engines.engines import ENGINES
 from loadtests.errors import LoadTestError
 
-FEW_USERS, MANY_USERS = 30, 300  # simulated users
-
 
 @dataclass(frozen=True)
 class EngineTrial:
-    """A kind of trial: `kind` is what --only calls it, `run` takes the engine, a folder for its logs, and the
-    settings of a harm.
+    """A trial: `kind` is what --only calls it, `shows` has the titles of its sets of figures by their names.
+
+    `run` takes the engine, a folder for its logs, and the settings of a harm; it returns these sets.
     """
 
     title: str
     kind: str
-    run: Callable[..., Any]
+    shows: Mapping[str, str]
+    run: Callable[..., Mapping[str, Any]]
     seconds: float  # about
 
 
-def _harm(title: str, what: Callable[..., harm.Aftermath], seconds: float) -> EngineTrial:
-    return EngineTrial(title, "harm", lambda engine, _, **settings: what(engine, **settings), seconds)
+def _harm(name: str, title: str, what: Callable[..., harm.Aftermath], seconds: float) -> EngineTrial:
+    return EngineTrial(
+        title, "harm", {name: title}, lambda engine, _, **settings: {name: what(engine, **settings)}, seconds
+    )
 
 
 ENGINE_TRIALS = {
-    "load-30": EngineTrial(
-        f"{FEW_USERS} users", "load", lambda engine, folder: speed.load(engine, FEW_USERS, folder), 16
-    ),
-    "load-300": EngineTrial(
-        f"{MANY_USERS} users", "load", lambda engine, folder: speed.load(engine, MANY_USERS, folder), 24
-    ),
-    "backlog": EngineTrial("backlog", "backlog", lambda engine, _: speed.backlog(engine), 19),
-    "pick-up": EngineTrial("pick-up", "pick-up", lambda engine, _: speed.pick_up(engine), 8),
-    "worker-killed": _harm("worker: kill -9", harm.worker_killed, 95),
-    "worker-stopped": _harm("worker: TERM", harm.worker_stopped, 15),
-    "broker-killed": _harm("broker: kill -9", harm.broker_killed, 75),
-    "web-killed": _harm("web: kill -9", harm.web_killed, 20),
+    "load": EngineTrial("load", "load", speed.LOADS, speed.load, 28),
+    "work": EngineTrial("work", "work", speed.WORK, lambda engine, _: speed.work(engine), 24),
+    "worker-killed": _harm("worker-killed", "worker: kill -9", harm.worker_killed, 95),
+    "worker-stopped": _harm("worker-stopped", "worker: TERM", harm.worker_stopped, 15),
+    "broker-killed": _harm("broker-killed", "broker: kill -9", harm.broker_killed, 75),
+    "web-killed": _harm("web-killed", "web: kill -9", harm.web_killed, 20),
 }
+TITLES = {name: title for trial in ENGINE_TRIALS.values() for name, title in trial.shows.items()}
+HARMS = tuple(name for name, trial in ENGINE_TRIALS.items() if trial.kind == "harm")
 TRIAL_KINDS = tuple(dict.fromkeys(trial.kind for trial in ENGINE_TRIALS.values()))
 
 

@@ -38,7 +38,7 @@ def workers_killed(engines: Sequence[str], watched: float, lease: float) -> dict
         for engine, trial in trials.items():
             if trial.wait_with(lambda: None, watched + 3 * PATIENCE_SECONDS):
                 raise trial.error("failed")
-            found[engine] = json.loads(trial.output().splitlines()[-1])
+            found[engine] = json.loads(trial.output().splitlines()[-1])["worker-killed"]
             fetched, after = found[engine]["by_itself"], found[engine]["after_s"]
             when = f", the last {after} s after the kill" if after else ""
             print(f"{engine_label(engine)}: {fetched} of {found[engine]['stored']} feeds came{when}")

@@ -8,16 +8,15 @@ from typing import Any, Literal
 import msgspec
 
 import loadtests
-from loadtests.enginebench.plan import TrialResult
-from loadtests.enginebench.tables import DASH, DOUBT, IN_SHORT, engine_label, place_of, text_tables
-from loadtests.enginebench.trials import ENGINE_TRIALS
+from loadtests.enginebench.plan import TrialResult, figures_of
+from loadtests.enginebench.speed import LOADS
+from loadtests.enginebench.tables import DASH, DOUBT, IN_SHORT, doubts, engine_label, place_of, text_tables
+from loadtests.enginebench.trials import HARMS
 from loadtests.engines.engines import ENGINES
 from loadtests.report.page import Body, Line, Table
 from workbook.session import WorkbookError
 
 KEPT = Path(loadtests.__file__ or "").parent / "example" / "engines.json"  # of a full run
-HARMS = [trial for trial, each in ENGINE_TRIALS.items() if each.kind == "harm"]
-LOADS = [trial for trial, each in ENGINE_TRIALS.items() if each.kind == "load"]
 FATE_TITLES = {  # of what a killed worker was fetching, the worst first
     "lost": "What a killed worker was fetching is lost",
     "held": "It is held until somebody does something",
@@ -47,10 +46,8 @@ def show_duties(results: str | Path = KEPT) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in (run.packages | run.servers).items())
     where = f"make engines, {run.started_at[:10]}, {run.machine['cores']} cores: {versions}"
     print(textwrap.fill(where, MOST_CHARACTERS), text_tables([duties(run)]), sep="\n\n")
-    for each in run.trials:
-        if each.figures and (reasons := each.figures.get("reasons")):
-            doubted = f"{engine_label(each.engine)}, {ENGINE_TRIALS[each.trial].title}: {'; '.join(reasons)}"
-            print(f"{DOUBT.strip()} {doubted}")
+    for doubt in doubts(run.trials):
+        print(doubt)
 
 
 def engine_run(file: Path) -> EngineRun:
@@ -63,32 +60,30 @@ def engine_run(file: Path) -> EngineRun:
 
 def duties(run: EngineRun) -> Table:
     """A line for each engine, under what becomes of the feeds that a killed worker was fetching."""
-    found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for each in run.trials:
-        found.setdefault(each.engine, {})[each.trial] = each.figures or {}
+    found = figures_of(run.trials)
     bodies: dict[str, list[Line]] = {key: [] for key in FATE_TITLES}
-    for engine in (each for each in ENGINES if each in found):
-        shown = [_harm(found[engine].get(trial, {}), trial) for trial in HARMS]
-        shown += [_answers(found[engine].get(trial, {})) for trial in LOADS]
+    for engine in (each for each in ENGINES if any(each == name for name, _ in found)):
+        shown = [_harm(found.get((engine, name)), name) for name in HARMS]
+        shown += [_answers(found.get((engine, name))) for name in LOADS]
         line = Line([engine_label(engine), place_of(engine), *shown])
-        bodies[_fate(found[engine].get("worker-killed", {}))].append(line)
-    names = [*(IN_SHORT[trial][0] for trial in HARMS), *(ENGINE_TRIALS[trial].title for trial in LOADS)]
+        bodies[_fate(found.get((engine, "worker-killed")))].append(line)
+    names = [*(IN_SHORT[name][0] for name in HARMS), *LOADS.values()]
     heads = [("", ["engine", "its jobs are in"]), ("", names)]
     return Table("engine", heads, [Body(FATE_TITLES[key], lines) for key, lines in bodies.items() if lines])
 
 
-def _fate(killed: Mapping[str, Any]) -> str:
+def _fate(killed: Mapping[str, Any] | None) -> str:
     """What becomes of the feeds: a key of FATE_TITLES. Those that needed a hand were held until then."""
     if not killed or killed["lost"]:
         return "lost" if killed else ""
     return "by_itself" if killed["by_itself"] == killed["stored"] else "held"
 
 
-def _harm(figures: Mapping[str, Any], trial: str) -> str:
-    return IN_SHORT[trial][1](figures) if figures else DASH
+def _harm(figures: Mapping[str, Any] | None, name: str) -> str:
+    return IN_SHORT[name][1](figures) if figures else DASH
 
 
-def _answers(figures: Mapping[str, Any]) -> str:
+def _answers(figures: Mapping[str, Any] | None) -> str:
     """How soon half and 99 % of the answers to POST /feeds came, in ms: "8 / 22"."""
     if not figures:
         return DASH
