@@ -82,7 +82,7 @@ def _in_mid_fetch(
         began = time.monotonic()
         harm(stage.worker)
         stage.start_worker()
-        return _aftermath(stage, began, answers, only_watch)
+        return _aftermath(stage, began, answers, only_watch, restart=False)
 
 
 def broker_killed(engine: str) -> Aftermath:
@@ -129,9 +129,14 @@ def _kill(process: Process) -> None:
 
 
 def _aftermath(
-    stage: StagedReader, began: float, answers: Mapping[str, int], only_watch: float | None = None
+    stage: StagedReader,
+    began: float,
+    answers: Mapping[str, int],
+    only_watch: float | None = None,
+    restart: bool = True,
 ) -> Aftermath:
-    """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then do what one does by hand.
+    """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then start the worker again unless
+    it was (`restart`), and do what one does by hand.
 
     With `only_watch`: for at most so many seconds, and that is all.
     """
@@ -139,7 +144,9 @@ def _aftermath(
     watch.until_settled(only_watch or WATCHED_SECONDS)
     by_itself, after_s = watch.fetched, watch.last_s
     restarted, by_hand, mend = 0, 0, only_watch is None
-    if mend and watch.holds:  # a worker that has ended, or lost its connection for good, starts again
+    if (
+        mend and restart and watch.holds
+    ):  # a worker that has ended, or lost its connection for good, starts again
         _kill(stage.worker)
         stage.start_worker()
         watch.until_settled(RESTARTED_SECONDS)

@@ -15,8 +15,7 @@ from loadtests.errors import UsageError
 from loadtests.files import json_text, writing
 from loadtests.status import Status
 
-LONGEST_HARM_SECONDS = 300.0  # of the engine that takes longest to notice, among so many others
-HARMS_AT_A_TIME = 20  # they mostly wait
+APART_SECONDS = 3.0  # harms begin so long after one another: then they mostly wait, and run side by side
 RUN_FORMAT = 2  # of run.json, and of the trials beside it
 
 
@@ -66,7 +65,7 @@ class EnginePlan(msgspec.Struct, frozen=True):
         return [key for key in self._mixed() if ENGINE_TRIALS[key.trial].kind != "harm"]
 
     def harms(self) -> list[Key]:
-        """Those that may run side by side: the longest first, so that none is left alone at the end."""
+        """Those that run side by side: the longest first, so that none is left alone at the end."""
         mixed = [key for key in self._mixed() if ENGINE_TRIALS[key.trial].kind == "harm"]
         return sorted(mixed, key=lambda key: -ENGINE_TRIALS[key.trial].seconds)
 
@@ -80,9 +79,9 @@ class EnginePlan(msgspec.Struct, frozen=True):
     def left(self, done: Collection[Key]) -> tuple[int, float]:
         """How many trials are left, and about how many seconds."""
         speed, harms = ([key for key in keys if key not in done] for keys in (self.speed(), self.harms()))
-        waits = [ENGINE_TRIALS[key.trial].seconds for key in harms]
-        most = max(sum(waits) / HARMS_AT_A_TIME, LONGEST_HARM_SECONDS if harms else 0)
-        return len(speed) + len(harms), sum(ENGINE_TRIALS[key.trial].seconds for key in speed) + most
+        ends = [APART_SECONDS * n + ENGINE_TRIALS[key.trial].seconds for n, key in enumerate(harms)]
+        alone = sum(ENGINE_TRIALS[key.trial].seconds for key in speed)
+        return len(speed) + len(harms), alone + max(ends, default=0.0)
 
 
 def status(measured: Sequence[TrialResult], interrupted: bool) -> Status:

@@ -25,7 +25,7 @@ FEW_USERS, MANY_USERS = 30, 300  # simulated users
 LOADS = {"load-30": f"{FEW_USERS} users", "load-300": f"{MANY_USERS} users"}
 WORK = {"backlog": "backlog", "pick-up": "pick-up"}
 AT_A_TIME = 32  # jobs at a time, for every engine
-WARM_UP_SECONDS, JUDGED_SECONDS = 2, 5  # of each load
+WARM_UP_SECONDS, JUDGED_SECONDS = 2, 5  # of each load; many users warm up while they join
 DEADLINE_SECONDS = 5.0  # of a fetch under load; the readers' own would keep each hanging feed for ten
 DRAIN_SECONDS = 3.0  # for what is in flight when a load ends
 WAITING_FEEDS = 150  # feeds that wait when the worker starts
@@ -45,7 +45,7 @@ def load(engine: str, folder: Path) -> Mapping[str, Numbers]:
     Returns the summaries `submit` and `content` of each, and the `reasons` why these are not the engine's
     own. Its rows and logs go below `folder`.
     """
-    few, many = [[users] * (WARM_UP_SECONDS + JUDGED_SECONDS) for users in (FEW_USERS, MANY_USERS)]
+    few, many = [FEW_USERS] * (WARM_UP_SECONDS + JUDGED_SECONDS), [MANY_USERS] * (1 + JUDGED_SECONDS)
     joining = range(FEW_USERS, MANY_USERS, int(RAMP_USERS_PER_S))[1:]
     seconds = [*few, *joining, *many]  # how many users there are in each
     logs, rows = folder / "logs" / engine, folder / "rows" / f"{engine}.csv"
