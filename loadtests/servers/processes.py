@@ -6,6 +6,7 @@ Each runs under `loadtests/servers/guard.py`, in its own process group, with its
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,18 @@ GUARD = Path(__file__).with_name("guard.py")
 PROCESS_START_SECONDS = 120.0  # a busy machine takes its time; a process that ended is noticed at once
 STOP_SECONDS = 10.0  # more than the guard's grace period
 ADDRESS = re.compile(r"https?://[\w.\-]+:\d+")
+
+
+def stop_signals() -> list[int]:
+    """From now on TERM, INT and HUP do nothing but appear in this list. Call it in the main thread.
+
+    Look there from time to time: a handler that set an Event could find its lock taken by the very thread
+    that it interrupts, and a signal that another thread gets wakes nobody.
+    """
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: asked.append(number))
+    return asked
 
 
 class Process:

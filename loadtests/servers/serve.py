@@ -5,8 +5,7 @@ python -m loadtests stack queued --engine celery
 
 import argparse
 import secrets
-import signal
-import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,10 @@ from loadtests.arguments import count, seconds
 from loadtests.engines.engines import ENGINES_HELP, check_engine
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database
+from loadtests.servers.processes import stop_signals
 from loadtests.servers.stack import PORTS, Stack, StackSettings
+
+LOOK_SECONDS = 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,13 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     ours = options.app == "queued" and options.engine == "jobqueue"
     password = secrets.token_urlsafe(9) if ours else ""
     settings = StackSettings(**vars(options), jobs_password=password)
-    stop = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, lambda _number, _frame: stop.set())
+    asked = stop_signals()
     with Stack(settings) as stack:
         print(_welcome(stack), flush=True)
-        while not stop.wait(0.5):
+        while not asked:
             stack.check()
+            time.sleep(LOOK_SECONDS)
         print("Stopping ...", flush=True)
     return 0
 

@@ -70,7 +70,7 @@ killed_figure(killed)
 #
 # ## The duties that come with each
 #
-# `make engines` harms eleven set-ups in four ways, with ten feeds or more each, and loads them, in 18 minutes.
+# `make engines` harms eleven set-ups in four ways, with ten feeds or more each, and loads them, in a quarter of an hour.
 # Below is a run that was kept. The harms: the worker killed (*-9*), or stopped with *TERM*, as a deploy does; the
 # *broker* or database killed while feeds are added; the *web* process killed just after it has committed a feed. A cell
 # has the worst that became of feeds, and of how many. They were *lost*; still *held* in the end; fetched after a
