@@ -21,7 +21,7 @@ from loadtests.bench.advice import REPORTS, to_resume
 from loadtests.bench.folder import write_part
 from loadtests.bench.progress import about
 from loadtests.enginebench.plan import (
-    APART_SECONDS,
+    HARMS_AT_A_TIME,
     EnginePlan,
     Key,
     TrialResult,
@@ -78,14 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(plan: EnginePlan, folder: Path, measured: list[TrialResult]) -> None:
     """Take all trials that are not in `measured` yet, and add them to it, each as it ends."""
     done = {Key(each.engine, each.trial) for each in measured}
-    for keys, alone in ((plan.speed(), True), (plan.harms(), False)):
+    for keys, at_a_time in ((plan.speed(), 1), (plan.harms(), HARMS_AT_A_TIME)):
         waiting = [key for key in keys if key not in done]
         running: dict[Key, _Running] = {}
-        next_at = 0.0
         with ExitStack() as exits:
             while waiting or running:
-                if waiting and not (alone and running) and time.monotonic() >= next_at:
-                    key, next_at = waiting.pop(0), time.monotonic() + (0.0 if alone else APART_SECONDS)
+                while waiting and len(running) < at_a_time:
+                    key = waiting.pop(0)
                     running[key] = exits.enter_context(_Running(key, folder))
                 time.sleep(EVERY_SECONDS)
                 for key, each in list(running.items()):

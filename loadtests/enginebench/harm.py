@@ -21,7 +21,7 @@ from loadtests.servers.processes import Process
 HARMED = 10
 SLOWEST_OF = 5 * HARMED  # feeds; the slowest leave time until all are being fetched, on a busy machine, too
 WATCHED_SECONDS = 130.0  # Celery looks for what dead workers left every 100 s, and 10 s after it has started
-WITHIN_SECONDS = 0.25  # how exactly it is told when a feed was fetched
+WITHIN_SECONDS = 0.5  # how exactly it is told when a feed was fetched
 ASK_SECONDS = 5.0  # between questions to the engine how many jobs it holds
 RESTARTED_SECONDS = 40.0  # for a new worker; then Procrastinate takes the one before for dead
 BY_HAND_SECONDS = 40.0

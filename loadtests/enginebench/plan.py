@@ -15,7 +15,8 @@ from loadtests.errors import UsageError
 from loadtests.files import json_text, writing
 from loadtests.status import Status
 
-APART_SECONDS = 3.0  # harms begin so long after one another: then they mostly wait, and run side by side
+LONGEST_HARM_SECONDS = 250.0  # of the engine that takes longest to notice
+HARMS_AT_A_TIME = 14  # with more, a machine of two cores is too busy starting them
 RUN_FORMAT = 2  # of run.json, and of the trials beside it
 
 
@@ -79,9 +80,9 @@ class EnginePlan(msgspec.Struct, frozen=True):
     def left(self, done: Collection[Key]) -> tuple[int, float]:
         """How many trials are left, and about how many seconds."""
         speed, harms = ([key for key in keys if key not in done] for keys in (self.speed(), self.harms()))
-        ends = [APART_SECONDS * n + ENGINE_TRIALS[key.trial].seconds for n, key in enumerate(harms)]
-        alone = sum(ENGINE_TRIALS[key.trial].seconds for key in speed)
-        return len(speed) + len(harms), alone + max(ends, default=0.0)
+        waits = [ENGINE_TRIALS[key.trial].seconds for key in harms]
+        most = max(sum(waits) / HARMS_AT_A_TIME, LONGEST_HARM_SECONDS if harms else 0)
+        return len(speed) + len(harms), sum(ENGINE_TRIALS[key.trial].seconds for key in speed) + most
 
 
 def status(measured: Sequence[TrialResult], interrupted: bool) -> Status:

@@ -61,7 +61,7 @@ class StagedReader:
 
     @cached_property
     def _database(self) -> sa.Engine:
-        return sa.create_engine(self.stack.database_url, poolclass=sa.NullPool)
+        return sa.create_engine(self.stack.database_url, pool_pre_ping=True)
 
     def feeds(self, kind: str, count: int, first: int = 1) -> list[str]:
         """Addresses of so many feeds."""

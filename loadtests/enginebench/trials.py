@@ -28,7 +28,7 @@ class EngineTrial:
     kind: str
     shows: Mapping[str, str]
     run: Callable[..., Mapping[str, Any]]
-    seconds: float  # about; of a harm: with the engine that takes longest
+    seconds: float  # about
 
 
 def _harm(name: str, title: str, what: Callable[..., harm.Aftermath], seconds: float) -> EngineTrial:
@@ -40,10 +40,10 @@ def _harm(name: str, title: str, what: Callable[..., harm.Aftermath], seconds: f
 ENGINE_TRIALS = {
     "load": EngineTrial("load", "load", speed.LOADS, speed.load, 29),
     "work": EngineTrial("work", "work", speed.WORK, lambda engine, _: speed.work(engine), 27),
-    "worker-killed": _harm("worker-killed", "worker: kill -9", harm.worker_killed, 195),
-    "worker-stopped": _harm("worker-stopped", "worker: TERM", harm.worker_stopped, 60),
-    "broker-killed": _harm("broker-killed", "broker: kill -9", harm.broker_killed, 250),
-    "web-killed": _harm("web-killed", "web: kill -9", harm.web_killed, 60),
+    "worker-killed": _harm("worker-killed", "worker: kill -9", harm.worker_killed, 90),
+    "worker-stopped": _harm("worker-stopped", "worker: TERM", harm.worker_stopped, 35),
+    "broker-killed": _harm("broker-killed", "broker: kill -9", harm.broker_killed, 120),
+    "web-killed": _harm("web-killed", "web: kill -9", harm.web_killed, 45),
 }
 TITLES = {name: title for trial in ENGINE_TRIALS.values() for name, title in trial.shows.items()}
 HARMS = tuple(name for name, trial in ENGINE_TRIALS.items() if trial.kind == "harm")
