@@ -269,7 +269,7 @@ def test_a_run_measures_and_harms_jobqueue(
     picked, killed = found["jobqueue", "pick-up"], found["jobqueue", "web-killed"]
     assert picked and picked["p50"] > 0
     for users in (30, 300):
-        assert (load := found["jobqueue", f"load-{users}"]) and load["submit"]["answered"] > users / 3
+        assert (load := found["jobqueue", f"load-{users}"]) and load["submit"]["count"] > users / 3
     assert killed
     assert killed["stored"] == killed["by_itself"] == killed["refused"] == harm.HARMED
     assert main(["engines", "--resume", str(out)]) == Status.KEPT  # and there is nothing left to do

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from loadtests.enginebench.plan import EnginePlan, TrialResult, figures_of
 from loadtests.enginebench.tables import DASH, engine_label
-from loadtests.enginebench.trials import HARMS, TITLES
+from loadtests.enginebench.trials import FIGURE_TITLES, HARMS
 from loadtests.queuebench.report import number
 from loadtests.records.constants import RULE_MS
 from loadtests.report.chartparts import COLOURS, GREY, described, headed, inches, latency_axis
@@ -46,7 +46,7 @@ def finding(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
 def chart(plan: EnginePlan, measured: Sequence[TrialResult], subtitle: str) -> Figure:
     """A row for each engine, and a panel for each thing measured."""
     found = {key: figures for key, figures in figures_of(measured).items() if figures}
-    panels = [name for name in TITLES if name != "load-30" and any(name == each for _, each in found)]
+    panels = [name for name in FIGURE_TITLES if name != "load-30" and any(name == each for _, each in found)]
     high = ENGINE_INCHES * len(plan.engines)
     shares = [2 if name == "load-300" else 1 for name in panels]  # its ticks are long
     unit = (14 - LABELS_INCHES - 0.3) / sum(shares)
@@ -71,7 +71,7 @@ def _panel(axes: Axes, name: str, engines: Sequence[str], found: Found) -> None:
         axes.set_title("POST p99", weight="bold")
         _latencies(axes, engines, found)
     elif name in HARMS:
-        axes.set_title(TITLES[name], weight="bold", size=11)
+        axes.set_title(FIGURE_TITLES[name], weight="bold", size=11)
         _fates(axes, name, engines, found)
     else:
         axes.set_title("jobs/s" if name == "backlog" else "pick-up, ms", weight="bold")
@@ -138,5 +138,5 @@ def _told(plan: EnginePlan, measured: Sequence[TrialResult], found: Found) -> st
             listed = ", ".join(
                 f"{engine_label(name)} {each['lost']} of {each['stored']}" for name, each in fates
             )
-            parts.append(f"Lost, {TITLES[harm]}: {listed}.")
+            parts.append(f"Lost, {FIGURE_TITLES[harm]}: {listed}.")
     return " ".join(parts)

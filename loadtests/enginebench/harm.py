@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from heapq import nlargest
 from typing import TypedDict
 
-from loadtests.enginebench.scene import PENDING, REDIRECTS, StagedReader, expect, kill, staged, until
+from loadtests.enginebench.scene import PENDING, REDIRECTS, StagedReader, expect, kill_tree, staged, until
 from loadtests.engines.engines import ENGINES
 from loadtests.feedserver.kinds import delay_of
 from loadtests.servers.postgres import crashing_postgres
@@ -52,7 +52,7 @@ def worker_killed(engine: str, lease: float | None = None, only_watch: float | N
 
     `lease`: of jobqueue's workers, in seconds; None: as it comes. `only_watch`: see `_aftermath`.
     """
-    return _in_mid_fetch(engine, kill, lease, only_watch)
+    return _in_mid_fetch(engine, kill_tree, lease, only_watch)
 
 
 def worker_stopped(engine: str) -> Aftermath:
@@ -79,7 +79,7 @@ def _in_mid_fetch(
         began = time.monotonic()
         harm(stage.worker)
         stage.start_worker()
-        return _aftermath(stage, began, answers, only_watch, restart=False)
+        return _aftermath(stage, began, answers, only_watch)
 
 
 def broker_killed(engine: str) -> Aftermath:
@@ -101,7 +101,7 @@ def broker_killed(engine: str) -> Aftermath:
 
 
 def _restart_valkey(stage: StagedReader) -> None:
-    kill(stage.stack.processes["broker"])
+    kill_tree(stage.stack.processes["broker"])
     time.sleep(DOWN_SECONDS)
     stage.stack.start_broker()
 
@@ -123,10 +123,9 @@ def _aftermath(
     began: float,
     answers: Mapping[str, int],
     only_watch: float | None = None,
-    restart: bool = True,
 ) -> Aftermath:
-    """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then start the worker again unless
-    it was (`restart`), and do what one does by hand.
+    """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then start the worker again, and do
+    what one does by hand.
 
     With `only_watch`: for at most so many seconds, and that is all.
     """
@@ -134,8 +133,8 @@ def _aftermath(
     watch.until_settled(only_watch or WATCHED_SECONDS)
     by_itself, after_s = watch.fetched, watch.last_s
     restarted, by_hand, mend = 0, 0, only_watch is None
-    if mend and restart and watch.holds:  # it may have ended, or lost its connection for good
-        kill(stage.worker)
+    if mend and watch.holds:  # it may have ended, or lost its connection for good
+        kill_tree(stage.worker)
         stage.start_worker()
         watch.until_settled(RESTARTED_SECONDS)
         restarted = watch.fetched - by_itself

@@ -168,7 +168,7 @@ class StagedReader:
             return process.output()
 
 
-def kill(process: Process) -> None:
+def kill_tree(process: Process) -> None:
     """kill -9 of all its processes."""
     for each in process.tree():
         with suppress(psutil.NoSuchProcess):

@@ -10,7 +10,7 @@ import psutil
 import requests
 
 from loadtests.bench.step import visitors_command
-from loadtests.enginebench.scene import COMES_SECONDS, EVERY_SECONDS, StagedReader, expect, kill, staged
+from loadtests.enginebench.scene import COMES_SECONDS, EVERY_SECONDS, StagedReader, expect, kill_tree, staged
 from loadtests.engines.engines import ENGINES
 from loadtests.files import writing
 from loadtests.judging.judge import judge_window
@@ -27,7 +27,7 @@ WORK = {"backlog": "backlog", "pick-up": "pick-up"}
 AT_A_TIME = 32  # jobs at a time, for every engine
 WARM_UP_SECONDS, JUDGED_SECONDS = 2, 5  # of each load; many users warm up while they join
 DEADLINE_SECONDS = 5.0  # of a fetch under load; the readers' own would keep each hanging feed for ten
-DRAIN_SECONDS = 3.0  # for what is in flight when a load ends
+DRAIN_SECONDS = 2.0  # for what is in flight when a load ends
 WAITING_FEEDS = 150  # feeds that wait when the worker starts
 UNCOUNTED = 30  # of them: a process's first requests and jobs are slow
 BACKLOGS = 3  # of so many feeds, one after the other, each with a new worker
@@ -60,7 +60,7 @@ def load(engine: str, folder: Path) -> Mapping[str, Numbers]:
         with Process("load generator", command, logs / "locust.log") as locust:
             if status := locust.wait_with(stage.stack.check, len(seconds) + DRAIN_SECONDS + LOCUST_SECONDS):
                 raise locust.error(f"ended with status {status}")
-        kill(stage.worker)  # which would wait for what it is fetching
+        kill_tree(stage.worker)  # which would wait for what it is fetching
     recording = read_recording(rows)
     ends = {"load-30": len(few), "load-300": len(seconds)}
     return {name: _judged(recording, end) for name, end in ends.items()}
@@ -91,7 +91,7 @@ def work(engine: str) -> Mapping[str, Numbers]:
     with staged(engine, threads=AT_A_TIME, workers=0) as stage:
         rounds = [_drained(stage) for _ in range(BACKLOGS)]
         waits = [_content_ms(stage, url) for url in stage.new_feeds(PICK_UPS + WARMED_UP)][WARMED_UP:]
-        kill(stage.worker)
+        kill_tree(stage.worker)
         alone = {"post_ms": _alone(stage), "durable_ms": None}
         if ENGINES[engine].valkey:
             stage.fsync_each_write()
@@ -114,7 +114,7 @@ def _alone(stage: StagedReader) -> Figure:
 def _drained(stage: StagedReader) -> dict[str, float]:
     """One backlog; its worker goes on, idle, until the next one."""
     for worker in stage.workers:
-        kill(worker)
+        kill_tree(worker)
     feeds, first = stage.new_feeds(WAITING_FEEDS), stage.fetched()
     stage.add(feeds[:UNCOUNTED])
     adding = _used(stage)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from loadtests.enginebench.harm import ASK_SECONDS, HARMED, WATCHED_SECONDS
 from loadtests.enginebench.plan import EnginePlan, TrialResult, figures_of
 from loadtests.enginebench.speed import BACKLOGS, LOADS, PICK_UPS, WAITING_FEEDS, Numbers
-from loadtests.enginebench.trials import ENGINE_TRIALS, HARMS, TITLES
+from loadtests.enginebench.trials import ENGINE_TRIALS, FIGURE_TITLES, HARMS
 from loadtests.engines.engines import ENGINES, app_of
 from loadtests.queuebench.report import number
 from loadtests.records.figures import Figure
 from loadtests.report.page import Body, Line, Table
 from loadtests.wording import LABELS
 
-Found = Mapping[tuple[str, str], Numbers | None]  # sets of figures, by engine and name
+AllFigures = Mapping[tuple[str, str], Numbers | None]  # sets of figures, by engine and name
 DASH = "–"
 DOUBT = " *"
 SETTINGS = {  # of those that are not as they come
@@ -80,7 +80,7 @@ def tables(plan: EnginePlan, measured: Sequence[TrialResult]) -> list[Table]:
     return [table for table in shown if table.bodies]
 
 
-def _in_short(plan: EnginePlan, found: Found) -> Table:
+def _in_short(plan: EnginePlan, found: AllFigures) -> Table:
     """One line for each engine, without intervals."""
     names = [name for name in IN_SHORT if any(name == each for _, each in found)]
 
@@ -101,7 +101,7 @@ def _fate(figures: Numbers) -> str:
 
 def _table(
     plan: EnginePlan,
-    found: Found,
+    found: AllFigures,
     title: str,
     names: Collection[str],
     heads: Sequence[tuple[str, Sequence[str]]],
@@ -118,7 +118,7 @@ def _table(
                 shown = cells(figures) if figures else [DASH] * (table.width - 1)
                 lines.append(Line([engine_label(engine) + _mark(figures), *shown]))
         if lines:
-            bodies.append(Body(TITLES[name] if len(names) > 1 else "", lines))
+            bodies.append(Body(FIGURE_TITLES[name] if len(names) > 1 else "", lines))
     return table
 
 
@@ -150,7 +150,7 @@ def doubts(measured: Sequence[TrialResult]) -> list[str]:
     """Which figures to doubt, and why."""
     reasons = {key: figures.get("reasons") for key, figures in figures_of(measured).items() if figures}
     return [
-        f"* {engine_label(engine)}, {TITLES[name]}: {'; '.join(why)}"
+        f"* {engine_label(engine)}, {FIGURE_TITLES[name]}: {'; '.join(why)}"
         for (engine, name), why in reasons.items()
         if why
     ]

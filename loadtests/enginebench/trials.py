@@ -38,14 +38,14 @@ def _harm(name: str, title: str, what: Callable[..., harm.Aftermath], seconds: f
 
 
 ENGINE_TRIALS = {
-    "load": EngineTrial("load", "load", speed.LOADS, speed.load, 29),
-    "work": EngineTrial("work", "work", speed.WORK, lambda engine, _: speed.work(engine), 27),
+    "load": EngineTrial("load", "load", speed.LOADS, speed.load, 28),
+    "work": EngineTrial("work", "work", speed.WORK, lambda engine, _: speed.work(engine), 25),
     "worker-killed": _harm("worker-killed", "worker: kill -9", harm.worker_killed, 90),
     "worker-stopped": _harm("worker-stopped", "worker: TERM", harm.worker_stopped, 35),
     "broker-killed": _harm("broker-killed", "broker: kill -9", harm.broker_killed, 120),
     "web-killed": _harm("web-killed", "web: kill -9", harm.web_killed, 45),
 }
-TITLES = {name: title for trial in ENGINE_TRIALS.values() for name, title in trial.shows.items()}
+FIGURE_TITLES = {name: title for trial in ENGINE_TRIALS.values() for name, title in trial.shows.items()}
 HARMS = tuple(name for name, trial in ENGINE_TRIALS.items() if trial.kind == "harm")
 TRIAL_KINDS = tuple(dict.fromkeys(trial.kind for trial in ENGINE_TRIALS.values()))
 

@@ -22,9 +22,7 @@ from typing import Any
 import psutil
 
 from loadtests.errors import ProcessError
-from loadtests.servers.processes import PROCESS_START_SECONDS, stop_signals
-
-LOOK_SECONDS = 0.1
+from loadtests.servers.processes import ASKED_EVERY_SECONDS, PROCESS_START_SECONDS, stop_signals
 
 
 @contextlib.contextmanager
@@ -106,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.until_eof:
                 threading.Thread(target=_obey, args=[server, asked], daemon=True).start()
             while not asked:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(ASKED_EVERY_SECONDS)
         except (subprocess.SubprocessError, AssertionError) as error:
             said = (server.pgdata / "log").read_text(errors="replace").strip()[-1500:]
             raise ProcessError(f"PostgreSQL did not start. It said:\n{said}") from error
@@ -128,7 +126,7 @@ def started(start: Callable[[], object]) -> None:
         except (subprocess.TimeoutExpired, AssertionError):  # it is there, and not ready
             if time.monotonic() > deadline:
                 raise
-            time.sleep(LOOK_SECONDS)
+            time.sleep(ASKED_EVERY_SECONDS)
 
 
 def _obey(server: Any, asked: list[int]) -> None:

@@ -21,6 +21,7 @@ from loadtests.files import writing
 
 GUARD = Path(__file__).with_name("guard.py")
 PROCESS_START_SECONDS = 120.0  # a busy machine takes its time; a process that ended is noticed at once
+ASKED_EVERY_SECONDS = 0.1  # how often one looks for signals to stop
 STOP_SECONDS = 10.0  # more than the guard's grace period
 ADDRESS = re.compile(r"https?://[\w.\-]+:\d+")
 

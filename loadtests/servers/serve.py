@@ -13,10 +13,8 @@ from loadtests.arguments import count, seconds
 from loadtests.engines.engines import ENGINES_HELP, check_engine
 from loadtests.records.steps import READERS
 from loadtests.servers.databases import check_database
-from loadtests.servers.processes import stop_signals
+from loadtests.servers.processes import ASKED_EVERY_SECONDS, stop_signals
 from loadtests.servers.stack import PORTS, Stack, StackSettings
-
-LOOK_SECONDS = 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_welcome(stack), flush=True)
         while not asked:
             stack.check()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(ASKED_EVERY_SECONDS)
         print("Stopping ...", flush=True)
     return 0
 
