@@ -19,6 +19,7 @@ from loadtests.judging.samples import Samples, summarise
 from loadtests.records.constants import LOCUST_SECONDS, RAMP_USERS_PER_S
 from loadtests.records.figures import Figure, Summary, without_interval
 from loadtests.records.recording import Recording, read_recording
+from loadtests.servers.machine import pinning
 from loadtests.servers.processes import Process
 
 FEW_USERS, MANY_USERS = 30, 300  # simulated users
@@ -52,12 +53,15 @@ def load(engine: str, folder: Path) -> Mapping[str, Numbers]:
     with writing(rows):
         for each in (logs, rows.parent):
             each.mkdir(parents=True, exist_ok=True)
-    with staged(engine, threads=AT_A_TIME, deadline=DEADLINE_SECONDS, folder=logs) as stage:
+    pinned = pinning()
+    with staged(
+        engine, threads=AT_A_TIME, deadline=DEADLINE_SECONDS, folder=logs, cpus=pinned.others
+    ) as stage:
         command = [
             *visitors_command(stage.stack.url, stage.stack.feeds_url, rows, DEADLINE_SECONDS, DRAIN_SECONDS),
             *("--steps", ",".join(map(str, seconds)), "--step-seconds", "1"),
         ]
-        with Process("load generator", command, logs / "locust.log") as locust:
+        with Process("load generator", command, logs / "locust.log", cpus=pinned.generator) as locust:
             if status := locust.wait_with(stage.stack.check, len(seconds) + DRAIN_SECONDS + LOCUST_SECONDS):
                 raise locust.error(f"ended with status {status}")
         kill_tree(stage.worker)  # which would wait for what it is fetching
