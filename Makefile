@@ -43,7 +43,7 @@ bench-queue: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## measure jobqueue beside th
 	@$(RUN) -m loadtests queue $(ARGS)
 
 .PHONY: engines
-engines: $(VENV)/bench.stamp $(VENV)/engines.stamp  ## compare the engines under the same reader (15 minutes)
+engines: $(VENV)/bench.stamp $(VENV)/engines.stamp  ## compare the engines under the same reader (16 minutes)
 	@$(RUN) -m loadtests engines $(ARGS)
 
 .PHONY: torture
