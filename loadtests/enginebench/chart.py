@@ -29,10 +29,8 @@ Found = Mapping[tuple[str, str], dict[str, Any]]
 
 def finding(plan: EnginePlan, measured: Sequence[TrialResult]) -> str:
     """What the run says first, without a full stop."""
-    killed = {
-        engine: found for (engine, name), found in figures_of(measured).items() if name == "worker-killed"
-    }
-    tried = {engine: found for engine, found in killed.items() if found}
+    figures = figures_of(measured).items()
+    tried = {engine: found for (engine, name), found in figures if name == "worker-killed" and found}
     losing = [engine_label(engine) for engine, found in tried.items() if found["lost"]]
     if not tried:
         return f"The same reader on {counted(len(plan.engines), 'engine')}"

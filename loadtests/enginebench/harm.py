@@ -119,10 +119,7 @@ def web_killed(engine: str) -> Aftermath:
 
 
 def _aftermath(
-    stage: StagedReader,
-    began: float,
-    answers: Mapping[str, int],
-    only_watch: float | None = None,
+    stage: StagedReader, began: float, answers: Mapping[str, int], only_watch: float | None = None
 ) -> Aftermath:
     """Watch until all feeds are fetched, or lost, or for WATCHED_SECONDS; then start the worker again, and do
     what one does by hand.
