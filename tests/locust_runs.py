@@ -56,6 +56,10 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
+# What Locust says when it has started all users; the second if the report of a process took over a second.
+SPAWNED = r"All users spawned|Spawning is complete"
+
+
 def two_processes() -> list[str]:
     """Options for two processes, on a port of their own: other tests may run Locust at the same time."""
     port = free_port()

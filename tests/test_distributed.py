@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from locust_runs import Run, command, counted_by_locust, free_port, headless, two_processes
+from locust_runs import SPAWNED, Run, command, counted_by_locust, free_port, headless, two_processes
 
 from loadtests.generator.arrivals import schedule
 from loadtests.generator.loadoptions import Load
@@ -111,7 +111,7 @@ def without_one_worker(host: str, rows: Path, number: signal.Signals, run_time: 
         master = start("master", *bind, *load.split(), run_time, "--rows", str(rows))
         worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
         gone, _ = start("worker 1", *worker), start("worker 2", *worker)
-        master.wait_for(r"All users spawned", timeout=60)
+        master.wait_for(SPAWNED, timeout=60)
         for process in gone.tree():
             process.send_signal(number)
         assert master.wait_with(lambda: None, timeout=60) == 3
@@ -173,7 +173,7 @@ def test_an_interrupted_load_says_so_and_keeps_what_it_has(
     options = ("--headless", *(load or ("--users", "4", "--spawn-rate", "4")), "--stop-timeout", "30")
     started = command(USERS, "Fast", "--host", null_server, *options, "--rows", str(rows), "--fail-over", "1")
     with Process("locust", started + two_processes() * (processes > 1), tmp_path / "log") as process:
-        process.wait_for(r"All users spawned", timeout=60)
+        process.wait_for(SPAWNED, timeout=60)
         process.wait_for(r"Aggregated +[1-9]\d\d", timeout=60)  # Locust's table, every two seconds
         reached = process.tree() if number == signal.SIGINT else process.tree()[:1]
         for each in reached:  # as a terminal does, to the whole group; TERM goes to one
