@@ -43,7 +43,7 @@ bench-queue: $(VENV)/bench.stamp $(OTHER_ENGINES)  ## measure jobqueue beside th
 	@$(RUN) -m loadtests queue $(ARGS)
 
 .PHONY: engines
-engines: $(VENV)/bench.stamp $(VENV)/engines.stamp  ## compare the engines under the same reader (16 minutes)
+engines: $(VENV)/bench.stamp $(VENV)/engines.stamp  ## compare the engines under the same reader (15 minutes)
 	@$(RUN) -m loadtests engines $(ARGS)
 
 .PHONY: torture
@@ -95,7 +95,7 @@ test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-live
-test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp  ## run the tests that start processes, and the slow ones (5 minutes)
+test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp  ## run the tests that start processes, and the slow ones (15 minutes)
 	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
 # jobqueue comes from the wheel, not from this folder, in the tests and in the processes they start (PYTHONSAFEPATH).

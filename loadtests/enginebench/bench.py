@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m loadtests engines",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Compare the engines under the same reader: how fast each is, and what becomes of\n"
-        "feeds when something is killed. Takes about 16 minutes.",
+        "feeds when something is killed. Takes about 15 minutes.",
         epilog="\n".join(_kinds()) + f"\n\n{EXIT_STATUSES}",
     )
     option = parser.add_argument

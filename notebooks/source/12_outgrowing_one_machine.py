@@ -85,9 +85,10 @@ show_duties()
 # What is surprising in it?
 #
 # **Late is later than you set.** With `acks_late`, the broker gives a job to another worker after the
-# `visibility_timeout`, as it comes an hour, here 15 s. Yet it can take about two minutes: the library below Celery
-# looks for such jobs 10 s after a worker has started and then every 100 s only, unless `unacked_restore_interval` and
-# `unacked_restore_throttle` say otherwise. Whether the first look comes late enough is chance.
+# `visibility_timeout`, as it comes an hour, here 15 s. Yet it took up to 42 s in this run, and takes two minutes in
+# others: the library below Celery looks for such jobs 10 s after a worker has started and then every 100 s only, unless
+# `unacked_restore_interval` and `unacked_restore_throttle` say otherwise. Whether the first look comes late enough is
+# chance.
 #
 # **Held means that somebody has to know.** RQ's jobs count as failed after some minutes, and then wait for `rq
 # requeue`. Procrastinate's wait for a task that retries *stalled* jobs; its guide has one, and you add it. Dramatiq
