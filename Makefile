@@ -91,11 +91,11 @@ check: $(VENV)/test.stamp $(VENV)/demo.stamp  ## run the linter and the type che
 	@$(RUN) -m mypy
 
 .PHONY: test
-test: $(VENV)/test.stamp  ## run the tests that start no process (1 minute)
+test: $(VENV)/test.stamp  ## run the tests that start no process (2 minutes)
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: test-live
-test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp  ## run the tests that start processes, and the slow ones (15 minutes)
+test-live: $(VENV)/test.stamp $(VENV)/book.stamp $(VENV)/demo.stamp $(VENV)/engines.stamp  ## run those that start processes, and the slow ones (15 minutes)
 	@$(RUN) -m pytest -m "live or slow" --numprocesses 4 --dist worksteal $(ARGS)
 
 # jobqueue comes from the wheel, not from this folder, in the tests and in the processes they start (PYTHONSAFEPATH).
