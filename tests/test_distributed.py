@@ -84,7 +84,7 @@ def test_requests_in_flight_are_not_lost_on_the_way(tmp_path: Path) -> None:
     """Both processes' hanging requests are rows: unlike Locust, the master waits for the workers' drain."""
     log = tmp_path / "log"
     with Process("truth server", [sys.executable, str(HERE / "truth_server.py")], log) as server:
-        options = ["--model", "open", "--rate", "40", "--run-time", "3s", "--stop-timeout", "2"]
+        options = ["--model", "open", "--rate", "40", "--run-time", "6s", "--stop-timeout", "2"]
         of = ("Hanging", "--host", server.wait_for_address())
         run = headless(HERE / "truth_locustfile.py", tmp_path, *of, *two_processes(), *options)
     hung = [row for row in run.rows if row.unfinished]
@@ -140,7 +140,7 @@ def test_a_worker_whose_clock_is_wrong_is_put_right(null_server: str, tmp_path: 
             )
 
         bind = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--headless")
-        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 3s --stop-timeout 5"
+        load = "--expect-workers 2 --users 4 --spawn-rate 4 --run-time 6s --stop-timeout 5"
         master = start("master", *bind, *load.split(), "--rows", str(rows))
         worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
         start("wrong", *worker, ahead=ahead), start("right", *worker)

@@ -1,7 +1,9 @@
 """`make engines`: its plan, what a trial has shown, the tables and the page; and one trial of each sort."""
 
+import fcntl
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,10 +28,12 @@ from loadtests.enginebench.plan import (
     status,
 )
 from loadtests.enginebench.report import markdown, text, write_report
+from loadtests.enginebench.scene import kill_tree
 from loadtests.enginebench.tables import engine_label
 from loadtests.enginebench.trials import ENGINE_TRIALS, HARMS, TRIAL_KINDS, is_possible, trial_command
 from loadtests.engines.engines import ENGINES
 from loadtests.errors import UsageError
+from loadtests.servers.processes import Process
 from loadtests.status import Status
 
 ROOT = Path(__file__).parent.parent
@@ -274,6 +278,28 @@ def test_a_run_measures_and_harms_jobqueue(
     assert killed
     assert killed["stored"] == killed["by_itself"] == killed["refused"] == harm.HARMED
     assert main(["engines", "--resume", str(out)]) in fine  # and there is nothing left to do
+
+
+LARGE_CHILD = """
+import fcntl, os, time
+if os.fork() == 0:
+    held = open({file!r}, "w")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    filled = b"x" * 600_000_000
+    print("it is there", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.live
+def test_killed_processes_are_gone_with_all_they_held(tmp_path: Path) -> None:
+    """A large one takes long to die; until then, a broker may give a job to its connection."""
+    command = [sys.executable, "-c", LARGE_CHILD.format(file=str(tmp_path / "held"))]
+    with Process("parent", command, tmp_path / "log") as process:
+        process.wait_for("it is there")
+        kill_tree(process)
+        with (tmp_path / "held").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.live

@@ -104,7 +104,7 @@ def test_a_load_that_measured_nothing_is_unfit(null_server: str, tmp_path: Path)
 
 def test_requests_whose_users_are_killed_at_the_end_are_rows(truth_server: str, tmp_path: Path) -> None:
     """Locust kills users by default, and loses their hanging requests. Closed load, no drain."""
-    options = ("--users", "5", "--spawn-rate", "5", "--run-time", "3s", "--stop-timeout", "0")
+    options = ("--users", "5", "--spawn-rate", "5", "--run-time", "5s", "--stop-timeout", "0")
     run = headless(TRUTH, tmp_path, "Hanging", "--host", truth_server, *options)
     hung = [row for row in run.rows if row.unfinished]
     assert len(hung) == len({row.user for row in hung}) == 5
@@ -152,7 +152,7 @@ def test_a_burst_comes_at_once_on_top(null_server: str, tmp_path: Path) -> None:
 
 def test_too_many_in_flight_are_dropped_and_counted(truth_server: str, tmp_path: Path) -> None:
     """The server has stopped answering, and at most ten may be in flight: all others are dropped rows."""
-    options = ("--model", "open", "--rate", "60", "--in-flight", "10", "--run-time", "3s")
+    options = ("--model", "open", "--rate", "60", "--in-flight", "10", "--run-time", "5s")
     run = headless(TRUTH, tmp_path, "Hanging", "--host", truth_server, *options, "--fail-over", "1")
     dropped = [row for row in run.rows if row.dropped]
     arrivals = run.recording.arrivals

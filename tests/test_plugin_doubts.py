@@ -26,7 +26,7 @@ def test_a_generator_without_file_descriptors_is_not_fit(
     truth_server: str, tmp_path: Path, load: str
 ) -> None:
     """Unsent requests are not the server's failures. Rows are written, with advice on what to do."""
-    options = ("--host", truth_server, "--run-time", "3s", "--stop-timeout", "1", "--fail-over", "1")
+    options = ("--host", truth_server, "--run-time", "5s", "--stop-timeout", "1", "--fail-over", "1")
     run = headless(TRUTH, tmp_path, "Hanging", *load.split(), *options, files=64)
     assert run.status == 3, run.err
     assert "ran out of file descriptors (64 are allowed)" in run.out and "`ulimit -n 4096`" in run.out
@@ -66,7 +66,7 @@ def test_a_failure_that_the_client_hides_is_one(truth_server: str, tmp_path: Pat
 
 def test_calls_of_a_custom_client_are_rows_also_if_they_hang(tmp_path: Path) -> None:
     """Locust counts each call as a request once, if it ends."""
-    options = ("--users", "3", "--spawn-rate", "3", "--run-time", "2s", "--stop-timeout", "0")
+    options = ("--users", "3", "--spawn-rate", "3", "--run-time", "4s", "--stop-timeout", "0")
     run = headless(USERS, tmp_path, "Custom", *options)
     of = {name: [row for row in run.rows if row.name == name] for name in ("call 0", "call 1", "call 2")}
     assert {row.error for row in of["call 0"]} == {""}

@@ -178,7 +178,7 @@ def test_fast_failures_do_not_improve_the_verdict(server: str, tmp_path: Path) -
 
 def test_hangs_at_the_end_are_not_lost(server: str, tmp_path: Path) -> None:
     """From some moment on no answer comes: every request is a row, and those that hang are over the rule."""
-    [run] = load(server, tmp_path, "Hanging --model open --rate 60 --run-time 3s --stop-timeout 1")
+    [run] = load(server, tmp_path, "Hanging --model open --rate 60 --run-time 5s --stop-timeout 1")
     summary, ended = run.summary(), run.meta["ended_s"]
     arrivals = run.meta["arrivals"]
     assert (

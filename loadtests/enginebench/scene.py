@@ -169,11 +169,25 @@ class StagedReader:
 
 
 def kill_tree(process: Process) -> None:
-    """kill -9 of all its processes."""
-    for each in process.tree():
+    """kill -9 of all its processes; returns when they are gone.
+
+    Until then a broker may give a job to the connection of one of them.
+    """
+    killed = process.tree()
+    for each in killed:
         with suppress(psutil.NoSuchProcess):
             each.kill()
     process.stop()
+    expect(lambda: not any(map(_holds_files, killed)), "A killed process did not end")
+
+
+def _holds_files(process: psutil.Process) -> bool:
+    """A process does until its last thread has ended, even if nobody ever asks for its status."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and (
+            process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+        )
+    return False
 
 
 @contextmanager
