@@ -27,7 +27,6 @@ LOADS = {"load-30": f"{FEW_USERS} users", "load-300": f"{MANY_USERS} users"}
 WORK = {"backlog": "backlog", "pick-up": "pick-up"}
 AT_A_TIME = 32  # jobs at a time, for every engine
 WARM_UP_SECONDS, JUDGED_SECONDS = 2, 5  # of each load; many users warm up while they join
-GOES_ON_SECONDS = 3  # a load, after it is judged: half of its last feeds are fetched by then, with many users
 DEADLINE_SECONDS = 5.0  # of a fetch under load; the readers' own would keep each hanging feed for ten
 DRAIN_SECONDS = 2.0  # for what is in flight when a load ends
 WAITING_FEEDS = 150  # feeds that wait when the worker starts
@@ -47,8 +46,7 @@ def load(engine: str, folder: Path) -> Mapping[str, Numbers]:
     Returns the summaries `submit` and `content` of each, and the `reasons` why these are not the engine's
     own. Its rows and logs go below `folder`.
     """
-    few = [FEW_USERS] * (WARM_UP_SECONDS + JUDGED_SECONDS)
-    many = [MANY_USERS] * (1 + JUDGED_SECONDS + GOES_ON_SECONDS)
+    few, many = [FEW_USERS] * (WARM_UP_SECONDS + JUDGED_SECONDS), [MANY_USERS] * (1 + JUDGED_SECONDS)
     joining = range(FEW_USERS, MANY_USERS, int(RAMP_USERS_PER_S))[1:]
     seconds = [*few, *joining, *many]  # how many users there are in each
     logs, rows = folder / "logs" / engine, folder / "rows" / f"{engine}.csv"
@@ -68,7 +66,7 @@ def load(engine: str, folder: Path) -> Mapping[str, Numbers]:
                 raise locust.error(f"ended with status {status}")
         kill_tree(stage.worker)  # which would wait for what it is fetching
     recording = read_recording(rows)
-    ends = {"load-30": len(few), "load-300": len(seconds) - GOES_ON_SECONDS}
+    ends = {"load-30": len(few), "load-300": len(seconds)}
     return {name: _judged(recording, end) for name, end in ends.items()}
 
 

@@ -38,7 +38,7 @@ def _harm(name: str, title: str, what: Callable[..., harm.Aftermath], seconds: f
 
 
 ENGINE_TRIALS = {
-    "load": EngineTrial("load", "load", speed.LOADS, speed.load, 30),
+    "load": EngineTrial("load", "load", speed.LOADS, speed.load, 28),
     "work": EngineTrial("work", "work", speed.WORK, lambda engine, _: speed.work(engine), 25),
     "worker-killed": _harm("worker-killed", "worker: kill -9", harm.worker_killed, 90),
     "worker-stopped": _harm("worker-stopped", "worker: TERM", harm.worker_stopped, 35),
