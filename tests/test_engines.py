@@ -6,9 +6,9 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import pytest
 import requests
+from conftest import still_running
 
 from loadtests.__main__ import main
 from loadtests.bench.plan import Plan
@@ -75,7 +75,7 @@ def test_the_reader_runs_on_each_engine(name: str) -> None:
             assert said.stdout.strip() == b"0"
         processes = [each for process in stack.processes.values() for each in process.tree()]
         assert len(processes) >= 3
-    assert not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    assert not still_running(processes)
 
 
 @pytest.mark.live

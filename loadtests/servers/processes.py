@@ -127,7 +127,10 @@ class Process:
             self._guard.stdin.close()
 
     def stop(self) -> None:
-        """End the command and everything it started; returns when they are gone. Safe to call twice."""
+        """End the command and everything it started. Safe to call twice.
+
+        Returns when the command is gone; what it started has been killed, and may take a moment to end.
+        """
         self.ask_to_stop()
         try:
             self._guard.wait(STOP_SECONDS)
